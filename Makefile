@@ -1,0 +1,52 @@
+# Every target sets up what it needs by itself: Python 3.11 or newer and make are enough.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help up down status demo check test contracts format clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "imagegen needs Python 3.11 or newer; set PYTHON=python3.x")'
+	@echo "setting up $(VENV) (about a minute, once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev]'
+	@touch $@
+
+up: $(READY)  ## start the local stack: broker, stores, provider simulators, all services
+	@$(BIN)/imagegen up
+
+down: $(READY)  ## stop it
+	@$(BIN)/imagegen down
+
+status: $(READY)  ## what runs, and where
+	@$(BIN)/imagegen status
+
+demo: $(READY)  ## one request of each type over Kafka and HTTP; images in out/demo/index.html
+	@$(BIN)/imagegen demo
+
+check: $(READY)  ## lint, types, import rules, fast tests (no server needed)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache | tail -n 12
+	@$(BIN)/pytest -q -m 'not stack'
+
+test: $(READY)  ## everything, on the embedded servers
+	@$(BIN)/pytest -q
+
+contracts: $(READY)  ## write JSON Schemas and the AsyncAPI document from the code
+	@$(BIN)/python -m contracts
+
+format: $(READY)  ## format and fix what can be fixed
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+clean:  ## remove the virtual environment, caches and outputs
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis out build *.egg-info

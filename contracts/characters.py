@@ -1,0 +1,54 @@
+"""Who is drawn: the wizard's answers about a character, and what was made of it since."""
+
+from pydantic import Field
+
+from contracts.base import AssetId, Line, Model, Text
+
+
+class Appearance(Model):
+    """What the character looks like; every field is free text and may be left out."""
+
+    gender: Line | None = None
+    ethnicity: Line | None = None
+    skin_tone: Line | None = None
+    hair_color: Line | None = None
+    hair_style: Line | None = None
+    eye_color: Line | None = None
+    face: Line | None = None
+    body_type: Line | None = None
+    details: Text | None = None
+    """Anything else: freckles, tattoos, glasses."""
+
+
+class Identity(Model):
+    """Who the character is; it colours expression and surroundings, never the face."""
+
+    occupation: Line | None = None
+    personality: Line | None = None
+    hobbies: Line | None = None
+    backstory: Text | None = None
+
+
+class Lora(Model):
+    """A trained LoRA: where its weights are, and the word that wakes it."""
+
+    key: str
+    """Object key of the weights in our bucket."""
+    trigger_word: Line
+    base_model: Line = "flux"
+    scale: float = Field(default=1.0, ge=0.0, le=2.0)
+
+
+class Character(Model):
+    """A character as the wizard describes it. Adults only: an age below 18 is rejected.
+
+    `age` is in years, as a number or in words ("27", "twenty-seven").
+    """
+
+    name: Line
+    age: int | Line
+    appearance: Appearance = Appearance()
+    identity: Identity = Identity()
+    base_image_id: AssetId | None = None
+    """The image that fixes the face."""
+    lora: Lora | None = None

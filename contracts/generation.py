@@ -1,0 +1,124 @@
+"""From a request to a plan: `generation.requested`, `.planned`, `.rejected`, `.cancel`."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from contracts.base import (
+    AssetId,
+    GenerationType,
+    Id,
+    Line,
+    Message,
+    Model,
+    Moment,
+    Name,
+    Provider,
+)
+from contracts.characters import Lora
+from contracts.requests import GenerationRequest
+
+
+class Notify(Model):
+    """Whom to tell. The webhook gets every numbered event of the job, signed."""
+
+    webhook_url: str | None = Field(default=None, max_length=2000, pattern=r"^https?://")
+
+
+class GenerationRequested(Message):
+    """Please generate. Produced by upstream services, api, characters; consumed by prompt-builder.
+
+    The caller chooses `job_id`; saying the same request again under it changes nothing.
+    """
+
+    topic: ClassVar[str] = "generation.requested.v1"
+    identity: ClassVar[tuple[str, ...]] = ("job_id",)
+
+    job_id: Id
+    tenant: Name
+    user_id: Name
+    request: GenerationRequest
+    requested_at: Moment | None = None
+    """When the user asked; deadlines count from here. Default, and latest: the record's time."""
+    notify: Notify = Notify()
+    chain_id: Id | None = None
+
+
+class RenderSpec(Model):
+    """What one render must show. Sizes in pixels."""
+
+    index: int = Field(ge=0)
+    kind: Literal["image", "lora_training"] = "image"
+    label: Line
+    """What tells this image from its siblings: a pose, a shot, a number."""
+    prompt: str
+    negative_prompt: str = ""
+    seed: int = 0
+    width: int = 1024
+    height: int = 1024
+    nsfw_allowed: bool = False
+    reference: AssetId | None = None
+    """An image whose person is to be kept."""
+    face: AssetId | None = None
+    """An image whose face is swapped in."""
+    lora: Lora | None = None
+    training_images: tuple[AssetId, ...] = ()
+
+
+class PlanRequest(Model):
+    """What of a request the steps after planning need."""
+
+    job_id: Id
+    tenant: Name
+    user_id: Name
+    type: GenerationType
+    request_hash: str
+    """SHA-256 of the request; tells a repetition from another request under the same id."""
+    requested_at: Moment
+    notify: Notify = Notify()
+    chain_id: Id | None = None
+    character_id: Id | None = None
+
+
+class GenerationPlanned(PlanRequest, Message):
+    """The request became renders. Produced by prompt-builder, consumed by dispatcher."""
+
+    topic: ClassVar[str] = "generation.planned.v1"
+    identity: ClassVar[tuple[str, ...]] = ("job_id", "request_hash")
+
+    renders: tuple[RenderSpec, ...] = Field(min_length=1)
+    provider: Provider | None = None
+    model: str | None = None
+    workflow: dict[str, Any] | None = None
+
+
+class Reason(Model):
+    """Why something cannot be done: the field by its path, and what to do."""
+
+    field: str
+    message: str
+
+
+class GenerationRejected(PlanRequest, Message):
+    """The request cannot be done. Produced by prompt-builder, consumed by dispatcher.
+
+    What of the request could not be read is replaced: `tenant` and `user_id` by "unknown",
+    `type` by "studio".
+    """
+
+    topic: ClassVar[str] = "generation.rejected.v1"
+    identity: ClassVar[tuple[str, ...]] = ("job_id", "request_hash")
+
+    reasons: tuple[Reason, ...] = Field(min_length=1)
+
+
+class GenerationCancel(Message):
+    """Please stop. Produced by upstream services, api, characters; consumed by dispatcher."""
+
+    topic: ClassVar[str] = "generation.cancel.v1"
+    identity: ClassVar[tuple[str, ...]] = ("job_id",)
+
+    job_id: Id
+    tenant: Name
+    """A cancel from another tenant than the job's changes nothing."""
+    reason: Line = "cancelled by the caller"

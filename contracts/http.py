@@ -1,0 +1,163 @@
+"""What is said over HTTP: submissions in, jobs, results and problems out."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from contracts.base import GenerationType, Id, Line, Model, Moment, Name, Provider
+from contracts.generation import Notify
+from contracts.jobs import JobError, Phase, RenderProgress, Status
+from contracts.requests import (
+    BaseImageRequest,
+    CharacterSheetRequest,
+    LoraTrainingRequest,
+    ProfilePicturesRequest,
+    StudioRequest,
+)
+
+
+class Submission(Model):
+    """What a posted request may say beside the request itself."""
+
+    job_id: Id | None = None
+    """The caller's own id for the job; left out, the answer brings one."""
+    notify: Notify = Notify()
+
+
+class BaseImageSubmission(BaseImageRequest, Submission):
+    """`POST /v1/base-images`"""
+
+
+class CharacterSheetSubmission(CharacterSheetRequest, Submission):
+    """`POST /v1/character-sheets`"""
+
+
+class StudioSubmission(StudioRequest, Submission):
+    """`POST /v1/studio`"""
+
+
+class ProfilePicturesSubmission(ProfilePicturesRequest, Submission):
+    """`POST /v1/profile-pictures`"""
+
+
+class LoraTrainingSubmission(LoraTrainingRequest, Submission):
+    """`POST /v1/lora-trainings`"""
+
+
+AnySubmission = (
+    BaseImageSubmission
+    | CharacterSheetSubmission
+    | StudioSubmission
+    | ProfilePicturesSubmission
+    | LoraTrainingSubmission
+)
+
+
+class FieldError(Model):
+    """What is wrong with one field, named by its path as the caller wrote it."""
+
+    field: str
+    message: str
+
+
+class Problem(Model):
+    """An error, as RFC 9457 says it (`application/problem+json`)."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str
+    errors: tuple[FieldError, ...] = ()
+
+
+class JobImage(Model):
+    """How far one image is. `percent` counts 0 to 100; `queue_position` 0 is next."""
+
+    index: int
+    label: Line
+    state: Literal["waiting", "queued", "running", "storing", "done", "failed"]
+    percent: int | None = None
+    queue_position: int | None = None
+    error: JobError | None = None
+
+
+class JobView(Model):
+    """A job as its owner sees it. Poll until `status` is `completed` or `failed`."""
+
+    id: Id
+    type: GenerationType
+    user_id: Name
+    status: Status
+    phase: Phase | None
+    requested: int
+    delivered: int
+    failed: int
+    target_seconds: float | None = None
+    """What this type aims at; null until the job is planned."""
+    elapsed_seconds: float
+    """From the request until now, or until its end."""
+    deadline_at: Moment | None = None
+    created: Moment
+    finished_at: Moment | None = None
+    error: JobError | None = None
+    images: tuple[JobImage, ...] = ()
+    attempts: int = 0
+    """Submissions to providers, retries included."""
+    cost_usd: float | None = None
+    """What the providers charged; null while not all of it is known."""
+
+
+class JobPage(Model):
+    """Jobs, newest first. `next_cursor` asks for the next page; null on the last."""
+
+    jobs: tuple[JobView, ...]
+    next_cursor: str | None = None
+
+
+class ResultImage(Model):
+    """A stored result. Its links are signed for this answer; ask again for fresh ones."""
+
+    index: int
+    label: Line
+    url: str
+    preview_url: str | None = None
+    """A small version; null until it is made."""
+    placeholder: str | None = None
+    """A ThumbHash, to show while the image loads; null until it is made."""
+    content_type: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    seed: int
+    prompt: str
+    provider: Provider
+    expires_at: Moment
+    """When the links end."""
+
+
+class Results(Model):
+    """What of a job is ready."""
+
+    job_id: Id
+    status: Status
+    requested: int
+    delivered: int
+    images: tuple[ResultImage, ...] = ()
+
+
+class JobSnapshot(Model):
+    """Where a job stands; opens a user's event stream."""
+
+    job_id: Id
+    type: GenerationType
+    seq: int
+    """The job's last numbered event."""
+    at: Moment
+    status: Status
+    phase: Phase | None
+    requested: int
+    delivered: int
+    failed: int
+    target_seconds: float
+    progress: tuple[RenderProgress, ...] = Field(default=())

@@ -1,0 +1,175 @@
+"""The life of a job as others may see it: `job.events`, and the `jobs` document they come from."""
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from contracts.base import AssetId, GenerationType, Id, Line, Message, Model, Moment, Name, Provider
+from contracts.generation import Notify, Reason, RenderSpec
+from contracts.renders import StoredImage
+
+Status = Literal["pending", "running", "completed", "failed"]
+Phase = Literal["queued", "waiting_for_lora", "rendering", "storing"]
+EventKind = Literal["accepted", "started", "image_ready", "image_failed", "progressed", "completed", "failed"]
+ErrorCode = Literal[
+    "rejected", "cancelled", "deadline_exceeded", "provider_failed", "no_provider", "too_few_images"
+]
+
+
+class JobError(Model):
+    """Why a job, or an image of it, failed."""
+
+    code: ErrorCode | str
+    message: str
+    reasons: tuple[Reason, ...] = ()
+
+
+class ImageEvent(Model):
+    """One image of a job: its stored result, or why there is none."""
+
+    index: int
+    label: str = ""
+    stored: StoredImage | None = None
+    error: JobError | None = None
+
+
+class RenderProgress(Model):
+    """How far one image is. `percent` counts 0 to 100."""
+
+    index: int
+    state: Literal["waiting", "queued", "running", "storing", "done", "failed"]
+    percent: int | None = None
+    queue_position: int | None = None
+
+
+class JobEvent(Message):
+    """What happened to a job.
+
+    Produced by dispatcher; consumed by notifier, characters, analytics, upstream services.
+
+    `accepted`, `started`, `image_ready`, `image_failed`, `completed` and `failed` are numbered by
+    `seq` from 1 without gaps. `progressed` is a snapshot and carries the last number.
+    """
+
+    topic: ClassVar[str] = "job.events.v1"
+    identity: ClassVar[tuple[str, ...]] = ("job_id", "seq", "event", "at")
+
+    event: EventKind
+    job_id: Id
+    tenant: Name
+    user_id: Name
+    type: GenerationType
+    seq: int
+    at: Moment
+    status: Status
+    phase: Phase | None
+    requested: int
+    delivered: int
+    failed: int
+    image: ImageEvent | None = None
+    progress: tuple[RenderProgress, ...] = ()
+    error: JobError | None = None
+    target_seconds: float
+    elapsed_seconds: float
+    """From the request to this event."""
+    webhook: bool = False
+    """Whether the request named a webhook; its address is in the job's document."""
+    chain_id: Id | None = None
+
+
+class Attempt(Model):
+    """One submission of a render, as the dispatcher knows it."""
+
+    n: int
+    provider: Provider
+    requested_at: Moment
+    outcome: Literal["open", "succeeded", "failed", "cancelled"] = "open"
+    error: JobError | None = None
+    billed: Literal["yes", "no", "unknown"] | None = None
+    cost_usd: float | None = None
+
+
+class Render(Model):
+    """One image of a job. `waiting`: no attempt is open; the next one starts at `retry_at`."""
+
+    spec: RenderSpec
+    state: Literal["waiting", "queued", "running", "storing", "done", "failed"] = "waiting"
+    percent: int | None = None
+    queue_position: int | None = None
+    retry_at: Moment | None = None
+    attempts: tuple[Attempt, ...] = ()
+    stored: StoredImage | None = None
+    error: JobError | None = None
+
+
+class Job(Model):
+    """The `jobs` document (`_id` is the job id). Written by dispatcher only; others may read."""
+
+    job_id: Id
+    tenant: Name
+    user_id: Name
+    type: GenerationType
+    request_hash: str
+    requested_at: Moment
+    accepted_at: Moment
+    updated_at: Moment
+    started_at: Moment | None = None
+    finished_at: Moment | None = None
+    deadline_at: Moment
+    target_seconds: float
+    elapsed_seconds: float | None = None
+    status: Status = "pending"
+    phase: Phase | None = "queued"
+    requested: int
+    delivered: int = 0
+    failed: int = 0
+    minimum: int = 1
+    """The least number of images that counts as completed."""
+    error: JobError | None = None
+    provider: Provider | None = None
+    model: str | None = None
+    workflow: dict[str, Any] | None = None
+    notify: Notify = Notify()
+    chain_id: Id | None = None
+    character_id: Id | None = None
+    renders: tuple[Render, ...] = ()
+    events: tuple[JobEvent, ...] = ()
+    """All numbered events; the place where a gap in the stream is repaired from."""
+    seq: int = 0
+    version: int = 0
+    wake_at: Moment | None = None
+    """When the dispatcher must look again: a retry or the deadline."""
+    trace: str | None = None
+    """W3C traceparent of the request."""
+
+    @property
+    def terminal(self) -> bool:
+        """Nothing will change any more."""
+        return self.status in ("completed", "failed")
+
+
+class JobDue(Message):
+    """Look at this job again. Produced by dispatcher's timers, consumed by dispatcher."""
+
+    topic: ClassVar[str] = "job.due.v1"
+    identity: ClassVar[tuple[str, ...]] = ("job_id", "due_at")
+
+    job_id: Id
+    due_at: Moment
+
+
+class CharacterSheetCompleted(Message):
+    """A sheet is ready to train on. Produced by dispatcher; consumed by characters, upstream services."""
+
+    topic: ClassVar[str] = "character-sheet.completed.v1"
+    key: ClassVar[str] = "character_id"
+    identity: ClassVar[tuple[str, ...]] = ("job_id",)
+
+    character_id: Id
+    job_id: Id
+    tenant: Name
+    user_id: Name
+    images: tuple[AssetId, ...] = Field(min_length=1)
+    labels: tuple[Line, ...] = ()
+    chain_id: Id | None = None
+    at: Moment

@@ -1,0 +1,60 @@
+"""For operators and the books: ledger entries, provider health, dead letters."""
+
+from typing import ClassVar, Literal
+
+from contracts.base import Message, Moment, Provider
+from contracts.renders import AttemptMessage, Billed
+
+
+class AttemptSettled(AttemptMessage):
+    """What became of an attempt after its job. Produced by gateways, consumed by analytics."""
+
+    topic: ClassVar[str] = "attempt.settled.v1"
+    identity: ClassVar[tuple[str, ...]] = ("attempt_id", "outcome", "at")
+
+    outcome: Literal["succeeded", "failed", "cancelled"]
+    billed: Billed
+    cost_usd: float | None = None
+
+
+class ProviderHealth(Message):
+    """A circuit breaker moved. Produced by gateways, consumed by every dispatcher instance."""
+
+    topic: ClassVar[str] = "provider.health.v1"
+    key: ClassVar[str] = "provider"
+    identity: ClassVar[tuple[str, ...]] = ("provider", "at")
+
+    provider: Provider
+    state: Literal["open", "half_open", "closed"]
+    reason: str
+    at: Moment
+
+
+class DeadLetter(Message):
+    """What could not be handled, with its reason. Produced by every service, consumed by operators.
+
+    The record's key, headers and value are kept as they were (bytes as base64).
+    """
+
+    topic: ClassVar[str] = "dead-letters.v1"
+    key: ClassVar[str] = "original_key"
+    identity: ClassVar[tuple[str, ...]] = (
+        "service",
+        "original_topic",
+        "original_partition",
+        "original_offset",
+    )
+
+    service: str
+    reason: str
+    """A short code: `not_json`, `invalid`, `wrong_type`, `handler_failed`, `job_id_conflict`."""
+    error: str
+    """What is wrong, where, and what to do."""
+    original_topic: str
+    original_partition: int
+    original_offset: int
+    original_key: str
+    original_headers: dict[str, str]
+    original_value: str
+    """Base64."""
+    at: Moment

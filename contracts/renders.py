@@ -1,0 +1,141 @@
+"""One render at one provider: commands to a gateway, and what became of them."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from contracts.base import UUID_PATTERN, AssetId, Id, Line, Message, Model, Moment, Name, Provider
+from contracts.generation import RenderSpec
+
+AttemptId = Annotated[str, StringConstraints(pattern=rf"^{UUID_PATTERN}/[0-9]{{1,3}}/[0-9]{{1,3}}$")]
+"""One submission of one render: `{job_id}/{index}/{n}`, n from 1."""
+
+RenderId = AssetId
+"""One image of a job: `{job_id}/{index}`."""
+
+Billed = Literal["yes", "no", "unknown"]
+"""Whether the provider charges for an attempt, as far as anyone can tell."""
+
+
+class RenderRequested(Message):
+    """Do this one render (command). Produced by dispatcher, consumed by that provider's gateway."""
+
+    topic: ClassVar[str] = "render.requested.{provider}.v1"
+    key: ClassVar[str] = "render_id"
+    identity: ClassVar[tuple[str, ...]] = ("attempt_id",)
+
+    attempt_id: AttemptId
+    render_id: RenderId
+    job_id: Id
+    tenant: Name
+    provider: Provider
+    spec: RenderSpec
+    model: str | None = None
+    workflow: dict[str, Any] | None = None
+    priority: int = 5
+    """0 is first, 9 is last."""
+    deadline_at: Moment
+    """After this no one wants the result."""
+
+
+class RenderCancel(Message):
+    """Stop this attempt (command). Produced by dispatcher, consumed by that provider's gateway."""
+
+    topic: ClassVar[str] = "render.cancel.{provider}.v1"
+    key: ClassVar[str] = "render_id"
+    identity: ClassVar[tuple[str, ...]] = ("attempt_id",)
+
+    attempt_id: AttemptId
+    render_id: RenderId
+    job_id: Id
+    tenant: Name
+    provider: Provider
+    reason: Line
+
+
+class AttemptMessage(Message):
+    """What all news of an attempt carry."""
+
+    identity: ClassVar[tuple[str, ...]] = ("attempt_id",)
+
+    attempt_id: AttemptId
+    job_id: Id
+    tenant: Name
+    provider: Provider
+    at: Moment
+
+
+class RenderProgressed(AttemptMessage):
+    """An attempt moved. Produced by gateways, result-store (`storing`); consumed by dispatcher."""
+
+    topic: ClassVar[str] = "render.progressed.v1"
+    identity: ClassVar[tuple[str, ...]] = ("attempt_id", "state", "percent", "queue_position")
+
+    state: Literal["queued", "running", "storing"]
+    percent: int | None = Field(default=None, ge=0, le=100)
+    queue_position: int | None = Field(default=None, ge=0)
+    """0 is next."""
+
+
+class Output(Model):
+    """A file at the provider: a `url`, or a `path` below the provider's base URL."""
+
+    url: str | None = None
+    path: str | None = None
+    content_type: str | None = None
+    nsfw: bool = False
+
+
+class RenderSucceeded(AttemptMessage):
+    """The provider has the output. Produced by gateways, consumed by result-store."""
+
+    topic: ClassVar[str] = "render.succeeded.v1"
+
+    spec: RenderSpec
+    outputs: tuple[Output, ...] = Field(min_length=1)
+    seed: int
+    """The seed that the provider says it used, else the one asked for."""
+    provider_seconds: float | None = None
+    cost_usd: float | None = None
+
+
+class RenderFailed(AttemptMessage):
+    """An attempt gave no image. Produced by gateways, result-store; consumed by dispatcher."""
+
+    topic: ClassVar[str] = "render.failed.v1"
+    identity: ClassVar[tuple[str, ...]] = ("attempt_id", "code")
+
+    code: str
+    """A short reason: `provider_unreachable`, `invalid_request`, `nsfw`, `output_unavailable`."""
+    message: str
+    retryable: bool
+    billed: Billed
+
+
+class StoredImage(Model):
+    """An image in our bucket. `key` is signed when it is read, so that links never die."""
+
+    key: str
+    content_type: str
+    bytes: int
+    sha256: str
+    width: int
+    height: int
+    seed: int
+    prompt: str
+    provider: Provider
+    attempt: int
+
+
+class ResultStored(AttemptMessage):
+    """A render's image is safe. Produced by result-store, consumed by dispatcher.
+
+    `duplicate`: another attempt's image was first, and this one was thrown away.
+    """
+
+    topic: ClassVar[str] = "result.stored.v1"
+
+    image: StoredImage
+    duplicate: bool = False
+    provider_seconds: float | None = None
+    cost_usd: float | None = None

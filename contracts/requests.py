@@ -1,0 +1,101 @@
+"""What may be asked for: the five request types, told apart by `type`."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from contracts.base import AssetId, Id, Line, Model, Provider, Text
+from contracts.characters import Character
+
+Aspect = Literal["square", "portrait", "landscape", "wide", "tall"]
+"""1:1, 3:4, 4:3, 16:9, 9:16. The prompt-builder's catalogue holds the pixels."""
+
+
+class RequestBase(Model):
+    """What every image request may say.
+
+    An explicit `provider`, `model` or `workflow` wins over the routing policy where that provider
+    can do it. `workflow` is a ComfyUI graph in API format; the texts `{{prompt}}`,
+    `{{negative_prompt}}`, `{{seed}}`, `{{width}}` and `{{height}}` in it are filled in.
+    """
+
+    prompt: Text | None = None
+    negative_prompt: Text | None = None
+    style: Line | None = None
+    quality: Line | None = None
+    aspect: Aspect | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
+    """The first image's seed; the others follow from it. Left out: derived from the job id."""
+    include_nsfw: bool = False
+    """Whether the user's settings allow explicit wording. Never assumed."""
+    provider: Provider | None = None
+    model: Line | None = None
+    """A model id of that provider, such as `fal-ai/flux/dev`."""
+    workflow: dict[str, Any] | None = None
+
+
+class BaseImageRequest(RequestBase):
+    """Candidates for a new character's face, from the wizard's answers. Target: 30 s for 3."""
+
+    type: Literal["base_image"] = "base_image"
+    character: Character
+    count: int = Field(default=3, ge=1, le=3)
+
+
+class _OfCharacter(RequestBase):
+    """A request about an existing character: inline, or by the id of a stored one."""
+
+    character: Character | None = None
+    character_id: Id | None = None
+
+    @model_validator(mode="after")
+    def _names_a_character(self) -> "_OfCharacter":
+        if (self.character is None) == (self.character_id is None):
+            raise ValueError("give either 'character' or 'character_id'")
+        return self
+
+
+class CharacterSheetRequest(_OfCharacter):
+    """One character in 7 to 10 poses, the training data of its LoRA. Target: 5 min."""
+
+    type: Literal["character_sheet"] = "character_sheet"
+    base_image_id: AssetId
+    """The chosen base image; it keeps the face the same in all poses."""
+    count: int = Field(default=7, ge=7, le=10)
+
+
+class StudioRequest(_OfCharacter):
+    """Pictures of a character in a scene. Target: 15 s."""
+
+    type: Literal["studio"] = "studio"
+    scene: Line | None = None
+    outfit: Line | None = None
+    count: int = Field(default=1, ge=1, le=10)
+    mode: Literal["auto", "lora", "face_swap"] = "auto"
+    """`auto`: the character's LoRA when it is ready, else a face swap with its base image."""
+    wait_for_lora: bool = False
+
+
+class ProfilePicturesRequest(_OfCharacter):
+    """The pictures of one profile-picture set. Target: 2 min."""
+
+    type: Literal["profile_pictures"] = "profile_pictures"
+    set_id: Line
+
+
+class LoraTrainingRequest(Model):
+    """Train a character's LoRA on at least four images."""
+
+    type: Literal["lora_training"] = "lora_training"
+    character_id: Id
+    images: Annotated[tuple[AssetId, ...], Field(min_length=4, max_length=50)]
+    captions: tuple[Text, ...] = ()
+    trigger_word: Line
+    steps: int | None = Field(default=None, ge=1, le=10_000)
+    provider: Provider | None = None
+
+
+GenerationRequest = Annotated[
+    BaseImageRequest | CharacterSheetRequest | StudioRequest | ProfilePicturesRequest | LoraTrainingRequest,
+    Field(discriminator="type"),
+]

@@ -1,0 +1,184 @@
+"""python -m deploy.local up | run | down | status"""
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from deploy.local.processes import ProcessFailed
+from deploy.local.servers import ROOT, SIMULATORS, MissingServer
+from deploy.local.services import SERVICES
+from deploy.local.stack import Stack, StackFailed, StackOptions
+from deploy.local.state import AlreadyRunning, StackState, StateFolder, clear_leftovers
+
+START_SECONDS = 180.0
+STOP_SECONDS = 45.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.command(options)
+    except (AlreadyRunning, MissingServer, ProcessFailed, StackFailed) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return code
+
+
+def up(options: argparse.Namespace) -> int:
+    """Start everything in the background; comes back when it is ready."""
+    folder = StateFolder(options.state)
+    if (pid := folder.holder()) is not None:
+        raise AlreadyRunning(folder.path, pid)
+    folder.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = folder.logs / "supervisor.log"
+    again = ["--state", str(folder.path), "--latency-seconds", str(options.latency_seconds)]
+    again += ["--services", ",".join(_services(options)), "--instances", options.instances]
+    again += ["--only", options.only] if options.only else []
+    with log.open("wb") as output:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "deploy.local", "run", *again],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        return _wait_until_up(folder, supervisor, log)
+    except KeyboardInterrupt:
+        supervisor.terminate()
+        supervisor.wait(STOP_SECONDS)
+        return 130
+
+
+def _wait_until_up(folder: StateFolder, supervisor: subprocess.Popen[bytes], log: Path) -> int:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        state = folder.read()
+        if state.phase == "ready" and state.supervisor == supervisor.pid:
+            print(table(state))
+            supervisor.returncode = 0  # it stays, on purpose
+            return 0
+        if supervisor.poll() is not None:
+            print(log.read_text(errors="replace").strip(), file=sys.stderr)
+            return 1
+        time.sleep(0.05)
+    supervisor.terminate()
+    print(f"Not ready after {START_SECONDS:g} s; see {log}", file=sys.stderr)
+    return 1
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run everything in the foreground until a signal."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    return asyncio.run(_run(_stack_options(options)))
+
+
+async def _run(options: StackOptions) -> int:
+    loop, task, stop = asyncio.get_running_loop(), asyncio.current_task(), asyncio.Event()
+    assert task is not None
+
+    def end() -> None:
+        if not stop.is_set():
+            stop.set()
+            task.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, end)
+    with suppress(asyncio.CancelledError):
+        async with Stack(options) as stack:
+            print(table(stack.folder.read()), flush=True)
+            await stack.failed.wait()
+    return 0
+
+
+def down(options: argparse.Namespace) -> int:
+    """Stop everything, and wait until it is gone."""
+    folder = StateFolder(options.state)
+    pid = folder.holder()
+    if pid is None:
+        clear_leftovers(folder.read())
+        print(f"Nothing runs in {folder.path}.")
+        return 0
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while folder.holder() == pid:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+        time.sleep(0.05)
+    clear_leftovers(folder.read())
+    print("Stopped.")
+    return 0
+
+
+def status(options: argparse.Namespace) -> int:
+    """Show what runs, as a table or as JSON."""
+    folder = StateFolder(options.state)
+    running = folder.holder() is not None
+    state = folder.read() if running else StackState()
+    if options.json:
+        print(state.model_dump_json(include={"phase", "supervisor", "processes"}, indent=2))
+    else:
+        print(table(state) if running else f"Nothing runs in {folder.path}.")
+    return 0 if running else 3
+
+
+def table(state: StackState) -> str:
+    width = max((len(name) for name in state.processes), default=0)
+    lines = [
+        f"{name:<{width}}  {each.address:<28} {'ready' if each.ready else 'down':<6}"
+        f" pid {each.pid or '-'}" + (f", {each.restarts} restarts" if each.restarts else "")
+        for name, each in state.processes.items()
+    ]
+    return "\n".join([*lines, f"stack is {state.phase}"])
+
+
+def _stack_options(options: argparse.Namespace) -> StackOptions:
+    services = _services(options)
+    return StackOptions(
+        state=options.state,
+        simulators=() if options.only == "servers" else SIMULATORS,
+        services=services,
+        instances=_instances(options.instances, services),
+        latency_seconds=options.latency_seconds,
+    )
+
+
+def _services(options: argparse.Namespace) -> tuple[str, ...]:
+    return () if options.only == "servers" else tuple(filter(None, options.services.split(",")))
+
+
+def _instances(text: str, services: tuple[str, ...]) -> dict[str, int]:
+    if text.isdigit():
+        return dict.fromkeys(services, int(text))
+    pairs = (pair.partition("=") for pair in text.split(","))
+    return {name: int(count) for name, _, count in pairs}
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    for command in (up, run, down, status):
+        sub = commands.add_parser(command.__name__, help=command.__doc__)
+        sub.set_defaults(command=command)
+        sub.add_argument("--state", type=Path, default=Path(".imagegen"), help="state folder")
+        if command is status:
+            sub.add_argument("--json", action="store_true")
+        if command in (up, run):
+            sub.add_argument("--latency-seconds", type=float, default=0.5)
+            sub.add_argument("--instances", default="1", help="2, or dispatcher=2,api=1")
+            sub.add_argument("--only", choices=["servers"])
+            sub.add_argument("--services", default=",".join(SERVICES))
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

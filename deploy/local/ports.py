@@ -1,0 +1,64 @@
+"""Free loopback ports, and whose they are."""
+
+import os
+import random
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+HOST = "127.0.0.1"
+# Below the range that Linux takes outgoing connections from, also with GRPC_OFFSET added.
+PORTS = range(12_000, 22_000)
+GRPC_OFFSET = 10_000
+LISTENING = "0A"
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+class Ports:
+    """Hands out each port once; a name gets the port it had last time, if that is still free."""
+
+    def __init__(self, last_time: Mapping[str, int]) -> None:
+        self._last_time = dict(last_time)
+        self.chosen: dict[str, int] = {}
+
+    def pick(self, name: str, *, with_grpc: bool = False) -> int:
+        """A free port; with_grpc: its companion GRPC_OFFSET above is free too."""
+        remembered = self.chosen.pop(name, None) or self._last_time.pop(name, None)
+        candidates = [remembered] if remembered is not None else []
+        candidates += random.sample(PORTS, 100)
+        for port in candidates:
+            wanted = (port, port + GRPC_OFFSET) if with_grpc else (port,)
+            if port not in self.chosen.values() and all(is_free(each) for each in wanted):
+                self.chosen[name] = port
+                return port
+        raise OSError(f"no free port for {name} between {PORTS.start} and {PORTS.stop}")
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether it is this process that listens on the port, not one that was quicker."""
+    if sys.platform != "linux":
+        return not is_free(port)
+    wanted = {f"socket:[{inode}]" for inode in _listeners(port)}
+    with suppress(OSError):
+        for descriptor in os.scandir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                if os.readlink(descriptor.path) in wanted:
+                    return True
+    return False
+
+
+def _listeners(port: int) -> list[str]:
+    ending = f":{port:04X}"
+    rows = (row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    return [row[9] for row in rows if row[1].endswith(ending) and row[3] == LISTENING]

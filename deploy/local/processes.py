@@ -1,0 +1,153 @@
+"""One child process: start it on a leash, wait until it is ready, stop it."""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from deploy.local.ports import is_free, listens
+from deploy.local.probes import Probe
+
+Kind = Literal["server", "simulator", "service"]
+
+LEASH = Path(__file__).with_name("leash.py")
+PROBE_EVERY_SECONDS = 0.05
+TAIL_LINES = 15
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What to run, and how to tell that it runs."""
+
+    name: str
+    kind: Kind
+    arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    directory: Path
+    ports: tuple[int, ...]
+    address: str
+    ready: Probe
+    ready_seconds: float = 60.0
+    grace_seconds: float = 10.0
+    restarts: bool = True
+    sockets: tuple[Path, ...] = field(default=())
+
+
+class ProcessFailed(Exception):
+    """A process did not become ready, or ended."""
+
+    def __init__(self, command: Command, reason: str, tail: str, *, port_taken: bool = False):
+        log = f"\n--- end of its log ---\n{tail}" if tail else " Its log is empty."
+        super().__init__(f"{command.name} ({command.address}) {reason}.{log}")
+        self.port_taken = port_taken
+
+
+class Process:
+    """One run of a command. The thread that starts it has to outlive it."""
+
+    def __init__(self, command: Command, log: Path, process: asyncio.subprocess.Process) -> None:
+        self.command = command
+        self.log = log
+        self._process = process
+        self._group_ended = False
+
+    @classmethod
+    async def start(cls, command: Command, log: Path) -> "Process":
+        remove_dead_sockets(command.sockets)
+        leash = (sys.executable, "-I", "-S", str(LEASH), str(os.getpid()))
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *leash,
+                *command.arguments,
+                env=dict(command.environment),
+                cwd=command.directory,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,  # Ctrl-C reaches the supervisor only
+            )
+        return cls(command, log, process)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.returncode
+
+    async def wait(self) -> int:
+        """Its exit code; whatever it left behind in its process group is ended at once."""
+        code = await self._process.wait()
+        if not self._group_ended:
+            self._group_ended = True
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+        return code
+
+    async def wait_ready(self) -> None:
+        command = self.command
+        try:
+            async with asyncio.timeout(command.ready_seconds):
+                while not await self._is_ready():
+                    if self.exit_code is not None:
+                        taken = any(not is_free(port) for port in command.ports)
+                        raise self.failed(self._how_it_ended("before"), port_taken=taken)
+                    await asyncio.sleep(PROBE_EVERY_SECONDS)
+        except TimeoutError:
+            await self.stop(grace_seconds=0)
+            waited = f"was not ready after {command.ready_seconds:g} s"
+            raise self.failed(waited) from None
+
+    def failed(self, reason: str | None = None, *, port_taken: bool = False) -> ProcessFailed:
+        reason = reason or self._how_it_ended("after")
+        return ProcessFailed(self.command, reason, self.tail(), port_taken=port_taken)
+
+    def send(self, number: signal.Signals) -> None:
+        if self.exit_code is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    async def stop(self, grace_seconds: float | None = None) -> None:
+        """Ask, wait, then kill."""
+        grace = self.command.grace_seconds if grace_seconds is None else grace_seconds
+        if grace > 0:
+            self.send(signal.SIGTERM)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.wait(), grace)
+        self.send(signal.SIGKILL)
+        await self.wait()
+        remove_dead_sockets(self.command.sockets)
+
+    def tail(self) -> str:
+        with self.log.open("rb") as log:
+            log.seek(max(0, log.seek(0, os.SEEK_END) - 8_000))
+            lines = log.read().decode(errors="replace").splitlines()
+        return "\n".join(lines[-TAIL_LINES:])
+
+    async def _is_ready(self) -> bool:
+        answered = await self.command.ready()
+        return answered and all(listens(self.pid, port) for port in self.command.ports)
+
+    def _how_it_ended(self, when: str) -> str:
+        code = self.exit_code or 0
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        return f"{how} {when} it was ready"
+
+
+def remove_dead_sockets(paths: tuple[Path, ...]) -> None:
+    """Remove the socket files that nobody listens on any more."""
+    for path in paths:
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)
+            except OSError:
+                continue

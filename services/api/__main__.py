@@ -1,0 +1,52 @@
+"""Settings → clients → routes → run."""
+
+from functools import partial
+
+from services.api.app import build
+from services.api.intake import Intake
+from services.api.reading import Reading
+from services.api.settings import Settings
+from services.api.store import (
+    CANCELLATION_INDEXES,
+    SUBMISSION_INDEXES,
+    MongoAssets,
+    MongoCancellations,
+    MongoJobs,
+    MongoSubmissions,
+)
+from shared import clock, mongo
+from shared.outbox import MongoDebts, Outbox
+from shared.s3 import open_bucket
+from shared.service import Service, main
+from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
+
+
+async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
+    """Run one api."""
+    settings = read_settings(Settings)
+    async with (
+        mongo.connect(read_settings(MongoSettings)) as database,
+        open_bucket(read_settings(S3Settings)) as bucket,
+        Service("api", kafka, process) as service,
+    ):
+        await mongo.ensure_indexes(database["submissions"], *SUBMISSION_INDEXES)
+        await mongo.ensure_indexes(database["cancellations"], *CANCELLATION_INDEXES)
+        service.health.add("mongo", partial(mongo.ping, database))
+        jobs, submissions = MongoJobs(database["jobs"]), MongoSubmissions(database["submissions"])
+        outboxes = (
+            Outbox(MongoDebts(database["submissions"]), service.publisher),
+            Outbox(MongoDebts(database["cancellations"]), service.publisher),
+        )
+        for outbox in outboxes:
+            service.background(outbox.run)
+        cancellations, assets = MongoCancellations(database["cancellations"]), MongoAssets(database["assets"])
+        build(
+            service.http,
+            Intake(jobs, submissions, cancellations, outboxes, clock.now),
+            Reading(jobs, submissions, assets, bucket, clock.now, settings.link_seconds),
+        )
+        await service.run()
+
+
+if __name__ == "__main__":
+    main("api", serve)

@@ -1,0 +1,18 @@
+"""Who asks: the identity that the product in front of this service vouches for."""
+
+from typing import Annotated
+
+from fastapi import Depends, Header
+
+from contracts.base import Name
+from services.api.domain import Caller
+
+
+async def _caller(
+    tenant: Annotated[Name, Header(alias="X-Tenant-Id")],
+    user_id: Annotated[Name, Header(alias="X-User-Id")],
+) -> Caller:
+    return Caller(tenant=tenant, user_id=user_id)
+
+
+CallerHeaders = Annotated[Caller, Depends(_caller)]

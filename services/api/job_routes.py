@@ -1,0 +1,67 @@
+"""`/v1/jobs`: what became of requests, their results, their cancellation."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from contracts.base import GenerationType, Id, Name
+from contracts.http import JobPage, JobView, Results
+from contracts.jobs import Status
+from services.api.callers import CallerHeaders
+from services.api.intake import Intake
+from services.api.listing import BadCursor, place_of
+from services.api.ports import JobQuery
+from services.api.reading import Reading
+from services.api.submit_routes import Trace
+from shared.problems import Refusal, problem_responses
+
+
+def job_routes(intake: Intake, reading: Reading) -> APIRouter:
+    """Everything below `/v1/jobs`."""
+    router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problem_responses(401, 422, 503))
+    unknown = problem_responses(404)
+
+    @router.get("", responses=problem_responses(400))
+    async def list_jobs(
+        caller: CallerHeaders,
+        status: Status | None = None,
+        type: GenerationType | None = None,  # noqa: A002 - the query's own word
+        user_id: Name | None = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        cursor: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> JobPage:
+        """The tenant's jobs, newest first."""
+        try:
+            before = place_of(cursor) if cursor is not None else None
+        except BadCursor:
+            raise Refusal(400, "cursor: not one that this service gave out") from None
+        query = JobQuery(
+            tenant=caller.tenant, status=status, type=type, user_id=user_id, before=before, limit=limit
+        )
+        return await reading.page(query)
+
+    @router.get("/{job_id}", responses=unknown)
+    async def get_job(job_id: Id, caller: CallerHeaders) -> JobView:
+        """Where a job stands. Poll until `status` is `completed` or `failed`, or follow its events."""
+        return await reading.job(job_id, caller.tenant)
+
+    @router.get("/{job_id}/results", responses=unknown)
+    async def get_results(job_id: Id, caller: CallerHeaders) -> Results:
+        """The images that are ready, each with links signed for this answer."""
+        return await reading.results(job_id, caller.tenant)
+
+    @router.post(
+        "/{job_id}/cancel",
+        status_code=202,
+        responses=unknown | {200: {"model": JobView, "description": "The job had already ended"}},
+    )
+    async def cancel_job(job_id: Id, caller: CallerHeaders, trace: Trace, response: Response) -> JobView:
+        """Stop a job. What is delivered stays; what still renders is stopped."""
+        view = await reading.job(job_id, caller.tenant)
+        if view.status in ("completed", "failed"):
+            response.status_code = 200
+        else:
+            await intake.cancel(job_id, caller, trace)
+        return view
+
+    return router

@@ -1,0 +1,77 @@
+"""What the api needs from outside."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Protocol
+
+from contracts.base import GenerationType, Model, Name
+from contracts.jobs import Job, Status
+from services.api.domain import Accepted
+
+Place = tuple[datetime, str]
+"""Where a job stands in a list that is newest first: its time and its id."""
+
+
+class JobQuery(Model):
+    """Which jobs to list: of one tenant, older than `before`."""
+
+    tenant: Name
+    status: Status | None = None
+    type: GenerationType | None = None
+    user_id: Name | None = None
+    before: Place | None = None
+    limit: int
+
+
+class Preview(Model):
+    """What an asset has beside its image, as far as it is made."""
+
+    key: str | None = None
+    placeholder: str | None = None
+
+
+class Jobs(Protocol):
+    """The dispatcher's documents."""
+
+    async def get(self, job_id: str) -> Job | None: ...
+
+    async def page(self, query: JobQuery) -> list[Job]:
+        """The newest that match, newest first."""
+
+    async def existing(self, ids: Iterable[str]) -> set[str]:
+        """Those of these ids that have a document."""
+
+
+class Submissions(Protocol):
+    """What was accepted over HTTP, each with the messages it owes."""
+
+    async def add(self, accepted: Accepted, owed: dict[str, Any]) -> bool:
+        """Keep it durably. False when its job id or its idempotency key is taken."""
+
+    async def known(self, accepted: Accepted) -> list[Accepted]:
+        """Those that have its idempotency key or its job id; by key first."""
+
+    async def get(self, job_id: str) -> Accepted | None: ...
+
+    async def page(self, query: JobQuery) -> list[Accepted]:
+        """The newest that match, newest first, whatever became of them."""
+
+
+class Cancellations(Protocol):
+    """Cancels asked for over HTTP, each with the message it owes."""
+
+    async def add(self, job_id: str, tenant: str, owed: dict[str, Any]) -> None:
+        """Keep it durably; the same again owes its message again."""
+
+
+class Assets(Protocol):
+    """The result-store's documents."""
+
+    async def previews(self, ids: Iterable[str]) -> dict[str, Preview]:
+        """By asset id, those that exist."""
+
+
+class Links(Protocol):
+    """Signs links to objects."""
+
+    async def signed_url(self, key: str, seconds: int = 3600) -> str: ...

@@ -1,0 +1,101 @@
+"""Documents and links → views of one tenant's jobs."""
+
+import asyncio
+from datetime import timedelta
+
+from contracts.http import JobPage, JobView, ResultImage, Results
+from contracts.jobs import Render
+from contracts.renders import StoredImage
+from services.api.domain import Accepted
+from services.api.listing import page
+from services.api.ports import Assets, JobQuery, Jobs, Links, Preview, Submissions
+from services.api.views import is_placeholder, job_view, pending_view, result_image, results_view
+from shared.clock import Clock
+from shared.problems import Refusal
+
+
+class Reading:
+    """Answers from `jobs`; what is not planned yet, from `submissions`."""
+
+    def __init__(
+        self,
+        jobs: Jobs,
+        submissions: Submissions,
+        assets: Assets,
+        links: Links,
+        now: Clock,
+        link_seconds: int,
+    ) -> None:
+        self._jobs = jobs
+        self._submissions = submissions
+        self._assets = assets
+        self._links = links
+        self._now = now
+        self._link_seconds = link_seconds
+
+    async def job(self, job_id: str, tenant: str) -> JobView:
+        """A job of this tenant.
+
+        Raises:
+            Refusal: 404, also for another tenant's job.
+        """
+        job = await self._jobs.get(job_id)
+        accepted = await self._submissions.get(job_id) if job is None or is_placeholder(job) else None
+        owner = job or accepted
+        if owner is None or owner.tenant != tenant:
+            raise no_such_job(job_id)
+        if job is not None:
+            return job_view(job, self._now(), accepted)
+        assert accepted is not None
+        return pending_view(accepted, self._now())
+
+    async def submitted(self, accepted: Accepted, *, new: bool) -> JobView:
+        """How far the job of a submission is; that of a new one cannot be far."""
+        job = None if new else await self._jobs.get(accepted.job_id)
+        return job_view(job, self._now(), accepted) if job else pending_view(accepted, self._now())
+
+    async def page(self, query: JobQuery) -> JobPage:
+        """A page of jobs, newest first."""
+        planned = await self._jobs.page(query)
+        pending = query.status in (None, "pending")
+        accepted = await self._submissions.page(query) if pending else []
+        unseen = {other.job_id for other in accepted} - {job.job_id for job in planned}
+        now = self._now()
+        return page(
+            [job_view(job, now) for job in planned],
+            [pending_view(other, now) for other in accepted],
+            query.limit,
+            gone=await self._jobs.existing(unseen) if unseen else set(),
+        )
+
+    async def results(self, job_id: str, tenant: str) -> Results:
+        """What is stored, with fresh links.
+
+        Raises:
+            Refusal: 404, also for another tenant's job.
+        """
+        job = await self._jobs.get(job_id)
+        if job is None or job.tenant != tenant:
+            view = await self.job(job_id, tenant)
+            return Results(job_id=job_id, status=view.status, requested=view.requested, delivered=0)
+        stored = [(render, render.stored) for render in job.renders if render.stored]
+        previews = await self._assets.previews(f"{job_id}/{render.spec.index}" for render, _ in stored)
+        images = await asyncio.gather(
+            *(
+                self._image(render, image, previews.get(f"{job_id}/{render.spec.index}"))
+                for render, image in stored
+            )
+        )
+        return results_view(job, images)
+
+    async def _image(self, render: Render, stored: StoredImage, preview: Preview | None) -> ResultImage:
+        ends = self._now() + timedelta(seconds=self._link_seconds)
+        url = await self._links.signed_url(stored.key, self._link_seconds)
+        small = preview.key if preview else None
+        preview_url = await self._links.signed_url(small, self._link_seconds) if small else None
+        return result_image(render, stored, preview, (url, preview_url), ends)
+
+
+def no_such_job(job_id: str) -> Refusal:
+    """Says the same whether there is none or it is another tenant's."""
+    return Refusal(404, f"there is no job {job_id}")

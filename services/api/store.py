@@ -1,0 +1,121 @@
+"""The api's ports over MongoDB."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pymongo import IndexModel, InsertOne
+
+from contracts.jobs import Job
+from services.api.domain import Accepted
+from services.api.ports import Assets, Cancellations, JobQuery, Jobs, Preview, Submissions
+from shared.group_commit import GroupCommit
+from shared.mongo import Collection, find_by_id
+from shared.outbox import OWED_INDEX
+
+SUBMISSION_INDEXES = (
+    IndexModel(
+        [("tenant", 1), ("idempotency_key", 1)],
+        unique=True,
+        partialFilterExpression={"idempotency_key": {"$exists": True}},
+    ),
+    IndexModel([("tenant", 1), ("requested_at", -1), ("_id", -1)]),
+    OWED_INDEX,
+)
+CANCELLATION_INDEXES = (OWED_INDEX,)
+
+_UNSEEN = {"events": 0, "handled": 0, "workflow": 0}
+
+
+class MongoJobs(Jobs):
+    """Reads `jobs`."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def get(self, job_id: str) -> Job | None:
+        found = await self._collection.find_one({"_id": job_id}, _UNSEEN)
+        return Job.model_validate(found) if found else None
+
+    async def page(self, query: JobQuery) -> list[Job]:
+        wanted = _filter(query) | ({"status": query.status} if query.status else {})
+        return [Job.model_validate(found) for found in await _newest(self._collection, wanted, query.limit)]
+
+    async def existing(self, ids: Iterable[str]) -> set[str]:
+        return {found["_id"] for found in await find_by_id(self._collection, ids, {"_id": 1})}
+
+
+class MongoSubmissions(Submissions):
+    """Owns `submissions`. Concurrent additions share bulk writes."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._commit = GroupCommit(collection)
+
+    async def add(self, accepted: Accepted, owed: dict[str, Any]) -> bool:
+        document = {"_id": accepted.job_id, **accepted.model_dump(exclude_none=True), "owed": owed}
+        return await self._commit.write(InsertOne(document))
+
+    async def known(self, accepted: Accepted) -> list[Accepted]:
+        wanted: list[dict[str, Any]] = [{"_id": accepted.job_id}]
+        if accepted.idempotency_key is not None:
+            wanted.append({"tenant": accepted.tenant, "idempotency_key": accepted.idempotency_key})
+        found = await self._collection.find({"$or": wanted}, {"owed": 0}).to_list(None)
+        known = [Accepted.model_validate(document) for document in found]
+        return sorted(known, key=lambda other: other.idempotency_key != accepted.idempotency_key)
+
+    async def get(self, job_id: str) -> Accepted | None:
+        found = await self._collection.find_one({"_id": job_id}, {"owed": 0})
+        return Accepted.model_validate(found) if found else None
+
+    async def page(self, query: JobQuery) -> list[Accepted]:
+        found = await _newest(self._collection, _filter(query), query.limit)
+        return [Accepted.model_validate(document) for document in found]
+
+
+class MongoCancellations(Cancellations):
+    """Owns `cancellations`."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def add(self, job_id: str, tenant: str, owed: dict[str, Any]) -> None:
+        await self._collection.update_one(
+            {"_id": job_id},
+            {"$set": {"owed": owed}, "$setOnInsert": {"tenant": tenant, "requested_at": owed["at"]}},
+            upsert=True,
+        )
+
+
+class MongoAssets(Assets):
+    """Reads `assets`."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def previews(self, ids: Iterable[str]) -> dict[str, Preview]:
+        found = await find_by_id(self._collection, ids, {"preview.key": 1, "placeholder": 1})
+        return {
+            asset["_id"]: Preview(
+                key=(asset.get("preview") or {}).get("key"), placeholder=asset.get("placeholder")
+            )
+            for asset in found
+        }
+
+
+def _filter(query: JobQuery) -> dict[str, Any]:
+    """All but the status. The first bound on the time lets the index end the search early."""
+    wanted: dict[str, Any] = {"tenant": query.tenant}
+    if query.type:
+        wanted["type"] = query.type
+    if query.user_id:
+        wanted["user_id"] = query.user_id
+    if query.before:
+        time, job_id = query.before
+        wanted["requested_at"] = {"$lte": time}
+        wanted["$or"] = [{"requested_at": {"$lt": time}}, {"_id": {"$lt": job_id}}]
+    return wanted
+
+
+async def _newest(collection: Collection, wanted: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    order = [("requested_at", -1), ("_id", -1)]
+    return await collection.find(wanted, _UNSEEN | {"owed": 0}).sort(order).limit(limit).to_list(None)

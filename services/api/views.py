@@ -1,0 +1,109 @@
+"""Documents → what their owner sees. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from contracts.http import JobImage, JobView, ResultImage, Results
+from contracts.jobs import Attempt, Job, Render
+from contracts.renders import StoredImage
+from services.api.domain import Accepted
+from services.api.ports import Preview
+
+
+def job_view(job: Job, now: datetime, submission: Accepted | None = None) -> JobView:
+    """A job. One that was cancelled before its plan knows little; its submission fills that in."""
+    source = submission if submission and is_placeholder(job) else None
+    created = source.requested_at if source else job.requested_at
+    end = job.finished_at or now
+    return JobView(
+        id=job.job_id,
+        type=source.type if source else job.type,
+        user_id=source.user_id if source else job.user_id,
+        status=job.status,
+        phase=job.phase,
+        requested=source.requested if source else job.requested,
+        delivered=job.delivered,
+        failed=job.failed,
+        target_seconds=None if is_placeholder(job) else job.target_seconds,
+        elapsed_seconds=job.elapsed_seconds if job.terminal and job.elapsed_seconds else _since(created, end),
+        deadline_at=None if is_placeholder(job) else job.deadline_at,
+        created=created,
+        finished_at=job.finished_at,
+        error=job.error,
+        images=tuple(_image(render) for render in job.renders),
+        attempts=sum(len(render.attempts) for render in job.renders),
+        cost_usd=_cost(attempt for render in job.renders for attempt in render.attempts),
+    )
+
+
+def is_placeholder(job: Job) -> bool:
+    """A cancel came before the plan: the document holds its place."""
+    return not job.request_hash
+
+
+def pending_view(accepted: Accepted, now: datetime) -> JobView:
+    """A job that is accepted and not planned yet."""
+    return JobView(
+        id=accepted.job_id,
+        type=accepted.type,
+        user_id=accepted.user_id,
+        status="pending",
+        phase="queued",
+        requested=accepted.requested,
+        delivered=0,
+        failed=0,
+        elapsed_seconds=_since(accepted.requested_at, now),
+        created=accepted.requested_at,
+        cost_usd=0.0,
+    )
+
+
+def result_image(
+    render: Render, stored: StoredImage, preview: Preview | None, urls: tuple[str, str | None], ends: datetime
+) -> ResultImage:
+    """A stored image with its fresh links: the image's and the preview's."""
+    return ResultImage(
+        index=render.spec.index,
+        label=render.spec.label,
+        url=urls[0],
+        preview_url=urls[1],
+        placeholder=preview.placeholder if preview else None,
+        expires_at=ends,
+        **stored.model_dump(exclude={"key", "attempt"}),
+    )
+
+
+def results_view(job: Job, images: Iterable[ResultImage]) -> Results:
+    """What of a job is ready."""
+    return Results(
+        job_id=job.job_id,
+        status=job.status,
+        requested=job.requested,
+        delivered=job.delivered,
+        images=tuple(images),
+    )
+
+
+def _image(render: Render) -> JobImage:
+    return JobImage(
+        index=render.spec.index,
+        label=render.spec.label,
+        state=render.state,
+        percent=render.percent,
+        queue_position=render.queue_position,
+        error=render.error,
+    )
+
+
+def _cost(attempts: Iterable[Attempt]) -> float | None:
+    """The sum, unless an attempt that may be billed has not said what it cost."""
+    total = 0.0
+    for attempt in attempts:
+        if attempt.cost_usd is None and attempt.billed != "no":
+            return None
+        total += attempt.cost_usd or 0.0
+    return round(total, 6)
+
+
+def _since(start: datetime, end: datetime) -> float:
+    return max(0.0, round((end - start).total_seconds(), 3))

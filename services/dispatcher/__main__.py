@@ -1,0 +1,37 @@
+"""Settings → clients → handlers → run."""
+
+from functools import partial
+
+from pymongo import IndexModel
+
+from services.dispatcher.handlers import handlers
+from services.dispatcher.policies import load_policies
+from services.dispatcher.story import JobRecord
+from services.dispatcher.timers import Timers
+from shared import clock, mongo
+from shared.fold import MongoDocuments
+from shared.service import Service, main
+from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_settings
+
+INDEXES = (
+    IndexModel([("wake_at", 1)], partialFilterExpression={"wake_at": {"$gt": None}}),
+    IndexModel([("tenant", 1), ("requested_at", -1), ("_id", -1)]),
+    IndexModel([("tenant", 1), ("user_id", 1), ("updated_at", 1)]),
+)
+
+
+async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
+    """Run one dispatcher."""
+    async with (
+        mongo.connect(read_settings(MongoSettings)) as database,
+        Service("dispatcher", kafka, process) as service,
+    ):
+        await mongo.ensure_indexes(database["jobs"], *INDEXES)
+        service.health.add("mongo", partial(mongo.ping, database))
+        handlers(service.subscribe, MongoDocuments(database["jobs"], JobRecord), load_policies(), clock.now)
+        service.background(Timers(database["jobs"], service.publisher).run)
+        await service.run()
+
+
+if __name__ == "__main__":
+    main("dispatcher", serve)

@@ -1,0 +1,51 @@
+"""plans, failures and stored results → the life of a job → renders to do, job events"""
+
+from collections.abc import Sequence
+
+from contracts.base import Message
+from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRejected
+from contracts.jobs import JobDue, JobEvent
+from contracts.renders import RenderFailed, RenderProgressed, ResultStored
+from services.dispatcher.domain import JobMessage, advance
+from services.dispatcher.policies import Policies
+from services.dispatcher.story import JobRecord
+from shared.clock import Clock
+from shared.envelope import Received
+from shared.fold import Documents, fold
+from shared.publisher import Outgoing
+from shared.subscription import Subscribe
+
+
+def handlers(
+    subscribe: Subscribe,
+    jobs: Documents[JobRecord],
+    policies: Policies,
+    now: Clock,
+) -> None:
+    """Declare what the dispatcher listens to."""
+
+    @subscribe(
+        GenerationPlanned,
+        GenerationRejected,
+        GenerationCancel,
+        RenderProgressed,
+        RenderFailed,
+        ResultStored,
+        JobDue,
+        group="dispatcher",
+    )
+    async def advance_jobs(batch: Sequence[Received[JobMessage]]) -> list[Outgoing]:
+        return await fold(batch, jobs, apply, source="dispatcher", snapshot=is_progress)
+
+    def apply(
+        job: JobRecord | None, received: Received[JobMessage]
+    ) -> tuple[JobRecord | None, Sequence[Message]]:
+        after, said = advance(job, received.message, policies=policies, now=now())
+        if after is not None and after is not job and after.trace is None:
+            after = after.model_copy(update={"trace": received.trace})
+        return after, said
+
+
+def is_progress(message: Message) -> bool:
+    """Progress is a snapshot: not stored, and only the newest is said."""
+    return isinstance(message, JobEvent) and message.event == "progressed"

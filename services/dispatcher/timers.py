@@ -1,0 +1,54 @@
+"""jobs whose `wake_at` has come → job.due"""
+
+import asyncio
+from datetime import datetime
+
+import structlog
+
+from contracts.jobs import JobDue
+from shared.clock import now
+from shared.errors import is_transient
+from shared.mongo import Collection
+from shared.publisher import Outgoing, Publisher
+
+log = structlog.get_logger()
+
+TICK_SECONDS = 0.25
+AGAIN_SECONDS = 10.0
+"""A job that was called is called again after this long, if its document has not moved."""
+PAGE = 500
+
+
+class Timers:
+    """Calls due jobs. Every instance does; a job that is called twice shrugs."""
+
+    def __init__(self, jobs: Collection, publisher: Publisher) -> None:
+        self._jobs = jobs
+        self._publisher = publisher
+        self._called: dict[tuple[str, datetime], float] = {}
+
+    async def run(self) -> None:
+        """Look for due jobs until cancelled; a server that is away is waited for."""
+        while True:
+            try:
+                await self.call_due()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("timers_delayed", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def call_due(self) -> None:
+        """One look."""
+        clock = asyncio.get_running_loop().time()
+        self._called = {key: called for key, called in self._called.items() if clock - called < AGAIN_SECONDS}
+        due = self._jobs.find({"wake_at": {"$lte": now()}}, {"wake_at": 1, "trace": 1}).limit(PAGE)
+        calls = []
+        async for job in due:
+            key = (job["_id"], job["wake_at"])
+            if key not in self._called:
+                self._called[key] = clock
+                message = JobDue(job_id=job["_id"], due_at=job["wake_at"])
+                calls.append(Outgoing(message, job.get("trace")))
+        if calls:
+            await self._publisher.publish(calls)

@@ -1,0 +1,186 @@
+"""ComfyUI: our prompt_id, the queue before the history, and never a global interrupt."""
+
+import asyncio
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from contracts.base import Provider as ProviderName
+from contracts.renders import Output
+from services.gateways.comfyui.graphs import graph_of
+from services.gateways.comfyui.settings import ComfyUISettings
+from services.gateways.runtime.inputs import Inputs
+from services.gateways.runtime.provider import (
+    Broken,
+    Done,
+    Handle,
+    News,
+    NoAnswer,
+    NotTaken,
+    Order,
+    OutcomeUnknown,
+    Payload,
+    Refused,
+    Working,
+)
+from services.gateways.runtime.wire import ask, excerpt, json_of, send_paid
+from shared.ids import uuid7
+
+QUEUE_SECONDS = 0.1
+"""Polls that are no further apart share one look at the queue."""
+
+
+class ComfyUIProvider:
+    """Submit, poll, find and cancel prompts of the server at `base_url`."""
+
+    name: ProviderName = "comfyui"
+
+    def __init__(self, http: httpx.AsyncClient, settings: ComfyUISettings, inputs: Inputs) -> None:
+        self._http = http
+        self._inputs = inputs
+        self._url = settings.base_url.rstrip("/")
+        self._checkpoint = settings.checkpoint
+        self._client_id = uuid7()
+        self._queue: asyncio.Task[dict[str, Working]] | None = None
+        self._queue_until = 0.0
+
+    async def prepare(self, order: Order) -> Payload:
+        """See `Provider`. Input images are uploaded under their content's name."""
+        images: dict[str, str] = {}
+        if order.spec.reference:
+            images["reference_image"] = await self._upload(order.tenant, order.spec.reference)
+        if order.spec.face:
+            images["face_image"] = await self._upload(order.tenant, order.spec.face)
+        return {
+            "prompt": graph_of(order, self._checkpoint, **images),
+            "prompt_id": order.uuid,
+            "client_id": self._client_id,
+        }
+
+    async def _upload(self, tenant: str, asset_id: str) -> str:
+        name, data = await self._inputs.image(tenant, asset_id)
+        form = {"type": "input", "subfolder": "imagegen", "overwrite": "true"}
+        try:
+            answer = await ask(
+                self._http, "POST", f"{self._url}/upload/image", files={"image": (name, data)}, data=form
+            )
+            stored = json_of(answer)
+        except NoAnswer as silence:
+            raise NotTaken("provider_unreachable", str(silence)) from silence
+        if answer.status_code != 200 or "name" not in stored:
+            raise Refused("invalid_input", f"upload of {asset_id}: {answer.status_code} {excerpt(answer)}")
+        return f"{stored.get('subfolder') or ''}/{stored['name']}".lstrip("/")
+
+    async def submit(self, order: Order, payload: Payload) -> Handle:
+        """See `Provider`. A 200 that carries node errors is a refusal: what runs of it is cancelled."""
+        answer = await send_paid(self._http, f"{self._url}/prompt", json=payload)
+        handle = {"id": order.uuid}
+        try:
+            body = json_of(answer)
+        except NoAnswer as odd:
+            raise OutcomeUnknown(str(odd)) from odd
+        if body.get("prompt_id") != order.uuid:
+            raise OutcomeUnknown(f"submit answered for prompt {body.get('prompt_id')!r}")
+        if body.get("node_errors"):
+            await self._cancel_quietly(order, handle)
+            raise Refused("invalid_workflow", _first_node_error(body["node_errors"]))
+        return handle
+
+    async def _cancel_quietly(self, order: Order, handle: Handle) -> None:
+        try:
+            await self.cancel(order, handle)
+        except NoAnswer:
+            return
+
+    async def find(self, order: Order) -> Handle | None:
+        """See `Provider`."""
+        queue = await self._look_at_queue()
+        if order.uuid in queue or await self._history(order.uuid):
+            return {"id": order.uuid}
+        return None
+
+    async def poll(self, order: Order, handle: Handle) -> News:
+        """See `Provider`. First the queue, then the history: the other way misses what moves between."""
+        queue = await self._shared_queue()
+        if working := queue.get(handle["id"]):
+            return working
+        run = await self._history(handle["id"])
+        if run is not None:
+            return _end(run)
+        queue = await self._look_at_queue()
+        if working := queue.get(handle["id"]):
+            return working
+        if run := await self._history(handle["id"]):
+            return _end(run)
+        return Broken("lost", "neither in the queue nor in the history", retryable=True, billed="no")
+
+    async def cancel(self, order: Order, handle: Handle) -> None:
+        """See `Provider`. Servers without a cancel call get a delete and a targeted interrupt."""
+        prompt_id = handle["id"]
+        answer = await ask(self._http, "POST", f"{self._url}/api/jobs/{prompt_id}/cancel")
+        if answer.status_code in (404, 405):
+            await ask(self._http, "POST", f"{self._url}/queue", json={"delete": [prompt_id]})
+            await ask(self._http, "POST", f"{self._url}/interrupt", json={"prompt_id": prompt_id})
+
+    async def _history(self, prompt_id: str) -> dict[str, Any] | None:
+        answer = await ask(self._http, "GET", f"{self._url}/history/{prompt_id}")
+        run = json_of(answer).get(prompt_id)
+        return run if isinstance(run, dict) else None
+
+    async def _shared_queue(self) -> dict[str, Working]:
+        time = asyncio.get_running_loop().time()
+        if self._queue is None or time > self._queue_until:
+            self._queue = asyncio.create_task(self._look_at_queue())
+            self._queue_until = time + QUEUE_SECONDS
+        return await self._queue
+
+    async def _look_at_queue(self) -> dict[str, Working]:
+        body = json_of(await ask(self._http, "GET", f"{self._url}/queue"))
+        running, pending = body.get("queue_running"), body.get("queue_pending")
+        if not isinstance(running, list) or not isinstance(pending, list):
+            raise NoAnswer(f"no queue in {str(body)[:200]}")
+        found = {str(item[1]): Working("running") for item in running}
+        for position, item in enumerate(sorted(pending, key=lambda item: float(item[0]))):
+            found[str(item[1])] = Working("queued", queue_position=position)
+        return found
+
+
+def _end(run: dict[str, Any]) -> News:
+    """A finished run of the history, as news."""
+    status = run.get("status") or {}
+    messages = dict(reversed(status.get("messages") or []))
+    if status.get("status_str") == "success":
+        outputs = _outputs(run)
+        return Done(outputs) if outputs else Broken("no_output", "the workflow saved no image", False, "yes")
+    if "execution_interrupted" in messages:
+        return Broken("cancelled", "interrupted at the server", retryable=False, billed="yes")
+    error = messages.get("execution_error") or {}
+    kind = str(error.get("exception_type", "unknown error"))
+    first_line = str(error.get("exception_message", "")).partition("\n")[0][:300]
+    message = f"{error.get('node_type', 'a node')}: {kind}: {first_line}"
+    return Broken("provider_error", message, retryable="OutOfMemory" in kind, billed="yes")
+
+
+def _outputs(run: dict[str, Any]) -> tuple[Output, ...]:
+    images = [
+        image
+        for node in (run.get("outputs") or {}).values()
+        for image in node.get("images") or []
+        if image.get("type") == "output"
+    ]
+    return tuple(
+        Output(
+            path="/view?"
+            + urlencode({key: str(image.get(key, "")) for key in ("filename", "subfolder", "type")})
+        )
+        for image in images
+    )
+
+
+def _first_node_error(node_errors: dict[str, Any]) -> str:
+    for node, problem in node_errors.items():
+        for error in problem.get("errors") or []:
+            where = f"node {node} ({problem.get('class_type')})"
+            return f"{where}: {error.get('message')}: {error.get('details')}"
+    return "the server dropped a part of the workflow"

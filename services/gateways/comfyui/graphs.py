@@ -1,0 +1,39 @@
+"""templates/*.json and a render → the graph to run."""
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from services.gateways.runtime.provider import Order
+from services.gateways.runtime.workflows import filled
+
+
+def template_of(order: Order) -> str:
+    """Which template fits a render that brings no workflow of its own."""
+    if order.spec.lora:
+        return "lora"
+    if order.spec.face:
+        return "face_swap"
+    return "reference" if order.spec.reference else "base"
+
+
+def graph_of(order: Order, checkpoint: str, **images: str) -> dict[str, Any]:
+    """The caller's workflow, or the fitting template, filled in."""
+    lora = order.spec.lora
+    return filled(
+        order.workflow or _template(template_of(order)),
+        order.spec,
+        checkpoint=checkpoint,
+        prefix=f"imagegen/{order.uuid}",
+        lora_name=lora.key.rpartition("/")[2] if lora else "",
+        lora_scale=lora.scale if lora else 1.0,
+        **images,
+    )
+
+
+@cache
+def _template(name: str) -> dict[str, Any]:
+    text = files("services.gateways.comfyui").joinpath("templates", f"{name}.json").read_text()
+    graph: dict[str, Any] = json.loads(text)
+    return graph

@@ -1,0 +1,16 @@
+"""COMFYUI_*: one ComfyUI server, and the models that it has."""
+
+from pydantic import PositiveFloat, PositiveInt
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ComfyUISettings(BaseSettings):
+    """The server has no authentication of its own: keep it on a private network."""
+
+    model_config = SettingsConfigDict(env_prefix="COMFYUI_", frozen=True)
+
+    base_url: str
+    checkpoint: str = "flux1-dev-fp8.safetensors"
+    slots: PositiveInt = 64
+    """Prompts in the server's queue at the most; it runs one at a time."""
+    submit_timeout_seconds: PositiveFloat = 20.0

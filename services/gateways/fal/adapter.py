@@ -1,0 +1,151 @@
+"""Fal: its queue API. There is no id of ours and no way to ask for one, and COMPLETED may be a failure."""
+
+from typing import Any
+
+import httpx
+
+from contracts.base import Provider as ProviderName
+from contracts.renders import Output
+from services.gateways.fal.errors import STILL_RUNNING, failure_of
+from services.gateways.fal.settings import FalSettings
+from services.gateways.runtime.inputs import Inputs
+from services.gateways.runtime.provider import (
+    Broken,
+    CannotBeAsked,
+    Done,
+    Handle,
+    News,
+    NoAnswer,
+    Order,
+    OutcomeUnknown,
+    Payload,
+    Refused,
+    Working,
+)
+from services.gateways.runtime.wire import ask, excerpt, json_of, send_paid
+from shared.clock import now
+
+ALIASES = {"fal-ai/flux": "fal-ai/flux/dev"}
+URLS = ("status_url", "response_url", "cancel_url")
+
+
+class FalProvider:
+    """Submit, poll and cancel requests of the queue at `queue_url`."""
+
+    name: ProviderName = "fal"
+
+    def __init__(self, http: httpx.AsyncClient, settings: FalSettings, inputs: Inputs) -> None:
+        self._http = http
+        self._inputs = inputs
+        self._settings = settings
+        self._url = settings.queue_url.rstrip("/")
+        self._headers = {"Authorization": f"Key {settings.key.get_secret_value()}"}
+
+    async def prepare(self, order: Order) -> Payload:
+        """See `Provider`. Inputs go as signed links. `endpoint` is the model's path, not sent."""
+        spec, inputs = order.spec, self._inputs
+        if order.workflow:
+            raise Refused("unsupported", "Fal runs models, not ComfyUI workflows")
+        body: Payload = {
+            "prompt": spec.prompt,
+            "image_size": {"width": spec.width, "height": spec.height},
+            "num_images": 1,
+            "seed": spec.seed,
+            "output_format": "png",
+            "enable_safety_checker": not spec.nsfw_allowed,
+        }
+        model = self._settings.text_model
+        if person := spec.reference or spec.face:
+            model = self._settings.identity_model
+            body["reference_image_url"] = await inputs.image_url(order.tenant, person)
+        if spec.lora:
+            model = self._settings.lora_model
+            link = await inputs.object_url(spec.lora.key)
+            body["loras"] = [{"path": link, "scale": spec.lora.scale}]
+        asked = order.model or model
+        return {"endpoint": ALIASES.get(asked, asked).strip("/"), "body": body}
+
+    async def submit(self, order: Order, payload: Payload) -> Handle:
+        """See `Provider`. Fal's own retries are off: each would be a submission we do not know of."""
+        left = (order.deadline_at - now()).total_seconds()
+        headers = self._headers | {
+            "X-Fal-Request-Timeout": f"{max(2.0, left):.0f}",
+            "X-Fal-No-Retry": "1",
+        }
+        answer = await send_paid(
+            self._http, f"{self._url}/{payload['endpoint']}", json=payload["body"], headers=headers
+        )
+        try:
+            body = json_of(answer)
+        except NoAnswer as odd:
+            raise OutcomeUnknown(str(odd)) from odd
+        request_id = body.get("request_id")
+        if not isinstance(request_id, str) or not request_id:
+            raise OutcomeUnknown(f"submit answered {excerpt(answer)}")
+        return {"id": request_id} | self._links(payload["endpoint"], request_id, body)
+
+    def _links(self, endpoint: str, request_id: str, body: dict[str, Any]) -> dict[str, str]:
+        """The links that Fal gave, where they lead to Fal; else rebuilt below owner/alias."""
+        owner_alias = "/".join(endpoint.split("/")[:2])
+        base = f"{self._url}/{owner_alias}/requests/{request_id}"
+        rebuilt = {"status_url": f"{base}/status", "response_url": base, "cancel_url": f"{base}/cancel"}
+        return {name: str(body[name]) if self._is_ours(body.get(name)) else rebuilt[name] for name in URLS}
+
+    def _is_ours(self, url: object) -> bool:
+        """Our key goes to the queue's host and to no other."""
+        return isinstance(url, str) and url.startswith(f"{self._url}/")
+
+    async def find(self, order: Order) -> Handle | None:
+        """See `Provider`. Fal cannot be asked."""
+        raise CannotBeAsked(self.name)
+
+    async def poll(self, order: Order, handle: Handle) -> News:
+        """See `Provider`."""
+        answer = await self._ask("GET", handle["status_url"], params={"logs": "0"})
+        if answer.status_code == 404:
+            return Broken("lost", "Fal no longer knows this request", retryable=True)
+        status = json_of(answer)
+        match status.get("status"):
+            case "COMPLETED":
+                return await self._result(handle, status)
+            case "IN_QUEUE":
+                position = status.get("queue_position")
+                return Working("queued", queue_position=position if isinstance(position, int) else None)
+        return Working("running")
+
+    async def _result(self, handle: Handle, status: dict[str, Any]) -> News:
+        answer = await self._ask("GET", handle["response_url"])
+        if answer.status_code == 404:
+            return Broken("lost", "Fal no longer has this result", retryable=True, billed="yes")
+        body = json_of(answer)
+        if answer.status_code >= 400:
+            if body.get("detail") == STILL_RUNNING:
+                return Working("running")
+            return failure_of(answer, body)
+        seconds = (status.get("metrics") or {}).get("inference_time")
+        return _done(body, seconds if isinstance(seconds, int | float) else None)
+
+    async def cancel(self, order: Order, handle: Handle) -> None:
+        """See `Provider`. A running request may still complete, and cost."""
+        await self._ask("PUT", handle["cancel_url"])
+
+    async def _ask(self, method: str, url: str, **request: Any) -> httpx.Response:
+        return await ask(self._http, method, url, headers=self._headers, **request)
+
+
+def _done(body: dict[str, Any], seconds: float | None) -> News:
+    images = body.get("images") or ([body["image"]] if body.get("image") else [])
+    flags = body.get("has_nsfw_concepts") or body.get("nsfw_content_detected") or []
+    outputs = tuple(
+        Output(
+            url=image["url"],
+            content_type=image.get("content_type"),
+            nsfw=bool(flags[position]) if position < len(flags) else False,
+        )
+        for position, image in enumerate(images)
+        if isinstance(image, dict) and isinstance(image.get("url"), str)
+    )
+    if not outputs:
+        return Broken("no_output", "the result names no image", retryable=False, billed="yes")
+    seed = body.get("seed")
+    return Done(outputs, seed=seed if isinstance(seed, int) else None, seconds=seconds)

@@ -1,0 +1,48 @@
+"""Fal's error bodies → what went wrong and whether a new job may succeed.
+
+Source: Fal's documented error types; a type that is not listed is not retried.
+"""
+
+from typing import Any
+
+import httpx
+
+from services.gateways.runtime.provider import Broken
+
+RETRYABLE = frozenset(
+    {
+        "internal_error",
+        "request_timeout",
+        "runner_connection_error",
+        "runner_connection_refused",
+        "runner_connection_timeout",
+        "runner_disconnected",
+        "runner_incomplete_response",
+        "runner_scheduling_failure",
+        "runner_server_error",
+        "startup_timeout",
+    }
+)
+STILL_RUNNING = "Request is still in progress"
+NSFW = "content_policy_violation"
+
+
+def failure_of(answer: httpx.Response, body: dict[str, Any]) -> Broken:
+    """The failure that a result answer of 400 or more tells."""
+    kind, message = _kind_and_message(answer, body)
+    retryable = kind in RETRYABLE or answer.headers.get("X-Fal-Retryable", "").lower() in ("1", "true")
+    if answer.headers.get("X-Fal-Request-Timeout-Type") == "user":
+        retryable = False
+    code = "nsfw" if kind == NSFW else "provider_error"
+    billed = "no" if answer.status_code >= 500 or answer.status_code == 422 else "unknown"
+    return Broken(code, f"{kind}: {message}"[:500], retryable, billed)  # type: ignore[arg-type]
+
+
+def _kind_and_message(answer: httpx.Response, body: dict[str, Any]) -> tuple[str, str]:
+    detail = body.get("detail")
+    if isinstance(detail, list) and detail and isinstance(detail[0], dict):
+        first = detail[0]
+        where = ".".join(str(part) for part in first.get("loc", ()))
+        return str(first.get("type", "model_error")), f"{where}: {first.get('msg', '')}"
+    kind = body.get("error_type") or answer.headers.get("X-Fal-Error-Type") or f"http_{answer.status_code}"
+    return str(kind), str(detail or body.get("error") or answer.text[:300])

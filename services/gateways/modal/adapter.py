@@ -1,0 +1,132 @@
+"""Modal: our own application's HTTP contract (contracts/modal_app.py). De-duplicates by our id."""
+
+from typing import TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from contracts.base import Provider as ProviderName
+from contracts.modal_app import (
+    ModalImageInput,
+    ModalLora,
+    ModalModel,
+    ModalPending,
+    ModalResult,
+    ModalSubmit,
+    ModalSubmitted,
+)
+from contracts.renders import Output
+from services.gateways.modal.settings import ModalSettings
+from services.gateways.runtime.inputs import Inputs
+from services.gateways.runtime.provider import (
+    Broken,
+    Done,
+    Handle,
+    News,
+    NoAnswer,
+    Order,
+    OutcomeUnknown,
+    Payload,
+    Working,
+)
+from services.gateways.runtime.wire import ask, excerpt, send_paid
+from services.gateways.runtime.workflows import filled
+
+M = TypeVar("M", bound=ModalModel)
+
+
+class ModalProvider:
+    """Submit, poll, find and cancel calls of the application at `base_url`."""
+
+    name: ProviderName = "modal"
+
+    def __init__(self, http: httpx.AsyncClient, settings: ModalSettings, inputs: Inputs) -> None:
+        self._http = http
+        self._inputs = inputs
+        self._url = settings.base_url.rstrip("/")
+        self._headers = {
+            "Modal-Key": settings.key.get_secret_value(),
+            "Modal-Secret": settings.secret.get_secret_value(),
+        }
+
+    async def prepare(self, order: Order) -> Payload:
+        """See `Provider`. Inputs go as signed links."""
+        spec, inputs, tenant = order.spec, self._inputs, order.tenant
+        image = ModalImageInput(
+            prompt=spec.prompt,
+            negative_prompt=spec.negative_prompt,
+            seed=spec.seed,
+            width=spec.width,
+            height=spec.height,
+            model=order.model,
+            reference_url=await inputs.image_url(tenant, spec.reference) if spec.reference else None,
+            face_url=await inputs.image_url(tenant, spec.face) if spec.face else None,
+            lora=ModalLora(url=await inputs.object_url(spec.lora.key), scale=spec.lora.scale)
+            if spec.lora
+            else None,
+            workflow=filled(order.workflow, spec) if order.workflow else None,
+        )
+        return ModalSubmit(id=order.uuid, input=image).model_dump(exclude_none=True)
+
+    async def submit(self, order: Order, payload: Payload) -> Handle:
+        """See `Provider`."""
+        answer = await send_paid(self._http, f"{self._url}/submit", json=payload, headers=self._headers)
+        try:
+            return {"id": ModalSubmitted.model_validate_json(answer.content).call_id}
+        except ValidationError as error:
+            raise OutcomeUnknown(f"submit answered {excerpt(answer)}") from error
+
+    async def find(self, order: Order) -> Handle | None:
+        """See `Provider`."""
+        answer = await self._ask("GET", f"/by-id/{order.uuid}")
+        if answer.status_code == 404:
+            return None
+        return {"id": _read(ModalSubmitted, answer).call_id}
+
+    async def poll(self, order: Order, handle: Handle) -> News:
+        """See `Provider`."""
+        answer = await self._ask("GET", f"/result/{handle['id']}")
+        match answer.status_code:
+            case 202:
+                return _working(answer)
+            case 404:
+                return Broken("lost", "Modal no longer knows this call", retryable=True)
+            case 410:
+                return Broken("cancelled", "the call was cancelled at Modal", False, "no")
+            case 200:
+                return self._end(_read(ModalResult, answer))
+        raise NoAnswer(f"result: {answer.status_code} {excerpt(answer)}")
+
+    async def cancel(self, order: Order, handle: Handle) -> None:
+        """See `Provider`."""
+        await self._ask("POST", f"/cancel/{handle['id']}")
+
+    async def _ask(self, method: str, path: str) -> httpx.Response:
+        return await ask(self._http, method, self._url + path, headers=self._headers)
+
+    def _end(self, result: ModalResult) -> News:
+        if result.status == "failed" or not result.outputs:
+            error = result.error
+            if error is None:
+                return Broken("no_output", "the call succeeded without an output", False, "yes")
+            return Broken("provider_error", f"{error.type}: {error.message}"[:500], error.retryable, "yes")
+        outputs = tuple(
+            Output(path=output.path, content_type=output.content_type, nsfw=output.nsfw)
+            for output in result.outputs
+        )
+        return Done(outputs, seed=result.seed, seconds=result.gpu_seconds)
+
+
+def _working(answer: httpx.Response) -> Working:
+    if not answer.content.strip():
+        return Working("queued")
+    pending = _read(ModalPending, answer)
+    percent = None if pending.progress is None else max(0, min(100, round(pending.progress)))
+    return Working("running" if pending.status == "running" else "queued", percent)
+
+
+def _read(kind: type[M], answer: httpx.Response) -> M:
+    try:
+        return kind.model_validate_json(answer.content)
+    except ValidationError as error:
+        raise NoAnswer(f"{answer.url.path}: not a {kind.__name__}: {excerpt(answer)}") from error

@@ -1,0 +1,16 @@
+"""MODAL_*: our application on Modal, and how hard this process uses it."""
+
+from pydantic import PositiveFloat, PositiveInt, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ModalSettings(BaseSettings):
+    """`key` and `secret` are proxy-auth credentials (wk-…, ws-…), not API tokens."""
+
+    model_config = SettingsConfigDict(env_prefix="MODAL_", frozen=True)
+
+    base_url: str
+    key: SecretStr
+    secret: SecretStr
+    slots: PositiveInt = 64
+    submit_timeout_seconds: PositiveFloat = 30.0

@@ -1,0 +1,103 @@
+"""The one place where a gateway's parts meet, whichever its provider."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+
+import httpx
+import structlog
+
+from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.gateway import Gateway
+from services.gateways.runtime.handlers import handlers
+from services.gateways.runtime.inputs import Inputs, StoredInputs
+from services.gateways.runtime.ledger import INDEXES, Ledger
+from services.gateways.runtime.provider import Pace, Provider
+from shared import mongo
+from shared.errors import is_transient
+from shared.http_client import http_client
+from shared.leases import Lease
+from shared.mongo import Database
+from shared.outbox import MongoDebts, Outbox
+from shared.s3 import open_bucket
+from shared.service import Service
+from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
+
+log = structlog.get_logger()
+
+TIDY_SECONDS = 1.0
+PAGE = 500
+
+MakeProvider = Callable[[httpx.AsyncClient, Inputs], Provider]
+
+
+async def serve_gateway(
+    make_provider: MakeProvider, pace: Pace, kafka: KafkaSettings, process: ProcessSettings, name: str
+) -> None:
+    """Run one gateway process for the provider that `make_provider` makes."""
+    async with (
+        mongo.connect(read_settings(MongoSettings)) as database,
+        open_bucket(read_settings(S3Settings)) as bucket,
+        http_client(timeout_seconds=pace.submit_timeout) as http,
+        Service(f"gateway-{name}", kafka, process) as service,
+    ):
+        await mongo.ensure_indexes(database["attempts"], *INDEXES)
+        service.health.add("mongo", partial(mongo.ping, database))
+        provider = make_provider(http, StoredInputs(database["assets"], bucket))
+        gateway = Process(provider, pace, database, service)
+        await gateway.run()
+
+
+class Process:
+    """One process of a gateway: its lease, its attempts, its loops."""
+
+    def __init__(self, provider: Provider, pace: Pace, database: Database, service: Service) -> None:
+        self._attempts = database["attempts"]
+        self._ledger = Ledger(self._attempts)
+        outbox = Outbox(MongoDebts(self._attempts), service.publisher)
+        self._lease = Lease(
+            database["gateway_leases"],
+            f"gateway-{provider.name}",
+            on_death=self._take_over,
+            on_lost=self._lost,
+        )
+        gateway = Gateway(provider, self._ledger, self._lease, service.publisher, pace)
+        self._engine = Engine(gateway.step, pace.slots)
+        self._service = service
+        handlers(service.subscribe, provider.name, self._ledger, self._engine, self._lease)
+        for loop in (self._lease.run, self._engine.run, outbox.run, self._tidy):
+            service.background(loop)
+
+    async def run(self) -> None:
+        """Take a lease, work, leave in order."""
+        await self._lease.take()
+        await self._service.run()
+        await self._lease.release()
+
+    async def _take_over(self, dead: str) -> None:
+        page: list[Attempt] = []
+        async for attempt in self._ledger.held_by(dead):
+            page.append(attempt)
+            if len(page) == PAGE:
+                self._engine.add(await self._ledger.take_over(page, dead, self._lease.owner))
+                page = []
+        taken = await self._ledger.take_over(page, dead, self._lease.owner)
+        self._engine.add(taken)
+        await self._lease.forget(dead)
+        log.info("attempts_taken_over", dead=dead, attempts=len(taken))
+
+    async def _lost(self) -> None:
+        self._engine.drop_all()
+
+    async def _tidy(self) -> None:
+        """Clear paid debts; notice cancels that came to another process than the attempt's."""
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            try:
+                await self._ledger.clear_debts()
+                self._engine.cancel(await self._ledger.wanted_cancels(self._lease.owner))
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("tidying_delayed", error=f"{type(error).__name__}: {error}")

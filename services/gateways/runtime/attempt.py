@@ -1,0 +1,67 @@
+"""One submission of a render as this process holds it, and as the ledger keeps it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from contracts.renders import RenderRequested
+from services.gateways.runtime.provider import Handle, Order, Working
+
+State = Literal["accepted", "submitting", "unknown", "submitted", "succeeded", "failed", "cancelled"]
+"""
+accepted    taken from Kafka; nothing was sent
+submitting  the intent is durable; the provider may or may not have it
+unknown     it was sent and no usable answer came: settled by asking, before anything is sent again
+submitted   the provider has it, under the handle
+succeeded, failed, cancelled   the end
+"""
+
+OPEN: tuple[State, ...] = ("accepted", "submitting", "unknown", "submitted")
+
+
+@dataclass(slots=True)
+class Attempt:
+    """An open attempt in memory. Times are of the event loop's clock where they say `due`."""
+
+    command: RenderRequested
+    trace: str | None
+    state: State = "accepted"
+    handle: Handle | None = None
+    submitting_at: datetime | None = None
+    cancel: bool = False
+    tries: int = 0
+    pause: float = 0.0
+    told: Working | None = None
+    busy: bool = False
+    due: float = 0.0
+
+    @property
+    def id(self) -> str:
+        """The attempt id."""
+        return self.command.attempt_id
+
+    @property
+    def order(self) -> Order:
+        """What the adapter needs."""
+        command = self.command
+        return Order(
+            attempt_id=command.attempt_id,
+            tenant=command.tenant,
+            spec=command.spec,
+            model=command.model,
+            workflow=command.workflow,
+            deadline_at=command.deadline_at,
+        )
+
+
+def attempt_of(document: dict[str, Any]) -> Attempt:
+    """An attempt as the ledger keeps it; one that was being submitted has an unknown outcome."""
+    state = document["state"]
+    return Attempt(
+        command=RenderRequested.model_validate(document["command"]),
+        trace=document.get("trace"),
+        state="unknown" if state == "submitting" else state,
+        handle=document.get("handle"),
+        submitting_at=document.get("submitting_at"),
+        cancel=document.get("cancel", False),
+    )

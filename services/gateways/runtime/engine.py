@@ -1,0 +1,136 @@
+"""Works off attempts: one step at a time, none waiting in a task of its own.
+
+An attempt is either ready (to be submitted, by priority) or due at some time (to be settled,
+polled, or tried again). A bounded number of steps runs at once; everything else is two heaps.
+"""
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+
+from services.gateways.runtime.attempt import Attempt
+from shared.errors import is_transient
+
+log = structlog.get_logger()
+
+Step = Callable[[Attempt], Awaitable[float | None]]
+"""Moves an attempt on; returns seconds until its next step, or None at its end."""
+
+STEPS_AT_ONCE = 128
+
+
+class Engine:
+    """Schedules the steps of this process's attempts.
+
+    Args:
+        step: see `Step`. A transient error repeats it in a second, another one in half a minute.
+        slots: how many attempts may be between submission and end at once.
+    """
+
+    def __init__(self, step: Step, slots: int) -> None:
+        self._step = step
+        self._slots = slots
+        self._ready: list[tuple[int, int, Attempt]] = []
+        self._due: list[tuple[float, int, Attempt]] = []
+        self._order = itertools.count()
+        self._held: dict[str, Attempt] = {}
+        self._started: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def add(self, attempts: Iterable[Attempt]) -> None:
+        """Work on these; what was sent before goes on at once, the rest when a slot is free."""
+        for attempt in attempts:
+            if attempt.id in self._held:
+                continue
+            self._held[attempt.id] = attempt
+            if attempt.state == "accepted":
+                heapq.heappush(self._ready, (attempt.command.priority, next(self._order), attempt))
+            else:
+                self._started.add(attempt.id)
+                self._schedule(attempt, 0.0)
+        self._news.set()
+
+    def cancel(self, attempt_ids: Iterable[str]) -> None:
+        """Someone wants these stopped: those that are ours take their next step now."""
+        for attempt_id in attempt_ids:
+            attempt = self._held.get(attempt_id)
+            if attempt is not None and not attempt.cancel:
+                attempt.cancel = True
+                self._schedule(attempt, 0.0)
+                self._news.set()
+
+    def drop_all(self) -> None:
+        """Forget everything: it is another's now."""
+        self._held.clear()
+        self._started.clear()
+        self._ready.clear()
+        self._due.clear()
+
+    async def run(self) -> None:
+        """Work until cancelled; steps in hand are finished first."""
+        try:
+            while True:
+                self._news.clear()
+                self._start_what_may()
+                await self._sleep()
+        finally:
+            if self._tasks:
+                await asyncio.wait(self._tasks, timeout=5.0)
+
+    def _start_what_may(self) -> None:
+        time = asyncio.get_running_loop().time()
+        while self._due and self._due[0][0] <= time and len(self._tasks) < STEPS_AT_ONCE:
+            _, _, attempt = heapq.heappop(self._due)
+            self._run_step(attempt)
+        while self._ready and len(self._started) < self._slots and len(self._tasks) < STEPS_AT_ONCE:
+            _, _, attempt = heapq.heappop(self._ready)
+            if self._held.get(attempt.id) is attempt:
+                self._started.add(attempt.id)
+                self._run_step(attempt)
+
+    def _run_step(self, attempt: Attempt) -> None:
+        if self._held.get(attempt.id) is not attempt or attempt.busy:
+            return
+        attempt.busy = True
+        task = asyncio.create_task(self._take_step(attempt))
+        self._tasks.add(task)
+        task.add_done_callback(self._step_done)
+
+    def _step_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._news.set()
+
+    async def _take_step(self, attempt: Attempt) -> None:
+        try:
+            pause = await self._step(attempt)
+        except Exception as error:
+            pause = 1.0 if is_transient(error) else 30.0
+            log.exception("step_failed", attempt_id=attempt.id, state=attempt.state)
+        finally:
+            attempt.busy = False
+        if pause is None:
+            self._held.pop(attempt.id, None)
+            self._started.discard(attempt.id)
+        elif attempt.id in self._held:
+            self._schedule(attempt, pause)
+
+    def _schedule(self, attempt: Attempt, pause: float) -> None:
+        """The only next step of an attempt; an earlier date for it is void."""
+        attempt.due = asyncio.get_running_loop().time() + pause
+        heapq.heappush(self._due, (attempt.due, next(self._order), attempt))
+
+    async def _sleep(self) -> None:
+        pause: float | None = None
+        if self._due and len(self._tasks) < STEPS_AT_ONCE:
+            pause = max(0.0, self._due[0][0] - asyncio.get_running_loop().time())
+        try:
+            await asyncio.wait_for(self._news.wait(), pause)
+        except TimeoutError:
+            return

@@ -1,0 +1,281 @@
+"""An attempt's way through a provider: intent, submit, settle, poll, finish; cancel at any point.
+
+The intent is durable before anything is sent, and what was sent without a usable answer is settled
+by asking before anything is sent again.
+"""
+
+import random
+from datetime import datetime, timedelta
+
+import structlog
+
+from contracts.base import Message
+from contracts.renders import Billed, RenderFailed, RenderProgressed, RenderSucceeded
+from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.ledger import Ledger
+from services.gateways.runtime.provider import (
+    Broken,
+    CannotBeAsked,
+    Done,
+    Handle,
+    NoAnswer,
+    NotTaken,
+    OutcomeUnknown,
+    Pace,
+    Provider,
+    Refused,
+    Working,
+)
+from shared.clock import now
+from shared.leases import LEASE_SECONDS, Lease
+from shared.outbox import owe
+from shared.publisher import Outgoing, Publisher
+
+log = structlog.get_logger()
+
+
+class LeaseOver(TimeoutError):
+    """This process may have been declared dead: it sends nothing until its lease is renewed."""
+
+
+class Gateway:
+    """Moves attempts on at one provider. `step` is what the engine calls."""
+
+    def __init__(
+        self,
+        provider: Provider,
+        ledger: Ledger,
+        lease: Lease,
+        publisher: Publisher,
+        pace: Pace,
+    ) -> None:
+        self._provider = provider
+        self._ledger = ledger
+        self._lease = lease
+        self._publisher = publisher
+        self._pace = pace
+
+    async def step(self, attempt: Attempt) -> float | None:
+        """Take an attempt's next step; seconds until the one after, None at its end."""
+        match attempt.state:
+            case "accepted":
+                return await self._submit(attempt)
+            case "submitting" | "unknown":
+                return await self._settle(attempt)
+            case "submitted":
+                return await self._follow(attempt)
+        return None
+
+    async def _submit(self, attempt: Attempt) -> float | None:
+        if attempt.cancel:
+            return await self._finish_cancelled(attempt, billed="no")
+        if attempt.command.deadline_at <= now():
+            broken = Broken("deadline_exceeded", "its deadline passed before it was sent", False, "no")
+            return await self._finish_failed(attempt, broken)
+        try:
+            payload = await self._provider.prepare(attempt.order)
+        except Refused as refused:
+            return await self._refused(attempt, refused)
+        except NotTaken as busy:
+            return await self._not_taken(attempt, busy)
+        if not await self._intend(attempt):
+            return None
+        if not self._lease.valid:
+            attempt.state = "accepted"  # surely not sent; the intent is written anew
+            raise LeaseOver(f"lease of {self._lease.owner} is over before sending {attempt.id}")
+        try:
+            handle = await self._provider.submit(attempt.order, payload)
+        except Refused as refused:
+            return await self._refused(attempt, refused)
+        except NotTaken as busy:
+            return await self._not_taken(attempt, busy)
+        except OutcomeUnknown as unknown:
+            log.warning("submit_outcome_unknown", attempt_id=attempt.id, error=str(unknown))
+            attempt.state = "unknown"
+            return await self._keep(attempt, "unknown", billed="unknown", then=0.5)
+        return await self._submitted(attempt, handle)
+
+    async def _intend(self, attempt: Attempt) -> bool:
+        attempt.submitting_at = now()
+        attempt.state = "submitting"
+        return await self._ledger.move(
+            attempt.id,
+            self._lease.owner,
+            "submitting",
+            submitting_at=attempt.submitting_at,
+            billed="unknown",
+        )
+
+    async def _submitted(self, attempt: Attempt, handle: Handle) -> float | None:
+        attempt.state, attempt.handle, attempt.pause = "submitted", handle, self._pace.first_poll
+        return await self._keep(
+            attempt,
+            "submitted",
+            handle=handle,
+            external_id=handle["id"],
+            submitted_at=now(),
+            billed="yes",
+            then=attempt.pause,
+        )
+
+    async def _keep(self, attempt: Attempt, state: str, *, then: float, **fields: object) -> float | None:
+        kept = await self._ledger.move(attempt.id, self._lease.owner, state, **fields)  # type: ignore[arg-type]
+        return then if kept else None
+
+    async def _refused(self, attempt: Attempt, refused: Refused) -> float | None:
+        broken = Broken(refused.code, refused.message, refused.retryable, "no")
+        return await self._finish_failed(attempt, broken)
+
+    async def _not_taken(self, attempt: Attempt, busy: NotTaken) -> float | None:
+        """The provider surely has nothing: the same attempt may be sent again, after a pause."""
+        attempt.tries += 1
+        attempt.state = "accepted"
+        if attempt.tries >= self._pace.not_taken_tries:
+            return await self._finish_failed(attempt, Broken(busy.code, busy.message, True, "no"))
+        pause = random.uniform(0.5, 1.0) * min(30.0, 0.5 * 2**attempt.tries)
+        then = max(pause, busy.after_seconds or 0.0)
+        return await self._keep(attempt, "accepted", billed="no", then=then)
+
+    async def _settle(self, attempt: Attempt) -> float | None:
+        """Find out what became of a submission before anything is sent again."""
+        sent = attempt.submitting_at or now()
+        wait = timedelta(seconds=LEASE_SECONDS + self._pace.submit_timeout)
+        attempt.state = "unknown"
+        try:
+            handle = await self._provider.find(attempt.order)
+        except NoAnswer:
+            return self._slower(attempt)
+        except CannotBeAsked:
+            return await self._give_up_unknown(attempt, sent)
+        if handle is not None:
+            log.info("submission_found", attempt_id=attempt.id, external_id=handle["id"])
+            return await self._submitted(attempt, handle)
+        if now() < sent + wait:
+            return min(2.0, (sent + wait - now()).total_seconds() + 0.1)
+        log.info("submission_not_found", attempt_id=attempt.id)
+        attempt.state = "accepted"
+        return await self._keep(attempt, "accepted", billed="no", then=0.0)
+
+    async def _give_up_unknown(self, attempt: Attempt, sent: datetime) -> float | None:
+        left = (sent + timedelta(seconds=self._pace.grace) - now()).total_seconds()
+        if left > 0:
+            return left
+        broken = Broken(
+            "outcome_unknown",
+            f"{self._provider.name} never said whether it took this; it may have been billed",
+            self._pace.resubmit_unknown,
+            "unknown",
+        )
+        return await self._finish_failed(attempt, broken)
+
+    async def _follow(self, attempt: Attempt) -> float | None:
+        assert attempt.handle is not None, "a submitted attempt has a handle"
+        try:
+            if attempt.cancel:
+                await self._provider.cancel(attempt.order, attempt.handle)
+            news = await self._provider.poll(attempt.order, attempt.handle)
+        except NoAnswer as silence:
+            log.info("no_answer", attempt_id=attempt.id, error=str(silence))
+            return self._slower(attempt)
+        match news:
+            case Working():
+                await self._tell_progress(attempt, news)
+                return self._slower(attempt)
+            case Done():
+                return await self._finish_done(attempt, news)
+            case Broken():
+                if attempt.cancel:
+                    return await self._finish_cancelled(attempt, billed=news.billed)
+                return await self._finish_failed(attempt, news)
+
+    def _slower(self, attempt: Attempt) -> float:
+        """The next poll, a little later than the last, with jitter."""
+        attempt.pause = min(self._pace.slowest_poll, max(attempt.pause, self._pace.first_poll) * 1.4)
+        return attempt.pause * random.uniform(0.8, 1.2)
+
+    async def _tell_progress(self, attempt: Attempt, news: Working) -> None:
+        if news == attempt.told or attempt.cancel:
+            return
+        attempt.told = news
+        command = attempt.command
+        message = RenderProgressed(
+            attempt_id=command.attempt_id,
+            job_id=command.job_id,
+            tenant=command.tenant,
+            provider=command.provider,
+            at=now(),
+            state=news.state,
+            percent=news.percent,
+            queue_position=news.queue_position,
+        )
+        await self._publisher.publish([Outgoing(message, attempt.trace)])
+
+    async def _finish_done(self, attempt: Attempt, done: Done) -> float | None:
+        if attempt.cancel:
+            return await self._finish_cancelled(attempt, billed="yes", cost_usd=done.cost_usd)
+        if all(output.nsfw for output in done.outputs) and not attempt.command.spec.nsfw_allowed:
+            broken = Broken("nsfw", "the provider flagged the image as not safe for work", False, "yes")
+            return await self._finish_failed(attempt, broken)
+        command = attempt.command
+        message = RenderSucceeded(
+            attempt_id=command.attempt_id,
+            job_id=command.job_id,
+            tenant=command.tenant,
+            provider=command.provider,
+            at=now(),
+            spec=command.spec,
+            outputs=done.outputs,
+            seed=done.seed if done.seed is not None else command.spec.seed,
+            provider_seconds=done.seconds,
+            cost_usd=done.cost_usd,
+        )
+        return await self._finish(attempt, "succeeded", message, billed="yes", cost_usd=done.cost_usd)
+
+    async def _finish_failed(self, attempt: Attempt, broken: Broken) -> float | None:
+        command = attempt.command
+        message = RenderFailed(
+            attempt_id=command.attempt_id,
+            job_id=command.job_id,
+            tenant=command.tenant,
+            provider=command.provider,
+            at=now(),
+            code=broken.code,
+            message=broken.message,
+            retryable=broken.retryable,
+            billed=broken.billed,
+        )
+        error = f"{broken.code}: {broken.message}"
+        return await self._finish(attempt, "failed", message, billed=broken.billed, error=error)
+
+    async def _finish_cancelled(
+        self, attempt: Attempt, *, billed: Billed, cost_usd: float | None = None
+    ) -> float | None:
+        return await self._finish(attempt, "cancelled", None, billed=billed, cost_usd=cost_usd)
+
+    async def _finish(
+        self,
+        attempt: Attempt,
+        state: str,
+        message: Message | None,
+        *,
+        billed: Billed,
+        cost_usd: float | None = None,
+        error: str | None = None,
+    ) -> float | None:
+        """One write: the end and what it owes. Then say it; a crash in between leaves it to the sweeper."""
+        source = self._publisher.source
+        owed = owe(message, source=source, trace=attempt.trace, at=now()) if message else None
+        kept = await self._ledger.finish(
+            attempt.id,
+            self._lease.owner,
+            state,  # type: ignore[arg-type]
+            owed,
+            billed=billed,
+            cost_usd=cost_usd,
+            error=error,
+        )
+        if kept and message is not None:
+            await self._publisher.publish([Outgoing(message, attempt.trace)])
+            self._ledger.said(attempt.id)
+        log.info("attempt_finished", attempt_id=attempt.id, state=state, error=error, kept=kept)
+        return None

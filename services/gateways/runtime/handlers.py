@@ -1,0 +1,36 @@
+"""render.requested → attempts, committed at once; render.cancel → attempts marked"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from contracts.base import Provider
+from contracts.renders import RenderCancel, RenderRequested
+from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.gateway import LeaseOver
+from services.gateways.runtime.ledger import Ledger
+from shared.envelope import Received
+from shared.leases import Lease
+from shared.publisher import Outgoing
+from shared.subscription import Subscribe
+
+
+def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: Engine, lease: Lease) -> None:
+    """Declare what a gateway listens to."""
+
+    @subscribe(
+        RenderRequested,
+        RenderCancel,
+        topics=[kind.topic.format(provider=provider) for kind in (RenderRequested, RenderCancel)],
+        group=f"gateway-{provider}",
+    )
+    async def take_in(batch: Sequence[Received[Any]]) -> list[Outgoing]:
+        if not lease.valid:
+            raise LeaseOver("taking nothing in until the lease is renewed")
+        commands = [received for received in batch if isinstance(received.message, RenderRequested)]
+        cancels = [received.message for received in batch if isinstance(received.message, RenderCancel)]
+        if commands:
+            engine.add(await ledger.take_in(commands, lease.owner))
+        if cancels:
+            await ledger.take_cancels(cancels, lease.owner)
+            engine.cancel(cancel.attempt_id for cancel in cancels)
+        return []

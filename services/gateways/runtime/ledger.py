@@ -1,0 +1,154 @@
+"""The `attempts` collection: every submission to a provider, and what it cost. One writer: the gateways."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from pymongo import IndexModel, InsertOne, UpdateOne
+
+from contracts.renders import Billed, RenderCancel, RenderRequested
+from services.gateways.runtime.attempt import OPEN, Attempt, State, attempt_of
+from shared.clock import now
+from shared.envelope import Received
+from shared.group_commit import GroupCommit
+from shared.mongo import Collection, write_guarded
+from shared.outbox import OWED_INDEX
+
+INDEXES = (
+    IndexModel([("owner", 1), ("state", 1)]),
+    IndexModel([("job_id", 1)]),
+    IndexModel([("cancel", 1), ("owner", 1)], partialFilterExpression={"cancel": True}),
+    OWED_INDEX,
+)
+
+PAGE = 500
+
+
+class Ledger:
+    """Writes are guarded by the owner: who was declared dead can change nothing any more."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._writes = GroupCommit(collection)
+        self._said: list[str] = []
+
+    async def take_in(self, batch: Sequence[Received[RenderRequested]], owner: str) -> list[Attempt]:
+        """Store commands under `owner`; returns the new ones. One bulk write."""
+        time = now()
+        inserts = [
+            InsertOne(
+                {
+                    "_id": received.message.attempt_id,
+                    "job_id": received.message.job_id,
+                    "render_id": received.message.render_id,
+                    "tenant": received.message.tenant,
+                    "provider": received.message.provider,
+                    "command": received.message.model_dump(),
+                    "trace": received.trace,
+                    "state": "accepted",
+                    "owner": owner,
+                    "accepted_at": time,
+                    "submissions": 0,
+                    "billed": "no",
+                }
+            )
+            for received in batch
+        ]
+        known = await write_guarded(self._collection, inserts)
+        return [
+            Attempt(command=received.message, trace=received.trace)
+            for position, received in enumerate(batch)
+            if position not in known
+        ]
+
+    async def take_cancels(self, cancels: Sequence[RenderCancel], owner: str) -> None:
+        """Store cancels: of unknown attempts, so that a later command is a no-op; of others as a wish."""
+        time = now()
+        inserts = [
+            InsertOne(
+                {
+                    "_id": cancel.attempt_id,
+                    "job_id": cancel.job_id,
+                    "render_id": cancel.render_id,
+                    "tenant": cancel.tenant,
+                    "provider": cancel.provider,
+                    "state": "cancelled",
+                    "owner": owner,
+                    "accepted_at": time,
+                    "finished_at": time,
+                    "submissions": 0,
+                    "billed": "no",
+                }
+            )
+            for cancel in cancels
+        ]
+        known = sorted(await write_guarded(self._collection, inserts))
+        if known:
+            ids = [cancels[position].attempt_id for position in known]
+            await self._collection.update_many(
+                {"_id": {"$in": ids}, "state": {"$in": list(OPEN)}}, {"$set": {"cancel": True}}
+            )
+
+    async def wanted_cancels(self, owner: str) -> list[str]:
+        """The open attempts of an owner that someone wants stopped."""
+        found = self._collection.find({"cancel": True, "owner": owner}, {"_id": 1})
+        return [document["_id"] async for document in found]
+
+    async def move(self, attempt_id: str, owner: str, state: State, **fields: Any) -> bool:
+        """Change an attempt that `owner` holds; False when it holds it no more."""
+        update: dict[str, Any] = {"$set": {"state": state, **fields}}
+        if state == "submitting":
+            update["$inc"] = {"submissions": 1}
+        return await self._writes.write(UpdateOne({"_id": attempt_id, "owner": owner}, update, upsert=True))
+
+    async def finish(
+        self,
+        attempt_id: str,
+        owner: str,
+        state: State,
+        owed: dict[str, Any] | None,
+        *,
+        billed: Billed,
+        cost_usd: float | None = None,
+        error: str | None = None,
+    ) -> bool:
+        """The end of an attempt and the message it owes (`outbox.owe`), in one write."""
+        fields: dict[str, Any] = {
+            "finished_at": now(),
+            "billed": billed,
+            "cost_usd": cost_usd,
+            "error": error,
+        }
+        if owed is not None:
+            fields["owed"] = owed
+        return await self._writes.write(
+            UpdateOne({"_id": attempt_id, "owner": owner}, {"$set": {"state": state, **fields}}, upsert=True)
+        )
+
+    def said(self, attempt_id: str) -> None:
+        """What this attempt owed is published; the debt is cleared with the next few others."""
+        self._said.append(attempt_id)
+
+    async def clear_debts(self) -> None:
+        """Clear the debts of what was said, in one write."""
+        said, self._said = self._said, []
+        if said:
+            await self._collection.update_many({"_id": {"$in": said}}, {"$unset": {"owed": ""}})
+
+    async def held_by(self, owner: str) -> AsyncIterator[Attempt]:
+        """The open attempts of an owner."""
+        query = {"owner": owner, "state": {"$in": list(OPEN)}}
+        async for document in self._collection.find(query).batch_size(PAGE):
+            yield attempt_of(document)
+
+    async def take_over(self, attempts: Sequence[Attempt], dead: str, owner: str) -> list[Attempt]:
+        """Change the owner of these; returns those that were still the dead one's."""
+        writes = [
+            UpdateOne(
+                {"_id": attempt.id, "owner": dead},
+                {"$set": {"owner": owner, "state": attempt.state}},
+                upsert=True,
+            )
+            for attempt in attempts
+        ]
+        lost = await write_guarded(self._collection, writes)
+        return [attempt for position, attempt in enumerate(attempts) if position not in lost]

@@ -1,0 +1,156 @@
+"""The port to a provider: what an adapter must be able to do, and what may come of it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, Protocol
+from uuid import NAMESPACE_URL, uuid5
+
+from contracts.base import Provider as ProviderName
+from contracts.generation import RenderSpec
+from contracts.renders import Billed, Output
+
+Handle = dict[str, str]
+"""What an adapter needs to find a submission again; kept in the ledger. `id` is the provider's id."""
+
+Payload = dict[str, Any]
+"""A request body, ready to be sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One attempt, as an adapter sees it."""
+
+    attempt_id: str
+    tenant: str
+    spec: RenderSpec
+    model: str | None
+    workflow: dict[str, Any] | None
+    deadline_at: datetime
+
+    @property
+    def uuid(self) -> str:
+        """The id that we give to a provider which takes one: always the same for this attempt."""
+        return str(uuid5(NAMESPACE_URL, f"imagegen:{self.attempt_id}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Working:
+    """The provider has it and is not done."""
+
+    state: Literal["queued", "running"]
+    percent: int | None = None
+    queue_position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The provider has the outputs."""
+
+    outputs: tuple[Output, ...]
+    seed: int | None = None
+    seconds: float | None = None
+    cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """The provider tried and failed, or no longer knows of it."""
+
+    code: str
+    message: str
+    retryable: bool
+    billed: Billed = "unknown"
+
+
+News = Working | Done | Broken
+
+
+class Refused(Exception):
+    """The provider took nothing and will not: the same request fails again, here."""
+
+    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message[:1000]
+        self.retryable = retryable
+
+
+class NotTaken(Exception):
+    """The provider took nothing now, but may later: unreachable, busy or limiting us."""
+
+    def __init__(self, code: str, message: str, *, after_seconds: float | None = None) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
+        self.message = message[:1000]
+        self.after_seconds = after_seconds
+
+
+class OutcomeUnknown(Exception):
+    """The request left us and no usable answer came: it may have been taken."""
+
+
+class NoAnswer(Exception):
+    """A question about a submission was not answered; ask again later."""
+
+
+class CannotBeAsked(Exception):
+    """This provider cannot be asked whether it took a submission."""
+
+
+class Provider(Protocol):
+    """An adapter. It knows its wire protocol and nothing else; it keeps no state of attempts."""
+
+    name: ProviderName
+
+    async def prepare(self, order: Order) -> Payload:
+        """Make the request body; may upload inputs. Costs nothing and may be repeated.
+
+        Raises:
+            Refused: when this order cannot be expressed here.
+            NotTaken: when inputs cannot be uploaded now.
+        """
+
+    async def submit(self, order: Order, payload: Payload) -> Handle:
+        """Send it, once.
+
+        Raises:
+            Refused, NotTaken, OutcomeUnknown: what is sure about it.
+        """
+
+    async def find(self, order: Order) -> Handle | None:
+        """The submission of this order, or None where the provider surely has none.
+
+        Raises:
+            CannotBeAsked: where it has no such question.
+            NoAnswer: ask again later.
+        """
+
+    async def poll(self, order: Order, handle: Handle) -> News:
+        """How it stands.
+
+        Raises:
+            NoAnswer: ask again later.
+        """
+
+    async def cancel(self, order: Order, handle: Handle) -> None:
+        """Ask to stop this one submission and nothing else; how it ended is for `poll` to say.
+
+        Raises:
+            NoAnswer: ask again later.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How a provider is used by one process. Times in seconds."""
+
+    slots: int = 64
+    """Submissions in flight at the provider at the most."""
+    first_poll: float = 0.1
+    slowest_poll: float = 2.0
+    submit_timeout: float = 20.0
+    grace: float = 120.0
+    """How long an unknown outcome may still show itself where the provider cannot be asked."""
+    resubmit_unknown: bool = True
+    """Whether an outcome that stayed unknown may be tried again, at the risk of paying twice."""
+    not_taken_tries: int = 6

@@ -1,0 +1,40 @@
+"""ComfyUI graphs with holes: `{{prompt}}`, `{{seed}}` and the like are filled in."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from contracts.generation import RenderSpec
+
+HOLE = re.compile(r"\{\{(\w+)\}\}")
+
+
+def filled(graph: dict[str, Any], spec: RenderSpec, **more: object) -> dict[str, Any]:
+    """The graph with its holes filled from a render, and from `more`.
+
+    A text that is one hole and nothing else takes the value's own type (`"{{seed}}"` → 7).
+    Unknown holes stay as they are.
+    """
+    values = {
+        "prompt": spec.prompt,
+        "negative_prompt": spec.negative_prompt,
+        "seed": spec.seed,
+        "width": spec.width,
+        "height": spec.height,
+    }
+    result = _fill(graph, values | more)
+    assert isinstance(result, dict)
+    return result
+
+
+def _fill(value: object, values: Mapping[str, object]) -> object:
+    if isinstance(value, dict):
+        return {key: _fill(item, values) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fill(item, values) for item in value]
+    if not isinstance(value, str):
+        return value
+    whole = HOLE.fullmatch(value)
+    if whole:
+        return values.get(whole[1], value)
+    return HOLE.sub(lambda hole: str(values.get(hole[1], hole[0])), value)

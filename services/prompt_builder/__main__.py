@@ -1,0 +1,25 @@
+"""Settings → clients → handlers → run."""
+
+from functools import partial
+
+from services.prompt_builder.catalogue import default_catalogue
+from services.prompt_builder.characters import MongoCharacters
+from services.prompt_builder.handlers import handlers
+from shared import mongo
+from shared.service import Service, main
+from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_settings
+
+
+async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
+    """Run one prompt-builder."""
+    async with (
+        mongo.connect(read_settings(MongoSettings)) as database,
+        Service("prompt-builder", kafka, process) as service,
+    ):
+        service.health.add("mongo", partial(mongo.ping, database))
+        handlers(service.subscribe, MongoCharacters(database["characters"]), default_catalogue())
+        await service.run()
+
+
+if __name__ == "__main__":
+    main("prompt-builder", serve)

@@ -1,0 +1,145 @@
+"""Adults only: no person below 18, whatever words they come in."""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from services.prompt_builder.ages import (
+    ADULT_AGE,
+    NUMBER,
+    AgeNotUnderstood,
+    age_in_years,
+    value_of,
+)
+from services.prompt_builder.catalogue import Underage, default_catalogue
+from services.prompt_builder.folding import Folded, fold
+from services.prompt_builder.vocabulary import END, START, Vocabulary, compile_words
+
+__all__ = ["ADULT_AGE", "AgeNotUnderstood", "NotAnAdult", "age_in_years", "find_minor"]
+
+_GAP = r"[\W_]{0,4}"
+_AFTER = rf"(?P<number>{NUMBER})(?:[\s-]+and[\s-]+a[\s-]+half)?"
+_BEFORE = rf"(?P<number>{NUMBER})(?![\d%]|[.,]\d)"
+
+
+class NotAnAdult(ValueError):
+    """A text would draw a person below 18."""
+
+    def __init__(self, found: str) -> None:
+        self.found = found
+        super().__init__(f"mentions a person below 18 ({found[:100]!r}); only adults can be drawn")
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    words: Vocabulary
+    alone: Vocabulary
+    exceptions: Vocabulary
+    old: re.Pattern[str]
+    young: re.Pattern[str]
+    years: re.Pattern[str]
+    said: tuple[re.Pattern[str], ...]
+    below: re.Pattern[str]
+    thing: re.Pattern[str]
+    open_end: re.Pattern[str]
+    duration: re.Pattern[str]
+
+
+def find_minor(text: str, vocabulary: Underage | None = None) -> str | None:
+    """The first mention of a person below 18, as it is written in the text."""
+    patterns = _patterns(vocabulary or default_catalogue().underage)
+    folded = fold(text)
+    spans = [*_by_word(folded, patterns), *_by_age(folded.text, patterns)]
+    if not spans:
+        return None
+    start, end = folded.origin(*min(spans))
+    return text[start:end].strip()
+
+
+def _by_word(folded: Folded, patterns: _Patterns) -> list[tuple[int, int]]:
+    found = [match.span() for match in patterns.words.find(folded)]
+    found += [
+        match.span()
+        for match in patterns.alone.find(folded)
+        if patterns.open_end.match(folded.text, match.end())
+    ]
+    if not found:
+        return []
+    harmless = [match.span() for match in patterns.exceptions.find(folded)]
+    return [
+        (start, end)
+        for start, end in found
+        if not any(first <= start and end <= last for first, last in harmless)
+    ]
+
+
+def _by_age(text: str, patterns: _Patterns) -> list[tuple[int, int]]:
+    found = [match.span() for match in patterns.young.finditer(text)]
+    found += [
+        match.span()
+        for match in patterns.old.finditer(text)
+        if _is_minor(match) and not patterns.thing.match(text, match.end())
+    ]
+    found += [
+        match.span()
+        for match in patterns.years.finditer(text)
+        if _is_minor(match) and not patterns.duration.search(text, 0, match.start())
+    ]
+    for said in patterns.said:
+        found += [match.span() for match in said.finditer(text) if _is_minor(match)]
+    found += [
+        match.span() for match in patterns.below.finditer(text) if value_of(match["number"]) <= ADULT_AGE
+    ]
+    return found
+
+
+def _is_minor(match: re.Match[str]) -> bool:
+    return value_of(match["number"]) < ADULT_AGE
+
+
+def _one_of(words: tuple[str, ...]) -> str:
+    return "|".join(re.escape(fold(word).text) for word in sorted(words, key=len, reverse=True))
+
+
+@lru_cache(maxsize=4)
+def _patterns(words: Underage) -> _Patterns:
+    people = _one_of(words.people)
+    number = rf"(?<![a-z0-9])(?<!\d[.,]){_AFTER}"
+    open_end = rf"(?=[\s]*(?:$|[^\w\s'-]|-\s|(?:{_one_of(words.small_words)}){END}))"
+    year = r"(?:years?|yrs?|y)"
+    return _Patterns(
+        words=compile_words(words.words),
+        alone=compile_words(words.alone),
+        exceptions=compile_words(words.exceptions),
+        old=re.compile(
+            rf"{number}{_GAP}(?:{year}{_GAP}(?:olds?|young|of{_GAP}age)|y[\W_]{{0,2}}o(?!-?yo)|"
+            rf"{_one_of(words.units)}){END}"
+        ),
+        young=re.compile(
+            rf"{START}{NUMBER}{_GAP}(?:months?|mos?|weeks?|days?){_GAP}(?:olds?|of{_GAP}age){END}"
+            rf"(?!\s+(?:{_one_of(words.things)}){open_end})"
+        ),
+        years=re.compile(
+            rf"{number}{_GAP}(?:yrs?|years?){END}"
+            rf"(?=\s*(?:$|[^\w\s'’-]|(?:{people}){END}))"
+        ),
+        said=(
+            re.compile(
+                rf"{START}(?:aged?|ages|age{_GAP}of|turn(?:s|ed|ing)){END}{_GAP}"
+                rf"(?:(?:about|around|only|just|is|of){END}{_GAP})?{_BEFORE}"
+            ),
+            re.compile(
+                rf"{START}(?:{people}|they|i)(?:\s+(?:is|am|are|was|were|of|who\s+is)|['’](?:s|m|re))"
+                rf"\s+(?:(?:about|around|only|just|barely)\s+)?(?!one\s+of){_BEFORE}{END}{open_end}"
+            ),
+            re.compile(rf"{START}(?:{people})\s*[,(]\s*{_BEFORE}{END}\s*(?:$|[,;.)])"),
+        ),
+        below=re.compile(
+            rf"{START}(?:under|below|younger\s+than|not\s+yet|not\s+even|almost|nearly)\s+"
+            rf"(?:(?:the\s+)?age\s+(?:of\s+)?)?{_BEFORE}{END}(?=\s*(?:$|[^\w\s]|years?|yrs?|"
+            rf"{people}))"
+        ),
+        open_end=re.compile(open_end),
+        thing=re.compile(rf"\s+(?:{_one_of(words.things)}){open_end}"),
+        duration=re.compile(rf"{START}(?:{_one_of(words.durations)})\s+(?:the\s+)?$"),
+    )

@@ -1,0 +1,133 @@
+"""How old someone is, in years, from however it is written."""
+
+import math
+import re
+import unicodedata
+from typing import Final
+
+from services.prompt_builder.folding import fold
+
+_UNITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_TEENS = [
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_DECADES = {
+    "twenties": 20, "thirties": 30, "forties": 40, "fifties": 50,
+    "sixties": 60, "seventies": 70, "eighties": 80, "nineties": 90,
+}  # fmt: skip
+_WORTH: Final[dict[str, int]] = {
+    **{word: value for value, word in enumerate(_UNITS, 1)},
+    **{word: value for value, word in enumerate(_TEENS, 10)},
+    **{word: value for value, word in zip(range(20, 100, 10), _TENS, strict=True)},
+}
+_SMALL = rf"(?:(?:{'|'.join(_TENS)})(?:[\s-]*(?:{'|'.join(_UNITS)}))?|{'|'.join([*_TEENS, *_UNITS])})"
+NUMBER: Final = (
+    r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,20}(?:[.,]\d{1,20})?|[.,]\d{1,20}|"
+    rf"(?:(?:{'|'.join(_UNITS)}|a)[\s-]+)?hundred(?:[\s-]+(?:and[\s-]+)?{_SMALL})?|{_SMALL})"
+)
+"""A pattern for a number in folded text, in digits or in words, without groups."""
+
+ADULT_AGE: Final = 18
+
+_MONTHS = re.compile(rf"\s*(?:and\s+)?{NUMBER}[\s-]*(?:months?|weeks?|days?)(?:\s+old)?")
+_DECADE = re.compile(
+    rf"(?P<part>early|mid|late)?[\s-]*(?:(?P<digits>[2-9]0)\W?s|(?P<word>{'|'.join(_DECADES)}))\b"
+)
+_BELOW = re.compile(rf"\b(?:almost|nearly|under|below|not yet|not quite)\s+({NUMBER})(?![a-z])")
+_NUMBER = re.compile(rf"(?<![a-z\d])({NUMBER})(?=y|[\W_]|$)(?:\s+and\s+a\s+half)?")
+_TEEN = re.compile(r"\b(?:early|mid|late)?[\s-]*(?:teens?|teenaged?|teenagers?)\b")
+_ROMAN = re.compile(r"(?P<tens>x{1,3}|xl|lx{0,3}|xc)?(?P<ones>ix|iv|v?i{0,3})")
+_NOISE = re.compile(
+    r"\b(?:years?|yrs?|y\W?o|y|old|young|of|age|aged|is|about|around|approximately|approx|circa|ca|"
+    r"roughly|over|between|and|or|to|in|her|his|their|the|just|exactly|turning|something|ish|plus|"
+    r"an?|adult|woman|man|i|am)\b|[\W_]"
+)
+
+
+class AgeNotUnderstood(ValueError):
+    """An age was given in words that say no number of years."""
+
+    def __init__(self, value: int | str) -> None:
+        self.value = value
+        super().__init__(
+            f"cannot read an age in years from {str(value)[:100]!r}; give it as a number or in"
+            " words, such as 27 or twenty-seven"
+        )
+
+
+def age_in_years(value: int | str) -> int:
+    """Whole years, rounded down; of a range the lowest, of "late teens" 17.
+
+    Raises `AgeNotUnderstood` for what says no age.
+    """
+    if isinstance(value, int):
+        if value < 0:
+            raise AgeNotUnderstood(value)
+        return value
+    roman = _ROMAN.fullmatch(unicodedata.normalize("NFKC", value).strip().lower())
+    if roman and roman.group():
+        return _roman(roman)
+    text = fold(value).text.strip()
+    if re.match(r"-\s*\d", text):
+        raise AgeNotUnderstood(value)
+    ages, rest = _read(text)
+    if not ages or _NOISE.sub("", rest):
+        raise AgeNotUnderstood(value)
+    return min(ages)
+
+
+def value_of(number: str) -> float:
+    """The value of what `NUMBER` matched."""
+    if any(sign.isdigit() for sign in number):
+        grouped = re.fullmatch(r"\d{1,3}(,\d{3})+", number)
+        return float(number.replace(",", "" if grouped else "."))
+    before, hundred, after = number.partition("hundred")
+    if not hundred:
+        return _worth(number)
+    return 100 * (_worth(before) or 1) + _worth(after)
+
+
+def _worth(words: str) -> int:
+    spelled = re.findall("|".join(sorted(_WORTH, key=len, reverse=True)), words)
+    return sum(_WORTH[word] for word in spelled)
+
+
+def _read(text: str) -> tuple[list[int], str]:
+    """The ages a folded text says, and what of it says none."""
+    if years := re.search(r"years?|yrs?", text):
+        text = text[: years.end()] + _MONTHS.sub(" ", text[years.end() :])
+    elif _MONTHS.search(text):
+        return [0], _MONTHS.sub(" ", text)
+    ages: list[int] = []
+    for pattern, age in (
+        (_DECADE, _decade),
+        (_BELOW, lambda match: math.ceil(value_of(match[1])) - 1),
+        (_NUMBER, lambda match: int(value_of(match[1]))),
+        (_TEEN, lambda match: ADULT_AGE - 1),
+    ):
+        ages += [age(match) for match in pattern.finditer(text)]
+        text = pattern.sub(" ", text)
+    return ages, text
+
+
+def _decade(match: re.Match[str]) -> int:
+    start = int(match["digits"]) if match["digits"] else _DECADES[match["word"]]
+    return start + {"early": 2, "mid": 5, "late": 8}.get(match["part"], 5)
+
+
+def _roman(match: re.Match[str]) -> int:
+    tens = match["tens"] or ""
+    ones = match["ones"]
+    special = {"xl": 40, "xc": 90, "iv": 4, "ix": 9}
+    high = special.get(tens, 10 * tens.count("x") + 50 * tens.count("l"))
+    return high + special.get(ones, ones.count("i") + 5 * ones.count("v"))

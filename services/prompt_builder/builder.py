@@ -1,0 +1,188 @@
+"""The prompt builder: say what should be seen, step by step, and get a prompt with a seed."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from contracts.characters import Character
+from services.prompt_builder.adults import NotAnAdult, find_minor
+from services.prompt_builder.catalogue import Catalogue, Entry, default_catalogue, entry_of
+from services.prompt_builder.explicit import remove_words
+from services.prompt_builder.person import Described, describe
+from services.prompt_builder.seeds import seed_from, seed_of_image
+from services.prompt_builder.wording import clean, join, length, phrase, replace_words, shorten
+
+MAX_WORDS = 350
+_FREE_WORDS = 25
+_NEGATIVE_WORDS = 150
+_TRIGGER_WORDS = 100  # all that fit its field
+_NOBODY = Described((), "", "")
+_WORN = ("wearing ", "dressed ", "in ", "with ")
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What to send to an image model."""
+
+    prompt: str
+    negative_prompt: str
+    seed: int
+    nsfw_allowed: bool = False
+    removed: tuple[str, ...] = ()
+    """The explicit words that were dropped, as far as they were not disguised."""
+
+
+@dataclass(frozen=True)
+class PromptBuilder:
+    """Builds prompts from known names and free text. Every step returns a new builder.
+
+    Known scenes, outfits, styles and qualities stand for the words of the catalogue; other text is
+    used as it is. A step that is given nothing changes nothing.
+    """
+
+    catalogue: Catalogue = field(default_factory=default_catalogue, repr=False)
+    character: Character | None = None
+    trigger: str = ""
+    shots: tuple[str, ...] = ()
+    expression: str = ""
+    outfits: tuple[str, ...] = ()
+    scenes: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    styles: tuple[str, ...] = ()
+    qualities: tuple[str, ...] = ()
+    negatives: tuple[str, ...] = ()
+    nsfw: bool = False
+    base_seed: int | None = None
+    index: int = 0
+
+    def add_character(self, character: Character) -> Self:
+        """Who is drawn. `build` raises `NotAnAdult` when the character is below 18."""
+        return replace(self, character=character)
+
+    def add_trigger(self, word: str | None) -> Self:
+        """The word that wakes a LoRA; it comes first and is never cut."""
+        return replace(self, trigger=word or self.trigger)
+
+    def add_shot(self, *clauses: str, expression: str | None = None) -> Self:
+        """Pose, angle, framing; an expression takes the place of the character's own."""
+        return replace(self, shots=(*self.shots, *clauses), expression=expression or self.expression)
+
+    def add_outfit(self, outfit: str | None) -> Self:
+        """Clothes, by name or in free text."""
+        return replace(self, outfits=_with(self.outfits, outfit))
+
+    def add_scene(self, scene: str | None) -> Self:
+        """A place, by name or in free text."""
+        return replace(self, scenes=_with(self.scenes, scene))
+
+    def add_text(self, text: str | None) -> Self:
+        """The user's own words."""
+        return replace(self, texts=_with(self.texts, text))
+
+    def add_style(self, style: str | None) -> Self:
+        """How the picture is made, by name or in free text."""
+        return replace(self, styles=_with(self.styles, style))
+
+    def add_quality(self, quality: str | None) -> Self:
+        """How much work it shows, by name or in free text."""
+        return replace(self, qualities=_with(self.qualities, quality))
+
+    def add_negative(self, text: str | None) -> Self:
+        """What must not be seen."""
+        return replace(self, negatives=_with(self.negatives, text))
+
+    def allow_nsfw(self, allowed: bool = True) -> Self:
+        """Whether explicit wording may stay. Without this step it may not."""
+        return replace(self, nsfw=allowed)
+
+    def with_seed(self, base: int) -> Self:
+        """The seed of the first image; those of the others follow from it."""
+        return replace(self, base_seed=base)
+
+    def for_job(self, job_id: str) -> Self:
+        """Takes the job's id as the base of seeds, unless a seed is given."""
+        return self if self.base_seed is not None else self.with_seed(seed_from(job_id))
+
+    def for_image(self, index: int) -> Self:
+        """Which image of the job this is, from 0."""
+        return replace(self, index=index)
+
+    def build(self) -> Prompt:
+        """The prompt. Raises `NotAnAdult`, and `AgeNotUnderstood` for a character's age."""
+        removed: list[str] = []
+        prompt = self._scrubbed(self._positive(removed), removed)
+        if found := find_minor(prompt, self.catalogue.underage):
+            raise NotAnAdult(found)
+        base = seed_from(prompt) if self.base_seed is None else self.base_seed
+        return Prompt(
+            prompt=prompt,
+            negative_prompt=self._negative(removed),
+            seed=seed_of_image(base, self.index),
+            nsfw_allowed=self.nsfw,
+            removed=tuple(dict.fromkeys(removed)),
+        )
+
+    def _positive(self, removed: list[str]) -> str:
+        def tidy(text: str | None) -> str:
+            return self._tidy(text, removed)
+
+        who = _NOBODY
+        if self.character:
+            who = describe(self.character, self.catalogue.person, tidy)
+        outfits = self._words(self.catalogue.outfits, self.outfits, lambda text: _worn(tidy(text)))
+        scenes = self._words(self.catalogue.scenes, self.scenes, tidy)
+        before = [phrase(self.trigger, _TRIGGER_WORDS), *who.looks, *map(tidy, self.shots)]
+        before += [tidy(self.expression) or who.expression, *outfits, *scenes]
+        if not outfits and not scenes:
+            before.append(who.occupation)
+        after = self._words(self.catalogue.styles, self.styles, tidy)
+        after += self._words(self.catalogue.qualities, self.qualities, tidy)
+        left = max(0, MAX_WORDS - length(" ".join([*before, *after])))
+        return join([*before, shorten(join(map(tidy, self.texts)), left), *after])
+
+    def _negative(self, removed: list[str]) -> str:
+        known = self.catalogue.negative
+        own = shorten(join(map(self._tidy_negative, self.negatives)), _NEGATIVE_WORDS)
+        entries = [entry_of(self.catalogue.styles, name) for name in self.styles]
+        entries += [entry_of(self.catalogue.qualities, name) for name in self.qualities]
+        parts = [own, *(entry.negative for entry in entries if entry), *known.always, *known.adults]
+        return join(parts if self.nsfw else [*parts, *known.safety, *removed])
+
+    def _words(
+        self, entries: dict[str, Entry], names: tuple[str, ...], free: Callable[[str], str]
+    ) -> list[str]:
+        found = []
+        for name in names:
+            entry = entry_of(entries, name)
+            if entry:
+                found.append((self.nsfw and entry.nsfw) or entry.text)
+            elif text := free(name):
+                found.append(shorten(text, _FREE_WORDS))
+        return found
+
+    def _tidy(self, text: str | None, removed: list[str]) -> str:
+        adult = replace_words(clean(text), self.catalogue.person.adult_words)
+        return self._scrubbed(adult, removed)
+
+    def _scrubbed(self, text: str, removed: list[str]) -> str:
+        if self.nsfw:
+            return text
+        removal = remove_words(text, self.catalogue.nsfw.explicit)
+        removed.extend(removal.words)
+        return join([removal.text]) if removal.text != text else text
+
+    def _tidy_negative(self, text: str) -> str:
+        text = remove_words(text, self.catalogue.underage.in_negative).text
+        if not self.nsfw:
+            text = remove_words(text, self.catalogue.nsfw.in_negative).text
+        return clean(text)
+
+
+def _with(said: tuple[str, ...], more: str | None) -> tuple[str, ...]:
+    return (*said, more) if more else said
+
+
+def _worn(outfit: str) -> str:
+    if not outfit or outfit.lower().startswith(_WORN):
+        return outfit
+    return f"wearing {outfit}"

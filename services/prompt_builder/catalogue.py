@@ -1,0 +1,236 @@
+"""The catalogues: what the words of a request stand for. Data files, read once and validated."""
+
+import re
+from functools import cached_property, lru_cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from typing import Annotated, Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from contracts.requests import Aspect
+from services.prompt_builder.folding import fold
+from services.prompt_builder.vocabulary import Vocabulary, compile_words
+
+ImageType = Literal["base_image", "character_sheet", "studio", "profile_pictures"]
+Words = Annotated[str, Field(min_length=1)]
+Key = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+
+
+class CatalogueInvalid(ValueError):
+    """A data file cannot be used: says which, and where in it."""
+
+    def __init__(self, file: str, key: str, problem: str) -> None:
+        self.file = file
+        self.key = key
+        super().__init__(f"{file}: {key or 'the file'}: {problem}")
+
+
+class _Data(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Entry(_Data):
+    """What a known scene, outfit, style or quality becomes."""
+
+    text: Words
+    nsfw: Words | None = None
+    """Replaces `text` where explicit wording is allowed."""
+    negative: str = ""
+
+
+class Pose(_Data):
+    """One image of a character sheet."""
+
+    name: Key
+    pose: Words
+    angle: Words
+    expression: Words
+    framing: Words
+    nsfw: Words | None = None
+
+
+class Shot(_Data):
+    """One image of a profile-picture set."""
+
+    name: Key
+    framing: Words
+    expression: Words
+    background: Words
+    outfit: str | None = None
+
+
+class ProfileSet(_Data):
+    """A profile-picture set: its shots make the job's images."""
+
+    id: Key
+    title: Words
+    shots: Annotated[tuple[Shot, ...], Field(min_length=4, max_length=8)]
+
+
+class Size(_Data):
+    """Pixels."""
+
+    width: int = Field(ge=256, le=2048, multiple_of=64)
+    height: int = Field(ge=256, le=2048, multiple_of=64)
+
+
+class Default(_Data):
+    """What a request of one type gets that says nothing."""
+
+    aspect: Aspect
+    style: Key
+    quality: Key
+
+
+class Framing(_Data):
+    """How candidates for a face are shown."""
+
+    base_image: Words
+    candidates: Annotated[tuple[Words, ...], Field(min_length=3)]
+
+
+class Negative(_Data):
+    """What no image, no person and no safe image may show."""
+
+    always: tuple[Words, ...]
+    adults: tuple[Words, ...]
+    safety: tuple[Words, ...]
+
+
+class Person(_Data):
+    """Words for a person, all of them adult."""
+
+    genders: dict[str, Words]
+    adult_words: dict[str, Words]
+    hair_nouns: frozenset[Words]
+
+
+class Nsfw(_Data):
+    """Words wanted only where explicit content is allowed."""
+
+    words: tuple[Words, ...]
+    never_negative: tuple[Words, ...]
+
+    @cached_property
+    def explicit(self) -> Vocabulary:
+        """Finds the explicit words in folded text."""
+        return compile_words(self.words)
+
+    @cached_property
+    def in_negative(self) -> Vocabulary:
+        """Finds what must not be asked away in a negative prompt."""
+        return compile_words(self.never_negative)
+
+
+class Underage(_Data):
+    """Words for persons below 18, and what tells them from other things."""
+
+    words: tuple[Words, ...]
+    alone: tuple[Words, ...]
+    exceptions: tuple[Words, ...]
+    things: tuple[Words, ...]
+    small_words: tuple[Words, ...]
+    people: tuple[Words, ...]
+    durations: tuple[Words, ...]
+    units: tuple[Words, ...]
+    never_negative: tuple[Words, ...]
+
+    @cached_property
+    def in_negative(self) -> Vocabulary:
+        """Finds what must not be asked away in a negative prompt."""
+        return compile_words(self.never_negative)
+
+
+class Catalogue(_Data):
+    """All data files; each field is the file of that name."""
+
+    scenes: Annotated[dict[Key, Entry], Field(min_length=1)]
+    outfits: Annotated[dict[Key, Entry], Field(min_length=1)]
+    styles: Annotated[dict[Key, Entry], Field(min_length=1)]
+    qualities: Annotated[dict[Key, Entry], Field(min_length=1)]
+    poses: Annotated[tuple[Pose, ...], Field(min_length=10, max_length=10)]
+    profile_sets: Annotated[tuple[ProfileSet, ...], Field(min_length=1)]
+    aspects: dict[Aspect, Size]
+    defaults: dict[ImageType, Default]
+    framing: Framing
+    negative: Negative
+    person: Person
+    nsfw: Nsfw
+    underage: Underage
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        _require("aspects", self.aspects, get_args(Aspect))
+        _require("defaults", self.defaults, get_args(ImageType))
+        _require_unique("poses", [pose.name for pose in self.poses])
+        _require_unique("profile_sets", [known.id for known in self.profile_sets])
+        for kind, default in self.defaults.items():
+            _require("styles", self.styles, [default.style], f" (a default of {kind})")
+            _require("qualities", self.qualities, [default.quality], f" (a default of {kind})")
+        return self
+
+    def profile_set(self, set_id: str) -> ProfileSet | None:
+        """The profile-picture set of that id."""
+        return next((known for known in self.profile_sets if known.id == set_id), None)
+
+
+def entry_of(entries: dict[str, Entry], name: str) -> Entry | None:
+    """The entry of a name, however it is spelled: `Sunset Beach`, `sunset_beach`."""
+    return entries.get(re.sub(r"[\s_-]+", "-", fold(name).text.strip()))
+
+
+def load_catalogue(folder: Traversable | None = None) -> Catalogue:
+    """The catalogue in a folder of data files; ours when none is given.
+
+    Raises `CatalogueInvalid`.
+    """
+    folder = folder or resources.files("services.prompt_builder") / "data"
+    files = {field: _read(folder / f"{field}.yaml") for field in Catalogue.model_fields}
+    try:
+        return Catalogue.model_validate(files)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        if isinstance(cause := first.get("ctx", {}).get("error"), CatalogueInvalid):
+            raise cause from None
+        where = [str(part) for part in first["loc"]]
+        raise CatalogueInvalid(f"{where[0]}.yaml", ".".join(where[1:]), first["msg"]) from None
+
+
+@lru_cache(maxsize=1)
+def default_catalogue() -> Catalogue:
+    """Our own catalogue, read at the first call."""
+    return load_catalogue()
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A YAML reader that takes no key twice, instead of silently keeping the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is there twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep=deep)
+
+
+def _read(file: Traversable) -> object:
+    try:
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CatalogueInvalid(file.name, "", str(error)) from error
+
+
+def _require(file: str, given: dict[Any, Any], wanted: Any, why: str = "") -> None:
+    for key in wanted:
+        if key not in given:
+            raise CatalogueInvalid(f"{file}.yaml", str(key), f"is missing{why}")
+
+
+def _require_unique(file: str, names: list[str]) -> None:
+    for name in names:
+        if names.count(name) > 1:
+            raise CatalogueInvalid(f"{file}.yaml", name, "is there twice")

@@ -1,0 +1,24 @@
+"""The `characters` collection, read only: its one writer is the characters service."""
+
+from collections.abc import Iterable
+
+from contracts.characters import Character
+from services.prompt_builder.handlers import Characters
+from shared.mongo import Collection, find_by_id
+
+
+class MongoCharacters(Characters):
+    """Characters by id; another tenant's do not exist."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Character]:
+        """See `Characters`."""
+        asked = set(wanted)
+        documents = await find_by_id(self._collection, {character_id for _, character_id in asked})
+        found = {
+            (document["tenant"], document["_id"]): Character.model_validate(document["character"])
+            for document in documents
+        }
+        return {whose: character for whose, character in found.items() if whose in asked}

@@ -1,0 +1,146 @@
+"""What speaks against a request: every reason with the path of its field."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from pydantic import BaseModel
+
+from contracts.characters import Character
+from contracts.generation import Reason
+from contracts.requests import (
+    GenerationRequest,
+    LoraTrainingRequest,
+    ProfilePicturesRequest,
+    RequestBase,
+    StudioRequest,
+)
+from services.prompt_builder.adults import (
+    ADULT_AGE,
+    AgeNotUnderstood,
+    NotAnAdult,
+    age_in_years,
+    find_minor,
+)
+from services.prompt_builder.catalogue import Catalogue
+from services.prompt_builder.explicit import find_explicit
+from services.prompt_builder.workflows import workflow_reasons
+
+OLDEST: Final = 120
+_NO_WORDING = frozenset(
+    [
+        "type",
+        "mode",
+        "aspect",
+        "provider",
+        "model",
+        "workflow",
+        "negative_prompt",
+        "age",
+        "key",
+        "base_model",
+        "images",
+        "character_id",
+        "base_image_id",
+        "set_id",
+    ]
+)
+
+
+def reasons_against(
+    request: GenerationRequest, character: Character | None, catalogue: Catalogue
+) -> tuple[Reason, ...]:
+    """Everything that speaks against a request about this character; empty when it can be done."""
+    found = [*_person(request, character), *_minors(request, character, catalogue)]
+    if isinstance(request, RequestBase) and request.workflow is not None:
+        found += workflow_reasons(request.workflow, include_nsfw=request.include_nsfw, catalogue=catalogue)
+    if isinstance(request, StudioRequest) and character:
+        found += _mode(request, character)
+    if isinstance(request, ProfilePicturesRequest):
+        found += _set(request, catalogue)
+    found += _trigger(request, character, catalogue)
+    return tuple(found)
+
+
+def _person(request: GenerationRequest, character: Character | None) -> Iterator[Reason]:
+    if character is None:
+        character_id = getattr(request, "character_id", None)
+        yield Reason(field="request.character_id", message=f"no character {character_id}")
+        return
+    try:
+        age = age_in_years(character.age)
+    except AgeNotUnderstood as error:
+        yield Reason(field="request.character.age", message=str(error))
+        return
+    if age < ADULT_AGE:
+        message = f"must be at least {ADULT_AGE}, is {age}; only adults can be drawn"
+        yield Reason(field="request.character.age", message=message)
+    elif age > OLDEST:
+        message = f"must be at most {OLDEST}"
+        yield Reason(field="request.character.age", message=message)
+
+
+def _minors(
+    request: GenerationRequest, character: Character | None, catalogue: Catalogue
+) -> Iterator[Reason]:
+    texts = dict(_texts(request, "request"))
+    if character:
+        texts |= dict(_texts(character, "request.character"))
+    for path, text in texts.items():
+        if found := find_minor(text, catalogue.underage):
+            yield Reason(field=path, message=str(NotAnAdult(found)))
+
+
+def _texts(model: BaseModel, path: str) -> Iterator[tuple[str, str]]:
+    """All texts of a model that may be drawn, each with its path; new fields are among them."""
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if name in _NO_WORDING:
+            continue
+        if isinstance(value, str):
+            yield f"{path}.{name}", value
+        elif isinstance(value, BaseModel):
+            yield from _texts(value, f"{path}.{name}")
+        elif isinstance(value, tuple):
+            yield from ((f"{path}.{name}.{at}", text) for at, text in enumerate(value))
+
+
+def _mode(request: StudioRequest, character: Character) -> Iterator[Reason]:
+    if character.lora and request.mode != "face_swap":
+        return
+    if request.mode == "face_swap" or not request.wait_for_lora:
+        yield from _without_waiting(request, character)
+    elif request.mode == "lora" or character.base_image_id is None:
+        message = "waiting for a LoRA is not supported yet; ask again when the character has one"
+        yield Reason(field="request.wait_for_lora", message=message)
+
+
+def _without_waiting(request: StudioRequest, character: Character) -> Iterator[Reason]:
+    if request.mode == "lora":
+        message = "the character has no LoRA; use 'auto' or 'face_swap', or train one first"
+        yield Reason(field="request.mode", message=message)
+    elif request.mode == "face_swap" and character.base_image_id is None:
+        message = "is required for mode 'face_swap'"
+        yield Reason(field="request.character.base_image_id", message=message)
+
+
+def _set(request: ProfilePicturesRequest, catalogue: Catalogue) -> Iterator[Reason]:
+    if catalogue.profile_set(request.set_id) is None:
+        known = ", ".join(known.id for known in catalogue.profile_sets)
+        message = f"unknown set {request.set_id[:100]!r}; known sets: {known}"
+        yield Reason(field="request.set_id", message=message)
+
+
+def _trigger(
+    request: GenerationRequest, character: Character | None, catalogue: Catalogue
+) -> Iterator[Reason]:
+    """A trigger word goes into prompts as it is, so it must not be explicit by itself."""
+    if isinstance(request, LoraTrainingRequest):
+        field, word = "request.trigger_word", request.trigger_word
+    elif character and character.lora and not request.include_nsfw:
+        field, word = "request.character.lora.trigger_word", character.lora.trigger_word
+    else:
+        return
+    if not word.strip():
+        yield Reason(field=field, message="must not be empty")
+    elif find_explicit(word, catalogue.nsfw.explicit):
+        yield Reason(field=field, message="must not be an explicit word")

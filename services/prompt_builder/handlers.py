@@ -1,0 +1,64 @@
+"""generation.requested → prompts → generation.planned, or generation.rejected with named reasons"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Protocol
+
+from aiokafka import ConsumerRecord
+
+from contracts.base import Message
+from contracts.characters import Character
+from contracts.generation import GenerationRequested
+from services.prompt_builder.catalogue import Catalogue
+from services.prompt_builder.planner import plan
+from services.prompt_builder.refusal import rejection_of
+from shared.envelope import Received, Unreadable
+from shared.publisher import Outgoing, caused_by
+from shared.subscription import Subscribe
+
+
+class Characters(Protocol):
+    """Stored characters, of which requests may give only the id."""
+
+    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Character]:
+        """Those that exist, by (tenant, character id); one round trip."""
+
+
+def handlers(subscribe: Subscribe, characters: Characters, catalogue: Catalogue) -> None:
+    """Declare what the prompt-builder listens to."""
+
+    @subscribe(GenerationRequested, group="prompt-builder", on_unreadable=refuse)
+    async def plan_generations(batch: Sequence[Received[GenerationRequested]]) -> list[Outgoing]:
+        known = await characters.find({whose for received in batch if (whose := named(received.message))})
+        outputs: list[Outgoing] = []
+        for received in batch:
+            requested = received.message
+            whose = named(requested)
+            planned = plan(
+                requested,
+                character=known.get(whose) if whose else None,
+                requested_at=asked_at(received),
+                catalogue=catalogue,
+            )
+            outputs += caused_by(received, planned)
+        return outputs
+
+
+def named(requested: GenerationRequested) -> tuple[str, str] | None:
+    """The stored character that a request is about: (tenant, character id)."""
+    character_id = getattr(requested.request, "character_id", None)
+    return (requested.tenant, character_id) if character_id else None
+
+
+def asked_at(received: Received[GenerationRequested]) -> datetime:
+    """When the user asked: never later than when the record was written."""
+    return min(received.message.requested_at or received.at, received.at)
+
+
+def refuse(record: ConsumerRecord, unreadable: Unreadable) -> Message | None:
+    """An invalid request whose job id can be read is rejected; any other goes to the dead letters."""
+    if unreadable.cause is None:
+        return None
+    at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    key = (record.key or b"").decode("utf-8", "replace")
+    return rejection_of(record.value or b"", key, unreadable.cause, at)

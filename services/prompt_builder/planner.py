@@ -1,0 +1,88 @@
+"""A request → its renders, or the reasons why not. No clock, no database, no chance."""
+
+import hashlib
+import json
+from datetime import datetime
+from typing import Any
+
+from contracts.characters import Character
+from contracts.generation import (
+    GenerationPlanned,
+    GenerationRejected,
+    GenerationRequested,
+    Reason,
+)
+from contracts.requests import LoraTrainingRequest
+from services.prompt_builder.adults import NotAnAdult
+from services.prompt_builder.catalogue import Catalogue
+from services.prompt_builder.checks import reasons_against
+from services.prompt_builder.renders import renders_of
+
+
+def plan(
+    requested: GenerationRequested,
+    *,
+    character: Character | None,
+    requested_at: datetime,
+    catalogue: Catalogue,
+) -> GenerationPlanned | GenerationRejected:
+    """The renders of a request, or why it cannot be done.
+
+    `character` is the stored one that `stored_character_id` asks for, None when there is none.
+    `requested_at` is the record's time: the latest that the request itself may claim.
+    """
+    request = requested.request
+    about = _about(requested, requested_at)
+    person = getattr(request, "character", None) or character
+    if reasons := reasons_against(request, person, catalogue):
+        return GenerationRejected(**about, reasons=reasons)
+    assert person is not None, "checked with the reasons"
+    try:
+        renders = renders_of(requested, person, catalogue)
+    except NotAnAdult as error:  # harmless fields that together say something else
+        return GenerationRejected(**about, reasons=(Reason(field="request", message=str(error)),))
+    if isinstance(request, LoraTrainingRequest):
+        return GenerationPlanned(**about, renders=renders, provider=request.provider)
+    return GenerationPlanned(
+        **about,
+        renders=renders,
+        provider=request.provider,
+        model=request.model,
+        workflow=request.workflow,
+    )
+
+
+def stored_character_id(requested: GenerationRequested) -> str | None:
+    """The id of the character that must be read for `plan`; None when it is in the request."""
+    character_id: str | None = getattr(requested.request, "character_id", None)
+    return character_id
+
+
+def request_hash(requested: GenerationRequested) -> str:
+    """SHA-256 of who asks for what.
+
+    Values that equal their default do not count: left out, null and said are the same, and a field
+    that a later version adds changes no old request's hash.
+    """
+    asked = {
+        "tenant": requested.tenant,
+        "user_id": requested.user_id,
+        "type": requested.request.type,
+        "request": requested.request.model_dump(mode="json", exclude_defaults=True),
+    }
+    canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _about(requested: GenerationRequested, recorded_at: datetime) -> dict[str, Any]:
+    return {
+        "job_id": requested.job_id,
+        "tenant": requested.tenant,
+        "user_id": requested.user_id,
+        "type": requested.request.type,
+        "request_hash": request_hash(requested),
+        "requested_at": min(requested.requested_at or recorded_at, recorded_at),
+        "notify": requested.notify,
+        "chain_id": requested.chain_id,
+        "character_id": stored_character_id(requested),
+    }

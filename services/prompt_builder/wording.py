@@ -1,0 +1,81 @@
+"""Clauses: cleaned, said once, joined by commas, short enough."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from services.prompt_builder.folding import fold, is_invisible
+
+_CLAUSE_END = re.compile(r"[,;\n]+(?![^()]*\))")
+_LONG_WORD = 12
+_WIDE = frozenset("WF")
+
+
+@lru_cache(maxsize=1024)
+def clean(text: str | None) -> str:
+    """The text without invisible characters, stray commas and double spaces."""
+    if not text:
+        return ""
+    visible = "".join(sign for sign in unicodedata.normalize("NFC", text) if not is_invisible(sign))
+    return ", ".join(clauses_of(visible))
+
+
+def clauses_of(text: str) -> list[str]:
+    """The parts between commas (but not those in brackets), without empty ones."""
+    parts = (re.sub(r"\s+", " ", part).strip(" .") for part in _CLAUSE_END.split(text))
+    return [part for part in parts if any(sign.isalnum() for sign in part)]
+
+
+def phrase(text: str | None, words: int) -> str:
+    """A short text as one clause: no commas, at most so many words."""
+    return shorten(clean(text).replace(",", ""), words)
+
+
+def join(parts: Iterable[str]) -> str:
+    """All clauses in order, none twice, whatever their case or accents."""
+    kept: dict[str, str] = {}
+    for part in parts:
+        for clause in clauses_of(part):
+            kept.setdefault(fold(clause).text, clause)
+    return ", ".join(kept.values())
+
+
+def shorten(text: str, words: int) -> str:
+    """At most so many words, cut after a clause where one fits, else after a word."""
+    if length(text) <= words:
+        return text
+    kept: list[str] = []
+    for clause in clauses_of(text):
+        if length(", ".join([*kept, clause])) > words:
+            return ", ".join(kept) if kept else _cut(clause, words)
+        kept.append(clause)
+    return ", ".join(kept)
+
+
+def length(text: str) -> int:
+    """Words as an image model counts them, roughly: wide characters one each, long words more."""
+    return sum(_length(word) for word in text.split())
+
+
+def replace_words(text: str, instead: Mapping[str, str]) -> str:
+    """The text with whole words replaced, whatever their case."""
+    pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, instead))})(?!\w)"
+    return re.sub(pattern, lambda found: instead[found.group().lower()], text, flags=re.IGNORECASE)
+
+
+def _length(word: str) -> int:
+    if word.isascii():
+        return math.ceil(len(word) / _LONG_WORD)
+    wide = sum(unicodedata.east_asian_width(sign) in _WIDE for sign in word)
+    return wide + math.ceil((len(word) - wide) / _LONG_WORD)
+
+
+def _cut(clause: str, words: int) -> str:
+    kept: list[str] = []
+    for word in clause.split():
+        if length(" ".join([*kept, word])) > words:
+            break
+        kept.append(word)
+    return " ".join(kept) or clause[:words]

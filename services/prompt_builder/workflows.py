@@ -1,0 +1,78 @@
+"""Workflows of the caller's own: small enough, in API format, and as decent as a prompt."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from contracts.generation import Reason
+from services.prompt_builder.adults import NotAnAdult, find_minor
+from services.prompt_builder.catalogue import Catalogue
+from services.prompt_builder.explicit import find_explicit
+
+MAX_BYTES: Final = 256 * 1024
+_FIELD = "request.workflow"
+
+
+def workflow_reasons(workflow: dict[str, Any], *, include_nsfw: bool, catalogue: Catalogue) -> list[Reason]:
+    """What speaks against running a workflow: its form first, then its words."""
+    if problem := _problem(workflow):
+        return [Reason(field=_FIELD, message=problem)]
+    return list(_wording(workflow, include_nsfw, catalogue))
+
+
+def _problem(workflow: dict[str, Any]) -> str | None:
+    if (size := len(json.dumps(workflow, ensure_ascii=False).encode(errors="replace"))) > MAX_BYTES:
+        return f"at most {MAX_BYTES} bytes of JSON, got {size}"
+    if isinstance(workflow.get("nodes"), list) or isinstance(workflow.get("links"), list):
+        return "is in the format of the ComfyUI editor; export it with 'Export (API)'"
+    if not workflow:
+        return "has no nodes"
+    for node_id, node in workflow.items():
+        if not _is_node(node):
+            return f"node {node_id[:100]!r} must have a 'class_type' and 'inputs'"
+    return None
+
+
+def _is_node(node: object) -> bool:
+    return (
+        isinstance(node, dict)
+        and isinstance(node.get("class_type"), str)
+        and isinstance(node.get("inputs"), dict)
+    )
+
+
+def _wording(workflow: dict[str, Any], include_nsfw: bool, catalogue: Catalogue) -> Iterator[Reason]:
+    exempt = _negative_nodes(workflow)
+    for node_id, node in workflow.items():
+        if node_id in exempt:
+            continue
+        for path, text in _texts(node["inputs"], f"{_FIELD}.{node_id[:100]}.inputs"):
+            if found := find_minor(text, catalogue.underage):
+                yield Reason(field=path, message=str(NotAnAdult(found)))
+            elif not include_nsfw and find_explicit(text, catalogue.nsfw.explicit):
+                yield Reason(
+                    field=path,
+                    message="has explicit wording, which needs include_nsfw; write {{prompt}} for"
+                    " a prompt without it",
+                )
+
+
+def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _texts(inner, f"{path}.{key[:100]}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _texts(inner, f"{path}.{index}")
+
+
+def _negative_nodes(workflow: dict[str, Any]) -> set[str]:
+    """Nodes whose output is used as a negative prompt and nothing else: they name what to avoid."""
+    used: dict[str, set[str]] = {}
+    for node in workflow.values():
+        for name, value in node["inputs"].items():
+            if isinstance(value, list) and len(value) == 2 and isinstance(value[0], str):
+                used.setdefault(value[0], set()).add(name)
+    return {node_id for node_id, names in used.items() if names == {"negative"}}

@@ -1,0 +1,53 @@
+"""Settings → clients → handlers → run."""
+
+from functools import partial
+
+from services.result_store.assets import INDEXES, MongoAssets
+from services.result_store.fetching import HttpFetch, sources
+from services.result_store.handlers import Results, handlers
+from services.result_store.images import Limits
+from services.result_store.late import LateOutputs
+from services.result_store.previews import Previews
+from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs, ResultStoreSettings
+from services.result_store.storing import Storing
+from shared import mongo
+from shared.http_client import http_client
+from shared.outbox import MongoDebts, Outbox
+from shared.s3 import open_bucket
+from shared.service import Service, main
+from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
+
+
+async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
+    """Run one result-store."""
+    settings = read_settings(ResultStoreSettings)
+    places = sources(read_settings(ModalOutputs), read_settings(ComfyUIOutputs), read_settings(FalOutputs))
+    limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
+    async with (
+        mongo.connect(read_settings(MongoSettings)) as database,
+        open_bucket(read_settings(S3Settings)) as bucket,
+        http_client(timeout_seconds=settings.fetch_seconds) as http,
+        Service("result-store", kafka, process) as service,
+    ):
+        await mongo.ensure_indexes(database["assets"], *INDEXES)
+        service.health.add("mongo", partial(mongo.ping, database))
+        assets = MongoAssets(database["assets"])
+        outbox = Outbox(MongoDebts(database["assets"]), service.publisher)
+        storing = Storing(HttpFetch(http, places, settings.max_bytes), bucket, limits)
+        previews = Previews(assets, bucket, limits)
+        late = LateOutputs(assets, storing, previews, outbox, fetch_seconds=settings.slow_fetch_seconds)
+        results = Results(
+            assets,
+            storing,
+            previews,
+            fetch_seconds=settings.fetch_seconds,
+            fetches_at_once=settings.fetches_at_once,
+        )
+        handlers(service.subscribe, results)
+        for loop in (previews.run, late.run, outbox.run):
+            service.background(loop)
+        await service.run()
+
+
+if __name__ == "__main__":
+    main("result-store", serve)

@@ -1,0 +1,122 @@
+"""The `assets` collection: one stored image per render; the first one wins."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol
+
+from pymongo import IndexModel, UpdateOne
+
+from contracts.base import Model, Moment
+from contracts.renders import RenderSucceeded, ResultStored, StoredImage
+from shared.clock import now
+from shared.mongo import Collection, find_by_id, write_guarded
+from shared.outbox import OWED_INDEX
+
+INDEXES = (
+    IndexModel([("wake_at", 1)], partialFilterExpression={"wake_at": {"$gt": None}}),
+    IndexModel([("preview_due_at", 1)], partialFilterExpression={"preview_due_at": {"$gt": None}}),
+    OWED_INDEX,
+)
+
+CLAIM = timedelta(seconds=180)
+PAGE = 50
+
+
+class Asset(Model):
+    """A render's result. `pending`: still to be fetched, at `wake_at`; `failed`: given up."""
+
+    id: str
+    state: Literal["pending", "stored", "failed"]
+    result: RenderSucceeded
+    """The attempt that this asset comes from."""
+    trace: str | None = None
+    image: StoredImage | None = None
+    tries: int = 0
+    wake_at: Moment | None = None
+    preview_due_at: Moment | None = None
+    owed: dict[str, Any] | None = None
+
+    def announcement(self, attempt: RenderSucceeded) -> ResultStored:
+        """What is said of an attempt's output, now that this image is stored."""
+        assert self.image is not None, "only a stored asset is announced"
+        return ResultStored(
+            attempt_id=attempt.attempt_id,
+            job_id=attempt.job_id,
+            tenant=attempt.tenant,
+            provider=attempt.provider,
+            at=attempt.at,
+            image=self.image,
+            duplicate=self.result.attempt_id != attempt.attempt_id,
+            provider_seconds=attempt.provider_seconds,
+            cost_usd=attempt.cost_usd,
+        )
+
+
+def asset_id(result: RenderSucceeded) -> str:
+    """`{job_id}/{index}`: the same for all attempts of a render."""
+    return f"{result.job_id}/{result.spec.index}"
+
+
+class Assets(Protocol):
+    """Where assets are kept."""
+
+    async def load(self, ids: Iterable[str]) -> dict[str, Asset]:
+        """Those that exist, by id; one round trip."""
+
+    async def keep(self, assets: Sequence[Asset]) -> set[str]:
+        """Write each unless its render has a stored one; returns the ids of those that came too late."""
+
+
+class MongoAssets(Assets):
+    """See `Assets`; and what the background work needs."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def load(self, ids: Iterable[str]) -> dict[str, Asset]:
+        """See `Assets`."""
+        found = await find_by_id(self._collection, ids)
+        return {document["_id"]: _asset(document) for document in found}
+
+    async def keep(self, assets: Sequence[Asset]) -> set[str]:
+        """See `Assets`."""
+        writes = [
+            UpdateOne({"_id": asset.id, "state": {"$ne": "stored"}}, {"$set": _document(asset)}, upsert=True)
+            for asset in assets
+        ]
+        return {assets[position].id for position in await write_guarded(self._collection, writes)}
+
+    async def claim_due(self) -> list[Asset]:
+        """Pending assets whose time has come, now ours for a while."""
+        due = self._collection.find({"wake_at": {"$lte": now()}}).limit(PAGE)
+        claimed = []
+        async for document in due:
+            taken = await self._collection.update_one(
+                {"_id": document["_id"], "wake_at": document["wake_at"]},
+                {"$set": {"wake_at": now() + CLAIM}},
+            )
+            if taken.modified_count:
+                claimed.append(_asset(document))
+        return claimed
+
+    async def without_preview(self, before: datetime) -> list[Asset]:
+        """Stored assets whose preview is overdue."""
+        due = self._collection.find({"preview_due_at": {"$lte": before}}).limit(PAGE)
+        return [_asset(document) async for document in due]
+
+    async def set_preview(self, id_: str, fields: dict[str, Any]) -> None:
+        """The preview is made, or never will be."""
+        await self._collection.update_one({"_id": id_}, {"$set": fields | {"preview_due_at": None}})
+
+
+def _asset(document: dict[str, Any]) -> Asset:
+    return Asset.model_validate(document | {"id": document["_id"]})
+
+
+def _document(asset: Asset) -> dict[str, Any]:
+    """As stored: the asset's fields, and on top those that other services read."""
+    result, image = asset.result, asset.image
+    reading = {"tenant": result.tenant, "job_id": result.job_id, "attempt_id": result.attempt_id}
+    stored = {"key": image.key, "stored_at": now()} if image else {}
+    fields = asset.model_dump(exclude={"id", "owed"})
+    return fields | reading | stored | ({"owed": asset.owed} if asset.owed else {})

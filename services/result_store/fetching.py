@@ -1,0 +1,114 @@
+"""An output at its provider → its bytes. Only from where that provider's settings allow."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+
+from contracts.base import Provider
+from contracts.renders import Output
+from services.result_store.images import ImageTooLarge
+from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs
+from shared.errors import PermanentError, TransientError
+
+
+class OutputUnavailable(PermanentError):
+    """The output cannot be had: gone, or not where it may be."""
+
+    reason = "output_unavailable"
+
+
+class OutputLate(TransientError):
+    """The output could not be read now; it may be later."""
+
+
+class Fetch(Protocol):
+    """Where outputs come from."""
+
+    async def __call__(self, provider: Provider, output: Output) -> bytes:
+        """The bytes of an output.
+
+        Raises:
+            OutputUnavailable: it will never be there.
+            OutputLate: try again later.
+            ImageTooLarge: it is larger than we take.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where one provider keeps outputs: paths below `base_url`, with its headers, or URLs on `hosts`."""
+
+    base_url: str | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+    hosts: frozenset[str] = frozenset()
+
+    def locate(self, output: Output) -> tuple[str, dict[str, str]]:
+        """The URL and the headers to send; credentials only go to the provider's own address.
+
+        Raises:
+            OutputUnavailable: when the output is not where this provider may keep one.
+        """
+        if output.path is not None and self.base_url:
+            base = self.base_url.rstrip("/")
+            url = urljoin(f"{base}/", output.path.lstrip("/"))
+            if url.startswith(f"{base}/"):
+                return url, self.headers
+        if output.url is not None:
+            parts = urlsplit(output.url)
+            if parts.netloc in self.hosts and parts.scheme in ("http", "https"):
+                return output.url, {}
+        raise OutputUnavailable(f"outputs are not fetched from {(output.url or output.path or '')[:200]!r}")
+
+
+class HttpFetch(Fetch):
+    """Streams an output, up to a size; follows no redirects."""
+
+    def __init__(self, http: httpx.AsyncClient, sources: dict[Provider, Source], max_bytes: int) -> None:
+        self._http = http
+        self._sources = sources
+        self._max_bytes = max_bytes
+
+    async def __call__(self, provider: Provider, output: Output) -> bytes:
+        """See `Fetch`."""
+        url, headers = self._sources[provider].locate(output)
+        try:
+            async with self._http.stream("GET", url, headers=headers) as answer:
+                self._check(answer, url)
+                return await self._read(answer)
+        except httpx.HTTPError as error:
+            raise OutputLate(f"{url}: {type(error).__name__}: {error}") from error
+
+    def _check(self, answer: httpx.Response, url: str) -> None:
+        status = answer.status_code
+        if status == 200:
+            return
+        if status in (408, 425, 429) or status >= 500:
+            raise OutputLate(f"{url}: {status}")
+        raise OutputUnavailable(f"{url}: {status}")
+
+    async def _read(self, answer: httpx.Response) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in answer.aiter_bytes():
+            size += len(chunk)
+            if size > self._max_bytes:
+                raise ImageTooLarge(size, self._max_bytes, "bytes")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+
+def sources(modal: ModalOutputs, comfyui: ComfyUIOutputs, fal: FalOutputs) -> dict[Provider, Source]:
+    """Each provider's source from its settings."""
+    return {
+        "modal": Source(
+            modal.base_url,
+            {
+                "Modal-Key": modal.key.get_secret_value(),
+                "Modal-Secret": modal.secret.get_secret_value(),
+            },
+        ),
+        "comfyui": Source(comfyui.base_url),
+        "fal": Source(hosts=frozenset(host.strip() for host in fal.media_hosts.split(","))),
+    }

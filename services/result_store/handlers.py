@@ -1,0 +1,129 @@
+"""render.succeeded → fetch, check, store → result.stored, or render.failed"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+import structlog
+
+from contracts.base import Message
+from contracts.renders import RenderProgressed, RenderSucceeded
+from services.result_store.assets import Asset, Assets, asset_id
+from services.result_store.fetching import OutputLate, OutputUnavailable
+from services.result_store.images import BadImage
+from services.result_store.previews import Previews
+from services.result_store.storing import Storing, failure
+from shared.clock import now
+from shared.envelope import Received
+from shared.publisher import Outgoing, caused_by
+from shared.subscription import Subscribe
+
+log = structlog.get_logger()
+
+RETRY_AFTER = timedelta(seconds=1)
+
+Outcome = Asset | Message
+"""An asset to be kept, or a message that needs none."""
+
+
+class Results:
+    """Stores a batch: one query before, all outputs at once, one bulk write after."""
+
+    def __init__(
+        self,
+        assets: Assets,
+        storing: Storing,
+        previews: Previews,
+        *,
+        fetch_seconds: float,
+        fetches_at_once: int,
+    ) -> None:
+        self._assets = assets
+        self._storing = storing
+        self._previews = previews
+        self._fetch_seconds = fetch_seconds
+        self._slots = asyncio.Semaphore(fetches_at_once)
+
+    async def store(self, batch: Sequence[Received[RenderSucceeded]]) -> list[Outgoing]:
+        """What is to be said of each result."""
+        known = await self._assets.load({asset_id(received.message) for received in batch})
+        outcomes = await asyncio.gather(*(self._one(received, known) for received in batch))
+        winners = await self._keep([outcome for outcome in outcomes if isinstance(outcome, Asset)])
+        outputs: list[Outgoing] = []
+        for received, outcome in zip(batch, outcomes, strict=True):
+            outputs += caused_by(received, *self._said(received.message, outcome, winners))
+        return outputs
+
+    async def _keep(self, assets: Sequence[Asset]) -> dict[str, Asset]:
+        """Write the first of each render; returns who won, and sweeps the losers' objects."""
+        first: dict[str, Asset] = {}
+        for asset in sorted(assets, key=lambda asset: asset.state != "stored"):
+            first.setdefault(asset.id, asset)
+        late = await self._assets.keep(list(first.values()))
+        winners = first | (await self._assets.load(late) if late else {})
+        for asset in assets:
+            winner = winners[asset.id]
+            if asset.image and winner.image and asset.image.key != winner.image.key:
+                await self._storing.discard(asset.image)
+        return winners
+
+    async def _one(self, received: Received[RenderSucceeded], known: dict[str, Asset]) -> Outcome:
+        result = received.message
+        asset = known.get(asset_id(result))
+        if asset is not None and asset.state == "stored":
+            return asset.announcement(result)
+        if asset is not None and asset.state == "pending" and asset.result == result:
+            return storing_progress(result)
+        try:
+            async with self._slots, asyncio.timeout(self._fetch_seconds):
+                image, data = await self._storing.store(result)
+        except (OutputUnavailable, BadImage) as error:
+            return failure(result, error)
+        except (OutputLate, TimeoutError) as error:
+            log.warning("output_late", attempt_id=result.attempt_id, error=str(error))
+            return pending(result, received.trace)
+        self._previews.make_soon(asset_id(result), image.key, data)
+        return Asset(
+            id=asset_id(result),
+            state="stored",
+            result=result,
+            trace=received.trace,
+            image=image,
+            preview_due_at=now(),
+        )
+
+    def _said(self, result: RenderSucceeded, outcome: Outcome, winners: dict[str, Asset]) -> list[Message]:
+        if isinstance(outcome, Message):
+            return [outcome]
+        winner = winners[outcome.id]
+        if winner.state == "stored":
+            return [winner.announcement(result)]
+        return [storing_progress(result)]
+
+
+def pending(result: RenderSucceeded, trace: str | None) -> Asset:
+    """An asset that the background work will fetch."""
+    return Asset(
+        id=asset_id(result), state="pending", result=result, trace=trace, wake_at=now() + RETRY_AFTER
+    )
+
+
+def storing_progress(result: RenderSucceeded) -> RenderProgressed:
+    """The image is made and on its way into the bucket."""
+    return RenderProgressed(
+        attempt_id=result.attempt_id,
+        job_id=result.job_id,
+        tenant=result.tenant,
+        provider=result.provider,
+        at=result.at,
+        state="storing",
+        percent=100,
+    )
+
+
+def handlers(subscribe: Subscribe, results: Results) -> None:
+    """Declare what the result-store listens to."""
+
+    @subscribe(RenderSucceeded, group="result-store")
+    async def store_results(batch: Sequence[Received[RenderSucceeded]]) -> list[Outgoing]:
+        return await results.store(batch)

@@ -1,0 +1,86 @@
+"""stored images → a WebP preview and a placeholder hash, off the path to `completed`."""
+
+import asyncio
+from collections import deque
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from services.result_store.assets import MongoAssets
+from services.result_store.images import BadImage, Limits, preview
+from shared.clock import now
+from shared.errors import is_transient
+from shared.s3 import Bucket, NoSuchObject
+
+log = structlog.get_logger()
+
+HELD_BYTES = 64 * 1024 * 1024
+OVERDUE = timedelta(seconds=30)
+IDLE_SECONDS = 5.0
+
+
+class Previews:
+    """Makes previews one at a time, in a thread. What does not fit in memory is read again later."""
+
+    def __init__(self, assets: MongoAssets, bucket: Bucket, limits: Limits) -> None:
+        self._assets = assets
+        self._bucket = bucket
+        self._limits = limits
+        self._waiting: deque[tuple[str, str, bytes]] = deque()
+        self._held = 0
+        self._news = asyncio.Event()
+
+    def make_soon(self, asset: str, key: str, data: bytes) -> None:
+        """The image is at hand; if too many are, the sweep finds it in the bucket."""
+        if self._held + len(data) <= HELD_BYTES:
+            self._held += len(data)
+            self._waiting.append((asset, key, data))
+            self._news.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; servers that are away are waited for."""
+        while True:
+            try:
+                await self._work_off()
+                await self._sweep()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("previews_delayed", error=f"{type(error).__name__}: {error}")
+            self._news.clear()
+            if not self._waiting:
+                try:
+                    await asyncio.wait_for(self._news.wait(), IDLE_SECONDS)
+                except TimeoutError:
+                    continue
+
+    async def _work_off(self) -> None:
+        while self._waiting:
+            asset, key, data = self._waiting.popleft()
+            self._held -= len(data)
+            await self._make(asset, key, data)
+
+    async def _sweep(self) -> None:
+        for asset in await self._assets.without_preview(now() - OVERDUE):
+            if asset.image is None:
+                continue
+            try:
+                data = await self._bucket.get(asset.image.key)
+            except NoSuchObject as error:
+                log.error("preview_failed", asset=asset.id, error=str(error))
+                await self._assets.set_preview(asset.id, {"preview_error": str(error)})
+                continue
+            await self._make(asset.id, asset.image.key, data)
+
+    async def _make(self, asset: str, key: str, data: bytes) -> None:
+        try:
+            made = await asyncio.to_thread(partial(preview, data, limits=self._limits))
+        except BadImage as error:
+            log.error("preview_failed", asset=asset, error=str(error))
+            await self._assets.set_preview(asset, {"preview_error": str(error)})
+            return
+        preview_key = f"{key}.preview.webp"
+        await self._bucket.put(preview_key, made.data, "image/webp")
+        fields = {"key": preview_key, "width": made.width, "height": made.height}
+        await self._assets.set_preview(asset, {"preview": fields, "placeholder": made.placeholder})

@@ -1,0 +1,39 @@
+"""Sets aside what cannot be handled: as it was, with the reason and where it came from."""
+
+import base64
+
+import structlog
+from aiokafka import ConsumerRecord
+
+from contracts.operations import DeadLetter
+from shared.clock import now
+from shared.envelope import header_texts
+
+log = structlog.get_logger()
+
+KEEP_BYTES = 4 * 1024 * 1024
+"""A larger value is cut here; the whole of it stays at its origin until that topic's retention ends."""
+
+
+def dead_letter(record: ConsumerRecord, *, service: str, reason: str, error: str) -> DeadLetter:
+    """The letter for a record, bytes kept as base64."""
+    log.warning(
+        "message_set_aside",
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        reason=reason,
+        error=error[:500],
+    )
+    return DeadLetter(
+        service=service,
+        reason=reason,
+        error=error[:4000],
+        original_topic=record.topic,
+        original_partition=record.partition,
+        original_offset=record.offset,
+        original_key=(record.key or b"").decode("utf-8", "replace")[:512],
+        original_headers=header_texts(record),
+        original_value=base64.b64encode((record.value or b"")[:KEEP_BYTES]).decode(),
+        at=now(),
+    )

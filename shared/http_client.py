@@ -1,0 +1,38 @@
+"""httpx on aiohttp's connection pool: one shared client per process, many calls in flight."""
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+
+
+class HonestTransport(AiohttpTransport):
+    """Says "could not connect" only when nothing was sent.
+
+    The transport below reports a connection that the server dropped after our request as a
+    connect timeout; taken at its word, that would send a paid request twice.
+    """
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        try:
+            return await super().handle_async_request(request)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            if isinstance(error.__cause__, NEVER_SENT):
+                raise
+            raise httpx.ReadError(f"connection lost after sending: {error}", request=request) from error
+        except aiohttp.ClientError as error:
+            raise httpx.ReadError(f"{type(error).__name__}: {error}", request=request) from error
+
+
+def http_client(*, timeout_seconds: float = 20.0, connections: int = 256) -> httpx.AsyncClient:
+    """A client that follows no redirects and reads no proxy settings from the environment."""
+    transport = HonestTransport(
+        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+    )
+    return httpx.AsyncClient(
+        transport=transport,
+        timeout=httpx.Timeout(timeout_seconds, connect=5.0),
+        follow_redirects=False,
+        trust_env=False,
+    )

@@ -1,0 +1,88 @@
+"""MongoDB through motor, in this module only: its successor would be a change of one file."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
+from pymongo import IndexModel, InsertOne, ReplaceOne, UpdateOne
+from pymongo.errors import BulkWriteError
+
+from shared.settings import MongoSettings
+from shared.waiting import wait_until_up
+
+Document = dict[str, Any]
+Database = AsyncIOMotorDatabase[Document]
+Collection = AsyncIOMotorCollection[Document]
+Write = ReplaceOne[Document] | UpdateOne | InsertOne[Document]
+
+DUPLICATE_KEY = 11000
+
+
+@asynccontextmanager
+async def connect(settings: MongoSettings) -> AsyncIterator[Database]:
+    """The database, once the server answers. Times come back in UTC.
+
+    Raises:
+        StartupError: naming the address, when it does not answer within `startup_seconds`.
+    """
+    client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
+        settings.url.get_secret_value(),
+        tz_aware=True,
+        serverSelectionTimeoutMS=5000,
+        maxPoolSize=32,
+    )
+    try:
+        address = settings.url.get_secret_value().rpartition("@")[2].removeprefix("mongodb://")
+
+        async def ping() -> None:
+            await client.admin.command("ping")
+
+        await wait_until_up("MongoDB", address, ping, seconds=settings.startup_seconds)
+        yield client[settings.database]
+    finally:
+        client.close()
+
+
+async def ping(database: Database) -> str | None:
+    """For health: what is wrong, or nothing."""
+    await database.command("ping")
+    return None
+
+
+async def ensure_indexes(collection: Collection, *indexes: IndexModel) -> None:
+    """Create the indexes that are missing; safe from several processes."""
+    await collection.create_indexes(list(indexes))
+
+
+async def find_by_id(
+    collection: Collection, ids: Iterable[str], fields: Mapping[str, Any] | None = None
+) -> list[Document]:
+    """All documents with these ids, in one round trip."""
+    wanted = list(dict.fromkeys(ids))
+    if not wanted:
+        return []
+    if len(wanted) == 1:
+        found = await collection.find_one({"_id": wanted[0]}, fields)
+        return [found] if found else []
+    return await collection.find({"_id": {"$in": wanted}}, fields).to_list(None)
+
+
+async def write_guarded(collection: Collection, writes: Sequence[Write]) -> set[int]:
+    """One bulk write of guarded upserts or inserts; returns the positions of those that lost.
+
+    A write is guarded by a filter on `_id` and what must still hold (`version`, `owner`), with
+    `upsert=True`: when the guard fails, the server tries to insert the same `_id` and reports a
+    duplicate key for exactly that position. So one round trip tells who won.
+    """
+    if not writes:
+        return set()
+    try:
+        await collection.bulk_write(list(writes), ordered=False)
+    except BulkWriteError as error:
+        problems = error.details.get("writeErrors", [])
+        others = [problem for problem in problems if problem["code"] != DUPLICATE_KEY]
+        if others or error.details.get("writeConcernErrors"):
+            raise
+        return {problem["index"] for problem in problems}
+    return set()

@@ -1,0 +1,135 @@
+"""Errors over HTTP as RFC 9457 problems, the same for every service and every status."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pymongo.errors import PyMongoError
+from starlette.exceptions import HTTPException
+
+from contracts.http import FieldError, Problem
+from shared.errors import TransientError, is_transient
+
+log = structlog.get_logger()
+
+RETRY_AFTER_SECONDS = 2
+UNAUTHENTICATED_HEADERS = ("x-tenant-id", "x-user-id")
+
+
+class Refusal(Exception):
+    """Ends a request with a problem."""
+
+    def __init__(
+        self,
+        status: int,
+        detail: str,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = tuple(errors)
+        self.headers = headers
+
+
+def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For OpenAPI: these statuses answer with a problem."""
+    schema = Problem.model_json_schema()
+    schema["properties"]["errors"]["items"] = schema.pop("$defs")["FieldError"]
+    content = {"application/problem+json": {"schema": schema}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def install_problems(app: FastAPI) -> None:
+    """Answer every error of this application with a problem."""
+
+    @app.exception_handler(Refusal)
+    async def refused(_: Request, error: Refusal) -> Response:
+        return problem(error.status, error.detail, error.errors, error.headers)
+
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        known = _DETAILS.get(error.status_code)
+        detail = known.format(method=request.method, path=request.url.path) if known else str(error.detail)
+        return problem(error.status_code, detail, headers=error.headers)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> Response:
+        return _invalid(error)
+
+    @app.exception_handler(PyMongoError)
+    @app.exception_handler(TransientError)
+    @app.exception_handler(TimeoutError)
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        if is_transient(error):
+            log.warning("request_delayed", path=request.url.path, error=f"{type(error).__name__}: {error}")
+            headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+            return problem(503, "a server we need does not answer; try again shortly", headers=headers)
+        log.error("request_failed", path=request.url.path, exc_info=error)
+        return problem(500, "an error of ours; it is logged")
+
+
+_DETAILS = {
+    400: "the body cannot be read as JSON",
+    404: "there is nothing at {path}",
+    405: "{path} does not know {method}",
+    413: "the body is too large",
+}
+
+
+def problem(
+    status: int, detail: str, errors: Sequence[FieldError] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    """A problem as a response."""
+    body = Problem(title=HTTPStatus(status).phrase, status=status, detail=detail, errors=tuple(errors))
+    return Response(
+        body.model_dump_json(), status, media_type="application/problem+json", headers=dict(headers or {})
+    )
+
+
+def _invalid(error: RequestValidationError) -> Response:
+    details = error.errors()
+    for detail in details:
+        place, *rest = detail["loc"]
+        if place == "header" and rest and str(rest[0]).lower() in UNAUTHENTICATED_HEADERS:
+            wrong = "is missing" if detail["type"] == "missing" else "is no valid name"
+            return problem(401, f"the header {rest[0]} {wrong}")
+    errors = field_errors(details, error.body)
+    return problem(422, "; ".join(f"{error.field}: {error.message}" for error in errors[:5]), errors)
+
+
+def field_errors(details: Sequence[Any], body: Any) -> tuple[FieldError, ...]:
+    """One error per field that the caller wrote, or left out; steps that only our types have are dropped."""
+    found: dict[str, dict[str, None]] = {}
+    for detail in details:
+        place, *path = detail["loc"]
+        if place == "body":
+            missing = detail["type"] == "missing"
+            field = "body" if detail["type"] == "json_invalid" else _written(path, body, missing=missing)
+        else:
+            field = ".".join(map(str, path))
+        found.setdefault(field, {})[_message(detail)] = None
+    return tuple(FieldError(field=field, message=" or ".join(texts)) for field, texts in found.items())
+
+
+def _written(path: Sequence[int | str], body: Any, *, missing: bool) -> str:
+    steps: list[str] = []
+    for position, step in enumerate(path):
+        inside = isinstance(body, dict) and step in body
+        if inside or (isinstance(body, list) and isinstance(step, int) and step < len(body)):
+            body = body[step]
+            steps.append(str(step))
+        elif missing and position == len(path) - 1:
+            steps.append(str(step))
+    return ".".join(steps) or "body"
+
+
+def _message(detail: Mapping[str, Any]) -> str:
+    if detail["type"] == "json_invalid":
+        return f"is no JSON: {detail['ctx']['error']} at character {detail['loc'][-1]}"
+    return str(detail["msg"]).removeprefix("Value error, ")

@@ -1,0 +1,113 @@
+"""S3 through aioboto3, in this module only: one shared client per process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, BinaryIO
+
+import aioboto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from shared.settings import S3Settings
+from shared.waiting import wait_until_up
+
+
+class NoSuchObject(LookupError):
+    """There is nothing under this key."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"no object under {key!r}")
+        self.key = key
+
+
+class Bucket:
+    """Put, get, delete and sign objects of one bucket."""
+
+    def __init__(self, client: Any, name: str, signer: Any) -> None:
+        self._client = client
+        self._name = name
+        self._signer = signer
+
+    async def put(self, key: str, data: bytes, content_type: str) -> None:
+        """Store an object; the same key again replaces it."""
+        await self._client.put_object(Bucket=self._name, Key=key, Body=data, ContentType=content_type)
+
+    async def put_file(self, key: str, file: BinaryIO, content_type: str) -> None:
+        """Store a file in parts as it is read: for what is too big to hold."""
+        await self._client.upload_fileobj(file, self._name, key, ExtraArgs={"ContentType": content_type})
+
+    async def get(self, key: str) -> bytes:
+        """The object's bytes.
+
+        Raises:
+            NoSuchObject: when there is none.
+        """
+        try:
+            answer = await self._client.get_object(Bucket=self._name, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                raise NoSuchObject(key) from None
+            raise
+        async with answer["Body"] as body:
+            return bytes(await body.read())
+
+    async def delete(self, key: str) -> None:
+        """Remove an object; none is no error."""
+        await self._client.delete_object(Bucket=self._name, Key=key)
+
+    async def signed_url(self, key: str, seconds: int = 3600) -> str:
+        """A link that anyone may read for `seconds`."""
+        url: str = await self._signer.generate_presigned_url(
+            "get_object", Params={"Bucket": self._name, "Key": key}, ExpiresIn=seconds
+        )
+        return url
+
+
+@asynccontextmanager
+async def open_bucket(settings: S3Settings) -> AsyncIterator[Bucket]:
+    """The bucket, made if it is not there, once the server answers.
+
+    Raises:
+        StartupError: naming the address, when it does not answer within `startup_seconds`.
+    """
+    async with _client(settings, settings.endpoint) as client:
+
+        async def ensure() -> None:
+            try:
+                await client.head_bucket(Bucket=settings.bucket)
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+                    raise
+                await _create_bucket(client, settings.bucket)
+
+        await wait_until_up("S3", settings.endpoint, ensure, seconds=settings.startup_seconds)
+        async with _client(settings, settings.public_endpoint or settings.endpoint) as signer:
+            yield Bucket(client, settings.bucket, signer)
+
+
+async def _create_bucket(client: Any, name: str) -> None:
+    try:
+        await client.create_bucket(Bucket=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+            raise
+
+
+def _client(settings: S3Settings, endpoint: str) -> Any:
+    return aioboto3.Session().client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name=settings.region,
+        aws_access_key_id=settings.access_key.get_secret_value(),
+        aws_secret_access_key=settings.secret_key.get_secret_value(),
+        config=Config(
+            signature_version="s3v4",
+            s3={"addressing_style": "path"},
+            max_pool_connections=64,
+            connect_timeout=5,
+            read_timeout=30,
+            retries={"max_attempts": 3, "mode": "standard"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )

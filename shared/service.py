@@ -1,0 +1,194 @@
+"""One process: what it reads, what it does in the background, its HTTP surface, its orderly end."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, nullcontext, suppress
+from typing import Any
+
+import structlog
+import uvicorn
+from aiokafka import ConsumerRecord
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from fastapi import FastAPI
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+
+from contracts.base import Message
+from shared.errors import StartupError
+from shared.health import Health, health_routes
+from shared.logs import configure_logs
+from shared.publisher import MAX_MESSAGE_BYTES, Publisher
+from shared.settings import KafkaSettings, ProcessSettings, read_settings
+from shared.subscription import Handler, OnUnreadable, Subscription
+from shared.topics import ensure_topics
+from shared.tracing import configure_tracing
+
+log = structlog.get_logger()
+
+IDLE_POLL_MS = 5
+"""FastStream sleeps this long after an empty poll, and is deaf meanwhile."""
+
+
+class Service:
+    """A named process on the broker.
+
+    `subscribe` declares handlers before `run`; `background` declares loops that end with the
+    process; `http` is the FastAPI application, which always has health and metrics.
+    """
+
+    def __init__(self, name: str, kafka: KafkaSettings, process: ProcessSettings) -> None:
+        self.name = name
+        self.health = Health()
+        self.http = FastAPI(title=f"imagegen {name}", docs_url=None, redoc_url=None)
+        self.http.include_router(health_routes(self.health))
+        self.publisher = Publisher(name, kafka)
+        self._kafka = kafka
+        self._process = process
+        self._broker = KafkaBroker(
+            kafka.bootstrap,
+            client_id=f"imagegen-{name}",
+            consumer_only=True,
+            apply_types=False,
+            graceful_timeout=10.0,
+            logger=None,
+        )
+        self._background: list[Callable[[], Awaitable[None]]] = []
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> "Service":
+        await self._stack.enter_async_context(self.publisher)
+        await ensure_topics(self._kafka)
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._stack.aclose()
+
+    def background(self, loop: Callable[[], Awaitable[None]]) -> None:
+        """Run `loop` from start to stop; its failure stops the process."""
+        self._background.append(loop)
+
+    def subscribe(
+        self,
+        *kinds: type[Message],
+        group: str,
+        topics: Sequence[str] | None = None,
+        on_unreadable: OnUnreadable | None = None,
+    ) -> Callable[[Handler], Handler]:
+        """Give the handler batches of these messages; instances with the same group share them.
+
+        `topics` narrows a message type with a topic per provider to some of them.
+        """
+
+        def declare(handler: Handler) -> Handler:
+            subscription = Subscription(
+                kinds, handler, self.publisher, topics=topics, on_unreadable=on_unreadable
+            )
+            self._listen(subscription, group)
+            return handler
+
+        return declare
+
+    def _listen(self, subscription: Subscription, group: str) -> None:
+        async def parse(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
+            return KafkaMessage(body=b"", raw_message=records, consumer=subscriber.consumer)
+
+        async def keep_raw(message: KafkaMessage) -> KafkaMessage:
+            return message
+
+        async def consume(message: KafkaMessage) -> None:
+            await subscription.consume(message.raw_message, message.consumer)
+
+        async def nothing_parked() -> str | None:
+            waiting = sorted(f"{tp.topic}[{tp.partition}]" for tp in subscription.parked)
+            return f"cannot handle {', '.join(waiting)}" if waiting else None
+
+        subscriber: Any = self._broker.subscriber(
+            *subscription.topics,
+            group_id=group,
+            batch=True,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            max_records=self._kafka.batch_records,
+            batch_timeout_ms=IDLE_POLL_MS,
+            fetch_max_wait_ms=self._kafka.fetch_max_wait_ms,
+            max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+            partition_assignment_strategy=[RangePartitionAssignor],
+            listener=subscription,
+            parser=parse,
+            decoder=keep_raw,
+        )
+        subscriber(consume)
+        self.health.add(f"group {group}", nothing_parked)
+
+    async def run(self) -> None:
+        """Work until SIGTERM or SIGINT, or until a background loop fails; then drain and return."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        server = _HttpServer(self.http, self._process)
+        async with asyncio.TaskGroup() as group:
+            await self._broker.start()
+            tasks = [group.create_task(_endless(work)) for work in self._background]
+            http = group.create_task(server.serve())
+            log.info("service_started", name=self.name, http=f"{self._process.http_host}:{server.port}")
+            await stop.wait()
+            log.info("service_stopping", name=self.name)
+            await self._broker.stop()
+            for task in tasks:
+                task.cancel()
+            server.should_exit = True
+            await http
+        log.info("service_stopped", name=self.name)
+
+
+class _HttpServer(uvicorn.Server):
+    """uvicorn without its own signal handlers: the service decides when it ends."""
+
+    def __init__(self, app: FastAPI, settings: ProcessSettings) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.http_host,
+                port=settings.http_port,
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=5,
+            )
+        )
+        self.port = settings.http_port
+
+    def capture_signals(self) -> Any:
+        return nullcontext()
+
+
+async def _endless(work: Callable[[], Awaitable[None]]) -> None:
+    with suppress(asyncio.CancelledError):
+        await work()
+
+
+def main(service: str, serve: Callable[[KafkaSettings, ProcessSettings], Awaitable[None]]) -> None:
+    """A service's entry point: settings, logs, traces, an event loop; exit code 1 with one clear line."""
+    try:
+        process = read_settings(ProcessSettings)
+        configure_logs(service, process)
+        configure_tracing(service, process)
+        kafka = read_settings(KafkaSettings)
+        _run(serve(kafka, process))
+    except StartupError as error:
+        sys.stderr.write(f"{service}: {error}\n")
+        sys.exit(1)
+
+
+def _run(work: Awaitable[None]) -> None:
+    async def entry() -> None:
+        await work
+
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(entry())
+    else:
+        uvloop.run(entry())

@@ -1,0 +1,266 @@
+"""One shape for all consumers: a batch in, validated, handled, its outputs acknowledged, then committed.
+
+Every record ends in exactly one of three ways: handled, set aside as a dead letter, or delivered
+again. Nothing is committed before its outputs are on the broker.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import groupby
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+
+from contracts.base import Message, topics_of
+from shared import metrics
+from shared.dead_letters import dead_letter
+from shared.envelope import Envelope, Received, Unreadable, decode
+from shared.errors import PermanentError, is_transient
+from shared.publisher import MAX_MESSAGE_BYTES, Outgoing
+from shared.tracing import start_span, traceparent
+from shared.waiting import backoff
+
+log = structlog.get_logger()
+
+Handler = Callable[[Sequence[Received[Any]]], Awaitable[Iterable[Outgoing]]]
+OnUnreadable = Callable[[ConsumerRecord, Unreadable], Message | None]
+Subscribe = Callable[..., Callable[[Handler], Handler]]
+"""`Service.subscribe`: declares a handler for message types and a group."""
+
+RETRIES = 4
+PARKED_SECONDS = 5.0
+REVOKE_SECONDS = 10.0
+
+
+class MessageTooLarge(PermanentError):
+    """A handler made a message that the broker would refuse."""
+
+    reason = "message_too_large"
+
+    def __init__(self, topic: str, size: int) -> None:
+        super().__init__(f"a message for {topic} has {size} bytes; at most {MAX_MESSAGE_BYTES} fit")
+
+
+class Sender(Protocol):
+    """What a subscription needs of the publisher."""
+
+    source: str
+
+    def encode(self, outgoing: Outgoing) -> Envelope: ...
+
+    async def send(self, envelopes: Sequence[Envelope]) -> None: ...
+
+
+class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Feeds one handler from the topics of its message types.
+
+    Args:
+        kinds: the message types, all with the same kind of key.
+        handler: gets the valid messages of a batch, in order per key; returns what to say.
+            A transient error is retried in place, then the partition is parked while others go
+            on; any other error sets aside the one message that causes it.
+        on_unreadable: may turn an invalid record into a message (a rejection) instead of a
+            dead letter.
+    """
+
+    def __init__(
+        self,
+        kinds: Sequence[type[Message]],
+        handler: Handler,
+        publisher: Sender,
+        *,
+        topics: Sequence[str] | None = None,
+        on_unreadable: OnUnreadable | None = None,
+    ) -> None:
+        self.kinds = {topic: kind for kind in kinds for topic in topics_of(kind)}
+        self.topics = tuple(topics) if topics else tuple(self.kinds)
+        self.parked: set[TopicPartition] = set()
+        self._handler = handler
+        self._publisher = publisher
+        self._on_unreadable = on_unreadable
+        self._lost: set[TopicPartition] = set()
+        self._busy = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def consume(self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer) -> None:
+        """Handle one batch to its end. Never raises: what fails is parked and read again."""
+        async with self._busy:
+            if not await self._handled(records, consumer, RETRIES):
+                for part in by_partition(records):
+                    if not await self._handled(part, consumer, 1):
+                        self._park(part, consumer)
+
+    async def _handled(
+        self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer, tries: int
+    ) -> bool:
+        for left, pause in zip(range(tries, 0, -1), backoff(0.1, 2.0, 3.0), strict=False):
+            try:
+                await self._handle(records)
+            except Exception as error:
+                if not is_transient(error):
+                    log.exception("batch_failed", topics=self.topics)
+                log.warning("batch_delayed", error=f"{type(error).__name__}: {error}", tries_left=left - 1)
+                if left > 1:
+                    await asyncio.sleep(pause)
+            else:
+                await self._commit(records, consumer)
+                return True
+        return False
+
+    async def _handle(self, records: Sequence[ConsumerRecord]) -> None:
+        started = time.perf_counter()
+        outputs: list[Outgoing] = []
+        batch: list[Received[Any]] = []
+        spans = []
+        origin = {(record.topic, record.partition, record.offset): record for record in records}
+        starts = {tp: part[0].offset for tp, part in grouped(records).items()}
+        for record in records:
+            try:
+                received = decode(record, self.kinds, starts[tp_of(record)])
+            except Unreadable as unreadable:
+                outputs.append(self._refusal(record, unreadable))
+                continue
+            span = start_span(
+                f"process {record.topic}", received.trace, {"messaging.message.id": received.id}
+            )
+            spans.append(span)
+            batch.append(received.continued(traceparent(span)))
+        if batch:
+            outputs += await self._outputs(batch, origin)
+        await self._say(outputs)
+        for span in spans:
+            span.end()
+        self._account(batch, outputs, time.perf_counter() - started)
+
+    async def _outputs(
+        self, batch: list[Received[Any]], origin: dict[tuple[str, int, int], ConsumerRecord]
+    ) -> list[Outgoing]:
+        """The handler's outputs; when it fails, message by message, to find the one that does it."""
+        try:
+            return [self._encoded(outgoing) for outgoing in await self._handler(batch)]
+        except Exception as error:
+            if is_transient(error):
+                raise
+            if len(batch) == 1:
+                record = origin[batch[0].topic, batch[0].partition, batch[0].offset]
+                return [self._set_aside(record, error)]
+        outputs = []
+        for received in batch:
+            outputs += await self._outputs([received], origin)
+        return outputs
+
+    def _encoded(self, outgoing: Outgoing) -> Outgoing:
+        envelope = self._publisher.encode(outgoing)
+        if len(envelope.body) > MAX_MESSAGE_BYTES - 65_536:
+            raise MessageTooLarge(envelope.topic, len(envelope.body))
+        return replace(outgoing, message=envelope)
+
+    def _refusal(self, record: ConsumerRecord, unreadable: Unreadable) -> Outgoing:
+        message = self._on_unreadable(record, unreadable) if self._on_unreadable else None
+        letter = message or dead_letter(
+            record, service=self._publisher.source, reason=unreadable.reason, error=str(unreadable)
+        )
+        return Outgoing(letter, cause=(record.topic, record.partition))
+
+    def _set_aside(self, record: ConsumerRecord, error: Exception) -> Outgoing:
+        reason = error.reason if isinstance(error, PermanentError) else "handler_failed"
+        if reason == "handler_failed":
+            log.error("handler_failed", topic=record.topic, offset=record.offset, exc_info=error)
+        letter = dead_letter(
+            record,
+            service=self._publisher.source,
+            reason=reason,
+            error=f"{type(error).__name__}: {error}",
+        )
+        return Outgoing(letter, cause=(record.topic, record.partition))
+
+    async def _say(self, outputs: Sequence[Outgoing]) -> None:
+        """Publish, but nothing that a partition caused which is no longer ours."""
+        lost = {(tp.topic, tp.partition) for tp in self._lost}
+        ours = [outgoing for outgoing in outputs if outgoing.cause not in lost]
+        if ours:
+            await self._publisher.send([self._publisher.encode(outgoing) for outgoing in ours])
+
+    async def _commit(self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer) -> None:
+        offsets = {tp: part[-1].offset + 1 for tp, part in grouped(records).items() if tp not in self._lost}
+        try:
+            await consumer.commit(offsets)
+        except (CommitFailedError, IllegalStateError, KafkaError) as error:
+            # The outputs are out; the batch comes again here or to its new owner, and is boring.
+            log.warning("commit_failed", error=f"{type(error).__name__}: {error}")
+
+    def _park(self, part: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer) -> None:
+        """Leave this partition for a while and read it again from here; others go on."""
+        tp = tp_of(part[0])
+        log.error("partition_parked", topic=tp.topic, partition=tp.partition, offset=part[0].offset)
+        try:
+            consumer.seek(tp, part[0].offset)
+            consumer.pause(tp)
+        except IllegalStateError:
+            return
+        self.parked.add(tp)
+        task = asyncio.create_task(self._unpark(tp, consumer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _unpark(self, tp: TopicPartition, consumer: AIOKafkaConsumer) -> None:
+        await asyncio.sleep(PARKED_SECONDS)
+        self.parked.discard(tp)
+        if tp in consumer.assignment():
+            consumer.resume(tp)
+
+    def _account(self, batch: Sequence[Received[Any]], outputs: Sequence[Outgoing], seconds: float) -> None:
+        said: dict[tuple[str, int] | None, int] = {}
+        for outgoing in outputs:
+            said[outgoing.cause] = said.get(outgoing.cause, 0) + 1
+        milliseconds = round(seconds * 1000, 2)
+        for received in batch:
+            metrics.messages.labels(self._publisher.source, received.topic).inc()
+            log.info(
+                "message_handled",
+                topic=received.topic,
+                partition=received.partition,
+                offset=received.offset,
+                id=received.id,
+                trace=received.trace,
+                batch=len(batch),
+                batch_ms=milliseconds,
+            )
+        metrics.batch_seconds.labels(self._publisher.source).observe(seconds)
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Let the batch in hand finish; what does not finish is neither published nor committed."""
+        try:
+            await asyncio.wait_for(self._busy.acquire(), REVOKE_SECONDS)
+        except TimeoutError:
+            self._lost |= set(revoked)
+        else:
+            self._busy.release()
+        self.parked -= set(revoked)
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Partitions that come back are ours again."""
+        self._lost -= set(assigned)
+
+
+def tp_of(record: ConsumerRecord) -> TopicPartition:
+    """The partition a record lies in."""
+    return TopicPartition(record.topic, record.partition)
+
+
+def grouped(records: Sequence[ConsumerRecord]) -> dict[TopicPartition, list[ConsumerRecord]]:
+    """Records by partition, in order."""
+    found: dict[TopicPartition, list[ConsumerRecord]] = {}
+    for tp, part in groupby(records, tp_of):
+        found.setdefault(tp, []).extend(part)
+    return found
+
+
+def by_partition(records: Sequence[ConsumerRecord]) -> list[list[ConsumerRecord]]:
+    """One list of records for each partition."""
+    return list(grouped(records).values())

@@ -1,0 +1,37 @@
+"""W3C trace context through every hop: one span per handled message, its context in what it causes."""
+
+from opentelemetry import context, trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from shared.settings import ProcessSettings
+
+_propagator = TraceContextTextMapPropagator()
+_tracer = trace.get_tracer("imagegen")
+
+
+def configure_tracing(service: str, settings: ProcessSettings) -> None:
+    """Set up the process-wide tracer; spans are sampled at `trace_ratio`, or as the caller decided."""
+    provider = TracerProvider(
+        resource=Resource.create({"service.name": service}),
+        sampler=ParentBasedTraceIdRatio(settings.trace_ratio),
+    )
+    if settings.trace_exporter == "console":
+        provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
+    trace.set_tracer_provider(provider)
+
+
+def start_span(name: str, parent: str | None, attributes: dict[str, str | int]) -> trace.Span:
+    """A consumer span below `parent` (a traceparent header), or a new trace without one."""
+    above = _propagator.extract({"traceparent": parent}) if parent else context.Context()
+    return _tracer.start_span(name, context=above, kind=trace.SpanKind.CONSUMER, attributes=attributes)
+
+
+def traceparent(span: trace.Span) -> str | None:
+    """The header that makes others continue this span."""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier, context=trace.set_span_in_context(span))
+    return carrier.get("traceparent")

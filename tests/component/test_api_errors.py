@@ -1,0 +1,151 @@
+"""Everything that goes wrong over HTTP is a problem that says what to do."""
+
+import json
+from typing import Any
+
+import httpx
+import pytest
+from pymongo.errors import ServerSelectionTimeoutError
+from structlog.testing import capture_logs
+
+from tests.fakes.api import ApiBench
+
+CHARACTER: dict[str, Any] = {"name": "Mia", "age": 27}
+
+
+@pytest.fixture
+def bench() -> ApiBench:
+    return ApiBench()
+
+
+def problem_of(answer: httpx.Response, status: int) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["detail"]
+    return problem
+
+
+async def submitted(bench: ApiBench, body: Any) -> list[dict[str, str]]:
+    errors: list[dict[str, str]] = problem_of(await bench.http.post("/v1/studio", json=body), 422)["errors"]
+    assert bench.broker.sent == []
+    return errors
+
+
+@pytest.mark.parametrize("header", ["X-Tenant-Id", "X-User-Id"])
+async def test_a_missing_identity_is_named(bench: ApiBench, header: str) -> None:
+    del bench.http.headers[header]
+    problem = problem_of(await bench.submit(), 401)
+    assert header in problem["detail"]
+
+
+async def test_an_identity_that_is_no_name_is_refused(bench: ApiBench) -> None:
+    problem = problem_of(await bench.submit(headers={"X-Tenant-Id": "a b"}), 401)
+    assert "X-Tenant-Id" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({"character": {"age": 27}}, ["character.name"]),
+        ({"character": CHARACTER | {"age": {}}}, ["character.age"]),
+        ({"character": CHARACTER | {"appearance": {"gender": 7}}}, ["character.appearance.gender"]),
+        ({"character": CHARACTER | {"name": "a\0b"}}, ["character.name"]),
+        ({"character": CHARACTER, "count": 11}, ["count"]),
+        ({"character": CHARACTER, "count": "many"}, ["count"]),
+        ({"character": CHARACTER, "type": "base_image"}, ["type"]),
+        ({"character": CHARACTER, "job_id": 7}, ["job_id"]),
+        ({"character": CHARACTER, "notify": {"webhook_url": "ftp://a"}}, ["notify.webhook_url"]),
+        ({"character": CHARACTER, "notify": {"webhook_url": "http://a/\0"}}, ["notify.webhook_url"]),
+        ({"character": CHARACTER, "workflow": {"1": {"text": "\0"}}}, ["workflow.1.text"]),
+        ({"character": CHARACTER, "workflow": {"1": [1, {"n": 2**63}]}}, ["workflow.1.1.n"]),
+        ({"character": CHARACTER, "workflow": {"\0": 1}}, ["workflow"]),
+        ({"count": 2}, ["body"]),
+        ([], ["body"]),
+        ("text", ["body"]),
+        ({"character": {"name": 1, "age": []}}, ["character.name", "character.age"]),
+    ],
+)
+async def test_each_wrong_field_is_named_as_it_was_written(
+    bench: ApiBench, body: Any, fields: list[str]
+) -> None:
+    assert [error["field"] for error in await submitted(bench, body)] == fields
+
+
+async def test_a_choice_of_types_is_explained_in_one_message(bench: ApiBench) -> None:
+    [error] = await submitted(bench, {"character": CHARACTER | {"age": []}})
+    assert "integer" in error["message"]
+    assert "string" in error["message"]
+
+
+async def test_a_workflow_that_is_too_deep_to_store_is_refused(bench: ApiBench) -> None:
+    workflow: dict[str, Any] = {}
+    for _ in range(200):
+        workflow = {"n": workflow}
+    [error] = await submitted(bench, {"character": CHARACTER, "workflow": workflow})
+    assert error["field"].startswith("workflow.n.n")
+
+
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"", b"[" * 100_000, b'{"workflow": {"n": 1e999'])
+async def test_a_body_that_is_no_json_is_a_problem(bench: ApiBench, text: bytes) -> None:
+    answer = await bench.http.post("/v1/studio", content=text, headers={"content-type": "application/json"})
+    problem_of(answer, answer.status_code)
+    assert answer.status_code in (400, 422)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999", '"\\ud800"'])
+async def test_values_that_json_or_mongo_cannot_keep_are_refused(bench: ApiBench, number: str) -> None:
+    text = f'{{"character": {json.dumps(CHARACTER)}, "workflow": {{"n": {number}}}}}'
+    answer = await bench.http.post("/v1/studio", content=text, headers={"content-type": "application/json"})
+    assert [error["field"] for error in problem_of(answer, 422)["errors"]] == ["workflow.n"]
+
+
+async def test_a_body_above_two_megabytes_is_refused(bench: ApiBench) -> None:
+    problem_of(await bench.submit(prompt="x" * 2_100_000), 413)
+
+    async def pieces() -> Any:
+        for _ in range(40):
+            yield b" " * 65_536
+
+    headers = {"content-type": "application/json"}
+    problem_of(await bench.http.post("/v1/studio", content=pieces(), headers=headers), 413)
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "a\tb", "é"])
+async def test_a_bad_idempotency_key_is_named(bench: ApiBench, key: str) -> None:
+    headers = httpx.Headers({"Idempotency-Key": key}, encoding="latin-1")
+    answer = await bench.http.post("/v1/studio", json={"character": CHARACTER}, headers=headers)
+    assert [error["field"] for error in problem_of(answer, 422)["errors"]] == ["Idempotency-Key"]
+
+
+async def test_unknown_paths_and_methods_are_problems(bench: ApiBench) -> None:
+    assert "/v1/nothing" in problem_of(await bench.http.get("/v1/nothing"), 404)["detail"]
+    assert "DELETE" in problem_of(await bench.http.delete("/v1/studio"), 405)["detail"]
+
+
+async def test_without_mongo_the_caller_is_asked_to_come_again(bench: ApiBench) -> None:
+    bench.submissions.failure = ServerSelectionTimeoutError("no server")
+    answer = await bench.submit()
+    problem_of(answer, 503)
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+async def test_an_error_of_ours_is_a_problem_that_tells_nothing_inside(bench: ApiBench) -> None:
+    bench.submissions.failure = RuntimeError("secret")
+    with capture_logs() as logs:
+        problem = problem_of(await bench.submit(), 500)
+    assert [line["event"] for line in logs] == ["request_failed"]
+    assert "secret" not in json.dumps(problem)
+
+
+async def test_the_description_names_identity_problems_and_the_body(bench: ApiBench) -> None:
+    document = (await bench.http.get("/openapi.json")).json()
+    post = document["paths"]["/v1/studio"]["post"]
+    names = {parameter["name"]: parameter["required"] for parameter in post["parameters"]}
+    assert names == {"X-Tenant-Id": True, "X-User-Id": True, "Idempotency-Key": False}
+    assert set(post["responses"]) == {"202", "400", "401", "409", "413", "422", "503"}
+    assert "application/problem+json" in post["responses"]["422"]["content"]
+    assert "authentication" in document["info"]["description"]
+    assert "/openapi.json" in (await bench.http.get("/docs")).text

@@ -1,0 +1,200 @@
+"""What a tenant sees of its jobs, and how it stops one."""
+
+from datetime import timedelta
+
+import pytest
+
+from contracts.jobs import Attempt, JobError
+from services.api.ports import Preview
+from shared.ids import uuid7
+from tests.fakes.api import OTHER, ApiBench
+from tests.fakes.jobs import START, a_job, a_render, a_stored_image
+
+
+@pytest.fixture
+def bench() -> ApiBench:
+    bench = ApiBench()
+    bench.time = START + timedelta(seconds=4)
+    return bench
+
+
+def an_attempt(n: int, cost: float | None, billed: str = "yes") -> Attempt:
+    return Attempt.model_validate(
+        {"n": n, "provider": "fal", "requested_at": START, "cost_usd": cost, "billed": billed}
+    )
+
+
+async def test_a_running_job_shows_its_images_and_the_time_so_far(bench: ApiBench) -> None:
+    job = bench.jobs.put(
+        a_job(
+            requested=2,
+            renders=(
+                a_render(0, state="running", percent=40),
+                a_render(1, state="queued", queue_position=3),
+            ),
+        )
+    )
+    view = (await bench.http.get(f"/v1/jobs/{job.job_id}")).json()
+    assert (view["status"], view["phase"], view["elapsed_seconds"]) == ("running", "rendering", 4.0)
+    assert view["deadline_at"] == "2030-01-01T12:05:00Z"
+    first, second = view["images"]
+    assert (first["label"], first["state"], first["percent"]) == ("shot 0", "running", 40)
+    assert second["queue_position"] == 3
+
+
+async def test_attempts_and_costs_are_summed(bench: ApiBench) -> None:
+    renders = (
+        a_render(0, attempts=(an_attempt(1, None, "no"), an_attempt(2, 0.01))),
+        a_render(1, attempts=(an_attempt(1, 0.02),)),
+    )
+    job = bench.jobs.put(a_job(renders=renders))
+    view = (await bench.http.get(f"/v1/jobs/{job.job_id}")).json()
+    assert (view["attempts"], view["cost_usd"]) == (3, 0.03)
+
+
+async def test_a_cost_that_is_not_known_is_not_guessed(bench: ApiBench) -> None:
+    attempts = (an_attempt(1, None, "unknown"), an_attempt(2, 0.01))
+    job = bench.jobs.put(a_job(renders=(a_render(0, attempts=attempts),)))
+    assert (await bench.http.get(f"/v1/jobs/{job.job_id}")).json()["cost_usd"] is None
+
+
+async def test_a_job_that_is_not_planned_yet_is_pending(bench: ApiBench) -> None:
+    job_id = (await bench.submit(count=4)).json()["id"]
+    bench.wait(1)
+    view = (await bench.http.get(f"/v1/jobs/{job_id}")).json()
+    assert (view["status"], view["requested"], view["elapsed_seconds"]) == ("pending", 4, 1.0)
+    results = (await bench.http.get(f"/v1/jobs/{job_id}/results")).json()
+    assert (results["status"], results["images"]) == ("pending", [])
+
+
+@pytest.mark.parametrize("path", ["", "/results", "/cancel"])
+async def test_another_tenants_job_is_not_there(bench: ApiBench, path: str) -> None:
+    planned = bench.jobs.put(a_job()).job_id
+    accepted = (await bench.submit()).json()["id"]
+    for job_id in (planned, accepted, uuid7()):
+        method = "POST" if path == "/cancel" else "GET"
+        answer = await bench.http.request(method, f"/v1/jobs/{job_id}{path}", headers=OTHER)
+        assert answer.status_code == 404
+        assert answer.json()["detail"] == f"there is no job {job_id}"
+    assert bench.broker.cancels() == []
+
+
+async def test_results_have_fresh_links_each_time(bench: ApiBench) -> None:
+    job_id = uuid7()
+    stored = a_stored_image(job_id)
+    renders = (a_render(0, state="done", stored=stored), a_render(1))
+    bench.jobs.put(a_job(job_id=job_id, renders=renders, requested=2, delivered=1))
+    bench.assets.kept[f"{job_id}/0"] = Preview(key="small", placeholder="1QcSHQ")
+    first = (await bench.http.get(f"/v1/jobs/{job_id}/results")).json()
+    again = (await bench.http.get(f"/v1/jobs/{job_id}/results")).json()
+    [image] = first["images"]
+    assert image["url"].startswith(f"https://bucket.example/{stored.key}?")
+    assert image["preview_url"].startswith("https://bucket.example/small?")
+    assert (image["placeholder"], image["provider"], image["seed"]) == ("1QcSHQ", "modal", 7)
+    assert image["expires_at"] == "2030-01-01T12:10:04Z"
+    assert image["url"] != again["images"][0]["url"]
+
+
+async def test_results_do_not_wait_for_previews(bench: ApiBench) -> None:
+    job_id = uuid7()
+    bench.jobs.put(a_job(job_id=job_id, renders=(a_render(0, stored=a_stored_image(job_id)),)))
+    [image] = (await bench.http.get(f"/v1/jobs/{job_id}/results")).json()["images"]
+    assert (image["preview_url"], image["placeholder"]) == (None, None)
+
+
+async def test_jobs_are_listed_newest_first_page_by_page(bench: ApiBench) -> None:
+    jobs = [bench.jobs.put(a_job(requested_at=START + timedelta(seconds=n // 2))) for n in range(7)]
+    expected = [
+        job.job_id for job in sorted(jobs, key=lambda job: (job.requested_at, job.job_id), reverse=True)
+    ]
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        params = {"limit": "3"} | ({"cursor": cursor} if cursor else {})
+        page = (await bench.http.get("/v1/jobs", params=params)).json()
+        seen += [job["id"] for job in page["jobs"]]
+        cursor = page["next_cursor"]
+    assert seen == expected
+
+
+async def test_accepted_jobs_are_listed_before_they_are_planned_and_once_after(bench: ApiBench) -> None:
+    accepted = (await bench.submit()).json()["id"]
+    planned = bench.jobs.put(a_job(requested_at=bench.time - timedelta(seconds=1))).job_id
+    listed = (await bench.http.get("/v1/jobs")).json()["jobs"]
+    assert [(job["id"], job["status"]) for job in listed] == [(accepted, "pending"), (planned, "running")]
+    bench.jobs.put(a_job(job_id=accepted, requested_at=bench.time))
+    listed = (await bench.http.get("/v1/jobs")).json()["jobs"]
+    assert [(job["id"], job["status"]) for job in listed] == [(accepted, "running"), (planned, "running")]
+    assert (await bench.http.get("/v1/jobs?status=pending")).json()["jobs"] == []
+
+
+async def test_a_list_is_narrowed_by_status_type_and_user(bench: ApiBench) -> None:
+    done = bench.jobs.put(a_job(status="completed", elapsed_seconds=3.0)).job_id
+    sheet = bench.jobs.put(a_job(type="character_sheet")).job_id
+    bobs = bench.jobs.put(a_job(user_id="bob")).job_id
+    bench.jobs.put(a_job(tenant="other"))
+
+    async def ids(query: str) -> list[str]:
+        return [job["id"] for job in (await bench.http.get(f"/v1/jobs?{query}")).json()["jobs"]]
+
+    assert await ids("status=completed") == [done]
+    assert await ids("type=character_sheet") == [sheet]
+    assert await ids("user_id=bob") == [bobs]
+    assert set(await ids("")) == {done, sheet, bobs}
+
+
+@pytest.mark.parametrize("cursor", ["x", "é", "bm9uZQ", "WzEsMl0", ""])
+async def test_a_bad_cursor_is_a_problem(bench: ApiBench, cursor: str) -> None:
+    answer = await bench.http.get("/v1/jobs", params={"cursor": cursor})
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("query", ["limit=0", "limit=101", "status=gone", "type=video", "user_id=a%20b"])
+async def test_a_bad_filter_is_named(bench: ApiBench, query: str) -> None:
+    answer = await bench.http.get(f"/v1/jobs?{query}")
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == [query.partition("=")[0]]
+
+
+async def test_a_cancel_is_accepted_and_said(bench: ApiBench) -> None:
+    job = bench.jobs.put(a_job())
+    answer = await bench.http.post(f"/v1/jobs/{job.job_id}/cancel")
+    assert answer.status_code == 202
+    [cancel] = bench.broker.cancels()
+    assert (cancel.job_id, cancel.tenant) == (job.job_id, "acme")
+
+
+async def test_a_cancel_is_not_lost_while_kafka_is_away(bench: ApiBench) -> None:
+    job = bench.jobs.put(a_job())
+    bench.broker.away = True
+    assert (await bench.http.post(f"/v1/jobs/{job.job_id}/cancel")).status_code == 202
+    bench.broker.away = False
+    assert await bench.sweep() == 1
+    assert len(bench.broker.cancels()) == 1
+
+
+async def test_a_job_that_ended_is_not_cancelled(bench: ApiBench) -> None:
+    job = bench.jobs.put(a_job(status="completed", elapsed_seconds=3.0))
+    answer = await bench.http.post(f"/v1/jobs/{job.job_id}/cancel")
+    assert (answer.status_code, answer.json()["status"]) == (200, "completed")
+    assert bench.broker.cancels() == []
+
+
+async def test_a_job_cancelled_before_its_plan_keeps_what_was_asked_for(bench: ApiBench) -> None:
+    job_id = (await bench.submit("/v1/base-images")).json()["id"]
+    error = JobError(code="cancelled", message="cancelled by the caller")
+    bench.jobs.put(
+        a_job(
+            job_id=job_id,
+            request_hash="",
+            user_id="unknown",
+            requested=0,
+            status="failed",
+            error=error,
+            renders=(),
+        )
+    )
+    view = (await bench.http.get(f"/v1/jobs/{job_id}")).json()
+    assert (view["type"], view["user_id"], view["requested"]) == ("base_image", "ann", 3)
+    assert (view["status"], view["error"]["code"]) == ("failed", "cancelled")

@@ -1,0 +1,56 @@
+"""The official CloudEvents package reads what we publish, and we read what it publishes."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary, from_kafka_event, to_binary_event
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+
+from contracts.base import id_of, key_of, topic_of
+from shared.envelope import decode, encode
+from tests.contract.test_contracts_examples import KINDS, each_example, example, read, record
+
+AT = datetime(2026, 3, 14, 9, 26, 53, 589_000, UTC)
+
+
+@each_example
+def test_the_official_package_reads_what_we_publish(path: Path) -> None:
+    message = read(example(path)).message
+    ours = encode(message, source="dispatcher", trace=None, at=AT)
+    event = from_binary(KafkaMessage(dict(ours.headers), ours.key, ours.body), JSONFormat(), CloudEvent)
+    assert event.get_specversion() == "1.0"
+    assert event.get_id() == id_of(message)
+    assert event.get_source() == "/imagegen/dispatcher"
+    assert event.get_type() == topic_of(message)
+    assert event.get_time() == AT
+    assert event.get_datacontenttype() == "application/json"
+    assert event.get_extension("partitionkey") == key_of(message)
+    assert event.get_data() == message.model_dump(mode="json")
+
+
+@each_example
+def test_the_official_package_recognises_every_published_example(path: Path) -> None:
+    published = example(path)
+    headers = {name: text.encode() for name, text in published.headers.items()}
+    event = from_kafka_event(KafkaMessage(headers, published.key, b"{}"))
+    assert event.get_id() == published.headers["ce_id"]
+    assert event.get_type() == published.topic
+
+
+@each_example
+def test_we_read_what_the_official_package_publishes(path: Path) -> None:
+    published = example(path)
+    attributes = {
+        "id": f"made-elsewhere-{path.stem}",
+        "source": "/elsewhere",
+        "type": published.topic,
+        "time": AT,
+        "datacontenttype": "application/json",
+        "partitionkey": published.key,
+    }
+    theirs = to_binary_event(CloudEvent(attributes, published.body))
+    assert theirs.key == published.key
+    received = decode(record(published.topic, published.key, theirs.headers, theirs.value), KINDS, 42)
+    assert received.message == read(published).message
+    assert received.id == attributes["id"]

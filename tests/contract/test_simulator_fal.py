@@ -1,0 +1,370 @@
+"""The fal simulator as fal's own client, a recorded session and a webhook receiver see it."""
+
+import asyncio
+import base64
+import io
+import json
+import zipfile
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import fal_client
+import httpx
+import pytest
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from deploy.local.simulators.behaviour import Behaviour
+from deploy.local.simulators.fal import create_app
+from deploy.local.simulators.serving import running
+
+SAMPLES = Path(__file__).parent / "samples" / "fal"
+KEY = {"Authorization": "Key lab-id:lab-secret"}
+DEV = "/fal-ai/flux/dev"
+ASKED = {"prompt": "a golden portrait", "image_size": {"width": 96, "height": 128}, "seed": 5}
+
+
+@asynccontextmanager
+async def simulator(**behaviour: Any) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(Behaviour.model_validate({"latency_seconds": 0.0, **behaviour}))
+    async with (
+        running(app) as base,
+        httpx.AsyncClient(base_url=base, headers=KEY, trust_env=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def sdk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[fal_client.AsyncClient]:
+    """fal's own client; only the addresses that it has built in are replaced."""
+    async with simulator(latency_seconds=0.05) as client:
+        base = str(client.base_url).rstrip("/")
+        monkeypatch.setattr(fal_client.client, "QUEUE_URL_FORMAT", f"{base}/")
+        monkeypatch.setattr(fal_client.client, "REST_URL", base)
+        monkeypatch.setattr(fal_client.client, "CDN_URL", base)
+        made = fal_client.AsyncClient(key="lab-id:lab-secret")
+        yield made
+        await (await made._client).aclose()
+
+
+def verify(headers: Mapping[str, str], body: bytes, jwks: dict[str, Any]) -> None:
+    """What a receiver does, without its clock: raises InvalidSignature."""
+    names = ("request-id", "user-id", "timestamp")
+    parts = [headers[f"x-fal-webhook-{name}"] for name in names]
+    message = "\n".join([*parts, sha256(body).hexdigest()]).encode()
+    signature = bytes.fromhex(headers["x-fal-webhook-signature"])
+    for key in jwks["keys"]:
+        raw = base64.urlsafe_b64decode(key["x"] + "=" * (-len(key["x"]) % 4))
+        Ed25519PublicKey.from_public_bytes(raw).verify(signature, message)
+
+
+async def finished(client: httpx.AsyncClient, urls: dict[str, str]) -> dict[str, Any]:
+    while True:
+        status: dict[str, Any] = (await client.get(urls["status_url"])).json()
+        if status["status"] == "COMPLETED":
+            return status
+        await asyncio.sleep(0.01)
+
+
+async def ended(client: httpx.AsyncClient, path: str, asked: dict[str, Any]) -> httpx.Response:
+    urls = (await client.post(path, json=asked)).json()
+    await finished(client, urls)
+    return await client.get(urls["response_url"])
+
+
+async def test_fals_client_submits_follows_and_reads_a_result(sdk: fal_client.AsyncClient) -> None:
+    handle = await sdk.submit("fal-ai/flux/dev", ASKED, hint="lora-7", priority="low")
+    events = [event async for event in handle.iter_events(with_logs=True, interval=0.01)]
+    assert isinstance(events[-1], fal_client.Completed)
+    result = await handle.get()
+    assert result["seed"] == 5
+    assert result["has_nsfw_concepts"] == [False]
+    async with httpx.AsyncClient(trust_env=False) as anybody:
+        image = await anybody.get(result["images"][0]["url"])
+    assert Image.open(io.BytesIO(image.content)).size == (96, 128)
+    assert await sdk.result("fal-ai/flux/dev", handle.request_id) == result
+
+
+async def test_fals_client_cancels_and_uploads(sdk: fal_client.AsyncClient) -> None:
+    handle = await sdk.submit("fal-ai/flux/dev", {"prompt": "[slow]"})
+    await sdk.cancel("fal-ai/flux/dev", handle.request_id)
+    with pytest.raises(fal_client.FalClientHTTPError) as caught:
+        await handle.get()
+    assert caught.value.error_type == "client_cancelled"
+    url = await sdk.upload(b"hello", "text/plain", file_name="a.txt")
+    old = await sdk.upload(b"hallo", "text/plain", file_name="b.txt", repository="fal")
+    async with httpx.AsyncClient(trust_env=False) as anybody:
+        assert [(await anybody.get(one)).text for one in (url, old)] == ["hello", "hallo"]
+
+
+async def test_fals_blocking_client_works_too(sdk: fal_client.AsyncClient) -> None:
+    blocking = fal_client.SyncClient(key="lab-id:lab-secret")
+    handle = await asyncio.to_thread(blocking.submit, "fal-ai/flux-lora", ASKED)
+    result = await asyncio.to_thread(handle.get, interval=0.02)
+    assert len(result["images"]) == 1
+    blocking._client.close()
+
+
+async def test_the_requests_that_fals_client_was_recorded_with_are_answered() -> None:
+    async with simulator() as client:
+        replaced = {"RID": "", "Bearer T": ""}
+        statuses = []
+        for recorded in json.loads((SAMPLES / "client_wire.json").read_text()):
+            text = json.dumps({key: recorded[key] for key in ("url", "headers")})
+            for old, new in replaced.items():
+                text = text.replace(old, new) if new else text
+            request = json.loads(text)
+            del request["headers"]["host"]
+            url = httpx.URL(request["url"]).raw_path.decode()
+            body = recorded["body"].encode("latin-1")
+            answer = await client.request(recorded["method"], url, headers=request["headers"], content=body)
+            statuses.append(answer.status_code)
+            if "request_id" in answer.text and not replaced["RID"]:
+                replaced["RID"] = answer.json()["request_id"]
+                await finished(client, answer.json())
+            if "token_type" in answer.text:
+                replaced["Bearer T"] = f"Bearer {answer.json()['token']}"
+        assert statuses == [200, 200, 200, 200, 200, 200, 400, 200, 200, 200, 200]
+        assert answer.json()["access_url"].endswith("/a.png")
+
+
+async def test_a_request_is_found_under_its_full_path_and_under_owner_and_alias() -> None:
+    async with simulator() as client:
+        urls = (await client.post(DEV, json=ASKED)).json()
+        assert "/fal-ai/flux/requests/" in urls["response_url"]
+        await finished(client, urls)
+        paths = {
+            f"{DEV}/requests/{urls['request_id']}": 200,
+            f"/fal-ai/flux/requests/{urls['request_id']}/response": 200,
+            f"/fal-ai/other/requests/{urls['request_id']}": 404,
+            "/fal-ai/flux/requests/unknown/status": 404,
+        }
+        for path, status in paths.items():
+            assert (await client.get(path)).status_code == status, path
+
+
+async def test_without_a_key_nothing_is_accepted() -> None:
+    async with simulator() as client:
+        answer = await client.post(DEV, json=ASKED, headers={"Authorization": "Bearer x"})
+        assert answer.status_code == 401
+
+
+async def test_a_result_asked_for_too_early_says_so() -> None:
+    async with simulator(latency_seconds=5) as client:
+        urls = (await client.post(DEV, json=ASKED)).json()
+        early = await client.get(urls["response_url"])
+        assert (early.status_code, early.json()) == (
+            400,
+            {"detail": "Request is still in progress"},
+        )
+
+
+async def test_waiting_requests_have_a_position_and_vanish_when_cancelled() -> None:
+    async with simulator(latency_seconds=5, concurrency=1) as client:
+        first, _, third = [(await client.post(DEV, json=ASKED)).json() for _ in range(3)]
+        status = (await client.get(third["status_url"])).json()
+        assert (status["status"], status["queue_position"]) == ("IN_QUEUE", 1)
+        for urls, after in ((third, 404), (first, 200)):
+            cancelled = await client.put(urls["cancel_url"])
+            assert cancelled.status_code == 202
+            assert (await client.get(urls["status_url"])).status_code == after
+        assert (await client.get(first["response_url"])).status_code == 499
+
+
+@pytest.mark.parametrize(
+    ("path", "asked", "status", "kind"),
+    [
+        (DEV, {"seed": 1}, 422, "missing"),
+        (DEV, {"prompt": "x", "num_images": 9}, 422, "less_than_equal"),
+        (DEV, {"prompt": "x [fail]"}, 422, "no_media_generated"),
+        (DEV, {"prompt": "x [oom]"}, 500, "runner_server_error"),
+        ("/fal-ai/flux-pulid", {"prompt": "x"}, 422, "missing"),
+        (
+            "/fal-ai/flux-pulid",
+            {"prompt": "x", "reference_image_url": "https://example.com/a.png"},
+            422,
+            "file_download_error",
+        ),
+        (
+            "/fal-ai/face-swap",
+            {"base_image_url": "data:,a", "swap_image_url": "data:,b"},
+            422,
+            "image_load_error",
+        ),
+    ],
+)
+async def test_a_failure_is_completed_and_shows_at_the_result(
+    path: str, asked: dict[str, Any], status: int, kind: str
+) -> None:
+    async with simulator() as client:
+        urls = (await client.post(path, json=asked)).json()
+        end = await finished(client, urls)
+        assert end["error_type"] == kind
+        result = await client.get(urls["response_url"])
+        assert result.status_code == status
+        assert result.headers["x-fal-error-type"] == kind
+
+
+async def test_a_flagged_picture_is_a_black_one_in_a_normal_answer() -> None:
+    async with simulator() as client:
+        result = await ended(client, DEV, {**ASKED, "prompt": "x [nsfw]", "output_format": "png"})
+        assert result.status_code == 200
+        assert result.json()["has_nsfw_concepts"] == [True]
+        image = await client.get(result.json()["images"][0]["url"])
+        assert Image.open(io.BytesIO(image.content)).getextrema() == ((0, 0),) * 3
+
+
+async def test_a_reference_is_read_from_where_it_was_uploaded() -> None:
+    async with simulator() as client:
+        made = await ended(client, DEV, ASKED)
+        asked = {**ASKED, "reference_image_url": made.json()["images"][0]["url"]}
+        result = await ended(client, "/fal-ai/flux-pulid", asked)
+        assert result.status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("images", "status", "kind"), [(4, 200, ""), (3, 422, "archive_file_count_below_minimum")]
+)
+async def test_training_wants_at_least_four_images(images: int, status: int, kind: str) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for index in range(images):
+            archive.writestr(f"{index}.png", b"x")
+    url = "data:application/zip;base64," + base64.b64encode(buffer.getvalue()).decode()
+    async with simulator() as client:
+        asked = {"images_data_url": url, "trigger_word": "anna"}
+        result = await ended(client, "/fal-ai/flux-lora-fast-training", asked)
+        assert result.status_code == status
+        assert result.headers.get("x-fal-error-type", "") == kind
+        if status == 200:
+            lora = result.json()["diffusers_lora_file"]
+            assert len((await client.get(lora["url"])).content) == lora["file_size"]
+
+
+async def test_the_status_stream_ends_with_completed() -> None:
+    async with simulator(latency_seconds=0.1) as client:
+        urls = (await client.post(DEV, json=ASKED)).json()
+        stream = await client.get(urls["status_url"] + "/stream?logs=1")
+        events = [json.loads(line[6:]) for line in stream.text.split("\n\n") if line]
+        assert events[-1]["status"] == "COMPLETED"
+        assert events[-1]["logs"]
+
+
+def test_the_recorded_webhook_verifies() -> None:
+    vector = json.loads((SAMPLES / "webhook_vector.json").read_text())
+    headers = {name.lower(): value for name, value in vector["headers"].items()}
+    verify(headers, vector["body"].encode(), vector["jwks"])
+    with pytest.raises(InvalidSignature):
+        verify(headers, vector["body"].encode() + b" ", vector["jwks"])
+
+
+class Receiver:
+    """Takes webhooks, after refusing the first few."""
+
+    def __init__(self, refuse: int = 0) -> None:
+        self.taken: list[tuple[dict[str, str], bytes]] = []
+        self._refuse = refuse
+        self.app = Starlette(routes=[Route("/hook", self._take, methods=["POST"])])
+
+    async def _take(self, request: Request) -> Response:
+        if self._refuse:
+            self._refuse -= 1
+            return Response(status_code=503)
+        self.taken.append((dict(request.headers), await request.body()))
+        return Response()
+
+    async def wait(self, count: int) -> None:
+        async with asyncio.timeout(5):
+            while True:
+                if len(self.taken) >= count:
+                    return
+                await asyncio.sleep(0.01)
+
+
+async def test_webhooks_are_signed_repeated_and_tried_again() -> None:
+    receiver = Receiver(refuse=1)
+    async with running(receiver.app) as hook, simulator(webhook_duplicates=1) as client:
+        params = {"fal_webhook": f"{hook}/hook?attempt=a-1&mac=x"}
+        urls = (await client.post(DEV, json=ASKED, params=params)).json()
+        await receiver.wait(2)
+        jwks = (await client.get("/.well-known/jwks.json")).json()
+        for headers, body in receiver.taken:
+            verify(headers, body, jwks)
+            message = json.loads(body)
+            assert message["request_id"] == headers["x-fal-webhook-request-id"]
+            assert message["request_id"] == urls["request_id"]
+            assert (message["status"], message["payload"]["seed"]) == ("OK", 5)
+        [submission] = (await client.get("/_sim/submissions")).json()
+        assert (submission["our_id"], submission["id"]) == ("a-1", urls["request_id"])
+
+
+async def test_a_failed_request_is_announced_and_a_bad_signature_can_be_had() -> None:
+    receiver = Receiver()
+    async with running(receiver.app) as hook, simulator(webhook_bad_signature=True) as client:
+        params = {"fal_webhook": f"{hook}/hook"}
+        await client.post(DEV, json={"prompt": "[fail]"}, params=params)
+        await receiver.wait(1)
+        [(headers, body)] = receiver.taken
+        assert json.loads(body)["error"] == "Invalid status code: 422"
+        with pytest.raises(InvalidSignature):
+            verify(headers, body, (await client.get("/.well-known/jwks.json")).json())
+
+
+async def test_every_one_shot_fault_hits_one_submit() -> None:
+    async with simulator() as client:
+        refused = {"422": 422, "429": 429, "500": 500, "503": 503, "accepted_500": 500}
+        spoilt = ["malformed_json", "truncated", "lose_answer"]
+        await client.post("/_sim/behaviour", json={"next_faults": [*refused, *spoilt, "oom"]})
+        for fault, status in refused.items():
+            assert (await client.post(DEV, json=ASKED)).status_code == status, fault
+        with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
+            (await client.post(DEV, json=ASKED)).json()
+        for _ in ("truncated", "lose_answer"):
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.post(DEV, json=ASKED)
+        assert (await ended(client, DEV, ASKED)).status_code == 500
+        assert (await ended(client, DEV, ASKED)).status_code == 200
+        assert (await client.get("/_sim/summary")).json()["total"] == 6
+
+
+async def test_a_hanging_submit_times_out_and_is_accepted() -> None:
+    async with simulator(lose_answer_rate=1, lose_answer_mode="hang") as client:
+        with pytest.raises(httpx.ReadTimeout):
+            await client.post(DEV, json=ASKED, timeout=0.2)
+        assert len((await client.get("/_sim/submissions")).json()) == 1
+
+
+async def test_a_wrong_setting_is_refused_and_named() -> None:
+    async with simulator() as client:
+        answer = await client.post("/_sim/behaviour", json={"fail_rate": 3, "typo": 1})
+        assert answer.status_code == 422
+        assert {item["loc"][0] for item in answer.json()["detail"]} == {"fail_rate", "typo"}
+        assert (await client.get("/_sim/behaviour")).json()["fail_rate"] == 0
+        assert (await client.get("/_sim/health")).status_code == 204
+
+
+async def test_the_same_seed_repeats_the_same_faults() -> None:
+    async with simulator() as client:
+        runs = []
+        for _ in range(2):
+            await client.post("/_sim/behaviour", json={"error_500_rate": 0.5, "seed": 11})
+            codes = [(await client.post(DEV, json=ASKED)).status_code for _ in range(12)]
+            runs.append(codes)
+        assert runs[0] == runs[1]
+        assert set(runs[0]) == {200, 500}
+
+
+async def test_a_restart_forgets_every_request() -> None:
+    async with simulator(latency_seconds=5) as client:
+        urls = (await client.post(DEV, json=ASKED)).json()
+        assert (await client.post("/_sim/forget")).status_code == 204
+        assert (await client.get(urls["status_url"])).status_code == 404
+        assert (await client.get("/_sim/submissions")).json()[0]["state"] == "lost"

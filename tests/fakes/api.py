@@ -1,0 +1,211 @@
+"""The api's ports in memory, and a bench that holds an api without servers."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from contracts.generation import GenerationCancel, GenerationRequested
+from contracts.jobs import Job
+from services.api.app import build
+from services.api.domain import Accepted
+from services.api.intake import Intake
+from services.api.ports import Assets, Cancellations, JobQuery, Jobs, Links, Preview, Submissions
+from services.api.reading import Reading
+from shared.clock import now
+from shared.envelope import Envelope
+from shared.errors import TransientError
+from shared.outbox import Debt, Debts, Outbox, Owed
+
+ACME = {"X-Tenant-Id": "acme", "X-User-Id": "ann"}
+OTHER = {"X-Tenant-Id": "other", "X-User-Id": "ann"}
+
+
+class BrokerAway(TransientError):
+    """The fake broker does not answer."""
+
+
+class FakeBroker:
+    """Takes envelopes, unless it is away."""
+
+    def __init__(self) -> None:
+        self.away = False
+        self.tries = 0
+        self.sent: list[Envelope] = []
+
+    async def send(self, envelopes: Sequence[Envelope]) -> None:
+        self.tries += 1
+        if self.away:
+            raise BrokerAway("the broker is away")
+        self.sent += envelopes
+
+    def requests(self) -> list[GenerationRequested]:
+        return [
+            GenerationRequested.model_validate_json(envelope.body)
+            for envelope in self.sent
+            if envelope.topic == GenerationRequested.topic
+        ]
+
+    def cancels(self) -> list[GenerationCancel]:
+        return [
+            GenerationCancel.model_validate_json(envelope.body)
+            for envelope in self.sent
+            if envelope.topic == GenerationCancel.topic
+        ]
+
+
+class FakeDebts(Debts):
+    """What documents owe, by id."""
+
+    def __init__(self) -> None:
+        self.owed: dict[str, Owed] = {}
+
+    async def of(self, ids: Iterable[str]) -> list[Debt]:
+        return [Debt(id=key, owed=self.owed[key]) for key in ids if key in self.owed]
+
+    async def overdue(self, before: datetime, limit: int) -> list[Debt]:
+        due = sorted((owed.at, key) for key, owed in self.owed.items() if owed.at <= before)
+        return await self.of(key for _, key in due[:limit])
+
+    async def settled(self, debts: Sequence[Debt]) -> None:
+        for debt in debts:
+            if debt.id in self.owed and self.owed[debt.id].at == debt.owed.at:
+                del self.owed[debt.id]
+
+
+class FakeSubmissions(Submissions):
+    """`submissions` with its two unique keys."""
+
+    def __init__(self) -> None:
+        self.debts = FakeDebts()
+        self.kept: dict[str, Accepted] = {}
+        self.failure: Exception | None = None
+
+    async def add(self, accepted: Accepted, owed: dict[str, Any]) -> bool:
+        if self.failure:
+            raise self.failure
+        if await self.known(accepted):
+            return False
+        self.kept[accepted.job_id] = accepted
+        self.debts.owed[accepted.job_id] = Owed.model_validate(owed)
+        return True
+
+    async def known(self, accepted: Accepted) -> list[Accepted]:
+        key = accepted.idempotency_key
+        by_key = [
+            other
+            for other in self.kept.values()
+            if key is not None and (other.tenant, other.idempotency_key) == (accepted.tenant, key)
+        ]
+        by_id = [other for other in self.kept.values() if other.job_id == accepted.job_id]
+        return by_key + by_id
+
+    async def get(self, job_id: str) -> Accepted | None:
+        return self.kept.get(job_id)
+
+    async def page(self, query: JobQuery) -> list[Accepted]:
+        return _newest([other for other in self.kept.values() if _matches(other, query)], query)
+
+
+class FakeCancellations(Cancellations):
+    """`cancellations`."""
+
+    def __init__(self) -> None:
+        self.debts = FakeDebts()
+
+    async def add(self, job_id: str, tenant: str, owed: dict[str, Any]) -> None:
+        self.debts.owed[job_id] = Owed.model_validate(owed)
+
+
+class FakeJobs(Jobs):
+    """`jobs`, as the dispatcher would have written them."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Job] = {}
+
+    def put(self, job: Job) -> Job:
+        self.kept[job.job_id] = job
+        return job
+
+    async def get(self, job_id: str) -> Job | None:
+        return self.kept.get(job_id)
+
+    async def page(self, query: JobQuery) -> list[Job]:
+        found = [job for job in self.kept.values() if _matches(job, query)]
+        return _newest([job for job in found if query.status in (None, job.status)], query)
+
+    async def existing(self, ids: Iterable[str]) -> set[str]:
+        return set(ids) & self.kept.keys()
+
+
+class FakeAssets(Assets):
+    """`assets`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Preview] = {}
+
+    async def previews(self, ids: Iterable[str]) -> dict[str, Preview]:
+        return {key: self.kept[key] for key in ids if key in self.kept}
+
+
+class FakeLinks(Links):
+    """Signs by counting, so that a fresh link differs from the last."""
+
+    def __init__(self) -> None:
+        self.signed = 0
+
+    async def signed_url(self, key: str, seconds: int = 3600) -> str:
+        self.signed += 1
+        return f"https://bucket.example/{key}?signature={self.signed}"
+
+
+class ApiBench:
+    """An api whose neighbours are fakes."""
+
+    def __init__(self) -> None:
+        self.time = now()
+        self.broker = FakeBroker()
+        self.jobs = FakeJobs()
+        self.submissions = FakeSubmissions()
+        self.cancellations = FakeCancellations()
+        self.assets = FakeAssets()
+        self.outboxes = (
+            Outbox(self.submissions.debts, self.broker),
+            Outbox(self.cancellations.debts, self.broker),
+        )
+        app = FastAPI()
+        clock = lambda: self.time  # noqa: E731 - the bench moves its time
+        intake = Intake(self.jobs, self.submissions, self.cancellations, self.outboxes, clock)
+        build(app, intake, Reading(self.jobs, self.submissions, self.assets, FakeLinks(), clock, 600))
+        self.app = app
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=ACME)
+
+    def wait(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+    async def submit(
+        self, path: str = "/v1/studio", /, *, headers: dict[str, str] | None = None, **fields: Any
+    ) -> httpx.Response:
+        body = {"character": {"name": "Mia", "age": 27}} | fields
+        return await self.http.post(path, json=body, headers=headers)
+
+    async def sweep(self) -> int:
+        """All of what is owed, however young."""
+        return sum([await outbox.sweep(timedelta(days=-36500)) for outbox in self.outboxes])
+
+
+
+def _matches(item: Accepted | Job, query: JobQuery) -> bool:
+    return (
+        item.tenant == query.tenant
+        and query.type in (None, item.type)
+        and query.user_id in (None, item.user_id)
+        and (query.before is None or (item.requested_at, item.job_id) < query.before)
+    )
+
+
+def _newest(items: list[Any], query: JobQuery) -> list[Any]:
+    return sorted(items, key=lambda item: (item.requested_at, item.job_id), reverse=True)[: query.limit]
