@@ -110,7 +110,7 @@ def _apply_all(
 ) -> tuple[dict[str, D], list[tuple[str, Outgoing]]]:
     after = dict(before)
     said: list[tuple[str, Outgoing]] = []
-    snapshots: dict[str, Outgoing] = {}
+    snapshots: dict[str, int] = {}
     for received in batch:
         key = message_key(received)
         cause = (received.topic, received.partition)
@@ -119,20 +119,26 @@ def _apply_all(
             said += [(key, Outgoing(message.envelope(), cause=cause)) for message in known.said]
             continue
         changed, messages = apply(document, received)
+        lasting: list[Envelope] = []
         for message in messages:
             if snapshot(message):
-                snapshots[key] = Outgoing(message, received.trace, cause)
-        lasting = [
-            encode(message, source=source, trace=received.trace)
-            for message in messages
-            if not snapshot(message)
-        ]
-        said += [(key, Outgoing(envelope, cause=cause)) for envelope in lasting]
+                snapshots[key] = len(said)
+                said.append((key, Outgoing(message, received.trace, cause)))
+            else:
+                lasting.append(encode(message, source=source, trace=received.trace))
+                said.append((key, Outgoing(lasting[-1], cause=cause)))
         if changed is not None and changed is not document:
             version = (before[key].version if key in before else 0) + 1
             handled = (*_untrimmed(changed.handled, batch), _remember(received, lasting))
             after[key] = changed.model_copy(update={"version": version, "handled": handled})
-    return after, [*said, *snapshots.items()]
+    newest = set(snapshots.values())
+    return after, [
+        item for place, item in enumerate(said) if place in newest or not _is(snapshot, item[1])
+    ]
+
+
+def _is(snapshot: Callable[[Message], bool], outgoing: Outgoing) -> bool:
+    return not isinstance(outgoing.message, Envelope) and snapshot(outgoing.message)
 
 
 def _find(handled: Iterable[Handled], message_id: str) -> Handled | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
@@ -17,6 +18,7 @@ Collection = AsyncIOMotorCollection[Document]
 Write = ReplaceOne[Document] | UpdateOne | InsertOne[Document]
 
 DUPLICATE_KEY = 11000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @asynccontextmanager
@@ -53,6 +55,16 @@ async def ping(database: Database) -> str | None:
 async def ensure_indexes(collection: Collection, *indexes: IndexModel) -> None:
     """Create the indexes that are missing; safe from several processes."""
     await collection.create_indexes(list(indexes))
+
+
+def due_index(field: str) -> IndexModel:
+    """For a time that few documents have: holds only those."""
+    return IndexModel([(field, 1)], sparse=True)
+
+
+def due_by(time: datetime) -> dict[str, datetime]:
+    """What `due_index` finds fast: times up to this one. The lower end keeps nulls out of the scan."""
+    return {"$gt": EPOCH, "$lte": time}
 
 
 async def find_by_id(

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import structlog
 from aiokafka.errors import KafkaError
-from pymongo import IndexModel, UpdateOne
+from pymongo import UpdateOne
 
 from contracts.base import Message, Model, Moment
 from shared.clock import now
@@ -21,11 +21,11 @@ from shared.envelope import Envelope, encode
 from shared.errors import is_transient
 from shared.fold import StoredMessage
 from shared.group_commit import GroupCommit
-from shared.mongo import Collection, find_by_id
+from shared.mongo import Collection, due_by, due_index, find_by_id
 
 log = structlog.get_logger()
 
-OWED_INDEX = IndexModel([("owed.at", 1)], partialFilterExpression={"owed.at": {"$exists": True}})
+OWED_INDEX = due_index("owed.at")
 
 AT_ONCE_SECONDS = 2.0
 """How long a caller waits for the broker before it leaves the rest to the sweeper."""
@@ -172,7 +172,7 @@ class MongoDebts(Debts):
 
     async def overdue(self, before: datetime, limit: int) -> list[Debt]:
         """One round trip, by index."""
-        due = self._collection.find({"owed.at": {"$lte": before}}, {"owed": 1}).sort("owed.at", 1)
+        due = self._collection.find({"owed.at": due_by(before)}, {"owed": 1}).sort("owed.at", 1)
         return _debts(await due.limit(limit).to_list(None))
 
     async def settled(self, debts: Sequence[Debt]) -> None:

@@ -133,15 +133,15 @@ class Service:
             await self._broker.start()
             tasks = [group.create_task(_endless(work)) for work in self._background]
             http = group.create_task(server.serve())
-            log.info("service_started", name=self.name, http=f"{self._process.http_host}:{server.port}")
+            log.info("service_started", http=await server.address())
             await stop.wait()
-            log.info("service_stopping", name=self.name)
+            log.info("service_stopping")
             await self._broker.stop()
             for task in tasks:
                 task.cancel()
             server.should_exit = True
             await http
-        log.info("service_stopped", name=self.name)
+        log.info("service_stopped")
 
 
 class _HttpServer(uvicorn.Server):
@@ -158,10 +158,16 @@ class _HttpServer(uvicorn.Server):
                 timeout_graceful_shutdown=5,
             )
         )
-        self.port = settings.http_port
 
     def capture_signals(self) -> Any:
         return nullcontext()
+
+    async def address(self) -> str:
+        """Where it listens, once it does."""
+        while not self.started:
+            await asyncio.sleep(0.01)
+        host, port, *_ = self.servers[0].sockets[0].getsockname()
+        return f"{host}:{port}"
 
 
 async def _endless(work: Callable[[], Awaitable[None]]) -> None:

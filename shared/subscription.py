@@ -204,6 +204,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         except IllegalStateError:
             return
         self.parked.add(tp)
+        metrics.parked.labels(self._publisher.source, tp.topic).inc()
         task = asyncio.create_task(self._unpark(tp, consumer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -211,6 +212,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _unpark(self, tp: TopicPartition, consumer: AIOKafkaConsumer) -> None:
         await asyncio.sleep(PARKED_SECONDS)
         self.parked.discard(tp)
+        metrics.parked.labels(self._publisher.source, tp.topic).dec()
         if tp in consumer.assignment():
             consumer.resume(tp)
 

@@ -37,7 +37,7 @@ def up(options: argparse.Namespace) -> int:
     folder = StateFolder(options.state)
     if (pid := folder.holder()) is not None:
         raise AlreadyRunning(folder.path, pid)
-    folder.logs.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.create()
     log = folder.logs / "supervisor.log"
     again = ["--state", str(folder.path), "--latency-seconds", str(options.latency_seconds)]
     again += ["--services", ",".join(_services(options)), "--instances", options.instances]
@@ -112,7 +112,8 @@ def down(options: argparse.Namespace) -> int:
     deadline = time.monotonic() + STOP_SECONDS
     while folder.holder() == pid:
         if time.monotonic() > deadline:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
     clear_leftovers(folder.read())
     print("Stopped.")

@@ -51,9 +51,9 @@ def listens(pid: int, port: int) -> bool:
         return not is_free(port)
     wanted = {f"socket:[{inode}]" for inode in _listeners(port)}
     with suppress(OSError):
-        for descriptor in os.scandir(f"/proc/{pid}/fd"):
+        for descriptor in os.listdir(f"/proc/{pid}/fd"):
             with suppress(OSError):
-                if os.readlink(descriptor.path) in wanted:
+                if os.readlink(f"/proc/{pid}/fd/{descriptor}") in wanted:
                     return True
     return False
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,14 +10,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from deploy.local.logs import tail
 from deploy.local.ports import is_free, listens
 from deploy.local.probes import Probe
+from deploy.local.sockets import remove_dead_sockets
 
 Kind = Literal["server", "simulator", "service"]
 
 LEASH = Path(__file__).with_name("leash.py")
 PROBE_EVERY_SECONDS = 0.05
-TAIL_LINES = 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,8 @@ class Command:
 class ProcessFailed(Exception):
     """A process did not become ready, or ended."""
 
-    def __init__(self, command: Command, reason: str, tail: str, *, port_taken: bool = False):
-        log = f"\n--- end of its log ---\n{tail}" if tail else " Its log is empty."
+    def __init__(self, command: Command, reason: str, ending: str, *, port_taken: bool = False):
+        log = f"\n--- end of its log ---\n{ending}" if ending else " Its log is empty."
         super().__init__(f"{command.name} ({command.address}) {reason}.{log}")
         self.port_taken = port_taken
 
@@ -98,7 +98,7 @@ class Process:
                 while not await self._is_ready():
                     if self.exit_code is not None:
                         taken = any(not is_free(port) for port in command.ports)
-                        raise self.failed(self._how_it_ended("before"), port_taken=taken)
+                        raise self.failed(self.how_it_ended("before"), port_taken=taken)
                     await asyncio.sleep(PROBE_EVERY_SECONDS)
         except TimeoutError:
             await self.stop(grace_seconds=0)
@@ -106,8 +106,13 @@ class Process:
             raise self.failed(waited) from None
 
     def failed(self, reason: str | None = None, *, port_taken: bool = False) -> ProcessFailed:
-        reason = reason or self._how_it_ended("after")
-        return ProcessFailed(self.command, reason, self.tail(), port_taken=port_taken)
+        reason = reason or self.how_it_ended()
+        return ProcessFailed(self.command, reason, tail(self.log), port_taken=port_taken)
+
+    def how_it_ended(self, when: str = "after") -> str:
+        code = self.exit_code or 0
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
+        return f"{how} {when} it was ready"
 
     def send(self, number: signal.Signals) -> None:
         if self.exit_code is None:
@@ -125,29 +130,6 @@ class Process:
         await self.wait()
         remove_dead_sockets(self.command.sockets)
 
-    def tail(self) -> str:
-        with self.log.open("rb") as log:
-            log.seek(max(0, log.seek(0, os.SEEK_END) - 8_000))
-            lines = log.read().decode(errors="replace").splitlines()
-        return "\n".join(lines[-TAIL_LINES:])
-
     async def _is_ready(self) -> bool:
         answered = await self.command.ready()
         return answered and all(listens(self.pid, port) for port in self.command.ports)
-
-    def _how_it_ended(self, when: str) -> str:
-        code = self.exit_code or 0
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
-        return f"{how} {when} it was ready"
-
-
-def remove_dead_sockets(paths: tuple[Path, ...]) -> None:
-    """Remove the socket files that nobody listens on any more."""
-    for path in paths:
-        with socket.socket(socket.AF_UNIX) as probe:
-            try:
-                probe.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink(missing_ok=True)
-            except OSError:
-                continue

@@ -89,7 +89,7 @@ def s3(site: Site, access_key: str, secret_key: str) -> Command:
     return Command(
         name="s3",
         kind="server",
-        arguments=(_weed(), "mini", *_weed_options(storage, site.temporary, port, grpc)),
+        arguments=(_weed(), "mini", *_weed_options(storage, port, grpc)),
         environment={**site.environment, **keys, "TMPDIR": str(site.temporary)},
         directory=site.data,
         ports=(*port.values(), *grpc.values()),
@@ -99,7 +99,7 @@ def s3(site: Site, access_key: str, secret_key: str) -> Command:
             answers(port["filer"], f"/buckets/{BUCKET}/", 200, method="HEAD"),
             answers(port["master"], f"/dir/assign?collection={BUCKET}", 200),
         ),
-        sockets=tuple(Path(f"/tmp/seaweedfs-{part}-grpc-{grpc[part]}.sock") for part in WEED_PARTS),
+        sockets=_weed_sockets(port, grpc),
     )
 
 
@@ -136,7 +136,14 @@ def _weed() -> str:
     return program
 
 
-def _weed_options(storage: Path, temporary: Path, port: dict[str, int], grpc: dict[str, int]) -> list[str]:
+def _weed_sockets(port: dict[str, int], grpc: dict[str, int]) -> tuple[Path, ...]:
+    """It makes them in /tmp, whatever TMPDIR says, and leaves some there."""
+    names = [f"{part}-grpc-{grpc[part]}" for part in WEED_PARTS]
+    names += [f"{part}-{port[part]}" for part in ("s3", "filer")]
+    return tuple(Path(f"/tmp/seaweedfs-{name}.sock") for name in names)
+
+
+def _weed_options(storage: Path, port: dict[str, int], grpc: dict[str, int]) -> list[str]:
     return [
         f"-dir={storage}",
         f"-bucket={BUCKET}",
@@ -150,5 +157,4 @@ def _weed_options(storage: Path, temporary: Path, port: dict[str, int], grpc: di
         "-volume.preStopSeconds=0",
         *(f"-{part}.port={port[part]}" for part in WEED_PARTS),
         *(f"-{part}.port.grpc={grpc[part]}" for part in WEED_PARTS),
-        *(f"-{part}.localSocket={temporary / part}.sock" for part in ("s3", "filer")),
     ]

@@ -4,12 +4,12 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Literal
 
 from deploy.local.ports import Ports
 from deploy.local.processes import Command, Kind
@@ -30,6 +30,7 @@ from deploy.local.state import (
     clear_leftovers,
 )
 from deploy.local.supervised import Supervised
+from deploy.local.together import together
 
 logger = logging.getLogger("deploy.local")
 
@@ -118,15 +119,15 @@ class Stack:
 
     async def start_service(self, name: str, number: int = 1) -> str:
         """Start a service, or one more instance, or what was stopped; gives the process's name."""
-        stopped = self._processes.get(name if number == 1 else f"{name}-{number}")
-        if stopped is None:
+        process = self._processes.get(name if number == 1 else f"{name}-{number}")
+        if process is None:
             prepare = partial(service, name, number, self._site, self.environment)
-            stopped = await self._run(prepare)
-        elif stopped.pid is None:
-            await stopped.stop()
-            await stopped.start()
+            process = await self._run(prepare)
+        elif process.pid is None:
+            await process.stop()
+            await process.start()
         self._write(self._state.phase)
-        return stopped.command.name
+        return process.command.name
 
     async def wait_ready(self, name: str, timeout: float = 60.0) -> None:
         """Wait until a process that was killed is back."""
@@ -183,8 +184,8 @@ class Stack:
         if process.ready.is_set():
             logger.info("%s is back", name)
         elif process.process:
-            reason = str(process.process.failed()) if process.command.kind == "server" else "died"
-            logger.warning("%s: %s", name, reason)
+            short, reason = process.process.how_it_ended(), str(process.process.failed())
+            logger.warning("%s", reason if process.command.kind == "server" else f"{name} {short}")
             if not process.command.restarts:
                 self._fail(f"{reason}\n{name} keeps its data in memory: the stack was stopped.")
         self._write(self._state.phase)
@@ -225,18 +226,3 @@ def _state_of(process: Supervised) -> ProcessState:
         ready=process.ready.is_set(),
         restarts=process.restarts,
     )
-
-
-async def together(*work: Coroutine[Any, Any, Any]) -> None:
-    """All at once; the first failure ends the rest and is raised as it is."""
-    tasks = [asyncio.ensure_future(each) for each in work]
-    if not tasks:
-        return
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()

@@ -12,7 +12,8 @@ from typing import IO, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from deploy.local.processes import Kind, remove_dead_sockets
+from deploy.local.processes import Kind
+from deploy.local.sockets import remove_dead_sockets
 
 TOKEN_VARIABLE = "IMAGEGEN_STACK"
 LEFTOVERS_SECONDS = 5.0
@@ -62,9 +63,13 @@ class StateFolder:
         self._stack_file = self.path / "stack.json"
         self._held: IO[str] | None = None
 
-    def hold(self) -> None:
+    def create(self) -> None:
         for folder in (self.path, self.data, self.logs, self.temporary):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def hold(self) -> None:
+        """Be the one supervisor of this folder, until `release` or the end of this process."""
+        self.create()
         lock = self._lock_file.open("a+", encoding="utf-8")
         if not _locked(lock):
             lock.close()
@@ -73,6 +78,8 @@ class StateFolder:
         lock.write(str(os.getpid()))
         lock.flush()
         self._held = lock
+        for old in self.temporary.iterdir():
+            old.unlink()
 
     def release(self) -> None:
         if self._held:

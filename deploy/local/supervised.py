@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from deploy.local.logs import keep_one_older
 from deploy.local.processes import Command, Process, ProcessFailed
 
 logger = logging.getLogger("deploy.local")
@@ -43,8 +44,7 @@ class Supervised:
         return self.process.pid if self.process and alive else None
 
     async def start(self) -> None:
-        if self._log.exists():
-            self._log.replace(self._log.with_suffix(".log.1"))
+        keep_one_older(self._log)
         for tries_left in reversed(range(PORT_TRIES)):
             try:
                 await self._launch()
@@ -56,14 +56,14 @@ class Supervised:
                 self.command = self._prepare()
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.command.name}")
 
-    async def stop(self, grace_seconds: float | None = None) -> None:
+    async def stop(self) -> None:
         if self._keeper and self._keeper is not asyncio.current_task():
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await self._keeper
         self.ready.clear()
         if self.process:
-            await self.process.stop(grace_seconds)
+            await self.process.stop()
 
     async def send(self, number: signal.Signals) -> None:
         """Send a signal; one that ends a process is awaited, up to ten seconds."""

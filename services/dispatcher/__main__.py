@@ -14,7 +14,7 @@ from shared.service import Service, main
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_settings
 
 INDEXES = (
-    IndexModel([("wake_at", 1)], partialFilterExpression={"wake_at": {"$gt": None}}),
+    mongo.due_index("wake_at"),
     IndexModel([("tenant", 1), ("requested_at", -1), ("_id", -1)]),
     IndexModel([("tenant", 1), ("user_id", 1), ("updated_at", 1)]),
 )

@@ -50,6 +50,8 @@ def advance(job: JobRecord | None, message: JobMessage, *, policies: Policies, n
             return _cancel(job, message, policies, now)
     if job is None or job.terminal:
         return job, ()
+    if isinstance(message, JobDue):
+        now = max(now, message.due_at)  # the caller's clock may be ahead of ours
     story = Story(job, now)
     match message:
         case RenderProgressed():
@@ -67,9 +69,9 @@ def _begin(
     job: JobRecord | None, plan: GenerationPlanned | GenerationRejected, policies: Policies, now: datetime
 ) -> Step:
     cancelled = job is not None and not job.request_hash
-    if job is not None and (job.tenant != plan.tenant or job.request_hash not in ("", plan.request_hash)):
-        raise JobIdConflict(plan.job_id)
     if job is not None and not cancelled:
+        if (job.tenant, job.request_hash) != (plan.tenant, plan.request_hash):
+            raise JobIdConflict(plan.job_id)
         return job, ()
     story = Story(_new_job(plan, policies, now), now)
     if isinstance(plan, GenerationRejected):
@@ -77,7 +79,7 @@ def _begin(
         story.fail("rejected", summary[:1000], reasons=plan.reasons)
         return story.job, story.said
     _take_plan(story, plan)
-    if cancelled and job is not None and job.error:
+    if job is not None and job.tenant == plan.tenant and job.error:
         story.fail("cancelled", job.error.message)
     elif now >= story.job.deadline_at:
         story.fail("deadline_exceeded", "the request was older than its deadline when it was planned")
@@ -145,18 +147,16 @@ def _progress(story: Story, news: RenderProgressed) -> None:
     if found is None:
         return
     render, _ = found
-    if (news.state, news.percent, news.queue_position) == (
-        render.state,
-        render.percent,
-        render.queue_position,
-    ) or _is_older(render, news):
+    percent = news.percent if news.percent is not None else render.percent
+    known = (render.state, render.percent, render.queue_position)
+    if (news.state, percent, news.queue_position) == known or _is_older(render, news):
         return
     if news.state != "queued":
         story.start()
     story.set_render(
         render.spec.index,
         state=news.state,
-        percent=news.percent if news.percent is not None else render.percent,
+        percent=percent,
         queue_position=news.queue_position,
     )
     if all(render.state in ("storing", "done", "failed") for render in story.job.renders):
@@ -184,6 +184,7 @@ def _attempt_failed(story: Story, failure: RenderFailed, policies: Policies) -> 
     retry_at = _retry_at(failure, attempt, policies, story.now)
     if retry_at and retry_at < story.job.deadline_at:
         story.set_render(index, state="waiting", percent=None, queue_position=None, retry_at=retry_at)
+        story.set(phase="rendering")
         _set_alarm(story)
         return
     story.set_render(index, state="failed", error=error)
@@ -210,7 +211,7 @@ def _result_stored(story: Story, result: ResultStored) -> None:
     if render is None or result.duplicate or render.state == "done":
         return
     story.start()
-    story.close_attempt(index, n, outcome="succeeded", billed="yes", cost_usd=result.cost_usd)
+    story.close_attempt(index, n, outcome="succeeded", error=None, billed="yes", cost_usd=result.cost_usd)
     story.cancel_open_attempts("another attempt was first", only=index)
     failed_before = render.state == "failed"
     story.set_render(

@@ -33,8 +33,9 @@ class Story:
         self.said: list[Message] = []
 
     def set(self, **fields: Any) -> None:
-        """Change fields of the job."""
-        self.job = self.job.model_copy(update=fields | {"updated_at": self.now})
+        """Change fields of the job. What is so already leaves it the same object."""
+        if any(getattr(self.job, name) != value for name, value in fields.items()):
+            self.job = self.job.model_copy(update=fields | {"updated_at": self.now})
 
     def set_render(self, index: int, **fields: Any) -> None:
         """Change fields of one render."""

@@ -8,7 +8,7 @@ import structlog
 from contracts.jobs import JobDue
 from shared.clock import now
 from shared.errors import is_transient
-from shared.mongo import Collection
+from shared.mongo import Collection, due_by
 from shared.publisher import Outgoing, Publisher
 
 log = structlog.get_logger()
@@ -42,7 +42,7 @@ class Timers:
         """One look."""
         clock = asyncio.get_running_loop().time()
         self._called = {key: called for key, called in self._called.items() if clock - called < AGAIN_SECONDS}
-        due = self._jobs.find({"wake_at": {"$lte": now()}}, {"wake_at": 1, "trace": 1}).limit(PAGE)
+        due = self._jobs.find({"wake_at": due_by(now())}, {"wake_at": 1, "trace": 1}).limit(PAGE)
         calls = []
         async for job in due:
             key = (job["_id"], job["wake_at"])

@@ -8,23 +8,10 @@ from typing import Final
 from services.prompt_builder.folding import fold
 
 _UNITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-_TEENS = [
-    "ten",
-    "eleven",
-    "twelve",
-    "thirteen",
-    "fourteen",
-    "fifteen",
-    "sixteen",
-    "seventeen",
-    "eighteen",
-    "nineteen",
-]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_DECADES = {
-    "twenties": 20, "thirties": 30, "forties": 40, "fifties": 50,
-    "sixties": 60, "seventies": 70, "eighties": 80, "nineties": 90,
-}  # fmt: skip
+_TEENS = ["ten", "eleven", "twelve"]
+_TEENS += [f"{start}teen" for start in ("thir", "four", "fif", "six", "seven", "eigh", "nine")]
+_TENS = [f"{start}ty" for start in ("twen", "thir", "for", "fif", "six", "seven", "eigh", "nine")]
+_DECADES = {f"{word[:-1]}ies": value for value, word in zip(range(20, 100, 10), _TENS, strict=True)}
 _WORTH: Final[dict[str, int]] = {
     **{word: value for value, word in enumerate(_UNITS, 1)},
     **{word: value for value, word in enumerate(_TEENS, 10)},

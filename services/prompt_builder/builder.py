@@ -133,7 +133,7 @@ class PromptBuilder:
         scenes = self._words(self.catalogue.scenes, self.scenes, tidy)
         before = [phrase(self.trigger, _TRIGGER_WORDS), *who.looks, *map(tidy, self.shots)]
         before += [tidy(self.expression) or who.expression, *outfits, *scenes]
-        if not outfits and not scenes:
+        if not (self.shots or outfits or scenes):
             before.append(who.occupation)
         after = self._words(self.catalogue.styles, self.styles, tidy)
         after += self._words(self.catalogue.qualities, self.qualities, tidy)

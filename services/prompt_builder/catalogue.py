@@ -6,25 +6,16 @@ from importlib import resources
 from importlib.resources.abc import Traversable
 from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.requests import Aspect
+from services.prompt_builder.data_files import CatalogueInvalid, read_yaml
 from services.prompt_builder.folding import fold
 from services.prompt_builder.vocabulary import Vocabulary, compile_words
 
 ImageType = Literal["base_image", "character_sheet", "studio", "profile_pictures"]
 Words = Annotated[str, Field(min_length=1)]
 Key = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
-
-
-class CatalogueInvalid(ValueError):
-    """A data file cannot be used: says which, and where in it."""
-
-    def __init__(self, file: str, key: str, problem: str) -> None:
-        self.file = file
-        self.key = key
-        super().__init__(f"{file}: {key or 'the file'}: {problem}")
 
 
 class _Data(BaseModel):
@@ -167,8 +158,10 @@ class Catalogue(_Data):
         _require_unique("poses", [pose.name for pose in self.poses])
         _require_unique("profile_sets", [known.id for known in self.profile_sets])
         for kind, default in self.defaults.items():
-            _require("styles", self.styles, [default.style], f" (a default of {kind})")
-            _require("qualities", self.qualities, [default.quality], f" (a default of {kind})")
+            if default.style not in self.styles:
+                raise CatalogueInvalid("defaults.yaml", f"{kind}.style", f"no style {default.style!r}")
+            if default.quality not in self.qualities:
+                raise CatalogueInvalid("defaults.yaml", f"{kind}.quality", f"no quality {default.quality!r}")
         return self
 
     def profile_set(self, set_id: str) -> ProfileSet | None:
@@ -187,7 +180,7 @@ def load_catalogue(folder: Traversable | None = None) -> Catalogue:
     Raises `CatalogueInvalid`.
     """
     folder = folder or resources.files("services.prompt_builder") / "data"
-    files = {field: _read(folder / f"{field}.yaml") for field in Catalogue.model_fields}
+    files = {field: read_yaml(folder / f"{field}.yaml") for field in Catalogue.model_fields}
     try:
         return Catalogue.model_validate(files)
     except ValidationError as error:
@@ -204,30 +197,10 @@ def default_catalogue() -> Catalogue:
     return load_catalogue()
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """A YAML reader that takes no key twice, instead of silently keeping the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
-            if keys.count(key) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} is there twice", node.start_mark
-                )
-        return super().construct_mapping(node, deep=deep)
-
-
-def _read(file: Traversable) -> object:
-    try:
-        return yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeys)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CatalogueInvalid(file.name, "", str(error)) from error
-
-
-def _require(file: str, given: dict[Any, Any], wanted: Any, why: str = "") -> None:
+def _require(file: str, given: dict[Any, Any], wanted: tuple[str, ...]) -> None:
     for key in wanted:
         if key not in given:
-            raise CatalogueInvalid(f"{file}.yaml", str(key), f"is missing{why}")
+            raise CatalogueInvalid(f"{file}.yaml", str(key), "is missing")
 
 
 def _require_unique(file: str, names: list[str]) -> None:

@@ -26,24 +26,10 @@ from services.prompt_builder.explicit import find_explicit
 from services.prompt_builder.workflows import workflow_reasons
 
 OLDEST: Final = 120
-_NO_WORDING = frozenset(
-    [
-        "type",
-        "mode",
-        "aspect",
-        "provider",
-        "model",
-        "workflow",
-        "negative_prompt",
-        "age",
-        "key",
-        "base_model",
-        "images",
-        "character_id",
-        "base_image_id",
-        "set_id",
-    ]
-)
+_CHOICES = {"type", "mode", "aspect", "provider", "model", "workflow", "set_id", "base_model"}
+_IDS = {"images", "character_id", "base_image_id", "key"}
+_NO_WORDING = frozenset(_CHOICES | _IDS | {"negative_prompt", "age"})
+"""Fields whose text is not drawn, or is judged elsewhere."""
 
 
 def reasons_against(

@@ -21,7 +21,7 @@ class Described:
     expression: str
     """From its personality; for pictures that ask for no other."""
     occupation: str
-    """For pictures that name neither clothes nor a place."""
+    """For pictures that name neither shot, clothes nor place."""
 
 
 def describe(character: Character, words: Person, tidy: Callable[[str | None], str]) -> Described:

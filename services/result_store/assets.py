@@ -4,17 +4,17 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from pymongo import IndexModel, UpdateOne
+from pymongo import UpdateOne
 
 from contracts.base import Model, Moment
 from contracts.renders import RenderSucceeded, ResultStored, StoredImage
 from shared.clock import now
-from shared.mongo import Collection, find_by_id, write_guarded
+from shared.mongo import Collection, due_by, due_index, find_by_id, write_guarded
 from shared.outbox import OWED_INDEX
 
 INDEXES = (
-    IndexModel([("wake_at", 1)], partialFilterExpression={"wake_at": {"$gt": None}}),
-    IndexModel([("preview_due_at", 1)], partialFilterExpression={"preview_due_at": {"$gt": None}}),
+    due_index("wake_at"),
+    due_index("preview_due_at"),
     OWED_INDEX,
 )
 
@@ -88,7 +88,7 @@ class MongoAssets(Assets):
 
     async def claim_due(self) -> list[Asset]:
         """Pending assets whose time has come, now ours for a while."""
-        due = self._collection.find({"wake_at": {"$lte": now()}}).limit(PAGE)
+        due = self._collection.find({"wake_at": due_by(now())}).limit(PAGE)
         claimed = []
         async for document in due:
             taken = await self._collection.update_one(
@@ -101,7 +101,7 @@ class MongoAssets(Assets):
 
     async def without_preview(self, before: datetime) -> list[Asset]:
         """Stored assets whose preview is overdue."""
-        due = self._collection.find({"preview_due_at": {"$lte": before}}).limit(PAGE)
+        due = self._collection.find({"preview_due_at": due_by(before)}).limit(PAGE)
         return [_asset(document) async for document in due]
 
     async def set_preview(self, id_: str, fields: dict[str, Any]) -> None:

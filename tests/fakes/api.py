@@ -197,7 +197,6 @@ class ApiBench:
         return sum([await outbox.sweep(timedelta(days=-36500)) for outbox in self.outboxes])
 
 
-
 def _matches(item: Accepted | Job, query: JobQuery) -> bool:
     return (
         item.tenant == query.tenant

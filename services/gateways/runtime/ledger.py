@@ -16,7 +16,7 @@ from shared.outbox import OWED_INDEX
 INDEXES = (
     IndexModel([("owner", 1), ("state", 1)]),
     IndexModel([("job_id", 1)]),
-    IndexModel([("cancel", 1), ("owner", 1)], partialFilterExpression={"cancel": True}),
+    IndexModel([("owner", 1), ("cancel", 1)]),
     OWED_INDEX,
 )
 

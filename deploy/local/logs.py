@@ -1,0 +1,21 @@
+"""The log file of each process."""
+
+import os
+from pathlib import Path
+
+TAIL_LINES = 15
+TAIL_BYTES = 8_000
+
+
+def tail(log: Path) -> str:
+    """Its last lines."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    return "\n".join(lines[-TAIL_LINES:])
+
+
+def keep_one_older(log: Path) -> None:
+    """Begin a new log; the one of the last time is kept beside it."""
+    if log.exists():
+        log.replace(log.with_suffix(".log.1"))

@@ -1,0 +1,118 @@
+"""The platform over HTTP, for one user: submit, look, cancel, fetch, listen."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import httpx
+from pydantic import ValidationError
+
+from contracts.base import Model
+from contracts.http import AnySubmission, JobPage, JobView, Problem, ResultImage, Results
+from services.cli.addresses import Addresses
+from services.cli.errors import RequestRefused, Unreachable
+from services.cli.events import EventStream
+
+M = TypeVar("M", bound=Model)
+
+PATHS = {
+    "base_image": "/v1/base-images",
+    "character_sheet": "/v1/character-sheets",
+    "studio": "/v1/studio",
+    "profile_pictures": "/v1/profile-pictures",
+    "lora_training": "/v1/lora-trainings",
+}
+ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
+
+
+class Client:
+    """Speaks for one user of one tenant."""
+
+    def __init__(self, addresses: Addresses, tenant: str, user: str) -> None:
+        self._addresses = addresses
+        headers = {"X-Tenant-Id": tenant, "X-User-Id": user}
+        self._http = httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(30.0, connect=5.0), trust_env=False)
+        self._links = httpx.AsyncClient(timeout=httpx.Timeout(60.0, connect=5.0), trust_env=False)
+
+    async def __aenter__(self) -> "Client":
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+        await self._links.aclose()
+
+    async def submit(self, submission: AnySubmission, key: str) -> JobView:
+        """Ask for images; the same key and body again give the same job."""
+        body = submission.model_dump(mode="json", exclude_none=True)
+        return await self._ask(JobView, "POST", PATHS[submission.type], json=body, headers={"Idempotency-Key": key})
+
+    async def job(self, job_id: str) -> JobView:
+        return await self._ask(JobView, "GET", f"/v1/jobs/{job_id}")
+
+    async def jobs(self, status: str | None, limit: int) -> JobPage:
+        query = {"limit": str(limit)} | ({"status": status} if status else {})
+        return await self._ask(JobPage, "GET", "/v1/jobs", params=query)
+
+    async def results(self, job_id: str) -> Results:
+        return await self._ask(Results, "GET", f"/v1/jobs/{job_id}/results")
+
+    async def cancel(self, job_id: str) -> JobView:
+        return await self._ask(JobView, "POST", f"/v1/jobs/{job_id}/cancel")
+
+    async def fetch(self, image: ResultImage) -> bytes:
+        """An image, by its signed link; nothing that says who we are goes along."""
+        try:
+            answer = await self._links.get(image.url)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            host = httpx.URL(image.url).copy_with(query=None)
+            raise Unreachable("image", str(host), error_text(error)) from None
+        return answer.content
+
+    def job_events(self, job_id: str) -> EventStream:
+        """What happens to one job, until it ends."""
+        return EventStream(self._http, f"{self._addresses.of('notifier')}/v1/jobs/{job_id}/events")
+
+    def all_events(self) -> EventStream:
+        """What happens to all jobs of this user, without end."""
+        return EventStream(self._http, f"{self._addresses.of('notifier')}/v1/users/me/events")
+
+    async def _ask(self, kind: type[M], method: str, path: str, **parts: object) -> M:
+        url = self._addresses.of("api")
+        try:
+            answer = await self._http.request(method, url + path, **parts)  # type: ignore[arg-type]
+        except httpx.HTTPError as error:
+            raise Unreachable("api", url, error_text(error)) from None
+        try:
+            if answer.is_success:
+                return kind.model_validate_json(answer.content)
+            problem = Problem.model_validate_json(answer.content)
+        except ValidationError:
+            raise Unreachable("api", url, f"its answer {answer.status_code} is not one of ours") from None
+        raise RequestRefused(problem)
+
+
+def error_text(error: httpx.HTTPError) -> str:
+    """An error in a few words; some have none of their own."""
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"status {error.response.status_code}"
+    return str(error) or type(error).__name__
+
+
+def file_name(image: ResultImage) -> str:
+    """`0-front-portrait.png`."""
+    label = "".join(letter if letter.isalnum() else "-" for letter in image.label.lower()).strip("-")
+    return f"{image.index}-{label or 'image'}.{ENDINGS.get(image.content_type, 'bin')}"
+
+
+async def download(client: Client, results: Results, folder: Path) -> list[Path]:
+    """Write all images of a job into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for image in results.images:
+        path = folder / file_name(image)
+        path.write_bytes(await client.fetch(image))
+        paths.append(path)
+    return paths

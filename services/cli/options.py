@@ -1,0 +1,101 @@
+"""Options that several commands share, as dataclasses: one field, one option."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from contracts.base import Provider
+from contracts.requests import Aspect
+
+CHARACTER = "The character"
+IMAGES = "The images"
+ANSWER = "The answer"
+
+
+def _option(panel: str, text: str, *names: str, **more: Any) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=panel, show_default=False, **more)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Who is drawn. Options win over the file."""
+
+    character: Annotated[
+        Path | None, _option(CHARACTER, "A JSON file with name, age, appearance, identity.", metavar="FILE")
+    ] = None
+    name: Annotated[str | None, _option(CHARACTER, "What the character is called.")] = None
+    age: Annotated[str | None, _option(CHARACTER, "Years, as a number or in words. Adults only.")] = None
+    gender: Annotated[str | None, _option(CHARACTER, "Such as 'woman'.")] = None
+    ethnicity: Annotated[str | None, _option(CHARACTER, "Such as 'Nigerian'.")] = None
+    skin_tone: Annotated[str | None, _option(CHARACTER, "Such as 'olive'.")] = None
+    hair_color: Annotated[str | None, _option(CHARACTER, "Such as 'copper red'.")] = None
+    hair_style: Annotated[str | None, _option(CHARACTER, "Such as 'long braid'.")] = None
+    eye_color: Annotated[str | None, _option(CHARACTER, "Such as 'green'.")] = None
+    face: Annotated[str | None, _option(CHARACTER, "Such as 'high cheekbones'.")] = None
+    body_type: Annotated[str | None, _option(CHARACTER, "Such as 'athletic'.")] = None
+    details: Annotated[str | None, _option(CHARACTER, "Anything else: freckles, glasses.")] = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """How the images are made."""
+
+    prompt: Annotated[str | None, _option(IMAGES, "Words of your own, beside those of the request.")] = None
+    style: Annotated[str | None, _option(IMAGES, "photorealistic, cinematic, anime, film, … or free.")] = None
+    quality: Annotated[str | None, _option(IMAGES, "draft, standard, high or ultra.")] = None
+    aspect: Annotated[Aspect | None, _option(IMAGES, "The shape; each type has its own.")] = None
+    seed: Annotated[int | None, _option(IMAGES, "Of the first image; the others follow.", min=0)] = None
+    nsfw: Annotated[bool, _option(IMAGES, "Allow explicit wording.", "--nsfw")] = False
+    provider: Annotated[Provider | None, _option(IMAGES, "Where to render; else the policy's.")] = None
+    model: Annotated[str | None, _option(IMAGES, "A model of the provider: fal-ai/flux/dev.")] = None
+    workflow: Annotated[
+        Path | None, _option(IMAGES, "A ComfyUI graph in API format, as JSON.", metavar="FILE")
+    ] = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What to do once the request is accepted."""
+
+    out: Annotated[Path | None, _option(ANSWER, "Download the images to this folder.", metavar="DIR")] = None
+    as_json: Annotated[bool, _option(ANSWER, "Print job and images as JSON.", "--json")] = False
+    wait: Annotated[bool, _option(ANSWER, "Only say the job's id.", " /--no-wait")] = True
+
+
+def bundled(command: Callable[..., None]) -> Callable[..., None]:
+    """Each parameter that is one of these dataclasses becomes its fields' options."""
+    signature = inspect.signature(command, eval_str=True)
+    bundles = {
+        name: parameter.annotation
+        for name, parameter in signature.parameters.items()
+        if is_dataclass(parameter.annotation)
+    }
+
+    @wraps(command)
+    def gathered(**values: Any) -> None:
+        for name, kind in bundles.items():
+            values[name] = kind(**{field.name: values.pop(field.name) for field in fields(kind)})
+        command(**values)
+
+    own = [parameter for name, parameter in signature.parameters.items() if name not in bundles]
+    shared = [parameter for kind in bundles.values() for parameter in _parameters(kind)]
+    gathered.__signature__ = signature.replace(parameters=[*own, *shared])  # type: ignore[attr-defined]
+    return gathered
+
+
+def _parameters(kind: type) -> list[inspect.Parameter]:
+    hints = get_type_hints(kind, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=inspect.Parameter.empty if field.default is MISSING else field.default,
+            annotation=hints[field.name],
+        )
+        for field in fields(kind)
+    ]

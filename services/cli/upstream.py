@@ -1,0 +1,37 @@
+"""How another service asks for images: one Kafka record. Copy it; it needs aiokafka and nothing else."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+TOPIC = "generation.requested.v1"
+
+
+async def request_images(
+    producer: AIOKafkaProducer, *, job_id: str, tenant: str, user_id: str, request: dict[str, Any]
+) -> None:
+    """Returns when the broker has it. The same `job_id` again changes nothing, so repeating is safe."""
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    body = {
+        "job_id": job_id,  # a UUID of your choice
+        "tenant": tenant,
+        "user_id": user_id,
+        "request": request,  # contracts/schemas/generation.requested.v1.json
+        "requested_at": now,
+    }
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": f"generation.requested:{job_id}",
+        "ce_source": "/upstream/characters-app",
+        "ce_type": TOPIC,
+        "ce_time": now,
+        "content-type": "application/json",
+    }
+    await producer.send_and_wait(
+        TOPIC,
+        key=job_id.encode(),
+        value=json.dumps(body).encode(),
+        headers=[(name, value.encode()) for name, value in headers.items()],
+    )

@@ -1,0 +1,59 @@
+"""Settings → clients → handlers and streams → run."""
+
+from functools import partial
+
+from contracts.jobs import JobEvent
+from services.notifier.app import build
+from services.notifier.courier import Courier
+from services.notifier.frames import Writer
+from services.notifier.handlers import handlers
+from services.notifier.hub import Hub
+from services.notifier.posting import Poster, webhook_client
+from services.notifier.routes import routes
+from services.notifier.settings import Settings
+from services.notifier.store import DELIVERY_INDEXES, MongoDeliveries, MongoJobs
+from shared import clock, mongo
+from shared.broadcast import Broadcast
+from shared.s3 import open_bucket
+from shared.service import Service, main
+from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
+
+
+async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
+    """Run one notifier."""
+    settings = read_settings(Settings)
+    async with (
+        mongo.connect(read_settings(MongoSettings)) as database,
+        open_bucket(read_settings(S3Settings)) as bucket,
+        webhook_client(
+            private_hosts=settings.allow_private_hosts, connections=settings.concurrency
+        ) as client,
+        Service("notifier", kafka, process) as service,
+    ):
+        await mongo.ensure_indexes(database["deliveries"], *DELIVERY_INDEXES)
+        jobs, deliveries = MongoJobs(database["jobs"]), MongoDeliveries(database["deliveries"])
+        secret = settings.webhook_secret.get_secret_value()
+        poster = Poster(client, secret, timeout_seconds=settings.timeout_seconds)
+        courier = Courier(deliveries, poster.post, clock.now, concurrency=settings.concurrency)
+        handlers(service.subscribe, jobs, deliveries, clock.now, courier.wake)
+        hub = Hub()
+        feed = Broadcast(kafka, [JobEvent], on_messages=hub.deliver, on_positioned=hub.all_behind)
+        writer = Writer(bucket, clock.now, settings.link_seconds)
+        build(service.http, routes(hub, jobs, writer, clock.now))
+        service.health.add("mongo", partial(mongo.ping, database))
+        service.health.add("events", feed.problem)
+        service.background(courier.run)
+        service.background(partial(feed_streams, feed, hub))
+        await service.run()
+
+
+async def feed_streams(feed: Broadcast, hub: Hub) -> None:
+    """Feed the open streams; when the process stops, let them end."""
+    try:
+        await feed.run()
+    finally:
+        hub.close()
+
+
+if __name__ == "__main__":
+    main("notifier", serve)

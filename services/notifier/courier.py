@@ -1,0 +1,140 @@
+"""Due deliveries → HTTP: in order per job, many jobs at once, no host with more than its share."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+
+import structlog
+
+from services.notifier.deliveries import Delivery, Outcome, after
+from services.notifier.ports import Deliveries
+from services.notifier.posting import host_of
+from shared.clock import Clock
+from shared.errors import is_transient
+
+log = structlog.get_logger()
+
+Post = Callable[[Delivery], Awaitable[Outcome]]
+
+TICK_SECONDS = 1.0
+LEASE = timedelta(seconds=30)
+BEHIND_ANOTHER = timedelta(seconds=5)
+"""A delivery whose predecessor is not done is looked at again after this long, at most."""
+PAGE_PER_SLOT = 8
+
+
+class Courier:
+    """Delivers what is due. Several instances may do so at once: each delivery is leased."""
+
+    def __init__(self, deliveries: Deliveries, post: Post, now: Clock, *, concurrency: int) -> None:
+        self._deliveries = deliveries
+        self._post = post
+        self._now = now
+        self._concurrency = concurrency
+        self._woken = asyncio.Event()
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._hosts: Counter[str] = Counter()
+
+    def wake(self) -> None:
+        """Look at once: there is something new."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Deliver until cancelled; a database that is away is waited for."""
+        try:
+            while True:
+                self._woken.clear()
+                try:
+                    await self.look()
+                except Exception as error:
+                    if not is_transient(error):
+                        raise
+                    log.warning("deliveries_delayed", error=f"{type(error).__name__}: {error}")
+                await self._until_woken()
+        finally:
+            for task in self._busy.values():
+                task.cancel()
+
+    async def _until_woken(self) -> None:
+        try:
+            await asyncio.wait_for(self._woken.wait(), TICK_SECONDS)
+        except TimeoutError:
+            return
+
+    async def look(self) -> None:
+        """Start what can start now."""
+        if len(self._busy) >= self._concurrency:
+            return
+        now = self._now()
+        due = await self._deliveries.due(now, self._concurrency * PAGE_PER_SLOT)
+        heads = await self._deliveries.heads({delivery.job_id for delivery in due})
+        await self._set_back(due, heads)
+        for head in heads.values():
+            if head.due_at <= now and self._has_room(head):
+                self._start(head)
+
+    async def idle(self) -> None:
+        """Wait for what was started."""
+        while self._busy:
+            await asyncio.wait(list(self._busy.values()))
+
+    async def _set_back(self, due: Sequence[Delivery], heads: dict[str, Delivery]) -> None:
+        """Those that wait for a predecessor must not crowd out what could be sent."""
+        later = []
+        for delivery in due:
+            head = heads.get(delivery.job_id)
+            if head and head.id != delivery.id:
+                again = max(head.due_at, self._now() + timedelta(seconds=1))
+                again = min(again, self._now() + BEHIND_ANOTHER)
+                later.append(delivery.model_copy(update={"due_at": again}))
+        if later:
+            await self._deliveries.postpone(later)
+
+    def _has_room(self, head: Delivery) -> bool:
+        share = max(1, self._concurrency // 4)
+        return (
+            head.job_id not in self._busy
+            and len(self._busy) < self._concurrency
+            and self._hosts[host_of(head.url)] < share
+        )
+
+    def _start(self, head: Delivery) -> None:
+        host = host_of(head.url)
+        self._hosts[host] += 1
+        task = asyncio.create_task(self._deliver_job(head))
+        self._busy[head.job_id] = task
+
+        def done(finished: asyncio.Task[None]) -> None:
+            del self._busy[head.job_id]
+            self._hosts[host] -= 1
+            self.wake()
+
+        task.add_done_callback(done)
+
+    async def _deliver_job(self, head: Delivery) -> None:
+        """One job's deliveries, one after the other, until one must wait."""
+        following: Delivery | None = head
+        try:
+            while following and (claimed := await self._deliveries.claim(following, self._now() + LEASE)):
+                outcome = await self._post(claimed)
+                result = after(claimed, outcome, self._now())
+                await self._deliveries.save(result)
+                _report(result)
+                if result.state == "pending":
+                    return
+                following = (await self._deliveries.heads([head.job_id])).get(head.job_id)
+        except Exception as error:
+            log.warning("delivery_interrupted", job_id=head.job_id, error=f"{type(error).__name__}: {error}")
+
+
+def _report(delivery: Delivery) -> None:
+    log.info(
+        "webhook_tried",
+        id=delivery.id,
+        host=host_of(delivery.url),
+        state=delivery.state,
+        attempts=delivery.attempts,
+        status=delivery.last_status,
+        error=delivery.last_error,
+    )

@@ -1,0 +1,32 @@
+"""job.events → webhooks to deliver"""
+
+from collections.abc import Callable, Sequence
+
+from contracts.jobs import JobEvent
+from services.notifier.deliveries import delivery_of
+from services.notifier.ports import Deliveries, Jobs
+from shared.clock import Clock
+from shared.envelope import Received
+from shared.publisher import Outgoing
+from shared.subscription import Subscribe
+
+
+def handlers(
+    subscribe: Subscribe, jobs: Jobs, deliveries: Deliveries, now: Clock, wake: Callable[[], None]
+) -> None:
+    """Declare what the notifier listens to, once per event over all instances."""
+
+    @subscribe(JobEvent, group="notifier")
+    async def note_deliveries(batch: Sequence[Received[JobEvent]]) -> list[Outgoing]:
+        events = [received.message for received in batch if is_told(received.message)]
+        urls = await jobs.webhooks({event.job_id for event in events}) if events else {}
+        new = [delivery_of(event, urls[event.job_id], now()) for event in events if event.job_id in urls]
+        if new:
+            await deliveries.add(new)
+            wake()
+        return []
+
+
+def is_told(event: JobEvent) -> bool:
+    """Webhooks get the numbered events of jobs that asked for them."""
+    return event.webhook and event.event != "progressed"

@@ -1,0 +1,48 @@
+"""What the notifier needs from outside."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from contracts.jobs import Job
+from services.notifier.deliveries import Delivery
+
+
+class Jobs(Protocol):
+    """The dispatcher's documents: what a stream missed, and where webhooks go."""
+
+    async def get(self, job_id: str) -> Job | None: ...
+
+    async def of_user(self, tenant: str, user_id: str, since: datetime, now: datetime) -> list[Job]:
+        """The user's jobs that moved since then, and all that have not ended."""
+
+    async def webhooks(self, ids: Iterable[str]) -> dict[str, str]:
+        """The address that each of these jobs named, if it did; one round trip."""
+
+
+class Links(Protocol):
+    """Signs links to objects."""
+
+    async def signed_url(self, key: str, seconds: int = 3600) -> str: ...
+
+
+class Deliveries(Protocol):
+    """Webhooks to send: one document per event, kept until long after it is sent."""
+
+    async def add(self, deliveries: Sequence[Delivery]) -> None:
+        """Keep those that are new; one round trip."""
+
+    async def due(self, now: datetime, limit: int) -> list[Delivery]:
+        """Pending ones whose time has come, longest due first."""
+
+    async def heads(self, job_ids: Iterable[str]) -> dict[str, Delivery]:
+        """The first pending one of each job."""
+
+    async def postpone(self, deliveries: Sequence[Delivery]) -> None:
+        """Write only `due_at`, of those that are still pending."""
+
+    async def claim(self, delivery: Delivery, until: datetime) -> Delivery | None:
+        """Lease it as it was read. None: another instance was first."""
+
+    async def save(self, delivery: Delivery) -> None:
+        """Write what became of a claimed one."""

@@ -1,0 +1,116 @@
+"""One webhook over HTTP: signed, bounded, never into the private network."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+from standardwebhooks import Webhook
+
+from services.notifier.deliveries import Delivery, Outcome
+
+NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+
+
+class RefusedAddress(OSError):
+    """A webhook's host is, or resolves to, an address that is not public."""
+
+
+def is_public(address: str) -> bool:
+    """Whether anyone on the internet could have this address; embedded IPv4 addresses count."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour
+        if ip in NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return ip.is_global and not ip.is_multicast
+
+
+def host_of(url: str) -> str:
+    """The host that a URL names, or the URL itself when it names none."""
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:
+        return url
+
+
+def guarded_socket(address: tuple[Any, ...]) -> socket.socket:
+    """A socket for an address that is about to be connected to: no name can change its mind between."""
+    family, kind, protocol, _, (host, *_) = address
+    if not is_public(host):
+        raise RefusedAddress("the address is not public")
+    made = socket.socket(family, kind, protocol)
+    made.setblocking(False)
+    return made
+
+
+@asynccontextmanager
+async def webhook_client(*, private_hosts: bool, connections: int) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that follows no redirects, reads no proxy settings, and checks each address it connects to."""
+
+    def session() -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=connections, socket_factory=None if private_hosts else guarded_socket
+        )
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    transport = AiohttpTransport(client=session)
+    async with httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as client:
+        yield client
+
+
+class Poster:
+    """Signs and posts deliveries as Standard Webhooks say."""
+
+    def __init__(self, client: httpx.AsyncClient, secret: str, *, timeout_seconds: float) -> None:
+        self._client = client
+        self._webhook = Webhook(secret)
+        self._timeout = timeout_seconds
+
+    async def post(self, delivery: Delivery) -> Outcome:
+        """One try. The answer's body is not read."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                headers = self._headers(delivery, datetime.now(UTC))
+                async with self._client.stream(
+                    "POST", delivery.url, content=delivery.body.encode(), headers=headers
+                ) as answer:
+                    ok = answer.is_success
+                    return Outcome(status=answer.status_code, error=None if ok else answer.reason_phrase)
+        except TimeoutError:
+            return Outcome(error=f"no answer within {self._timeout:g} s")
+        except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
+            return Outcome(error=f"bad address: {error}", refused=True)
+        except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
+            refused = is_refused(error)
+            return Outcome(error=f"{type(error).__name__}: {error}"[:500], refused=refused)
+
+    def _headers(self, delivery: Delivery, now: datetime) -> dict[str, str]:
+        return {
+            "content-type": "application/json",
+            "user-agent": "imagegen-notifier",
+            "webhook-id": delivery.id,
+            "webhook-timestamp": str(int(now.timestamp())),
+            "webhook-signature": self._webhook.sign(delivery.id, now, delivery.body),
+        }
+
+
+def is_refused(error: BaseException | None) -> bool:
+    """Whether a failed connection failed because we refused its address."""
+    while error is not None:
+        if isinstance(error, RefusedAddress) or isinstance(getattr(error, "os_error", None), RefusedAddress):
+            return True
+        error = error.__cause__
+    return False

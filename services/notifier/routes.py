@@ -1,0 +1,102 @@
+"""`/v1/jobs/{id}/events` and `/v1/users/me/events`: what happens, as it happens"""
+
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Query, Response
+from pydantic import TypeAdapter, ValidationError
+
+from contracts.base import Id, Model, Name
+from services.notifier.frames import Writer
+from services.notifier.hub import Hub
+from services.notifier.job_stream import JobStream
+from services.notifier.ports import Jobs
+from services.notifier.streams import HEARTBEAT_SECONDS, EventStream, Stream, follow
+from services.notifier.user_stream import UserStream
+from shared.clock import Clock
+from shared.problems import Refusal, problem_responses
+
+Answers = dict[int | str, dict[str, Any]]
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+class Caller(Model):
+    """Who listens."""
+
+    tenant: str
+    user_id: str
+
+
+def _name(header: str, query: str, values: tuple[str | None, str | None]) -> str:
+    value = values[0] if values[0] is not None else values[1]
+    if value is None:
+        raise Refusal(401, f"the header {header} (or the query parameter '{query}') is missing")
+    try:
+        return _NAME.validate_python(value)
+    except ValidationError:
+        raise Refusal(401, f"the header {header} (or '{query}') is no valid name") from None
+
+
+async def _caller(
+    x_tenant_id: Annotated[str | None, Header(alias="X-Tenant-Id")] = None,
+    x_user_id: Annotated[str | None, Header(alias="X-User-Id")] = None,
+    tenant: Annotated[str | None, Query(description="For EventSource, which sets no headers.")] = None,
+    user: Annotated[str | None, Query(description="For EventSource, which sets no headers.")] = None,
+) -> Caller:
+    return Caller(
+        tenant=_name("X-Tenant-Id", "tenant", (x_tenant_id, tenant)),
+        user_id=_name("X-User-Id", "user", (x_user_id, user)),
+    )
+
+
+async def _last_id(
+    header: Annotated[str | None, Header(alias="Last-Event-ID", max_length=4000)] = None,
+    last_event_id: Annotated[str | None, Query(max_length=4000)] = None,
+) -> str | None:
+    return header if header is not None else last_event_id
+
+
+Listener = Annotated[Caller, Depends(_caller)]
+LastId = Annotated[str | None, Depends(_last_id)]
+
+
+def routes(
+    hub: Hub, jobs: Jobs, writer: Writer, now: Clock, heartbeat_seconds: float = HEARTBEAT_SECONDS
+) -> APIRouter:
+    """The two streams."""
+    streams: Answers = {200: {"content": {"text/event-stream": {}}, "description": "Events until the end"}}
+    router = APIRouter(prefix="/v1", tags=["events"], responses=problem_responses(401, 422, 503))
+
+    async def respond(stream: Stream, *interest: str) -> Response:
+        mailbox = hub.join(interest)  # before the documents are read: nothing falls between
+        leave = partial(hub.leave, interest, mailbox)
+        try:
+            first = await stream.catch_up()
+        except BaseException:
+            leave()
+            raise
+        if stream.ended and not first:
+            leave()
+            return Response(status_code=204)
+        return EventStream(follow(stream, mailbox, first, heartbeat_seconds), leave)
+
+    done: Answers = {204: {"description": "The job has ended and all of it was told: do not come again"}}
+    done |= streams | problem_responses(404)
+
+    @router.get("/jobs/{job_id}/events", response_class=Response, responses=done)
+    async def job_events(job_id: Id, caller: Listener, last_id: LastId) -> Response:
+        """A job's events. `id` is the event's `seq`; the stream ends with the job."""
+        return await respond(JobStream(jobs, writer, job_id, caller.tenant, after=number(last_id)), job_id)
+
+    @router.get("/users/me/events", response_class=Response, responses=streams)
+    async def user_events(caller: Listener, last_id: LastId) -> Response:
+        """The events of all the caller's jobs. `id` is opaque; without one, snapshots come first."""
+        who = caller.tenant, caller.user_id
+        return await respond(UserStream(jobs, writer, *who, cursor=last_id, now=now), *who)
+
+    return router
+
+
+def number(last_id: str | None) -> int:
+    """The last event's number; 0 when there is none or it is not one of ours."""
+    return int(last_id) if last_id and last_id.isascii() and last_id.isdigit() and len(last_id) < 10 else 0

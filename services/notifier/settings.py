@@ -1,0 +1,34 @@
+"""What the notifier reads from its environment beside the servers' addresses."""
+
+import base64
+import binascii
+
+from pydantic import PositiveInt, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """NOTIFIER_*."""
+
+    model_config = SettingsConfigDict(env_prefix="NOTIFIER_", frozen=True)
+
+    webhook_secret: SecretStr
+    """Signs webhooks (Standard Webhooks): base64, with or without `whsec_`."""
+    allow_private_hosts: bool = False
+    """Also deliver to private and loopback addresses: on one machine only."""
+    concurrency: PositiveInt = 32
+    """Webhooks in flight."""
+    timeout_seconds: PositiveInt = 10
+    link_seconds: PositiveInt = 3600
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _is_a_key(cls, value: SecretStr) -> SecretStr:
+        text = value.get_secret_value().removeprefix("whsec_")
+        try:
+            key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+        except binascii.Error:
+            key = b""
+        if len(key) < 16:
+            raise ValueError("must be base64 of at least 16 bytes, with or without 'whsec_' before it")
+        return value

@@ -1,0 +1,122 @@
+"""The notifier's ports over MongoDB."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from pymongo import IndexModel, UpdateOne
+
+from contracts.jobs import Job
+from services.notifier.deliveries import Delivery
+from services.notifier.ports import Deliveries, Jobs
+from shared.mongo import Collection, find_by_id, write_guarded
+
+KEPT_SECONDS = 30 * 24 * 3600
+_PENDING = {"state": "pending"}
+
+DELIVERY_INDEXES = (
+    IndexModel([("due_at", 1)], partialFilterExpression=_PENDING),
+    IndexModel([("job_id", 1), ("seq", 1)]),
+    IndexModel([("created_at", 1)], expireAfterSeconds=KEPT_SECONDS),
+)
+
+LONGEST_JOB = timedelta(hours=6)
+"""A job that has not ended has moved since: no deadline is later."""
+_UNSEEN = {"handled": 0, "workflow": 0}
+
+
+class MongoJobs(Jobs):
+    """Reads `jobs`."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def get(self, job_id: str) -> Job | None:
+        found = await self._collection.find_one({"_id": job_id}, _UNSEEN)
+        return Job.model_validate(found) if found else None
+
+    async def of_user(self, tenant: str, user_id: str, since: datetime, now: datetime) -> list[Job]:
+        wanted = {
+            "tenant": tenant,
+            "user_id": user_id,
+            "updated_at": {"$gte": min(since, now - LONGEST_JOB)},
+            "$or": [{"updated_at": {"$gte": since}}, {"status": {"$in": ["pending", "running"]}}],
+        }
+        found = await self._collection.find(wanted, _UNSEEN).sort("updated_at", 1).to_list(None)
+        return [Job.model_validate(document) for document in found]
+
+    async def webhooks(self, ids: Iterable[str]) -> dict[str, str]:
+        found = await find_by_id(self._collection, ids, {"notify": 1})
+        urls = {job["_id"]: (job.get("notify") or {}).get("webhook_url") for job in found}
+        return {job_id: url for job_id, url in urls.items() if url}
+
+
+class MongoDeliveries(Deliveries):
+    """Owns `deliveries`."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def add(self, deliveries: Sequence[Delivery]) -> None:
+        await write_guarded(
+            self._collection,
+            [
+                UpdateOne(
+                    {"_id": delivery.id}, {"$setOnInsert": delivery.model_dump(exclude={"id"})}, upsert=True
+                )
+                for delivery in deliveries
+            ],
+        )
+
+    async def due(self, now: datetime, limit: int) -> list[Delivery]:
+        wanted = self._collection.find(_PENDING | {"due_at": {"$lte": now}}, {"body": 0})
+        return [_read(found) for found in await wanted.sort("due_at", 1).limit(limit).to_list(None)]
+
+    async def heads(self, job_ids: Iterable[str]) -> dict[str, Delivery]:
+        ids = list(job_ids)
+        if not ids:
+            return {}
+        wanted = self._collection.find(_PENDING | {"job_id": {"$in": ids}}, {"body": 0})
+        heads: dict[str, Delivery] = {}
+        async for found in wanted.sort([("job_id", 1), ("seq", 1)]):
+            heads.setdefault(found["job_id"], _read(found))
+        return heads
+
+    async def postpone(self, deliveries: Sequence[Delivery]) -> None:
+        await write_guarded(
+            self._collection,
+            [
+                UpdateOne({"_id": delivery.id, **_PENDING}, {"$set": {"due_at": delivery.due_at}})
+                for delivery in deliveries
+            ],
+        )
+
+    async def claim(self, delivery: Delivery, until: datetime) -> Delivery | None:
+        as_read = _PENDING | {"attempts": delivery.attempts, "lease_until": delivery.lease_until}
+        result = await self._collection.update_one(
+            {"_id": delivery.id, **as_read}, {"$set": {"lease_until": until, "due_at": until}}
+        )
+        if not result.modified_count:
+            return None
+        found = await self._collection.find_one({"_id": delivery.id}, {"body": 1})
+        return delivery.model_copy(
+            update={"lease_until": until, "due_at": until, "body": found["body"] if found else ""}
+        )
+
+    async def save(self, delivery: Delivery) -> None:
+        changed = delivery.model_dump(
+            include={
+                "state",
+                "attempts",
+                "due_at",
+                "lease_until",
+                "finished_at",
+                "last_status",
+                "last_error",
+            }
+        )
+        await self._collection.update_one({"_id": delivery.id, **_PENDING}, {"$set": changed})
+
+
+def _read(document: Mapping[str, Any]) -> Delivery:
+    return Delivery.model_validate({"body": "", "id": document["_id"], **document})

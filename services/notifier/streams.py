@@ -1,0 +1,80 @@
+"""A stream of events as an HTTP response: what was missed, then what happens, then nothing is left open."""
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Protocol
+
+import structlog
+from fastapi.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+from contracts.jobs import JobEvent
+from services.notifier.frames import HEARTBEAT, RETRY
+from services.notifier.mailbox import Mailbox, Signal
+from shared.errors import is_transient
+from shared.problems import Refusal
+
+log = structlog.get_logger()
+
+HEARTBEAT_SECONDS = 15.0
+
+
+class Stream(Protocol):
+    """What one connection has been told. `behind`: events are known to be missing."""
+
+    ended: bool
+
+    @property
+    def behind(self) -> bool: ...
+
+    async def catch_up(self) -> list[bytes]: ...
+
+    async def live(self, event: JobEvent) -> list[bytes]: ...
+
+
+async def follow(
+    stream: Stream, mailbox: Mailbox, first: list[bytes], heartbeat_seconds: float = HEARTBEAT_SECONDS
+) -> AsyncGenerator[bytes, None]:
+    """The frames of a stream until it ends, the client leaves, or this process stops."""
+    try:
+        yield RETRY
+        for frame in first:
+            yield frame
+        while not stream.ended:
+            got = await mailbox.next(heartbeat_seconds)
+            if got is Signal.CLOSED:
+                return
+            for frame in await _frames(stream, got):
+                yield frame
+    except Exception as error:
+        # The client comes again with its last id, and goes on from there.
+        if not (is_transient(error) or isinstance(error, Refusal)):
+            raise
+        log.warning("stream_interrupted", error=f"{type(error).__name__}: {error}")
+
+
+async def _frames(stream: Stream, got: JobEvent | Signal) -> list[bytes]:
+    if isinstance(got, JobEvent):
+        return await stream.live(got)
+    if got is Signal.BEHIND or stream.behind:
+        return await stream.catch_up() or [HEARTBEAT]
+    return [HEARTBEAT]
+
+
+class EventStream(StreamingResponse):
+    """Server-Sent Events; calls `leave` when the connection ends, however it ends."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, frames: AsyncGenerator[bytes, None], leave: Callable[[], None]) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(frames, headers=headers)
+        self._frames = frames
+        self._leave = leave
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            async with aclosing(self._frames):
+                await super().__call__(scope, receive, send)
+        finally:
+            self._leave()

@@ -1,0 +1,36 @@
+"""Data files: YAML that says nothing twice, and an error that names the file."""
+
+from importlib.resources.abc import Traversable
+from typing import Any
+
+import yaml
+
+
+class CatalogueInvalid(ValueError):
+    """A data file cannot be used: says which, and where in it."""
+
+    def __init__(self, file: str, key: str, problem: str) -> None:
+        self.file = file
+        self.key = key
+        super().__init__(f"{file}: {key or 'the file'}: {problem}")
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """A YAML reader that takes no key twice, instead of silently keeping the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is there twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_yaml(file: Traversable) -> object:
+    """What a YAML file says. Raises `CatalogueInvalid`."""
+    try:
+        return yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CatalogueInvalid(file.name, "", str(error)) from error

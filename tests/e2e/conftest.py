@@ -1,0 +1,16 @@
+"""One stack for all stories of a module; every story uses job ids of its own."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from deploy.local.stack import Stack, StackOptions
+from tests.e2e.platform import Platform, platform_of
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+    options = StackOptions(state=tmp_path_factory.mktemp("stack"), latency_seconds=0.3)
+    async with Stack(options) as stack, platform_of(stack) as client:
+        yield client

@@ -1,0 +1,69 @@
+"""A gateway whose provider, broker and database are fakes."""
+
+from datetime import timedelta
+from typing import Any
+
+from contracts.renders import RenderRequested
+from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.gateway import Gateway
+from services.gateways.runtime.ledger import Ledger
+from services.gateways.runtime.provider import Pace
+from shared.leases import Lease
+from shared.outbox import MongoDebts, Outbox
+from tests.fakes.mongo import FakeCollection
+from tests.fakes.provider import FakeProvider, a_command
+from tests.fakes.publisher import FakePublisher, received
+
+ENOUGH = 40
+
+
+class GatewayBench:
+    """Gives attempts to a gateway and steps them by hand."""
+
+    def __init__(self, **pace: Any) -> None:
+        self.attempts = FakeCollection()
+        self.publisher = FakePublisher("gateway-fal")
+        self.provider = FakeProvider()
+        self.ledger = Ledger(self.attempts.mongo)
+        self.outbox = Outbox(MongoDebts(self.attempts.mongo), self.publisher)
+        self.leases = FakeCollection()
+        self.lease = Lease(self.leases.mongo, "gateway-fal", on_death=self._died, on_lost=self._lost)
+        self.gateway = Gateway(self.provider, self.ledger, self.lease, self.publisher, Pace(**pace))
+
+    async def take_in(self, command: RenderRequested | None = None, **fields: Any) -> Attempt:
+        """A new attempt of ours."""
+        [attempt] = await self.ledger.take_in(
+            [received(command or a_command(**fields))], await self.owner()
+        )
+        return attempt
+
+    async def owner(self) -> str:
+        if not self.lease.owner:
+            await self.lease.take()
+        return self.lease.owner
+
+    async def step(self, attempt: Attempt) -> float | None:
+        return await self.gateway.step(attempt)
+
+    async def finish(self, attempt: Attempt) -> int:
+        """Step until the end, not waiting in between; returns how many steps it took."""
+        for steps in range(1, ENOUGH):
+            if await self.step(attempt) is None:
+                return steps
+        raise AssertionError(f"no end after {ENOUGH} steps: {self.provider.calls}")
+
+    def entry(self, attempt: Attempt) -> dict[str, Any]:
+        """What the ledger says of it."""
+        return self.attempts.kept[attempt.id]
+
+    @staticmethod
+    def age(attempt: Attempt, seconds: float) -> None:
+        """As if it had been sent that much earlier."""
+        assert attempt.submitting_at is not None
+        attempt.submitting_at -= timedelta(seconds=seconds)
+
+    async def _died(self, owner: str) -> None:
+        raise AssertionError(f"{owner} was declared dead")
+
+    async def _lost(self) -> None:
+        raise AssertionError("the lease was lost")

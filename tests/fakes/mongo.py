@@ -1,0 +1,181 @@
+"""A MongoDB collection in memory: the calls that the code makes, with the server's answers.
+
+A guarded upsert whose guard does not hold tries to insert its `_id` again and is reported as a
+duplicate key for its position, as the server does it.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pymongo import InsertOne, ReplaceOne, UpdateOne
+from pymongo.errors import BulkWriteError, DuplicateKeyError
+
+from shared.mongo import DUPLICATE_KEY, Collection, Document
+
+MISSING = object()
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "$in": lambda value, wanted: value in wanted,
+    "$ne": lambda value, other: value != other,
+    "$gt": lambda value, least: _comparable(value) and value > least,
+    "$lte": lambda value, most: _comparable(value) and value <= most,
+}
+
+
+@dataclass
+class Changed:
+    """What an update or delete tells."""
+
+    matched_count: int = 0
+    modified_count: int = 0
+
+
+class Cursor:
+    """Found documents, as they are when they are read."""
+
+    def __init__(self, documents: Iterable[Document]) -> None:
+        self._documents = list(documents)
+
+    def sort(self, path: str, direction: int) -> "Cursor":
+        self._documents.sort(key=lambda document: _at(document, path), reverse=direction < 0)
+        return self
+
+    def limit(self, most: int) -> "Cursor":
+        self._documents = self._documents[:most]
+        return self
+
+    def batch_size(self, _: int) -> "Cursor":
+        return self
+
+    async def to_list(self, _: int | None) -> list[Document]:
+        return self._documents
+
+    async def __aiter__(self) -> AsyncIterator[Document]:
+        for document in self._documents:
+            yield document
+
+
+class FakeCollection:
+    """`kept` is what is stored, by `_id`. An error in `failures` is raised by the next write."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Document] = {}
+        self.failures: list[Exception] = []
+        self.bulk_writes = 0
+
+    @property
+    def mongo(self) -> Collection:
+        """As the code under test wants to have it."""
+        return cast(Collection, self)
+
+    async def insert_one(self, document: Document) -> None:
+        self._fail()
+        if not self._insert(document):
+            raise DuplicateKeyError("duplicate key", DUPLICATE_KEY)
+
+    async def find_one(self, query: Document, fields: Mapping[str, Any] | None = None) -> Document | None:
+        return next(iter(await self.find(query, fields).to_list(None)), None)
+
+    def find(self, query: Document, fields: Mapping[str, Any] | None = None) -> Cursor:
+        found = [document for document in self.kept.values() if _matches(document, query)]
+        return Cursor(_projected(deepcopy(document), fields) for document in found)
+
+    async def update_one(self, query: Document, update: Document) -> Changed:
+        self._fail()
+        return self._update(query, update, most=1)
+
+    async def update_many(self, query: Document, update: Document) -> Changed:
+        self._fail()
+        return self._update(query, update, most=None)
+
+    async def delete_one(self, query: Document) -> None:
+        self._fail()
+        for key, document in self.kept.items():
+            if _matches(document, query):
+                del self.kept[key]
+                return
+
+    async def bulk_write(self, writes: list[Any], *, ordered: bool) -> None:
+        assert not ordered, "guarded writes do not wait for each other"
+        self._fail()
+        self.bulk_writes += 1
+        lost = [position for position, write in enumerate(writes) if not self._write(write)]
+        if lost:
+            errors = [{"index": position, "code": DUPLICATE_KEY} for position in lost]
+            raise BulkWriteError({"writeErrors": errors, "writeConcernErrors": []})
+
+    def _write(self, write: Any) -> bool:
+        if isinstance(write, InsertOne):
+            return self._insert(write._document)
+        assert isinstance(write, UpdateOne | ReplaceOne), f"no such write here: {write}"
+        query, change = write._filter, write._doc
+        if isinstance(write, ReplaceOne):
+            change = {"$set": change}
+        if self._update(query, change, most=1).matched_count:
+            return True
+        if not write._upsert:
+            return True
+        given = {key: value for key, value in query.items() if not isinstance(value, dict)}
+        return self._insert(_changed(given, change))
+
+    def _insert(self, document: Document) -> bool:
+        if document["_id"] in self.kept:
+            return False
+        self.kept[document["_id"]] = deepcopy(document)
+        return True
+
+    def _update(self, query: Document, update: Document, most: int | None) -> Changed:
+        keys = [key for key, document in self.kept.items() if _matches(document, query)][:most]
+        result = Changed(matched_count=len(keys))
+        for key in keys:
+            after = _changed(self.kept[key], update)
+            result.modified_count += after != self.kept[key]
+            self.kept[key] = after
+        return result
+
+    def _fail(self) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+
+
+def _at(document: Document, path: str) -> Any:
+    value: Any = document
+    for part in path.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return MISSING
+        value = value[part]
+    return value
+
+
+def _comparable(value: Any) -> bool:
+    return value is not MISSING and value is not None
+
+
+def _matches(document: Document, query: Document) -> bool:
+    return all(_holds(_at(document, path), wanted) for path, wanted in query.items())
+
+
+def _holds(value: Any, wanted: Any) -> bool:
+    if isinstance(wanted, dict):
+        return all(COMPARISONS[name](value, operand) for name, operand in wanted.items())
+    return bool(value == wanted)
+
+
+def _changed(document: Document, update: Document) -> Document:
+    after = deepcopy(document)
+    for operator, fields in update.items():
+        for name, value in fields.items():
+            assert "." not in name, "only whole fields are changed"
+            if operator == "$set":
+                after[name] = deepcopy(value)
+            elif operator == "$inc":
+                after[name] = after.get(name, 0) + value
+            else:
+                assert operator == "$unset", operator
+                after.pop(name, None)
+    return after
+
+
+def _projected(document: Document, fields: Mapping[str, Any] | None) -> Document:
+    return document if fields is None else {key: document[key] for key in ("_id", *fields) if key in document}

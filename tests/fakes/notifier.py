@@ -1,0 +1,186 @@
+"""The notifier's ports in memory, and a bench that holds a notifier without servers."""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import httpx
+from fastapi import FastAPI
+
+from contracts.base import id_of
+from contracts.jobs import Job, JobEvent
+from services.notifier.app import build
+from services.notifier.courier import Courier
+from services.notifier.deliveries import Delivery, Outcome
+from services.notifier.frames import Writer
+from services.notifier.handlers import handlers
+from services.notifier.hub import Hub
+from services.notifier.ports import Deliveries, Jobs, Links
+from services.notifier.routes import routes
+from shared.envelope import Received
+from shared.subscription import Handler
+from tests.fakes.jobs import START
+
+ANN = {"X-Tenant-Id": "acme", "X-User-Id": "ann"}
+
+
+class Frame(NamedTuple):
+    """One event as a browser sees it."""
+
+    kind: str
+    id: str | None
+    data: dict[str, Any]
+
+
+class FakeJobs(Jobs):
+    """`jobs`, as the dispatcher would have written them."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Job] = {}
+        self.reads = 0
+
+    def put(self, job: Job) -> Job:
+        self.kept[job.job_id] = job
+        return job
+
+    async def get(self, job_id: str) -> Job | None:
+        self.reads += 1
+        return self.kept.get(job_id)
+
+    async def of_user(self, tenant: str, user_id: str, since: datetime, now: datetime) -> list[Job]:
+        self.reads += 1
+        jobs = [job for job in self.kept.values() if (job.tenant, job.user_id) == (tenant, user_id)]
+        return [job for job in jobs if job.updated_at >= since or not job.terminal]
+
+    async def webhooks(self, ids: Iterable[str]) -> dict[str, str]:
+        jobs = [self.kept[job_id] for job_id in ids if job_id in self.kept]
+        return {job.job_id: job.notify.webhook_url for job in jobs if job.notify.webhook_url}
+
+
+class FakeLinks(Links):
+    """Signs nothing."""
+
+    async def signed_url(self, key: str, seconds: int = 3600) -> str:
+        return f"https://bucket.example/{key}"
+
+
+class FakeDeliveries(Deliveries):
+    """`deliveries`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Delivery] = {}
+
+    async def add(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            self.kept.setdefault(delivery.id, delivery)
+
+    async def due(self, now: datetime, limit: int) -> list[Delivery]:
+        due = [delivery for delivery in self._pending() if delivery.due_at <= now]
+        return sorted(due, key=lambda delivery: delivery.due_at)[:limit]
+
+    async def heads(self, job_ids: Iterable[str]) -> dict[str, Delivery]:
+        wanted = set(job_ids)
+        first = sorted(self._pending(), key=lambda delivery: -delivery.seq)
+        return {delivery.job_id: delivery for delivery in first if delivery.job_id in wanted}
+
+    async def postpone(self, deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            kept = self.kept[delivery.id]
+            self.kept[delivery.id] = kept.model_copy(update={"due_at": delivery.due_at})
+
+    async def claim(self, delivery: Delivery, until: datetime) -> Delivery | None:
+        kept = self.kept[delivery.id]
+        as_read = (delivery.attempts, delivery.lease_until)
+        if kept.state != "pending" or (kept.attempts, kept.lease_until) != as_read:
+            return None
+        self.kept[delivery.id] = kept.model_copy(update={"lease_until": until, "due_at": until})
+        return self.kept[delivery.id]
+
+    async def save(self, delivery: Delivery) -> None:
+        self.kept[delivery.id] = delivery
+
+    def _pending(self) -> list[Delivery]:
+        return [delivery for delivery in self.kept.values() if delivery.state == "pending"]
+
+
+class FakeReceiver:
+    """Answers webhooks as told: by URL a list of outcomes, then 200."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[Outcome]] = {}
+        self.got: list[str] = []
+
+    def will(self, url: str, *statuses: int) -> None:
+        self.answers[url] = [Outcome(status=status) for status in statuses]
+
+    async def post(self, delivery: Delivery) -> Outcome:
+        self.got.append(delivery.id)
+        waiting = self.answers.get(delivery.url, [])
+        return waiting.pop(0) if waiting else Outcome(status=200)
+
+
+class NotifierBench:
+    """A notifier whose neighbours are fakes."""
+
+    def __init__(self, heartbeat_seconds: float = 5.0) -> None:
+        self.time = START + timedelta(seconds=30)
+        self.hub = Hub()
+        self.jobs = FakeJobs()
+        self.deliveries = FakeDeliveries()
+        self.receiver = FakeReceiver()
+        self.courier = self.another_courier()
+        self.writer = Writer(FakeLinks(), self.now, 600)
+        self._handler: Handler | None = None
+        handlers(self._subscribe, self.jobs, self.deliveries, self.now, self.courier.wake)
+        app = FastAPI()
+        build(app, routes(self.hub, self.jobs, self.writer, self.now, heartbeat_seconds))
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self.http = httpx.AsyncClient(transport=transport, base_url="http://notifier", headers=ANN)
+
+    def another_courier(self, concurrency: int = 8) -> Courier:
+        return Courier(self.deliveries, self.receiver.post, self.now, concurrency=concurrency)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def wait(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+    def say(self, *events: JobEvent) -> None:
+        """As the broadcast would: to every open stream."""
+        self.hub.deliver([received(event) for event in events])
+
+    async def handle(self, *events: JobEvent) -> None:
+        """As the group would: once."""
+        assert self._handler is not None
+        assert not list(await self._handler([received(event) for event in events]))
+
+    async def deliver(self) -> None:
+        """Look, until nothing more can be started now."""
+        await self.courier.look()
+        await self.courier.idle()
+
+    def _subscribe(self, *kinds: type, group: str) -> Any:
+        assert (kinds, group) == ((JobEvent,), "notifier")
+
+        def declare(handler: Handler) -> Handler:
+            self._handler = handler
+            return handler
+
+        return declare
+
+
+def received(event: JobEvent) -> Received[JobEvent]:
+    return Received(event, id_of(event), event.topic, 0, 0, event.at, None, 0)
+
+
+def frames_of(text: bytes | str) -> list[Frame]:
+    """The events of a stream's text; comments and `retry` are left out."""
+    whole = text.decode() if isinstance(text, bytes) else text
+    frames = []
+    for block in whole.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if not line.startswith(":"))
+        if "data" in fields:
+            frames.append(Frame(fields["event"], fields.get("id"), json.loads(fields["data"])))
+    return frames

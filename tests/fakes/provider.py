@@ -1,0 +1,133 @@
+"""A provider that does what a test tells it, and keeps books."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from contracts.base import Provider as ProviderName
+from contracts.generation import RenderSpec
+from contracts.renders import Output, RenderCancel, RenderRequested
+from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.inputs import Inputs
+from services.gateways.runtime.provider import (
+    Done,
+    Handle,
+    News,
+    Order,
+    Payload,
+    Provider,
+    Refused,
+    Working,
+)
+from shared.clock import now
+from shared.ids import uuid7
+
+T = TypeVar("T")
+OUTPUT = Output(url="https://media.example/0.png")
+DONE = Done((OUTPUT,), seed=7, seconds=1.5)
+QUEUED = Working("queued", queue_position=3)
+RUNNING = Working("running", percent=40)
+
+
+class FakeProvider(Provider):
+    """Each list holds what comes next, an answer or an error; when it is empty, all goes well."""
+
+    name: ProviderName = "fal"
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.preparations: list[Exception] = []
+        self.submissions: list[Exception] = []
+        self.findings: list[Handle | None | Exception] = []
+        self.news: list[News | Exception] = []
+        self.before_submit: Callable[[Order], None] = lambda order: None
+
+    @property
+    def submitted(self) -> int:
+        """How often something was sent that costs money."""
+        return self.calls.count("submit")
+
+    async def prepare(self, order: Order) -> Payload:
+        self.calls.append("prepare")
+        _next(self.preparations, None)
+        return {}
+
+    async def submit(self, order: Order, payload: Payload) -> Handle:
+        self.before_submit(order)
+        self.calls.append("submit")
+        _next(self.submissions, None)
+        return {"id": f"external-{order.attempt_id}"}
+
+    async def find(self, order: Order) -> Handle | None:
+        self.calls.append("find")
+        return _next(self.findings, None)
+
+    async def poll(self, order: Order, handle: Handle) -> News:
+        self.calls.append("poll")
+        return _next(self.news, DONE)
+
+    async def cancel(self, order: Order, handle: Handle) -> None:
+        self.calls.append("cancel")
+
+
+def _next(answers: "list[Any]", otherwise: T) -> T:
+    answer = answers.pop(0) if answers else otherwise
+    if isinstance(answer, Exception):
+        raise answer
+    return answer  # type: ignore[no-any-return]
+
+
+class FakeInputs(Inputs):
+    """Images by asset id; links lead below `base`."""
+
+    def __init__(self, base: str = "https://bucket.example", **images: bytes) -> None:
+        self.base = base
+        self.images: dict[str, bytes] = images
+
+    async def image_url(self, tenant: str, asset_id: str) -> str:
+        await self.image(tenant, asset_id)
+        return f"{self.base}/{asset_id}?signature=s"
+
+    async def image(self, tenant: str, asset_id: str) -> tuple[str, bytes]:
+        if asset_id not in self.images:
+            raise Refused("input_not_found", f"there is no stored image {asset_id!r}")
+        return asset_id.replace("/", "-"), self.images[asset_id]
+
+    async def object_url(self, key: str) -> str:
+        return f"{self.base}/{key}?signature=s"
+
+
+def a_spec(**fields: Any) -> RenderSpec:
+    known = {"index": 0, "label": "shot", "prompt": "a lighthouse", "seed": 11, "width": 64, "height": 64}
+    return RenderSpec.model_validate(known | fields)
+
+
+def a_command(n: int = 1, provider: ProviderName = "fal", **fields: Any) -> RenderRequested:
+    job_id = fields.pop("job_id", uuid7())
+    known = {
+        "attempt_id": f"{job_id}/0/{n}",
+        "render_id": f"{job_id}/0",
+        "job_id": job_id,
+        "tenant": "acme",
+        "provider": provider,
+        "spec": a_spec(),
+        "deadline_at": now() + timedelta(minutes=5),
+    }
+    return RenderRequested.model_validate(known | fields)
+
+
+def a_cancel(command: RenderRequested) -> RenderCancel:
+    return RenderCancel(
+        attempt_id=command.attempt_id,
+        render_id=command.render_id,
+        job_id=command.job_id,
+        tenant=command.tenant,
+        provider=command.provider,
+        reason="not wanted any more",
+    )
+
+
+def an_order(provider: ProviderName = "fal", **fields: Any) -> Order:
+    """What an adapter gets; fields of the spec by their names, those of the command too."""
+    of_command = {name: fields.pop(name) for name in ("model", "workflow", "deadline_at") if name in fields}
+    return Attempt(a_command(1, provider, spec=a_spec(**fields), **of_command), trace=None).order

@@ -1,0 +1,124 @@
+"""A cancel at any point: before, during and after a submission."""
+
+import pytest
+
+from contracts.renders import RenderFailed
+from services.gateways.runtime.provider import Broken, CannotBeAsked, NoAnswer, OutcomeUnknown
+from tests.fakes.ledger import GatewayBench
+from tests.fakes.provider import QUEUED, RUNNING, a_cancel, a_command
+from tests.fakes.publisher import received
+
+STOPPED = Broken("cancelled", "interrupted", retryable=False, billed="yes")
+GONE = Broken("lost", "nowhere", retryable=True, billed="no")
+
+
+async def test_what_is_cancelled_before_it_is_sent_is_never_sent(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    attempt.cancel = True
+    assert await bench.finish(attempt) == 1
+    assert bench.provider.calls == []
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("cancelled", "no")
+
+
+@pytest.mark.parametrize(("news", "end", "billed"), [(QUEUED, GONE, "no"), (RUNNING, STOPPED, "yes")])
+async def test_what_the_provider_has_is_stopped_there(
+    bench: GatewayBench, news: object, end: Broken, billed: str
+) -> None:
+    attempt = await bench.take_in()
+    bench.provider.news = [news, end]  # type: ignore[list-item]
+    await bench.step(attempt)
+    await bench.step(attempt)
+    attempt.cancel = True
+    assert await bench.step(attempt) is None
+    assert bench.provider.calls[-2:] == ["cancel", "poll"]
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("cancelled", billed)
+    assert bench.publisher.said(RenderFailed) == []
+
+
+async def test_a_provider_that_finishes_all_the_same_is_paid_and_its_image_not_said(
+    bench: GatewayBench,
+) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    attempt.cancel = True
+    await bench.finish(attempt)
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("cancelled", "yes")
+    assert "owed" not in bench.entry(attempt)
+    assert bench.publisher.sent == []
+
+
+async def test_a_cancelled_attempt_is_still_followed_to_its_end(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    attempt.cancel = True
+    bench.provider.news = [RUNNING, NoAnswer("502"), RUNNING, STOPPED]
+    assert await bench.finish(attempt) == 4
+    assert bench.publisher.sent == [], "no one wants to hear of its progress"
+
+
+async def test_an_unknown_outcome_is_found_and_then_stopped(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.submissions = [OutcomeUnknown("lost")]
+    bench.provider.findings = [{"id": "found"}]
+    bench.provider.news = [STOPPED]
+    await bench.step(attempt)
+    attempt.cancel = True
+    await bench.finish(attempt)
+    assert bench.provider.calls == ["prepare", "submit", "find", "cancel", "poll"]
+    assert bench.provider.submitted == 1
+
+
+async def test_an_unknown_outcome_that_is_not_wanted_is_not_sent_again(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.submissions = [OutcomeUnknown("lost")]
+    await bench.step(attempt)
+    attempt.cancel = True
+    bench.age(attempt, 3600)
+    await bench.finish(attempt)
+    assert bench.provider.submitted == 1
+    assert bench.entry(attempt)["state"] == "cancelled"
+
+
+async def test_a_cancelled_attempt_whose_outcome_no_one_can_tell_ends_as_unknown(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.submissions = [OutcomeUnknown("lost")]
+    bench.provider.findings = [CannotBeAsked("fal")]
+    await bench.step(attempt)
+    attempt.cancel = True
+    bench.age(attempt, 3600)
+    assert await bench.finish(attempt) == 1
+    assert bench.entry(attempt)["billed"] == "unknown"
+
+
+async def test_a_cancel_that_overtakes_its_command_makes_it_a_no_op(bench: GatewayBench) -> None:
+    command, owner = a_command(), await bench.owner()
+    await bench.ledger.take_cancels([a_cancel(command)], owner)
+    assert await bench.ledger.take_in([received(command)], owner) == []
+    entry = bench.attempts.kept[command.attempt_id]
+    assert (entry["state"], entry["billed"], entry["submissions"]) == ("cancelled", "no", 0)
+
+
+async def test_a_cancel_of_an_open_attempt_is_a_wish_that_its_owner_finds(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.ledger.take_cancels([a_cancel(attempt.command)], "another process")
+    assert bench.entry(attempt)["owner"] == bench.lease.owner
+    assert await bench.ledger.wanted_cancels(bench.lease.owner) == [attempt.id]
+    attempt.cancel = True
+    await bench.finish(attempt)
+    assert await bench.ledger.wanted_cancels(bench.lease.owner) == []
+
+
+async def test_a_cancel_after_the_end_changes_nothing(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.finish(attempt)
+    before = dict(bench.entry(attempt))
+    await bench.ledger.take_cancels([a_cancel(attempt.command)], bench.lease.owner)
+    assert bench.entry(attempt) == before
+
+
+async def test_a_cancel_that_is_delivered_again_is_boring(bench: GatewayBench) -> None:
+    command, owner = a_command(), await bench.owner()
+    for _ in range(3):
+        await bench.ledger.take_cancels([a_cancel(command)], owner)
+    assert list(bench.attempts.kept) == [command.attempt_id]
+    assert await bench.ledger.wanted_cancels(owner) == []

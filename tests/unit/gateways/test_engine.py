@@ -1,0 +1,247 @@
+"""The engine: slots, priority, one chain of steps for each attempt, no task for who waits."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.engine import STEPS_AT_ONCE, Engine
+from shared.errors import TransientError
+from tests.fakes.provider import a_command
+from tests.fakes.waiting import background, until
+
+
+def an_attempt(**fields: object) -> Attempt:
+    return Attempt(a_command(**fields), trace=None)  # type: ignore[arg-type]
+
+
+class Steps:
+    """Counts the steps of each attempt and answers with the next pause of its plan."""
+
+    def __init__(self, *plan: float | None) -> None:
+        self.plan = plan
+        self.taken: Counter[str] = Counter()
+        self.order: list[int] = []
+        self.together = self.most_together = 0
+
+    async def __call__(self, attempt: Attempt) -> float | None:
+        self.order.append(attempt.command.priority)
+        self.together += 1
+        self.most_together = max(self.most_together, self.together)
+        await asyncio.sleep(0)
+        self.together -= 1
+        position = self.taken[attempt.id]
+        self.taken[attempt.id] += 1
+        return self.plan[min(position, len(self.plan) - 1)]
+
+
+async def test_every_attempt_is_stepped_to_its_end() -> None:
+    steps = Steps(0.0, 0.001, None)
+    engine = Engine(steps, slots=4)
+    attempts = [an_attempt() for _ in range(20)]
+    async with background(engine.run):
+        engine.add(attempts)
+        await until(lambda: len(engine) == 0)
+    assert steps.taken == {attempt.id: 3 for attempt in attempts}
+
+
+async def test_no_more_than_its_slots_are_at_the_provider() -> None:
+    begun: set[str] = set()
+    free = asyncio.Event()
+
+    async def step(attempt: Attempt) -> float | None:
+        begun.add(attempt.id)
+        return None if free.is_set() else 0.001
+
+    engine = Engine(step, slots=3)
+    async with background(engine.run):
+        engine.add(an_attempt() for _ in range(10))
+        await until(lambda: len(begun) == 3)
+        await asyncio.sleep(0.02)
+        assert len(begun) == 3
+        free.set()
+        await until(lambda: len(engine) == 0)
+    assert len(begun) == 10
+
+
+async def test_the_lowest_number_goes_first_and_equals_in_order() -> None:
+    steps = Steps(None)
+    engine = Engine(steps, slots=1)
+    engine.add(an_attempt(priority=priority) for priority in (5, 9, 0, 5, 1))
+    async with background(engine.run):
+        await until(lambda: len(engine) == 0)
+    assert steps.order == [0, 1, 5, 5, 9]
+
+
+async def test_what_is_at_the_provider_already_goes_on_without_waiting_for_a_slot() -> None:
+    steps = Steps(None)
+    engine = Engine(steps, slots=1)
+    taken_over = an_attempt()
+    taken_over.state = "submitted"
+    busy = an_attempt()
+    busy.state = "unknown"
+    engine.add([taken_over, busy])
+    async with background(engine.run):
+        await until(lambda: len(engine) == 0)
+    assert len(steps.taken) == 2
+
+
+async def test_an_attempt_has_one_chain_of_steps_however_often_it_is_cancelled() -> None:
+    steps = Steps(0.02)
+    engine = Engine(steps, slots=1)
+    attempt = an_attempt()
+    async with background(engine.run):
+        engine.add([attempt])
+        await until(lambda: steps.taken[attempt.id] == 1)
+        engine.cancel([attempt.id])
+        engine.cancel([attempt.id])
+        engine.add([attempt])
+        await until(lambda: steps.taken[attempt.id] == 2)
+        before = steps.taken[attempt.id]
+        await asyncio.sleep(0.25)
+        assert steps.taken[attempt.id] - before <= 13
+        assert sum(entry[2] is attempt for entry in engine._due) <= 2
+
+
+async def test_an_attempt_is_never_in_two_steps_at_once() -> None:
+    steps = Steps(0.0)
+    engine = Engine(steps, slots=1)
+    attempt = an_attempt()
+    async with background(engine.run):
+        engine.add([attempt])
+        for _ in range(20):
+            attempt.cancel = False
+            engine.cancel([attempt.id])
+            await asyncio.sleep(0)
+        await until(lambda: steps.taken[attempt.id] > 20)
+    assert steps.most_together == 1
+
+
+async def test_a_cancel_does_not_wait_for_the_next_poll() -> None:
+    steps = Steps(60.0)
+    engine = Engine(steps, slots=1)
+    attempt = an_attempt()
+    async with background(engine.run):
+        engine.add([attempt])
+        await until(lambda: steps.taken[attempt.id] == 1)
+        engine.cancel([attempt.id])
+        await until(lambda: steps.taken[attempt.id] == 2)
+    assert attempt.cancel
+
+
+async def test_a_cancel_does_not_wait_for_a_slot() -> None:
+    async def step(attempt: Attempt) -> float | None:
+        return None if attempt.cancel else 60.0
+
+    engine = Engine(step, slots=1)
+    first, waiting = an_attempt(), an_attempt()
+    async with background(engine.run):
+        engine.add([first, waiting])
+        await asyncio.sleep(0.01)
+        engine.cancel([waiting.id, "unknown to us"])
+        await until(lambda: len(engine) == 1)
+        engine.cancel([first.id])
+        await until(lambda: len(engine) == 0)
+
+
+async def test_a_cancel_during_a_step_is_seen_right_after_it() -> None:
+    release = asyncio.Event()
+    seen: list[bool] = []
+
+    async def step(attempt: Attempt) -> float | None:
+        seen.append(attempt.cancel)
+        await release.wait()
+        return None if attempt.cancel and len(seen) > 1 else 60.0
+
+    engine = Engine(step, slots=1)
+    attempt = an_attempt()
+    async with background(engine.run):
+        engine.add([attempt])
+        await until(lambda: seen)
+        engine.cancel([attempt.id])
+        await asyncio.sleep(0.005)
+        release.set()
+        await until(lambda: len(engine) == 0)
+    assert seen == [False, True]
+
+
+@pytest.mark.timeout(10)
+async def test_a_step_that_fails_is_repeated() -> None:
+    tries: Counter[str] = Counter()
+
+    async def step(attempt: Attempt) -> float | None:
+        tries[attempt.id] += 1
+        if tries[attempt.id] == 1:
+            raise TransientError("the database is away")
+        return None
+
+    engine = Engine(step, slots=1)
+    engine.add([an_attempt()])
+    async with background(engine.run):
+        await until(lambda: len(engine) == 0)
+    assert list(tries.values()) == [2]
+
+
+async def test_what_is_dropped_takes_no_further_step() -> None:
+    steps = Steps(0.002)
+    engine = Engine(steps, slots=2)
+    async with background(engine.run):
+        engine.add(an_attempt() for _ in range(5))
+        await until(lambda: steps.taken.total() > 4)
+        engine.drop_all()
+        await asyncio.sleep(0.01)
+        before = steps.taken.total()
+        await asyncio.sleep(0.02)
+    assert (len(engine), steps.taken.total()) == (0, before)
+
+
+async def test_an_attempt_that_came_back_outlives_the_last_step_of_its_former_life() -> None:
+    release = asyncio.Event()
+    begun: list[Attempt] = []
+
+    async def step(attempt: Attempt) -> float | None:
+        begun.append(attempt)
+        if len(begun) == 1:
+            await release.wait()
+            return None
+        return 60.0
+
+    engine = Engine(step, slots=1)
+    former = an_attempt()
+    again = Attempt(former.command, trace=None, state="unknown")
+    async with background(engine.run):
+        engine.add([former])
+        await until(lambda: begun)
+        engine.drop_all()
+        engine.add([again])
+        release.set()
+        await until(lambda: len(begun) == 2)
+        await asyncio.sleep(0.005)
+    assert len(engine) == 1
+
+
+async def test_thousands_are_in_flight_without_a_task_for_each() -> None:
+    polls: Counter[str] = Counter()
+    most_tasks = 0
+
+    async def step(attempt: Attempt) -> float | None:
+        nonlocal most_tasks
+        most_tasks = max(most_tasks, len(asyncio.all_tasks()))
+        polls[attempt.id] += 1
+        await asyncio.sleep(0)
+        return 0.3 if polls[attempt.id] == 1 else None
+
+    command = a_command()
+    attempts = [
+        Attempt(command.model_copy(update={"attempt_id": f"{command.job_id}/{i}/1"}), trace=None)
+        for i in range(5000)
+    ]
+    engine = Engine(step, slots=5000)
+    async with background(engine.run):
+        engine.add(attempts)
+        await until(lambda: len(polls) == 5000)
+        assert len(engine) == 5000, "all are at the provider at once"
+        await until(lambda: len(engine) == 0)
+    assert polls.total() == 10_000
+    assert most_tasks <= STEPS_AT_ONCE + 5

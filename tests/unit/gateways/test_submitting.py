@@ -1,0 +1,224 @@
+"""Intent before money: what is written, sent and said when an attempt is submitted."""
+
+from datetime import timedelta
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from contracts.renders import RenderFailed, RenderProgressed, RenderSucceeded
+from services.gateways.runtime.gateway import LeaseOver
+from services.gateways.runtime.provider import NotTaken, Order, OutcomeUnknown, Refused
+from shared.clock import now
+from tests.fakes.ledger import GatewayBench
+from tests.fakes.provider import DONE, OUTPUT, QUEUED, RUNNING, a_command
+from tests.fakes.publisher import BrokerAway
+
+
+async def test_the_intent_is_in_the_ledger_before_the_provider_is_called(bench: GatewayBench) -> None:
+    written = []
+
+    def look(order: Order) -> None:
+        entry = bench.attempts.kept[order.attempt_id]
+        written.append((entry["state"], entry["submissions"], entry["billed"]))
+
+    bench.provider.before_submit = look
+    await bench.step(await bench.take_in())
+    assert written == [("submitting", 1, "unknown")]
+
+
+async def test_a_submission_is_in_the_books_with_the_providers_id(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    entry = bench.entry(attempt)
+    assert (entry["state"], entry["billed"]) == ("submitted", "yes")
+    assert entry["external_id"] == entry["handle"]["id"] == f"external-{attempt.id}"
+
+
+async def test_a_good_attempt_says_progress_and_then_where_its_output_is(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.news = [QUEUED, RUNNING, RUNNING]
+    await bench.finish(attempt)
+    told = bench.publisher.said(RenderProgressed)
+    assert [(news.state, news.percent, news.queue_position) for news in told] == [
+        ("queued", None, 3),
+        ("running", 40, None),
+    ]
+    [success] = bench.publisher.said(RenderSucceeded)
+    assert (success.attempt_id, success.outputs, success.seed) == (attempt.id, (OUTPUT,), 7)
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("succeeded", "yes")
+    assert bench.provider.submitted == 1
+
+
+async def test_the_end_and_what_it_owes_are_one_write(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    bench.attempts.bulk_writes = 0
+    await bench.step(attempt)
+    entry = bench.entry(attempt)
+    assert bench.attempts.bulk_writes == 1
+    assert (entry["state"], len(entry["owed"]["messages"])) == ("succeeded", 1)
+
+
+async def test_what_was_said_is_owed_no_longer_after_the_next_tidying(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.finish(attempt)
+    await bench.ledger.clear_debts()
+    assert "owed" not in bench.entry(attempt)
+
+
+async def test_a_crash_before_publishing_leaves_the_message_to_the_outbox(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    bench.publisher.away = True
+    with pytest.raises(BrokerAway):
+        await bench.step(attempt)
+    bench.publisher.away = False
+    assert await bench.outbox.sweep(timedelta(seconds=-1)) == 1
+    [success] = bench.publisher.said(RenderSucceeded)
+    assert success.attempt_id == attempt.id
+    assert "owed" not in bench.entry(attempt)
+
+
+async def test_an_end_that_is_written_stays_although_it_could_not_be_said(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    bench.publisher.away = True
+    with pytest.raises(BrokerAway):
+        await bench.step(attempt)
+    bench.publisher.away = False
+    assert await bench.step(attempt) is None
+    assert bench.provider.calls.count("poll") == 1
+    assert bench.entry(attempt)["owed"], "the outbox says it"
+
+
+async def test_a_refused_order_fails_unbilled_and_is_not_repeated(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.submissions = [Refused("invalid_request", "422 no such model")]
+    assert await bench.finish(attempt) == 1
+    [failure] = bench.publisher.said(RenderFailed)
+    assert (failure.code, failure.retryable, failure.billed) == ("invalid_request", False, "no")
+    assert bench.entry(attempt)["error"] == "invalid_request: 422 no such model"
+    assert bench.provider.submitted == 1
+
+
+async def test_an_order_that_cannot_be_expressed_costs_nothing(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.preparations = [Refused("input_not_found", "there is no stored image")]
+    assert await bench.finish(attempt) == 1
+    assert bench.entry(attempt)["submissions"] == bench.provider.submitted == 0
+    assert bench.entry(attempt)["billed"] == "no"
+
+
+async def test_a_busy_provider_is_tried_again_in_the_same_attempt(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.submissions = [NotTaken("provider_busy", "429")]
+    pause = await bench.step(attempt)
+    assert pause is not None
+    assert 0.5 <= pause <= 1.0
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("accepted", "no")
+    await bench.finish(attempt)
+    assert bench.entry(attempt)["state"] == "succeeded"
+    assert bench.provider.submitted == 2
+
+
+async def test_a_provider_that_names_a_time_is_left_alone_until_then(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.submissions = [NotTaken("provider_busy", "429", after_seconds=17.0)]
+    assert await bench.step(attempt) == 17.0
+
+
+async def test_a_provider_that_stays_busy_fails_the_attempt_unbilled(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.submissions = [NotTaken("provider_busy", "503") for _ in range(10)]
+    assert await bench.finish(attempt) == 3
+    [failure] = bench.publisher.said(RenderFailed)
+    assert (failure.code, failure.retryable, failure.billed) == ("provider_busy", True, "no")
+    assert bench.entry(attempt)["submissions"] == 3
+
+
+async def test_what_is_past_its_deadline_is_not_sent(bench: GatewayBench) -> None:
+    attempt = await bench.take_in(deadline_at=now() - timedelta(seconds=1))
+    assert await bench.finish(attempt) == 1
+    [failure] = bench.publisher.said(RenderFailed)
+    assert (failure.code, failure.billed) == ("deadline_exceeded", "no")
+    assert bench.provider.calls == []
+
+
+async def test_nothing_is_sent_once_the_lease_is_over(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.lease.release()
+    with pytest.raises(LeaseOver):
+        await bench.step(attempt)
+    assert bench.provider.submitted == 0
+    await bench.lease.take()
+    bench.entry(attempt)["owner"] = bench.lease.owner
+    await bench.finish(attempt)
+    assert bench.provider.submitted == 1
+
+
+async def test_an_attempt_that_is_anothers_now_is_dropped_silently(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.entry(attempt)["owner"] = "gateway-fal:another"
+    assert await bench.step(attempt) is None
+    assert bench.provider.submitted == 0
+    assert bench.publisher.sent == []
+
+
+async def test_an_end_is_not_said_by_who_lost_the_attempt(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    bench.entry(attempt)["owner"] = "gateway-fal:another"
+    assert await bench.step(attempt) is None
+    assert bench.publisher.sent == []
+    assert bench.entry(attempt)["state"] == "submitted"
+
+
+async def test_an_intent_that_could_not_be_written_is_written_later_and_sent_once(
+    bench: GatewayBench,
+) -> None:
+    attempt = await bench.take_in()
+    bench.attempts.failures = [AutoReconnect("the database is away")]
+    with pytest.raises(AutoReconnect):
+        await bench.step(attempt)
+    await bench.finish(attempt)
+    assert bench.provider.submitted == 1
+    assert "find" not in bench.provider.calls, "nothing was sent, so there is nothing to find out"
+    assert bench.entry(attempt)["state"] == "succeeded"
+
+
+async def test_an_end_is_final_whatever_is_written_after_it(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.finish(attempt)
+    owner = bench.lease.owner
+    assert not await bench.ledger.finish(attempt.id, owner, "failed", None, billed="no")
+    assert not await bench.ledger.move(attempt.id, owner, "submitting")
+    assert bench.entry(attempt)["state"] == "succeeded"
+
+
+async def test_a_flagged_image_fails_billed_unless_it_was_allowed(bench: GatewayBench) -> None:
+    flagged = OUTPUT.model_copy(update={"nsfw": True})
+    attempt = await bench.take_in()
+    bench.provider.news = [type(DONE)((flagged,))]
+    await bench.finish(attempt)
+    [failure] = bench.publisher.said(RenderFailed)
+    assert (failure.code, failure.retryable, failure.billed) == ("nsfw", False, "yes")
+    spec = attempt.command.spec.model_copy(update={"nsfw_allowed": True})
+    allowed = await bench.take_in(a_command(spec=spec))
+    bench.provider.news = [type(DONE)((flagged,))]
+    await bench.finish(allowed)
+    assert bench.publisher.said(RenderSucceeded)
+
+
+async def test_the_seed_that_was_asked_for_stands_in_for_one_that_is_not_told(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.news = [type(DONE)((OUTPUT,))]
+    await bench.finish(attempt)
+    [success] = bench.publisher.said(RenderSucceeded)
+    assert success.seed == attempt.command.spec.seed == 11
+
+
+async def test_an_unknown_outcome_is_written_down_as_such(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.submissions = [OutcomeUnknown("the answer was lost")]
+    assert await bench.step(attempt) == 0.5
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("unknown", "unknown")

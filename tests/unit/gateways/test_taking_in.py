@@ -1,0 +1,103 @@
+"""Commands → attempts: once each, however often they are delivered, by whomever."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from contracts.renders import RenderCancel, RenderRequested
+from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.gateway import LeaseOver
+from services.gateways.runtime.handlers import handlers
+from shared.subscription import Handler
+from tests.fakes.ledger import GatewayBench
+from tests.fakes.provider import a_cancel, a_command
+from tests.fakes.publisher import received
+
+
+class Intake:
+    """A gateway's handler, as its subscription would call it."""
+
+    def __init__(self, bench: GatewayBench) -> None:
+        self.engine = Engine(bench.step, slots=8)
+        self.topics: list[str] = []
+        self.handle: Handler
+        handlers(self._subscribe, "fal", bench.ledger, self.engine, bench.lease)
+
+    def _subscribe(
+        self, *kinds: type[Any], topics: list[str], group: str
+    ) -> Callable[[Handler], Handler]:
+        self.topics = topics
+
+        def declare(handler: Handler) -> Handler:
+            self.handle = handler
+            return handler
+
+        return declare
+
+
+async def test_a_command_is_taken_in_once_however_often_it_comes(bench: GatewayBench) -> None:
+    command, owner = a_command(), await bench.owner()
+    batch = [received(command), received(command)]
+    first = await bench.ledger.take_in(batch, owner)
+    assert [attempt.id for attempt in first] == [command.attempt_id]
+    await bench.finish(first[0])
+    before = dict(bench.attempts.kept[command.attempt_id])
+    assert await bench.ledger.take_in(batch, owner) == []
+    assert await bench.ledger.take_in(batch, "another process") == []
+    assert bench.attempts.kept[command.attempt_id] == before
+
+
+async def test_two_attempts_of_a_render_are_two_entries(bench: GatewayBench) -> None:
+    first = a_command(1)
+    second = a_command(2, job_id=first.job_id)
+    taken = await bench.ledger.take_in([received(first), received(second)], await bench.owner())
+    assert [attempt.id for attempt in taken] == [first.attempt_id, second.attempt_id]
+
+
+async def test_what_was_written_before_the_database_went_away_is_not_forgotten(bench: GatewayBench) -> None:
+    intake, command = Intake(bench), a_command()
+    owner = await bench.owner()
+    await bench.ledger.take_in([received(command)], owner)  # its answer never came
+    await intake.handle([received(command)])
+    assert len(intake.engine) == 1
+
+
+async def test_a_redelivered_command_does_not_disturb_the_attempt_in_hand(bench: GatewayBench) -> None:
+    intake, command = Intake(bench), a_command()
+    await bench.owner()
+    for _ in range(3):
+        await intake.handle([received(command)])
+    assert len(intake.engine) == 1
+
+
+async def test_a_gateway_listens_to_its_own_provider_only(bench: GatewayBench) -> None:
+    assert Intake(bench).topics == ["render.requested.fal.v1", "render.cancel.fal.v1"]
+    assert RenderRequested.topic.count("{provider}") == RenderCancel.topic.count("{provider}") == 1
+
+
+async def test_nothing_is_taken_in_without_a_valid_lease(bench: GatewayBench) -> None:
+    intake = Intake(bench)
+    with pytest.raises(LeaseOver):
+        await intake.handle([received(a_command())])
+    assert bench.attempts.kept == {}
+
+
+async def test_a_command_and_its_cancel_in_one_batch_leave_nothing_to_send(bench: GatewayBench) -> None:
+    intake, command = Intake(bench), a_command()
+    await bench.owner()
+    assert await intake.handle([received(a_cancel(command)), received(command)]) == []
+    [attempt] = intake.engine._held.values()
+    assert attempt.cancel
+    await bench.finish(attempt)
+    assert bench.provider.calls == []
+
+
+async def test_a_database_that_is_away_leaves_the_batch_to_be_delivered_again(bench: GatewayBench) -> None:
+    intake = Intake(bench)
+    await bench.owner()
+    bench.attempts.failures = [AutoReconnect("away")]
+    with pytest.raises(AutoReconnect):
+        await intake.handle([received(a_command())])
+    assert len(intake.engine) == 0

@@ -1,0 +1,184 @@
+"""The builder as a library: steps in, a prompt out, nothing leaks."""
+
+import pytest
+
+from contracts.characters import Character
+from services.prompt_builder.adults import AgeNotUnderstood, NotAnAdult
+from services.prompt_builder.builder import MAX_WORDS, Prompt, PromptBuilder
+from services.prompt_builder.catalogue import default_catalogue
+from services.prompt_builder.seeds import SEEDS, seed_from
+from services.prompt_builder.wording import length
+from tests.unit.prompt_builder.examples import JOB, MIA
+
+SAFETY = ("nsfw", "nude", "naked")
+
+
+def test_the_steps_make_one_prompt_that_reads_well() -> None:
+    prompt = (
+        PromptBuilder()
+        .add_character(MIA)
+        .add_shot("half-body shot", expression="laughing")
+        .add_outfit("swimsuit")
+        .add_scene("beach")
+        .add_text("volleyball in her hands")
+        .add_style("photorealistic")
+        .add_quality("high")
+        .build()
+    )
+    assert prompt.prompt == (
+        "27-year-old Japanese woman, long wavy black hair, green eyes, freckles, half-body shot, laughing,"
+        " wearing a classic one-piece swimsuit, on a sandy beach, turquoise water, gentle waves,"
+        " warm sunlight, volleyball in her hands, photorealistic photograph, natural skin texture,"
+        " 85mm lens, soft natural light, high quality, sharp focus, fine detail"
+    )
+    assert prompt.negative_prompt == (
+        "painting, drawing, 3d render, cartoon, plastic skin, blurry, low quality, jpeg artifacts,"
+        " deformed, bad anatomy, extra fingers, extra limbs, watermark, text, logo, child, teenager,"
+        " underage, nsfw, nude, naked, explicit content, exposed breasts, genitals"
+    )
+
+
+def test_the_order_of_the_steps_does_not_matter() -> None:
+    one = PromptBuilder().add_scene("beach").add_character(MIA).add_quality("high").add_style("anime")
+    other = PromptBuilder().add_style("anime").add_quality("high").add_character(MIA).add_scene("beach")
+    assert one.build() == other.build()
+
+
+def test_a_step_leaves_the_builder_it_was_called_on_as_it_was() -> None:
+    start = PromptBuilder().add_character(MIA)
+    before = start.build()
+    start.add_scene("beach").add_text("with a dog").allow_nsfw().with_seed(1).for_image(3).build()
+    assert start.build() == before
+
+
+def test_unknown_names_are_used_as_they_are() -> None:
+    prompt = (
+        PromptBuilder()
+        .add_scene("at the docks of Porto")
+        .add_outfit("a yellow raincoat")
+        .add_style("risograph print")
+        .add_quality("museum grade")
+        .build()
+    )
+    assert prompt.prompt == (
+        "wearing a yellow raincoat, at the docks of Porto, risograph print, museum grade"
+    )
+
+
+@pytest.mark.parametrize("spelled", ["sunset-beach", "Sunset Beach", "SUNSET_BEACH", "  sunset  beach "])
+def test_known_names_are_known_however_they_are_spelled(spelled: str) -> None:
+    assert PromptBuilder().add_scene(spelled).build().prompt.startswith("on a beach at sunset")
+
+
+def test_nothing_is_said_twice_and_no_comma_stands_alone() -> None:
+    text = "sharp focus,, , Sharp Focus,\nrain ,;, RAIN,"
+    prompt = PromptBuilder().add_text(text).add_quality("ultra").build().prompt
+    assert prompt == "sharp focus, rain, best quality, 8k, intricate detail, professional colour grading"
+
+
+def test_nothing_given_says_nothing() -> None:
+    empty = PromptBuilder().add_scene(None).add_outfit("").add_text(" , ").add_trigger(None)
+    assert empty.build().prompt == ""
+
+
+def test_invisible_characters_do_not_reach_the_prompt() -> None:
+    assert PromptBuilder().add_text("a\u200b red\u00ad hat\ufeff").build().prompt == "a red hat"
+
+
+def test_the_trigger_word_comes_first() -> None:
+    prompt = PromptBuilder().add_character(MIA).add_scene("beach").add_trigger("mia_tok").build()
+    assert prompt.prompt.startswith("mia_tok, 27-year-old")
+
+
+def test_a_long_text_is_cut_after_a_clause_and_the_rest_stays() -> None:
+    text = ", ".join(f"clause number {index} of a very long text" for index in range(80))
+    builder = PromptBuilder().add_trigger("mia_tok").add_character(MIA).add_text(text)
+    prompt = builder.add_style("photorealistic").add_quality("high").build().prompt
+    assert length(prompt) <= MAX_WORDS
+    assert prompt.startswith("mia_tok, 27-year-old")
+    assert prompt.endswith("high quality, sharp focus, fine detail")
+    assert ", clause number 12 of a very long text, " in prompt
+
+
+def test_a_person_is_worded_adult() -> None:
+    prompt = PromptBuilder().add_text("Girls and a boy in the girl's garden, girlfriend").build().prompt
+    assert prompt == "women and a man in the woman's garden, girlfriend"
+
+
+def test_explicit_words_are_dropped_and_named_in_the_negative_prompt() -> None:
+    prompt = PromptBuilder().add_text("a topless woman on a chair").add_outfit("nude").build()
+    assert prompt.prompt == "a woman on a chair"
+    assert "topless" in prompt.negative_prompt
+    assert all(word in prompt.negative_prompt for word in SAFETY)
+    assert set(prompt.removed) == {"topless", "nude"}
+
+
+def test_explicit_words_stay_where_they_are_allowed() -> None:
+    prompt = PromptBuilder().add_text("a topless woman").add_scene("beach").allow_nsfw().build()
+    assert prompt.prompt.startswith("on a secluded nude beach")
+    assert prompt.prompt.endswith("a topless woman")
+    assert not any(word in prompt.negative_prompt for word in SAFETY)
+    assert prompt.nsfw_allowed
+
+
+def test_an_explicit_word_does_not_hide_across_fields() -> None:
+    builder = PromptBuilder().add_scene("n").add_text("u").add_style("d").add_quality("e")
+    assert builder.build().prompt == ""
+
+
+def test_explicit_wording_of_the_catalogue_needs_permission() -> None:
+    catalogue = default_catalogue()
+    for name, entry in catalogue.outfits.items():
+        said = PromptBuilder().add_outfit(name).build().prompt
+        allowed = PromptBuilder().add_outfit(name).allow_nsfw().build().prompt
+        assert said == entry.text
+        assert allowed == (entry.nsfw or entry.text)
+
+
+def test_the_negative_prompt_cannot_ask_clothes_away() -> None:
+    prompt = PromptBuilder().add_negative("clothes, bikini, hats, adults, grown-ups").build()
+    assert prompt.negative_prompt.startswith("hats, deformed")
+
+
+def test_the_negative_prompt_may_ask_clothes_away_where_nudity_is_allowed_but_never_adults() -> None:
+    prompt = PromptBuilder().allow_nsfw().add_negative("clothes, adult, hats").build()
+    assert prompt.negative_prompt.startswith("clothes, hats, deformed")
+
+
+def test_the_first_image_has_the_base_seed_and_the_others_their_own() -> None:
+    builder = PromptBuilder().with_seed(42)
+    seeds = [builder.for_image(index).build().seed for index in range(4)]
+    assert seeds == [42, 6607762075843647, 4208324896946260, 1808887718048873]
+
+
+def test_the_seed_follows_from_the_job_unless_it_is_given() -> None:
+    assert PromptBuilder().for_job(JOB).build().seed == seed_from(JOB) < SEEDS
+    assert PromptBuilder().with_seed(7).for_job(JOB).build().seed == 7
+    assert PromptBuilder().for_job(JOB).with_seed(7).build().seed == 7
+
+
+def test_without_job_and_seed_the_same_words_have_the_same_seed() -> None:
+    one, same, other = (PromptBuilder().add_scene(scene).build() for scene in ("beach", "Beach", "snow"))
+    assert one.seed == same.seed != other.seed
+
+
+@pytest.mark.parametrize("age", [17, "seventeen", "late teens"])
+def test_a_character_below_18_is_never_built(age: int | str) -> None:
+    with pytest.raises(NotAnAdult):
+        PromptBuilder().add_character(Character(name="Lea", age=age)).build()
+
+
+def test_a_character_of_unreadable_age_is_never_built() -> None:
+    with pytest.raises(AgeNotUnderstood):
+        PromptBuilder().add_character(Character(name="Lea", age="unknown")).build()
+
+
+def test_a_person_below_18_is_never_built_even_across_fields() -> None:
+    with pytest.raises(NotAnAdult):
+        PromptBuilder().add_scene("16").add_text("years old").build()
+
+
+def test_a_prompt_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        PromptBuilder().build().prompt = "other"  # type: ignore[misc]
+    assert Prompt("a", "b", 1).nsfw_allowed is False

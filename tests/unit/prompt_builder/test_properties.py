@@ -1,0 +1,153 @@
+"""What holds for every request."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.generation import GenerationPlanned, GenerationRejected
+from services.prompt_builder.adults import ADULT_AGE, age_in_years, find_minor
+from services.prompt_builder.builder import MAX_WORDS
+from services.prompt_builder.catalogue import default_catalogue
+from services.prompt_builder.explicit import find_explicit, remove_words
+from services.prompt_builder.folding import fold
+from services.prompt_builder.planner import plan
+from services.prompt_builder.seeds import SEEDS
+from services.prompt_builder.wording import length
+from tests.unit.prompt_builder.examples import AT, MIA, MIA_WITH_FACE, MIA_WITH_LORA, requested
+
+CATALOGUE = default_catalogue()
+COUNTS = {"base_image": (1, 3), "character_sheet": (7, 10), "studio": (1, 10), "profile_pictures": (4, 8)}
+EXAMPLES = settings(max_examples=40, deadline=None)
+
+_EXPLICIT = ("nude", "n u d e", "N.A.K.E.D", "tоpless", "p0rn", "without clothes", "nüde")
+_HARMLESS = (
+    "red hat",
+    "by the sea",
+    "sunset",
+    "smiling,",
+    "(rain, storm)",
+    "girl",
+    "30 years old",
+    "\u200b",
+    ",",
+)
+_MINORS = ("teen", "a kid", "16 years old", "schoolgirl", "l o l i", "toddlers", "aged fifteen", "ｔｅｅｎ")
+
+words = st.lists(st.sampled_from(_HARMLESS + _EXPLICIT), max_size=8).map(" ".join)
+texts = st.one_of(st.none(), words)
+wild = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
+
+
+@st.composite
+def image_requests(draw: st.DrawFn, free: st.SearchStrategy[str | None] = texts) -> dict[str, Any]:
+    """The arguments of any image request that can be done."""
+    type_ = draw(st.sampled_from(sorted(COUNTS)))
+    request: dict[str, Any] = {
+        "type_": type_,
+        "character": draw(st.sampled_from([MIA, MIA_WITH_FACE, MIA_WITH_LORA])),
+        "prompt": draw(free),
+        "style": draw(st.one_of(free, st.sampled_from(sorted(CATALOGUE.styles)))),
+        "negative_prompt": draw(free),
+        "aspect": draw(st.sampled_from([None, *CATALOGUE.aspects])),
+        "seed": draw(st.one_of(st.none(), st.integers(0, SEEDS - 1))),
+        "include_nsfw": draw(st.booleans()),
+    }
+    if type_ == "profile_pictures":
+        return request | {"set_id": draw(st.sampled_from([known.id for known in CATALOGUE.profile_sets]))}
+    request["count"] = draw(st.integers(*COUNTS[type_]))
+    if type_ == "studio":
+        request["scene"] = draw(st.one_of(free, st.sampled_from(sorted(CATALOGUE.scenes))))
+        request["outfit"] = draw(st.one_of(free, st.sampled_from(sorted(CATALOGUE.outfits))))
+    return request
+
+
+def _plan(request: dict[str, Any]) -> GenerationPlanned | GenerationRejected:
+    return plan(requested(**request), character=None, requested_at=AT, catalogue=CATALOGUE)
+
+
+@EXAMPLES
+@given(image_requests())
+def test_a_request_gives_exactly_its_images_and_always_the_same(request: dict[str, Any]) -> None:
+    made = _plan(request)
+    assert isinstance(made, GenerationPlanned)
+    wanted = request.get("count")
+    if chosen := CATALOGUE.profile_set(request.get("set_id", "")):
+        wanted = len(chosen.shots)
+    assert [render.index for render in made.renders] == list(range(wanted or 0))
+    assert len({render.label for render in made.renders}) == wanted
+    seeds = [render.seed for render in made.renders]
+    assert len(set(seeds)) == wanted
+    assert all(0 <= seed < SEEDS for seed in seeds)
+    assert made == _plan(request)
+
+
+@EXAMPLES
+@given(image_requests())
+def test_nothing_explicit_is_drawn_where_it_is_not_allowed(request: dict[str, Any]) -> None:
+    made = _plan(request | {"include_nsfw": False})
+    assert isinstance(made, GenerationPlanned)
+    for render in made.renders:
+        assert find_explicit(render.prompt, CATALOGUE.nsfw.explicit) is None
+        assert set(CATALOGUE.negative.safety) <= set(render.negative_prompt.split(", "))
+        assert not render.nsfw_allowed
+
+
+@EXAMPLES
+@given(image_requests())
+def test_prompts_are_well_formed(request: dict[str, Any]) -> None:
+    made = _plan(request)
+    assert isinstance(made, GenerationPlanned)
+    for render in made.renders:
+        assert "27-year-old Japanese woman" in render.prompt
+        assert length(render.prompt) <= MAX_WORDS
+        assert ", ," not in render.prompt
+        assert not render.prompt.endswith(",")
+        assert "  " not in render.prompt
+
+
+@EXAMPLES
+@given(image_requests(free=wild), st.sampled_from(["prompt", "style"]), st.sampled_from(_MINORS), wild)
+def test_a_minor_is_rejected_wherever_it_stands(
+    request: dict[str, Any], field: str, minor: str, before: str
+) -> None:
+    made = _plan(request | {field: f"{before}, {minor}"})
+    assert isinstance(made, GenerationRejected)
+    assert f"request.{field}" in [reason.field for reason in made.reasons]
+
+
+@EXAMPLES
+@given(image_requests(free=wild))
+def test_whatever_is_planned_shows_adults_and_nothing_that_is_not_allowed(request: dict[str, Any]) -> None:
+    made = _plan(request)
+    if isinstance(made, GenerationRejected):
+        return
+    for render in made.renders:
+        assert find_minor(render.prompt) is None
+        if not request["include_nsfw"]:
+            assert find_explicit(render.prompt, CATALOGUE.nsfw.explicit) is None
+
+
+@EXAMPLES
+@given(st.integers(-5, 200))
+def test_only_ages_of_adults_are_planned(age: int) -> None:
+    made = _plan({"character": MIA.model_copy(update={"age": age})})
+    assert isinstance(made, GenerationPlanned) == (ADULT_AGE <= age <= 120)
+    if age >= 0:
+        assert age_in_years(str(age)) == age
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.text(max_size=60))
+def test_folding_keeps_track_of_where_everything_was(text: str) -> None:
+    folded = fold(text)
+    assert len(folded.text) == len(folded.starts) == len(folded.ends)
+    spans = list(zip(folded.starts, folded.ends, strict=True))
+    assert all(0 <= start < end <= len(text) for start, end in spans)
+    assert fold(folded.text).text == fold(fold(folded.text).text).text
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.one_of(st.sampled_from(_EXPLICIT), st.text(max_size=5)), max_size=10).map("".join))
+def test_no_explicit_word_survives_its_removal(text: str) -> None:
+    assert find_explicit(remove_words(text, CATALOGUE.nsfw.explicit).text, CATALOGUE.nsfw.explicit) is None

@@ -1,0 +1,160 @@
+"""Requests that cannot be read: their caller hears of it whenever a job id can be found."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contracts.generation import GenerationRejected, GenerationRequested
+from services.prompt_builder.refusal import rejection_of
+from tests.unit.prompt_builder.examples import AT, BASE_IMAGE, CHARACTER, JOB
+
+MIA = {"name": "Mia", "age": 27}
+
+
+def _body(**request: Any) -> dict[str, Any]:
+    full = {"type": "studio", "character": MIA} | request
+    return {"job_id": JOB, "tenant": "acme", "user_id": "u1", "request": full}
+
+
+def _rejected(value: bytes, key: str = "") -> GenerationRejected | None:
+    with pytest.raises(ValidationError) as raised:
+        GenerationRequested.model_validate_json(value)
+    return rejection_of(value, key, raised.value, AT)
+
+
+def _reasons(body: dict[str, Any]) -> dict[str, str]:
+    rejected = _rejected(json.dumps(body).encode())
+    assert rejected is not None
+    return {reason.field: reason.message for reason in rejected.reasons}
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "message"),
+    [
+        ({"count": 11}, "request.count", "must be at most 10, got 11"),
+        ({"count": 0}, "request.count", "must be at least 1, got 0"),
+        ({"count": "many"}, "request.count", "must be a whole number, got 'many'"),
+        ({"seed": 2**53}, "request.seed", f"must be less than {2**53}, got {2**53}"),
+        ({"seed": 10**60}, "request.seed", "must be less than 9007199254740992, got a very large number"),
+        ({"scene": "x" * 201}, "request.scene", "at most 200 characters, got 201"),
+        ({"prompt": "x" * 1048576}, "request.prompt", "at most 4000 characters, got 1048576"),
+        ({"prompt": ["x"]}, "request.prompt", "must be a text, got a list"),
+        ({"prompt": "a\x00b"}, "request.prompt", "must not contain the control character U+0000"),
+        ({"mode": "magic"}, "request.mode", "must be 'auto', 'lora' or 'face_swap', got 'magic'"),
+        ({"workflow": "x"}, "request.workflow", "must be an object, got 'x'"),
+        ({"character": None}, "request", "give either 'character' or 'character_id'"),
+        ({"character": {"name": "Mia"}}, "request.character.age", "is required"),
+        (
+            {"character": {"name": "Mia", "age": 17.5}},
+            "request.character.age",
+            "must be an age in years, as a number or in words, got 17.5",
+        ),
+        (
+            {"type": "foo"},
+            "request.type",
+            "unknown type 'foo'; known types: base_image, character_sheet, studio, profile_pictures,"
+            " lora_training",
+        ),
+        (
+            {"type": "lora_training", "character_id": CHARACTER, "images": [BASE_IMAGE], "trigger_word": "t"},
+            "request.images",
+            "at least 4 items, got 1",
+        ),
+    ],
+)
+def test_a_reason_says_the_field_as_it_was_written_and_what_is_wrong(
+    request_: dict[str, Any], field: str, message: str
+) -> None:
+    assert _reasons(_body(**request_)) == {field: message}
+
+
+def test_a_missing_type_is_named() -> None:
+    body = _body()
+    del body["request"]["type"]
+    assert "is required" in _reasons(body)["request.type"]
+
+
+def test_several_reasons_are_given_at_once() -> None:
+    body = _body(count=11, prompt="x" * 5000) | {"tenant": "no spaces"}
+    assert list(_reasons(body)) == ["tenant", "request.prompt", "request.count"]
+
+
+def test_what_can_be_read_is_kept() -> None:
+    body = _body(count=11, character=None, character_id=CHARACTER) | {
+        "requested_at": "2026-03-01T11:59:00Z",
+        "notify": {"webhook_url": "https://example.com/hook"},
+        "chain_id": JOB,
+    }
+    value = json.dumps(body).encode()
+    rejected = _rejected(value)
+    assert rejected is not None
+    assert (rejected.job_id, rejected.tenant, rejected.user_id, rejected.type) == (
+        JOB,
+        "acme",
+        "u1",
+        "studio",
+    )
+    assert rejected.notify.webhook_url == "https://example.com/hook"
+    assert (rejected.chain_id, rejected.character_id) == (JOB, CHARACTER)
+    assert rejected.requested_at.minute == 59
+    assert rejected.request_hash == hashlib.sha256(value).hexdigest()
+
+
+def test_what_cannot_be_read_is_replaced() -> None:
+    body = {
+        "job_id": JOB,
+        "tenant": "no spaces",
+        "request": {"type": ["studio"]},
+        "requested_at": "yesterday",
+    }
+    rejected = _rejected(json.dumps(body).encode())
+    assert rejected is not None
+    assert (rejected.tenant, rejected.user_id, rejected.type) == ("unknown", "unknown", "studio")
+    assert rejected.requested_at == AT
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"not json",
+        b"",
+        b"\xff\xfe",
+        b"[1]",
+        b"null",
+        b'"text"',
+        b"{}",
+        b"[" * 100_000,
+        b'{"job_id": "7"}',
+        b"9" * 9999,
+    ],
+)
+def test_the_records_key_is_the_job_id_where_the_body_has_none(value: bytes) -> None:
+    rejected = _rejected(value, JOB)
+    assert rejected is not None
+    assert rejected.job_id == JOB
+    assert rejected.tenant == "unknown"
+    assert all(reason.field and reason.message for reason in rejected.reasons)
+
+
+@pytest.mark.parametrize("key", ["", "7", "not-a-uuid"])
+def test_without_a_job_id_there_is_nothing_to_reject(key: str) -> None:
+    assert _rejected(b"not json", key) is None
+
+
+def test_nothing_long_is_said_back() -> None:
+    body = _body(mode="m" * 10**6, style={"a" * 10**5: 1}, type="studio", provider="p" * 10**6)
+    body["tenant"] = "t" * 10**6
+    rejected = _rejected(json.dumps(body).encode())
+    assert rejected is not None
+    assert len(rejected.model_dump_json()) < 3000
+    tagged = _rejected(json.dumps(_body(type="t" * 10**6)).encode())
+    assert tagged is not None
+    assert len(tagged.model_dump_json()) < 1500
+
+
+def test_a_flood_of_mistakes_gives_a_few_reasons() -> None:
+    images = {"type": "lora_training", "character_id": CHARACTER, "images": ["x"] * 50, "trigger_word": "t"}
+    assert len(_reasons(_body(**images))) == 20

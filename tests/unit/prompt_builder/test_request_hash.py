@@ -1,0 +1,68 @@
+"""The request's hash: the same request, however it is written; another one, another hash."""
+
+from typing import Any
+
+import pytest
+
+from contracts.generation import GenerationRequested
+from services.prompt_builder.planner import request_hash
+from tests.unit.prompt_builder.examples import AT, JOB, MIA, requested
+
+BODY: dict[str, Any] = {
+    "job_id": JOB,
+    "tenant": "acme",
+    "user_id": "u1",
+    "request": {"type": "studio", "character": {"name": "Mia", "age": 27}, "prompt": "sunset"},
+}
+
+
+def _hash(**changes: Any) -> str:
+    return request_hash(GenerationRequested.model_validate(BODY | changes))
+
+
+def _with(**changes: Any) -> str:
+    return _hash(request=BODY["request"] | changes)
+
+
+def test_the_hash_is_known() -> None:
+    assert _hash() == "c640d4b10556359d9ebe31611013c5cc22077afde29b8663eb1bb04e206b1444"
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        {"scene": None},
+        {"count": 1},
+        {"include_nsfw": False, "mode": "auto", "seed": None},
+        {"character": {"age": 27, "name": "Mia", "appearance": {}, "identity": {"hobbies": None}}},
+        {"not_known_yet": True},
+    ],
+)
+def test_null_defaults_and_left_out_are_the_same(same: dict[str, Any]) -> None:
+    assert _with(**same) == _hash()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"prompt": "Sunset"}, {"count": 2}, {"seed": 0}, {"character": {"name": "Mia", "age": 28}}],
+)
+def test_another_request_has_another_hash(other: dict[str, Any]) -> None:
+    assert _with(**other) != _hash()
+
+
+def test_who_asks_counts_but_not_when_nor_whom_to_tell() -> None:
+    assert _hash(tenant="other") != _hash()
+    assert _hash(user_id="u2") != _hash()
+    assert _hash(requested_at=AT, notify={"webhook_url": "https://example.com"}, chain_id=JOB) == _hash()
+
+
+def test_the_type_counts() -> None:
+    sheet, profile = (request_hash(requested(type_)) for type_ in ("character_sheet", "profile_pictures"))
+    assert sheet != profile
+    assert request_hash(requested("base_image", character=MIA)) != request_hash(requested(character=MIA))
+
+
+def test_the_order_of_a_workflows_keys_does_not_count() -> None:
+    one = {"1": {"class_type": "A", "inputs": {"x": 1, "y": None}}, "2": {"class_type": "B", "inputs": {}}}
+    other = {"2": {"inputs": {}, "class_type": "B"}, "1": {"inputs": {"y": None, "x": 1}, "class_type": "A"}}
+    assert _with(workflow=one) == _with(workflow=other) != _hash()

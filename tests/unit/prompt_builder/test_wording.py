@@ -1,0 +1,32 @@
+"""Clauses: cleaned, joined and cut."""
+
+import pytest
+
+from services.prompt_builder.wording import clauses_of, clean, join, length, shorten
+
+
+def test_commas_in_brackets_do_not_part_clauses() -> None:
+    assert clauses_of("(rain, storm:1.2), night") == ["(rain, storm:1.2)", "night"]
+
+
+def test_spaces_and_line_ends_are_tidied() -> None:
+    assert clean("  a  red\thouse\n\nby the sea ;; ") == "a red house, by the sea"
+
+
+def test_clauses_that_differ_only_in_case_or_accents_are_the_same() -> None:
+    assert join(["Café", "cafe, night", "NIGHT"]) == "Café, night"
+
+
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [(9, "one two, three four five, six"), (5, "one two, three four five"), (4, "one two"), (1, "one")],
+)
+def test_a_text_is_cut_after_a_clause_where_one_fits(words: int, kept: str) -> None:
+    assert shorten("one two, three four five, six", words) == kept
+
+
+def test_words_without_spaces_are_counted_and_cut_too() -> None:
+    assert length("砂浜の夕日") == 5
+    assert length("x" * 4000) > 300
+    assert length(shorten("x" * 4000, 20)) <= 20
+    assert length(shorten("浜" * 4000, 20)) <= 20

@@ -1,0 +1,85 @@
+"""Workflows of the caller's own."""
+
+from typing import Any
+
+import pytest
+
+from contracts.generation import Reason
+from services.prompt_builder.catalogue import default_catalogue
+from services.prompt_builder.workflows import MAX_BYTES, workflow_reasons
+from tests.unit.prompt_builder.examples import planned, reasons
+
+
+def _encode(text: str) -> dict[str, Any]:
+    return {"class_type": "CLIPTextEncode", "inputs": {"text": text, "clip": ["1", 1]}}
+
+
+def _workflow(positive: str = "{{prompt}}", negative: str = "{{negative_prompt}}") -> dict[str, Any]:
+    return {
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "flux.safetensors"}},
+        "2": _encode(positive),
+        "3": _encode(negative),
+        "4": {"class_type": "KSampler", "inputs": {"positive": ["2", 0], "negative": ["3", 0], "seed": 1}},
+    }
+
+
+def _reasons(workflow: dict[str, Any], *, include_nsfw: bool = False) -> list[Reason]:
+    return workflow_reasons(workflow, include_nsfw=include_nsfw, catalogue=default_catalogue())
+
+
+def test_a_workflow_in_api_format_is_passed_on() -> None:
+    assert planned(workflow=_workflow()).workflow == _workflow()
+
+
+def test_a_workflow_of_the_editor_is_answered_with_how_to_export_it() -> None:
+    found = reasons(workflow={"nodes": [], "links": [], "version": 0.4})
+    assert "Export (API)" in found["request.workflow"]
+
+
+@pytest.mark.parametrize(
+    "workflow",
+    [
+        {},
+        {"1": "KSampler"},
+        {"1": {"inputs": {}}},
+        {"1": {"class_type": 3, "inputs": {}}},
+        {"1": {"class_type": "KSampler", "inputs": []}},
+        {"1": None},
+    ],
+)
+def test_a_workflow_must_be_nodes(workflow: dict[str, Any]) -> None:
+    assert list(reasons(workflow=workflow)) == ["request.workflow"]
+
+
+def test_a_workflow_must_not_be_too_large() -> None:
+    large = _workflow()
+    large["5"] = {"class_type": "Numbers", "inputs": {"values": [1.5] * 50_000}}
+    assert _reasons(large) == []
+    large["5"]["inputs"]["values"] *= 2
+    (reason,) = _reasons(large)
+    assert f"at most {MAX_BYTES} bytes" in reason.message
+    assert len(reason.message) < 100
+
+
+def test_a_minor_in_a_workflow_is_rejected_where_it_stands() -> None:
+    (reason,) = _reasons(_workflow("a teenager on a bike"), include_nsfw=True)
+    assert reason.field == "request.workflow.2.inputs.text"
+    nested = _workflow()
+    nested["5"] = {"class_type": "Styler", "inputs": {"lines": [{"text": "two kids"}]}}
+    assert [reason.field for reason in _reasons(nested)] == ["request.workflow.5.inputs.lines.0.text"]
+
+
+def test_explicit_wording_in_a_workflow_needs_permission() -> None:
+    (reason,) = _reasons(_workflow("a nude portrait"))
+    assert "include_nsfw" in reason.message
+    assert _reasons(_workflow("a nude portrait"), include_nsfw=True) == []
+
+
+def test_the_negative_prompt_of_a_workflow_may_name_what_is_not_wanted() -> None:
+    assert _reasons(_workflow(negative="nude, child, teenager")) == []
+
+
+def test_a_node_that_is_used_as_positive_too_is_no_negative_prompt() -> None:
+    workflow = _workflow(negative="a child")
+    workflow["5"] = {"class_type": "KSampler", "inputs": {"conditioning": ["3", 0]}}
+    assert [reason.field for reason in _reasons(workflow)] == ["request.workflow.3.inputs.text"]
