@@ -79,7 +79,7 @@ def encode(message: Message, *, source: str, trace: str | None, at: datetime | N
 
 def header_texts(record: ConsumerRecord) -> dict[str, str]:
     """A record's headers as text; bytes that are no UTF-8 become replacement characters."""
-    return {name: value.decode("utf-8", "replace") for name, value in record.headers}
+    return {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers}
 
 
 def decode(record: ConsumerRecord, kinds: Mapping[str, type[Message]], batch_start: int) -> Received[Message]:
@@ -96,6 +96,10 @@ def decode(record: ConsumerRecord, kinds: Mapping[str, type[Message]], batch_sta
         raise Unreadable("wrong_type", f"ce_type is {declared[:100]!r}, this topic carries {record.topic!r}")
     kind = kinds[record.topic]
     try:
+        at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise Unreadable("invalid", f"the record's timestamp {record.timestamp} is no time") from None
+    try:
         message = kind.model_validate_json(record.value or b"")
     except ValidationError as error:
         reason = "not_json" if error.errors()[0]["type"] == "json_invalid" else "invalid"
@@ -106,7 +110,7 @@ def decode(record: ConsumerRecord, kinds: Mapping[str, type[Message]], batch_sta
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
+        at=at,
         trace=headers.get("traceparent") or headers.get("ce_traceparent"),
         batch_start=batch_start,
     )

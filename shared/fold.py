@@ -131,14 +131,11 @@ def _apply_all(
             version = (before[key].version if key in before else 0) + 1
             handled = (*_untrimmed(changed.handled, batch), _remember(received, lasting))
             after[key] = changed.model_copy(update={"version": version, "handled": handled})
-    newest = set(snapshots.values())
     return after, [
-        item for place, item in enumerate(said) if place in newest or not _is(snapshot, item[1])
+        (key, outgoing)
+        for place, (key, outgoing) in enumerate(said)
+        if isinstance(outgoing.message, Envelope) or snapshots[key] == place
     ]
-
-
-def _is(snapshot: Callable[[Message], bool], outgoing: Outgoing) -> bool:
-    return not isinstance(outgoing.message, Envelope) and snapshot(outgoing.message)
 
 
 def _find(handled: Iterable[Handled], message_id: str) -> Handled | None:

@@ -4,21 +4,21 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
-
 
 class HonestTransport(AiohttpTransport):
     """Says "could not connect" only when nothing was sent.
 
-    The transport below reports a connection that the server dropped after our request as a
-    connect timeout; taken at its word, that would send a paid request twice.
+    The transport below reports every lost connection as a connect timeout, also one that the
+    server dropped after our request; taken at its word, that would send a paid request twice.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         try:
             return await super().handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            if isinstance(error.__cause__, NEVER_SENT):
+            if isinstance(error.__cause__, aiohttp.ClientConnectorError):
+                raise httpx.ConnectError(str(error), request=request) from error
+            if isinstance(error.__cause__, aiohttp.ConnectionTimeoutError):
                 raise
             raise httpx.ReadError(f"connection lost after sending: {error}", request=request) from error
         except aiohttp.ClientError as error:

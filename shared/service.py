@@ -122,6 +122,14 @@ class Service:
         subscriber(consume)
         self.health.add(f"group {group}", nothing_parked)
 
+    async def listen(self) -> None:
+        """Begin to consume; `run` does it by itself."""
+        await self._broker.start()
+
+    async def stop_listening(self) -> None:
+        """Finish the batches in hand and leave the groups."""
+        await self._broker.stop()
+
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT, or until a background loop fails; then drain and return."""
         stop = asyncio.Event()
@@ -130,13 +138,13 @@ class Service:
             loop.add_signal_handler(number, stop.set)
         server = _HttpServer(self.http, self._process)
         async with asyncio.TaskGroup() as group:
-            await self._broker.start()
+            await self.listen()
             tasks = [group.create_task(_endless(work)) for work in self._background]
             http = group.create_task(server.serve())
             log.info("service_started", http=await server.address())
             await stop.wait()
             log.info("service_stopping")
-            await self._broker.stop()
+            await self.stop_listening()
             for task in tasks:
                 task.cancel()
             server.should_exit = True

@@ -7,7 +7,7 @@ again. Nothing is committed before its outputs are on the broker.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Protocol
 
@@ -33,8 +33,15 @@ Subscribe = Callable[..., Callable[[Handler], Handler]]
 """`Service.subscribe`: declares a handler for message types and a group."""
 
 RETRIES = 4
-PARKED_SECONDS = 5.0
-REVOKE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Pauses:
+    """Seconds before the first retry, of a parked partition, and for a batch in hand to end when revoked."""
+
+    retry: float = 0.1
+    parked: float = 5.0
+    revoke: float = 10.0
 
 
 class MessageTooLarge(PermanentError):
@@ -76,6 +83,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         *,
         topics: Sequence[str] | None = None,
         on_unreadable: OnUnreadable | None = None,
+        pauses: Pauses = Pauses(),
     ) -> None:
         self.kinds = {topic: kind for kind in kinds for topic in topics_of(kind)}
         self.topics = tuple(topics) if topics else tuple(self.kinds)
@@ -83,6 +91,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._handler = handler
         self._publisher = publisher
         self._on_unreadable = on_unreadable
+        self._pauses = pauses
         self._lost: set[TopicPartition] = set()
         self._busy = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -98,7 +107,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _handled(
         self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer, tries: int
     ) -> bool:
-        for left, pause in zip(range(tries, 0, -1), backoff(0.1, 2.0, 3.0), strict=False):
+        for left, pause in zip(range(tries, 0, -1), backoff(self._pauses.retry, 2.0, 3.0), strict=False):
             try:
                 await self._handle(records)
             except Exception as error:
@@ -188,6 +197,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _commit(self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer) -> None:
         offsets = {tp: part[-1].offset + 1 for tp, part in grouped(records).items() if tp not in self._lost}
+        if not offsets:
+            return
         try:
             await consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError, KafkaError) as error:
@@ -210,7 +221,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         task.add_done_callback(self._tasks.discard)
 
     async def _unpark(self, tp: TopicPartition, consumer: AIOKafkaConsumer) -> None:
-        await asyncio.sleep(PARKED_SECONDS)
+        await asyncio.sleep(self._pauses.parked)
         self.parked.discard(tp)
         metrics.parked.labels(self._publisher.source, tp.topic).dec()
         if tp in consumer.assignment():
@@ -238,7 +249,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let the batch in hand finish; what does not finish is neither published nor committed."""
         try:
-            await asyncio.wait_for(self._busy.acquire(), REVOKE_SECONDS)
+            await asyncio.wait_for(self._busy.acquire(), self._pauses.revoke)
         except TimeoutError:
             self._lost |= set(revoked)
         else:

@@ -18,7 +18,7 @@ from deploy.local.services import SERVICES
 from deploy.local.stack import Stack, StackFailed, StackOptions
 from deploy.local.state import AlreadyRunning, StackState, StateFolder, clear_leftovers
 
-START_SECONDS = 180.0
+START_SECONDS = 270.0
 STOP_SECONDS = 45.0
 
 

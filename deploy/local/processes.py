@@ -33,7 +33,7 @@ class Command:
     ports: tuple[int, ...]
     address: str
     ready: Probe
-    ready_seconds: float = 60.0
+    ready_seconds: float = 120.0  # several start at once, perhaps on a busy machine
     grace_seconds: float = 10.0
     restarts: bool = True
     sockets: tuple[Path, ...] = field(default=())

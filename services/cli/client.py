@@ -31,7 +31,9 @@ class Client:
     def __init__(self, addresses: Addresses, tenant: str, user: str) -> None:
         self._addresses = addresses
         headers = {"X-Tenant-Id": tenant, "X-User-Id": user}
-        self._http = httpx.AsyncClient(headers=headers, timeout=httpx.Timeout(30.0, connect=5.0), trust_env=False)
+        self._http = httpx.AsyncClient(
+            headers=headers, timeout=httpx.Timeout(30.0, connect=5.0), trust_env=False
+        )
         self._links = httpx.AsyncClient(timeout=httpx.Timeout(60.0, connect=5.0), trust_env=False)
 
     async def __aenter__(self) -> "Client":
@@ -46,7 +48,9 @@ class Client:
     async def submit(self, submission: AnySubmission, key: str) -> JobView:
         """Ask for images; the same key and body again give the same job."""
         body = submission.model_dump(mode="json", exclude_none=True)
-        return await self._ask(JobView, "POST", PATHS[submission.type], json=body, headers={"Idempotency-Key": key})
+        return await self._ask(
+            JobView, "POST", PATHS[submission.type], json=body, headers={"Idempotency-Key": key}
+        )
 
     async def job(self, job_id: str) -> JobView:
         return await self._ask(JobView, "GET", f"/v1/jobs/{job_id}")
@@ -108,11 +112,9 @@ def file_name(image: ResultImage) -> str:
 
 
 async def download(client: Client, results: Results, folder: Path) -> list[Path]:
-    """Write all images of a job into a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for image in results.images:
-        path = folder / file_name(image)
+    """Write all images of a job into a folder; the paths are in the images' order."""
+    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else waits for this process
+    paths = [folder / file_name(image) for image in results.images]
+    for image, path in zip(results.images, paths, strict=True):
         path.write_bytes(await client.fetch(image))
-        paths.append(path)
     return paths

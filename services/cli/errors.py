@@ -36,3 +36,10 @@ class RequestRefused(CommandFailed):
 
 class WrongInput(CommandFailed):
     """Options, or a file that they name, that make no request."""
+
+
+class NotInstalled(CommandFailed):
+    """The local stack's packages are an extra, which remote use does not need."""
+
+    def __init__(self, name: str | None) -> None:
+        super().__init__(f"the local stack needs {name}: pip install 'imagegen[local]'")

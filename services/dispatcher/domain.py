@@ -197,7 +197,8 @@ def _retry_at(failure: RenderFailed, attempt: Attempt, policies: Policies, now: 
     pauses = policies.retries.pauses_seconds
     if not failure.retryable or attempt.n > len(pauses):
         return None
-    return now + timedelta(seconds=pauses[attempt.n - 1] * _jitter(failure.attempt_id))
+    pause = pauses[attempt.n - 1] * _jitter(failure.attempt_id)
+    return now + timedelta(milliseconds=round(1000 * pause))
 
 
 def _jitter(attempt_id: str) -> float:

@@ -43,12 +43,12 @@ class Timers:
         clock = asyncio.get_running_loop().time()
         self._called = {key: called for key, called in self._called.items() if clock - called < AGAIN_SECONDS}
         due = self._jobs.find({"wake_at": due_by(now())}, {"wake_at": 1, "trace": 1}).limit(PAGE)
-        calls = []
+        calls: dict[tuple[str, datetime], Outgoing] = {}
         async for job in due:
             key = (job["_id"], job["wake_at"])
             if key not in self._called:
-                self._called[key] = clock
                 message = JobDue(job_id=job["_id"], due_at=job["wake_at"])
-                calls.append(Outgoing(message, job.get("trace")))
+                calls[key] = Outgoing(message, job.get("trace"))
         if calls:
-            await self._publisher.publish(calls)
+            await self._publisher.publish(calls.values())
+            self._called |= dict.fromkeys(calls, clock)

@@ -1,6 +1,7 @@
 """Adults only: no person below 18, whatever words they come in."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -103,43 +104,53 @@ def _one_of(words: tuple[str, ...]) -> str:
 
 @lru_cache(maxsize=4)
 def _patterns(words: Underage) -> _Patterns:
-    people = _one_of(words.people)
-    number = rf"(?<![a-z0-9])(?<!\d[.,]){_AFTER}"
+    things = _one_of(words.things)
     open_end = rf"(?=[\s]*(?:$|[^\w\s'-]|-\s|(?:{_one_of(words.small_words)}){END}))"
-    year = r"(?:years?|yrs?|y)"
+    old, years = _ages(words)
     return _Patterns(
         words=compile_words(words.words),
         alone=compile_words(words.alone),
         exceptions=compile_words(words.exceptions),
-        old=re.compile(
-            rf"{number}{_GAP}(?:{year}{_GAP}(?:olds?|young|of{_GAP}age)|y[\W_]{{0,2}}o(?!-?yo)|"
-            rf"{_one_of(words.units)}){END}"
-        ),
+        old=re.compile(old),
         young=re.compile(
             rf"{START}{NUMBER}{_GAP}(?:months?|mos?|weeks?|days?){_GAP}(?:olds?|of{_GAP}age){END}"
-            rf"(?!\s+(?:{_one_of(words.things)}){open_end})"
+            rf"(?!\s+(?:{things}){open_end})"
         ),
-        years=re.compile(
-            rf"{number}{_GAP}(?:yrs?|years?){END}"
-            rf"(?=\s*(?:$|[^\w\s'’-]|(?:{people}){END}))"
-        ),
-        said=(
-            re.compile(
-                rf"{START}(?:aged?|ages|age{_GAP}of|turn(?:s|ed|ing)){END}{_GAP}"
-                rf"(?:(?:about|around|only|just|is|of){END}{_GAP})?{_BEFORE}"
-            ),
-            re.compile(
-                rf"{START}(?:{people}|they|i)(?:\s+(?:is|am|are|was|were|of|who\s+is)|['’](?:s|m|re))"
-                rf"\s+(?:(?:about|around|only|just|barely)\s+)?(?!one\s+of){_BEFORE}{END}{open_end}"
-            ),
-            re.compile(rf"{START}(?:{people})\s*[,(]\s*{_BEFORE}{END}\s*(?:$|[,;.)])"),
-        ),
-        below=re.compile(
-            rf"{START}(?:under|below|younger\s+than|not\s+yet|not\s+even|almost|nearly)\s+"
-            rf"(?:(?:the\s+)?age\s+(?:of\s+)?)?{_BEFORE}{END}(?=\s*(?:$|[^\w\s]|years?|yrs?|"
-            rf"{people}))"
-        ),
+        years=re.compile(years),
+        said=tuple(map(re.compile, _said(_one_of(words.people), open_end))),
+        below=re.compile(_below(_one_of(words.people))),
+        thing=re.compile(rf"\s+(?:{things}){open_end}"),
         open_end=re.compile(open_end),
-        thing=re.compile(rf"\s+(?:{_one_of(words.things)}){open_end}"),
         duration=re.compile(rf"{START}(?:{_one_of(words.durations)})\s+(?:the\s+)?$"),
+    )
+
+
+def _ages(words: Underage) -> tuple[str, str]:
+    """`16 years old`, `16yo`, `16歳`; and `16 years` where nothing but a person follows."""
+    number = rf"(?<![a-z0-9])(?<!\d[.,]){_AFTER}{_GAP}"
+    year = rf"(?:years?|yrs?|y){_GAP}(?:olds?|young|of{_GAP}age)"
+    old = rf"{number}(?:{year}|y[\W_]{{0,2}}o(?!-?yo)|{_one_of(words.units)}){END}"
+    person = rf"(?=\s*(?:$|[^\w\s'’-]|(?:{_one_of(words.people)}){END}))"
+    return old, rf"{number}(?:yrs?|years?){END}{person}"
+
+
+def _said(people: str, open_end: str) -> Iterator[str]:
+    """`aged 16`, `turned 16`; `she is only 16`; `girl, 16,`."""
+    yield (
+        rf"{START}(?:aged?|ages|age{_GAP}of|turn(?:s|ed|ing)){END}{_GAP}"
+        rf"(?:(?:about|around|only|just|is|of){END}{_GAP})?{_BEFORE}"
+    )
+    yield (
+        rf"{START}(?:{people}|they|i)(?:\s+(?:is|am|are|was|were|of|who\s+is)|['’](?:s|m|re))\s+"
+        rf"(?:(?:about|around|only|just|barely)\s+)?(?!one\s+of){_BEFORE}{END}{open_end}"
+    )
+    yield rf"{START}(?:{people})\s*[,(]\s*{_BEFORE}{END}\s*(?:$|[,;.)])"
+
+
+def _below(people: str) -> str:
+    """`under 18`, `not yet eighteen`; but not `under 18 degrees`."""
+    return (
+        rf"{START}(?:under|below|younger\s+than|not\s+yet|not\s+even|almost|nearly)\s+"
+        rf"(?:(?:the\s+)?age\s+(?:of\s+)?)?{_BEFORE}{END}"
+        rf"(?=\s*(?:$|[^\w\s]|years?|yrs?|{people}))"
     )

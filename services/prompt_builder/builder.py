@@ -145,8 +145,9 @@ class PromptBuilder:
         own = shorten(join(map(self._tidy_negative, self.negatives)), _NEGATIVE_WORDS)
         entries = [entry_of(self.catalogue.styles, name) for name in self.styles]
         entries += [entry_of(self.catalogue.qualities, name) for name in self.qualities]
-        parts = [own, *(entry.negative for entry in entries if entry), *known.always, *known.adults]
-        return join(parts if self.nsfw else [*parts, *known.safety, *removed])
+        # first what keeps people adult and clothed: models that cut long texts cut the end
+        first = known.adults if self.nsfw else [*known.adults, *known.safety, *removed]
+        return join([*first, own, *(entry.negative for entry in entries if entry), *known.always])
 
     def _words(
         self, entries: dict[str, Entry], names: tuple[str, ...], free: Callable[[str], str]

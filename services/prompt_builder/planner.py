@@ -12,7 +12,7 @@ from contracts.generation import (
     GenerationRequested,
     Reason,
 )
-from contracts.requests import LoraTrainingRequest
+from contracts.requests import GenerationRequest, LoraTrainingRequest
 from services.prompt_builder.adults import NotAnAdult
 from services.prompt_builder.catalogue import Catalogue
 from services.prompt_builder.checks import reasons_against
@@ -41,15 +41,7 @@ def plan(
         renders = renders_of(requested, person, catalogue)
     except NotAnAdult as error:  # harmless fields that together say something else
         return GenerationRejected(**about, reasons=(Reason(field="request", message=str(error)),))
-    if isinstance(request, LoraTrainingRequest):
-        return GenerationPlanned(**about, renders=renders, provider=request.provider)
-    return GenerationPlanned(
-        **about,
-        renders=renders,
-        provider=request.provider,
-        model=request.model,
-        workflow=request.workflow,
-    )
+    return GenerationPlanned(**about, renders=renders, **_wishes(request))
 
 
 def stored_character_id(requested: GenerationRequested) -> str | None:
@@ -72,6 +64,13 @@ def request_hash(requested: GenerationRequested) -> str:
     }
     canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _wishes(request: GenerationRequest) -> dict[str, Any]:
+    """What the request says about the provider; it wins over the routing policy."""
+    if isinstance(request, LoraTrainingRequest):
+        return {"provider": request.provider}
+    return {"provider": request.provider, "model": request.model, "workflow": request.workflow}
 
 
 def _about(requested: GenerationRequested, recorded_at: datetime) -> dict[str, Any]:

@@ -107,7 +107,7 @@ class FakeCollection:
 
     def _write(self, write: Any) -> bool:
         if isinstance(write, InsertOne):
-            return self._insert(write._document)
+            return self._insert(write._doc)
         assert isinstance(write, UpdateOne | ReplaceOne), f"no such write here: {write}"
         query, change = write._filter, write._doc
         if isinstance(write, ReplaceOne):

@@ -65,11 +65,14 @@ class ComfyUIProvider:
             answer = await ask(
                 self._http, "POST", f"{self._url}/upload/image", files={"image": (name, data)}, data=form
             )
+            if 400 <= answer.status_code < 500:
+                reason = f"upload of {asset_id}: {answer.status_code} {excerpt(answer)}"
+                raise Refused("invalid_input", reason)
             stored = json_of(answer)
         except NoAnswer as silence:
             raise NotTaken("provider_unreachable", str(silence)) from silence
         if answer.status_code != 200 or "name" not in stored:
-            raise Refused("invalid_input", f"upload of {asset_id}: {answer.status_code} {excerpt(answer)}")
+            raise NotTaken("provider_busy", f"upload: {answer.status_code} {excerpt(answer)}")
         return f"{stored.get('subfolder') or ''}/{stored['name']}".lstrip("/")
 
     async def submit(self, order: Order, payload: Payload) -> Handle:

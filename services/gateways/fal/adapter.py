@@ -6,7 +6,7 @@ import httpx
 
 from contracts.base import Provider as ProviderName
 from contracts.renders import Output
-from services.gateways.fal.errors import STILL_RUNNING, failure_of
+from services.gateways.fal.errors import STILL_RUNNING, failure_in, failure_of
 from services.gateways.fal.settings import FalSettings
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import (
@@ -114,7 +114,12 @@ class FalProvider:
         return Working("running")
 
     async def _result(self, handle: Handle, status: dict[str, Any]) -> News:
-        answer = await self._ask("GET", handle["response_url"])
+        try:
+            answer = await self._ask("GET", handle["response_url"])
+        except NoAnswer:
+            if status.get("error_type"):
+                return failure_in(status)
+            raise
         if answer.status_code == 404:
             return Broken("lost", "Fal no longer has this result", retryable=True, billed="yes")
         body = json_of(answer)
@@ -122,7 +127,8 @@ class FalProvider:
             if body.get("detail") == STILL_RUNNING:
                 return Working("running")
             return failure_of(answer, body)
-        seconds = (status.get("metrics") or {}).get("inference_time")
+        metrics = status.get("metrics")
+        seconds = metrics.get("inference_time") if isinstance(metrics, dict) else None
         return _done(body, seconds if isinstance(seconds, int | float) else None)
 
     async def cancel(self, order: Order, handle: Handle) -> None:
@@ -134,12 +140,16 @@ class FalProvider:
 
 
 def _done(body: dict[str, Any], seconds: float | None) -> News:
-    images = body.get("images") or ([body["image"]] if body.get("image") else [])
+    images = body.get("images")
+    if not isinstance(images, list):
+        images = [body.get("image")]
     flags = body.get("has_nsfw_concepts") or body.get("nsfw_content_detected") or []
+    if not isinstance(flags, list):
+        flags = [flags] * len(images)
     outputs = tuple(
         Output(
             url=image["url"],
-            content_type=image.get("content_type"),
+            content_type=kind if isinstance(kind := image.get("content_type"), str) else None,
             nsfw=bool(flags[position]) if position < len(flags) else False,
         )
         for position, image in enumerate(images)

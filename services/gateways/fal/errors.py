@@ -38,6 +38,15 @@ def failure_of(answer: httpx.Response, body: dict[str, Any]) -> Broken:
     return Broken(code, f"{kind}: {message}"[:500], retryable, billed)  # type: ignore[arg-type]
 
 
+def failure_in(status: dict[str, Any]) -> Broken:
+    """The failure that a status tells, for a result that is answered as if Fal itself were away."""
+    kind = str(status["error_type"])
+    retryable = kind in RETRYABLE
+    code = "nsfw" if kind == NSFW else "provider_error"
+    message = f"{kind}: {status.get('error')}"[:500]
+    return Broken(code, message, retryable, "no" if retryable else "unknown")
+
+
 def _kind_and_message(answer: httpx.Response, body: dict[str, Any]) -> tuple[str, str]:
     detail = body.get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):

@@ -87,8 +87,9 @@ class Engine:
     def _start_what_may(self) -> None:
         time = asyncio.get_running_loop().time()
         while self._due and self._due[0][0] <= time and len(self._tasks) < STEPS_AT_ONCE:
-            _, _, attempt = heapq.heappop(self._due)
-            self._run_step(attempt)
+            due, _, attempt = heapq.heappop(self._due)
+            if due == attempt.due:
+                self._run_step(attempt)
         while self._ready and len(self._started) < self._slots and len(self._tasks) < STEPS_AT_ONCE:
             _, _, attempt = heapq.heappop(self._ready)
             if self._held.get(attempt.id) is attempt:
@@ -108,6 +109,7 @@ class Engine:
         self._news.set()
 
     async def _take_step(self, attempt: Attempt) -> None:
+        cancelled = attempt.cancel
         try:
             pause = await self._step(attempt)
         except Exception as error:
@@ -115,11 +117,13 @@ class Engine:
             log.exception("step_failed", attempt_id=attempt.id, state=attempt.state)
         finally:
             attempt.busy = False
+        if self._held.get(attempt.id) is not attempt:
+            return  # dropped meanwhile; what is held under this id now is a later life of it
         if pause is None:
-            self._held.pop(attempt.id, None)
+            del self._held[attempt.id]
             self._started.discard(attempt.id)
-        elif attempt.id in self._held:
-            self._schedule(attempt, pause)
+        else:
+            self._schedule(attempt, pause if attempt.cancel == cancelled else 0.0)
 
     def _schedule(self, attempt: Attempt, pause: float) -> None:
         """The only next step of an attempt; an earlier date for it is void."""

@@ -97,14 +97,15 @@ class Gateway:
 
     async def _intend(self, attempt: Attempt) -> bool:
         attempt.submitting_at = now()
-        attempt.state = "submitting"
-        return await self._ledger.move(
+        kept = await self._ledger.move(
             attempt.id,
             self._lease.owner,
             "submitting",
             submitting_at=attempt.submitting_at,
             billed="unknown",
         )
+        attempt.state = "submitting"  # not before: without a written intent nothing is sent
+        return kept
 
     async def _submitted(self, attempt: Attempt, handle: Handle) -> float | None:
         attempt.state, attempt.handle, attempt.pause = "submitted", handle, self._pace.first_poll
@@ -274,6 +275,7 @@ class Gateway:
             cost_usd=cost_usd,
             error=error,
         )
+        attempt.state = state  # type: ignore[assignment]
         if kept and message is not None:
             await self._publisher.publish([Outgoing(message, attempt.trace)])
             self._ledger.said(attempt.id)

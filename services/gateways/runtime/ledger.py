@@ -24,7 +24,7 @@ PAGE = 500
 
 
 class Ledger:
-    """Writes are guarded by the owner: who was declared dead can change nothing any more."""
+    """Writes are guarded by the owner, who may have been declared dead, and an end is final."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -32,7 +32,11 @@ class Ledger:
         self._said: list[str] = []
 
     async def take_in(self, batch: Sequence[Received[RenderRequested]], owner: str) -> list[Attempt]:
-        """Store commands under `owner`; returns the new ones. One bulk write."""
+        """Store commands under `owner`; returns the new ones, and those of `owner` that are still open.
+
+        One bulk write. When its answer is lost, the same batch comes again: what it wrote must not
+        be taken for known and forgotten.
+        """
         time = now()
         inserts = [
             InsertOne(
@@ -54,11 +58,16 @@ class Ledger:
             for received in batch
         ]
         known = await write_guarded(self._collection, inserts)
-        return [
+        new = [
             Attempt(command=received.message, trace=received.trace)
             for position, received in enumerate(batch)
             if position not in known
         ]
+        if not known:
+            return new
+        repeated = {batch[position].message.attempt_id for position in known} - {a.id for a in new}
+        query = {"_id": {"$in": sorted(repeated)}, **_open_of(owner)}
+        return new + [attempt_of(document) async for document in self._collection.find(query)]
 
     async def take_cancels(self, cancels: Sequence[RenderCancel], owner: str) -> None:
         """Store cancels: of unknown attempts, so that a later command is a no-op; of others as a wish."""
@@ -90,7 +99,7 @@ class Ledger:
 
     async def wanted_cancels(self, owner: str) -> list[str]:
         """The open attempts of an owner that someone wants stopped."""
-        found = self._collection.find({"cancel": True, "owner": owner}, {"_id": 1})
+        found = self._collection.find({"cancel": True, **_open_of(owner)}, {"_id": 1})
         return [document["_id"] async for document in found]
 
     async def move(self, attempt_id: str, owner: str, state: State, **fields: Any) -> bool:
@@ -98,7 +107,9 @@ class Ledger:
         update: dict[str, Any] = {"$set": {"state": state, **fields}}
         if state == "submitting":
             update["$inc"] = {"submissions": 1}
-        return await self._writes.write(UpdateOne({"_id": attempt_id, "owner": owner}, update, upsert=True))
+        return await self._writes.write(
+            UpdateOne({"_id": attempt_id, **_open_of(owner)}, update, upsert=True)
+        )
 
     async def finish(
         self,
@@ -121,7 +132,7 @@ class Ledger:
         if owed is not None:
             fields["owed"] = owed
         return await self._writes.write(
-            UpdateOne({"_id": attempt_id, "owner": owner}, {"$set": {"state": state, **fields}}, upsert=True)
+            UpdateOne({"_id": attempt_id, **_open_of(owner)}, {"$set": {"state": state, **fields}}, upsert=True)
         )
 
     def said(self, attempt_id: str) -> None:
@@ -136,15 +147,14 @@ class Ledger:
 
     async def held_by(self, owner: str) -> AsyncIterator[Attempt]:
         """The open attempts of an owner."""
-        query = {"owner": owner, "state": {"$in": list(OPEN)}}
-        async for document in self._collection.find(query).batch_size(PAGE):
+        async for document in self._collection.find(_open_of(owner)).batch_size(PAGE):
             yield attempt_of(document)
 
     async def take_over(self, attempts: Sequence[Attempt], dead: str, owner: str) -> list[Attempt]:
         """Change the owner of these; returns those that were still the dead one's."""
         writes = [
             UpdateOne(
-                {"_id": attempt.id, "owner": dead},
+                {"_id": attempt.id, **_open_of(dead)},
                 {"$set": {"owner": owner, "state": attempt.state}},
                 upsert=True,
             )
@@ -152,3 +162,7 @@ class Ledger:
         ]
         lost = await write_guarded(self._collection, writes)
         return [attempt for position, attempt in enumerate(attempts) if position not in lost]
+
+
+def _open_of(owner: str) -> dict[str, Any]:
+    return {"owner": owner, "state": {"$in": list(OPEN)}}

@@ -5,6 +5,7 @@ import pytest
 from contracts.renders import RenderFailed, RenderSucceeded
 from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.provider import CannotBeAsked, NoAnswer, OutcomeUnknown
+from shared.clock import now
 from shared.leases import LEASE_SECONDS
 from tests.fakes.ledger import GatewayBench
 
@@ -88,8 +89,8 @@ async def test_what_a_dead_process_was_sending_is_asked_for_by_its_heir(
     bench: GatewayBench, state: str
 ) -> None:
     attempt = await bench.take_in()
-    await bench.ledger.move(attempt.id, bench.lease.owner, "submitting", submitting_at=None)
-    bench.entry(attempt) |= {"owner": "dead", "state": state, "submitting_at": attempt.command.deadline_at}
+    fields = {"owner": "dead", "state": state, "submitting_at": now()}
+    bench.entry(attempt).update(fields)
     held = [found async for found in bench.ledger.held_by("dead")]
     [taken] = await bench.ledger.take_over(held, "dead", bench.lease.owner)
     bench.provider.findings = [{"id": "found"}]

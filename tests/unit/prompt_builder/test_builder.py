@@ -32,9 +32,9 @@ def test_the_steps_make_one_prompt_that_reads_well() -> None:
         " 85mm lens, soft natural light, high quality, sharp focus, fine detail"
     )
     assert prompt.negative_prompt == (
-        "painting, drawing, 3d render, cartoon, plastic skin, blurry, low quality, jpeg artifacts,"
-        " deformed, bad anatomy, extra fingers, extra limbs, watermark, text, logo, child, teenager,"
-        " underage, nsfw, nude, naked, explicit content, exposed breasts, genitals"
+        "child, teenager, underage, nsfw, nude, naked, explicit content, exposed breasts, genitals,"
+        " painting, drawing, 3d render, cartoon, plastic skin, blurry, low quality, jpeg artifacts,"
+        " deformed, bad anatomy, extra fingers, extra limbs, watermark, text, logo"
     )
 
 
@@ -137,12 +137,19 @@ def test_explicit_wording_of_the_catalogue_needs_permission() -> None:
 
 def test_the_negative_prompt_cannot_ask_clothes_away() -> None:
     prompt = PromptBuilder().add_negative("clothes, bikini, hats, adults, grown-ups").build()
-    assert prompt.negative_prompt.startswith("hats, deformed")
+    assert ", genitals, hats, deformed, " in prompt.negative_prompt
+    assert "clothes" not in prompt.negative_prompt
+    assert "adult" not in prompt.negative_prompt
 
 
 def test_the_negative_prompt_may_ask_clothes_away_where_nudity_is_allowed_but_never_adults() -> None:
     prompt = PromptBuilder().allow_nsfw().add_negative("clothes, adult, hats").build()
-    assert prompt.negative_prompt.startswith("clothes, hats, deformed")
+    assert prompt.negative_prompt.startswith("child, teenager, underage, clothes, hats, deformed")
+
+
+def test_a_disguised_word_of_the_caller_does_not_replace_a_safety_word() -> None:
+    negative = PromptBuilder().add_negative("nüde, NÁKED, çhild").build().negative_prompt.split(", ")
+    assert {"nude", "naked", "child"} < set(negative)
 
 
 def test_the_first_image_has_the_base_seed_and_the_others_their_own() -> None:

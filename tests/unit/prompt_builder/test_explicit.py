@@ -77,9 +77,9 @@ def test_removed_words_are_told_apart_from_their_disguise() -> None:
     "text", ["a" * 4000, "1" * 4000, "n u d e " * 500, "s" * 4000, "nu " * 600 + "nude " * 400]
 )
 def test_no_text_takes_long(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     remove_words(text, EXPLICIT)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_words_hidden_too_deep_take_the_text_with_them() -> None:

@@ -196,6 +196,6 @@ def test_what_was_found_is_said_as_it_was_written() -> None:
     "text", ["1" * 4000, "a" * 4000, "16 " * 1300, "years " * 600, "1,111," * 600, " " * 4000]
 )
 def test_no_text_takes_long(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     find_minor(text)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

@@ -18,7 +18,7 @@ from tests.unit.prompt_builder.examples import AT, MIA, MIA_WITH_FACE, MIA_WITH_
 
 CATALOGUE = default_catalogue()
 COUNTS = {"base_image": (1, 3), "character_sheet": (7, 10), "studio": (1, 10), "profile_pictures": (4, 8)}
-EXAMPLES = settings(max_examples=40, deadline=None)
+EXAMPLES = settings(max_examples=30, deadline=None)
 
 _EXPLICIT = ("nude", "n u d e", "N.A.K.E.D", "tоpless", "p0rn", "without clothes", "nüde")
 _HARMLESS = (

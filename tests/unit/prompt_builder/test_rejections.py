@@ -83,7 +83,7 @@ def test_fields_that_only_together_say_a_minor_are_rejected() -> None:
 
 def test_a_negative_prompt_may_name_what_is_not_wanted() -> None:
     (render,) = planned(negative_prompt="child, teenager, 16 years old").renders
-    assert render.negative_prompt.startswith("child, teenager, 16 years old")
+    assert ", 16 years old, " in render.negative_prompt
 
 
 def test_all_reasons_are_given_at_once() -> None:

@@ -1,0 +1,19 @@
+"""The command line's entry: everything else is imported where Ctrl-C already ends it quietly."""
+
+import sys
+
+INTERRUPTED = 130
+
+
+def main() -> None:
+    """Every failure is one line; the exit code is 1, or 130 after Ctrl-C."""
+    try:
+        from services.cli.app import run
+
+        sys.exit(run(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

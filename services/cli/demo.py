@@ -1,0 +1,105 @@
+"""imagegen demo: a stack of its own, one request of each type over Kafka and HTTP, a contact sheet"""
+
+import asyncio
+import json
+import logging
+import signal
+from pathlib import Path
+from time import monotonic
+from typing import Annotated
+
+import typer
+from aiokafka.errors import KafkaError
+from rich.console import Console
+
+from services.cli.contact_sheet import write_sheet
+from services.cli.demo_requests import JOBS
+from services.cli.demo_run import Asked, Demo
+from services.cli.demo_stack import demo_stack, discard
+from services.cli.errors import CommandFailed
+from services.cli.progress import jobs_with_bars, live, one_line
+
+SECONDS = 300
+INTERRUPTED = 130
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def demo(
+    out: Annotated[Path, typer.Option(help="For images, index.html, events.jsonl.")] = Path("out/demo"),
+    latency_seconds: Annotated[float, typer.Option(min=0, help="How long a simulated render takes.")] = 1.0,
+    state: Annotated[
+        Path | None, typer.Option(help="Keep the stack's data and logs here.", show_default=False)
+    ] = None,
+) -> None:
+    """Start a stack of its own, ask for one of each type over Kafka and HTTP, show the images.
+
+    Needs no set-up and disturbs no stack that runs. The last line is a summary as JSON.
+    """
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    folder = state or out / ".stack"
+    if state is None:
+        discard(folder)
+    try:
+        code = asyncio.run(_show(out, folder, latency_seconds))
+    except asyncio.CancelledError:
+        code = INTERRUPTED
+    if state is None and code != 1:
+        discard(folder)
+    raise typer.Exit(code)
+
+
+async def _show(out: Path, folder: Path, latency_seconds: float) -> int:
+    _end_by_signal()
+    started, console = monotonic(), Console(highlight=False)
+    demo = Demo(out, lambda asked: _say_end(console, asked))
+    error = await _run(demo, console, folder, latency_seconds)
+    asked = list(demo.jobs.values())
+    completed = sum(each.job.status == "completed" for each in asked)
+    images = sum(len(each.images) for each in asked)
+    seconds = round(monotonic() - started, 1)
+    if asked:
+        _say(console, f"Look at {write_sheet(asked, out, seconds)}")
+    if error or completed < JOBS:
+        typer.echo(f"imagegen: {error or 'not all jobs completed'}; logs are in {folder / 'logs'}", err=True)
+    counts = {"jobs": JOBS, "completed": completed, "failed": JOBS - completed, "images": images}
+    typer.echo(json.dumps(counts | {"seconds": seconds}))
+    return 1 if error or completed < JOBS else 0
+
+
+async def _run(demo: Demo, console: Console, folder: Path, latency_seconds: float) -> str | None:
+    """What went wrong, if something did."""
+    _say(console, "Starting broker, stores, simulated providers and services …")
+    try:
+        async with asyncio.timeout(SECONDS), demo_stack(folder, latency_seconds) as stack:
+            with live(
+                console, lambda: jobs_with_bars((each.heading, each.job) for each in demo.jobs.values())
+            ):
+                await demo.run(stack)
+            _say(console, "Stopping …")
+    except TimeoutError:
+        return f"the demo did not end within {SECONDS} s"
+    except (CommandFailed, KafkaError, OSError) as error:
+        return str(error) or type(error).__name__
+    return None
+
+
+def _end_by_signal() -> None:
+    """The first signal cancels this task, so that the stack is stopped in order; others are ignored."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def end() -> None:
+        if not task.cancelling():
+            task.cancel()
+
+    for number in SIGNALS:
+        loop.add_signal_handler(number, end)
+
+
+def _say_end(console: Console, asked: Asked) -> None:
+    if not console.is_terminal:
+        _say(console, one_line(asked.heading, asked.job))
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, soft_wrap=True, markup=False)

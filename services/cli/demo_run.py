@@ -1,0 +1,143 @@
+"""The demo's requests: said over Kafka and HTTP, followed over one stream, their images fetched."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaProducer
+
+from contracts.http import ResultImage
+from contracts.jobs import JobEvent
+from services.cli.addresses import Addresses
+from services.cli.client import Client, download
+from services.cli.demo_requests import FIRST, Wish, then
+from services.cli.demo_stack import lost
+from services.cli.events import EventStream
+from services.cli.following import EVENTS, Followed
+from services.cli.upstream import request_images
+from shared.ids import uuid7
+
+if TYPE_CHECKING:
+    from deploy.local.stack import Stack
+
+TENANT = "demo"
+USER = "demo-user"
+
+
+@dataclass
+class Asked:
+    """A wish that became a job."""
+
+    wish: Wish
+    job: Followed
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    images: list[tuple[ResultImage, Path]] = field(default_factory=list)
+
+    @property
+    def heading(self) -> str:
+        """For lists."""
+        return f"{self.wish.title} ({self.wish.way})"
+
+
+class Demo:
+    """Says all wishes; `jobs` is what became of them, by job id."""
+
+    def __init__(self, out: Path, on_end: Callable[[Asked], None]) -> None:
+        self.jobs: dict[str, Asked] = {}
+        self._out = out
+        self._on_end = on_end
+
+    async def run(self, stack: "Stack") -> None:
+        """Until every job has ended and its images are here."""
+        addresses = Addresses({"api": stack.api_url, "notifier": stack.notifier_url}, self._out)
+        async with (
+            Client(addresses, TENANT, USER) as client,
+            AIOKafkaProducer(bootstrap_servers=stack.environment["KAFKA_BOOTSTRAP"]) as producer,
+        ):
+            stream = client.all_events()
+            with (self._out / "events.jsonl").open("w", encoding="utf-8") as log:
+                wishes = Wishes(client, producer, self.jobs, self._out / "images", self._on_end)
+                await until_first(lost(stack), self._listen(stream, log), wishes.say_all(stream))
+
+    async def _listen(self, stream: EventStream, log: IO[str]) -> None:
+        """Take in every event of this user's jobs, and write it down."""
+        async with aclosing(stream.read()) as events:
+            async for said in events:
+                if said.kind not in EVENTS:
+                    continue
+                event = JobEvent.model_validate_json(said.data)
+                log.write(event.model_dump_json() + "\n")
+                if asked := self.jobs.get(event.job_id):
+                    asked.job.apply(event)
+                    if asked.job.ended:
+                        asked.ended.set()
+
+
+class Wishes:
+    """Says them in the order that they need."""
+
+    def __init__(
+        self,
+        client: Client,
+        producer: AIOKafkaProducer,
+        jobs: dict[str, Asked],
+        folder: Path,
+        on_end: Callable[[Asked], None],
+    ) -> None:
+        self._client = client
+        self._producer = producer
+        self._jobs = jobs
+        self._folder = folder
+        self._on_end = on_end
+
+    async def say_all(self, stream: EventStream) -> None:
+        """Kafka's and HTTP's side by side, until each has ended."""
+        await stream.opened.wait()
+        await together(*(self._with_what_follows(first) for first in FIRST))
+
+    async def _with_what_follows(self, first: Wish) -> None:
+        faces = await self._say(first)
+        if faces.images:
+            base_image = f"{faces.job.job_id}/{faces.images[0][0].index}"
+            await together(*(self._say(wish) for wish in then(first, base_image)))
+
+    async def _say(self, wish: Wish) -> Asked:
+        job_id = uuid7()
+        asked = self._jobs[job_id] = Asked(wish, Followed(job_id, wish.type))
+        if wish.way == "Kafka":
+            await request_images(
+                self._producer, job_id=job_id, tenant=TENANT, user_id=USER, request=wish.request
+            )
+        else:
+            await self._client.submit(wish.submission(job_id), key=f"demo-{job_id}")
+        await asked.ended.wait()
+        results = await self._client.results(job_id)
+        paths = await download(self._client, results, self._folder / wish.folder)
+        asked.images = list(zip(results.images, paths, strict=True))
+        self._on_end(asked)
+        return asked
+
+
+async def together(*work: Coroutine[Any, Any, Any]) -> None:
+    """All of them; the first failure ends the others."""
+    await _until(asyncio.FIRST_EXCEPTION, work)
+
+
+async def until_first(*work: Coroutine[Any, Any, Any]) -> None:
+    """Until one ends or fails; it ends the others."""
+    await _until(asyncio.FIRST_COMPLETED, work)
+
+
+async def _until(enough: str, work: tuple[Coroutine[Any, Any, Any], ...]) -> None:
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=enough)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()

@@ -1,0 +1,135 @@
+"""imagegen generate …: a request over HTTP, followed until it ends"""
+
+import asyncio
+from typing import Annotated, Any
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+
+from contracts.http import (
+    AnySubmission,
+    BaseImageSubmission,
+    CharacterSheetSubmission,
+    ProfilePicturesSubmission,
+    StudioSubmission,
+)
+from services.cli.client import Client, download
+from services.cli.connection import client_of
+from services.cli.following import Followed, follow
+from services.cli.options import Answer, Look, Person, bundled
+from services.cli.progress import job_with_images, live
+from services.cli.report import print_job
+from services.cli.requests import submission
+
+app = typer.Typer(no_args_is_help=True, help="Ask for images and watch them come.")
+
+BaseImage = typer.Option(help="An image's id, JOB_ID/INDEX: the face to keep.", metavar="JOB_ID/INDEX")
+
+
+@app.command()
+@bundled
+def base_image(
+    ctx: typer.Context,
+    person: Person,
+    look: Look,
+    answer: Answer,
+    count: Annotated[int, typer.Option(min=1, max=3, help="How many candidates.")] = 3,
+) -> None:
+    """Candidates for a new character's face. Target: 30 s for 3.
+
+    imagegen generate base-image --name Mara --age 27 --gender woman --out faces
+    """
+    _run(ctx, submission(BaseImageSubmission, person, look, count=count), answer)
+
+
+@app.command()
+@bundled
+def character_sheet(
+    ctx: typer.Context,
+    base_image: Annotated[str, BaseImage],
+    person: Person,
+    look: Look,
+    answer: Answer,
+    count: Annotated[int, typer.Option(min=7, max=10, help="How many poses.")] = 7,
+) -> None:
+    """One character in seven to ten poses. Target: 5 min."""
+    made = submission(CharacterSheetSubmission, person, look, base_image_id=base_image, count=count)
+    _run(ctx, made, answer)
+
+
+@app.command()
+@bundled
+def studio(
+    ctx: typer.Context,
+    person: Person,
+    look: Look,
+    answer: Answer,
+    base_image: Annotated[str | None, BaseImage] = None,
+    scene: Annotated[str | None, typer.Option(help="beach, cafe, neon-city, … or free text.")] = None,
+    outfit: Annotated[str | None, typer.Option(help="casual, business, sundress, … or free text.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=10, help="How many images.")] = 1,
+) -> None:
+    """A character in a scene; with --base-image it keeps that face. Target: 15 s."""
+    own = {"scene": scene, "outfit": outfit, "count": count}
+    _run(ctx, submission(StudioSubmission, person, look, base_image_id=base_image, **own), answer)
+
+
+@app.command()
+@bundled
+def profile_pictures(
+    ctx: typer.Context,
+    set_id: Annotated[str, typer.Option("--set", help="classic, professional, social or dating.")],
+    person: Person,
+    look: Look,
+    answer: Answer,
+    base_image: Annotated[str | None, BaseImage] = None,
+) -> None:
+    """The pictures of one profile-picture set. Target: 2 min."""
+    _run(
+        ctx,
+        submission(ProfilePicturesSubmission, person, look, base_image_id=base_image, set_id=set_id),
+        answer,
+    )
+
+
+def _run(ctx: typer.Context, asked: Any, answer: Answer) -> None:
+    followed: list[Followed] = []
+    try:
+        completed = asyncio.run(_generate(ctx, asked, answer, followed))
+    except KeyboardInterrupt:
+        for job in followed:
+            typer.echo(f"\nIt goes on without you. Look with: imagegen job {job.job_id}", err=True)
+            typer.echo(f"Stop it with: imagegen cancel {job.job_id}", err=True)
+        raise
+    if not completed:
+        raise typer.Exit(1)
+
+
+async def _generate(
+    ctx: typer.Context, asked: AnySubmission, answer: Answer, followed: list[Followed]
+) -> bool:
+    async with client_of(ctx) as client:
+        view = await client.submit(asked, key=str(uuid4()))
+        job = Followed(view.id, view.type)
+        job.see(view)
+        followed.append(job)
+        if not answer.wait:
+            typer.echo(view.model_dump_json(indent=2) if answer.as_json else view.id)
+            return True
+        await _watch(client, job)
+        await _finish(client, job, answer)
+    return job.status == "completed"
+
+
+async def _watch(client: Client, job: Followed) -> None:
+    console = Console(stderr=True)
+    with live(console, lambda: job_with_images(job)):
+        async for _ in follow(client, job):
+            pass
+
+
+async def _finish(client: Client, job: Followed, answer: Answer) -> None:
+    view, results = await client.job(job.job_id), await client.results(job.job_id)
+    files = await download(client, results, answer.out) if answer.out else []
+    print_job(view, results, files, as_json=answer.as_json)

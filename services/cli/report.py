@@ -1,0 +1,73 @@
+"""A job, its images and their links, as text or as JSON."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from contracts.http import JobView, ResultImage, Results
+from services.cli.progress import COLOURS, NAMES
+
+
+def print_job(view: JobView, results: Results, files: Sequence[Path] = (), *, as_json: bool = False) -> None:
+    """What became of a job; where its images are."""
+    if as_json:
+        print(json.dumps(_as_json(view, results, files), indent=2, ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    console.print(Text.assemble((view.status, COLOURS[view.status]), f"  {NAMES[view.type]}  {view.id}"))
+    for line in _facts(view):
+        console.print(f"  {line}", soft_wrap=True, markup=False)
+    for image, file in zip(results.images, files or [None] * len(results.images), strict=True):
+        console.print(f"  {_image_line(image)}", soft_wrap=True, markup=False)
+        console.print(f"    {file or image.url}", soft_wrap=True, markup=False)
+
+
+def print_jobs(views: Sequence[JobView], *, as_json: bool = False) -> None:
+    """Many jobs, newest first."""
+    if as_json:
+        print(json.dumps([view.model_dump(mode="json") for view in views], indent=2, ensure_ascii=False))
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("job", no_wrap=True, min_width=36)
+    for name in ("type", "status", "images", "seconds of target", "created"):
+        table.add_column(name)
+    for view in views:
+        table.add_row(
+            view.id,
+            NAMES[view.type],
+            Text(view.error.code if view.error else view.status, COLOURS[view.status]),
+            f"{view.delivered}/{view.requested or '?'}",
+            f"{view.elapsed_seconds:.1f}" + (f"/{view.target_seconds:g}" if view.target_seconds else ""),
+            f"{view.created:%m-%d %H:%M:%S}",
+        )
+    Console(highlight=False).print(table if views else "no jobs")
+
+
+def _facts(view: JobView) -> list[str]:
+    target = f" (target {view.target_seconds:g} s)" if view.target_seconds else ""
+    cost = "" if view.cost_usd is None else f", {view.cost_usd:.4f} USD"
+    facts = [
+        f"time    {view.elapsed_seconds:.1f} s{target}",
+        f"images  {view.delivered} of {view.requested or '?'}, attempts {view.attempts}{cost}",
+    ]
+    if view.error:
+        facts.append(f"error   {view.error.code}: {view.error.message}")
+    failed = (image for image in view.images if image.error)
+    facts += [f"image   {image.label}: {image.error.message}" for image in failed if image.error]
+    return facts
+
+
+def _image_line(image: ResultImage) -> str:
+    size = f"{image.width}×{image.height}"
+    return f"{image.index + 1:>2}  {image.label}  {size}, {image.provider}, seed {image.seed}"
+
+
+def _as_json(view: JobView, results: Results, files: Sequence[Path]) -> dict[str, object]:
+    images = [image.model_dump(mode="json") for image in results.images]
+    for image, file in zip(images, files, strict=False):
+        image["file"] = str(file)
+    return view.model_dump(mode="json", exclude={"images"}) | {"images": images}

@@ -1,0 +1,76 @@
+"""Options and files → a request that can be submitted."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from contracts.base import Model
+from contracts.characters import Appearance, Character
+from services.cli.errors import WrongInput
+from services.cli.options import Look, Person
+
+M = TypeVar("M", bound=Model)
+
+OPTIONS = {
+    "base_image_id": "--base-image",
+    "character": "--character",
+    "count": "--count",
+    "images": "--image",
+    "job_id": "--job-id",
+    "set_id": "--set",
+}
+"""Fields that are not called like their option."""
+
+
+def submission(kind: type[M], person: Person, look: Look, **own: Any) -> M:
+    """A request of this kind.
+
+    Raises:
+        WrongInput: naming each option that is wrong.
+    """
+    fields = {name: getattr(look, name) for name in vars(look) if name not in ("nsfw", "workflow")}
+    fields |= {"include_nsfw": look.nsfw, "workflow": look.workflow and read_object(look.workflow)}
+    given = {name: value for name, value in (fields | own).items() if value is not None}
+    character = character_of(person, own.get("base_image_id"))
+    return _checked(kind, given | {"character": character})
+
+
+def character_of(person: Person, base_image: str | None) -> Character:
+    """The character in the file, changed by the options."""
+    fields = read_object(person.character) if person.character else {}
+    appearance = {name: value for name in Appearance.model_fields if (value := getattr(person, name))}
+    if appearance:
+        fields["appearance"] = {**fields.get("appearance", {}), **appearance}
+    fields |= {name: value for name in ("name", "age") if (value := getattr(person, name))}
+    if base_image:
+        fields["base_image_id"] = base_image
+    if "name" not in fields or "age" not in fields:
+        raise WrongInput("who is it? give --name and --age, or --character FILE with both")
+    return _checked(Character, fields)
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """A JSON object from a file."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WrongInput(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    if not isinstance(value, dict):
+        raise WrongInput(f"{path}: must hold one JSON object")
+    return value
+
+
+def _checked(kind: type[M], fields: Mapping[str, Any]) -> M:
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        wrong = error.errors(include_input=False, include_url=False)[:5]
+        raise WrongInput("; ".join(f"{_option(item['loc'])}: {item['msg']}" for item in wrong)) from None
+
+
+def _option(path: tuple[int | str, ...]) -> str:
+    first, *rest = (str(step) for step in path) if path else ("request",)
+    return ".".join([OPTIONS.get(first, f"--{first.replace('_', '-')}"), *rest])

@@ -1,0 +1,149 @@
+"""imagegen topics: how much each topic holds, and how far its consumers are"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from contracts.base import PROVIDERS
+from contracts.catalog import TOPICS
+from services.cli.connection import connection_of
+from services.cli.errors import Unreachable
+
+GROUPS = (
+    "prompt-builder",
+    "dispatcher",
+    *(f"gateway-{provider}" for provider in PROVIDERS),
+    "result-store",
+    "notifier",
+)
+SECONDS = 15.0
+FETCH_BYTES = 1024
+Offsets = Mapping[TopicPartition, int]
+
+
+@dataclass(frozen=True)
+class Log:
+    """The ends of each partition, and each group's next offset where it has committed one."""
+
+    first: Offsets
+    end: Offsets
+    committed: Mapping[str, Offsets]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A topic, and one group that reads it."""
+
+    topic: str
+    partitions: int
+    messages: int
+    group: str | None = None
+    committed: int = 0
+    lag: int = 0
+
+
+def topics(
+    ctx: typer.Context,
+    empty: Annotated[bool, typer.Option("--all", help="Also topics that hold nothing.")] = False,
+) -> None:
+    """Each topic's partitions and messages, and its consumer groups' offsets and lag."""
+    bootstrap = connection_of(ctx).addresses.of("kafka")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    try:
+        log = asyncio.run(asyncio.wait_for(read_log(bootstrap), SECONDS))
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise Unreachable("Kafka broker", bootstrap, type(error).__name__) from None
+    console = Console(highlight=False)
+    console.print(_table([row for row in rows_of(log) if empty or row.messages]))
+
+
+async def read_log(bootstrap: str) -> Log:
+    """Ask the broker about all our topics and groups."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        enable_auto_commit=False,
+        fetch_max_wait_ms=20,
+        max_partition_fetch_bytes=FETCH_BYTES,
+    )
+    try:
+        await admin.start()
+        await consumer.start()
+        partitions = await _partitions(admin)
+        return Log(
+            first=await consumer.beginning_offsets(partitions),
+            end=await _ends(consumer, partitions),
+            committed={group: await _committed(admin, group, partitions) for group in GROUPS},
+        )
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+async def _partitions(admin: AIOKafkaAdminClient) -> list[TopicPartition]:
+    existing = set(await admin.list_topics())
+    described = await admin.describe_topics([topic.name for topic in TOPICS if topic.name in existing])
+    return [
+        TopicPartition(topic["topic"], partition["partition"])
+        for topic in described
+        for partition in topic["partitions"]
+    ]
+
+
+async def _ends(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> Offsets:
+    """By the high watermark of a fetch: not every broker answers a query for the end rightly."""
+    consumer.assign(partitions)
+    await consumer.seek_to_beginning(*partitions)
+    while missing := [each for each in partitions if consumer.highwater(each) is None]:
+        consumer.pause(*(set(partitions) - set(missing)))
+        await consumer.getmany(timeout_ms=50)
+    return {each: consumer.highwater(each) for each in partitions}
+
+
+async def _committed(admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition]) -> Offsets:
+    found = await admin.list_consumer_group_offsets(group, partitions=list(partitions))
+    return {each: known.offset for each, known in found.items() if known.offset >= 0}
+
+
+def rows_of(log: Log) -> list[Row]:
+    """One row for each topic and group; a topic that no group reads has one without."""
+    rows = []
+    for topic in dict.fromkeys(each.topic for each in log.end):
+        ours = [each for each in log.end if each.topic == topic]
+        held = (topic, len(ours), sum(log.end[each] - log.first[each] for each in ours))
+        reading = [group for group, offsets in log.committed.items() if any(each in offsets for each in ours)]
+        for group in reading:
+            offsets = log.committed[group]
+            lag = sum(max(0, log.end[each] - offsets.get(each, log.first[each])) for each in ours)
+            rows.append(Row(*held, group, sum(offsets.get(each, 0) for each in ours), lag))
+        if not reading:
+            rows.append(Row(*held))
+    return rows
+
+
+def _table(rows: Sequence[Row]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("topic")
+    for name in ("partitions", "messages"):
+        table.add_column(name, justify="right")
+    table.add_column("group")
+    for name in ("committed", "lag"):
+        table.add_column(name, justify="right")
+    before = None
+    for row in rows:
+        own = [row.topic, str(row.partitions), str(row.messages)] if row.topic != before else ["", "", ""]
+        reader = [row.group, str(row.committed), Text(str(row.lag), "yellow" if row.lag else "green")]
+        table.add_row(*own, *(reader if row.group else ["-", "", ""]))
+        before = row.topic
+    return table

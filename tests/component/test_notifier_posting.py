@@ -1,0 +1,123 @@
+"""How a webhook goes over the wire: signed so that receivers can verify it, and never inwards."""
+
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from services.notifier.deliveries import Delivery, delivery_of
+from services.notifier.posting import Poster, is_public, webhook_client
+from tests.fakes.jobs import START, an_event
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+EVENT = an_event("completed", 4)
+
+
+def a_delivery(url: str = "https://shop.example/hook") -> Delivery:
+    return delivery_of(EVENT, url, START)
+
+
+def poster(answer: Callable[[httpx.Request], httpx.Response]) -> Poster:
+    client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    return Poster(client, SECRET, timeout_seconds=10)
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[Poster]:
+    async with webhook_client(private_hosts=False, connections=4) as client:
+        yield Poster(client, SECRET, timeout_seconds=10)
+
+
+async def test_a_receiver_can_verify_the_signature() -> None:
+    seen: list[httpx.Request] = []
+
+    def receive(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(204)
+
+    outcome = await poster(receive).post(a_delivery())
+    assert (outcome.status, outcome.error) == (204, None)
+    [request] = seen
+    data = Webhook(SECRET).verify(request.content, dict(request.headers))
+    assert (data["event"], data["seq"]) == ("completed", 4)
+    assert request.headers["webhook-id"] == f"{EVENT.job_id}/4"
+    with pytest.raises(WebhookVerificationError):
+        Webhook(SECRET).verify(request.content + b" ", dict(request.headers))
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 404, 500])
+async def test_only_2xx_is_success_and_redirects_are_not_followed(status: int) -> None:
+    calls: list[str] = []
+
+    def receive(request: httpx.Request) -> httpx.Response:
+        calls.append(str(request.url))
+        return httpx.Response(status, headers={"location": "https://elsewhere.example"})
+
+    outcome = await poster(receive).post(a_delivery())
+    assert outcome.status == status
+    assert outcome.error
+    assert len(calls) == 1
+
+
+async def test_an_unreachable_receiver_is_a_failure_that_may_pass() -> None:
+    def receive(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    outcome = await poster(receive).post(a_delivery())
+    assert (outcome.status, outcome.refused) == (None, False)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "2130706433",
+        "0x7f000001",
+        "0177.0.0.1",
+        "127.1",
+        "0",
+        "[::1]",
+        "[::]",
+        "[::ffff:127.0.0.1]",
+        "[64:ff9b::7f00:1]",
+        "[2002:7f00:1::]",
+        "10.0.0.1",
+        "192.168.1.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "[fe80::1]",
+        "[fd00::1]",
+    ],
+)
+async def test_private_addresses_are_refused_however_they_are_written(guarded: Poster, host: str) -> None:
+    outcome = await guarded.post(a_delivery(f"http://{host}:9/"))
+    assert outcome.status is None
+    assert outcome.refused, outcome.error
+
+
+@pytest.mark.parametrize("url", ["http://", "http://x:99999/", "ftp://shop.example/"])
+async def test_an_address_that_is_none_is_refused(guarded: Poster, url: str) -> None:
+    assert (await guarded.post(a_delivery(url))).refused
+
+
+async def test_private_addresses_can_be_allowed() -> None:
+    async with webhook_client(private_hosts=True, connections=4) as client:
+        outcome = await Poster(client, SECRET, timeout_seconds=10).post(a_delivery("http://127.0.0.1:9/"))
+    assert not outcome.refused
+    assert outcome.error
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("8.8.8.8", True),
+        ("2606:4700::1111", True),
+        ("224.0.0.1", False),
+        ("64:ff9b::808:808", True),
+        ("x", False),
+    ],
+)
+def test_public_addresses_are_known(address: str, public: bool) -> None:
+    assert is_public(address) is public

@@ -1,0 +1,153 @@
+"""Webhooks: noted once per event, delivered in order per job, tried again until they arrive or time is up."""
+
+from datetime import timedelta
+
+import pytest
+
+from contracts.generation import Notify
+from contracts.jobs import JobEvent
+from services.notifier.deliveries import Outcome
+from shared.ids import uuid7
+from tests.fakes.jobs import START, a_job, a_story, an_event
+from tests.fakes.notifier import NotifierBench
+
+URL = "https://shop.example/hook"
+
+
+@pytest.fixture
+def bench() -> NotifierBench:
+    return NotifierBench()
+
+
+def a_told_story(bench: NotifierBench, *kinds: str, url: str = URL) -> tuple[JobEvent, ...]:
+    job = bench.jobs.put(a_job(job_id=uuid7(), notify=Notify(webhook_url=url)))
+    return a_story(*kinds, job_id=job.job_id, webhook=True)
+
+
+def ids(*events: JobEvent) -> list[str]:
+    return [f"{event.job_id}/{event.seq}" for event in events]
+
+
+async def test_each_numbered_event_is_delivered_once_in_order(bench: NotifierBench) -> None:
+    story = a_told_story(bench, "accepted", "started", "image_ready", "completed")
+    await bench.handle(*story)
+    await bench.handle(*story[1:])
+    await bench.deliver()
+    await bench.deliver()
+    assert bench.receiver.got == ids(*story)
+    assert {delivery.state for delivery in bench.deliveries.kept.values()} == {"delivered"}
+
+
+async def test_the_body_is_the_event(bench: NotifierBench) -> None:
+    story = a_told_story(bench, "accepted")
+    await bench.handle(*story)
+    [delivery] = bench.deliveries.kept.values()
+    assert JobEvent.model_validate_json(delivery.body) == story[0]
+    assert delivery.url == URL
+
+
+async def test_jobs_without_a_webhook_and_snapshots_are_not_delivered(bench: NotifierBench) -> None:
+    job = bench.jobs.put(a_job())
+    story = a_told_story(bench, "accepted")
+    snapshot = an_event("progressed", 1, job_id=story[0].job_id, webhook=True)
+    await bench.handle(an_event("accepted", 1, job_id=job.job_id), snapshot)
+    assert bench.deliveries.kept == {}
+
+
+async def test_what_fails_is_tried_again_later_and_holds_back_only_its_own_job(bench: NotifierBench) -> None:
+    bench.receiver.will(URL, 500, 503)
+    story = a_told_story(bench, "accepted", "started")
+    other = a_told_story(bench, "accepted", "started", url="https://other.example")
+    await bench.handle(*story, *other)
+    await bench.deliver()
+    assert sorted(bench.receiver.got) == sorted([*ids(story[0]), *ids(*other)])
+    await bench.deliver()
+    assert len(bench.receiver.got) == 3, "not before its pause is over"
+    bench.wait(1)
+    await bench.deliver()
+    bench.wait(4.9)
+    await bench.deliver()
+    assert len(bench.receiver.got) == 4, "the second pause is five seconds"
+    bench.wait(1)
+    await bench.deliver()
+    await bench.deliver()
+    assert bench.receiver.got[4:] == ids(*story)
+
+
+async def test_events_that_come_during_a_pause_wait_too(bench: NotifierBench) -> None:
+    bench.receiver.will(URL, *[500] * 3)
+    story = a_told_story(bench, "accepted", "started")
+    await bench.handle(story[0])
+    await bench.deliver()
+    await bench.handle(story[1])
+    await bench.deliver()
+    assert bench.receiver.got == ids(story[0])
+
+
+async def test_after_a_day_it_gives_up_and_goes_on_with_the_next(bench: NotifierBench) -> None:
+    bench.receiver.will(URL, *[500] * 100)
+    story = a_told_story(bench, "accepted", "started")
+    await bench.handle(story[0])
+    while bench.time < START + timedelta(hours=25):
+        await bench.deliver()
+        bench.wait(1800)
+    assert bench.deliveries.kept[ids(story[0])[0]].state == "gave_up"
+    bench.receiver.answers.clear()
+    await bench.handle(story[1])
+    await bench.deliver()
+    assert bench.deliveries.kept[ids(story[1])[0]].state == "delivered"
+
+
+async def test_a_receiver_that_is_gone_is_not_tried_again(bench: NotifierBench) -> None:
+    bench.receiver.will(URL, 410)
+    story = a_told_story(bench, "accepted", "started")
+    await bench.handle(*story)
+    await bench.deliver()
+    states = [bench.deliveries.kept[key].state for key in ids(*story)]
+    assert states == ["gave_up", "delivered"]
+
+
+async def test_a_refused_address_is_not_tried_again(bench: NotifierBench) -> None:
+    bench.receiver.answers[URL] = [Outcome(error="the address is not public", refused=True)]
+    story = a_told_story(bench, "accepted")
+    await bench.handle(*story)
+    await bench.deliver()
+    [delivery] = bench.deliveries.kept.values()
+    assert (delivery.state, delivery.last_error) == ("gave_up", "the address is not public")
+
+
+async def test_two_instances_deliver_each_event_once_and_in_order(bench: NotifierBench) -> None:
+    story = a_told_story(bench, "accepted", "started", "completed")
+    await bench.handle(*story)
+    other = bench.another_courier()
+    await bench.courier.look()
+    await other.look()
+    await other.idle()
+    await bench.courier.idle()
+    await bench.deliver()
+    assert bench.receiver.got == ids(*story)
+
+
+async def test_what_a_dead_instance_had_claimed_is_delivered_when_its_lease_ends(
+    bench: NotifierBench,
+) -> None:
+    story = a_told_story(bench, "accepted")
+    await bench.handle(*story)
+    [delivery] = bench.deliveries.kept.values()
+    assert await bench.deliveries.claim(delivery, bench.time + timedelta(seconds=30))
+    await bench.deliver()
+    assert bench.receiver.got == []
+    bench.wait(31)
+    await bench.deliver()
+    assert bench.receiver.got == ids(*story)
+
+
+async def test_one_host_does_not_take_all_places(bench: NotifierBench) -> None:
+    bench.courier = bench.another_courier(concurrency=4)
+    slow = [a_told_story(bench, "accepted", url="https://slow.example") for _ in range(10)]
+    quick = a_told_story(bench, "accepted")
+    await bench.handle(*(event for story in slow for event in story), *quick)
+    await bench.courier.look()
+    await bench.courier.idle()
+    assert ids(*quick)[0] in bench.receiver.got
+    assert len(bench.receiver.got) == 2

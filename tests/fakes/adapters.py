@@ -1,0 +1,112 @@
+"""An adapter and the simulator of its provider, in one event loop, over real sockets."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+from starlette.types import ASGIApp
+
+from contracts.base import Provider as ProviderName
+from deploy.local.simulators import comfyui, fal, modal
+from deploy.local.simulators.behaviour import Behaviour
+from deploy.local.simulators.serving import running
+from services.gateways.comfyui.adapter import ComfyUIProvider
+from services.gateways.comfyui.settings import ComfyUISettings
+from services.gateways.fal.adapter import FalProvider
+from services.gateways.fal.settings import FalSettings
+from services.gateways.modal.adapter import ModalProvider
+from services.gateways.modal.settings import ModalSettings
+from services.gateways.runtime.inputs import Inputs
+from services.gateways.runtime.provider import Handle, News, Order, Provider, Working
+from shared.http_client import HonestTransport
+from tests.fakes.provider import FakeInputs
+
+KEY = "the-key"
+APPS: dict[ProviderName, Callable[[Behaviour], ASGIApp]] = {
+    "fal": fal.create_app,
+    "comfyui": comfyui.create_app,
+    "modal": modal.create_app,
+}
+Wrap = Callable[[ASGIApp], ASGIApp]
+
+
+def an_adapter(name: ProviderName, http: httpx.AsyncClient, url: str, inputs: Inputs) -> Provider:
+    if name == "fal":
+        return FalProvider(http, FalSettings(key=SecretStr(KEY), queue_url=url), inputs)
+    if name == "comfyui":
+        return ComfyUIProvider(http, ComfyUISettings(base_url=url), inputs)
+    settings = ModalSettings(base_url=url, key=SecretStr("wk-1"), secret=SecretStr("ws-1"))
+    return ModalProvider(http, settings, inputs)
+
+
+def quick_client(timeout_seconds: float) -> httpx.AsyncClient:
+    """`shared.http_client`, without reading the certificates that loopback has no use for."""
+    return httpx.AsyncClient(
+        transport=HonestTransport(verify=False), timeout=timeout_seconds, trust_env=False
+    )
+
+
+@dataclass
+class Rig:
+    """`provider` is under test; `http` speaks to the simulator beside it."""
+
+    name: ProviderName
+    provider: Provider
+    http: httpx.AsyncClient
+    inputs: FakeInputs
+    url: str
+
+    async def behave(self, **patch: Any) -> None:
+        (await self.http.post("/_sim/behaviour", json=patch)).raise_for_status()
+
+    async def forget(self) -> None:
+        await self.http.post("/_sim/forget")
+
+    async def books(self) -> list[dict[str, Any]]:
+        """What the provider took, in order."""
+        entries: list[dict[str, Any]] = (await self.http.get("/_sim/submissions")).json()
+        return entries
+
+    async def submit(self, order: Order) -> Handle:
+        return await self.provider.submit(order, await self.provider.prepare(order))
+
+    async def end(self, order: Order, handle: Handle) -> News:
+        """Poll until it is done."""
+        async with asyncio.timeout(5):
+            while isinstance(news := await self.provider.poll(order, handle), Working):
+                await asyncio.sleep(0.005)
+        return news
+
+    async def reach(self, order: Order, handle: Handle, state: str) -> Working:
+        """Poll until it is queued or running."""
+        async with asyncio.timeout(5):
+            while True:
+                news = await self.provider.poll(order, handle)
+                assert isinstance(news, Working), news
+                if news.state == state:
+                    return news
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def a_rig(
+    name: ProviderName,
+    *,
+    timeout_seconds: float = 5.0,
+    wrap: Wrap = lambda app: app,
+    **behaviour: Any,
+) -> AsyncIterator[Rig]:
+    """A provider that works fast and draws tiny pictures, unless it is told otherwise."""
+    known = {"latency_seconds": 0.02, "tiny": True, "concurrency": 1}
+    app = wrap(APPS[name](Behaviour.model_validate(known | behaviour)))
+    async with (
+        running(app) as url,
+        quick_client(timeout_seconds) as http,
+        httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as beside,
+    ):
+        inputs = FakeInputs(url)
+        yield Rig(name, an_adapter(name, http, url, inputs), beside, inputs, url)

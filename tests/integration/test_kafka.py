@@ -1,0 +1,137 @@
+"""The subscription on a real broker: what is committed, what comes again, who shares what."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from contracts.catalog import PARTITIONS, TOPICS
+from contracts.generation import GenerationCancel
+from contracts.operations import DeadLetter
+from deploy.local.stack import Stack
+from shared.envelope import Received
+from shared.ids import uuid7
+from shared.publisher import Outgoing
+from shared.service import Service
+from shared.settings import KafkaSettings, ProcessSettings
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+
+
+def settings(stack: Stack) -> KafkaSettings:
+    return KafkaSettings(
+        bootstrap=stack.environment["KAFKA_BOOTSTRAP"], idempotence=False, fetch_max_wait_ms=20
+    )
+
+
+class Worker:
+    """A service with one handler, which remembers what it was given."""
+
+    def __init__(self, stack: Stack, group: str) -> None:
+        self.seen: list[str] = []
+        self.failures: list[Exception] = []
+        self.service = Service("worker", settings(stack), ProcessSettings())
+        self.service.subscribe(GenerationCancel, group=group)(self.handle)
+
+    async def handle(self, batch: Sequence[Received[Any]]) -> Iterable[Outgoing]:
+        if self.failures:
+            raise self.failures.pop()
+        self.seen += [received.message.reason for received in batch]
+        return []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Worker"]:
+        async with self.service:
+            await self.service.listen()
+            try:
+                yield self
+            finally:
+                await self.service.stop_listening()
+
+    async def saw(self, count: int, seconds: float = 20.0) -> list[str]:
+        async with asyncio.timeout(seconds):
+            while len(self.seen) < count:
+                await asyncio.sleep(0.02)
+        return self.seen
+
+
+async def say(stack: Stack, marks: Iterable[str], *, raw: bytes | None = None) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=stack.environment["KAFKA_BOOTSTRAP"])
+    await producer.start()
+    try:
+        for mark in marks:
+            body = {"job_id": uuid7(), "tenant": "t", "reason": mark}
+            value = raw if raw is not None else json.dumps(body).encode()
+            await producer.send_and_wait(GenerationCancel.topic, value, key=str(body["job_id"]).encode())
+    finally:
+        await producer.stop()
+
+
+async def test_a_process_that_ends_goes_on_where_it_had_committed(servers: Stack) -> None:
+    async with Worker(servers, "resume").running() as first:
+        await say(servers, (f"a{n}" for n in range(20)))
+        before = sorted(mark for mark in await first.saw(20) if mark.startswith("a"))
+    async with Worker(servers, "resume").running() as second:
+        await say(servers, ["last"])
+        assert await second.saw(1) == ["last"]
+    assert before == sorted(f"a{n}" for n in range(20))
+
+
+async def test_a_transient_failure_is_tried_again_and_nothing_is_lost(servers: Stack) -> None:
+    worker = Worker(servers, "transient")
+    worker.failures = [TimeoutError("away"), TimeoutError("away")]
+    async with worker.running():
+        marks = {f"b{n}" for n in range(10)}
+        await say(servers, sorted(marks))
+        async with asyncio.timeout(20):
+            while not marks <= set(worker.seen):
+                await asyncio.sleep(0.02)
+
+
+async def test_a_poisonous_record_is_set_aside_and_the_others_pass(servers: Stack) -> None:
+    bootstrap = servers.environment["KAFKA_BOOTSTRAP"]
+    async with Worker(servers, "poison").running() as worker:
+        await say(servers, ["before"])
+        await say(servers, ["poison"], raw=b"\x00 no json")
+        await say(servers, ["after"])
+        async with asyncio.timeout(20):
+            while "after" not in worker.seen:
+                await asyncio.sleep(0.02)
+    consumer = AIOKafkaConsumer(DeadLetter.topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        record = await asyncio.wait_for(consumer.getone(), 10)
+    finally:
+        await consumer.stop()
+    letter = DeadLetter.model_validate_json(record.value)
+    assert (letter.reason, letter.original_topic) == ("not_json", GenerationCancel.topic)
+
+
+async def test_two_processes_of_a_group_share_the_messages(servers: Stack) -> None:
+    async with Worker(servers, "share").running() as one, Worker(servers, "share").running() as two:
+        marks = [f"c{n}" for n in range(60)]
+        await asyncio.sleep(4)  # both have joined
+        await say(servers, marks)
+        async with asyncio.timeout(20):
+            while len({mark for mark in one.seen + two.seen if mark.startswith("c")}) < 60:
+                await asyncio.sleep(0.05)
+        ones, twos = ({mark for mark in each.seen if mark in marks} for each in (one, two))
+        assert ones
+        assert twos
+        assert ones.isdisjoint(twos)
+
+
+async def test_every_topic_of_the_contracts_is_declared_with_its_partitions(servers: Stack) -> None:
+    bootstrap = servers.environment["KAFKA_BOOTSTRAP"]
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await consumer.start()
+    try:
+        await consumer.topics()
+        for topic in TOPICS:
+            assert len(consumer.partitions_for_topic(topic.name) or ()) == PARTITIONS, topic.name
+    finally:
+        await consumer.stop()

@@ -1,0 +1,126 @@
+"""What only a real server shows: guards, races, group commits, and that every poll has its index."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+from pymongo import IndexModel, UpdateOne
+
+from deploy.local.stack import Stack
+from services.dispatcher.__main__ import INDEXES as JOB_INDEXES
+from services.gateways.runtime.ledger import INDEXES as ATTEMPT_INDEXES
+from services.notifier.store import DELIVERY_INDEXES
+from services.result_store.assets import INDEXES as ASSET_INDEXES
+from shared import mongo
+from shared.clock import now
+from shared.fold import Folded, MongoDocuments
+from shared.group_commit import GroupCommit
+from shared.leases import Lease
+from shared.mongo import Database, due_by, write_guarded
+from shared.outbox import OWED_INDEX
+from shared.settings import MongoSettings
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def database(servers: Stack) -> AsyncIterator[Database]:
+    settings = MongoSettings(url=SecretStr(servers.environment["MONGO_URL"]), database="tests")
+    async with mongo.connect(settings) as connected:
+        for name in await connected.list_collection_names():
+            await connected.drop_collection(name)
+        yield connected
+
+
+def guarded(key: str, owner: str) -> UpdateOne:
+    return UpdateOne({"_id": key, "owner": owner}, {"$set": {"seen": True}}, upsert=True)
+
+
+async def test_a_guarded_bulk_write_names_exactly_the_writes_that_lost(database: Database) -> None:
+    items = database["items"]
+    await items.insert_many([{"_id": str(n), "owner": "me" if n % 3 else "other"} for n in range(30)])
+    lost = await write_guarded(items, [guarded(str(n), "me") for n in range(30)])
+    assert lost == set(range(0, 30, 3))
+    assert await items.count_documents({"seen": True}) == 20
+    assert await items.count_documents({}) == 30
+
+
+async def test_grouped_writes_tell_each_caller_its_own_outcome(database: Database) -> None:
+    items = database["items"]
+    await items.insert_many([{"_id": str(n), "owner": "me" if n % 2 else "other"} for n in range(200)])
+    group = GroupCommit(items)
+    won = await asyncio.gather(*(group.write(guarded(str(n), "me")) for n in range(200)))
+    assert won == [bool(n % 2) for n in range(200)]
+
+
+class Counter(Folded):
+    count: int = 0
+
+
+async def test_of_two_writers_of_one_version_one_is_told_that_it_lost(database: Database) -> None:
+    counters = MongoDocuments(database["counters"], Counter)
+    assert await counters.save({"a": Counter(version=1, count=1)}) == set()
+    saves = [counters.save({"a": Counter(version=2, count=n)}) for n in range(8)]
+    outcomes = await asyncio.gather(*saves)
+    assert sorted(len(lost) for lost in outcomes) == [0, *[1] * 7]
+    winner = outcomes.index(set())
+    assert (await counters.load(["a"]))["a"].count == winner
+
+
+POLLS: list[tuple[str, tuple[IndexModel, ...], Mapping[str, Any]]] = [
+    ("jobs", JOB_INDEXES, {"wake_at": due_by(now())}),
+    ("jobs", JOB_INDEXES, {"tenant": "t", "user_id": "u", "updated_at": {"$gte": now()}}),
+    ("jobs", JOB_INDEXES, {"tenant": "t", "requested_at": {"$lte": now()}}),
+    ("attempts", ATTEMPT_INDEXES, {"owner": "me", "cancel": True}),
+    ("attempts", ATTEMPT_INDEXES, {"owner": "me", "state": {"$in": ["accepted", "submitted"]}}),
+    ("attempts", ATTEMPT_INDEXES, {"owed.at": due_by(now())}),
+    ("assets", ASSET_INDEXES, {"wake_at": due_by(now())}),
+    ("assets", ASSET_INDEXES, {"preview_due_at": due_by(now())}),
+    ("submissions", (OWED_INDEX,), {"owed.at": due_by(now())}),
+    ("deliveries", DELIVERY_INDEXES, {"state": "pending", "due_at": {"$lte": now()}}),
+]
+
+
+@pytest.mark.parametrize(("name", "indexes", "query"), POLLS, ids=lambda value: str(value)[:40])
+async def test_every_repeated_query_reads_an_index(
+    database: Database, name: str, indexes: tuple[IndexModel, ...], query: Mapping[str, Any]
+) -> None:
+    await mongo.ensure_indexes(database[name], *indexes)
+    await database[name].insert_many([{"_id": str(n), "wake_at": None} for n in range(50)])
+    plan = await database[name].find(query).explain()
+    stages = []
+    stage = plan["queryPlanner"]["winningPlan"]
+    while stage:
+        stages.append(stage["stage"])
+        stage = stage.get("inputStage")
+    assert "IXSCAN" in stages, stages
+
+
+async def test_what_a_dead_process_held_is_taken_over_once(database: Database) -> None:
+    leases = database["leases"]
+    heirs: list[str] = []
+
+    def lease(name: str) -> Lease:
+        async def died(owner: str) -> None:
+            heirs.append(f"{name} buries {owner}")
+
+        async def lost() -> None:
+            heirs.append(f"{name} was buried")
+
+        return Lease(leases, "gateway-test", on_death=died, on_lost=lost)
+
+    dead, heir = lease("dead"), lease("heir")
+    await dead.take()
+    await heir.take()
+    before = dead.owner
+    await heir.bury_the_dead()
+    assert heirs == []
+    await leases.update_one({"_id": before}, {"$set": {"until": now() - timedelta(seconds=1)}})
+    await heir.bury_the_dead()
+    await dead.renew()
+    assert heirs == [f"heir buries {before}", "dead was buried"]
+    assert dead.owner != before

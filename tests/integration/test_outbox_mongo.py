@@ -1,0 +1,151 @@
+"""What only real servers show: unique keys, guards, claims, and where a reader without a group begins."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+from contracts.http import StudioSubmission
+from contracts.jobs import JobEvent
+from deploy.local.stack import Stack, StackOptions
+from services.api.domain import Accepted, Caller, accept
+from services.api.ports import JobQuery
+from services.api.store import SUBMISSION_INDEXES, MongoSubmissions
+from services.notifier.deliveries import Outcome, after, delivery_of
+from services.notifier.store import DELIVERY_INDEXES, MongoDeliveries
+from shared.broadcast import Broadcast
+from shared.clock import now
+from shared.ids import uuid7
+from shared.mongo import Database, connect, ensure_indexes
+from shared.outbox import MongoDebts, Outbox, owe
+from shared.publisher import Outgoing, Publisher
+from shared.settings import KafkaSettings, MongoSettings
+from shared.topics import ensure_topics
+from tests.fakes.api import FakeBroker
+from tests.fakes.jobs import an_event
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    options = StackOptions(state=tmp_path_factory.mktemp("stack"), simulators=(), services=())
+    async with Stack(options) as stack:
+        yield stack
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def database(stack: Stack) -> AsyncIterator[Database]:
+    url = SecretStr(stack.environment["MONGO_URL"])
+    async with connect(MongoSettings(url=url, database=f"t{uuid7()[-8:]}")) as database:
+        await ensure_indexes(database["submissions"], *SUBMISSION_INDEXES)
+        await ensure_indexes(database["deliveries"], *DELIVERY_INDEXES)
+        yield database
+
+
+def a_submission(key: str | None = None, tenant: str = "acme") -> tuple[Accepted, dict[str, object]]:
+    request = StudioSubmission.model_validate({"character": {"name": "Mia", "age": 27}})
+    caller = Caller(tenant=tenant, user_id="ann")
+    accepted, message = accept(request, caller, key=key, job_id=uuid7(), now=now())
+    return accepted, owe(message, source="api", trace=None, at=now())
+
+
+async def test_of_many_submissions_with_one_key_one_is_kept(database: Database) -> None:
+    submissions = MongoSubmissions(database["submissions"])
+    many = [a_submission(key="k") for _ in range(30)]
+    kept = await asyncio.gather(*(submissions.add(*each) for each in many))
+    assert kept.count(True) == 1
+    [first] = await submissions.known(many[5][0])
+    assert first == many[kept.index(True)][0]
+
+
+async def test_keys_are_unique_per_tenant_and_may_be_left_out(database: Database) -> None:
+    submissions = MongoSubmissions(database["submissions"])
+    each = [a_submission(), a_submission(), a_submission(key="k"), a_submission(key="k", tenant="other")]
+    assert all([await submissions.add(*one) for one in each])
+    assert not await submissions.add(*each[0]), "a job id is taken once"
+    page = await submissions.page(JobQuery(tenant="acme", limit=2))
+    newest = sorted(
+        (one for one, _ in each[:3]), key=lambda one: (one.requested_at, one.job_id), reverse=True
+    )
+    assert page == newest[:2]
+    before = (page[-1].requested_at, page[-1].job_id)
+    assert await submissions.page(JobQuery(tenant="acme", limit=2, before=before)) == newest[2:]
+
+
+async def test_what_is_owed_is_swept_once_oldest_first(database: Database) -> None:
+    submissions, broker = MongoSubmissions(database["submissions"]), FakeBroker()
+    outbox = Outbox(MongoDebts(database["submissions"]), broker)
+    each = [a_submission() for _ in range(5)]
+    for accepted, owed in each:
+        await submissions.add(accepted, owed)
+        await asyncio.sleep(0.002)
+    assert await outbox.sweep() == 0, "they are too young"
+    assert await outbox.sweep(timedelta(seconds=-1)) == 5
+    assert [envelope.key for envelope in broker.sent] == [accepted.job_id for accepted, _ in each]
+    assert await outbox.sweep(timedelta(seconds=-1)) == 0
+
+
+async def test_a_debt_that_was_made_anew_meanwhile_stays(database: Database) -> None:
+    submissions = MongoSubmissions(database["submissions"])
+    accepted, owed = a_submission()
+    await submissions.add(accepted, owed)
+    debts = MongoDebts(database["submissions"])
+    [debt] = await debts.of([accepted.job_id])
+    later = owed | {"at": now() + timedelta(seconds=1)}
+    await database["submissions"].update_one({"_id": accepted.job_id}, {"$set": {"owed": later}})
+    await debts.settled([debt])
+    assert len(await debts.of([accepted.job_id])) == 1
+
+
+async def test_a_delivery_is_noted_once_and_claimed_once(database: Database) -> None:
+    deliveries = MongoDeliveries(database["deliveries"])
+    job_id = uuid7()
+    one, two = (
+        delivery_of(an_event("started", seq, job_id=job_id), "https://shop.example", now()) for seq in (1, 2)
+    )
+    await deliveries.add([two, one])
+    await deliveries.add([one])
+    due = await deliveries.due(now(), 10)
+    assert {delivery.id for delivery in due} == {one.id, two.id}
+    head = (await deliveries.heads([job_id]))[job_id]
+    assert head.id == one.id
+    lease = now() + timedelta(seconds=30)
+    claims = await asyncio.gather(*(deliveries.claim(head, lease) for _ in range(10)))
+    [claimed] = [claim for claim in claims if claim]
+    assert claimed.body == one.body
+    await deliveries.save(after(claimed, Outcome(status=200), now()))
+    assert (await deliveries.heads([job_id]))[job_id].id == two.id
+
+
+async def test_a_reader_without_a_group_begins_at_the_end_and_misses_nothing_after(stack: Stack) -> None:
+    settings = KafkaSettings(
+        bootstrap=stack.environment["KAFKA_BOOTSTRAP"], idempotence=False, fetch_max_wait_ms=20
+    )
+    await ensure_topics(settings)
+    seen: list[int] = []
+    positioned = asyncio.Event()
+    feed = Broadcast(
+        settings,
+        [JobEvent],
+        on_messages=lambda batch: seen.extend(received.message.seq for received in batch),
+        on_positioned=positioned.set,
+    )
+    async with Publisher("test", settings) as publisher:
+        before = [an_event("started", seq, job_id=uuid7()) for seq in range(1, 201)]
+        await publisher.publish(Outgoing(event) for event in before)
+        task = asyncio.create_task(feed.run())
+        await asyncio.wait_for(positioned.wait(), 20)
+        assert await feed.problem() is None
+        after_it = [an_event("started", seq, job_id=uuid7()) for seq in range(1001, 1101)]
+        await publisher.publish(Outgoing(event) for event in after_it)
+        while len(seen) < 100:
+            await asyncio.sleep(0.02)
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+    assert sorted(seen) == list(range(1001, 1101))

@@ -1,0 +1,59 @@
+"""The rules of accepting a request."""
+
+from typing import Any
+
+import pytest
+
+from contracts.http import StudioSubmission
+from services.api.domain import Accepted, Caller, Conflict, accept, repeated, unstorable
+from shared.ids import uuid7
+from tests.fakes.jobs import START
+
+ANN = Caller(tenant="acme", user_id="ann")
+JOB = uuid7()
+
+
+def a_submission(**fields: Any) -> StudioSubmission:
+    return StudioSubmission.model_validate({"character": {"name": "Mia", "age": 27}} | fields)
+
+
+def accepted(caller: Caller = ANN, key: str | None = None, job_id: str = JOB, **fields: Any) -> Accepted:
+    return accept(a_submission(**fields), caller, key=key, job_id=job_id, now=START)[0]
+
+
+def test_the_message_carries_the_request_and_not_what_came_beside_it() -> None:
+    submission = a_submission(count=3, job_id=JOB, notify={"webhook_url": "https://a.example"})
+    record, message = accept(submission, ANN, key="k", job_id=JOB, now=START)
+    assert message.notify.webhook_url == "https://a.example"
+    assert '"notify"' not in message.request.model_dump_json()
+    assert (record.requested, record.type, record.requested_at) == (3, "studio", START)
+
+
+def test_the_hash_is_of_what_is_meant() -> None:
+    assert accepted().request_hash == accepted(type="studio", count=1, job_id=uuid7()).request_hash
+    assert accepted().request_hash != accepted(count=2).request_hash
+    assert accepted().request_hash != accepted(notify={"webhook_url": "https://a.example"}).request_hash
+    assert accepted().request_hash != accepted(Caller(tenant="acme", user_id="bob")).request_hash
+
+
+def test_a_repetition_is_the_first_one() -> None:
+    first = accepted(key="k")
+    assert repeated(accepted(key="k", job_id=uuid7()), None, [first]) is first
+
+
+@pytest.mark.parametrize(
+    ("asked_id", "again"),
+    [
+        (None, accepted(key="k", count=2)),
+        (uuid7(), accepted(key="k")),
+        (JOB, accepted(Caller(tenant="other", user_id="ann"))),
+    ],
+)
+def test_another_request_under_the_same_name_is_a_conflict(asked_id: str | None, again: Accepted) -> None:
+    with pytest.raises(Conflict):
+        repeated(again, asked_id, [accepted(key="k")])
+
+
+def test_an_ordinary_workflow_can_be_stored() -> None:
+    workflow = {"3": {"inputs": {"seed": 2**53, "cfg": 7.5, "model": ["4", 0], "text": "Füße\n"}, "on": True}}
+    assert unstorable(a_submission(workflow=workflow)) == ()

@@ -1,0 +1,74 @@
+"""Pages of planned and accepted jobs: complete, in order, each job once."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from contracts.http import JobView
+from services.api.listing import BadCursor, cursor_of, page, place_of
+from shared.ids import uuid7
+from tests.fakes.jobs import START
+
+IDS = [uuid7() for _ in range(12)]
+
+
+def a_view(job_id: str, second: int, status: str) -> JobView:
+    return JobView.model_validate(
+        {
+            "id": job_id,
+            "type": "studio",
+            "user_id": "ann",
+            "status": status,
+            "phase": None,
+            "requested": 1,
+            "delivered": 0,
+            "failed": 0,
+            "elapsed_seconds": 0,
+            "created": START + timedelta(seconds=second),
+        }
+    )
+
+
+def test_a_cursor_comes_back_as_it_went() -> None:
+    place = (START, IDS[0])
+    assert place_of(cursor_of(place)) == place
+
+
+@pytest.mark.parametrize("text", ["", "x", "é", "W10", "bnVsbA", "====", "a" * 1000])
+def test_what_is_no_cursor_is_refused(text: str) -> None:
+    with pytest.raises(BadCursor):
+        place_of(text)
+
+
+@given(
+    jobs=st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(["planned", "accepted", "both"])), max_size=12
+    ),
+    limit=st.integers(1, 5),
+)
+def test_all_pages_together_are_all_jobs_in_order(jobs: list[tuple[int, str]], limit: int) -> None:
+    planned = [
+        a_view(IDS[n], second, "running") for n, (second, kind) in enumerate(jobs) if kind != "accepted"
+    ]
+    accepted = [
+        a_view(IDS[n], second, "pending") for n, (second, kind) in enumerate(jobs) if kind != "planned"
+    ]
+    exists = {view.id for view in planned}
+    seen: list[JobView] = []
+    before = None
+    while True:
+        found = page(_newest(planned, before, limit), _newest(accepted, before, limit), limit, gone=exists)
+        assert len(found.jobs) <= limit
+        seen += found.jobs
+        if found.next_cursor is None:
+            break
+        before = place_of(found.next_cursor)
+    everything = {view.id: view for view in accepted} | {view.id: view for view in planned}
+    assert seen == _newest(list(everything.values()), None, 100)
+
+
+def _newest(views: list[JobView], before: object, limit: int) -> list[JobView]:
+    found = [view for view in views if before is None or (view.created, view.id) < before]  # type: ignore[operator]
+    return sorted(found, key=lambda view: (view.created, view.id), reverse=True)[:limit]

@@ -1,0 +1,243 @@
+"""Whatever comes, in whatever order and however often: a job keeps its promises."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from contracts.base import Message, id_of
+from contracts.jobs import JobEvent
+from contracts.renders import RenderRequested
+from services.dispatcher.domain import JobIdConflict, JobMessage, advance
+from services.dispatcher.handlers import is_progress
+from services.dispatcher.story import JobRecord
+from shared.envelope import Envelope, Received
+from shared.fold import fold
+from tests.fakes.builders import (
+    CHARACTER,
+    JOB,
+    POLICIES,
+    START,
+    a_cancel,
+    a_plan,
+    a_rejection,
+    due,
+    failed,
+    progressed,
+    received,
+    stored,
+)
+from tests.fakes.documents import FakeDocuments
+
+NEWEST = 0
+WOKEN = "woken when it asked to be"
+DUE = "called, asked or not"
+
+
+@dataclass(frozen=True)
+class News:
+    """Of an attempt: the newest one there is, or the one numbered so."""
+
+    make: Any
+    index: int
+    n: int
+    fields: dict[str, Any]
+
+
+Step = tuple[float, JobMessage | News | str]
+
+
+def often(strategy: st.SearchStrategy[Any], times: int) -> list[st.SearchStrategy[Any]]:
+    return [strategy] * times
+
+
+def news() -> st.SearchStrategy[Any]:
+    index, n = st.sampled_from([0, 0, 0, 1, 1, 2, 4]), st.sampled_from([*[NEWEST] * 8, 1, 2, 3, 4, 5])
+    moved = st.fixed_dictionaries(
+        {
+            "state": st.sampled_from(["queued", "running", "storing"]),
+            "percent": st.sampled_from([None, 0, 50, 100]),
+            "queue_position": st.sampled_from([None, 0, 3]),
+        }
+    )
+    failure = st.fixed_dictionaries({"retryable": st.sampled_from([*[True] * 5, False])})
+    result = st.fixed_dictionaries({"duplicate": st.sampled_from([False, False, True])})
+    return st.one_of(
+        *often(st.builds(News, st.just(progressed), index, n, moved), 2),
+        *often(st.builds(News, st.just(failed), index, n, failure), 6),
+        st.builds(News, st.just(stored), index, n, result),
+        *often(st.just(WOKEN), 6),
+        st.just(DUE),
+    )
+
+
+PLANS = st.builds(
+    a_plan,
+    images=st.integers(1, 4),
+    type=st.sampled_from(["studio", "character_sheet"]),
+    character_id=st.just(CHARACTER),
+    provider=st.sampled_from([*[None] * 6, "fal"]),
+    workflow=st.sampled_from([*[None] * 6, {"3": {}}]),
+)
+STRANGE = st.sampled_from([a_cancel(), a_rejection(), a_cancel(tenant="other"), a_plan(request_hash="def")])
+CANCEL = st.just([(0.0, a_cancel())])
+
+
+def steps(*kinds: st.SearchStrategy[Any], least: int = 0, most: int = 30) -> st.SearchStrategy[list[Step]]:
+    waits = st.sampled_from([*[0.0] * 4, 0.1, 1.5, 20.0])
+    return st.lists(st.tuples(waits, st.one_of(*kinds)), min_size=least, max_size=most)
+
+
+def stories() -> st.SearchStrategy[list[Step]]:
+    """What a job may hear after its plan, a third of the times with a cancel in between."""
+    tail = st.one_of(
+        st.just([]), st.just([]), st.tuples(CANCEL, steps(news(), most=5)).map(lambda two: two[0] + two[1])
+    )
+    return st.tuples(steps(news(), least=8), tail).map(lambda two: two[0] + two[1])
+
+
+class Witness:
+    """Applies messages one by one, and checks after each what must always hold."""
+
+    def __init__(self) -> None:
+        self.now = START
+        self.job: JobRecord | None = None
+        self.said: list[Message] = []
+
+    def message(self, step: JobMessage | News | str) -> JobMessage:
+        """The message that a step means now."""
+        if isinstance(step, News):
+            renders = self.job.renders if self.job else ()
+            newest = len(renders[step.index].attempts) if step.index < len(renders) else 0
+            made: JobMessage = step.make(step.index, step.n or newest or 1, **step.fields)
+            return made
+        if step == WOKEN and self.job and self.job.wake_at and self.job.wake_at < self.job.deadline_at:
+            self.now = max(self.now, self.job.wake_at)
+        if isinstance(step, str):
+            return due(self.now)
+        return step
+
+    def hear(self, message: JobMessage) -> None:
+        before = self.job
+        try:
+            self.job, said = advance(before, message, policies=POLICIES, now=self.now)
+        except JobIdConflict:
+            assert before is not None
+            assert getattr(message, "request_hash", "") != before.request_hash
+            return
+        self.said += said
+        self.check(before, said)
+        again, nothing = advance(self.job, message, policies=POLICIES, now=self.now)
+        assert again is self.job, "a repetition changes nothing"
+        assert not nothing, "and says nothing"
+
+    def check(self, before: JobRecord | None, said: Sequence[Message]) -> None:
+        if before is not None and before.terminal and before.seq:
+            assert self.job is before, "terminal is terminal"
+            assert not said
+        if self.job is not None:
+            assert self.job.delivered + self.job.failed <= self.job.requested
+            assert self.job.terminal or self.job.wake_at is not None, "someone must look again"
+            assert [event.seq for event in self.job.events] == list(range(1, self.job.seq + 1))
+        self.check_all_that_was_said()
+
+    def check_all_that_was_said(self) -> None:
+        events = [each for each in self.said if isinstance(each, JobEvent) and not is_progress(each)]
+        assert [event.seq for event in events] == list(range(1, len(events) + 1)), "no gaps"
+        assert sum(event.event in ("completed", "failed") for event in events) <= 1
+        attempts = [each.attempt_id for each in self.said if isinstance(each, RenderRequested)]
+        assert len(attempts) == len(set(attempts)), "nothing is submitted twice"
+
+    def wait_until_after_the_deadline(self) -> None:
+        self.now = START + timedelta(seconds=301)
+        self.hear(due(self.now))
+
+
+def play(witness: Witness, story: Sequence[Step]) -> None:
+    for wait, step in story:
+        witness.now += timedelta(seconds=wait)
+        witness.hear(witness.message(step))
+
+
+@settings(deadline=None, max_examples=200)
+@given(early=steps(news(), STRANGE, most=2), plan=PLANS, later=stories())
+def test_a_planned_job_keeps_its_promises(early: list[Step], plan: Any, later: list[Step]) -> None:
+    witness = Witness()
+    play(witness, [*early, (0.0, plan), *later])
+    witness.wait_until_after_the_deadline()
+    assert witness.job is not None
+    assert witness.job.terminal
+    assert witness.job.seq == len(witness.job.events) > 0
+    play(witness, [(0.0, plan), *later, *early])
+
+
+@settings(deadline=None, max_examples=100)
+@given(story=steps(news(), STRANGE, PLANS))
+def test_no_order_of_messages_breaks_a_promise(story: list[Step]) -> None:
+    witness = Witness()
+    play(witness, story)
+    witness.wait_until_after_the_deadline()
+    assert witness.job is None or witness.job.terminal
+
+
+class Folder(Witness):
+    """The same through the fold, each message delivered twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.documents = FakeDocuments(JobRecord)
+        self.heard: list[Received[JobMessage]] = []
+        self.answers: dict[str, list[Envelope]] = {}
+
+    def apply(
+        self, job: JobRecord | None, given: Received[JobMessage]
+    ) -> tuple[JobRecord | None, Sequence[Message]]:
+        return advance(job, given.message, policies=POLICIES, now=self.now)
+
+    async def deliver(self, given: Received[JobMessage]) -> list[Envelope]:
+        outputs = await fold([given], self.documents, self.apply, source="dispatcher", snapshot=is_progress)
+        self.job = self.documents.get(JOB)
+        return [each.message for each in outputs if isinstance(each.message, Envelope)]
+
+    async def deliver_twice(self, message: JobMessage) -> None:
+        given = received(message, offset=len(self.heard), batch_start=0)
+        self.heard.append(given)
+        before = self.job.version if self.job else 0
+        answer = await self.deliver(given)
+        if self.job and self.job.version > before:
+            self.answers[given.id] = answer
+        assert answer == self.answers.get(given.id, [])
+        assert await self.deliver(given) == answer
+
+
+@settings(deadline=None, max_examples=75)
+@given(plan=PLANS, story=stories())
+async def test_a_redelivery_says_the_same_bytes_however_far_the_job_has_moved(
+    plan: Any, story: list[Step]
+) -> None:
+    folder = Folder()
+    for wait, step in [(0.0, plan), *story, (300.0, DUE)]:
+        folder.now += timedelta(seconds=wait)
+        await folder.deliver_twice(folder.message(step))
+    last = folder.job
+    for given_once in folder.heard:
+        assert await folder.deliver(given_once) == folder.answers.get(given_once.id, [])
+    assert folder.job == last
+
+
+@settings(deadline=None, max_examples=75)
+@given(plan=PLANS, story=stories())
+async def test_one_batch_says_what_many_batches_say(plan: Any, story: list[Step]) -> None:
+    witness, folder = Witness(), Folder()
+    batch: list[Received[JobMessage]] = []
+    for _, step in [(0.0, plan), *story]:
+        message = witness.message(step)
+        witness.hear(message)
+        batch.append(received(message, offset=len(batch), batch_start=0, id=f"{len(batch)}"))
+    outputs = await fold(batch, folder.documents, folder.apply, source="dispatcher", snapshot=is_progress)
+    said = [each.message.id for each in outputs if isinstance(each.message, Envelope)]
+    assert said == [id_of(message) for message in witness.said if not is_progress(message)]
+    assert folder.documents.saves == 1

@@ -1,0 +1,125 @@
+"""Who renders what: the request's own wish first, then the need, then the type's order."""
+
+from typing import Any
+
+import pytest
+
+from contracts.characters import Lora
+from contracts.generation import RenderSpec
+from contracts.renders import RenderRequested
+from services.dispatcher.policies import load_policies
+from tests.fakes.builders import JOB, POLICIES, a_plan, a_spec, after, due, failed
+from tests.unit.dispatcher.life import Life
+
+LORA = Lora(key="loras/mia", trigger_word="mia")
+FACE = f"{JOB}/0"
+
+
+def providers_of(plan: Any) -> list[str]:
+    return [command.provider for command in Life(plan).only(RenderRequested)]
+
+
+def routed(spec: RenderSpec, **asked: Any) -> tuple[str, ...]:
+    wishes = {"provider": None, "model": None, "workflow": False} | asked
+    return POLICIES.route("studio", spec, **wishes)
+
+
+def test_without_a_wish_the_types_order_counts() -> None:
+    assert routed(a_spec()) == ("modal", "comfyui", "fal")
+    assert providers_of(a_plan(type="profile_pictures")) == ["comfyui"]
+
+
+@pytest.mark.parametrize(
+    ("needs", "able"),
+    [
+        ({"reference": FACE}, ("modal", "comfyui")),
+        ({"lora": LORA}, ("modal", "comfyui")),
+        ({"face": FACE}, ("fal", "modal")),
+        ({"face": FACE, "lora": LORA}, ("modal", "comfyui")),
+        ({"kind": "lora_training"}, ()),
+    ],
+)
+def test_only_those_who_can_do_it_are_asked_and_those_preferred_for_it_first(
+    needs: dict[str, Any], able: tuple[str, ...]
+) -> None:
+    assert routed(a_spec(**needs)) == able
+
+
+def test_an_own_workflow_goes_to_who_runs_workflows() -> None:
+    assert routed(a_spec(), workflow=True) == ("modal", "comfyui")
+    assert providers_of(a_plan(provider="comfyui", workflow={"3": {}})) == ["comfyui"]
+
+
+def test_an_explicit_provider_wins() -> None:
+    assert providers_of(a_plan(images=2, provider="fal")) == ["fal", "fal"]
+    assert routed(a_spec(face=FACE), provider="comfyui") == ("comfyui",)
+
+
+def test_a_model_names_its_provider() -> None:
+    assert providers_of(a_plan(model="fal-ai/flux/dev")) == ["fal"]
+    assert providers_of(a_plan(model="sdxl")) == ["modal"]
+
+
+def test_an_explicit_provider_wins_over_the_models() -> None:
+    assert routed(a_spec(), provider="modal", model="fal-ai/flux/dev") == ("modal",)
+
+
+def test_each_image_of_a_set_goes_where_it_can_be_done() -> None:
+    plan = a_plan(renders=(a_spec(0), a_spec(1, face=FACE)))
+    assert providers_of(plan) == ["modal", "fal"]
+
+
+def test_what_the_asked_provider_cannot_do_fails_by_name() -> None:
+    life = Life(a_plan(provider="fal", workflow={"3": {}}))
+    assert life.events() == ["accepted", "failed"]
+    assert life.job.error is not None
+    assert life.job.error.code == "no_provider"
+    assert life.job.error.message == "no provider at fal can do 'shot 0' of this job"
+    assert not life.commands()
+
+
+def test_a_set_of_which_one_image_has_no_provider_is_called_off_whole() -> None:
+    life = Life(a_plan(renders=(a_spec(0), a_spec(1, lora=LORA)), provider="fal"))
+    assert life.events() == ["accepted", "failed"]
+    assert life.commands() == life.stopped() == [f"{JOB}/0/1"]
+
+
+def test_a_retry_is_routed_as_the_first_attempt_was() -> None:
+    life = Life(a_plan(provider="comfyui"), failed()).at(2).hear(due(after(2)))
+    assert [command.provider for command in life.only(RenderRequested)] == ["comfyui"]
+
+
+def test_the_shipped_policies_give_every_image_type_a_provider() -> None:
+    shipped = load_policies()
+    for kind in ("base_image", "character_sheet", "studio", "profile_pictures"):
+        assert shipped.route(kind, a_spec(), provider=None, model=None, workflow=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "target", "deadline"),
+    [
+        ("base_image", 30, 300),
+        ("character_sheet", 300, 900),
+        ("studio", 15, 300),
+        ("profile_pictures", 120, 600),
+        ("lora_training", 3600, 7200),
+    ],
+)
+def test_the_shipped_policies_promise_what_we_say(kind: Any, target: float, deadline: float) -> None:
+    policy = load_policies().types[kind]
+    assert (policy.target_seconds, policy.deadline_seconds) == (target, deadline)
+
+
+def test_a_quick_face_swap_goes_to_fal_as_shipped() -> None:
+    spec = a_spec(face=FACE)
+    assert load_policies().route("studio", spec, provider=None, model=None, workflow=False)[0] == "fal"
+
+
+@pytest.mark.parametrize(
+    ("kind", "requested", "least"),
+    [("base_image", 3, 1), ("character_sheet", 7, 5), ("studio", 1, 1), ("studio", 10, 1)],
+)
+def test_the_least_number_of_images_is_rounded_up_and_never_none(
+    kind: Any, requested: int, least: int
+) -> None:
+    assert load_policies().types[kind].minimum(requested) == least
