@@ -22,7 +22,7 @@ from contracts.requests import GenerationRequest
 class Notify(Model):
     """Whom to tell. The webhook gets every numbered event of the job, signed."""
 
-    webhook_url: str | None = Field(default=None, max_length=2000, pattern=r"^https?://")
+    webhook_url: str | None = Field(default=None, max_length=2000, pattern=r"^https?://[!-~]+$")
 
 
 class GenerationRequested(Message):

@@ -2,9 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from itertools import islice
 
 from contracts.base import GenerationType, Id, Model, Moment, Name
 from contracts.generation import GenerationRequested
@@ -16,6 +16,7 @@ from contracts.requests import (
     ProfilePicturesRequest,
     StudioRequest,
 )
+from contracts.storable import faults
 
 KINDS: dict[GenerationType, type[Model]] = {
     "base_image": BaseImageRequest,
@@ -24,8 +25,6 @@ KINDS: dict[GenerationType, type[Model]] = {
     "profile_pictures": ProfilePicturesRequest,
     "lora_training": LoraTrainingRequest,
 }
-DEEPEST = 80
-"""MongoDB stores documents of at most 100 levels; a workflow lies a few levels down."""
 
 
 class Caller(Model):
@@ -105,41 +104,5 @@ def repeated(new: Accepted, asked_id: str | None, known: Sequence[Accepted]) -> 
 
 def unstorable(submission: AnySubmission) -> tuple[FieldError, ...]:
     """What is valid JSON, but cannot be kept or passed on."""
-    errors = list(_faults(getattr(submission, "workflow", None), ("workflow",)))
-    url = submission.notify.webhook_url
-    if url is not None and not (url.isascii() and url.isprintable() and " " not in url):
-        errors.append(FieldError(field="notify.webhook_url", message="must be a URL in printable ASCII"))
-    return tuple(errors[:10])
-
-
-def _faults(value: Any, path: tuple[str, ...]) -> Iterator[FieldError]:
-    message = _fault(value) if len(path) <= DEEPEST else f"must not lie deeper than {DEEPEST} levels"
-    if message:
-        yield FieldError(field=".".join(path), message=message)
-        return
-    for step, inner in _children(value):
-        if _fault(step):
-            yield FieldError(field=".".join(path), message=f"has a name that {_fault(step)}")
-        else:
-            yield from _faults(inner, (*path, step))
-
-
-def _children(value: Any) -> Iterable[tuple[str, Any]]:
-    if isinstance(value, dict):
-        return value.items()
-    if isinstance(value, list):
-        return ((str(position), inner) for position, inner in enumerate(value))
-    return ()
-
-
-def _fault(value: Any) -> str | None:
-    if isinstance(value, str):
-        if "\0" in value:
-            return "must not contain the character U+0000"
-        if any("\ud800" <= character <= "\udfff" for character in value):
-            return "must not contain half of a surrogate pair"
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return "must fit into 64 bits"
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return "must be a finite number"
-    return None
+    found = faults(getattr(submission, "workflow", None), ("workflow",))
+    return tuple(FieldError(field=field, message=message) for field, message in islice(found, 10))

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Literal
 
 from deploy.local.state import StateFolder
-from services.cli.errors import NoStack
+from services.cli.errors import NoStack, StackNotReady
 
 Server = Literal["api", "notifier", "kafka"]
+OPTIONS: dict[Server, str] = {"api": "--api-url", "notifier": "--notifier-url", "kafka": "--kafka"}
 
 
 @dataclass(frozen=True)
@@ -23,12 +24,14 @@ class Addresses:
 
         Raises:
             NoStack: when it is not given and no stack is running.
+            StackNotReady: when one is starting or stopping.
         """
         if address := self.given.get(server):
             return address.rstrip("/")
         folder = StateFolder(self.state)
         state = folder.read()
-        running = folder.holder() is not None
-        if not running or state.phase != "ready" or server not in state.addresses:
-            raise NoStack(server, state.phase if running else "stopped")
+        if folder.holder() is None:
+            raise NoStack(OPTIONS[server])
+        if state.phase != "ready" or server not in state.addresses:
+            raise StackNotReady(state.phase)
         return state.addresses[server]

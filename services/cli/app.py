@@ -8,7 +8,7 @@ import typer
 from typer.exceptions import TyperException
 
 from services.cli import demo, generate, jobs, local, topics
-from services.cli.addresses import Addresses
+from services.cli.addresses import Addresses, Server
 from services.cli.connection import Connection
 from services.cli.errors import CommandFailed
 
@@ -52,7 +52,7 @@ def connect(
     user: Annotated[str, typer.Option(help="As which user.", envvar="IMAGEGEN_USER")] = "cli",
 ) -> None:
     """Ask for images, watch them come, run the whole platform on this machine."""
-    given = {"api": api_url, "notifier": notifier_url, "kafka": kafka}
+    given: dict[Server, str | None] = {"api": api_url, "notifier": notifier_url, "kafka": kafka}
     ctx.obj = Connection(Addresses(given, state), tenant, user)
 
 

@@ -36,6 +36,7 @@ def demo(
     Needs no set-up and disturbs no stack that runs. The last line is a summary as JSON.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    out.mkdir(parents=True, exist_ok=True)
     folder = state or out / ".stack"
     if state is None:
         discard(folder)
@@ -53,7 +54,7 @@ async def _show(out: Path, folder: Path, latency_seconds: float) -> int:
     started, console = monotonic(), Console(highlight=False)
     demo = Demo(out, lambda asked: _say_end(console, asked))
     error = await _run(demo, console, folder, latency_seconds)
-    asked = list(demo.jobs.values())
+    asked = demo.asked
     completed = sum(each.job.status == "completed" for each in asked)
     images = sum(len(each.images) for each in asked)
     seconds = round(monotonic() - started, 1)
@@ -71,9 +72,7 @@ async def _run(demo: Demo, console: Console, folder: Path, latency_seconds: floa
     _say(console, "Starting broker, stores, simulated providers and services …")
     try:
         async with asyncio.timeout(SECONDS), demo_stack(folder, latency_seconds) as stack:
-            with live(
-                console, lambda: jobs_with_bars((each.heading, each.job) for each in demo.jobs.values())
-            ):
+            with live(console, lambda: jobs_with_bars((each.heading, each.job) for each in demo.asked)):
                 await demo.run(stack)
             _say(console, "Stopping …")
     except TimeoutError:

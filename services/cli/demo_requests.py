@@ -1,7 +1,7 @@
 """What the demo asks for: one request of each type as another service would say it, one over HTTP."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from contracts.base import GenerationType
 from contracts.http import (
@@ -13,6 +13,7 @@ from contracts.http import (
 )
 
 Way = Literal["Kafka", "HTTP"]
+WAYS: tuple[Way, ...] = get_args(Way)
 
 MARA: dict[str, Any] = {
     "name": "Mara",
@@ -77,22 +78,32 @@ JOBS = len(FIRST) * len(SUBMISSIONS)
 
 
 def then(first: Wish, base_image: str) -> tuple[Wish, ...]:
-    """What is asked for once a face is chosen: `{job_id}/{index}` of the first wish."""
+    """What is asked for once a face is chosen: `{job_id}/{index}` of an image of the first wish."""
     who = first.request["character"] | {"base_image_id": base_image}
-    name, style = who["name"], first.request.get("style")
-    look = {"character": who} | ({"style": style} if style else {})
-    place = STUDIOS[first.way]
-    sheet = look | {"type": "character_sheet", "base_image_id": base_image}
-    profile = look | {"type": "profile_pictures", "set_id": SETS[first.way]}
-    return (
-        Wish(f"{name}'s character sheet", first.way, sheet),
-        Wish(f"{name} in the studio", first.way, look | {"type": "studio", "count": 2} | place),
-        Wish(f"{name}'s profile pictures: {SETS[first.way]}", first.way, profile),
+    wishes = _over_kafka(base_image) if first.way == "Kafka" else _over_http(base_image)
+    return tuple(
+        Wish(title.format(name=who["name"]), first.way, {"character": who} | request)
+        for title, request in wishes.items()
     )
 
 
-STUDIOS: dict[Way, dict[str, Any]] = {
-    "Kafka": {"scene": "sunset-beach", "outfit": "sundress", "mode": "face_swap"},
-    "HTTP": {"scene": "neon-city", "outfit": "leather-jacket", "mode": "face_swap", "provider": "modal"},
-}
-SETS: dict[Way, str] = {"Kafka": "classic", "HTTP": "professional"}
+def _over_kafka(base_image: str) -> dict[str, dict[str, Any]]:
+    """The policy says who renders: ComfyUI, and Fal for the quick face swap."""
+    scene = {"scene": "sunset-beach", "outfit": "sundress", "mode": "face_swap", "count": 2}
+    return {
+        "{name}’s character sheet": {"type": "character_sheet", "base_image_id": base_image},
+        "{name} at the beach": {"type": "studio"} | scene,
+        "{name}’s classic profile pictures": {"type": "profile_pictures", "set_id": "classic"},
+    }
+
+
+def _over_http(base_image: str) -> dict[str, dict[str, Any]]:
+    """These name the provider themselves."""
+    modal, fal = {"style": "cinematic", "provider": "modal"}, {"style": "cinematic", "provider": "fal"}
+    scene = {"scene": "neon-city", "outfit": "leather-jacket", "mode": "face_swap", "count": 2}
+    return {
+        "{name}’s character sheet": {"type": "character_sheet", "base_image_id": base_image} | modal,
+        "{name} in the neon city": {"type": "studio"} | scene | modal,
+        "{name}’s professional profile pictures": {"type": "profile_pictures", "set_id": "professional"}
+        | fal,
+    }

@@ -13,7 +13,7 @@ from contracts.http import ResultImage
 from contracts.jobs import JobEvent
 from services.cli.addresses import Addresses
 from services.cli.client import Client, download
-from services.cli.demo_requests import FIRST, Wish, then
+from services.cli.demo_requests import FIRST, WAYS, Wish, then
 from services.cli.demo_stack import lost
 from services.cli.events import EventStream
 from services.cli.following import EVENTS, Followed
@@ -49,6 +49,11 @@ class Demo:
         self.jobs: dict[str, Asked] = {}
         self._out = out
         self._on_end = on_end
+
+    @property
+    def asked(self) -> list[Asked]:
+        """Kafka's, then HTTP's, in the order in which they were said."""
+        return sorted(self.jobs.values(), key=lambda asked: WAYS.index(asked.wish.way))
 
     async def run(self, stack: "Stack") -> None:
         """Until every job has ended and its images are here."""

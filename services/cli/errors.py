@@ -10,12 +10,15 @@ class CommandFailed(Exception):
 class NoStack(CommandFailed):
     """An address is not given, and no local stack runs that has one."""
 
-    def __init__(self, name: str, phase: str = "stopped") -> None:
-        super().__init__(
-            "the stack is still starting; try again in a moment"
-            if phase == "starting"
-            else f"no stack is running: make up (or say where the {name} is; see imagegen --help)"
-        )
+    def __init__(self, option: str) -> None:
+        super().__init__(f"no stack is running: make up (or use one elsewhere: imagegen {option} …)")
+
+
+class StackNotReady(CommandFailed):
+    """The local stack has no addresses yet, or no more."""
+
+    def __init__(self, phase: str) -> None:
+        super().__init__(f"the stack is {phase}; try again in a moment")
 
 
 class Unreachable(CommandFailed):

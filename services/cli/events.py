@@ -1,7 +1,7 @@
 """Server-Sent Events as the notifier sends them; a lost connection goes on where it ended."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -62,7 +62,7 @@ class EventStream:
         self._last_id: str | None = None
         self._failures = 0
 
-    async def read(self) -> AsyncIterator[ServerEvent]:
+    async def read(self) -> AsyncGenerator[ServerEvent, None]:
         """Every event until the server says that there are no more.
 
         Raises:

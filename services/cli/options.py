@@ -70,10 +70,10 @@ class Answer:
 def bundled(command: Callable[..., None]) -> Callable[..., None]:
     """Each parameter that is one of these dataclasses becomes its fields' options."""
     signature = inspect.signature(command, eval_str=True)
-    bundles = {
+    bundles: dict[str, type[Any]] = {
         name: parameter.annotation
         for name, parameter in signature.parameters.items()
-        if is_dataclass(parameter.annotation)
+        if isinstance(parameter.annotation, type) and is_dataclass(parameter.annotation)
     }
 
     @wraps(command)

@@ -58,7 +58,7 @@ def job_with_images(job: Followed) -> RenderableType:
         table.add_row(
             Text(f"  {picture.label or index + 1}"),
             Text(picture.state, COLOURS[picture.state]),
-            _bar(picture.share, picture.state),
+            _bar(picture.share, picture.state, pulse=picture.state == "running" and picture.percent is None),
             Text(_detail(picture), "dim"),
         )
     return Group(_headline(job), table)
@@ -100,10 +100,17 @@ def _headline(job: Followed) -> Text:
     )
 
 
-def _bar(share: float, state: str) -> ProgressBar:
+def _bar(share: float, state: str, *, pulse: bool = False) -> ProgressBar:
     colour = COLOURS[state]
     return ProgressBar(
-        100, 100 * share, width=BAR_WIDTH, style="grey30", complete_style=colour, finished_style=colour
+        100,
+        100 * share,
+        width=BAR_WIDTH,
+        pulse=pulse,
+        style="grey30",
+        complete_style=colour,
+        finished_style=colour,
+        pulse_style=colour,
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from rich.console import Console
@@ -10,6 +11,8 @@ from rich.text import Text
 
 from contracts.http import JobView, ResultImage, Results
 from services.cli.progress import COLOURS, NAMES
+
+TABLE_WIDTH = 112
 
 
 def print_job(view: JobView, results: Results, files: Sequence[Path] = (), *, as_json: bool = False) -> None:
@@ -21,7 +24,7 @@ def print_job(view: JobView, results: Results, files: Sequence[Path] = (), *, as
     console.print(Text.assemble((view.status, COLOURS[view.status]), f"  {NAMES[view.type]}  {view.id}"))
     for line in _facts(view):
         console.print(f"  {line}", soft_wrap=True, markup=False)
-    for image, file in zip(results.images, files or [None] * len(results.images), strict=True):
+    for image, file in zip_longest(results.images, files):
         console.print(f"  {_image_line(image)}", soft_wrap=True, markup=False)
         console.print(f"    {file or image.url}", soft_wrap=True, markup=False)
 
@@ -33,7 +36,7 @@ def print_jobs(views: Sequence[JobView], *, as_json: bool = False) -> None:
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("job", no_wrap=True, min_width=36)
-    for name in ("type", "status", "images", "seconds of target", "created"):
+    for name in ("type", "status", "images", "time", "created"):
         table.add_column(name)
     for view in views:
         table.add_row(
@@ -41,10 +44,16 @@ def print_jobs(views: Sequence[JobView], *, as_json: bool = False) -> None:
             NAMES[view.type],
             Text(view.error.code if view.error else view.status, COLOURS[view.status]),
             f"{view.delivered}/{view.requested or '?'}",
-            f"{view.elapsed_seconds:.1f}" + (f"/{view.target_seconds:g}" if view.target_seconds else ""),
+            f"{view.elapsed_seconds:.1f}"
+            + (f" of {view.target_seconds:g} s" if view.target_seconds else " s"),
             f"{view.created:%m-%d %H:%M:%S}",
         )
-    Console(highlight=False).print(table if views else "no jobs")
+    wide_console().print(table if views else "no jobs")
+
+
+def wide_console() -> Console:
+    """For tables whose ids and names must stay whole, also where the terminal is narrow."""
+    return Console(highlight=False, width=max(Console().width, TABLE_WIDTH))
 
 
 def _facts(view: JobView) -> list[str]:
@@ -56,9 +65,9 @@ def _facts(view: JobView) -> list[str]:
     ]
     if view.error:
         facts.append(f"error   {view.error.code}: {view.error.message}")
-    failed = (image for image in view.images if image.error)
-    facts += [f"image   {image.label}: {image.error.message}" for image in failed if image.error]
-    return facts
+    known = view.error.message if view.error else None
+    errors = {image.label: image.error.message for image in view.images if image.error}
+    return facts + [f"image   {label}: {message}" for label, message in errors.items() if message != known]
 
 
 def _image_line(image: ResultImage) -> str:

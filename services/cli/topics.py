@@ -10,7 +10,6 @@ import typer
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +17,7 @@ from contracts.base import PROVIDERS
 from contracts.catalog import TOPICS
 from services.cli.connection import connection_of
 from services.cli.errors import Unreachable
+from services.cli.report import wide_console
 
 GROUPS = (
     "prompt-builder",
@@ -63,8 +63,7 @@ def topics(
         log = asyncio.run(asyncio.wait_for(read_log(bootstrap), SECONDS))
     except (KafkaError, OSError, TimeoutError) as error:
         raise Unreachable("Kafka broker", bootstrap, type(error).__name__) from None
-    console = Console(highlight=False)
-    console.print(_table([row for row in rows_of(log) if empty or row.messages]))
+    wide_console().print(_table([row for row in rows_of(log) if empty or row.messages]))
 
 
 async def read_log(bootstrap: str) -> Log:

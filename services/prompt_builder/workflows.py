@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 from contracts.generation import Reason
+from contracts.storable import faults
 from services.prompt_builder.adults import NotAnAdult, find_minor
 from services.prompt_builder.catalogue import Catalogue
 from services.prompt_builder.explicit import find_explicit
@@ -15,6 +17,8 @@ _FIELD = "request.workflow"
 
 def workflow_reasons(workflow: dict[str, Any], *, include_nsfw: bool, catalogue: Catalogue) -> list[Reason]:
     """What speaks against running a workflow: its form first, then its words."""
+    if unstorable := list(islice(faults(workflow, ("request", "workflow")), 10)):
+        return [Reason(field=field, message=why) for field, why in unstorable]
     if problem := _problem(workflow):
         return [Reason(field=_FIELD, message=problem)]
     return list(_wording(workflow, include_nsfw, catalogue))

@@ -86,6 +86,16 @@ class MongoAssets(Assets):
         ]
         return {assets[position].id for position in await write_guarded(self._collection, writes)}
 
+    async def put_off(self, asset: Asset) -> bool:
+        """Write an asset that has no image, unless its render has one, or waits for another attempt's."""
+        guard = {
+            "_id": asset.id,
+            "state": {"$ne": "stored"},
+            "attempt_id": asset.result.attempt_id,
+        }
+        write = UpdateOne(guard, {"$set": _document(asset)}, upsert=True)
+        return not await write_guarded(self._collection, [write])
+
     async def claim_due(self) -> list[Asset]:
         """Pending assets whose time has come, now ours for a while."""
         due = self._collection.find({"wake_at": due_by(now())}).limit(PAGE)

@@ -72,13 +72,15 @@ class HttpFetch(Fetch):
 
     async def __call__(self, provider: Provider, output: Output) -> bytes:
         """See `Fetch`."""
-        url, headers = self._sources[provider].locate(output)
         try:
+            url, headers = self._sources[provider].locate(output)
             async with self._http.stream("GET", url, headers=headers) as answer:
                 self._check(answer, url)
                 return await self._read(answer)
         except httpx.HTTPError as error:
             raise OutputLate(f"{url}: {type(error).__name__}: {error}") from error
+        except (ValueError, httpx.InvalidURL) as error:
+            raise OutputUnavailable(f"no address: {error}") from error
 
     def _check(self, answer: httpx.Response, url: str) -> None:
         status = answer.status_code

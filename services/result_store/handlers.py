@@ -11,7 +11,7 @@ from contracts.renders import RenderProgressed, RenderSucceeded
 from services.result_store.assets import Asset, Assets, asset_id
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.images import BadImage
-from services.result_store.previews import Previews
+from services.result_store.previews import HELD_BYTES, Previews
 from services.result_store.storing import Storing, failure
 from shared.clock import now
 from shared.envelope import Received
@@ -47,8 +47,12 @@ class Results:
     async def store(self, batch: Sequence[Received[RenderSucceeded]]) -> list[Outgoing]:
         """What is to be said of each result."""
         known = await self._assets.load({asset_id(received.message) for received in batch})
-        outcomes = await asyncio.gather(*(self._one(received, known) for received in batch))
+        pictures: dict[str, bytes] = {}
+        outcomes = await asyncio.gather(*(self._one(received, known, pictures) for received in batch))
         winners = await self._keep([outcome for outcome in outcomes if isinstance(outcome, Asset)])
+        for winner in winners.values():
+            if winner.image and winner.image.key in pictures:
+                self._previews.make_soon(winner.id, winner.image.key, pictures[winner.image.key])
         outputs: list[Outgoing] = []
         for received, outcome in zip(batch, outcomes, strict=True):
             outputs += caused_by(received, *self._said(received.message, outcome, winners))
@@ -67,7 +71,9 @@ class Results:
                 await self._storing.discard(asset.image)
         return winners
 
-    async def _one(self, received: Received[RenderSucceeded], known: dict[str, Asset]) -> Outcome:
+    async def _one(
+        self, received: Received[RenderSucceeded], known: dict[str, Asset], pictures: dict[str, bytes]
+    ) -> Outcome:
         result = received.message
         asset = known.get(asset_id(result))
         if asset is not None and asset.state == "stored":
@@ -82,7 +88,8 @@ class Results:
         except (OutputLate, TimeoutError) as error:
             log.warning("output_late", attempt_id=result.attempt_id, error=str(error))
             return pending(result, received.trace)
-        self._previews.make_soon(asset_id(result), image.key, data)
+        if sum(map(len, pictures.values())) + len(data) <= HELD_BYTES:
+            pictures[image.key] = data
         return Asset(
             id=asset_id(result),
             state="stored",

@@ -6,6 +6,7 @@ from datetime import timedelta
 import structlog
 
 from contracts.base import Message
+from contracts.renders import StoredImage
 from services.result_store.assets import Asset, MongoAssets
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.images import BadImage
@@ -62,21 +63,30 @@ class LateOutputs:
                 return await self._give_up(asset, OutputUnavailable(f"after {asset.tries} tries: {error}"))
             pause = timedelta(seconds=PAUSES_SECONDS[asset.tries])
             later = asset.model_copy(update={"tries": asset.tries + 1, "wake_at": now() + pause})
-            await self._assets.keep([later])
+            await self._assets.put_off(later)
             return None
         stored = asset.model_copy(
             update={"state": "stored", "image": image, "wake_at": None, "preview_due_at": now()}
         )
-        await self._end(stored, stored.announcement(stored.result))
+        owing = self._owing(stored, stored.announcement(stored.result))
+        if await self._assets.keep([owing]):
+            return await self._sweep(asset.id, image)
         self._previews.make_soon(asset.id, image.key, data)
+        await self._outbox.settle([asset.id])
         return None
+
+    async def _sweep(self, id_: str, image: StoredImage) -> None:
+        """Another attempt's image was stored meanwhile, and is announced by its own message."""
+        winner = (await self._assets.load([id_]))[id_]
+        if winner.image is None or winner.image.key != image.key:
+            await self._storing.discard(image)
 
     async def _give_up(self, asset: Asset, error: PermanentError) -> None:
         ended = asset.model_copy(update={"state": "failed", "wake_at": None})
-        await self._end(ended, failure(asset.result, error))
+        if await self._assets.put_off(self._owing(ended, failure(asset.result, error))):
+            await self._outbox.settle([asset.id])
 
-    async def _end(self, asset: Asset, message: Message) -> None:
+    @staticmethod
+    def _owing(asset: Asset, message: Message) -> Asset:
         owed = owe(message, source="result-store", trace=asset.trace, at=now())
-        if await self._assets.keep([asset.model_copy(update={"owed": owed})]):
-            return  # another attempt's image was stored meanwhile, and is announced by its own message
-        await self._outbox.settle([asset.id])
+        return asset.model_copy(update={"owed": owed})

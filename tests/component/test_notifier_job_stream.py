@@ -90,7 +90,7 @@ async def test_a_gap_is_filled_from_the_document(bench: NotifierBench) -> None:
     task = await listening(bench)
     bench.jobs.put(job_of(STORY))
     bench.say(STORY[3])
-    assert ids(await task) == ["1", "2", "3", "4"]
+    assert ids(await asyncio.wait_for(task, 5)) == ["1", "2", "3", "4"]
 
 
 async def test_after_the_feed_was_interrupted_the_document_tells_the_rest(bench: NotifierBench) -> None:

@@ -1,5 +1,6 @@
-"""Documents in memory, guarded by their version as the real ones are; and a collection as deep as we use it."""
+"""Documents in memory, guarded by their version; and a collection as deep as we use it."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, TypeVar
@@ -76,6 +77,8 @@ class FakeCollection:
         self.kept: dict[str, Document] = {document["_id"]: document for document in documents}
         self.failure: Exception | None = None
         self.bulk_sizes: list[int] = []
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+        self.answers.set()
 
     async def find_one(self, query: Mapping[str, Any], _fields: Any = None) -> Document | None:
         return deepcopy(self.kept.get(query["_id"]))
@@ -88,6 +91,8 @@ class FakeCollection:
     async def bulk_write(self, writes: Sequence[Any], *, ordered: bool) -> None:
         assert not ordered
         self.bulk_sizes.append(len(writes))
+        self.asked.set()
+        await self.answers.wait()
         if self.failure:
             raise self.failure
         lost = [place for place, write in enumerate(writes) if not self._write(write)]

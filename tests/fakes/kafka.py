@@ -79,9 +79,8 @@ class FakeSender:
 
     def letters(self) -> list[DeadLetter]:
         """What was set aside."""
-        return [
-            DeadLetter.model_validate_json(each.body) for each in self.sent if each.topic == DeadLetter.topic
-        ]
+        set_aside = (each for each in self.sent if each.topic == DeadLetter.topic)
+        return [DeadLetter.model_validate_json(each.body) for each in set_aside]
 
 
 class FakeConsumer:

@@ -32,9 +32,7 @@ class GatewayBench:
 
     async def take_in(self, command: RenderRequested | None = None, **fields: Any) -> Attempt:
         """A new attempt of ours."""
-        [attempt] = await self.ledger.take_in(
-            [received(command or a_command(**fields))], await self.owner()
-        )
+        [attempt] = await self.ledger.take_in([received(command or a_command(**fields))], await self.owner())
         return attempt
 
     async def owner(self) -> str:

@@ -109,7 +109,8 @@ class FakeCollection:
         if isinstance(write, InsertOne):
             return self._insert(write._doc)
         assert isinstance(write, UpdateOne | ReplaceOne), f"no such write here: {write}"
-        query, change = write._filter, write._doc
+        query: Document = dict(write._filter)
+        change: Any = write._doc
         if isinstance(write, ReplaceOne):
             change = {"$set": change}
         if self._update(query, change, most=1).matched_count:

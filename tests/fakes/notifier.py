@@ -123,7 +123,7 @@ class FakeReceiver:
 class NotifierBench:
     """A notifier whose neighbours are fakes."""
 
-    def __init__(self, heartbeat_seconds: float = 5.0) -> None:
+    def __init__(self, heartbeat_seconds: float = 3600.0) -> None:
         self.time = START + timedelta(seconds=30)
         self.hub = Hub()
         self.jobs = FakeJobs()

@@ -38,7 +38,7 @@ class FakeProvider(Provider):
         self.calls: list[str] = []
         self.preparations: list[Exception] = []
         self.submissions: list[Exception] = []
-        self.findings: list[Handle | None | Exception] = []
+        self.findings: list[Handle | Exception | None] = []
         self.news: list[News | Exception] = []
         self.before_submit: Callable[[Order], None] = lambda order: None
 
@@ -70,19 +70,19 @@ class FakeProvider(Provider):
         self.calls.append("cancel")
 
 
-def _next(answers: "list[Any]", otherwise: T) -> T:
+def _next(answers: list[Any], otherwise: T) -> T:
     answer = answers.pop(0) if answers else otherwise
     if isinstance(answer, Exception):
         raise answer
-    return answer  # type: ignore[no-any-return]
+    return answer
 
 
 class FakeInputs(Inputs):
     """Images by asset id; links lead below `base`."""
 
-    def __init__(self, base: str = "https://bucket.example", **images: bytes) -> None:
+    def __init__(self, base: str = "https://bucket.example", images: dict[str, bytes] | None = None) -> None:
         self.base = base
-        self.images: dict[str, bytes] = images
+        self.images = images or {}
 
     async def image_url(self, tenant: str, asset_id: str) -> str:
         await self.image(tenant, asset_id)

@@ -1,7 +1,7 @@
 """Waiting for what other tasks bring about."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 
 

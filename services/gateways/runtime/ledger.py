@@ -132,7 +132,9 @@ class Ledger:
         if owed is not None:
             fields["owed"] = owed
         return await self._writes.write(
-            UpdateOne({"_id": attempt_id, **_open_of(owner)}, {"$set": {"state": state, **fields}}, upsert=True)
+            UpdateOne(
+                {"_id": attempt_id, **_open_of(owner)}, {"$set": {"state": state, **fields}}, upsert=True
+            )
         )
 
     def said(self, attempt_id: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from contracts.base import Message, id_of
@@ -31,6 +31,8 @@ from tests.fakes.builders import (
     stored,
 )
 from tests.fakes.documents import FakeDocuments
+
+BOUNDED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NEWEST = 0
 WOKEN = "woken when it asked to be"
@@ -83,7 +85,6 @@ PLANS = st.builds(
     workflow=st.sampled_from([*[None] * 6, {"3": {}}]),
 )
 STRANGE = st.sampled_from([a_cancel(), a_rejection(), a_cancel(tenant="other"), a_plan(request_hash="def")])
-CANCEL = st.just([(0.0, a_cancel())])
 
 
 def steps(*kinds: st.SearchStrategy[Any], least: int = 0, most: int = 30) -> st.SearchStrategy[list[Step]]:
@@ -93,10 +94,9 @@ def steps(*kinds: st.SearchStrategy[Any], least: int = 0, most: int = 30) -> st.
 
 def stories() -> st.SearchStrategy[list[Step]]:
     """What a job may hear after its plan, a third of the times with a cancel in between."""
-    tail = st.one_of(
-        st.just([]), st.just([]), st.tuples(CANCEL, steps(news(), most=5)).map(lambda two: two[0] + two[1])
-    )
-    return st.tuples(steps(news(), least=8), tail).map(lambda two: two[0] + two[1])
+    cancels = st.sampled_from([[], [], [(0.0, a_cancel())]])
+    parts = st.tuples(steps(news(), least=8), cancels, steps(news(), most=4))
+    return parts.map(lambda three: [*three[0], *three[1], *three[2]])
 
 
 class Witness:
@@ -142,7 +142,12 @@ class Witness:
             assert self.job.delivered + self.job.failed <= self.job.requested
             assert self.job.terminal or self.job.wake_at is not None, "someone must look again"
             assert [event.seq for event in self.job.events] == list(range(1, self.job.seq + 1))
+            assert not (self.job.terminal and self.open_attempts()), "an ended job lets nothing run"
         self.check_all_that_was_said()
+
+    def open_attempts(self) -> list[int]:
+        renders = self.job.renders if self.job else ()
+        return [each.n for render in renders for each in render.attempts if each.outcome == "open"]
 
     def check_all_that_was_said(self) -> None:
         events = [each for each in self.said if isinstance(each, JobEvent) and not is_progress(each)]
@@ -162,7 +167,7 @@ def play(witness: Witness, story: Sequence[Step]) -> None:
         witness.hear(witness.message(step))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(BOUNDED, max_examples=120)
 @given(early=steps(news(), STRANGE, most=2), plan=PLANS, later=stories())
 def test_a_planned_job_keeps_its_promises(early: list[Step], plan: Any, later: list[Step]) -> None:
     witness = Witness()
@@ -174,7 +179,7 @@ def test_a_planned_job_keeps_its_promises(early: list[Step], plan: Any, later: l
     play(witness, [(0.0, plan), *later, *early])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(BOUNDED, max_examples=60)
 @given(story=steps(news(), STRANGE, PLANS))
 def test_no_order_of_messages_breaks_a_promise(story: list[Step]) -> None:
     witness = Witness()
@@ -195,7 +200,7 @@ class Folder(Witness):
     def apply(
         self, job: JobRecord | None, given: Received[JobMessage]
     ) -> tuple[JobRecord | None, Sequence[Message]]:
-        return advance(job, given.message, policies=POLICIES, now=self.now)
+        return advance(job, given.message, policies=POLICIES, now=given.at)
 
     async def deliver(self, given: Received[JobMessage]) -> list[Envelope]:
         outputs = await fold([given], self.documents, self.apply, source="dispatcher", snapshot=is_progress)
@@ -203,7 +208,7 @@ class Folder(Witness):
         return [each.message for each in outputs if isinstance(each.message, Envelope)]
 
     async def deliver_twice(self, message: JobMessage) -> None:
-        given = received(message, offset=len(self.heard), batch_start=0)
+        given = received(message, offset=len(self.heard), batch_start=0, at=self.now)
         self.heard.append(given)
         before = self.job.version if self.job else 0
         answer = await self.deliver(given)
@@ -213,7 +218,7 @@ class Folder(Witness):
         assert await self.deliver(given) == answer
 
 
-@settings(deadline=None, max_examples=75)
+@settings(BOUNDED, max_examples=40)
 @given(plan=PLANS, story=stories())
 async def test_a_redelivery_says_the_same_bytes_however_far_the_job_has_moved(
     plan: Any, story: list[Step]
@@ -228,7 +233,7 @@ async def test_a_redelivery_says_the_same_bytes_however_far_the_job_has_moved(
     assert folder.job == last
 
 
-@settings(deadline=None, max_examples=75)
+@settings(BOUNDED, max_examples=40)
 @given(plan=PLANS, story=stories())
 async def test_one_batch_says_what_many_batches_say(plan: Any, story: list[Step]) -> None:
     witness, folder = Witness(), Folder()
@@ -236,7 +241,8 @@ async def test_one_batch_says_what_many_batches_say(plan: Any, story: list[Step]
     for _, step in [(0.0, plan), *story]:
         message = witness.message(step)
         witness.hear(message)
-        batch.append(received(message, offset=len(batch), batch_start=0, id=f"{len(batch)}"))
+        place = len(batch)
+        batch.append(received(message, offset=place, batch_start=0, at=witness.now, id=str(place)))
     outputs = await fold(batch, folder.documents, folder.apply, source="dispatcher", snapshot=is_progress)
     said = [each.message.id for each in outputs if isinstance(each.message, Envelope)]
     assert said == [id_of(message) for message in witness.said if not is_progress(message)]

@@ -1,5 +1,7 @@
 """Stored images are delivered one by one; the first result of a render wins; enough of them is success."""
 
+from typing import Any
+
 import pytest
 
 from contracts.jobs import CharacterSheetCompleted
@@ -112,7 +114,7 @@ def test_a_sheet_with_too_few_images_is_not_trained_on() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"type": "character_sheet"}, {"character_id": CHARACTER}])
-def test_only_sheets_of_stored_characters_are_announced(fields: dict[str, str]) -> None:
+def test_only_sheets_of_stored_characters_are_announced(fields: dict[str, Any]) -> None:
     life = Life(a_plan(**fields)).hear(stored())
     assert life.job.status == "completed"
     assert not life.only(CharacterSheetCompleted)

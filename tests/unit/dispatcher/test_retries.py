@@ -26,12 +26,9 @@ def fail_until_given_up(life: Life, index: int = 0) -> list[float]:
 def test_a_failed_attempt_waits_for_its_retry_and_says_nothing_of_it() -> None:
     life = Life(a_plan(), progressed()).hear(failed())
     (render,) = life.job.renders
+    (attempt,) = render.attempts
     assert not life.said
-    assert (render.state, render.attempts[0].outcome, render.attempts[0].billed) == (
-        "waiting",
-        "failed",
-        "no",
-    )
+    assert (render.state, attempt.outcome, attempt.billed) == ("waiting", "failed", "no")
     assert life.job.wake_at == render.retry_at
 
 

@@ -48,7 +48,7 @@ class Server:
 async def serving(talk: Talk) -> AsyncIterator[Server]:
     server = Server(talk)
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
-    server.url = "http://127.0.0.1:{}".format(listener.sockets[0].getsockname()[1])
+    server.url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
     try:
         yield server
     finally:

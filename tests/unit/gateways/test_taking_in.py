@@ -1,8 +1,5 @@
 """Commands → attempts: once each, however often they are delivered, by whomever."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from pymongo.errors import AutoReconnect
 
@@ -10,31 +7,20 @@ from contracts.renders import RenderCancel, RenderRequested
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gateway import LeaseOver
 from services.gateways.runtime.handlers import handlers
-from shared.subscription import Handler
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import a_cancel, a_command
 from tests.fakes.publisher import received
+from tests.fakes.service import FakeService
+from tests.fakes.waiting import background, until
 
 
-class Intake:
+class Intake(FakeService):
     """A gateway's handler, as its subscription would call it."""
 
     def __init__(self, bench: GatewayBench) -> None:
+        super().__init__(bench.publisher)
         self.engine = Engine(bench.step, slots=8)
-        self.topics: list[str] = []
-        self.handle: Handler
-        handlers(self._subscribe, "fal", bench.ledger, self.engine, bench.lease)
-
-    def _subscribe(
-        self, *kinds: type[Any], topics: list[str], group: str
-    ) -> Callable[[Handler], Handler]:
-        self.topics = topics
-
-        def declare(handler: Handler) -> Handler:
-            self.handle = handler
-            return handler
-
-        return declare
+        handlers(self.subscribe, "fal", bench.ledger, self.engine, bench.lease)
 
 
 async def test_a_command_is_taken_in_once_however_often_it_comes(bench: GatewayBench) -> None:
@@ -60,7 +46,7 @@ async def test_what_was_written_before_the_database_went_away_is_not_forgotten(b
     intake, command = Intake(bench), a_command()
     owner = await bench.owner()
     await bench.ledger.take_in([received(command)], owner)  # its answer never came
-    await intake.handle([received(command)])
+    await intake.deliver(command)
     assert len(intake.engine) == 1
 
 
@@ -68,7 +54,7 @@ async def test_a_redelivered_command_does_not_disturb_the_attempt_in_hand(bench:
     intake, command = Intake(bench), a_command()
     await bench.owner()
     for _ in range(3):
-        await intake.handle([received(command)])
+        await intake.deliver(command)
     assert len(intake.engine) == 1
 
 
@@ -80,18 +66,18 @@ async def test_a_gateway_listens_to_its_own_provider_only(bench: GatewayBench) -
 async def test_nothing_is_taken_in_without_a_valid_lease(bench: GatewayBench) -> None:
     intake = Intake(bench)
     with pytest.raises(LeaseOver):
-        await intake.handle([received(a_command())])
+        await intake.deliver(a_command())
     assert bench.attempts.kept == {}
 
 
 async def test_a_command_and_its_cancel_in_one_batch_leave_nothing_to_send(bench: GatewayBench) -> None:
     intake, command = Intake(bench), a_command()
     await bench.owner()
-    assert await intake.handle([received(a_cancel(command)), received(command)]) == []
-    [attempt] = intake.engine._held.values()
-    assert attempt.cancel
-    await bench.finish(attempt)
+    assert await intake.deliver(a_cancel(command), command) == []
+    async with background(intake.engine.run):
+        await until(lambda: len(intake.engine) == 0)
     assert bench.provider.calls == []
+    assert bench.attempts.kept[command.attempt_id]["state"] == "cancelled"
 
 
 async def test_a_database_that_is_away_leaves_the_batch_to_be_delivered_again(bench: GatewayBench) -> None:
@@ -99,5 +85,5 @@ async def test_a_database_that_is_away_leaves_the_batch_to_be_delivered_again(be
     await bench.owner()
     bench.attempts.failures = [AutoReconnect("away")]
     with pytest.raises(AutoReconnect):
-        await intake.handle([received(a_command())])
+        await intake.deliver(a_command())
     assert len(intake.engine) == 0

@@ -83,3 +83,15 @@ def test_a_node_that_is_used_as_positive_too_is_no_negative_prompt() -> None:
     workflow = _workflow(negative="a child")
     workflow["5"] = {"class_type": "KSampler", "inputs": {"conditioning": ["3", 0]}}
     assert [reason.field for reason in _reasons(workflow)] == ["request.workflow.3.inputs.text"]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [("a\0b", "U+0000"), (2**63, "64 bits"), ("\ud800", "surrogate")]
+)
+def test_a_workflow_that_cannot_be_stored_is_rejected_by_the_path_of_its_fault(
+    value: object, words: str
+) -> None:
+    graph = {"1": {"class_type": "KSampler", "inputs": {"x": value}}}
+    (reason,) = workflow_reasons(graph, include_nsfw=False, catalogue=default_catalogue())
+    assert reason.field == "request.workflow.1.inputs.x"
+    assert words in reason.message

@@ -1,0 +1,273 @@
+"""What only ComfyUI does: our prompt_id, queue before history, a 200 that is a refusal."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import tests.contract
+from services.gateways.runtime.provider import Broken, Done, News, NoAnswer, NotTaken, Refused, Working
+from shared.ids import uuid7
+from tests.fakes.adapters import Rig, a_rig, an_adapter
+from tests.fakes.provider import FakeInputs, an_order
+
+SAMPLES = Path(tests.contract.__file__).parent / "samples" / "comfyui"
+REFERENCE, FACE = f"{uuid7()}/0", f"{uuid7()}/1"
+LORA = {"key": "loras/mia.safetensors", "trigger_word": "mia7", "scale": 0.8}
+WORKFLOW: dict[str, Any] = {
+    "1": {
+        "class_type": "EmptyImage",
+        "inputs": {"width": "{{width}}", "height": 64, "batch_size": 1, "color": 1},
+    },
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "{{prefix}}"}},
+}
+
+
+class OldServer:
+    """A server from before `/api/jobs`; keeps what else it is told."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self.told: list[tuple[str, Any]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path = scope.get("path", "")
+        if path.startswith("/api/jobs"):
+            return await Response(status_code=405)(scope, receive, send)
+        if path in ("/queue", "/interrupt") and scope["method"] == "POST":
+            request = Request(scope, receive)
+            body = await request.body()
+            self.told.append((path, json.loads(body) if body else None))
+
+            async def again() -> Any:
+                return {"type": "http.request", "body": body}
+
+            return await self._app(scope, again, send)
+        return await self._app(scope, receive, send)
+
+
+class Played:
+    """Recorded answers, by path."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.asked: list[str] = []
+        self.answers = answers
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer), verify=False)
+        self.provider = an_adapter("comfyui", http, "http://comfyui.internal", FakeInputs())
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        name = request.url.path.split("/")[1]
+        self.asked.append(name)
+        return httpx.Response(200, json=self.answers[name])
+
+    async def poll(self, prompt_id: str) -> News:
+        return await self.provider.poll(an_order("comfyui"), {"id": prompt_id})
+
+
+IDLE: dict[str, Any] = {"queue_running": [], "queue_pending": []}
+
+
+def recorded(name: str, path: str) -> list[Any]:
+    """The bodies that a real server gave for a path, in order."""
+    events = json.loads((SAMPLES / f"{name}.json").read_text())
+    return [
+        event["body"]
+        for event in events
+        if event["kind"] == "http" and event["request"]["path"].startswith(path) and event["status"] == 200
+    ]
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    async with a_rig("comfyui") as made:
+        made.inputs.images.update({REFERENCE: b"reference", FACE: b"face"})
+        yield made
+
+
+async def test_a_plain_render_runs_the_base_template(rig: Rig) -> None:
+    order = an_order("comfyui", seed=9, width=96)
+    await rig.end(order, await rig.submit(order))
+    [entry] = await rig.books()
+    graph = entry["input"]
+    assert graph["5"]["inputs"]["seed"] == 9
+    assert graph["4"]["inputs"]["width"] == 96
+    assert graph["7"]["inputs"]["filename_prefix"] == f"imagegen/{order.uuid}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "node", "name"),
+    [({"reference": REFERENCE}, "8", REFERENCE), ({"reference": REFERENCE, "face": FACE}, "8", FACE)],
+    ids=["reference", "face"],
+)
+async def test_input_images_are_uploaded_and_named_in_the_graph(
+    rig: Rig, fields: dict[str, str], node: str, name: str
+) -> None:
+    order = an_order("comfyui", **fields)
+    assert isinstance(await rig.end(order, await rig.submit(order)), Done)
+    [entry] = await rig.books()
+    stored = entry["input"][node]["inputs"]["image"]
+    assert stored == f"imagegen/{name.replace('/', '-')}"
+    folder, _, file = stored.rpartition("/")
+    where = {"filename": file, "subfolder": folder, "type": "input"}
+    uploaded = await rig.http.get("/view", params=where)
+    assert uploaded.content == rig.inputs.images[name]
+
+
+async def test_a_lora_is_named_with_its_weight(rig: Rig) -> None:
+    order = an_order("comfyui", lora=LORA)
+    assert isinstance(await rig.end(order, await rig.submit(order)), Done)
+    [entry] = await rig.books()
+    inputs = entry["input"]["8"]["inputs"]
+    assert (inputs["lora_name"], inputs["strength_model"]) == ("mia.safetensors", 0.8)
+
+
+async def test_the_callers_workflow_is_run_with_its_holes_filled(rig: Rig) -> None:
+    order = an_order("comfyui", workflow=WORKFLOW, width=320)
+    assert isinstance(await rig.end(order, await rig.submit(order)), Done)
+    [entry] = await rig.books()
+    assert entry["input"]["1"]["inputs"]["width"] == 320
+    assert entry["input"]["2"]["inputs"]["filename_prefix"] == f"imagegen/{order.uuid}"
+
+
+async def test_a_200_with_node_errors_is_a_refusal_and_what_runs_of_it_is_cancelled(rig: Rig) -> None:
+    await rig.behave(latency_seconds=30)
+    broken = WORKFLOW | {"3": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}}}
+    order = an_order("comfyui", workflow=broken)
+    with pytest.raises(Refused) as raised:
+        await rig.submit(order)
+    assert raised.value.code == "invalid_workflow"
+    assert "node 3 (SaveImage)" in raised.value.message
+    await rig.end(order, {"id": order.uuid})
+    assert [entry["state"] for entry in await rig.books()] == ["cancelled"]
+
+
+async def test_a_model_that_is_not_installed_is_refused(rig: Rig) -> None:
+    with pytest.raises(Refused) as raised:
+        await rig.submit(an_order("comfyui", lora=LORA | {"key": "loras/missing.safetensors"}))
+    assert "lora_name" in raised.value.message
+    assert await rig.books() == []
+
+
+async def test_an_old_server_gets_a_delete_and_an_interrupt_of_this_prompt_only() -> None:
+    servers: list[OldServer] = []
+
+    def old(app: ASGIApp) -> OldServer:
+        servers.append(OldServer(app))
+        return servers[0]
+
+    async with a_rig("comfyui", wrap=old, latency_seconds=30) as rig:
+        orders = [an_order("comfyui") for _ in range(3)]
+        handles = [await rig.submit(order) for order in orders]
+        await rig.reach(orders[0], handles[0], "running")
+        await rig.provider.cancel(orders[1], handles[1])
+        assert [entry["state"] for entry in await rig.books()] == ["running", "cancelled", "queued"]
+        await rig.provider.cancel(orders[0], handles[0])
+        await rig.end(orders[0], handles[0])
+        await rig.reach(orders[2], handles[2], "running")
+    ids = [order.uuid for order in orders]
+    assert servers[0].told == [
+        ("/queue", {"delete": [ids[1]]}),
+        ("/interrupt", {"prompt_id": ids[1]}),
+        ("/queue", {"delete": [ids[0]]}),
+        ("/interrupt", {"prompt_id": ids[0]}),
+    ]
+
+
+async def test_polls_at_the_same_time_share_one_look_at_the_queue() -> None:
+    queue = recorded("05_cancel_queued", "/queue")[0]
+    played = Played(queue=queue)
+    running = queue["queue_running"][0][1]
+    for _ in range(5):
+        assert await played.poll(running) == Working("running")
+    assert played.asked == ["queue"]
+
+
+async def test_a_recorded_queue_tells_who_runs_and_who_waits_where() -> None:
+    queue = recorded("05_cancel_queued", "/queue")[0]
+    running, first, second = queue["queue_running"][0][1], *(item[1] for item in queue["queue_pending"])
+    played = Played(queue=queue)
+    assert await played.poll(running) == Working("running")
+    assert await played.poll(first) == Working("queued", queue_position=0)
+    assert await played.poll(second) == Working("queued", queue_position=1)
+
+
+async def test_a_recorded_success_names_its_file() -> None:
+    history = recorded("01_success", "/history/")[0]
+    news = await Played(queue=IDLE, history=history).poll(next(iter(history)))
+    assert isinstance(news, Done)
+    assert [output.path for output in news.outputs] == [
+        "/view?filename=lab_00001_.png&subfolder=&type=output"
+    ]
+
+
+async def test_a_recorded_failure_names_the_node_and_is_final() -> None:
+    for history in recorded("04_execution_error", "/history/"):
+        news = await Played(queue=IDLE, history=history).poll(next(iter(history)))
+        assert isinstance(news, Broken)
+        assert (news.code, news.retryable, news.billed) == ("provider_error", False, "yes")
+        assert news.message.startswith("LabFail: RuntimeError: ")
+
+
+async def test_a_recorded_interruption_is_no_failure_of_the_graph() -> None:
+    history = recorded("06_interrupt_running", "/history/")[0]
+    news = await Played(queue=IDLE, history=history).poll(next(iter(history)))
+    assert isinstance(news, Broken)
+    assert (news.code, news.retryable) == ("cancelled", False)
+
+
+async def test_a_recorded_restart_has_lost_everything() -> None:
+    [empty] = recorded("19_server_restart", "/queue")
+    played = Played(queue=empty, history={})
+    news = await played.poll(str(uuid7()))
+    assert isinstance(news, Broken)
+    assert (news.code, news.retryable, news.billed) == ("lost", True, "no")
+    assert played.asked == ["queue", "history", "queue", "history"], (
+        "what moves between the two is not missed"
+    )
+
+
+@pytest.mark.parametrize("answers", [{"queue": {}}, {"queue": []}, {"queue": IDLE, "history": [1]}])
+async def test_nonsense_is_no_answer(answers: dict[str, Any]) -> None:
+    with pytest.raises(NoAnswer):
+        await Played(**answers).poll("any")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(400, Refused), (413, Refused), (500, NotTaken), (503, NotTaken)]
+)
+async def test_an_upload_is_refused_or_comes_later(status: int, error: type[Exception]) -> None:
+    class Full:
+        def __init__(self, app: ASGIApp) -> None:
+            self._app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            full = scope.get("path") == "/upload/image"
+            await (Response("no", status) if full else self._app)(scope, receive, send)
+
+    async with a_rig("comfyui", wrap=Full) as rig:
+        rig.inputs.images[REFERENCE] = b"reference"
+        with pytest.raises(error):
+            await rig.provider.prepare(an_order("comfyui", reference=REFERENCE))
+
+
+async def test_an_answer_about_another_prompt_is_not_ours() -> None:
+    class Confused:
+        def __init__(self, app: ASGIApp) -> None:
+            self._app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            other = {"prompt_id": str(uuid7()), "number": 1, "node_errors": {}}
+            submit = scope.get("path") == "/prompt"
+            await (JSONResponse(other) if submit else self._app)(scope, receive, send)
+
+    async with a_rig("comfyui", wrap=Confused) as rig:
+        order = an_order("comfyui")
+        with pytest.raises(Exception, match="submit answered for prompt"):
+            await rig.submit(order)
+        assert await rig.provider.find(order) is None

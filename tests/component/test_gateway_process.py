@@ -1,0 +1,142 @@
+"""Whole gateway processes with a real adapter and its simulator: nothing is lost, nothing paid twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from typing import cast
+
+from contracts.renders import RenderRequested, RenderSucceeded
+from services.gateways.runtime.app import Process
+from services.gateways.runtime.provider import Pace
+from shared.clock import now
+from shared.mongo import Database
+from tests.fakes.adapters import Rig, a_rig
+from tests.fakes.mongo import FakeCollection
+from tests.fakes.provider import a_cancel, a_command
+from tests.fakes.publisher import FakePublisher
+from tests.fakes.service import FakeService
+from tests.fakes.waiting import until
+
+PACE = Pace(slots=100, first_poll=0.01, slowest_poll=0.05, submit_timeout=5.0)
+
+
+class Cluster:
+    """The database and the broker that several processes share."""
+
+    def __init__(self, rig: Rig) -> None:
+        self.rig = rig
+        self.attempts = FakeCollection()
+        self.leases = FakeCollection()
+        self.publisher = FakePublisher("gateway-modal")
+
+    def process(self) -> tuple[FakeService, Process]:
+        service = FakeService(self.publisher)
+        database = {"attempts": self.attempts, "gateway_leases": self.leases}
+        return service, Process(self.rig.provider, PACE, cast(Database, database), service.service)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[FakeService]:
+        """A process that leaves in order."""
+        service, process = self.process()
+        task = asyncio.create_task(process.run())
+        await until(lambda: self.leases.kept)
+        yield service
+        service.stop()
+        await task
+
+    async def crash(self, *commands: RenderRequested) -> None:
+        """A process takes these in, works on them for a moment and is gone; its lease ends."""
+        service, process = self.process()
+        task = asyncio.create_task(process.run())
+        await until(lambda: self.leases.kept)
+        await service.deliver(*commands)
+        await until(lambda: all(entry["state"] == "submitted" for entry in self.attempts.kept.values()))
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        for lease in self.leases.kept.values():
+            lease["until"] = now() - timedelta(seconds=1)
+
+    def succeeded(self) -> list[str]:
+        return sorted(success.attempt_id for success in self.publisher.said(RenderSucceeded))
+
+    def states(self) -> set[str]:
+        return {entry["state"] for entry in self.attempts.kept.values()}
+
+
+async def test_commands_become_results_although_answers_are_lost() -> None:
+    async with a_rig("modal", concurrency=50, lose_answer_rate=0.4, seed=3) as rig:
+        cluster = Cluster(rig)
+        commands = [a_command(provider="modal") for _ in range(40)]
+        async with cluster.running() as service:
+            await service.deliver(*commands)
+            await until(lambda: len(cluster.succeeded()) == 40, seconds=10)
+        books = await rig.books()
+    assert cluster.succeeded() == sorted(command.attempt_id for command in commands)
+    assert len(books) == len({entry["our_id"] for entry in books}) == 40
+    assert {entry["submissions"] for entry in cluster.attempts.kept.values()} == {1}
+
+
+async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> None:
+    async with a_rig("modal", concurrency=50, latency_seconds=0.3) as rig:
+        cluster = Cluster(rig)
+        commands = [a_command(provider="modal") for _ in range(10)]
+        await cluster.crash(*commands)
+        assert cluster.succeeded() == []
+        async with cluster.running():
+            await until(lambda: len(cluster.succeeded()) == 10)
+        books = await rig.books()
+    assert len(books) == 10, "nothing was submitted a second time"
+    assert cluster.states() == {"succeeded"}
+
+
+async def test_the_dead_are_forgotten_once_nothing_is_theirs() -> None:
+    async with a_rig("modal", concurrency=50, latency_seconds=0.2) as rig:
+        cluster = Cluster(rig)
+        await cluster.crash(a_command(provider="modal"))
+        [dead] = cluster.leases.kept
+        async with cluster.running():
+            await until(lambda: dead not in cluster.leases.kept)
+            await until(cluster.succeeded)
+
+
+async def test_a_cancel_that_comes_to_another_process_is_carried_out_by_the_attempts_own() -> None:
+    async with a_rig("modal", latency_seconds=30) as rig:
+        cluster, command = Cluster(rig), a_command(provider="modal")
+        async with cluster.running() as one, cluster.running() as two:
+            await one.deliver(command)
+            await until(lambda: cluster.states() == {"submitted"})
+            await two.deliver(a_cancel(command))
+            await until(lambda: cluster.states() == {"cancelled"})
+        assert [entry["state"] for entry in await rig.books()] == ["cancelled"]
+    assert cluster.attempts.kept[command.attempt_id]["billed"] == "no"
+
+
+async def test_what_was_said_is_owed_no_longer() -> None:
+    async with a_rig("modal") as rig:
+        cluster, command = Cluster(rig), a_command(provider="modal")
+        async with cluster.running() as service:
+            await service.deliver(command)
+            await until(cluster.succeeded)
+            await until(lambda: "owed" not in cluster.attempts.kept[command.attempt_id])
+    assert len(cluster.succeeded()) == 1
+
+
+async def test_who_was_declared_dead_drops_everything_and_pays_nothing_twice() -> None:
+    async with a_rig("modal", concurrency=50, latency_seconds=0.3) as rig:
+        cluster = Cluster(rig)
+        commands = [a_command(provider="modal") for _ in range(5)]
+        async with cluster.running() as slow:
+            await slow.deliver(*commands)
+            await until(lambda: cluster.states() == {"submitted"})
+            [lease] = cluster.leases.kept.values()
+            lease["until"] = now() - timedelta(seconds=1)
+            async with cluster.running():
+                await until(lambda: cluster.states() == {"succeeded"})
+                owners = {entry["owner"] for entry in cluster.attempts.kept.values()}
+        books = await rig.books()
+    assert owners == {entry["owner"] for entry in cluster.attempts.kept.values()}
+    assert lease["_id"] not in owners
+    assert len(books) == 5
+    assert cluster.succeeded() == sorted(command.attempt_id for command in commands)

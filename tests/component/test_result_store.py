@@ -1,0 +1,369 @@
+"""render.succeeded → an image in the bucket, its asset, and what is said of it."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from contracts.renders import Output, RenderFailed, RenderProgressed, ResultStored
+from services.result_store.fetching import OutputLate, OutputUnavailable
+from services.result_store.late import PAUSES_SECONDS
+from shared.clock import now
+from tests.fakes.provider import a_spec
+from tests.fakes.results import PATH, ResultsBench, a_result
+from tests.fakes.waiting import background, until
+from tests.unit.result_store.pictures import SECRET, a_picture, comfyui_png, encoded, pixels
+
+OTHER = "/outputs/other.png"
+
+
+@pytest.fixture
+def bench() -> ResultsBench:
+    made = ResultsBench()
+    made.fetch.outputs[PATH] = comfyui_png()
+    made.fetch.outputs[OTHER] = comfyui_png(a_picture(width=32))
+    return made
+
+
+async def late(bench: ResultsBench, done: Callable[[], object]) -> None:
+    """Let the background work go on until that holds."""
+    async with background(bench.late.run):
+        await until(done)
+
+
+async def test_an_output_is_stored_under_its_hash_and_said_with_all_that_is_known_of_it(
+    bench: ResultsBench,
+) -> None:
+    result = a_result(2, spec=a_spec(index=3, prompt="a pier"))
+    [said] = await bench.store(result)
+    assert isinstance(said, ResultStored)
+    image = said.image
+    data = bench.bucket.objects[image.key]
+    assert image.sha256 == hashlib.sha256(data).hexdigest()
+    assert image.key == f"acme/{result.job_id}/3/{image.sha256}"
+    assert (image.width, image.height, image.bytes) == (48, 32, len(data))
+    assert (image.seed, image.prompt, image.provider, image.attempt) == (42, "a pier", "modal", 2)
+    assert (said.attempt_id, said.duplicate, said.cost_usd) == (result.attempt_id, False, 0.02)
+    assert bench.bucket.types[image.key] == "image/png"
+
+
+async def test_the_asset_has_what_other_services_read(bench: ResultsBench) -> None:
+    result = a_result()
+    [said] = await bench.store(result)
+    assert isinstance(said, ResultStored)
+    document = bench.document(result)
+    assert (document["tenant"], document["job_id"]) == ("acme", result.job_id)
+    assert (document["state"], document["key"]) == ("stored", said.image.key)
+    assert document["attempt_id"] == result.attempt_id
+
+
+async def test_the_workflow_in_the_metadata_is_not_delivered(bench: ResultsBench) -> None:
+    raw = bench.fetch.outputs[PATH]
+    assert isinstance(raw, bytes)
+    [said] = await bench.store(a_result())
+    assert isinstance(said, ResultStored)
+    kept = bench.bucket.objects[said.image.key]
+    assert SECRET in raw
+    assert SECRET not in kept
+    assert pixels(kept) == pixels(raw)
+
+
+async def test_a_redelivered_result_is_said_the_same_and_fetched_no_more(bench: ResultsBench) -> None:
+    result = a_result()
+    first = await bench.store(result)
+    for _ in range(3):
+        assert await bench.store(result) == first
+    assert bench.fetch.fetched == [PATH]
+    assert len(bench.bucket.puts) == 1
+
+
+async def test_a_second_attempt_is_a_duplicate_that_is_neither_fetched_nor_stored(
+    bench: ResultsBench,
+) -> None:
+    first = a_result(1)
+    second = a_result(2, OTHER, job_id=first.job_id)
+    [winner] = await bench.store(first)
+    [said] = await bench.store(second)
+    assert isinstance(said, ResultStored)
+    assert isinstance(winner, ResultStored)
+    assert (said.attempt_id, said.duplicate, said.image) == (second.attempt_id, True, winner.image)
+    assert list(bench.bucket.objects) == [winner.image.key]
+
+
+async def test_of_two_attempts_at_once_one_wins_and_the_others_object_is_removed(
+    bench: ResultsBench,
+) -> None:
+    first = a_result(1)
+    second = a_result(2, OTHER, job_id=first.job_id)
+    said = [message for message in await bench.store(first, second) if isinstance(message, ResultStored)]
+    assert [message.duplicate for message in said] == [False, True]
+    assert said[0].image == said[1].image
+    assert list(bench.bucket.objects) == [said[0].image.key]
+    assert len(bench.bucket.deleted) == 1
+
+
+async def test_the_same_picture_from_two_attempts_is_not_removed(bench: ResultsBench) -> None:
+    first = a_result(1)
+    said = await bench.store(first, a_result(2, job_id=first.job_id))
+    assert [message.duplicate for message in said if isinstance(message, ResultStored)] == [False, True]
+    assert len(bench.bucket.objects) == 1
+    assert bench.bucket.deleted == []
+
+
+async def test_another_process_may_have_stored_first(bench: ResultsBench) -> None:
+    mine = a_result(2)
+    theirs = a_result(1, OTHER, job_id=mine.job_id)
+    other = ResultsBench()
+    other.fetch.outputs = bench.fetch.outputs
+    [winner] = await other.store(theirs)
+    bench.fetch.meanwhile = lambda: bench.documents.kept.update(other.documents.kept)
+    [said] = await bench.store(mine)
+    assert isinstance(said, ResultStored)
+    assert isinstance(winner, ResultStored)
+    assert (said.duplicate, said.image) == (True, winner.image)
+    assert bench.bucket.puts == bench.bucket.deleted
+
+
+async def test_results_of_many_renders_cost_one_write(bench: ResultsBench) -> None:
+    said = await bench.store(*(a_result() for _ in range(20)))
+    assert len(said) == 20
+    assert bench.documents.bulk_writes == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "code"),
+    [
+        (b"<html>sorry</html>", "not_an_image"),
+        (comfyui_png()[:-20], "image_corrupt"),
+        (b"\x89PNG" + b"0" * 100_001, "image_too_large"),
+        (OutputUnavailable("404"), "output_unavailable"),
+    ],
+)
+async def test_what_is_no_image_of_ours_is_a_failure_with_its_reason(
+    bench: ResultsBench, output: bytes | Exception, code: str
+) -> None:
+    bench.fetch.outputs[PATH] = output
+    result = a_result()
+    [said] = await bench.store(result)
+    assert isinstance(said, RenderFailed)
+    assert (said.attempt_id, said.code, said.retryable, said.billed) == (
+        result.attempt_id,
+        code,
+        True,
+        "yes",
+    )
+    assert (bench.bucket.objects, bench.documents.kept) == ({}, {})
+
+
+async def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
+    bench = ResultsBench(max_pixels=100)
+    bench.fetch.outputs[PATH] = comfyui_png()
+    [said] = await bench.store(a_result())
+    assert isinstance(said, RenderFailed)
+    assert said.code == "image_too_large"
+
+
+async def test_a_bad_image_does_not_harm_the_good_ones_beside_it(bench: ResultsBench) -> None:
+    bench.fetch.outputs["/bad"] = b"no"
+    said = await bench.store(a_result(), a_result(path="/bad"), a_result(path=OTHER))
+    assert [type(message).__name__ for message in said] == ["ResultStored", "RenderFailed", "ResultStored"]
+
+
+async def test_a_flagged_output_is_left_for_one_that_is_not(bench: ResultsBench) -> None:
+    outputs = (Output(path=PATH, nsfw=True), Output(path=OTHER))
+    await bench.store(a_result(outputs=outputs))
+    assert bench.fetch.fetched == [OTHER]
+
+
+async def test_a_bucket_that_is_away_leaves_the_batch_to_be_delivered_again(bench: ResultsBench) -> None:
+    result = a_result()
+    bench.bucket.failures = [TimeoutError("the bucket is away"), ConnectionError("the bucket is away")]
+    [said] = await bench.store(result)
+    assert isinstance(said, RenderProgressed), "what takes too long is tried again in the background"
+    bench.documents.kept.clear()
+    with pytest.raises(ConnectionError):
+        await bench.store(result)
+    assert bench.documents.kept == {}
+
+
+async def test_an_output_that_takes_too_long_is_fetched_in_the_background_and_said_once() -> None:
+    bench, result = ResultsBench(fetch_seconds=0.02), a_result()
+    bench.fetch.outputs[PATH] = comfyui_png()
+    bench.fetch.slow[PATH] = asyncio.Event()
+    [said] = await bench.store(result)
+    assert isinstance(said, RenderProgressed)
+    bench.fetch.slow[PATH].set()
+    bench.wake(result)
+    await late(bench, lambda: bench.publisher.sent)
+    [stored] = bench.publisher.said(ResultStored)
+    assert (stored.attempt_id, stored.duplicate) == (result.attempt_id, False)
+
+
+async def test_an_output_that_is_not_there_yet_is_fetched_in_the_background_and_said_once(
+    bench: ResultsBench,
+) -> None:
+    result = a_result()
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    for _ in range(2):
+        [said] = await bench.store(result)
+        assert isinstance(said, RenderProgressed)
+        assert (said.state, said.percent) == ("storing", 100)
+    assert bench.fetch.fetched == [PATH], "a redelivery does not fetch what is waited for already"
+    bench.fetch.outputs[PATH] = comfyui_png()
+    bench.wake(result)
+    await late(bench, lambda: bench.publisher.sent and "owed" not in bench.document(result))
+    [stored] = bench.publisher.said(ResultStored)
+    assert (await bench.asset(result)).state == "stored"
+    assert await bench.store(result) == [stored], "also when it is delivered once more"
+
+
+async def test_an_output_that_never_comes_is_given_up_and_said_once(bench: ResultsBench) -> None:
+    result = a_result()
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    await bench.store(result)
+    for tries in range(len(PAUSES_SECONDS)):
+        bench.wake(result)
+        await late(bench, lambda: bench.document(result)["tries"] == tries + 1)  # noqa: B023
+        left = bench.document(result)["wake_at"] - now()
+        assert 0 < left.total_seconds() <= PAUSES_SECONDS[tries]
+        assert bench.publisher.sent == []
+    bench.wake(result)
+    await late(bench, lambda: bench.publisher.sent)
+    [failure] = bench.publisher.said(RenderFailed)
+    assert (failure.code, failure.attempt_id) == ("output_unavailable", result.attempt_id)
+    assert (await bench.asset(result)).state == "failed"
+    assert bench.document(result)["wake_at"] is None
+
+
+async def test_a_late_output_that_is_no_image_is_given_up_at_once(bench: ResultsBench) -> None:
+    result = a_result()
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    await bench.store(result)
+    bench.fetch.outputs[PATH] = b"<html>"
+    bench.wake(result)
+    await late(bench, lambda: bench.publisher.sent)
+    [failure] = bench.publisher.said(RenderFailed)
+    assert failure.code == "not_an_image"
+
+
+async def test_a_crash_between_storing_and_saying_leaves_the_message_to_the_outbox(
+    bench: ResultsBench,
+) -> None:
+    result = a_result()
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    await bench.store(result)
+    bench.fetch.outputs[PATH] = comfyui_png()
+    bench.publisher.away = True
+    bench.wake(result)
+    await late(bench, lambda: bench.document(result).get("owed"))
+    bench.publisher.away = False
+    assert await bench.outbox.sweep(timedelta(seconds=-1)) == 1
+    assert [said.attempt_id for said in bench.publisher.said(ResultStored)] == [result.attempt_id]
+    assert "owed" not in bench.document(result)
+
+
+async def test_a_late_loser_is_swept_and_the_winner_keeps_its_picture() -> None:
+    bench, waiting = ResultsBench(), a_result(1)
+    winner = a_result(2, OTHER, job_id=waiting.job_id)
+    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: comfyui_png(a_picture(width=32))}
+    await bench.store(waiting)
+    bench.fetch.outputs[PATH] = comfyui_png()
+    bench.fetch.slow[PATH] = asyncio.Event()
+    bench.wake(waiting)
+    async with background(bench.late.run), background(bench.previews.run):
+        await until(lambda: len(bench.fetch.fetched) == 2)
+        [said] = await bench.store(winner)
+        bench.fetch.slow[PATH].set()
+        await until(lambda: bench.bucket.deleted)
+        await until(lambda: bench.document(winner).get("preview"))
+    assert isinstance(said, ResultStored)
+    assert set(bench.bucket.objects) == {said.image.key, f"{said.image.key}.preview.webp"}
+    assert bench.document(winner)["preview"]["key"] == f"{said.image.key}.preview.webp"
+    assert bench.publisher.sent == []
+
+
+@pytest.mark.parametrize("end", [OutputUnavailable("404"), OutputLate("503")])
+async def test_one_attempts_trouble_does_not_forget_the_other_that_is_waited_for(end: Exception) -> None:
+    bench, first = ResultsBench(), a_result(1)
+    second = a_result(2, OTHER, job_id=first.job_id)
+    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: OutputLate("503")}
+    await bench.store(first)
+    bench.fetch.outputs[PATH] = end
+    bench.fetch.slow[PATH] = asyncio.Event()
+    bench.wake(first)
+    async with background(bench.late.run):
+        await until(lambda: len(bench.fetch.fetched) == 2)
+        await bench.store(second)
+        bench.fetch.slow[PATH].set()
+        await asyncio.sleep(0.02)
+    asset = await bench.asset(second)
+    assert (asset.state, asset.result.attempt_id, asset.tries) == ("pending", second.attempt_id, 0)
+
+
+async def test_an_asset_is_claimed_by_one_process_at_a_time(bench: ResultsBench) -> None:
+    result = a_result()
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    await bench.store(result)
+    assert await bench.assets.claim_due() == [], "its time has not come"
+    bench.wake(result)
+    assert len(await bench.assets.claim_due()) == 1
+    assert await bench.assets.claim_due() == []
+
+
+async def test_a_preview_and_a_placeholder_are_made_after_the_image_is_said(bench: ResultsBench) -> None:
+    result = a_result()
+    [said] = await bench.store(result)
+    assert isinstance(said, ResultStored)
+    assert "preview" not in bench.document(result)
+    async with background(bench.previews.run):
+        await until(lambda: bench.document(result).get("preview"))
+    preview = bench.document(result)["preview"]
+    assert preview == {"key": f"{said.image.key}.preview.webp", "width": 48, "height": 32}
+    assert bench.bucket.types[preview["key"]] == "image/webp"
+    assert bench.document(result)["placeholder"]
+    assert bench.document(result)["preview_due_at"] is None
+
+
+async def test_the_preview_is_the_winners(bench: ResultsBench) -> None:
+    first = a_result(1)
+    said = await bench.store(first, a_result(2, OTHER, job_id=first.job_id))
+    assert isinstance(said[0], ResultStored)
+    async with background(bench.previews.run):
+        await until(lambda: bench.document(first).get("preview"))
+    assert bench.document(first)["preview"]["key"] == f"{said[0].image.key}.preview.webp"
+    assert sum(key.endswith(".webp") for key in bench.bucket.puts) == 1
+
+
+async def test_a_preview_that_a_crash_left_out_is_made_from_the_bucket(bench: ResultsBench) -> None:
+    result = a_result()
+    await bench.store(result)
+    bench.document(result)["preview_due_at"] = now() - timedelta(minutes=1)
+    async with background(bench.restarted().previews.run):
+        await until(lambda: bench.document(result).get("preview"))
+
+
+Spoil = Callable[[ResultsBench, str], None]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda bench, key: bench.bucket.objects.update({key: encoded(a_picture(), "PNG")[:-30]}),
+        lambda bench, key: bench.bucket.objects.pop(key),
+    ],
+    ids=["damaged", "gone"],
+)
+async def test_an_image_that_no_preview_can_be_made_of_is_marked_and_not_tried_again(
+    bench: ResultsBench, spoil: Spoil
+) -> None:
+    result = a_result()
+    [said] = await bench.store(result)
+    assert isinstance(said, ResultStored)
+    spoil(bench, said.image.key)
+    bench.document(result)["preview_due_at"] = now() - timedelta(minutes=1)
+    async with background(bench.restarted().previews.run):
+        await until(lambda: bench.document(result).get("preview_error"))
+    assert bench.document(result)["preview_due_at"] is None
+    assert "preview" not in bench.document(result)

@@ -1,0 +1,162 @@
+"""Where outputs are fetched from, with what, and what is made of the answers."""
+
+import gzip
+from collections.abc import AsyncIterator, Callable
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from contracts.base import Provider
+from contracts.renders import Output
+from services.result_store.fetching import HttpFetch, OutputLate, OutputUnavailable, Source, sources
+from services.result_store.images import ImageTooLarge
+from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs
+
+MODAL = "https://acme--imagegen.modal.run/app"
+COMFYUI = "http://comfyui.internal:8188"
+PLACES = sources(
+    ModalOutputs(base_url=MODAL, key=SecretStr("wk-1"), secret=SecretStr("ws-1")),
+    ComfyUIOutputs(base_url=COMFYUI),
+    FalOutputs(media_hosts="fal.media, v3.fal.media,127.0.0.1:9000"),
+)
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Web:
+    """The whole network: keeps what was asked of it."""
+
+    def __init__(self, answer: Answer = lambda request: httpx.Response(200, content=b"data")) -> None:
+        self.asked: list[httpx.Request] = []
+        self._answer = answer
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self._record), verify=False)
+        self.fetch = HttpFetch(http, PLACES, max_bytes=1000)
+
+    def _record(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        return self._answer(request)
+
+
+@pytest.mark.parametrize(
+    ("provider", "output", "url"),
+    [
+        ("modal", Output(path="/outputs/fc-1/0.png"), f"{MODAL}/outputs/fc-1/0.png"),
+        (
+            "comfyui",
+            Output(path="/view?filename=a.png&type=output"),
+            f"{COMFYUI}/view?filename=a.png&type=output",
+        ),
+        ("fal", Output(url="https://v3.fal.media/files/a.png"), "https://v3.fal.media/files/a.png"),
+        ("fal", Output(url="http://127.0.0.1:9000/files/a.png"), "http://127.0.0.1:9000/files/a.png"),
+    ],
+)
+async def test_outputs_are_fetched_where_their_provider_keeps_them(
+    provider: Provider, output: Output, url: str
+) -> None:
+    web = Web()
+    assert await web.fetch(provider, output) == b"data"
+    assert [str(request.url) for request in web.asked] == [url]
+
+
+async def test_credentials_go_to_their_own_providers_address_only() -> None:
+    web = Web()
+    await web.fetch("modal", Output(path="/outputs/fc-1/0.png"))
+    await web.fetch("comfyui", Output(path="/view?filename=a.png"))
+    await web.fetch("fal", Output(url="https://fal.media/a.png"))
+    keys = [request.headers.get("Modal-Key") for request in web.asked]
+    assert keys == ["wk-1", None, None]
+    assert not any("Authorization" in request.headers for request in web.asked)
+
+
+async def test_a_url_on_an_allowed_host_gets_no_credentials() -> None:
+    place = Source(MODAL, {"Modal-Key": "wk-1"}, frozenset({"cdn.example"}))
+    assert place.locate(Output(url="https://cdn.example/a.png")) == ("https://cdn.example/a.png", {})
+
+
+@pytest.mark.parametrize(
+    ("provider", "output"),
+    [
+        ("modal", Output(path="/../../etc/passwd")),
+        ("modal", Output(path="../admin")),
+        ("modal", Output(path="https://evil.example/a.png")),
+        ("modal", Output(path="/https://evil.example/a.png")),
+        ("modal", Output(path="http:/evil")),
+        ("modal", Output(path="\\\\evil.example\\a.png\x00")),
+        ("modal", Output(url=f"{MODAL}/outputs/fc-1/0.png")),
+        ("comfyui", Output(url="http://169.254.169.254/latest/meta-data")),
+        ("comfyui", Output(path=f"{COMFYUI}@evil.example/")),
+        ("fal", Output(path="/files/a.png")),
+        ("fal", Output(url="https://evil.example/a.png")),
+        ("fal", Output(url="https://fal.media.evil.example/a.png")),
+        ("fal", Output(url="https://fal.media@evil.example/a.png")),
+        ("fal", Output(url="https://user:pass@fal.media/a.png")),
+        ("fal", Output(url="https://fal.media:8443/a.png")),
+        ("fal", Output(url="http://127.0.0.1:9001/a.png")),
+        ("fal", Output(url="file://fal.media/etc/passwd")),
+        ("fal", Output(url="//fal.media/a.png")),
+        ("fal", Output(url="https://[fal.media/a.png")),
+        ("fal", Output(url="https://fal.media/\x00")),
+        ("fal", Output(url="data:image/png;base64,AAAA")),
+        ("fal", Output()),
+    ],
+)
+async def test_what_lies_elsewhere_is_not_fetched(provider: Provider, output: Output) -> None:
+    web = Web()
+    with pytest.raises(OutputUnavailable):
+        await web.fetch(provider, output)
+    assert web.asked == []
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307])
+async def test_a_redirect_is_not_followed(status: int) -> None:
+    web = Web(lambda request: httpx.Response(status, headers={"Location": "http://127.0.0.1/"}))
+    with pytest.raises(OutputUnavailable):
+        await web.fetch("fal", Output(url="https://fal.media/a.png"))
+    assert len(web.asked) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 204, 206])
+async def test_an_output_that_is_gone_is_gone(status: int) -> None:
+    web = Web(lambda request: httpx.Response(status))
+    with pytest.raises(OutputUnavailable):
+        await web.fetch("fal", Output(url="https://fal.media/a.png"))
+
+
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+async def test_an_output_that_cannot_be_had_now_may_come_later(status: int) -> None:
+    web = Web(lambda request: httpx.Response(status))
+    with pytest.raises(OutputLate):
+        await web.fetch("fal", Output(url="https://fal.media/a.png"))
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadError, httpx.ReadTimeout])
+async def test_a_connection_that_breaks_is_tried_again_later(error: type[httpx.TransportError]) -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise error("simulated", request=request)
+
+    with pytest.raises(OutputLate):
+        await Web(fail).fetch("fal", Output(url="https://fal.media/a.png"))
+
+
+async def test_an_endless_output_is_left_off_at_the_limit() -> None:
+    read = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal read
+        while True:
+            read += 1
+            yield b"a" * 400
+
+    web = Web(lambda request: httpx.Response(200, content=endless()))
+    with pytest.raises(ImageTooLarge):
+        await web.fetch("fal", Output(url="https://fal.media/a.png"))
+    assert read == 3
+
+
+async def test_a_packed_output_counts_as_what_it_becomes() -> None:
+    packed = gzip.compress(b"0" * 100_000)
+    assert len(packed) < 1000
+    headers = {"Content-Encoding": "gzip"}
+    web = Web(lambda request: httpx.Response(200, content=packed, headers=headers))
+    with pytest.raises(ImageTooLarge):
+        await web.fetch("fal", Output(url="https://fal.media/a.png"))

@@ -1,0 +1,142 @@
+"""A result-store whose provider, bucket, broker and database are fakes."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, BinaryIO
+
+from contracts.base import Message, Provider
+from contracts.renders import Output, RenderSucceeded
+from services.result_store.assets import Asset, MongoAssets
+from services.result_store.fetching import Fetch
+from services.result_store.handlers import Results
+from services.result_store.images import Limits
+from services.result_store.late import LateOutputs
+from services.result_store.previews import Previews
+from services.result_store.storing import Storing
+from shared.clock import now
+from shared.ids import uuid7
+from shared.outbox import MongoDebts, Outbox
+from shared.s3 import Bucket, NoSuchObject
+from tests.fakes.mongo import FakeCollection
+from tests.fakes.provider import a_spec
+from tests.fakes.publisher import FakePublisher, received
+
+PATH = "/outputs/0.png"
+
+
+class FakeBucket(Bucket):
+    """Objects in memory; `puts` and `deleted` tell what was done."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.types: dict[str, str] = {}
+        self.puts: list[str] = []
+        self.deleted: list[str] = []
+        self.failures: list[Exception] = []
+
+    async def put(self, key: str, data: bytes, content_type: str) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.puts.append(key)
+        self.objects[key], self.types[key] = data, content_type
+
+    async def put_file(self, key: str, file: BinaryIO, content_type: str) -> None:
+        await self.put(key, file.read(), content_type)
+
+    async def get(self, key: str) -> bytes:
+        if key not in self.objects:
+            raise NoSuchObject(key)
+        return self.objects[key]
+
+    async def delete(self, key: str) -> None:
+        self.deleted.append(key)
+        self.objects.pop(key, None)
+
+
+class FakeFetch(Fetch):
+    """Outputs by path: bytes, or an error. One in `slow` comes when its event is set."""
+
+    def __init__(self) -> None:
+        self.outputs: dict[str, bytes | Exception] = {}
+        self.slow: dict[str, asyncio.Event] = {}
+        self.fetched: list[str] = []
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    async def __call__(self, provider: Provider, output: Output) -> bytes:
+        assert output.path is not None
+        self.fetched.append(output.path)
+        if output.path in self.slow:
+            await self.slow[output.path].wait()
+        self.meanwhile()
+        found = self.outputs[output.path]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class ResultsBench:
+    """Gives results to a result-store."""
+
+    def __init__(self, fetch_seconds: float = 5.0, max_pixels: int = 1_000_000) -> None:
+        self.fetch = FakeFetch()
+        self.bucket = FakeBucket()
+        self.documents = FakeCollection()
+        self.publisher = FakePublisher("result-store")
+        self.assets = MongoAssets(self.documents.mongo)
+        limits = Limits(max_bytes=100_000, max_pixels=max_pixels)
+        storing = Storing(self.fetch, self.bucket, limits)
+        self.outbox = Outbox(MongoDebts(self.documents.mongo), self.publisher)
+        self.previews = Previews(self.assets, self.bucket, limits)
+        self.late = LateOutputs(self.assets, storing, self.previews, self.outbox, fetch_seconds=5.0)
+        self.results = Results(
+            self.assets, storing, self.previews, fetch_seconds=fetch_seconds, fetches_at_once=4
+        )
+
+    def restarted(self) -> "ResultsBench":
+        """Another process, with the same database and bucket and nothing in memory."""
+        other = ResultsBench()
+        other.fetch.outputs = self.fetch.outputs
+        other.bucket.objects, other.documents.kept = self.bucket.objects, self.documents.kept
+        return other
+
+    async def store(self, *results: RenderSucceeded) -> list[Message]:
+        """What is said of a batch."""
+        batch = [received(result, offset) for offset, result in enumerate(results)]
+        said = []
+        for outgoing in await self.results.store(batch):
+            assert isinstance(outgoing.message, Message)
+            said.append(outgoing.message)
+        return said
+
+    async def asset(self, result: RenderSucceeded) -> Asset:
+        id_ = self.id_of(result)
+        return (await self.assets.load([id_]))[id_]
+
+    def document(self, result: RenderSucceeded) -> dict[str, Any]:
+        return self.documents.kept[self.id_of(result)]
+
+    def wake(self, result: RenderSucceeded) -> None:
+        """As if its time had come."""
+        self.document(result)["wake_at"] = now()
+
+    @staticmethod
+    def id_of(result: RenderSucceeded) -> str:
+        return f"{result.job_id}/{result.spec.index}"
+
+
+def a_result(n: int = 1, path: str = PATH, **fields: Any) -> RenderSucceeded:
+    job_id = fields.pop("job_id", uuid7())
+    spec = fields.pop("spec", a_spec())
+    known = {
+        "attempt_id": f"{job_id}/{spec.index}/{n}",
+        "job_id": job_id,
+        "tenant": "acme",
+        "provider": "modal",
+        "at": now(),
+        "spec": spec,
+        "outputs": [Output(path=path)],
+        "seed": 42,
+        "provider_seconds": 1.5,
+        "cost_usd": 0.02,
+    }
+    return RenderSucceeded.model_validate(known | fields)

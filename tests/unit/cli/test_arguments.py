@@ -1,0 +1,100 @@
+"""The command line: one clear line for whatever is wrong, before anything is sent."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from contracts.http import ProfilePicturesSubmission, StudioSubmission
+from services.cli.app import run
+from services.cli.errors import WrongInput
+from services.cli.options import Look, Person
+from services.cli.requests import submission
+
+WHO = ["--name", "Mara", "--age", "27"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["nonsense"], "No such command 'nonsense'"),
+        (["generate", "studio"], "give --name and --age, or --character FILE"),
+        (
+            ["generate", "studio", *WHO, "--count", "11"],
+            "'--count': Input should be less than or equal to 10",
+        ),
+        (
+            ["generate", "studio", *WHO, "--provider", "mine"],
+            "'mine' is not one of 'modal', 'comfyui', 'fal'",
+        ),
+        (["generate", "studio", *WHO, "--base-image", "face.png"], "--base-image: String should match"),
+        (["generate", "studio", "--name", "M", "--age", "27", "--prompt", "a\0"], "--prompt: Value error"),
+        (["generate", "studio", *WHO, "--workflow", "none.json"], "none.json: No such file"),
+        (["generate", "character-sheet", *WHO], "Missing option '--base-image'"),
+        (["generate", "profile-pictures", *WHO], "Missing option '--set'"),
+        (["generate", "studio", *WHO], "no stack is running: make up"),
+        (["jobs"], "no stack is running: make up"),
+        (["topics"], "no stack is running: make up"),
+        (["--api-url", "http://127.0.0.1:9", "jobs"], "the api at http://127.0.0.1:9 does not answer"),
+        (["jobs", "--status", "gone"], "'gone' is not one of"),
+    ],
+)
+def test_what_is_wrong_is_one_line(
+    arguments: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Exit code 1, nothing on stdout, no traceback."""
+    monkeypatch.chdir(tmp_path)
+    assert run(arguments) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("imagegen: ")
+    assert expected in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Also each kind of image, with the options that they share."""
+    for command in ("demo", "job", "jobs", "cancel", "topics", "up", "down", "status"):
+        assert run([command, "--help"]) == 0
+    for kind in ("base-image", "character-sheet", "studio", "profile-pictures"):
+        assert run(["generate", kind, "--help"]) == 0
+        said = capsys.readouterr().out
+        assert "--character" in said
+        assert "--no-wait" in said
+
+
+def test_options_win_over_the_character_file(tmp_path: Path) -> None:
+    """The file says who it is, the options what differs this time."""
+    file = tmp_path / "mara.json"
+    known = {"name": "Mara", "age": 27, "appearance": {"hair_color": "red", "eye_color": "green"}}
+    file.write_text(json.dumps(known))
+    person = Person(character=file, age="thirty", hair_color="black")
+    asked = submission(StudioSubmission, person, Look(nsfw=True), base_image_id=None, count=2)
+    assert asked.character is not None
+    assert (asked.character.name, asked.character.age) == ("Mara", "thirty")
+    assert asked.character.appearance.hair_color == "black"
+    assert asked.character.appearance.eye_color == "green"
+    assert (asked.count, asked.include_nsfw) == (2, True)
+
+
+def test_a_base_image_becomes_the_face_of_the_character() -> None:
+    """Studio and profile pictures take it from there."""
+    image = "0193f2a0-0000-7000-8000-000000000001/0"
+    person = Person(name="Mara", age="27")
+    asked = submission(ProfilePicturesSubmission, person, Look(), base_image_id=image, set_id="classic")
+    assert asked.character is not None
+    assert asked.character.base_image_id == image
+
+
+@pytest.mark.parametrize(("text", "expected"), [("{", "Expecting"), ("[1]", "must hold one JSON object")])
+def test_a_broken_file_is_named(text: str, expected: str, tmp_path: Path) -> None:
+    """With what is wrong in it."""
+    file = tmp_path / "flow.json"
+    file.write_text(text)
+    with pytest.raises(WrongInput, match=expected) as failed:
+        submission(StudioSubmission, Person(name="M", age="27"), Look(workflow=file))
+    assert str(failed.value).startswith(str(file))

@@ -1,0 +1,100 @@
+"""A job as it is followed: events and views lead to the same picture of it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from contracts.http import JobView
+from contracts.jobs import JobEvent
+from services.cli.following import Followed
+from services.cli.progress import job_with_images, one_line
+
+JOB_ID = "0193f2a0-0000-7000-8000-000000000001"
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+def an_event(event: str, **more: Any) -> JobEvent:
+    known: dict[str, Any] = {
+        "event": event,
+        "job_id": JOB_ID,
+        "tenant": "t",
+        "user_id": "u",
+        "type": "studio",
+        "seq": 1,
+        "at": NOW,
+        "status": "running",
+        "phase": "rendering",
+        "requested": 2,
+        "delivered": 0,
+        "failed": 0,
+        "target_seconds": 15,
+        "elapsed_seconds": 1.5,
+    }
+    return JobEvent.model_validate(known | more)
+
+
+def shown(job: Followed) -> str:
+    console = Console(record=True, width=120, file=None, quiet=False)
+    with console.capture() as capture:
+        console.print(job_with_images(job))
+    return capture.get()
+
+
+def test_progress_is_shown_per_image() -> None:
+    """State, percent and the place in the queue."""
+    job = Followed(JOB_ID, "studio")
+    progress = [
+        {"index": 0, "state": "running", "percent": 40},
+        {"index": 1, "state": "queued", "queue_position": 3},
+    ]
+    job.apply(an_event("progressed", progress=progress))
+    text = shown(job)
+    assert "running · rendering" in text
+    assert "0/2 images" in text
+    assert "40 %" in text
+    assert "3 before it" in text
+    assert job.share == pytest.approx(0.2)
+
+
+def test_a_failed_image_keeps_its_reason() -> None:
+    """Until the end, and beside those that came."""
+    job = Followed(JOB_ID, "studio")
+    error = {"code": "nsfw", "message": "the provider refused"}
+    job.apply(an_event("image_failed", image={"index": 1, "label": "two", "error": error}))
+    assert "the provider refused" in shown(job)
+
+
+def test_the_end_stops_the_clock() -> None:
+    """And says why, when it was no good end."""
+    job = Followed(JOB_ID, "studio")
+    error = {"code": "cancelled", "message": "by the caller"}
+    job.apply(an_event("failed", status="failed", phase=None, error=error, elapsed_seconds=4.0))
+    assert job.ended
+    assert job.seconds == 4.0
+    assert one_line("it", job) == "it: failed, 0/2 images, 4.0 of 15 s  cancelled: by the caller"
+
+
+def test_a_view_names_the_images() -> None:
+    """Events of progress do not."""
+    job = Followed(JOB_ID, "studio")
+    job.see(
+        JobView.model_validate(
+            {
+                "id": JOB_ID,
+                "type": "studio",
+                "user_id": "u",
+                "status": "running",
+                "phase": "rendering",
+                "requested": 1,
+                "delivered": 0,
+                "failed": 0,
+                "elapsed_seconds": 1,
+                "created": NOW,
+                "images": [{"index": 0, "label": "front-portrait", "state": "storing"}],
+            }
+        )
+    )
+    assert "front-portrait" in shown(job)
+    assert job.share == 1.0

@@ -1,0 +1,101 @@
+"""Jobs whose time has come are called, once for each time they asked for."""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from contracts.jobs import JobDue
+from services.dispatcher.timers import Timers
+from shared.clock import now
+from shared.errors import TransientError
+from shared.mongo import Collection
+from shared.publisher import Outgoing, Publisher
+from tests.fakes.builders import JOB, TRACE
+from tests.fakes.documents import FakeCollection
+
+
+class FakePublisher:
+    """Keeps what it was given, unless it fails."""
+
+    def __init__(self) -> None:
+        self.said: list[Outgoing] = []
+        self.failures: list[Exception] = []
+
+    async def publish(self, outputs: Iterable[Outgoing]) -> None:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.said += outputs
+
+
+class Bench:
+    def __init__(self, wake_in: float | None) -> None:
+        self.publisher = FakePublisher()
+        self.jobs = FakeCollection({"_id": JOB, "trace": TRACE, "wake_at": None})
+        self.timers = Timers(cast(Collection, self.jobs), cast(Publisher, self.publisher))
+        if wake_in is not None:
+            self.wake(wake_in)
+
+    def wake(self, seconds: float) -> None:
+        self.jobs.kept[JOB]["wake_at"] = now() + timedelta(seconds=seconds)
+
+    def called(self) -> list[Any]:
+        return [each.message for each in self.publisher.said]
+
+
+async def test_a_job_whose_time_has_come_is_called_in_its_own_trace() -> None:
+    bench = Bench(wake_in=-1)
+    await bench.timers.call_due()
+    (outgoing,) = bench.publisher.said
+    assert outgoing.message == JobDue(job_id=JOB, due_at=bench.jobs.kept[JOB]["wake_at"])
+    assert outgoing.trace == TRACE
+
+
+@pytest.mark.parametrize("wake_in", [60, None])
+async def test_a_job_whose_time_has_not_come_is_left_alone(wake_in: float | None) -> None:
+    bench = Bench(wake_in)
+    await bench.timers.call_due()
+    assert not bench.called()
+
+
+async def test_a_job_is_not_called_at_every_look_while_its_call_is_on_the_way() -> None:
+    bench = Bench(wake_in=-1)
+    await bench.timers.call_due()
+    await bench.timers.call_due()
+    assert len(bench.called()) == 1
+
+
+async def test_a_job_that_asks_for_another_time_is_called_again() -> None:
+    bench = Bench(wake_in=-2)
+    await bench.timers.call_due()
+    bench.wake(-1)
+    await bench.timers.call_due()
+    assert len({call.due_at for call in bench.called()}) == 2
+
+
+async def test_a_call_that_could_not_be_published_is_made_at_the_next_look() -> None:
+    bench = Bench(wake_in=-1)
+    bench.publisher.failures = [TransientError("the broker is away")]
+    with pytest.raises(TransientError):
+        await bench.timers.call_due()
+    await bench.timers.call_due()
+    assert len(bench.called()) == 1
+
+
+async def test_a_server_that_is_away_does_not_end_the_timers() -> None:
+    bench = Bench(wake_in=-1)
+    bench.jobs.failure = AutoReconnect("gone")
+    running = asyncio.create_task(bench.timers.run())
+    await asyncio.sleep(0.01)
+    assert not running.done()
+    running.cancel()
+
+
+async def test_a_bug_does_end_them() -> None:
+    bench = Bench(wake_in=-1)
+    bench.jobs.failure = KeyError("a bug")
+    with pytest.raises(KeyError):
+        await bench.timers.run()

@@ -1,0 +1,70 @@
+"""A subscription between a fake consumer and a fake sender, with waits of milliseconds."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from contracts.generation import GenerationCancel
+from contracts.jobs import JobDue
+from shared.envelope import Received
+from shared.publisher import Outgoing, caused_by
+from shared.subscription import Pauses, Subscription
+from tests.fakes.builders import START, a_cancel, due
+from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
+
+TOPIC = GenerationCancel.topic
+ZERO, ONE = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
+
+
+def said(text: str, offset: int, *, partition: int = 0) -> ConsumerRecord:
+    """A good record with this reason."""
+    return a_record(a_cancel(reason=text), offset=offset, partition=partition)
+
+
+class Bench:
+    """Its handler answers each message with one; `troubles` are raised, by the reason that causes them."""
+
+    def __init__(self, **options: Any) -> None:
+        self.journal: list[str] = []
+        self.consumer = FakeConsumer(self.journal, {ZERO, ONE, TopicPartition(JobDue.topic, 0)})
+        self.sender = FakeSender(self.journal)
+        self.troubles: dict[str, Callable[[], Exception]] = {}
+        self.handled: list[str] = []
+        self.batches: list[Sequence[Received[Any]]] = []
+        self.under_way, self.may_go_on = asyncio.Event(), asyncio.Event()
+        self.may_go_on.set()
+        self.subscription = Subscription(
+            [GenerationCancel, JobDue],
+            self.handle,
+            self.sender,
+            pauses=Pauses(retry=0.001, parked=0.005, revoke=0.005),
+            **options,
+        )
+
+    async def handle(self, batch: Sequence[Received[Any]]) -> Iterable[Outgoing]:
+        self.batches.append(batch)
+        self.under_way.set()
+        await self.may_go_on.wait()
+        outputs: list[Outgoing] = []
+        for given in batch:
+            text = getattr(given.message, "reason", "due")
+            if text in self.troubles:
+                raise self.troubles[text]()
+            outputs += caused_by(given, self.answer(given))
+        self.handled += [getattr(given.message, "reason", "due") for given in batch]
+        return outputs
+
+    def answer(self, given: Received[Any]) -> JobDue:
+        return due(START, job_id=given.message.job_id)
+
+    async def consume(self, *records: ConsumerRecord) -> None:
+        await self.subscription.consume(records, self.consumer)
+
+    def answers(self) -> int:
+        return sum(envelope.topic == JobDue.topic for envelope in self.sender.sent)
+
+    def reasons(self) -> list[str]:
+        """Why messages were set aside."""
+        return [letter.reason for letter in self.sender.letters()]

@@ -1,0 +1,129 @@
+"""A message on the wire: the same identity is the same id; what cannot be read says why."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from contracts.generation import GenerationCancel
+from contracts.jobs import JobEvent
+from shared.envelope import Received, Unreadable, decode, encode
+from tests.fakes.builders import JOB, TRACE, a_cancel, a_plan, progressed
+from tests.fakes.kafka import RECORD_MILLISECONDS, a_record, raw_record
+
+TOPIC = GenerationCancel.topic
+BODY = a_cancel().model_dump_json().encode()
+
+
+def read(record: ConsumerRecord) -> Received[Any]:
+    return decode(record, {TOPIC: GenerationCancel}, record.offset)
+
+
+def refusal(value: bytes | None, **fields: Any) -> Unreadable:
+    with pytest.raises(Unreadable) as refused:
+        read(raw_record(TOPIC, value, **fields))
+    return refused.value
+
+
+def test_what_was_encoded_is_decoded_with_its_place_and_time() -> None:
+    given = read(a_record(a_cancel(), partition=4, offset=17))
+    assert given.message == a_cancel()
+    assert (given.id, given.topic) == (f"generation.cancel:{JOB}", TOPIC)
+    assert (given.partition, given.offset, given.batch_start) == (4, 17, 17)
+    assert given.at == datetime.fromtimestamp(RECORD_MILLISECONDS / 1000, UTC)
+
+
+def test_the_same_message_has_the_same_id_whenever_and_by_whomever_it_is_said() -> None:
+    first = encode(a_plan(), source="one", trace=None, at=datetime(2030, 1, 1, tzinfo=UTC))
+    again = encode(a_plan(), source="two", trace=TRACE)
+    assert first.id == again.id == f"generation.planned:{JOB}/abc"
+    assert (first.topic, first.key, first.body) == (again.topic, again.key, again.body)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (a_plan(), a_plan(request_hash="def")),
+        (progressed(percent=1), progressed(percent=2)),
+        (progressed(0, n=1), progressed(0, n=2)),
+        (progressed(percent=None), progressed(percent=0)),
+    ],
+)
+def test_another_message_has_another_id(one: Any, other: Any) -> None:
+    assert encode(one, source="x", trace=None).id != encode(other, source="x", trace=None).id
+
+
+def test_the_time_of_the_event_is_utc_in_milliseconds() -> None:
+    envelope = encode(a_cancel(), source="x", trace=None, at=datetime(2030, 1, 1, 12, 0, 0, 7000, UTC))
+    assert dict(envelope.headers)["ce_time"] == b"2030-01-01T12:00:00.007Z"
+
+
+def test_the_trace_goes_on() -> None:
+    assert dict(encode(a_cancel(), source="x", trace=TRACE).headers)["traceparent"] == TRACE.encode()
+    assert read(a_record(a_cancel(), trace=TRACE)).trace == TRACE
+    assert read(a_record(a_cancel(), trace=None)).trace is None
+    assert "traceparent" not in dict(encode(a_cancel(), source="x", trace=None).headers)
+
+
+def test_the_cloudevents_name_of_the_trace_header_is_understood_too() -> None:
+    assert read(raw_record(TOPIC, BODY, headers=[("ce_traceparent", TRACE.encode())])).trace == TRACE
+
+
+def test_a_received_message_continues_the_span_that_handles_it() -> None:
+    given = read(a_record(a_cancel(), trace=TRACE))
+    assert given.continued("00-another").trace == "00-another"
+    assert given.continued(None).trace == TRACE
+
+
+def test_plain_json_without_headers_is_what_its_topic_says() -> None:
+    given = read(raw_record(TOPIC, BODY, partition=2, offset=5))
+    assert given.message == a_cancel()
+    assert given.id == f"{TOPIC}/2/5", "its place is its name"
+
+
+@pytest.mark.parametrize("value", [b"{", b"", None, b"\xff\xfe", b"nonsense"])
+def test_what_is_no_json_is_refused_as_such(value: bytes | None) -> None:
+    assert refusal(value).reason == "not_json"
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        (b"[]", "body: "),
+        (b"{}", "job_id: Field required; tenant: Field required"),
+        (BODY.replace(JOB.encode(), b"17"), "job_id: "),
+        (BODY.replace(b"changed", b"\\u0000"), "reason: Value error, must not contain the control character"),
+    ],
+)
+def test_an_invalid_message_is_refused_field_by_field(value: bytes, complaint: str) -> None:
+    refused = refusal(value)
+    assert refused.reason == "invalid"
+    assert complaint in str(refused)
+    assert refused.cause is not None
+
+
+def test_a_refusal_does_not_repeat_what_was_sent() -> None:
+    assert "hunter2" not in str(refusal(b'{"job_id": "hunter2", "tenant": 5}'))
+
+
+def test_a_message_of_another_type_is_refused_by_name() -> None:
+    refused = refusal(BODY, headers=[("ce_type", JobEvent.topic.encode())])
+    assert refused.reason == "wrong_type"
+    assert "job.events.v1" in str(refused)
+    assert TOPIC in str(refused)
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", None, b""])
+def test_header_bytes_that_are_no_text_do_not_stop_a_good_message(value: bytes | None) -> None:
+    given = read(raw_record(TOPIC, BODY, headers=[("x-anything", value), ("ce_id", value)]))
+    assert given.message == a_cancel()
+
+
+def test_a_type_in_bytes_that_are_no_text_is_refused() -> None:
+    assert refusal(BODY, headers=[("ce_type", b"\xff\xfe")]).reason == "wrong_type"
+
+
+@pytest.mark.parametrize("timestamp", [2**62, -(2**62)])
+def test_a_record_from_beyond_all_time_is_refused(timestamp: int) -> None:
+    assert refusal(BODY, timestamp=timestamp).reason == "invalid"

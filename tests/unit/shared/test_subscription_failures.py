@@ -1,0 +1,88 @@
+"""What may work later is tried again, then its partition waits while others go on; nothing is lost."""
+
+import asyncio
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+from pymongo.errors import AutoReconnect
+
+from shared.errors import TransientError
+from tests.fakes.kafka import raw_record
+from tests.unit.shared.subscribed import ONE, TOPIC, ZERO, Bench, said
+
+
+def away() -> Exception:
+    return AutoReconnect("the database is away")
+
+
+async def test_a_transient_failure_is_tried_again_in_place() -> None:
+    bench = Bench()
+    failures = [TransientError("busy"), TransientError("still busy")]
+
+    def trouble() -> Exception:
+        error = failures.pop()
+        if not failures:
+            del bench.troubles["a"]
+        return error
+
+    bench.troubles["a"] = trouble
+    await bench.consume(said("a", 7), said("b", 8))
+    assert len(bench.batches) == 3
+    assert bench.journal == ["sent 2", "committed"]
+    assert not bench.subscription.parked
+
+
+async def test_a_partition_that_stays_in_trouble_is_parked_while_the_other_is_committed() -> None:
+    bench = Bench()
+    bench.troubles["stuck"] = away
+    await bench.consume(said("a", 7), said("stuck", 8), said("x", 3, partition=1))
+    assert bench.consumer.committed == {ONE: 4}
+    assert bench.consumer.sought == {ZERO: 7}, "all of it is read again"
+    assert bench.consumer.paused == bench.subscription.parked == {ZERO}
+    assert bench.answers() == 1
+
+
+async def test_a_transient_failure_condemns_no_message() -> None:
+    bench = Bench()
+    bench.troubles["stuck"] = away
+    await bench.consume(said("stuck", 7))
+    assert bench.sender.sent == []
+    assert bench.consumer.committed == {}
+
+
+async def test_a_parked_partition_is_read_again_after_its_pause() -> None:
+    bench = Bench()
+    bench.troubles["stuck"] = away
+    await bench.consume(said("stuck", 7))
+    await asyncio.wait_for(bench.consumer.resumed.wait(), 5)
+    assert bench.consumer.paused == bench.subscription.parked == set()
+    del bench.troubles["stuck"]
+    await bench.consume(said("stuck", 7))
+    assert bench.consumer.committed == {ZERO: 8}
+
+
+async def test_a_parked_partition_that_went_elsewhere_is_left_alone() -> None:
+    bench = Bench()
+    bench.troubles["stuck"] = away
+    await bench.consume(said("stuck", 7))
+    bench.consumer.assigned.discard(ZERO)
+    await bench.subscription.on_partitions_revoked([ZERO])
+    assert not bench.subscription.parked
+    await asyncio.sleep(0.01)
+    assert not bench.consumer.resumed.is_set()
+
+
+@pytest.mark.parametrize("failure", [KafkaConnectionError("away"), MessageSizeTooLargeError("refused")])
+async def test_what_the_broker_did_not_acknowledge_is_not_committed(failure: Exception) -> None:
+    bench = Bench()
+    bench.sender.failures = [failure] * 10
+    await bench.consume(said("a", 7), raw_record(TOPIC, b"{", partition=1, offset=3))
+    assert bench.consumer.committed == {}
+    assert bench.consumer.sought == {ZERO: 7, ONE: 3}
+
+
+async def test_a_failed_publish_is_tried_again_with_all_outputs() -> None:
+    bench = Bench()
+    bench.sender.failures = [KafkaConnectionError("away")]
+    await bench.consume(said("a", 7), said("b", 8))
+    assert bench.journal == ["sent 2", "committed"]

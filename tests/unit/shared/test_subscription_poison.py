@@ -1,0 +1,141 @@
+"""Poison goes aside with its reason and its origin; the good messages beside it are handled."""
+
+import base64
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from contracts.base import Message
+from contracts.jobs import JobDue, JobEvent
+from shared.envelope import Received, Unreadable
+from shared.errors import PermanentError
+from shared.publisher import MAX_MESSAGE_BYTES
+from tests.fakes.builders import JOB, START, a_cancel, due
+from tests.fakes.kafka import raw_record
+from tests.unit.shared.subscribed import TOPIC, ZERO, Bench, said
+
+BODY = a_cancel().model_dump_json().encode()
+
+
+class NoSuchWord(PermanentError):
+    """A named reason."""
+
+    reason = "no_such_word"
+
+
+def bad(value: bytes | None, offset: int = 8, **fields: Any) -> ConsumerRecord:
+    return raw_record(TOPIC, value, offset=offset, key=b"the-key", **fields)
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (bad(b"{nonsense"), "not_json"),
+        (bad(None), "not_json"),
+        (bad(b'{"job_id": "17"}'), "invalid"),
+        (bad(BODY, headers=[("ce_type", JobEvent.topic.encode())]), "wrong_type"),
+        (bad(BODY, headers=[("ce_type", b"\xff\xfe")]), "wrong_type"),
+        (bad(BODY, timestamp=2**62), "invalid"),
+    ],
+)
+async def test_what_cannot_be_read_goes_aside_and_its_neighbours_are_handled(
+    record: ConsumerRecord, reason: str
+) -> None:
+    bench = Bench()
+    await bench.consume(said("a", 7), record, said("b", 9))
+    assert bench.reasons() == [reason]
+    assert bench.handled == ["a", "b"]
+    assert bench.journal == ["sent 3", "committed"]
+    assert bench.consumer.committed == {ZERO: 10}
+
+
+async def test_a_batch_of_nothing_but_poison_never_reaches_the_handler() -> None:
+    bench = Bench()
+    await bench.consume(bad(b"{", 8), bad(b"{", 9))
+    assert bench.reasons() == ["not_json", "not_json"]
+    assert bench.batches == []
+    assert bench.consumer.committed == {ZERO: 10}
+
+
+async def test_a_dead_letter_keeps_the_record_as_it_was_and_where_it_came_from() -> None:
+    bench = Bench()
+    await bench.consume(
+        bad(b"\xff{", 8, partition=1, headers=[("ce_id", b"x"), ("odd", b"\xff"), ("none", None)])
+    )
+    (letter,) = bench.sender.letters()
+    assert (letter.service, letter.original_topic) == ("fake", TOPIC)
+    assert (letter.original_partition, letter.original_offset, letter.original_key) == (1, 8, "the-key")
+    assert base64.b64decode(letter.original_value) == b"\xff{"
+    assert letter.original_headers == {"ce_id": "x", "odd": "\N{REPLACEMENT CHARACTER}", "none": ""}
+
+
+@pytest.mark.parametrize("value", [b"\xff\xfe", None])
+async def test_odd_header_bytes_do_not_condemn_a_good_message(value: bytes | None) -> None:
+    bench = Bench()
+    await bench.consume(bad(BODY, headers=[("x-client", value), ("traceparent", value)]))
+    assert bench.handled == [a_cancel().reason]
+    assert bench.consumer.committed == {ZERO: 9}
+
+
+async def test_a_service_may_answer_what_it_cannot_read_instead_of_setting_it_aside() -> None:
+    heard: list[Unreadable] = []
+
+    def refuse(record: ConsumerRecord, unreadable: Unreadable) -> Message | None:
+        heard.append(unreadable)
+        return due(START) if unreadable.reason == "invalid" else None
+
+    bench = Bench(on_unreadable=refuse)
+    await bench.consume(bad(b"{}", 8), bad(b"{", 9))
+    assert [unreadable.reason for unreadable in heard] == ["invalid", "not_json"]
+    assert (bench.answers(), bench.reasons()) == (1, ["not_json"])
+    assert bench.consumer.committed == {ZERO: 10}
+
+
+async def test_of_five_messages_only_the_one_that_cannot_be_handled_goes_aside() -> None:
+    bench = Bench()
+    bench.troubles["c"] = lambda: NoSuchWord("never heard of it")
+    await bench.consume(*(said(text, 7 + place) for place, text in enumerate("abcde")))
+    (letter,) = bench.sender.letters()
+    assert (letter.reason, letter.original_offset) == ("no_such_word", 9)
+    assert letter.error == "NoSuchWord: never heard of it"
+    assert bench.handled == ["a", "b", "d", "e"]
+    assert bench.answers() == 4
+    assert bench.consumer.committed == {ZERO: 12}
+
+
+async def test_alone_each_message_still_knows_the_start_of_its_batch() -> None:
+    bench = Bench()
+    bench.troubles["b"] = lambda: NoSuchWord("never heard of it")
+    await bench.consume(said("a", 7), said("b", 8), said("c", 9))
+    assert {given.batch_start for batch in bench.batches for given in batch} == {7}
+
+
+async def test_an_unexpected_error_sets_aside_its_message_too() -> None:
+    bench = Bench()
+    bench.troubles["b"] = lambda: KeyError("a bug")
+    await bench.consume(said("a", 7), said("b", 8))
+    assert bench.reasons() == ["handler_failed"]
+    assert (bench.handled, bench.consumer.committed) == (["a"], {ZERO: 9})
+
+
+async def test_a_message_whose_output_no_broker_would_take_goes_aside() -> None:
+    class Talkative(Bench):
+        def answer(self, given: Received[Any]) -> JobDue:
+            small = due(START, job_id=given.message.job_id)
+            big = "x" * MAX_MESSAGE_BYTES if given.message.reason == "b" else JOB
+            return small.model_copy(update={"job_id": big})
+
+    bench = Talkative()
+    await bench.consume(said("a", 7), said("b", 8), said("c", 9))
+    assert bench.reasons() == ["message_too_large"]
+    assert bench.answers() == 2
+    assert bench.consumer.committed == {ZERO: 10}
+
+
+async def test_a_huge_record_is_cut_so_that_its_letter_can_be_sent() -> None:
+    bench = Bench()
+    await bench.consume(bad(b"x" * MAX_MESSAGE_BYTES))
+    (envelope,) = bench.sender.sent
+    assert len(envelope.body) < MAX_MESSAGE_BYTES - 65_536
+    assert bench.consumer.committed == {ZERO: 9}
