@@ -36,6 +36,7 @@ def demo(
     Needs no set-up and disturbs no stack that runs. The last line is a summary as JSON.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     out.mkdir(parents=True, exist_ok=True)
     folder = state or out / ".stack"
     if state is None:
@@ -61,7 +62,8 @@ async def _show(out: Path, folder: Path, latency_seconds: float) -> int:
     if asked:
         _say(console, f"Look at {write_sheet(asked, out, seconds)}")
     if error or completed < JOBS:
-        typer.echo(f"imagegen: {error or 'not all jobs completed'}; logs are in {folder / 'logs'}", err=True)
+        why = error or "not all jobs completed"
+        typer.echo(f"imagegen: {why}\nlogs: {folder / 'logs'}", err=True)
     counts = {"jobs": JOBS, "completed": completed, "failed": JOBS - completed, "images": images}
     typer.echo(json.dumps(counts | {"seconds": seconds}))
     return 1 if error or completed < JOBS else 0

@@ -56,16 +56,25 @@ class Demo:
         return sorted(self.jobs.values(), key=lambda asked: WAYS.index(asked.wish.way))
 
     async def run(self, stack: "Stack") -> None:
-        """Until every job has ended and its images are here."""
+        """Until every job has ended and its images are here.
+
+        Raises:
+            StackBroken: when the stack loses a server meanwhile.
+        """
+        await until_first(lost(stack), self._ask(stack))
+
+    async def _ask(self, stack: "Stack") -> None:
         addresses = Addresses({"api": stack.api_url, "notifier": stack.notifier_url}, self._out)
-        async with (
-            Client(addresses, TENANT, USER) as client,
-            AIOKafkaProducer(bootstrap_servers=stack.environment["KAFKA_BOOTSTRAP"]) as producer,
-        ):
-            stream = client.all_events()
+        producer = AIOKafkaProducer(bootstrap_servers=stack.environment["KAFKA_BOOTSTRAP"])
+        try:
+            await producer.start()
             with (self._out / "events.jsonl").open("w", encoding="utf-8") as log:
-                wishes = Wishes(client, producer, self.jobs, self._out / "images", self._on_end)
-                await until_first(lost(stack), self._listen(stream, log), wishes.say_all(stream))
+                async with Client(addresses, TENANT, USER) as client:
+                    stream = client.all_events()
+                    wishes = Wishes(client, producer, self.jobs, self._out / "images", self._on_end)
+                    await until_first(self._listen(stream, log), wishes.say_all(stream))
+        finally:
+            await producer.stop()
 
     async def _listen(self, stream: EventStream, log: IO[str]) -> None:
         """Take in every event of this user's jobs, and write it down."""

@@ -55,10 +55,11 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
 class EventStream:
     """Reads one stream of the notifier. `opened` is set once it listens."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, *, pause_seconds: float = PAUSE_SECONDS) -> None:
         self.opened = asyncio.Event()
         self._http = http
         self._url = url
+        self._pause_seconds = pause_seconds
         self._last_id: str | None = None
         self._failures = 0
 
@@ -83,7 +84,7 @@ class EventStream:
                 self._failures += 1
                 if self._failures > RECONNECTS:
                     raise Unreachable("notifier", self._url, type(error).__name__) from None
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(self._pause_seconds)
 
     def _connect(self) -> AbstractAsyncContextManager[httpx.Response]:
         headers = {"Accept": "text/event-stream"}

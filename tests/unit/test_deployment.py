@@ -1,9 +1,12 @@
 """docker-compose.yml and the Dockerfile name only variables that some settings class reads."""
 
 import importlib
+import importlib.util
 import pkgutil
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -11,6 +14,7 @@ from pydantic_settings import BaseSettings
 
 import services
 import shared.settings
+from shared.settings import ProcessSettings
 
 ROOT = Path(__file__).parents[2]
 NOT_OURS = {"SERVICE", "PATH", "PYTHONUNBUFFERED"}
@@ -63,17 +67,17 @@ def test_every_required_variable_of_a_service_is_given_by_compose(name: str) -> 
     build, environment = compose_services()[name]["build"], compose_services()[name]["environment"]
     assert isinstance(build, dict)
     assert isinstance(environment, dict)
-    source = importlib.util.find_spec(f"services.{build['args']['SERVICE']}.__main__")
-    assert source
-    assert source.origin
-    text = Path(source.origin).read_text()
-    for kind in settings_classes():
-        if kind.__name__ in text:
-            prefix = kind.model_config.get("env_prefix") or ""
-            required = {
-                f"{prefix}{field}".upper() for field, info in kind.model_fields.items() if info.is_required()
-            }
-            assert required - set(environment) == set(), kind.__name__
+    main = importlib.import_module(f"services.{build['args']['SERVICE']}.__main__")
+    for kind in (settings_classes() - {ProcessSettings}) & set(values_of(main)):
+        prefix = kind.model_config.get("env_prefix") or ""
+        required = {
+            f"{prefix}{field}".upper() for field, info in kind.model_fields.items() if info.is_required()
+        }
+        assert required - set(environment) == set(), kind.__name__
+
+
+def values_of(module: ModuleType) -> Iterator[type]:
+    return (value for value in vars(module).values() if isinstance(value, type))
 
 
 def test_the_dockerfile_names_only_known_variables() -> None:

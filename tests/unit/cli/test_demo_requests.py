@@ -41,6 +41,7 @@ async def test_a_wish_is_a_valid_request_over_both_ways(wish: Wish) -> None:
     [(topic, record)] = producer.said
     received = decode(a_record(topic, record), {topic: GenerationRequested}, 0)
     assert received.id == f"generation.requested:{job_id}"
+    assert isinstance(received.message, GenerationRequested)
     assert received.message.job_id == job_id == record["key"].decode()
     assert received.message.request.type == wish.type
     assert json.loads(record["value"])["request"] == wish.request

@@ -6,7 +6,6 @@ from contextlib import aclosing
 import httpx
 import pytest
 
-from services.cli import events
 from services.cli.errors import Unreachable
 from services.cli.events import EventStream, ServerEvent, parse
 
@@ -55,14 +54,10 @@ async def read(answers: list[httpx.Response | Exception]) -> tuple[list[ServerEv
             raise following
         return following
 
-    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-        async with aclosing(EventStream(http, "http://notifier/x").read()) as stream:
-            return [event async for event in stream], asked
-
-
-@pytest.fixture(autouse=True)
-def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "PAUSE_SECONDS", 0.0)
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer))
+    stream = EventStream(http, "http://notifier/x", pause_seconds=0)
+    async with http, aclosing(stream.read()) as found:
+        return [event async for event in found], asked
 
 
 async def test_a_lost_connection_goes_on_after_the_last_event() -> None:
