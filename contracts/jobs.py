@@ -12,7 +12,13 @@ Status = Literal["pending", "running", "completed", "failed"]
 Phase = Literal["queued", "waiting_for_lora", "rendering", "storing"]
 EventKind = Literal["accepted", "started", "image_ready", "image_failed", "progressed", "completed", "failed"]
 ErrorCode = Literal[
-    "rejected", "cancelled", "deadline_exceeded", "provider_failed", "no_provider", "too_few_images"
+    "rejected",
+    "cancelled",
+    "deadline_exceeded",
+    "input_not_found",
+    "provider_failed",
+    "no_provider",
+    "too_few_images",
 ]
 
 

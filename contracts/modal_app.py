@@ -4,18 +4,19 @@ Modal has no public job API: the routes below are the ones that `deploy/modal` d
 
 | call                          | answer                                                      |
 |-------------------------------|-------------------------------------------------------------|
-| `POST /submit` `ModalSubmit`  | 200 `ModalSubmitted`; the same `id` again gives the same call |
+| `POST /submit` `ModalSubmit`  | 200 `ModalSubmitted`; the same `id` again gives the same call; 422 nothing was started |
 | `GET /result/{call_id}`       | 200 `ModalResult`, 202 `ModalPending`, 404 unknown, 410 stopped |
 | `GET /by-id/{id}`             | 200 `ModalSubmitted`, 404                                   |
 | `POST /cancel/{call_id}`      | 200 `{}` whether or not it still ran: read the result after |
 | `GET /outputs/{call_id}/{name}` | 200 bytes, 404                                            |
 
-Without `Modal-Key` and `Modal-Secret` headers Modal itself answers 401 in plain text.
+Any of them may answer 503 with `Retry-After`: nothing was decided, ask again. Without `Modal-Key`
+and `Modal-Secret` headers Modal itself answers 401 in plain text.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 
 class ModalModel(BaseModel):
@@ -47,12 +48,60 @@ class ModalImageInput(ModalModel):
     """A ComfyUI graph in API format; when given, the app runs it as it is."""
 
 
+class ModalTrainingImage(ModalModel):
+    """One picture to learn from. Without a caption the trigger word is its caption."""
+
+    url: str
+    caption: str = ""
+
+
+class ModalTrainingInput(ModalModel):
+    """One LoRA to train, from `images` or from the pictures of one zip.
+
+    In a zip, `mia.txt` beside `mia.png` is that picture's caption.
+    """
+
+    trigger_word: str = Field(min_length=1, max_length=100)
+    images: tuple[ModalTrainingImage, ...] = Field(default=(), max_length=200)
+    images_zip_url: str | None = None
+    steps: int = Field(default=1000, ge=1, le=10_000)
+    rank: int = Field(default=16, ge=1, le=128)
+    learning_rate: float = Field(default=1e-4, gt=0, le=1)
+    resolution: int = Field(default=512, ge=256, le=1024, multiple_of=16)
+    seed: int = 0
+    base_model: str | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.images) == bool(self.images_zip_url):
+            raise ValueError("give either images or images_zip_url")
+        return self
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        return "lora_training" if isinstance(value, ModalTrainingInput) else "image"
+    return "lora_training" if isinstance(value, dict) and "trigger_word" in value else "image"
+
+
+ModalInput = Annotated[
+    Annotated[ModalImageInput, Tag("image")] | Annotated[ModalTrainingInput, Tag("lora_training")],
+    Discriminator(_kind_of),
+]
+
+
 class ModalSubmit(ModalModel):
     """Start one call. `id` is the caller's own id: the app starts at most one call for it."""
 
     id: str = Field(min_length=1, max_length=128)
-    kind: Literal["image"] = "image"
-    input: ModalImageInput
+    kind: Literal["image", "lora_training"] = "image"
+    input: ModalInput
+
+    @model_validator(mode="after")
+    def _input_of_its_kind(self) -> Self:
+        if _kind_of(self.input) != self.kind:
+            raise ValueError(f"the input is none of kind {self.kind!r}")
+        return self
 
 
 class ModalSubmitted(ModalModel):
@@ -79,6 +128,18 @@ class ModalOutput(ModalModel):
     nsfw: bool = False
 
 
+class ModalManifest(ModalModel):
+    """A trained LoRA: the output at `path`, and all that is needed to use and to check it."""
+
+    path: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    bytes: int = Field(ge=1)
+    base_model: str
+    trigger_word: str
+    steps: int
+    rank: int
+
+
 class ModalError(ModalModel):
     """Why a call failed. `type` is the exception's class name."""
 
@@ -88,10 +149,11 @@ class ModalError(ModalModel):
 
 
 class ModalResult(ModalModel):
-    """The end of a call: outputs, or an error."""
+    """The end of a call: outputs, or an error. `manifest` tells about a training's output."""
 
     status: Literal["succeeded", "failed"]
     outputs: tuple[ModalOutput, ...] = ()
     seed: int | None = None
     gpu_seconds: float | None = None
+    manifest: ModalManifest | None = None
     error: ModalError | None = None

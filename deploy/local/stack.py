@@ -69,6 +69,8 @@ class Stack:
         self.folder.hold()
         try:
             await self._start()
+            if self.failure:
+                raise StackFailed(self.failure)
         except BaseException:
             await self.close()
             raise

@@ -1,6 +1,8 @@
 """The platform over HTTP, for one user: submit, look, cancel, fetch, listen."""
 
+import asyncio
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import TypeVar
 
@@ -26,10 +28,13 @@ ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 
 
 class Client:
-    """Speaks for one user of one tenant."""
+    """Speaks for one user of one tenant; waits `patience_seconds` for an api that is away."""
 
-    def __init__(self, addresses: Addresses, tenant: str, user: str) -> None:
+    def __init__(
+        self, addresses: Addresses, tenant: str, user: str, *, patience_seconds: float = 5.0
+    ) -> None:
         self._addresses = addresses
+        self._patience_seconds = patience_seconds
         headers = {"X-Tenant-Id": tenant, "X-User-Id": user}
         self._http = httpx.AsyncClient(
             headers=headers, timeout=httpx.Timeout(30.0, connect=5.0), trust_env=False
@@ -85,10 +90,7 @@ class Client:
 
     async def _ask(self, kind: type[M], method: str, path: str, **parts: object) -> M:
         url = self._addresses.of("api")
-        try:
-            answer = await self._http.request(method, url + path, **parts)  # type: ignore[arg-type]
-        except httpx.HTTPError as error:
-            raise Unreachable("api", url, error_text(error)) from None
+        answer = await self._answer(url, method, path, parts)
         try:
             if answer.is_success:
                 return kind.model_validate_json(answer.content)
@@ -96,6 +98,20 @@ class Client:
         except ValidationError:
             raise Unreachable("api", url, f"its answer {answer.status_code} is not one of ours") from None
         raise RequestRefused(problem)
+
+    async def _answer(self, url: str, method: str, path: str, parts: dict[str, object]) -> httpx.Response:
+        """What the api answers. Every request may be repeated: a submission has its key."""
+        since = monotonic()
+        while True:
+            try:
+                answer = await self._http.request(method, url + path, **parts)  # type: ignore[arg-type]
+            except httpx.HTTPError as error:
+                if monotonic() - since > self._patience_seconds:
+                    raise Unreachable("api", url, error_text(error)) from None
+            else:
+                if answer.status_code != 503 or monotonic() - since > self._patience_seconds:
+                    return answer
+            await asyncio.sleep(0.5)
 
 
 def error_text(error: httpx.HTTPError) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from services.cli.addresses import Addresses
 from services.cli.client import Client, download
 from services.cli.demo_requests import FIRST, WAYS, Wish, then
 from services.cli.demo_stack import lost
+from services.cli.errors import RequestRefused
 from services.cli.events import EventStream
 from services.cli.following import EVENTS, Followed
 from services.cli.upstream import request_images
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 TENANT = "demo"
 USER = "demo-user"
+LOOK_SECONDS = 3.0
 
 
 @dataclass
@@ -69,10 +71,10 @@ class Demo:
         try:
             await producer.start()
             with (self._out / "events.jsonl").open("w", encoding="utf-8") as log:
-                async with Client(addresses, TENANT, USER) as client:
+                async with Client(addresses, TENANT, USER, patience_seconds=60.0) as client:
                     stream = client.all_events()
                     wishes = Wishes(client, producer, self.jobs, self._out / "images", self._on_end)
-                    await until_first(self._listen(stream, log), wishes.say_all(stream))
+                    await until_first(self._listen(stream, log), self._look(client), wishes.say_all(stream))
         finally:
             await producer.stop()
 
@@ -88,6 +90,16 @@ class Demo:
                     asked.job.apply(event)
                     if asked.job.ended:
                         asked.ended.set()
+
+    async def _look(self, client: Client) -> None:
+        """Ask the api now and then: what a broken stream did not bring is seen all the same."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            for asked in [each for each in self.jobs.values() if not each.job.ended]:
+                with suppress(RequestRefused):  # not planned yet
+                    asked.job.see(await client.job(asked.job.job_id))
+                if asked.job.ended:
+                    asked.ended.set()
 
 
 class Wishes:

@@ -4,12 +4,14 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from time import monotonic
 
 import httpx
 
 from services.cli.errors import Unreachable
 
-RECONNECTS = 5
+PATIENCE_SECONDS = 60.0
+"""How long a stream may bring nothing but failures: long enough for its server to be started again."""
 PAUSE_SECONDS = 1.0
 SILENCE_SECONDS = 45.0
 """Three of the server's heartbeats."""
@@ -55,20 +57,28 @@ async def _lines(chunks: AsyncIterator[bytes]) -> AsyncIterator[str]:
 class EventStream:
     """Reads one stream of the notifier. `opened` is set once it listens."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, *, pause_seconds: float = PAUSE_SECONDS) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        url: str,
+        *,
+        pause_seconds: float = PAUSE_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         self.opened = asyncio.Event()
         self._http = http
         self._url = url
         self._pause_seconds = pause_seconds
+        self._patience_seconds = patience_seconds
         self._last_id: str | None = None
-        self._failures = 0
 
     async def read(self) -> AsyncGenerator[ServerEvent, None]:
         """Every event until the server says that there are no more.
 
         Raises:
-            Unreachable: after some tries in a row that brought nothing.
+            Unreachable: when its server stays away.
         """
+        silent_since = monotonic()
         while True:
             try:
                 async with self._connect() as answer:
@@ -76,13 +86,13 @@ class EventStream:
                         return
                     answer.raise_for_status()
                     self.opened.set()
+                    silent_since = monotonic()
                     async for event in parse(answer.aiter_raw()):
-                        self._failures = 0
+                        silent_since = monotonic()
                         self._last_id = event.id
                         yield event
             except httpx.HTTPError as error:
-                self._failures += 1
-                if self._failures > RECONNECTS:
+                if monotonic() - silent_since > self._patience_seconds:
                     raise Unreachable("notifier", self._url, type(error).__name__) from None
             await asyncio.sleep(self._pause_seconds)
 

@@ -3,7 +3,7 @@
 import hashlib
 from datetime import datetime, timedelta
 
-from contracts.jobs import Attempt, Job, JobError, Render
+from contracts.jobs import Attempt, ErrorCode, Job, JobError, Render
 from contracts.renders import AttemptMessage, RenderFailed, RenderProgressed, ResultStored
 from services.dispatcher.policies import Policies
 from services.dispatcher.story import Story, image_event
@@ -147,8 +147,9 @@ def _end_if_settled(story: Story) -> None:
             "too_few_images", f"{job.delivered} of {job.requested} images are ready, {job.minimum} needed"
         )
     else:
-        causes = {render.error.message: None for render in job.renders if render.error}
-        story.fail("provider_failed", "; ".join(causes)[:1000])
+        errors = [render.error for render in job.renders if render.error]
+        code: ErrorCode = "input_not_found" if errors[0].code == "input_not_found" else "provider_failed"
+        story.fail(code, "; ".join(dict.fromkeys(error.message for error in errors))[:1000])
 
 
 def _set_alarm(story: Story) -> None:

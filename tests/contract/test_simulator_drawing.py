@@ -13,7 +13,16 @@ import pytest
 from PIL import Image
 
 from deploy.local.simulators.behaviour import Behaviour, Fate
-from deploy.local.simulators.drawing import Sketch, UnreadableImage, open_image, render, tiny
+from deploy.local.simulators.drawing import (
+    Sketch,
+    UnreadableImage,
+    draw,
+    encode,
+    open_image,
+    render,
+    tiny,
+)
+from deploy.local.simulators.mark import read_mark
 from deploy.local.simulators.studio import make
 
 SKETCH = Sketch("a golden portrait of a sailor", 7, 320, 256)
@@ -102,3 +111,13 @@ def _get_when_up(url: str) -> object:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
+
+
+def test_a_picture_of_a_picture_shows_the_same_person() -> None:
+    first = draw(Sketch("a woman", 1, 256, 256))
+    second = draw(Sketch("on a beach", 2, 256, 256, references=(encode(first, "png"),)))
+    third = draw(Sketch("in a café", 3, 256, 256, references=(encode(second, "png"),)))
+    stranger = draw(Sketch("a woman", 4, 256, 256))
+    assert read_mark(first)
+    assert read_mark(first) == read_mark(second) == read_mark(third)
+    assert read_mark(stranger) != read_mark(first)

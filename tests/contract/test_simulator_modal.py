@@ -1,7 +1,11 @@
 """The Modal simulator against `contracts/modal_app.py`, row by row."""
 
 import asyncio
+import base64
+import hashlib
 import io
+import json
+import zipfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -154,3 +158,73 @@ async def test_a_restart_forgets_calls_and_ids() -> None:
         await client.post("/_sim/forget")
         for path in (f"/result/{call}", "/by-id/attempt-1"):
             assert (await client.get(path)).status_code == 404
+
+
+def a_training(our_id: str = "training-1", **more: Any) -> dict[str, Any]:
+    training = {"trigger_word": "mia7", "steps": 300, "seed": 3}
+    return {"id": our_id, "kind": "lora_training", "input": training | more}
+
+
+def as_data(data: bytes) -> str:
+    return "data:application/octet-stream;base64," + base64.b64encode(data).decode()
+
+
+async def test_a_training_ends_with_a_lora_file_and_its_manifest() -> None:
+    async with simulator() as client:
+        images = [{"url": as_data(b"one"), "caption": "mia7 smiles"}, {"url": as_data(b"two")}]
+        call = await submit(client, a_training(images=images))
+        result = await ended(client, call)
+        [output] = result.outputs
+        file = (await client.get(output.path)).content
+        assert result.manifest is not None
+        assert result.manifest.path == output.path == f"/outputs/{call}/lora.safetensors"
+        assert result.manifest.sha256 == hashlib.sha256(file).hexdigest()
+        assert (result.manifest.bytes, result.manifest.steps) == (len(file), 300)
+        header = json.loads(file[8 : 8 + int.from_bytes(file[:8], "little")])
+        assert header["__metadata__"] == {"trigger_word": "mia7"}
+
+
+async def test_the_same_pictures_make_the_same_lora_and_a_zip_will_do() -> None:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr("mia.png", b"one")
+        opened.writestr("mia.txt", "mia7 smiles")
+    async with simulator() as client:
+        asked = [a_training(f"training-{n}", images_zip_url=as_data(archive.getvalue())) for n in range(2)]
+        results = [await ended(client, await submit(client, body)) for body in asked]
+        hashes = {result.manifest.sha256 for result in results if result.manifest}
+        assert len(hashes) == 1
+        empty = await ended(client, await submit(client, a_training("t", images_zip_url=as_data(b"no zip"))))
+        assert empty.error is not None
+        assert empty.error.type == "UnreadableImage"
+
+
+async def test_a_running_training_tells_its_progress() -> None:
+    async with simulator(latency_seconds=5) as client:
+        call = await submit(client, a_training(images_zip_url=as_data(b"")))
+        await asyncio.sleep(0.05)
+        pending = ModalPending.model_validate_json((await client.get(f"/result/{call}")).content)
+        assert pending.status == "running"
+        assert pending.progress is not None
+        assert 0 < pending.progress < 50
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"images": [{"url": "data:,x"}], "images_zip_url": "data:,x"},
+        {},
+        {"images_zip_url": "data:,x", "steps": 0},
+        {"images_zip_url": "data:,x", "trigger_word": ""},
+    ],
+)
+async def test_a_training_that_cannot_be_done_is_refused(more: dict[str, Any]) -> None:
+    async with simulator() as client:
+        assert (await client.post("/submit", json=a_training(**more))).status_code == 422
+
+
+async def test_an_input_of_another_kind_is_refused() -> None:
+    async with simulator() as client:
+        wrong = a_training(images_zip_url="data:,x") | {"kind": "image"}
+        assert (await client.post("/submit", json=wrong)).status_code == 422
+        assert (await client.post("/submit", json=asked() | {"kind": "lora_training"})).status_code == 422

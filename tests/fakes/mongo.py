@@ -4,6 +4,7 @@ A guarded upsert whose guard does not hold tries to insert its `_id` again and i
 duplicate key for its position, as the server does it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
@@ -49,10 +50,11 @@ class Cursor:
         return self
 
     async def to_list(self, _: int | None) -> list[Document]:
+        await asyncio.sleep(0)
         return self._documents
 
     async def __aiter__(self) -> AsyncIterator[Document]:
-        for document in self._documents:
+        for document in await self.to_list(None):
             yield document
 
 
@@ -70,7 +72,7 @@ class FakeCollection:
         return cast(Collection, self)
 
     async def insert_one(self, document: Document) -> None:
-        self._fail()
+        await self._round_trip()
         if not self._insert(document):
             raise DuplicateKeyError("duplicate key", DUPLICATE_KEY)
 
@@ -82,15 +84,15 @@ class FakeCollection:
         return Cursor(_projected(deepcopy(document), fields) for document in found)
 
     async def update_one(self, query: Document, update: Document) -> Changed:
-        self._fail()
+        await self._round_trip()
         return self._update(query, update, most=1)
 
     async def update_many(self, query: Document, update: Document) -> Changed:
-        self._fail()
+        await self._round_trip()
         return self._update(query, update, most=None)
 
     async def delete_one(self, query: Document) -> None:
-        self._fail()
+        await self._round_trip()
         for key, document in self.kept.items():
             if _matches(document, query):
                 del self.kept[key]
@@ -98,7 +100,7 @@ class FakeCollection:
 
     async def bulk_write(self, writes: list[Any], *, ordered: bool) -> None:
         assert not ordered, "guarded writes do not wait for each other"
-        self._fail()
+        await self._round_trip()
         self.bulk_writes += 1
         lost = [position for position, write in enumerate(writes) if not self._write(write)]
         if lost:
@@ -135,7 +137,9 @@ class FakeCollection:
             self.kept[key] = after
         return result
 
-    def _fail(self) -> None:
+    async def _round_trip(self) -> None:
+        """Others come first, as on a network."""
+        await asyncio.sleep(0)
         if self.failures:
             raise self.failures.pop(0)
 

@@ -17,6 +17,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from deploy.local.simulators.caption import write_caption
 from deploy.local.simulators.figure import draw_figure
+from deploy.local.simulators.mark import read_mark, write_mark
 from deploy.local.simulators.palette import Palette
 
 TINY_SIZE: Final = 64
@@ -52,7 +53,8 @@ def draw(sketch: Sketch) -> Image.Image:
     palette = Palette.of(sketch.prompt, scene)
     half = 2 if min(size) >= LARGE else 1
     small = _background(palette, scene, (size[0] // half, size[1] // half))
-    draw_figure(small, palette, scene, Random(_identity(sketch)))
+    identity = _identity(sketch)
+    draw_figure(small, palette, scene, Random(identity))
     picture = small.resize(size, Image.Resampling.BILINEAR) if half > 1 else small
     if sketch.references:
         _paste_inset(picture, open_image(sketch.references[0]))
@@ -60,6 +62,7 @@ def draw(sketch: Sketch) -> Image.Image:
     if sketch.label:
         details += f"  ·  {sketch.label}"
     write_caption(picture, sketch.prompt, details)
+    write_mark(picture, identity)
     return picture
 
 
@@ -96,9 +99,14 @@ def open_image(data: bytes) -> Image.Image:
 
 
 def _identity(sketch: Sketch) -> str:
-    if sketch.references:
-        return sha256(sketch.references[0]).hexdigest()
-    return sketch.label or f"{sketch.seed}|{sketch.prompt}"
+    """Who is shown, in 16 hexadecimal digits: the reference's person, else the label's, else a new one."""
+    if not sketch.references:
+        return _digest((sketch.label or f"{sketch.seed}|{sketch.prompt}").encode())
+    return read_mark(open_image(sketch.references[0])) or _digest(sketch.references[0])
+
+
+def _digest(data: bytes) -> str:
+    return sha256(data).hexdigest()[:16]
 
 
 def _background(palette: Palette, dice: Random, size: tuple[int, int]) -> Image.Image:

@@ -9,7 +9,16 @@ from typing import Final, Literal
 
 import httpx
 
-from contracts.modal_app import ModalError, ModalOutput, ModalPending, ModalResult, ModalSubmit
+from contracts.modal_app import (
+    ModalError,
+    ModalImageInput,
+    ModalOutput,
+    ModalPending,
+    ModalResult,
+    ModalSubmit,
+    ModalTrainingInput,
+)
+from deploy.local.simulators import modal_training
 from deploy.local.simulators.behaviour import Behaviour, Director, Fate
 from deploy.local.simulators.books import Books, Submission
 from deploy.local.simulators.drawing import MIME_TYPES, Sketch, UnreadableImage
@@ -56,7 +65,7 @@ class ModalCalls:
         """The same id again gives the same call."""
         if asked.id in self._by_id:
             return self._by_id[asked.id]
-        prompt = asked.input.prompt
+        prompt = _words(asked)
         call_id = "fc-" + secrets.token_hex(12).upper()
         submission = self.books.enter(call_id, asked.id, prompt, asked.model_dump(mode="json"))
         call = Call(call_id, asked, self.director.fate(prompt, fault), submission)
@@ -95,36 +104,55 @@ class ModalCalls:
         call.submission.state = call.result.status
 
     async def _result(self, call: Call) -> ModalResult:
-        asked, fate = call.asked.input, call.fate
+        fate = call.fate
         if fate.end != "ok":
             await asyncio.sleep(fate.seconds)
             if fate.end == "oom":
                 return _failed("OutOfMemoryError", OUT_OF_MEMORY, retryable=True)
             return _failed("ValueError", "the pipeline rejected its input")
+        asked = call.asked.input
+        making = (
+            self._train(call, asked) if isinstance(asked, ModalTrainingInput) else self._draw(call, asked)
+        )
         try:
-            _, data = await asyncio.gather(asyncio.sleep(fate.seconds), self._draw(call))
+            _, result = await asyncio.gather(asyncio.sleep(fate.seconds), making)
         except (Unreachable, UnreadableImage) as error:
             return _failed(type(error).__name__, str(error))
+        return result.model_copy(update={"seed": asked.seed, "gpu_seconds": round(fate.seconds, 3)})
+
+    async def _train(self, call: Call, asked: ModalTrainingInput) -> ModalResult:
+        path = f"/outputs/{call.id}/lora.safetensors"
+        data = await modal_training.train(self._client, asked, tiny=self.director.behaviour.tiny)
+        self.outputs.put(f"{call.id}/lora.safetensors", data, modal_training.LORA_TYPE)
+        output = ModalOutput(path=path, content_type=modal_training.LORA_TYPE)
+        manifest = modal_training.manifest(asked, path, data)
+        return ModalResult(status="succeeded", outputs=(output,), manifest=manifest)
+
+    async def _draw(self, call: Call, asked: ModalImageInput) -> ModalResult:
+        data = await self._picture(call, asked)
         self.outputs.put(f"{call.id}/0.png", data, MIME_TYPES["png"])
         output = ModalOutput(
             path=f"/outputs/{call.id}/0.png",
             content_type=MIME_TYPES["png"],
             width=asked.width,
             height=asked.height,
-            nsfw=fate.nsfw,
+            nsfw=call.fate.nsfw,
         )
-        return ModalResult(
-            status="succeeded", outputs=(output,), seed=asked.seed, gpu_seconds=round(fate.seconds, 3)
-        )
+        return ModalResult(status="succeeded", outputs=(output,))
 
-    async def _draw(self, call: Call) -> bytes:
-        asked = call.asked.input
+    async def _picture(self, call: Call, asked: ModalImageInput) -> bytes:
         urls = [url for url in (asked.reference_url, asked.face_url) if url]
         tiny = self.director.behaviour.tiny
         references = () if tiny else await fetch_all(self._client, urls)
         label = asked.lora.url.rsplit("/", 1)[-1] if asked.lora else None
         sketch = Sketch(asked.prompt, asked.seed, asked.width, asked.height, references, label)
         return await make(sketch, call.fate, tiny=tiny)
+
+
+def _words(asked: ModalSubmit) -> str:
+    if isinstance(asked.input, ModalTrainingInput):
+        return asked.input.trigger_word
+    return asked.input.prompt
 
 
 def _failed(kind: str, message: str, *, retryable: bool = False) -> ModalResult:

@@ -182,6 +182,22 @@ async def test_a_step_that_fails_is_repeated() -> None:
     assert list(tries.values()) == [2]
 
 
+async def test_an_attempt_that_is_added_again_is_the_one_in_hand() -> None:
+    stepped: list[Attempt] = []
+
+    async def step(attempt: Attempt) -> float | None:
+        stepped.append(attempt)
+        return None if len(stepped) == 2 else 0.001
+
+    engine = Engine(step, slots=1)
+    attempt = an_attempt()
+    async with background(engine.run):
+        engine.add([attempt])
+        engine.add([Attempt(attempt.command, trace=None)])
+        await until(lambda: len(engine) == 0)
+    assert [each is attempt for each in stepped] == [True, True]
+
+
 async def test_what_is_dropped_takes_no_further_step() -> None:
     steps = Steps(0.002)
     engine = Engine(steps, slots=2)

@@ -1,5 +1,6 @@
 """Who is alive: a lease is renewed, ends, is buried by another, and noticed by its own."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -17,10 +18,12 @@ class Instance:
         self.buried: list[str] = []
         self.lives_lost = 0
         self.leases = leases
+        self.meanwhile: Callable[[], object] = lambda: None
         self.lease = Lease(leases.mongo, role, on_death=self._bury, on_lost=self._lose)
 
     async def _bury(self, owner: str) -> None:
         self.buried.append(owner)
+        self.meanwhile()
         await self.lease.forget(owner)
 
     async def _lose(self) -> None:
@@ -88,6 +91,29 @@ async def test_a_lease_that_is_renewed_just_in_time_is_not_buried(one: Instance,
     await two.lease.renew()
     await one.lease.bury_the_dead()
     assert one.buried == []
+
+
+async def test_a_lease_that_is_renewed_while_others_are_buried_is_left_alone(
+    one: Instance, two: Instance, leases: FakeCollection
+) -> None:
+    three = Instance(leases)
+    await three.lease.take()
+    for late in (two, three):
+        late.let_end()
+    alive = leases.kept[three.lease.owner]
+    one.meanwhile = lambda: alive.update(until=now() + timedelta(seconds=LEASE_SECONDS))
+    await one.lease.bury_the_dead()
+    assert one.buried == [two.lease.owner]
+    assert not leases.kept[three.lease.owner]["dead"]
+
+
+async def test_who_was_declared_dead_is_so_before_anyone_has_inherited(
+    one: Instance, leases: FakeCollection
+) -> None:
+    former = one.lease.owner
+    leases.kept[former]["dead"] = True
+    await one.lease.renew()
+    assert (one.lives_lost, one.lease.owner != former) == (1, True)
 
 
 async def test_who_was_declared_dead_begins_a_new_life(one: Instance, two: Instance) -> None:

@@ -50,6 +50,16 @@ async def test_what_is_surely_not_there_is_sent_again_once(bench: GatewayBench, 
     assert len(bench.publisher.said(RenderSucceeded)) == 1
 
 
+async def test_a_submit_that_fails_in_an_unforeseen_way_may_have_been_taken(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.submissions = [RuntimeError("a bug of ours")]
+    with pytest.raises(RuntimeError):
+        await bench.step(attempt)
+    bench.provider.findings = [{"id": "found"}]
+    await bench.finish(attempt)
+    assert bench.provider.calls == ["prepare", "submit", "find", "poll"]
+
+
 async def test_a_provider_that_does_not_answer_is_asked_again_and_nothing_is_sent(
     bench: GatewayBench, lost: Attempt
 ) -> None:

@@ -164,6 +164,13 @@ async def test_an_attempt_that_is_anothers_now_is_dropped_silently(bench: Gatewa
     assert bench.publisher.sent == []
 
 
+async def test_who_lost_the_attempt_while_it_was_sent_leaves_it_to_the_heir(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.before_submit = lambda order: bench.entry(attempt).update(owner="gateway-fal:another")
+    assert await bench.step(attempt) is None
+    assert bench.entry(attempt)["state"] == "submitting", "the heir asks what became of it"
+
+
 async def test_an_end_is_not_said_by_who_lost_the_attempt(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     await bench.step(attempt)
