@@ -48,6 +48,17 @@ class RenderProgress(Model):
     queue_position: int | None = None
 
 
+class Cost(Model):
+    """What the attempts of a job cost, in US dollars."""
+
+    attempts: int = 0
+    usd: float = 0.0
+    estimated: bool = False
+    """Whether a part of `usd` comes from our price list, because the provider named no price."""
+    unknown: int = 0
+    """Attempts of which no one can tell whether they were billed; they are not in `usd`."""
+
+
 class JobEvent(Message):
     """What happened to a job.
 
@@ -75,6 +86,8 @@ class JobEvent(Message):
     image: ImageEvent | None = None
     progress: tuple[RenderProgress, ...] = ()
     error: JobError | None = None
+    cost: Cost | None = None
+    """In the terminal event: what all attempts cost."""
     target_seconds: float
     elapsed_seconds: float
     """From the request to this event."""
@@ -91,8 +104,11 @@ class Attempt(Model):
     requested_at: Moment
     outcome: Literal["open", "succeeded", "failed", "cancelled"] = "open"
     error: JobError | None = None
+    retryable: bool = False
+    """Whether the same request may succeed at the same provider; told by the failure."""
     billed: Literal["yes", "no", "unknown"] | None = None
     cost_usd: float | None = None
+    """As the provider says; null where it says nothing."""
 
 
 class Render(Model):
@@ -132,6 +148,7 @@ class Job(Model):
     minimum: int = 1
     """The least number of images that counts as completed."""
     error: JobError | None = None
+    cost: Cost | None = None
     provider: Provider | None = None
     model: str | None = None
     workflow: dict[str, Any] | None = None

@@ -4,7 +4,7 @@ Modal has no public job API: the routes below are the ones that `deploy/modal` d
 
 | call                          | answer                                                      |
 |-------------------------------|-------------------------------------------------------------|
-| `POST /submit` `ModalSubmit`  | 200 `ModalSubmitted`; the same `id` again gives the same call; 422 nothing was started |
+| `POST /submit` `ModalSubmit`  | 200 `ModalSubmitted`, for the same `id` the same call; 422 refused |
 | `GET /result/{call_id}`       | 200 `ModalResult`, 202 `ModalPending`, 404 unknown, 410 stopped |
 | `GET /by-id/{id}`             | 200 `ModalSubmitted`, 404                                   |
 | `POST /cancel/{call_id}`      | 200 `{}` whether or not it still ran: read the result after |

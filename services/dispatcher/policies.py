@@ -1,6 +1,8 @@
 """policies.yaml → typed policies: what each type promises, and which provider does it."""
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Literal
 
@@ -9,6 +11,7 @@ from pydantic import Field
 
 from contracts.base import GenerationType, Model, Provider
 from contracts.generation import RenderSpec
+from contracts.jobs import Attempt, Cost, Job
 
 Need = Literal["text_to_image", "reference", "face_swap", "lora", "workflow", "lora_training"]
 
@@ -31,6 +34,34 @@ class Retries(Model):
     """Pauses between the attempts of one render; their number is the number of retries."""
 
     pauses_seconds: tuple[float, ...]
+    tries_at_one_provider: int = Field(ge=1)
+    elsewhere: frozenset[str]
+    never: frozenset[str]
+
+    def next_provider(
+        self, route: Sequence[Provider], attempts: Sequence[Attempt], down: frozenset[Provider]
+    ) -> Provider | None:
+        """Who is asked next, or None when the image is to be given up.
+
+        A provider whose circuit is open (`down`) is passed over while another can do it.
+        """
+        if not attempts:
+            return next((name for name in route if name not in down), route[0] if route else None)
+        last = attempts[-1]
+        code = last.error.code if last.error else ""
+        if code in self.never or len(attempts) > len(self.pauses_seconds):
+            return None
+        tries = Counter(attempt.provider for attempt in attempts)
+        stays = last.retryable and code not in self.elsewhere
+        if stays and last.provider not in down and tries[last.provider] < self.tries_at_one_provider:
+            return last.provider
+        others = [
+            name for name in route if name != last.provider and tries[name] < self.tries_at_one_provider
+        ]
+        up = [name for name in others if name not in down]
+        if up or others:
+            return (up or others)[0]
+        return last.provider if last.retryable else None
 
 
 class Policies(Model):
@@ -41,6 +72,7 @@ class Policies(Model):
     preferred: dict[Need, tuple[Provider, ...]] = Field(default_factory=dict)
     model_prefixes: dict[str, Provider] = Field(default_factory=dict)
     retries: Retries
+    prices_usd: dict[Provider, dict[Need, float]] = Field(default_factory=dict)
 
     def route(
         self,
@@ -59,6 +91,23 @@ class Policies(Model):
         )
         order = (asked,) if asked else self.preferred.get(need, self.types[kind].providers)
         return tuple(name for name in order if need in self.capabilities.get(name, frozenset()))
+
+
+    def cost_of(self, job: Job) -> Cost:
+        """What all attempts of a job cost: as billed, else by the price list."""
+        usd, estimated, unknown, count = 0.0, False, 0, 0
+        for render in job.renders:
+            need = need_of(render.spec, workflow=job.workflow is not None)
+            for attempt in render.attempts:
+                count += 1
+                unknown += attempt.billed == "unknown" or attempt.billed is None
+                if attempt.billed != "yes":
+                    continue
+                price = attempt.cost_usd
+                if price is None:
+                    price, estimated = self.prices_usd.get(attempt.provider, {}).get(need, 0.0), True
+                usd += price
+        return Cost(attempts=count, usd=round(usd, 6), estimated=estimated, unknown=unknown)
 
 
 def need_of(spec: RenderSpec, *, workflow: bool) -> Need:

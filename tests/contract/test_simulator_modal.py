@@ -201,7 +201,7 @@ async def test_the_same_pictures_make_the_same_lora_and_a_zip_will_do() -> None:
 
 async def test_a_running_training_tells_its_progress() -> None:
     async with simulator(latency_seconds=5) as client:
-        call = await submit(client, a_training(images_zip_url=as_data(b"")))
+        call = await submit(client, a_training(images=[{"url": as_data(b"one")}]))
         await asyncio.sleep(0.05)
         pending = ModalPending.model_validate_json((await client.get(f"/result/{call}")).content)
         assert pending.status == "running"

@@ -121,6 +121,8 @@ def test_only_sheets_of_stored_characters_are_announced(fields: dict[str, Any]) 
 
 
 def test_a_job_whose_input_does_not_exist_says_so() -> None:
-    error = Life(a_plan()).hear(refused(code="input_not_found", message="no image there")).event("failed").error
+    error = (
+        Life(a_plan()).hear(refused(code="input_not_found", message="no image there")).event("failed").error
+    )
     assert error is not None
     assert (error.code, error.message) == ("input_not_found", "no image there")
