@@ -1,7 +1,7 @@
 """Three fates of a failure: try again, set aside with a reason, or stop at start-up."""
 
 from aiokafka.errors import KafkaError
-from botocore.exceptions import BotoCoreError
+from botocore.exceptions import BotoCoreError, ClientError
 from pymongo.errors import ConnectionFailure, ExecutionTimeout
 
 
@@ -33,4 +33,7 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed later: a server is away, slow or re-electing."""
     if isinstance(error, KafkaError):
         return bool(error.retriable)
+    if isinstance(error, ClientError):
+        status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        return bool(status >= 500 or status == 429)
     return isinstance(error, _TRANSIENT)

@@ -74,8 +74,9 @@ async def test_a_request_that_is_wrong_is_refused_for_good(rig: Rig) -> None:
 async def test_an_answer_that_does_not_tell_is_an_unknown_outcome_and_is_not_sent_twice(
     rig: Rig, fault: str, taken: int
 ) -> None:
+    refused = rig.name == "comfyui" and fault == "500"  # there it means an unreadable request
     await rig.behave(next_faults=[fault])
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(Refused if refused else OutcomeUnknown):
         await rig.submit(an_order(rig.name))
     assert len(await rig.books()) == taken
 

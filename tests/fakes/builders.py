@@ -44,7 +44,12 @@ POLICIES = Policies.model_validate(
         },
         "preferred": {"face_swap": ["fal", "modal"]},
         "model_prefixes": {"fal-ai/": "fal"},
-        "retries": {"pauses_seconds": [1, 2, 3]},
+        "retries": {
+            "pauses_seconds": [1, 2, 3],
+            "tries_at_one_provider": 4,
+            "elsewhere": [],
+            "never": ["nsfw", "input_not_found"],
+        },
     }
 )
 

@@ -77,7 +77,11 @@ class ComfyUIProvider:
 
     async def submit(self, order: Order, payload: Payload) -> Handle:
         """See `Provider`. A 200 that carries node errors is a refusal: what runs of it is cancelled."""
-        answer = await send_paid(self._http, f"{self._url}/prompt", json=payload)
+        try:
+            answer = await send_paid(self._http, f"{self._url}/prompt", json=payload)
+        except OutcomeUnknown as unknown:
+            await self._refuse_what_broke_the_server(order, unknown)
+            raise
         handle = {"id": order.uuid}
         try:
             body = json_of(answer)
@@ -89,6 +93,17 @@ class ComfyUIProvider:
             await self._cancel_quietly(order, handle)
             raise Refused("invalid_workflow", _first_node_error(body["node_errors"]))
         return handle
+
+    async def _refuse_what_broke_the_server(self, order: Order, unknown: OutcomeUnknown) -> None:
+        """A 500 here means a request that the server cannot read; if it has none, it took none."""
+        if unknown.status != 500:
+            return
+        try:
+            taken = await self.find(order)
+        except NoAnswer:
+            return
+        if taken is None:
+            raise Refused("invalid_workflow", f"the server cannot read this workflow: {unknown}")
 
     async def _cancel_quietly(self, order: Order, handle: Handle) -> None:
         try:

@@ -73,7 +73,11 @@ class FalProvider:
             "X-Fal-No-Retry": "1",
         }
         answer = await send_paid(
-            self._http, f"{self._url}/{payload['endpoint']}", json=payload["body"], headers=headers
+            self._http,
+            f"{self._url}/{payload['endpoint']}",
+            mark_of_taken="x-fal-request-id",
+            json=payload["body"],
+            headers=headers,
         )
         try:
             body = json_of(answer)

@@ -33,6 +33,8 @@ class Attempt:
     pause: float = 0.0
     told: Working | None = None
     busy: bool = False
+    saved: bool = True
+    """Whether the ledger knows the handle."""
     due: float = 0.0
 
     @property

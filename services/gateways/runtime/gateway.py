@@ -109,15 +109,29 @@ class Gateway:
 
     async def _submitted(self, attempt: Attempt, handle: Handle) -> float | None:
         attempt.state, attempt.handle, attempt.pause = "submitted", handle, self._pace.first_poll
-        return await self._keep(
+        attempt.saved = False
+        return await self._save_handle(attempt)
+
+    async def _save_handle(self, attempt: Attempt) -> float | None:
+        """Write down what the provider calls it; a write that fails is done again by the next step."""
+        assert attempt.handle is not None, "there is a handle to save"
+        then = await self._keep(
             attempt,
             "submitted",
-            handle=handle,
-            external_id=handle["id"],
+            handle=attempt.handle,
+            external_id=attempt.handle["id"],
             submitted_at=now(),
             billed="yes",
             then=attempt.pause,
         )
+        attempt.saved = True
+        return then
+
+    async def _ask_to_stop(self, attempt: Attempt, handle: Handle) -> None:
+        try:
+            await self._provider.cancel(attempt.order, handle)
+        except NoAnswer as silence:
+            log.info("cancel_not_answered", attempt_id=attempt.id, error=str(silence))
 
     async def _keep(self, attempt: Attempt, state: str, *, then: float, **fields: object) -> float | None:
         kept = await self._ledger.move(attempt.id, self._lease.owner, state, **fields)  # type: ignore[arg-type]
@@ -153,9 +167,8 @@ class Gateway:
             return await self._submitted(attempt, handle)
         if now() < sent + wait:
             return min(2.0, (sent + wait - now()).total_seconds() + 0.1)
-        log.info("submission_not_found", attempt_id=attempt.id)
-        attempt.state = "accepted"
-        return await self._keep(attempt, "accepted", billed="no", then=0.0)
+        lost = NotTaken("submission_lost", "sent without an answer, and the provider has none of it")
+        return await self._not_taken(attempt, lost)
 
     async def _give_up_unknown(self, attempt: Attempt, sent: datetime) -> float | None:
         left = (sent + timedelta(seconds=self._pace.grace) - now()).total_seconds()
@@ -171,9 +184,11 @@ class Gateway:
 
     async def _follow(self, attempt: Attempt) -> float | None:
         assert attempt.handle is not None, "a submitted attempt has a handle"
+        if not attempt.saved and await self._save_handle(attempt) is None:
+            return None
+        if attempt.cancel:
+            await self._ask_to_stop(attempt, attempt.handle)
         try:
-            if attempt.cancel:
-                await self._provider.cancel(attempt.order, attempt.handle)
             news = await self._provider.poll(attempt.order, attempt.handle)
         except NoAnswer as silence:
             log.info("no_answer", attempt_id=attempt.id, error=str(silence))

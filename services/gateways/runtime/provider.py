@@ -86,7 +86,14 @@ class NotTaken(Exception):
 
 
 class OutcomeUnknown(Exception):
-    """The request left us and no usable answer came: it may have been taken."""
+    """The request left us and no usable answer came: it may have been taken.
+
+    `status` is the HTTP status, where there was one.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class NoAnswer(Exception):

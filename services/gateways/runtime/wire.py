@@ -9,11 +9,17 @@ from services.gateways.runtime.provider import NoAnswer, NotTaken, OutcomeUnknow
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 
 
-async def send_paid(http: httpx.AsyncClient, url: str, **request: Any) -> httpx.Response:
+async def send_paid(
+    http: httpx.AsyncClient, url: str, *, mark_of_taken: str = "", **request: Any
+) -> httpx.Response:
     """POST a submission once; returns the answer if its status is below 400.
 
+    Args:
+        mark_of_taken: a header that tells that an answer came from behind the provider's door, so
+            that even 429 or 503 may mean that the request was taken.
+
     Raises:
-        NotTaken: the connection was not made, or the provider says 429 or 503.
+        NotTaken: the connection was not made, or the provider's door says 429 or 503.
         Refused: another 4xx: the request is wrong for this provider, or we are not let in.
         OutcomeUnknown: it was sent, and what came back does not tell: lost, late, or 5xx.
     """
@@ -24,14 +30,14 @@ async def send_paid(http: httpx.AsyncClient, url: str, **request: Any) -> httpx.
     except httpx.HTTPError as error:
         raise OutcomeUnknown(f"{url}: {type(error).__name__}: {error}") from error
     status = answer.status_code
-    if status in (429, 503):
+    if status in (429, 503) and mark_of_taken not in answer.headers:
         raise NotTaken("provider_busy", f"{status} {excerpt(answer)}", after_seconds=retry_after(answer))
     if status in (401, 403):
         raise Refused("provider_unauthorized", f"{status} {excerpt(answer)}: check the credentials")
-    if 400 <= status < 500 and status != 408:
+    if 400 <= status < 500 and status not in (408, 429):
         raise Refused("invalid_request", f"{status} {excerpt(answer)}")
-    if status >= 300 or status == 408:
-        raise OutcomeUnknown(f"{status} {excerpt(answer)}")
+    if status >= 300:
+        raise OutcomeUnknown(f"{status} {excerpt(answer)}", status)
     return answer
 
 
