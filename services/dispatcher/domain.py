@@ -9,7 +9,7 @@ what its message still may change, and returns the same document when it changes
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from contracts.base import Message
+from contracts.base import Message, Provider
 from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRejected, PlanRequest
 from contracts.jobs import JobDue, JobError, Render
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored
@@ -45,43 +45,54 @@ class JobIdConflict(PermanentError):
         super().__init__(f"job {job_id} exists with another tenant or another request; use a new job_id")
 
 
-def advance(job: JobRecord | None, message: JobMessage, *, policies: Policies, now: datetime) -> Step:
-    """Apply one message to a job.
+def advance(
+    job: JobRecord | None,
+    message: JobMessage,
+    *,
+    policies: Policies,
+    now: datetime,
+    down: frozenset[Provider] = frozenset(),
+) -> Step:
+    """Apply one message to a job. `down` are the providers whose circuit is open.
 
     Raises:
         JobIdConflict: when a plan or rejection comes for a job id that another request has.
     """
     match message:
         case GenerationPlanned() | GenerationRejected():
-            return _begin(job, message, policies, now)
+            return _begin(job, message, policies, now, down)
         case GenerationCancel():
             return _cancel(job, message, policies, now)
     if job is None or job.terminal:
         return job, ()
     if isinstance(message, JobDue):
         now = max(now, message.due_at)  # the caller's clock may be ahead of ours
-    story = Story(job, now)
+    story = Story(job, now, policies, down)
     match message:
         case RenderProgressed():
             progress(story, message)
         case RenderFailed():
-            attempt_failed(story, message, policies)
+            attempt_failed(story, message)
         case ResultStored():
             result_stored(story, message)
         case JobDue():
-            look_again(story, policies)
+            look_again(story)
     return story.job, story.said
 
 
 def _begin(
-    job: JobRecord | None, plan: GenerationPlanned | GenerationRejected, policies: Policies, now: datetime
+    job: JobRecord | None,
+    plan: GenerationPlanned | GenerationRejected,
+    policies: Policies,
+    now: datetime,
+    down: frozenset[Provider],
 ) -> Step:
     cancelled = job is not None and not job.request_hash
     if job is not None and not cancelled:
         if (job.tenant, job.request_hash) != (plan.tenant, plan.request_hash):
             raise JobIdConflict(plan.job_id)
         return job, ()
-    story = Story(_new_job(plan, policies, now), now)
+    story = Story(_new_job(plan, policies, now), now, policies, down)
     if isinstance(plan, GenerationRejected):
         summary = "; ".join(f"{reason.field}: {reason.message}" for reason in plan.reasons)
         story.fail("rejected", summary[:1000], reasons=plan.reasons)
@@ -92,7 +103,7 @@ def _begin(
     elif now >= story.job.deadline_at:
         story.fail("deadline_exceeded", "the request was older than its deadline when it was planned")
     else:
-        start_waiting(story, policies)
+        start_waiting(story)
     return story.job, story.said
 
 
@@ -124,7 +135,7 @@ def _cancel(job: JobRecord | None, cancel: GenerationCancel, policies: Policies,
         return _cancelled_before_plan(cancel, now), ()
     if job.terminal or job.tenant != cancel.tenant:
         return job, ()
-    story = Story(job, now)
+    story = Story(job, now, policies)
     story.fail("cancelled", cancel.reason)
     return story.job, story.said
 

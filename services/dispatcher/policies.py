@@ -92,7 +92,6 @@ class Policies(Model):
         order = (asked,) if asked else self.preferred.get(need, self.types[kind].providers)
         return tuple(name for name in order if need in self.capabilities.get(name, frozenset()))
 
-
     def cost_of(self, job: Job) -> Cost:
         """What all attempts of a job cost: as billed, else by the price list."""
         usd, estimated, unknown, count = 0.0, False, 0, 0

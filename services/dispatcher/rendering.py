@@ -3,9 +3,9 @@
 import hashlib
 from datetime import datetime, timedelta
 
+from contracts.base import Provider
 from contracts.jobs import Attempt, ErrorCode, Job, JobError, Render
 from contracts.renders import AttemptMessage, RenderFailed, RenderProgressed, ResultStored
-from services.dispatcher.policies import Policies
 from services.dispatcher.story import Story, image_event
 
 
@@ -40,7 +40,7 @@ def _is_older(render: Render, news: RenderProgressed) -> bool:
     )
 
 
-def attempt_failed(story: Story, failure: RenderFailed, policies: Policies) -> None:
+def attempt_failed(story: Story, failure: RenderFailed) -> None:
     """An attempt ended without an image: try again after a pause, or give this image up."""
     found = _open_attempt(story.job, failure)
     if found is None:
@@ -49,8 +49,15 @@ def attempt_failed(story: Story, failure: RenderFailed, policies: Policies) -> N
     index = render.spec.index
     error = JobError(code=failure.code, message=failure.message)
     story.start()
-    story.close_attempt(index, attempt.n, outcome="failed", error=error, billed=failure.billed)
-    retry_at = _retry_at(failure, attempt, policies, story.now)
+    story.close_attempt(
+        index,
+        attempt.n,
+        outcome="failed",
+        error=error,
+        retryable=failure.retryable,
+        billed=failure.billed,
+    )
+    retry_at = _retry_at(story, story.job.renders[index], failure.attempt_id)
     if retry_at and retry_at < story.job.deadline_at:
         story.set_render(index, state="waiting", percent=None, queue_position=None, retry_at=retry_at)
         story.set(phase="rendering")
@@ -62,12 +69,24 @@ def attempt_failed(story: Story, failure: RenderFailed, policies: Policies) -> N
     _end_if_settled(story)
 
 
-def _retry_at(failure: RenderFailed, attempt: Attempt, policies: Policies, now: datetime) -> datetime | None:
-    pauses = policies.retries.pauses_seconds
-    if not failure.retryable or attempt.n > len(pauses):
+def _route(story: Story, render: Render) -> tuple[Provider, ...]:
+    job = story.job
+    return story.policies.route(
+        job.type,
+        render.spec,
+        provider=job.provider,
+        model=job.model,
+        workflow=job.workflow is not None,
+    )
+
+
+def _retry_at(story: Story, render: Render, attempt_id: str) -> datetime | None:
+    """When the next attempt of a render starts, or None when none would do better."""
+    retries = story.policies.retries
+    if retries.next_provider(_route(story, render), render.attempts, story.down) is None:
         return None
-    pause = pauses[attempt.n - 1] * _jitter(failure.attempt_id)
-    return now + timedelta(milliseconds=round(1000 * pause))
+    pause = retries.pauses_seconds[len(render.attempts) - 1] * _jitter(attempt_id)
+    return story.now + timedelta(milliseconds=round(1000 * pause))
 
 
 def _jitter(attempt_id: str) -> float:
@@ -93,14 +112,14 @@ def result_stored(story: Story, result: ResultStored) -> None:
     _end_if_settled(story)
 
 
-def look_again(story: Story, policies: Policies) -> None:
+def look_again(story: Story) -> None:
     """A retry is due, or the deadline has passed."""
     job = story.job
     if story.now < job.deadline_at:
-        start_waiting(story, policies)
+        start_waiting(story)
         return
     story.cancel_open_attempts("the deadline has passed")
-    if job.delivered >= _minimum(job, policies):
+    if job.delivered >= _minimum(story):
         story.complete()
     else:
         story.fail(
@@ -110,30 +129,25 @@ def look_again(story: Story, policies: Policies) -> None:
         )
 
 
-def start_waiting(story: Story, policies: Policies) -> None:
+def start_waiting(story: Story) -> None:
     """Start the next attempt of every render whose time has come."""
+    policies = story.policies
     policy = policies.types[story.job.type]
-    story.set(minimum=_minimum(story.job, policies))
+    story.set(minimum=_minimum(story))
     for render in story.job.renders:
         if render.state != "waiting" or (render.retry_at and render.retry_at > story.now):
             continue
-        route = policies.route(
-            story.job.type,
-            render.spec,
-            provider=story.job.provider,
-            model=story.job.model,
-            workflow=story.job.workflow is not None,
-        )
-        if not route:
+        provider = policies.retries.next_provider(_route(story, render), render.attempts, story.down)
+        if provider is None:
             asked = f" at {story.job.provider}" if story.job.provider else ""
             story.fail("no_provider", f"no provider{asked} can do '{render.spec.label}' of this job")
             return
-        story.start_attempt(render, route[0], policy.priority)
+        story.start_attempt(render, provider, policy.priority)
     _set_alarm(story)
 
 
-def _minimum(job: Job, policies: Policies) -> int:
-    return policies.types[job.type].minimum(job.requested)
+def _minimum(story: Story) -> int:
+    return story.policies.types[story.job.type].minimum(story.job.requested)
 
 
 def _end_if_settled(story: Story) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from contracts.base import Message
+from contracts.base import Message, Provider
 from contracts.jobs import (
     Attempt,
     CharacterSheetCompleted,
@@ -17,6 +17,7 @@ from contracts.jobs import (
     RenderProgress,
 )
 from contracts.renders import RenderCancel, RenderRequested
+from services.dispatcher.policies import Policies
 from shared.fold import Folded
 
 
@@ -27,9 +28,17 @@ class JobRecord(Job, Folded):
 class Story:
     """Collects the changes of one step. Each method tells one thing that happened."""
 
-    def __init__(self, job: JobRecord, now: datetime) -> None:
+    def __init__(
+        self,
+        job: JobRecord,
+        now: datetime,
+        policies: Policies,
+        down: frozenset[Provider] = frozenset(),
+    ) -> None:
         self.job = job
         self.now = now
+        self.policies = policies
+        self.down = down
         self.said: list[Message] = []
 
     def set(self, **fields: Any) -> None:
@@ -149,8 +158,9 @@ class Story:
             finished_at=self.now,
             wake_at=None,
             elapsed_seconds=elapsed,
+            cost=self.policies.cost_of(self.job),
         )
-        self.event(status, error=error)
+        self.event(status, error=error, cost=self.job.cost)
 
     def _sheet(self, character_id: str) -> CharacterSheetCompleted:
         done = [render for render in self.job.renders if render.stored]
