@@ -1,5 +1,6 @@
 # Every target sets up what it needs by itself: Python 3.11 or newer and make are enough.
 SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
 
 PYTHON ?= python3

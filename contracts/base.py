@@ -30,7 +30,10 @@ def _canonical_uuid(value: object) -> str:
 
 def _milliseconds(value: datetime) -> datetime:
     """UTC, cut to milliseconds: what MongoDB keeps, so that a stored time equals the sent one."""
-    utc = value.astimezone(UTC)
+    try:
+        utc = value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is too far away to be a time in UTC") from None
     return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
 

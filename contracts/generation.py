@@ -116,7 +116,7 @@ class GenerationCancel(Message):
     """Please stop. Produced by upstream services, api, characters; consumed by dispatcher."""
 
     topic: ClassVar[str] = "generation.cancel.v1"
-    identity: ClassVar[tuple[str, ...]] = ("job_id",)
+    identity: ClassVar[tuple[str, ...]] = ("tenant", "job_id")
 
     job_id: Id
     tenant: Name

@@ -36,6 +36,8 @@ class RenderRequested(Message):
     """0 is first, 9 is last."""
     deadline_at: Moment
     """After this no one wants the result."""
+    alternatives: bool = False
+    """Whether another provider could do it: a gateway that cannot send gives it back at once."""
 
 
 class RenderCancel(Message):

@@ -12,6 +12,8 @@ from shared.envelope import header_texts
 
 log = structlog.get_logger()
 
+KEEP_HEADERS = 32 * 1024
+"""So many characters of headers are kept: the letter itself must fit into a message."""
 KEEP_BYTES = 4 * 1024 * 1024
 """A larger value is cut here; the whole of it stays at its origin until that topic's retention ends."""
 
@@ -35,7 +37,18 @@ def dead_letter(record: ConsumerRecord, *, service: str, reason: str, error: str
         original_partition=record.partition,
         original_offset=record.offset,
         original_key=(record.key or b"").decode("utf-8", "replace")[:512],
-        original_headers=header_texts(record),
+        original_headers=_kept_headers(record),
         original_value=base64.b64encode((record.value or b"")[:KEEP_BYTES]).decode(),
         at=now(),
     )
+
+
+def _kept_headers(record: ConsumerRecord) -> dict[str, str]:
+    kept: dict[str, str] = {}
+    left = KEEP_HEADERS
+    for name, text in header_texts(record).items():
+        kept[name[:left]] = text[:left]
+        left -= len(name) + len(text)
+        if left <= 0:
+            break
+    return kept

@@ -2,7 +2,13 @@
 
 from aiokafka.errors import KafkaError
 from botocore.exceptions import BotoCoreError, ClientError
-from pymongo.errors import ConnectionFailure, ExecutionTimeout
+from pymongo.errors import (
+    BulkWriteError,
+    DocumentTooLarge,
+    DuplicateKeyError,
+    InvalidOperation,
+    PyMongoError,
+)
 
 
 class TransientError(Exception):
@@ -19,10 +25,12 @@ class StartupError(Exception):
     """The process cannot run: an address does not answer, or a setting is missing."""
 
 
+_ABOUT_THE_DOCUMENT = (DocumentTooLarge, DuplicateKeyError, InvalidOperation)
+_CODES_ABOUT_THE_DOCUMENT = frozenset({2, 9, 14, 52, 121, 10334, 17280})
+"""MongoDB: bad value, parse error, type mismatch, bad field name, validation, too large, key too large."""
+
 _TRANSIENT = (
     TransientError,
-    ConnectionFailure,
-    ExecutionTimeout,
     BotoCoreError,
     ConnectionError,
     TimeoutError,
@@ -33,7 +41,18 @@ def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed later: a server is away, slow or re-electing."""
     if isinstance(error, KafkaError):
         return bool(error.retriable)
+    if isinstance(error, PyMongoError):
+        return not _is_about_the_document(error)
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return bool(status >= 500 or status == 429)
     return isinstance(error, _TRANSIENT)
+
+
+def _is_about_the_document(error: PyMongoError) -> bool:
+    """Whether MongoDB refuses what we write, rather than being unable to write it now."""
+    if isinstance(error, BulkWriteError):
+        codes = {problem.get("code") for problem in error.details.get("writeErrors", [])}
+        return bool(codes & _CODES_ABOUT_THE_DOCUMENT)
+    code = getattr(error, "code", None)
+    return isinstance(error, _ABOUT_THE_DOCUMENT) or code in _CODES_ABOUT_THE_DOCUMENT

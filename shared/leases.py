@@ -20,6 +20,8 @@ log = structlog.get_logger()
 
 LEASE_SECONDS = 10.0
 RENEW_SECONDS = 2.5
+FORGET_SECONDS = 120.0
+"""A dead owner is looked after so long: a write of its may have been under way."""
 
 
 class Lease:
@@ -28,6 +30,7 @@ class Lease:
     Args:
         on_death: called with the id of each owner that this process declared dead.
         on_lost: called when this process itself was declared dead; it has a new `owner` by then.
+        patience_seconds: how long our own lease must have held before we bury another.
     """
 
     def __init__(
@@ -37,13 +40,18 @@ class Lease:
         *,
         on_death: Callable[[str], Awaitable[None]],
         on_lost: Callable[[], Awaitable[None]],
+        patience_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._collection = collection
         self._role = role
         self._on_death = on_death
         self._on_lost = on_lost
+        self._patience = patience_seconds
         self._valid_until = 0.0
+        self._valid_since = 0.0
         self.owner = ""
+        self.alive: set[str] = set()
+        """All living owners of this role, as of the last renewal; ours is among them."""
 
     async def take(self) -> None:
         """Begin a new life under a new owner id."""
@@ -53,6 +61,7 @@ class Lease:
             {"_id": self.owner, "role": self._role, "until": self._until(), "dead": False}
         )
         self._valid_until = started + LEASE_SECONDS
+        self._valid_since = started
 
     @property
     def valid(self) -> bool:
@@ -78,6 +87,8 @@ class Lease:
             {"_id": self.owner, "dead": False}, {"$set": {"until": self._until()}}
         )
         if result.matched_count:
+            if started > self._valid_until:
+                self._valid_since = started
             self._valid_until = started + LEASE_SECONDS
             return
         log.error("lease_lost", owner=self.owner)
@@ -87,19 +98,28 @@ class Lease:
     async def bury_the_dead(self) -> None:
         """Declare dead whose lease has ended, and take over from those who are dead."""
         others = {"role": self._role, "_id": {"$ne": self.owner}}
+        alive = {self.owner}
         async for lease in self._collection.find(others):
             if not lease["dead"]:
-                if lease["until"] > now():
+                if lease["until"] > now() or not self._may_bury:
+                    alive.add(lease["_id"])
                     continue
                 guard = {"_id": lease["_id"], "until": lease["until"], "dead": False}
                 result = await self._collection.update_one(guard, {"$set": {"dead": True}})
                 if not result.matched_count:
                     continue
             await self._on_death(lease["_id"])
+        self.alive = alive
+
+    @property
+    def _may_bury(self) -> bool:
+        """Whether the others could have renewed: not right after the database was away for all of us."""
+        return time.monotonic() - self._valid_since >= self._patience
 
     async def forget(self, owner: str) -> None:
-        """A dead owner holds nothing any more."""
-        await self._collection.delete_one({"_id": owner, "dead": True})
+        """A dead owner holds nothing any more, and what it still wrote while it died is settled too."""
+        long_ago = now() - timedelta(seconds=FORGET_SECONDS)
+        await self._collection.delete_one({"_id": owner, "dead": True, "until": {"$lt": long_ago}})
 
     async def release(self) -> None:
         """Leave in order: others may take over at once."""

@@ -32,6 +32,7 @@ async def connect(settings: MongoSettings) -> AsyncIterator[Database]:
         settings.url.get_secret_value(),
         tz_aware=True,
         serverSelectionTimeoutMS=5000,
+        timeoutMS=20_000,
         maxPoolSize=32,
     )
     try:

@@ -21,7 +21,7 @@ from shared.health import Health, health_routes
 from shared.logs import configure_logs
 from shared.publisher import MAX_MESSAGE_BYTES, Publisher
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
-from shared.subscription import Handler, OnUnreadable, Subscription
+from shared.subscription import Handler, OnFailed, OnUnreadable, Subscription
 from shared.topics import ensure_topics
 from shared.tracing import configure_tracing
 
@@ -75,6 +75,7 @@ class Service:
         group: str,
         topics: Sequence[str] | None = None,
         on_unreadable: OnUnreadable | None = None,
+        on_failed: OnFailed | None = None,
     ) -> Callable[[Handler], Handler]:
         """Give the handler batches of these messages; instances with the same group share them.
 
@@ -83,7 +84,12 @@ class Service:
 
         def declare(handler: Handler) -> Handler:
             subscription = Subscription(
-                kinds, handler, self.publisher, topics=topics, on_unreadable=on_unreadable
+                kinds,
+                handler,
+                self.publisher,
+                topics=topics,
+                on_unreadable=on_unreadable,
+                on_failed=on_failed,
             )
             self._listen(subscription, group)
             return handler

@@ -29,6 +29,7 @@ log = structlog.get_logger()
 
 Handler = Callable[[Sequence[Received[Any]]], Awaitable[Iterable[Outgoing]]]
 OnUnreadable = Callable[[ConsumerRecord, Unreadable], Message | None]
+OnFailed = Callable[[Received[Any], Exception], Message | None]
 Subscribe = Callable[..., Callable[[Handler], Handler]]
 """`Service.subscribe`: declares a handler for message types and a group."""
 
@@ -73,6 +74,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             on; any other error sets aside the one message that causes it.
         on_unreadable: may turn an invalid record into a message (a rejection) instead of a
             dead letter.
+        on_failed: the same for a message that the handler cannot handle.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         *,
         topics: Sequence[str] | None = None,
         on_unreadable: OnUnreadable | None = None,
+        on_failed: OnFailed | None = None,
         pauses: Pauses = Pauses(),
     ) -> None:
         self.kinds = {topic: kind for kind in kinds for topic in topics_of(kind)}
@@ -91,6 +94,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._handler = handler
         self._publisher = publisher
         self._on_unreadable = on_unreadable
+        self._on_failed = on_failed
         self._pauses = pauses
         self._lost: set[TopicPartition] = set()
         self._busy = asyncio.Lock()
@@ -134,6 +138,10 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             except Unreadable as unreadable:
                 outputs.append(self._refusal(record, unreadable))
                 continue
+            except Exception as error:  # a validator that fails otherwise must not stop a partition
+                odd = Unreadable("invalid", f"{type(error).__name__}: {error}")
+                outputs.append(self._refusal(record, odd))
+                continue
             span = start_span(
                 f"process {record.topic}", received.trace, {"messaging.message.id": received.id}
             )
@@ -144,12 +152,12 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._say(outputs)
         for span in spans:
             span.end()
-        self._account(batch, outputs, time.perf_counter() - started)
+        self._account(batch, time.perf_counter() - started)
 
     async def _outputs(
         self, batch: list[Received[Any]], origin: dict[tuple[str, int, int], ConsumerRecord]
     ) -> list[Outgoing]:
-        """The handler's outputs; when it fails, message by message, to find the one that does it."""
+        """The handler's outputs; when it fails, half by half, to find the message that does it."""
         try:
             return [self._encoded(outgoing) for outgoing in await self._handler(batch)]
         except Exception as error:
@@ -157,11 +165,12 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
                 raise
             if len(batch) == 1:
                 record = origin[batch[0].topic, batch[0].partition, batch[0].offset]
-                return [self._set_aside(record, error)]
-        outputs = []
-        for received in batch:
-            outputs += await self._outputs([received], origin)
-        return outputs
+                return [self._set_aside(record, batch[0], error)]
+        middle = len(batch) // 2
+        return [
+            *await self._outputs(batch[:middle], origin),
+            *await self._outputs(batch[middle:], origin),
+        ]
 
     def _encoded(self, outgoing: Outgoing) -> Outgoing:
         envelope = self._publisher.encode(outgoing)
@@ -170,17 +179,22 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         return replace(outgoing, message=envelope)
 
     def _refusal(self, record: ConsumerRecord, unreadable: Unreadable) -> Outgoing:
-        message = self._on_unreadable(record, unreadable) if self._on_unreadable else None
+        try:
+            message = self._on_unreadable(record, unreadable) if self._on_unreadable else None
+        except Exception as error:
+            log.error("refusal_failed", topic=record.topic, offset=record.offset, exc_info=error)
+            message = None
         letter = message or dead_letter(
             record, service=self._publisher.source, reason=unreadable.reason, error=str(unreadable)
         )
         return Outgoing(letter, cause=(record.topic, record.partition))
 
-    def _set_aside(self, record: ConsumerRecord, error: Exception) -> Outgoing:
+    def _set_aside(self, record: ConsumerRecord, received: Received[Any], error: Exception) -> Outgoing:
         reason = error.reason if isinstance(error, PermanentError) else "handler_failed"
         if reason == "handler_failed":
             log.error("handler_failed", topic=record.topic, offset=record.offset, exc_info=error)
-        letter = dead_letter(
+        message = self._on_failed(received, error) if self._on_failed else None
+        letter = message or dead_letter(
             record,
             service=self._publisher.source,
             reason=reason,
@@ -227,10 +241,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         if tp in consumer.assignment():
             consumer.resume(tp)
 
-    def _account(self, batch: Sequence[Received[Any]], outputs: Sequence[Outgoing], seconds: float) -> None:
-        said: dict[tuple[str, int] | None, int] = {}
-        for outgoing in outputs:
-            said[outgoing.cause] = said.get(outgoing.cause, 0) + 1
+    def _account(self, batch: Sequence[Received[Any]], seconds: float) -> None:
         milliseconds = round(seconds * 1000, 2)
         for received in batch:
             metrics.messages.labels(self._publisher.source, received.topic).inc()

@@ -14,11 +14,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from itertools import count
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from deploy.modal.ports import Ids, NotStarted, Table, Unavailable
-
-LOOK_AGAIN_SECONDS: Final = 0.2
 
 
 def reserve_key(n: int, our_id: str) -> str:
@@ -48,11 +46,13 @@ class ReservedIds(Ids):
         *,
         stale_seconds: float,
         wait_seconds: float = 5.0,
+        look_every: float = 0.2,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._table = table
         self._stale = stale_seconds
         self._wait = wait_seconds
+        self._look_every = look_every
         self._clock = clock
 
     async def submit(self, our_id: str, start: Callable[[], Awaitable[str]]) -> str:
@@ -85,6 +85,15 @@ class ReservedIds(Ids):
         """See `Ids`."""
         return await self._table.get(call_key(call_id)) is not None
 
+    async def hold(self, call_id: str) -> str | None:
+        """See `Ids`."""
+        our_id = await self._table.get(call_key(call_id))
+        if our_id is None:
+            return None
+        if await self._table.add(run_key(str(our_id)), call_id):
+            return call_id
+        return str(await self._table.get(run_key(str(our_id))) or call_id)
+
     async def _start(self, key: str, our_id: str, start: Callable[[], Awaitable[str]]) -> str:
         try:
             call_id = await start()
@@ -108,7 +117,7 @@ class ReservedIds(Ids):
                 return str(running)
             if self._clock() >= deadline:
                 raise Unavailable(f"a call for {our_id!r} is being started")
-            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            await asyncio.sleep(self._look_every)
 
     async def _entry(self, key: str) -> dict[str, Any] | None:
         entry = await self._table.get(key)

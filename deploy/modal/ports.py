@@ -60,6 +60,12 @@ class Ids(Protocol):
     async def knows(self, call_id: str) -> bool:
         """Whether this call is one of ours, so that nobody reads or stops another app's calls."""
 
+    async def hold(self, call_id: str) -> str | None:
+        """The call that works for the same id, from now on for certain; None for none of ours.
+
+        Before a call is stopped: otherwise a second call of its id could still begin to work.
+        """
+
 
 class Files(Protocol):
     """Results on the volume."""

@@ -48,7 +48,7 @@ class CallRoutes:
         return ModalSubmitted(call_id=call_id, id=asked.id)
 
     async def result(self, call_id: str) -> Response:
-        match (await self._look(call_id))[1]:
+        match await self._look(call_id):
             case ModalResult() as result:
                 return _json(result)
             case ModalPending() as pending:
@@ -65,9 +65,10 @@ class CallRoutes:
 
     async def cancel(self, call_id: str) -> dict[str, Any]:
         """What has ended is left alone, so that its result stays what it was."""
-        working, sight = await self._look(call_id)
-        if isinstance(sight, ModalPending):
-            await self._calls.cancel(working)
+        holder = await self._ids.hold(call_id) if is_call_id(call_id) else None
+        for each in {call_id, holder} if holder else ():
+            if isinstance(await self._calls.look(each), ModalPending):
+                await self._calls.cancel(each)
         return {}
 
     async def output(self, call_id: str, name: str) -> Response:
@@ -77,16 +78,15 @@ class CallRoutes:
             raise HTTPException(404)
         return StreamingResponse(pieces, media_type=content_type(name))
 
-    async def _look(self, call_id: str) -> tuple[str, Sight | None]:
-        """The call that works in place of this one, mostly itself, and how it stands."""
+    async def _look(self, call_id: str) -> Sight | None:
+        """How the call stands, or the one that works in its place."""
         for _ in range(MOST_HOPS):
             if not is_call_id(call_id) or not await self._ids.knows(call_id):
-                return call_id, None
+                return None
             sight = await self._calls.look(call_id)
-            if not isinstance(sight, Superseded):
-                return call_id, sight
+            return sight
             call_id = sight.call_id
-        return call_id, None
+        return None
 
 
 def _json(model: ModalModel, status: int = 200) -> Response:

@@ -11,7 +11,7 @@ from services.dispatcher.policies import Policies
 from services.dispatcher.story import JobRecord
 from shared.clock import Clock
 from shared.envelope import Received
-from shared.fold import Documents, fold
+from shared.fold import Documents, Handled, fold
 from shared.publisher import Outgoing
 from shared.subscription import Subscribe
 
@@ -43,7 +43,19 @@ def handlers(
         after, said = advance(job, received.message, policies=policies, now=now())
         if after is not None and after is not job and after.trace is None:
             after = after.model_copy(update={"trace": received.trace})
+        if after is not None and after.terminal and (job is None or not job.terminal):
+            after = after.model_copy(update={"handled": events_only(after.handled)})
         return after, said
+
+
+def events_only(handled: Sequence[Handled]) -> tuple[Handled, ...]:
+    """At a job's end its commands are void; what was told of it may still have to be told again."""
+    return tuple(
+        each.model_copy(
+            update={"said": tuple(said for said in each.said if not said.topic.startswith("render."))}
+        )
+        for each in handled
+    )
 
 
 def is_progress(message: Message) -> bool:

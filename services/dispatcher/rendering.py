@@ -137,12 +137,13 @@ def start_waiting(story: Story) -> None:
     for render in story.job.renders:
         if render.state != "waiting" or (render.retry_at and render.retry_at > story.now):
             continue
-        provider = policies.retries.next_provider(_route(story, render), render.attempts, story.down)
+        route = _route(story, render)
+        provider = policies.retries.next_provider(route, render.attempts, story.down)
         if provider is None:
             asked = f" at {story.job.provider}" if story.job.provider else ""
             story.fail("no_provider", f"no provider{asked} can do '{render.spec.label}' of this job")
             return
-        story.start_attempt(render, provider, policy.priority)
+        story.start_attempt(render, provider, policy.priority, alternatives=len(route) > 1)
     _set_alarm(story)
 
 

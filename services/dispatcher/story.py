@@ -74,7 +74,7 @@ class Story:
         )
         self.said.append(self._event("progressed", progress=progress))
 
-    def start_attempt(self, render: Render, provider: str, priority: int) -> None:
+    def start_attempt(self, render: Render, provider: str, priority: int, *, alternatives: bool) -> None:
         """Open the next attempt of a render and command it."""
         job, spec = self.job, render.spec
         attempt = Attempt.model_validate(
@@ -100,6 +100,7 @@ class Story:
                 workflow=job.workflow,
                 priority=priority,
                 deadline_at=job.deadline_at,
+                alternatives=alternatives,
             )
         )
 
@@ -149,7 +150,18 @@ class Story:
         self.cancel_open_attempts(message[:200])
         self._end("failed", JobError(code=code, message=message, **details))
 
+    def _account_for_the_rest(self, error: JobError | None) -> None:
+        """No image is left open at the end: each one that is not there says why."""
+        why = error or JobError(code="deadline_exceeded", message="it was not ready by the deadline")
+        for render in self.job.renders:
+            if render.state not in ("done", "failed"):
+                index = render.spec.index
+                self.set_render(index, state="failed", error=why, retry_at=None, queue_position=None)
+                self.set(failed=self.job.failed + 1)
+                self.event("image_failed", image=image_event(self.job.renders[index]))
+
     def _end(self, status: EventKind, error: JobError | None) -> None:
+        self._account_for_the_rest(error)
         elapsed = self._elapsed()
         self.set(
             status=status,

@@ -42,7 +42,7 @@ class Timers:
         """One look."""
         clock = asyncio.get_running_loop().time()
         self._called = {key: called for key, called in self._called.items() if clock - called < AGAIN_SECONDS}
-        due = self._jobs.find({"wake_at": due_by(now())}, {"wake_at": 1, "trace": 1}).limit(PAGE)
+        due = self._jobs.find({"wake_at": due_by(now())}, {"wake_at": 1, "trace": 1}).batch_size(PAGE)
         calls: dict[tuple[str, datetime], Outgoing] = {}
         async for job in due:
             key = (job["_id"], job["wake_at"])

@@ -8,11 +8,12 @@ from aiokafka import ConsumerRecord
 
 from contracts.base import Message
 from contracts.characters import Character
-from contracts.generation import GenerationRequested
+from contracts.generation import GenerationRejected, GenerationRequested, Reason
 from services.prompt_builder.catalogue import Catalogue
-from services.prompt_builder.planner import plan
+from services.prompt_builder.planner import plan, request_hash
 from services.prompt_builder.refusal import rejection_of
 from shared.envelope import Received, Unreadable
+from shared.errors import PermanentError
 from shared.publisher import Outgoing, caused_by
 from shared.subscription import Subscribe
 
@@ -27,7 +28,7 @@ class Characters(Protocol):
 def handlers(subscribe: Subscribe, characters: Characters, catalogue: Catalogue) -> None:
     """Declare what the prompt-builder listens to."""
 
-    @subscribe(GenerationRequested, group="prompt-builder", on_unreadable=refuse)
+    @subscribe(GenerationRequested, group="prompt-builder", on_unreadable=refuse, on_failed=give_up)
     async def plan_generations(batch: Sequence[Received[GenerationRequested]]) -> list[Outgoing]:
         known = await characters.find({whose for received in batch if (whose := named(received.message))})
         outputs: list[Outgoing] = []
@@ -62,3 +63,20 @@ def refuse(record: ConsumerRecord, unreadable: Unreadable) -> Message | None:
     at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
     key = (record.key or b"").decode("utf-8", "replace")
     return rejection_of(record.value or b"", key, unreadable.cause, at)
+
+
+def give_up(received: Received[GenerationRequested], error: Exception) -> Message:
+    """A request that cannot be planned is rejected, so that its caller does not wait for ever."""
+    requested = received.message
+    what = str(error) if isinstance(error, PermanentError) else type(error).__name__
+    return GenerationRejected(
+        job_id=requested.job_id,
+        tenant=requested.tenant,
+        user_id=requested.user_id,
+        type=requested.request.type,
+        request_hash=request_hash(requested),
+        requested_at=asked_at(received),
+        notify=requested.notify,
+        chain_id=requested.chain_id,
+        reasons=(Reason(field="request", message=f"could not be planned: {what}"[:500]),),
+    )

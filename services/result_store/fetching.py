@@ -12,6 +12,9 @@ from services.result_store.images import ImageTooLarge
 from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs
 from shared.errors import PermanentError, TransientError
 
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""Only from this machine are outputs fetched without TLS."""
+
 
 class OutputUnavailable(PermanentError):
     """The output cannot be had: gone, or not where it may be."""
@@ -57,7 +60,7 @@ class Source:
                 return url, self.headers
         if output.url is not None:
             parts = urlsplit(output.url)
-            if parts.netloc in self.hosts and parts.scheme in ("http", "https"):
+            if parts.netloc in self.hosts and (parts.scheme == "https" or parts.hostname in LOOPBACK):
                 return output.url, {}
         raise OutputUnavailable(f"outputs are not fetched from {(output.url or output.path or '')[:200]!r}")
 

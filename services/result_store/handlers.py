@@ -48,7 +48,8 @@ class Results:
         """What is to be said of each result."""
         known = await self._assets.load({asset_id(received.message) for received in batch})
         pictures: dict[str, bytes] = {}
-        outcomes = await asyncio.gather(*(self._one(received, known, pictures) for received in batch))
+        until = asyncio.get_running_loop().time() + self._fetch_seconds
+        outcomes = await asyncio.gather(*(self._one(each, known, pictures, until) for each in batch))
         winners = await self._keep([outcome for outcome in outcomes if isinstance(outcome, Asset)])
         for winner in winners.values():
             if winner.image and winner.image.key in pictures:
@@ -72,7 +73,11 @@ class Results:
         return winners
 
     async def _one(
-        self, received: Received[RenderSucceeded], known: dict[str, Asset], pictures: dict[str, bytes]
+        self,
+        received: Received[RenderSucceeded],
+        known: dict[str, Asset],
+        pictures: dict[str, bytes],
+        until: float,
     ) -> Outcome:
         result = received.message
         asset = known.get(asset_id(result))
@@ -81,7 +86,7 @@ class Results:
         if asset is not None and asset.state == "pending" and asset.result == result:
             return storing_progress(result)
         try:
-            async with self._slots, asyncio.timeout(self._fetch_seconds):
+            async with asyncio.timeout_at(until), self._slots:
                 image, data = await self._storing.store(result)
         except (OutputUnavailable, BadImage) as error:
             return failure(result, error)

@@ -19,6 +19,7 @@ from shared.outbox import Outbox, owe
 log = structlog.get_logger()
 
 TICK_SECONDS = 0.5
+AT_ONCE = 4
 PAUSES_SECONDS = (2, 5, 15, 30, 60)
 
 
@@ -39,18 +40,27 @@ class LateOutputs:
         self._previews = previews
         self._outbox = outbox
         self._fetch_seconds = fetch_seconds
+        self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
         """Look for due assets until cancelled; servers that are away are waited for."""
         while True:
             try:
                 due = await self._assets.claim_due()
-                await asyncio.gather(*(self._again(asset) for asset in due))
+                await asyncio.gather(*(self._try(asset) for asset in due))
             except Exception as error:
                 if not is_transient(error):
                     raise
                 log.warning("late_outputs_delayed", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(TICK_SECONDS)
+
+    async def _try(self, asset: Asset) -> None:
+        """One asset's trouble is its own: it is claimed again when the claim has lapsed."""
+        try:
+            async with self._slots:
+                await self._again(asset)
+        except Exception:
+            log.exception("late_output_failed", asset=asset.id)
 
     async def _again(self, asset: Asset) -> None:
         try:

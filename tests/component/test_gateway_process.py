@@ -28,11 +28,12 @@ class Cluster:
         self.rig = rig
         self.attempts = FakeCollection()
         self.leases = FakeCollection()
+        self.others = {name: FakeCollection() for name in ("provider_health", "gateway_shares")}
         self.publisher = FakePublisher("gateway-modal")
 
     def process(self) -> tuple[FakeService, Process]:
         service = FakeService(self.publisher)
-        database = {"attempts": self.attempts, "gateway_leases": self.leases}
+        database = self.others | {"attempts": self.attempts, "gateway_leases": self.leases}
         return service, Process(self.rig.provider, PACE, cast(Database, database), service.service)
 
     @asynccontextmanager

@@ -83,9 +83,12 @@ class FakeCollection:
         found = [document for document in self.kept.values() if _matches(document, query)]
         return Cursor(_projected(deepcopy(document), fields) for document in found)
 
-    async def update_one(self, query: Document, update: Document) -> Changed:
+    async def update_one(self, query: Document, update: Document, *, upsert: bool = False) -> Changed:
         await self._round_trip()
-        return self._update(query, update, most=1)
+        changed = self._update(query, update, most=1)
+        if upsert and not changed.matched_count:
+            self._insert(_changed(query, update))
+        return changed
 
     async def update_many(self, query: Document, update: Document) -> Changed:
         await self._round_trip()

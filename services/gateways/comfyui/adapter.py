@@ -143,6 +143,8 @@ class ComfyUIProvider:
 
     async def _history(self, prompt_id: str) -> dict[str, Any] | None:
         answer = await ask(self._http, "GET", f"{self._url}/history/{prompt_id}")
+        if answer.status_code != 200:
+            raise NoAnswer(f"history: {answer.status_code} {excerpt(answer)}")
         run = json_of(answer).get(prompt_id)
         return run if isinstance(run, dict) else None
 

@@ -119,7 +119,7 @@ class FalProvider:
 
     async def _result(self, handle: Handle, status: dict[str, Any]) -> News:
         try:
-            answer = await self._ask("GET", handle["response_url"])
+            answer = await self._ask("GET", handle["response_url"], errors_tell=True)
         except NoAnswer:
             if status.get("error_type"):
                 return failure_in(status)

@@ -9,11 +9,15 @@ import structlog
 
 from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.gate import Announcements, Gate, Rate
 from services.gateways.runtime.gateway import Gateway
 from services.gateways.runtime.handlers import handlers
+from services.gateways.runtime.hints import Hints
 from services.gateways.runtime.inputs import Inputs, StoredInputs
 from services.gateways.runtime.ledger import INDEXES, Ledger
-from services.gateways.runtime.provider import Pace, Provider
+from services.gateways.runtime.provider import Hinting, Pace, Provider
+from services.gateways.runtime.pushes import AddRoutes, Pushes
+from services.gateways.runtime.shares import Shares
 from shared import mongo
 from shared.errors import is_transient
 from shared.http_client import http_client
@@ -33,7 +37,12 @@ MakeProvider = Callable[[httpx.AsyncClient, Inputs], Provider]
 
 
 async def serve_gateway(
-    make_provider: MakeProvider, pace: Pace, kafka: KafkaSettings, process: ProcessSettings, name: str
+    make_provider: MakeProvider,
+    pace: Pace,
+    kafka: KafkaSettings,
+    process: ProcessSettings,
+    name: str,
+    add_routes: AddRoutes | None = None,
 ) -> None:
     """Run one gateway process for the provider that `make_provider` makes."""
     async with (
@@ -45,14 +54,21 @@ async def serve_gateway(
         await mongo.ensure_indexes(database["attempts"], *INDEXES)
         service.health.add("mongo", partial(mongo.ping, database))
         provider = make_provider(http, StoredInputs(database["assets"], bucket))
-        gateway = Process(provider, pace, database, service)
+        gateway = Process(provider, pace, database, service, add_routes)
         await gateway.run()
 
 
 class Process:
     """One process of a gateway: its lease, its attempts, its loops."""
 
-    def __init__(self, provider: Provider, pace: Pace, database: Database, service: Service) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        pace: Pace,
+        database: Database,
+        service: Service,
+        add_routes: AddRoutes | None = None,
+    ) -> None:
         self._attempts = database["attempts"]
         self._ledger = Ledger(self._attempts)
         outbox = Outbox(MongoDebts(self._attempts), service.publisher)
@@ -61,17 +77,31 @@ class Process:
             f"gateway-{provider.name}",
             on_death=self._take_over,
             on_lost=self._lost,
+            patience_seconds=pace.bury_after,
         )
-        gateway = Gateway(provider, self._ledger, self._lease, service.publisher, pace)
-        self._engine = Engine(gateway.step, pace.slots)
+        told = Announcements(provider.name, database["provider_health"], service.publisher)
+        self._gate = Gate(rate=Rate(pace.submits_per_second), told=told)
+        gateway = Gateway(provider, self._ledger, self._lease, service.publisher, pace, self._gate)
+        self._pace = pace
+        self._shares = Shares(database["gateway_shares"], f"gateway-{provider.name}", pace.slots)
+        self._engine = Engine(gateway.step, 0)
         self._service = service
         handlers(service.subscribe, provider.name, self._ledger, self._engine, self._lease)
         for loop in (self._lease.run, self._engine.run, outbox.run, self._tidy):
             service.background(loop)
+        self._pushes = Pushes(self._attempts, provider.name, self._engine)
+        if add_routes is not None:
+            add_routes(service.http, self._pushes)
+        if isinstance(provider, Hinting):
+            hints = Hints(provider, self._engine, gateway)
+            service.background(hints.listen)
+            service.background(hints.tell)
 
     async def run(self) -> None:
         """Take a lease, work, leave in order."""
         await self._lease.take()
+        await self._lease.bury_the_dead()
+        await self._take_share()
         await self._service.run()
         await self._lease.release()
 
@@ -87,16 +117,27 @@ class Process:
         await self._lease.forget(dead)
         log.info("attempts_taken_over", dead=dead, attempts=len(taken))
 
+    async def _take_share(self) -> None:
+        """Agree with the other processes on who uses how many slots, and how fast."""
+        alive = self._lease.alive | {self._lease.owner}
+        await self._shares.settle(self._lease.owner, alive, lambda: self._engine.in_flight)
+        self._engine.resize(self._shares.mine)
+        if self._pace.submits_per_second:
+            part = self._shares.mine / self._pace.slots
+            self._gate.rate.per_second = max(0.01, self._pace.submits_per_second * part)
+
     async def _lost(self) -> None:
         self._engine.drop_all()
 
     async def _tidy(self) -> None:
-        """Clear paid debts; notice cancels that came to another process than the attempt's."""
+        """Clear paid debts; notice cancels and pushes that came to another process than the attempt's."""
         while True:
             await asyncio.sleep(TIDY_SECONDS)
             try:
                 await self._ledger.clear_debts()
                 self._engine.cancel(await self._ledger.wanted_cancels(self._lease.owner))
+                await self._pushes.notice(self._lease.owner)
+                await self._take_share()
             except Exception as error:
                 if not is_transient(error):
                     raise

@@ -19,7 +19,7 @@ succeeded, failed, cancelled   the end
 OPEN: tuple[State, ...] = ("accepted", "submitting", "unknown", "submitted")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Attempt:
     """An open attempt in memory. Times are of the event loop's clock where they say `due`."""
 
@@ -33,6 +33,8 @@ class Attempt:
     pause: float = 0.0
     told: Working | None = None
     busy: bool = False
+    hurried: bool = False
+    """Something was heard of it since its step began."""
     saved: bool = True
     """Whether the ledger knows the handle."""
     due: float = 0.0

@@ -8,10 +8,12 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Awaitable, Callable, Iterable
+from weakref import WeakValueDictionary
 
 import structlog
 
 from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.waiting_line import WaitingLine
 from shared.errors import is_transient
 
 log = structlog.get_logger()
@@ -32,11 +34,12 @@ class Engine:
 
     def __init__(self, step: Step, slots: int) -> None:
         self._step = step
-        self._slots = slots
-        self._ready: list[tuple[int, int, Attempt]] = []
+        self.slots = slots
+        self._ready = WaitingLine()
         self._due: list[tuple[float, int, Attempt]] = []
         self._order = itertools.count()
         self._held: dict[str, Attempt] = {}
+        self._called: WeakValueDictionary[str, Attempt] = WeakValueDictionary()
         self._started: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
@@ -44,14 +47,26 @@ class Engine:
     def __len__(self) -> int:
         return len(self._held)
 
+    @property
+    def in_flight(self) -> int:
+        """How many have a slot."""
+        return len(self._started)
+
+    def resize(self, slots: int) -> None:
+        """From now on so many may have a slot; what has one keeps it."""
+        if slots != self.slots:
+            self.slots = slots
+            self._news.set()
+
     def add(self, attempts: Iterable[Attempt]) -> None:
         """Work on these; what was sent before goes on at once, the rest when a slot is free."""
         for attempt in attempts:
             if attempt.id in self._held:
                 continue
             self._held[attempt.id] = attempt
+            self._called[attempt.order.uuid] = attempt
             if attempt.state == "accepted":
-                heapq.heappush(self._ready, (attempt.command.priority, next(self._order), attempt))
+                self._ready.push(attempt)
             else:
                 self._started.add(attempt.id)
                 self._schedule(attempt, 0.0)
@@ -65,6 +80,27 @@ class Engine:
                 attempt.cancel = True
                 self._schedule(attempt, 0.0)
                 self._news.set()
+
+    def hurry(self, attempt_id: str) -> bool:
+        """Something was heard of it: if it was sent, its next step is now. False: it is not ours."""
+        attempt = self._held.get(attempt_id)
+        if attempt is None:
+            return False
+        attempt.hurried = True
+        if not attempt.busy and attempt.state != "accepted":
+            self._schedule(attempt, 0.0)
+            self._news.set()
+        return True
+
+    def hurry_all(self) -> None:
+        """Nothing was heard for a while: look at everything that was sent."""
+        for attempt_id in self._started:
+            self.hurry(attempt_id)
+
+    def called(self, external_id: str) -> Attempt | None:
+        """Our attempt that the provider knows by this id."""
+        attempt = self._called.get(external_id)
+        return attempt if attempt and self._held.get(attempt.id) is attempt else None
 
     def drop_all(self) -> None:
         """Forget everything: it is another's now."""
@@ -90,8 +126,8 @@ class Engine:
             due, _, attempt = heapq.heappop(self._due)
             if due == attempt.due:
                 self._run_step(attempt)
-        while self._ready and len(self._started) < self._slots and len(self._tasks) < STEPS_AT_ONCE:
-            _, _, attempt = heapq.heappop(self._ready)
+        while self._ready and len(self._started) < self.slots and len(self._tasks) < STEPS_AT_ONCE:
+            attempt = self._ready.pop()
             if self._held.get(attempt.id) is attempt:
                 self._started.add(attempt.id)
                 self._run_step(attempt)
@@ -109,7 +145,7 @@ class Engine:
         self._news.set()
 
     async def _take_step(self, attempt: Attempt) -> None:
-        cancelled = attempt.cancel
+        cancelled, attempt.hurried = attempt.cancel, False
         try:
             pause = await self._step(attempt)
         except Exception as error:
@@ -123,7 +159,10 @@ class Engine:
             del self._held[attempt.id]
             self._started.discard(attempt.id)
         else:
-            self._schedule(attempt, pause if attempt.cancel == cancelled else 0.0)
+            if attempt.handle is not None:
+                self._called[attempt.handle["id"]] = attempt
+            hurried = attempt.hurried and attempt.state != "accepted"
+            self._schedule(attempt, pause if attempt.cancel == cancelled and not hurried else 0.0)
 
     def _schedule(self, attempt: Attempt, pause: float) -> None:
         """The only next step of an attempt; an earlier date for it is void."""

@@ -5,6 +5,7 @@ by asking before anything is sent again.
 """
 
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -12,12 +13,14 @@ import structlog
 from contracts.base import Message
 from contracts.renders import Billed, RenderFailed, RenderProgressed, RenderSucceeded
 from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.gate import Gate
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import (
     Broken,
     CannotBeAsked,
     Done,
     Handle,
+    Hinting,
     NoAnswer,
     NotTaken,
     OutcomeUnknown,
@@ -48,12 +51,15 @@ class Gateway:
         lease: Lease,
         publisher: Publisher,
         pace: Pace,
+        gate: Gate | None = None,
     ) -> None:
         self._provider = provider
+        self._hinting = provider if isinstance(provider, Hinting) else None
         self._ledger = ledger
         self._lease = lease
         self._publisher = publisher
         self._pace = pace
+        self._gate = gate or Gate()
 
     async def step(self, attempt: Attempt) -> float | None:
         """Take an attempt's next step; seconds until the one after, None at its end."""
@@ -72,6 +78,11 @@ class Gateway:
         if attempt.command.deadline_at <= now():
             broken = Broken("deadline_exceeded", "its deadline passed before it was sent", False, "no")
             return await self._finish_failed(attempt, broken)
+        if pause := self._gate.wait():
+            if self._gate.shut and attempt.command.alternatives:
+                reason = f"circuit open: {self._gate.breaker.reason}"
+                return await self._finish_failed(attempt, Broken("provider_unreachable", reason, True, "no"))
+            return pause
         try:
             payload = await self._provider.prepare(attempt.order)
         except Refused as refused:
@@ -83,17 +94,29 @@ class Gateway:
         if not self._lease.valid:
             attempt.state = "accepted"  # surely not sent; the intent is written anew
             raise LeaseOver(f"lease of {self._lease.owner} is over before sending {attempt.id}")
+        await self._gate.sending()
         try:
             handle = await self._provider.submit(attempt.order, payload)
         except Refused as refused:
+            await self._heard_refusal(refused)
             return await self._refused(attempt, refused)
         except NotTaken as busy:
+            await self._gate.failed(str(busy))
             return await self._not_taken(attempt, busy)
         except OutcomeUnknown as unknown:
+            await self._gate.failed(str(unknown))
             log.warning("submit_outcome_unknown", attempt_id=attempt.id, error=str(unknown))
             attempt.state = "unknown"
             return await self._keep(attempt, "unknown", billed="unknown", then=0.5)
+        await self._gate.answered()
         return await self._submitted(attempt, handle)
+
+    async def _heard_refusal(self, refused: Refused) -> None:
+        """A refused request is an answer; a provider that does not let us in is out of order."""
+        if refused.code == "provider_unauthorized":
+            await self._gate.failed(str(refused))
+        else:
+            await self._gate.answered()
 
     async def _intend(self, attempt: Attempt) -> bool:
         attempt.submitting_at = now()
@@ -124,6 +147,8 @@ class Gateway:
             billed="yes",
             then=attempt.pause,
         )
+        if then is None:
+            await self._ledger.save_handle_anyway(attempt.id, attempt.submitting_at, attempt.handle)
         attempt.saved = True
         return then
 
@@ -149,10 +174,18 @@ class Gateway:
             return await self._finish_failed(attempt, Broken(busy.code, busy.message, True, "no"))
         pause = random.uniform(0.5, 1.0) * min(30.0, 0.5 * 2**attempt.tries)
         then = max(pause, busy.after_seconds or 0.0)
+        if then > self._pace.longest_wait and attempt.command.alternatives:
+            return await self._finish_failed(attempt, Broken(busy.code, busy.message, True, "no"))
+        left = (attempt.command.deadline_at - now()).total_seconds()
+        then = min(then, max(0.0, left) + 0.1)
         return await self._keep(attempt, "accepted", billed="no", then=then)
 
     async def _settle(self, attempt: Attempt) -> float | None:
         """Find out what became of a submission before anything is sent again."""
+        if known := attempt.handle or await self._ledger.handle_of(attempt.id):
+            return await self._submitted(attempt, known)
+        if self._overdue(attempt):
+            return await self._finish_overdue(attempt)
         sent = attempt.submitting_at or now()
         wait = timedelta(seconds=LEASE_SECONDS + self._pace.submit_timeout)
         attempt.state = "unknown"
@@ -161,7 +194,9 @@ class Gateway:
         except NoAnswer:
             return self._slower(attempt)
         except CannotBeAsked:
-            return await self._give_up_unknown(attempt, sent)
+            handle = await self._ledger.adopted(attempt.id)
+            if handle is None:
+                return await self._give_up_unknown(attempt, sent)
         if handle is not None:
             log.info("submission_found", attempt_id=attempt.id, external_id=handle["id"])
             return await self._submitted(attempt, handle)
@@ -192,8 +227,13 @@ class Gateway:
             news = await self._provider.poll(attempt.order, attempt.handle)
         except NoAnswer as silence:
             log.info("no_answer", attempt_id=attempt.id, error=str(silence))
+            if self._overdue(attempt):
+                return await self._finish_overdue(attempt)
             return self._slower(attempt)
         match news:
+            case Working() if self._overdue(attempt):
+                await self._ask_to_stop(attempt, attempt.handle)
+                return await self._finish_overdue(attempt)
             case Working():
                 await self._tell_progress(attempt, news)
                 return self._slower(attempt)
@@ -204,12 +244,30 @@ class Gateway:
                     return await self._finish_cancelled(attempt, billed=news.billed)
                 return await self._finish_failed(attempt, news)
 
+    def _overdue(self, attempt: Attempt) -> bool:
+        """No one has wanted it for so long that it must not keep its slot."""
+        return now() > attempt.command.deadline_at + timedelta(seconds=self._pace.overdue)
+
+    async def _finish_overdue(self, attempt: Attempt) -> float | None:
+        broken = Broken("lost", "the provider did not end it long after its deadline", False, "unknown")
+        return await self._finish_failed(attempt, broken)
+
     def _slower(self, attempt: Attempt) -> float:
         """The next poll, a little later than the last, with jitter."""
-        attempt.pause = min(self._pace.slowest_poll, max(attempt.pause, self._pace.first_poll) * 1.4)
+        slowest = self._pace.slowest_poll
+        if attempt.handle and self._hinting and self._hinting.hints_about(attempt.handle):
+            slowest = self._pace.slowest_poll_with_hints
+        attempt.pause = min(slowest, max(attempt.pause, self._pace.first_poll) * 1.4)
         return attempt.pause * random.uniform(0.8, 1.2)
 
+    async def hinted(self, attempt: Attempt, percent: int) -> None:
+        """The provider said by itself how far it is."""
+        if attempt.state == "submitted" and percent > ((attempt.told and attempt.told.percent) or 0):
+            await self._tell_progress(attempt, Working("running", percent))
+
     async def _tell_progress(self, attempt: Attempt, news: Working) -> None:
+        if news.percent is None and attempt.told is not None and attempt.told.state == news.state:
+            news = replace(news, percent=attempt.told.percent)  # a poll that knows less than a hint
         if news == attempt.told or attempt.cancel:
             return
         attempt.told = news

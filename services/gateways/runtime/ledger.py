@@ -1,16 +1,18 @@
 """The `attempts` collection: every submission to a provider, and what it cost. One writer: the gateways."""
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
 from typing import Any
 
 from pymongo import IndexModel, InsertOne, UpdateOne
 
 from contracts.renders import Billed, RenderCancel, RenderRequested
 from services.gateways.runtime.attempt import OPEN, Attempt, State, attempt_of
+from services.gateways.runtime.provider import Handle
 from shared.clock import now
 from shared.envelope import Received
 from shared.group_commit import GroupCommit
-from shared.mongo import Collection, write_guarded
+from shared.mongo import Collection, due_index, write_guarded
 from shared.outbox import OWED_INDEX
 
 INDEXES = (
@@ -18,6 +20,7 @@ INDEXES = (
     IndexModel([("job_id", 1)]),
     IndexModel([("owner", 1), ("cancel", 1)]),
     OWED_INDEX,
+    due_index("pushed_at"),
 )
 
 PAGE = 500
@@ -102,6 +105,11 @@ class Ledger:
         found = self._collection.find({"cancel": True, **_open_of(owner)}, {"_id": 1})
         return [document["_id"] async for document in found]
 
+    async def adopted(self, attempt_id: str) -> Handle | None:
+        """What a provider's own word brought for an attempt whose submission was not answered."""
+        found = await self._collection.find_one({"_id": attempt_id}, {"handle": 1})
+        return found.get("handle") if found else None
+
     async def move(self, attempt_id: str, owner: str, state: State, **fields: Any) -> bool:
         """Change an attempt that `owner` holds; False when it holds it no more."""
         update: dict[str, Any] = {"$set": {"state": state, **fields}}
@@ -110,6 +118,26 @@ class Ledger:
         return await self._writes.write(
             UpdateOne({"_id": attempt_id, **_open_of(owner)}, update, upsert=True)
         )
+
+    async def save_handle_anyway(
+        self, attempt_id: str, submitting_at: datetime | None, handle: Handle
+    ) -> None:
+        """An owner that was declared dead while it submitted still says what the provider answered."""
+        await self._collection.update_one(
+            {
+                "_id": attempt_id,
+                "submitting_at": submitting_at,
+                "state": {"$in": ["submitting", "unknown"]},
+                "handle": None,
+            },
+            {"$set": {"handle": handle, "external_id": handle["id"], "billed": "yes"}},
+        )
+
+    async def handle_of(self, attempt_id: str) -> Handle | None:
+        """What the ledger knows of a submission, whoever wrote it."""
+        found = await self._collection.find_one({"_id": attempt_id}, {"handle": 1})
+        handle: Handle | None = (found or {}).get("handle")
+        return handle
 
     async def finish(
         self,
@@ -153,10 +181,13 @@ class Ledger:
             yield attempt_of(document)
 
     async def take_over(self, attempts: Sequence[Attempt], dead: str, owner: str) -> list[Attempt]:
-        """Change the owner of these; returns those that were still the dead one's."""
+        """Change the owner of these; returns those that were still the dead one's.
+
+        One whose intent was written since it was read is left for the next look.
+        """
         writes = [
             UpdateOne(
-                {"_id": attempt.id, **_open_of(dead)},
+                {"_id": attempt.id, "owner": dead, "state": _as_read(attempt)},
                 {"$set": {"owner": owner, "state": attempt.state}},
                 upsert=True,
             )
@@ -168,3 +199,9 @@ class Ledger:
 
 def _open_of(owner: str) -> dict[str, Any]:
     return {"owner": owner, "state": {"$in": list(OPEN)}}
+
+
+def _as_read(attempt: Attempt) -> dict[str, Any]:
+    """Nothing was sent, or something may have been: that must not have changed."""
+    sent = [state for state in OPEN if state != "accepted"]
+    return {"$in": ["accepted"] if attempt.state == "accepted" else sent}

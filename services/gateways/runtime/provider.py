@@ -1,8 +1,9 @@
 """The port to a provider: what an adapter must be able to do, and what may come of it."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 from uuid import NAMESPACE_URL, uuid5
 
 from contracts.base import Provider as ProviderName
@@ -104,6 +105,15 @@ class CannotBeAsked(Exception):
     """This provider cannot be asked whether it took a submission."""
 
 
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """A provider said by itself that a submission moved: how far, or that it is worth a look."""
+
+    id: str
+    """The provider's id of it."""
+    percent: int | None = None
+
+
 class Provider(Protocol):
     """An adapter. It knows its wire protocol and nothing else; it keeps no state of attempts."""
 
@@ -147,17 +157,41 @@ class Provider(Protocol):
         """
 
 
+@runtime_checkable
+class Hinting(Protocol):
+    """What an adapter also has whose provider speaks by itself. A hint is no truth: `poll` is."""
+
+    def hints(self) -> AsyncGenerator[Hint, None]:
+        """Listen for hints, until the connection is lost.
+
+        Raises:
+            NoAnswer: there is no connection now; try again later.
+        """
+
+    def hints_about(self, handle: Handle) -> bool:
+        """Whether the end of this submission would be heard now, so that polls may be rare."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How a provider is used by one process. Times in seconds."""
 
     slots: int = 64
-    """Submissions in flight at the provider at the most."""
+    """Submissions in flight at the provider at the most, over all processes."""
+    submits_per_second: float | None = None
+    """Over all processes; None is no limit."""
     first_poll: float = 0.1
     slowest_poll: float = 2.0
+    slowest_poll_with_hints: float = 5.0
     submit_timeout: float = 20.0
     grace: float = 120.0
     """How long an unknown outcome may still show itself where the provider cannot be asked."""
     resubmit_unknown: bool = True
     """Whether an outcome that stayed unknown may be tried again, at the risk of paying twice."""
-    not_taken_tries: int = 6
+    bury_after: float = 10.0
+    """Our own lease must have held so long before another process is declared dead."""
+    not_taken_tries: int = 4
+    longest_wait: float = 5.0
+    """A provider that wants a longer pause than this is left where another can do the work."""
+    overdue: float = 60.0
+    """So long after its deadline an attempt is given up that its provider does not end."""

@@ -1,12 +1,23 @@
 """What HTTP answers and errors mean for a paid submission, and for a question about one."""
 
+import re
 from typing import Any
 
 import httpx
+import structlog
 
 from services.gateways.runtime.provider import NoAnswer, NotTaken, OutcomeUnknown, Refused
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
+FRAMING = {"content-encoding", "content-length", "transfer-encoding"}
+USERINFO = re.compile(r"(https?://)[^/@\s\"']+@")
+QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*")
+
+log = structlog.get_logger()
+
+
+class TooMuch(Exception):
+    """An answer is larger than any of ours."""
 
 
 async def send_paid(
@@ -24,11 +35,12 @@ async def send_paid(
         OutcomeUnknown: it was sent, and what came back does not tell: lost, late, or 5xx.
     """
     try:
-        answer = await http.post(url, **request)
+        answer = await _read(http, "POST", url, request)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise NotTaken("provider_unreachable", f"{url}: {error}") from error
-    except httpx.HTTPError as error:
-        raise OutcomeUnknown(f"{url}: {type(error).__name__}: {error}") from error
+        log.warning("provider_unreachable", url=redacted(url), error=redacted(str(error)))
+        raise NotTaken("provider_unreachable", f"no connection ({type(error).__name__})") from error
+    except (httpx.HTTPError, TooMuch) as error:
+        raise OutcomeUnknown(f"{type(error).__name__}: {redacted(str(error))}") from error
     status = answer.status_code
     if status in (429, 503) and mark_of_taken not in answer.headers:
         raise NotTaken("provider_busy", f"{status} {excerpt(answer)}", after_seconds=retry_after(answer))
@@ -41,35 +53,52 @@ async def send_paid(
     return answer
 
 
-async def ask(http: httpx.AsyncClient, method: str, url: str, **request: Any) -> httpx.Response:
-    """Ask about a submission; returns any answer that is no server error.
+async def ask(
+    http: httpx.AsyncClient, method: str, url: str, *, errors_tell: bool = False, **request: Any
+) -> httpx.Response:
+    """Ask about a submission; returns any answer that tells something about it.
+
+    Args:
+        errors_tell: a 5xx is the answer: a result that failed, not a provider that does.
 
     Raises:
         NoAnswer: the provider is away, limits us or fails: ask again later.
     """
+    path = httpx.URL(url).path
     try:
-        answer = await http.request(method, url, **request)
-    except httpx.HTTPError as error:
-        raise NoAnswer(f"{url}: {type(error).__name__}: {error}") from error
-    if answer.status_code in (401, 403, 408, 429, 502, 503):
-        raise NoAnswer(f"{url}: {answer.status_code} {excerpt(answer)}")
+        answer = await _read(http, method, url, request)
+    except (httpx.HTTPError, TooMuch) as error:
+        raise NoAnswer(f"{path}: {type(error).__name__}: {redacted(str(error))}") from error
+    status = answer.status_code
+    if status in (401, 403, 408, 429) or (status >= 500 and not errors_tell):
+        raise NoAnswer(f"{path}: {status} {excerpt(answer)}")
     return answer
+
+
+async def _read(http: httpx.AsyncClient, method: str, url: str, request: dict[str, Any]) -> httpx.Response:
+    """An answer of a bounded size: providers' answers are input."""
+    async with http.stream(method, url, **request) as answer:
+        body = bytearray()
+        async for chunk in answer.aiter_bytes():
+            body += chunk
+            if len(body) > MAX_ANSWER_BYTES:
+                raise TooMuch(f"an answer of more than {MAX_ANSWER_BYTES} bytes is no status")
+    headers = [(name, value) for name, value in answer.headers.multi_items() if name not in FRAMING]
+    return httpx.Response(answer.status_code, headers=headers, content=bytes(body), request=answer.request)
 
 
 def json_of(answer: httpx.Response) -> dict[str, Any]:
     """The answer as a JSON object.
 
     Raises:
-        NoAnswer: when it is none, or too large to be one of ours.
+        NoAnswer: when it is none.
     """
-    if len(answer.content) > MAX_ANSWER_BYTES:
-        raise NoAnswer(f"{answer.url}: an answer of {len(answer.content)} bytes is no status")
     try:
         body = answer.json()
     except ValueError as error:
-        raise NoAnswer(f"{answer.url}: no JSON: {excerpt(answer)}") from error
+        raise NoAnswer(f"{answer.url.path}: no JSON: {excerpt(answer)}") from error
     if not isinstance(body, dict):
-        raise NoAnswer(f"{answer.url}: not an object: {excerpt(answer)}")
+        raise NoAnswer(f"{answer.url.path}: not an object: {excerpt(answer)}")
     return body
 
 
@@ -82,5 +111,10 @@ def retry_after(answer: httpx.Response) -> float | None:
 
 
 def excerpt(answer: httpx.Response) -> str:
-    """The beginning of an answer, on one line, for people."""
-    return " ".join(answer.text[:300].split())
+    """The beginning of an answer, on one line, for people; without what links carry."""
+    return redacted(" ".join(answer.text[:300].split()))
+
+
+def redacted(text: str) -> str:
+    """The text with the credentials and queries of its links left out."""
+    return QUERY.sub(r"\1?…", USERINFO.sub(r"\1", text))

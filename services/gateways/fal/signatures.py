@@ -1,0 +1,137 @@
+"""Is this webhook Fal's? Ed25519 over id, user, time and the body's hash, by any key that Fal publishes."""
+
+import asyncio
+import re
+import time
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+
+import httpx
+import structlog
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from services.gateways.runtime.provider import NoAnswer
+from services.gateways.runtime.wire import ask, excerpt, json_of
+from shared.errors import TransientError
+
+log = structlog.get_logger()
+
+KEYS_SECONDS = 24 * 3600.0
+REFETCH_SECONDS = 60.0
+"""So often are keys asked for again when none fits: anybody can send us a bad signature."""
+RETRY_SECONDS = 1.0
+"""So soon are keys asked for again that did not come."""
+MAX_KEYS = 32
+SKEW_SECONDS = 300
+TIMESTAMP = re.compile(r"[0-9]{1,12}")
+SIGNATURE = re.compile(r"[0-9a-fA-F]{128}")
+
+
+class NotFals(Exception):
+    """This did not come from Fal, or not now."""
+
+
+class KeysUnavailable(TransientError):
+    """Whether it is Fal's cannot be told now: its keys cannot be read."""
+
+
+class Keys:
+    """Fal's public keys, read again once a day, and when none of them fits."""
+
+    def __init__(
+        self, http: httpx.AsyncClient, rest_url: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._http = http
+        self._url = f"{rest_url.rstrip('/')}/.well-known/jwks.json"
+        self._clock = clock
+        self._keys: tuple[Ed25519PublicKey, ...] = ()
+        self._read_at: float | None = None
+        self._asked_at: float | None = None
+        self._reading = asyncio.Lock()
+
+    async def verify(self, signature: bytes, message: bytes) -> None:
+        """Return if one of the keys made this signature.
+
+        Raises:
+            NotFals: none did.
+            KeysUnavailable: the keys cannot be read, so that it cannot be told.
+        """
+        if self._read_at is None or self._clock() > self._read_at + KEYS_SECONDS:
+            await self._read(RETRY_SECONDS)
+        if _made_by_one_of(self._keys, signature, message):
+            return
+        await self._read(REFETCH_SECONDS)
+        if not _made_by_one_of(self._keys, signature, message):
+            raise NotFals("the signature is of none of Fal's keys")
+
+    async def _read(self, apart: float) -> None:
+        """Ask for the keys, unless that was done less than `apart` seconds ago."""
+        async with self._reading:
+            if self._asked_at is not None and self._clock() < self._asked_at + apart:
+                if self._read_at is None or self._read_at < self._asked_at:
+                    raise KeysUnavailable(f"{self._url} did not answer a moment ago")
+                return
+            self._asked_at = self._clock()
+            try:
+                answer = await ask(self._http, "GET", self._url)
+                body = json_of(answer)
+            except NoAnswer as silence:
+                raise KeysUnavailable(str(silence)) from silence
+            keys = _keys_in(body)
+            if answer.status_code != 200 or not keys:
+                raise KeysUnavailable(f"{self._url}: {answer.status_code}, no keys: {excerpt(answer)}")
+            self._keys, self._read_at = keys, self._asked_at
+            log.info("webhook_keys_read", keys=len(keys))
+
+
+async def verify(headers: Mapping[str, str], body: bytes, keys: Keys, at: float) -> tuple[str, str]:
+    """The request id and the user id of a webhook that Fal signed.
+
+    Args:
+        headers: with names of any case, as Starlette's.
+        body: the raw bytes, as they came.
+        at: now, in seconds since 1970.
+
+    Raises:
+        NotFals, KeysUnavailable: see there.
+    """
+    request_id, user_id, timestamp, signature = (
+        headers.get(f"x-fal-webhook-{name}", "") for name in ("request-id", "user-id", "timestamp", "signature")
+    )
+    if not (request_id and user_id and timestamp and signature):
+        raise NotFals("one of the four X-Fal-Webhook headers is missing")
+    if not TIMESTAMP.fullmatch(timestamp) or abs(at - int(timestamp)) > SKEW_SECONDS:
+        raise NotFals(f"its time is more than {SKEW_SECONDS} s from now")
+    if not SIGNATURE.fullmatch(signature):
+        raise NotFals("the signature is not 64 bytes in hex")
+    message = "\n".join((request_id, user_id, timestamp, sha256(body).hexdigest()))
+    await keys.verify(bytes.fromhex(signature), message.encode())
+    return request_id, user_id
+
+
+def _keys_in(jwks: Mapping[str, object]) -> tuple[Ed25519PublicKey, ...]:
+    """Those of a key set that can be used; others are for others."""
+    listed = jwks.get("keys")
+    found = []
+    for key in listed[:MAX_KEYS] if isinstance(listed, list) else ():
+        if not isinstance(key, dict) or (key.get("kty"), key.get("crv")) != ("OKP", "Ed25519"):
+            continue
+        try:
+            text = str(key.get("x")).rstrip("=")
+            raw = urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            found.append(Ed25519PublicKey.from_public_bytes(raw))
+        except ValueError:
+            continue
+    return tuple(found)
+
+
+def _made_by_one_of(keys: tuple[Ed25519PublicKey, ...], signature: bytes, message: bytes) -> bool:
+    for key in keys:
+        try:
+            key.verify(signature, message)
+        except InvalidSignature:
+            continue
+        return True
+    return False

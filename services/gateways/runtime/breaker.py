@@ -1,0 +1,59 @@
+"""A circuit breaker: after failures in a row nothing is sent for a while, then one probe.
+
+Pure: time is an argument, in seconds of any clock that only rises.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Circuit = Literal["closed", "open", "half_open"]
+
+
+@dataclass(slots=True)
+class Breaker:
+    """Guards one provider in one process.
+
+    Args:
+        failures_to_open: failures in a row that open the circuit.
+        pause, longest: seconds that it stays open; doubled with every failed probe.
+    """
+
+    failures_to_open: int = 5
+    pause: float = 5.0
+    longest: float = 60.0
+    state: Circuit = "closed"
+    reason: str = ""
+    _failures: int = 0
+    _opened: int = 0
+    _until: float = 0.0
+    _probing: bool = False
+
+    def wait(self, now: float) -> float:
+        """Seconds until something may be sent; 0 is now. Taking it in half-open state is the probe."""
+        if self.state == "closed":
+            return 0.0
+        if self.state == "open":
+            if now < self._until:
+                return self._until - now
+            self.state, self._probing = "half_open", False
+        return 1.0 if self._probing else 0.0
+
+    def sending(self) -> None:
+        """Something is being sent."""
+        if self.state == "half_open":
+            self._probing = True
+
+    def succeeded(self) -> None:
+        """The provider answered as it should."""
+        self.state, self.reason = "closed", ""
+        self._failures = self._opened = 0
+        self._probing = False
+
+    def failed(self, now: float, reason: str) -> None:
+        """The provider is away, busy or broken: not that it refused one request."""
+        self._failures += 1
+        self.reason = reason
+        if self.state == "half_open" or (self.state == "closed" and self._failures >= self.failures_to_open):
+            self._until = now + min(self.longest, self.pause * 2**self._opened)
+            self._opened += 1
+            self.state, self._probing = "open", False

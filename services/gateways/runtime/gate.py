@@ -1,0 +1,108 @@
+"""Whether something may be sent to the provider now: its circuit and its rate; and who is told of it."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import structlog
+from prometheus_client import Gauge
+
+from contracts.base import Provider
+from contracts.operations import ProviderHealth
+from services.gateways.runtime.breaker import Breaker, Circuit
+from shared.clock import now
+from shared.mongo import Collection
+from shared.publisher import Outgoing, Publisher
+
+log = structlog.get_logger()
+
+circuit_open = Gauge("imagegen_circuit_open", "1 while nothing is sent to a provider", ["provider"])
+
+Told = Callable[[Circuit, str], Awaitable[None]]
+
+
+async def _tell_no_one(state: Circuit, reason: str) -> None:
+    return None
+
+
+class Rate:
+    """At most `per_second` on average, and no more than a second's worth at once. None: no limit."""
+
+    def __init__(self, per_second: float | None) -> None:
+        self.per_second = per_second
+        self._next = 0.0
+
+    def wait(self, clock: float) -> float:
+        """Seconds until the next may be sent."""
+        return max(0.0, self._next - clock - 1.0) if self.per_second else 0.0
+
+    def sending(self, clock: float) -> None:
+        """One is sent."""
+        if self.per_second:
+            self._next = max(self._next, clock) + 1.0 / self.per_second
+
+
+class Gate:
+    """Guards the submissions of one process."""
+
+    def __init__(
+        self,
+        breaker: Breaker | None = None,
+        rate: Rate | None = None,
+        told: Told = _tell_no_one,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.breaker = breaker or Breaker()
+        self.rate = rate or Rate(None)
+        self._told = told
+        self._clock = clock
+        self._last: Circuit = "closed"
+
+    def wait(self) -> float:
+        """Seconds until something may be sent; 0 is now."""
+        clock = self._clock()
+        return max(self.breaker.wait(clock), self.rate.wait(clock))
+
+    @property
+    def shut(self) -> bool:
+        """Nothing gets through for a while."""
+        return self.breaker.state == "open"
+
+    async def sending(self) -> None:
+        """Something is being sent."""
+        self.breaker.sending()
+        self.rate.sending(self._clock())
+        await self._tell()
+
+    async def answered(self) -> None:
+        """The provider answered as it should, be it with a refusal."""
+        self.breaker.succeeded()
+        await self._tell()
+
+    async def failed(self, reason: str) -> None:
+        """The provider is away, busy or broken, or does not let us in."""
+        self.breaker.failed(self._clock(), reason)
+        await self._tell()
+
+    async def _tell(self) -> None:
+        if self.breaker.state != self._last:
+            self._last = self.breaker.state
+            log.warning("circuit_moved", state=self._last, reason=self.breaker.reason)
+            await self._told(self._last, self.breaker.reason)
+
+
+class Announcements:
+    """Tells dispatchers and operators of a circuit: a document, an event, a metric."""
+
+    def __init__(self, provider: Provider, collection: Collection, publisher: Publisher) -> None:
+        self._provider = provider
+        self._collection = collection
+        self._publisher = publisher
+
+    async def __call__(self, state: Circuit, reason: str) -> None:
+        """Say it. The document comes first: who misses the event reads it there."""
+        circuit_open.labels(self._provider).set(state == "open")
+        time = now()
+        fields = {"state": state, "reason": reason[:300], "at": time}
+        await self._collection.update_one({"_id": self._provider}, {"$set": fields}, upsert=True)
+        event = ProviderHealth(provider=self._provider, state=state, reason=reason[:300], at=time)
+        await self._publisher.publish([Outgoing(event)])

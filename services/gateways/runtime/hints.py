@@ -1,0 +1,72 @@
+"""A provider's hints → the next poll of an attempt now, its progress at most twice a second."""
+
+import asyncio
+import random
+from contextlib import aclosing
+
+import structlog
+
+from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.gateway import Gateway
+from services.gateways.runtime.provider import Hint, Hinting, NoAnswer
+from shared.errors import is_transient
+
+log = structlog.get_logger()
+
+TELL_SECONDS = 0.5
+FIRST_PAUSE = 0.25
+LONGEST_PAUSE = 10.0
+
+
+class Hints:
+    """Two loops: one listens and never waits for anybody, the other tells progress."""
+
+    def __init__(self, provider: Hinting, engine: Engine, gateway: Gateway) -> None:
+        self._provider = provider
+        self._engine = engine
+        self._gateway = gateway
+        self._percents: dict[str, int] = {}
+
+    async def listen(self) -> None:
+        """Hear hints for ever. Whatever goes wrong here, polling goes on without them."""
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                async with aclosing(self._provider.hints()) as hints:
+                    async for hint in hints:
+                        pause = FIRST_PAUSE
+                        self._heed(hint)
+                log.info("hints_lost")
+                self._engine.hurry_all()
+            except NoAnswer as silence:
+                log.info("no_hints", error=str(silence))
+            except Exception:
+                log.exception("hints_failed")
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(LONGEST_PAUSE, 2 * pause)
+
+    def _heed(self, hint: Hint) -> None:
+        attempt = self._engine.called(hint.id)
+        if attempt is None:
+            return
+        if hint.percent is None or attempt.state == "unknown":
+            self._engine.hurry(attempt.id)
+        if hint.percent is None:
+            self._percents.pop(hint.id, None)
+        else:
+            self._percents[hint.id] = hint.percent
+
+    async def tell(self) -> None:
+        """Report how far things are, the newest word on each."""
+        while True:
+            await asyncio.sleep(TELL_SECONDS)
+            percents, self._percents = self._percents, {}
+            try:
+                for external_id, percent in percents.items():
+                    attempt = self._engine.called(external_id)
+                    if attempt is not None:
+                        await self._gateway.hinted(attempt, percent)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("progress_not_told", error=f"{type(error).__name__}: {error}")

@@ -1,0 +1,103 @@
+"""What a provider says by itself about an attempt → its handle kept, its owner hurried.
+
+The owner may be another process: it finds `pushed_at` in the ledger within a second.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import structlog
+from fastapi import FastAPI
+
+from contracts.base import Provider
+from contracts.renders import RenderRequested
+from services.gateways.runtime.attempt import OPEN, Attempt, State
+from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.provider import Handle, Order
+from shared.clock import now
+from shared.mongo import Collection, due_by
+
+log = structlog.get_logger()
+
+Adoption = Literal["known", "adopted", "late", "too_early", "other"]
+"""
+known      the ledger has this id already
+adopted    it had none: now it has, and the attempt goes on from there
+late       it had none and the attempt has ended: the id is entered, the end stays
+too_early  the attempt has not been sent, as far as the ledger can tell
+other      the ledger has another id for this attempt
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """An attempt as the ledger has it when its provider speaks."""
+
+    order: Order
+    state: State
+    external_id: str | None
+
+
+class Pushes:
+    """The ledger's side of webhooks."""
+
+    def __init__(self, attempts: Collection, provider: Provider, engine: Engine) -> None:
+        self._attempts = attempts
+        self._provider = provider
+        self._engine = engine
+
+    async def find(self, attempt_id: str) -> Pushed | None:
+        """The attempt, if it is one of this provider's that could have been sent."""
+        fields = {"command": 1, "state": 1, "external_id": 1}
+        query = {"_id": attempt_id, "provider": self._provider}
+        found = await self._attempts.find_one(query, fields)
+        if found is None or "command" not in found:
+            return None
+        attempt = Attempt(RenderRequested.model_validate(found["command"]), trace=None)
+        return Pushed(attempt.order, found["state"], found.get("external_id"))
+
+    async def adopt(self, pushed: Pushed, handle: Handle) -> Adoption:
+        """Enter the provider's id of an attempt that has none. The first one stays."""
+        attempt_id = pushed.order.attempt_id
+        if pushed.external_id is not None:
+            return "known" if pushed.external_id == handle["id"] else "other"
+        if pushed.state == "accepted":
+            return "too_early"
+        entry: dict[str, Any] = {"external_id": handle["id"], "handle": handle, "billed": "yes"}
+        guard = {"_id": attempt_id, "external_id": {"$exists": False}}
+        going_on = {"state": "submitted", "submitted_at": now()}
+        sent = {"state": {"$in": ["submitting", "unknown"]}}
+        if (await self._attempts.update_one(guard | sent, {"$set": entry | going_on})).matched_count:
+            log.info("submission_adopted", attempt_id=attempt_id, external_id=handle["id"])
+            return "adopted"
+        ended = {"state": {"$in": ["succeeded", "failed", "cancelled"]}}
+        if (await self._attempts.update_one(guard | ended, {"$set": entry})).matched_count:
+            log.warning("submission_found_late", attempt_id=attempt_id, external_id=handle["id"])
+            return "late"
+        again = await self.find(attempt_id)  # somebody else wrote in between
+        if again is None or again.external_id is None:
+            return "too_early"
+        return "known" if again.external_id == handle["id"] else "other"
+
+    async def hurry(self, attempt_id: str) -> None:
+        """Have its owner look at it now, whoever that is."""
+        if not self._engine.hurry(attempt_id):
+            await self._attempts.update_one(
+                {"_id": attempt_id, "state": {"$in": list(OPEN)}}, {"$set": {"pushed_at": now()}}
+            )
+
+    async def notice(self, owner: str) -> None:
+        """Hurry what others were told about this owner's attempts."""
+        query = {"pushed_at": due_by(now()), "owner": owner}
+        ids = [found["_id"] async for found in self._attempts.find(query, {"_id": 1})]
+        if not ids:
+            return
+        # In this order: a push that comes in between is not forgotten.
+        await self._attempts.update_many({"_id": {"$in": ids}}, {"$unset": {"pushed_at": ""}})
+        for attempt_id in ids:
+            self._engine.hurry(attempt_id)
+
+
+AddRoutes = Callable[[FastAPI, Pushes], None]
+"""Adds to a gateway's HTTP application what its provider calls."""

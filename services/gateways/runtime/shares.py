@@ -1,0 +1,50 @@
+"""A provider's slots, shared by all processes of its gateway: the shares never sum above the limit.
+
+One document holds all shares. A process changes its own by a guarded write, and never below what it
+has in flight; so a share that shrinks frees slots before another takes them.
+"""
+
+from collections.abc import Callable
+from collections.abc import Collection as Names
+
+from pymongo import ReplaceOne
+
+from shared.mongo import Collection, write_guarded
+
+
+def share_of(limit: int, shares: dict[str, int], me: str, in_flight: int, alive: Names[str]) -> int:
+    """What `me` may take: an equal part, what it has in flight, and no more than the others leave."""
+    others = {owner: slots for owner, slots in shares.items() if owner != me and owner in alive}
+    members = sorted({*alive, me})
+    part, rest = divmod(limit, len(members))
+    target = part + (1 if members.index(me) < rest else 0)
+    free = max(0, limit - sum(others.values()))
+    return max(min(in_flight, free), min(target, free))
+
+
+class Shares:
+    """This process's share of `limit` slots of one role; `mine` is how many it may use."""
+
+    def __init__(self, collection: Collection, role: str, limit: int) -> None:
+        self._collection = collection
+        self._role = role
+        self._limit = limit
+        self.mine = 0
+
+    async def settle(self, me: str, alive: Names[str], in_flight: Callable[[], int]) -> None:
+        """Agree on the shares with those who are alive. A lost race is settled the next time."""
+        document = await self._collection.find_one({"_id": self._role}) or {"version": 0, "shares": {}}
+        shares = {owner: slots for owner, slots in document["shares"].items() if owner in alive}
+        mine = share_of(self._limit, shares, me, in_flight(), alive)
+        self.mine = min(self.mine, mine)
+        agreed = shares | {me: mine}
+        if agreed != document["shares"]:
+            version = document["version"]
+            write = ReplaceOne(
+                {"_id": self._role, "version": version},
+                {"version": version + 1, "shares": agreed},
+                upsert=True,
+            )
+            if await write_guarded(self._collection, [write]):
+                return
+        self.mine = mine

@@ -1,0 +1,182 @@
+"""Our gateway's adapter, unchanged, against the app's routes and against the simulator: one contract."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from contracts.modal_app import ModalResult
+from deploy.local.simulators import modal as simulator
+from deploy.local.simulators.behaviour import Behaviour
+from services.gateways.modal.adapter import ModalProvider
+from services.gateways.modal.settings import ModalSettings
+from services.gateways.runtime.provider import (
+    Broken,
+    Done,
+    Handle,
+    NoAnswer,
+    NotTaken,
+    Order,
+    Refused,
+    Working,
+)
+from tests.fakes.provider import FakeInputs, an_order
+from tests.unit.modal_app.fakes import Bench, a_training
+
+URL = "http://acme--imagegen-web.modal.run"
+HEADERS = {"Modal-Key": "wk-1", "Modal-Secret": "ws-1"}
+SECONDS = 0.03
+
+
+@dataclass
+class Side:
+    """One of the two that must agree."""
+
+    http: httpx.AsyncClient
+    provider: ModalProvider
+
+    async def submit(self, order: Order) -> Handle:
+        return await self.provider.submit(order, await self.provider.prepare(order))
+
+    async def end(self, order: Order, handle: Handle) -> Done | Broken:
+        async with asyncio.timeout(5):
+            while isinstance(news := await self.provider.poll(order, handle), Working):
+                await asyncio.sleep(0.005)
+        return news
+
+
+@pytest.fixture(params=["app", "simulator"])
+async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Side]:
+    bench = Bench(tmp_path)
+    bench.calls.seconds = SECONDS
+    known = Behaviour(latency_seconds=SECONDS, tiny=True, concurrency=8)
+    app = bench.api() if request.param == "app" else simulator.create_app(known)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
+        settings = ModalSettings(base_url=URL, key=SecretStr("wk-1"), secret=SecretStr("ws-1"))
+        yield Side(http, ModalProvider(http, settings, FakeInputs()))
+        await http.post(f"{URL}/_sim/forget")
+    await asyncio.gather(*bench.calls.tasks.values(), return_exceptions=True)
+
+
+async def test_a_submission_ends_done_with_files_by_path(side: Side) -> None:
+    order = an_order("modal", seed=5)
+    news = await side.end(order, await side.submit(order))
+    assert isinstance(news, Done)
+    [output] = news.outputs
+    assert (news.seed, output.content_type, output.nsfw) == (5, "image/png", False)
+    assert news.seconds is not None
+    assert output.path is not None
+    file = await side.http.get(URL + output.path, headers=HEADERS)
+    assert file.headers["content-type"] == "image/png"
+    assert file.content.startswith(b"\x89PNG")
+    missing = await side.http.get(f"{URL}{output.path}x", headers=HEADERS)
+    assert missing.status_code == 404
+
+
+async def test_the_same_order_is_one_call_at_once_and_later(side: Side) -> None:
+    order = an_order("modal")
+    handles = await asyncio.gather(*(side.submit(order) for _ in range(5)))
+    await side.end(order, handles[0])
+    assert {handle["id"] for handle in [*handles, await side.submit(order)]} == {handles[0]["id"]}
+    assert await side.submit(an_order("modal")) != handles[0]
+
+
+async def test_an_order_is_found_by_our_id_or_surely_was_not_taken(side: Side) -> None:
+    order = an_order("modal")
+    assert await side.provider.find(order) is None
+    handle = await side.submit(order)
+    assert await side.provider.find(order) == handle
+    await side.end(order, handle)
+    assert await side.provider.find(order) == handle
+
+
+async def test_a_running_call_tells_its_percent(side: Side) -> None:
+    order = an_order("modal")
+    handle = await side.submit(order)
+    async with asyncio.timeout(2):
+        while (news := await side.provider.poll(order, handle)) == Working("queued"):
+            await asyncio.sleep(0)
+    assert isinstance(news, Working)
+    assert (news.state, news.percent is not None) == ("running", True)
+
+
+async def test_a_cancelled_call_is_broken_and_free(side: Side) -> None:
+    order = an_order("modal")
+    handle = await side.submit(order)
+    await side.provider.cancel(order, handle)
+    news = await side.end(order, handle)
+    assert news == Broken("cancelled", "the call was cancelled at Modal", False, "no")
+    await side.provider.cancel(order, handle)
+
+
+async def test_a_cancel_that_comes_too_late_changes_nothing(side: Side) -> None:
+    order = an_order("modal")
+    handle = await side.submit(order)
+    news = await side.end(order, handle)
+    await side.provider.cancel(order, handle)
+    assert await side.end(order, handle) == news
+
+
+@pytest.mark.parametrize(("word", "retryable"), [("[fail]", False), ("[oom]", True)])
+async def test_a_failed_call_is_broken_and_billed(side: Side, word: str, retryable: bool) -> None:
+    order = an_order("modal", prompt=word)
+    news = await side.end(order, await side.submit(order))
+    assert isinstance(news, Broken)
+    assert (news.code, news.retryable, news.billed) == ("provider_error", retryable, "yes")
+
+
+async def test_a_flag_arrives_with_its_output(side: Side) -> None:
+    order = an_order("modal", prompt="x [nsfw]")
+    news = await side.end(order, await side.submit(order))
+    assert isinstance(news, Done)
+    assert news.outputs[0].nsfw
+
+
+@pytest.mark.parametrize("call_id", ["fc-UNKNOWN", "none", "fc-.."])
+async def test_a_call_that_nobody_knows_is_lost(side: Side, call_id: str) -> None:
+    order = an_order("modal")
+    news = await side.provider.poll(order, {"id": call_id})
+    assert news == Broken("lost", "Modal no longer knows this call", retryable=True)
+    await side.provider.cancel(order, {"id": call_id})
+
+
+async def test_an_order_that_cannot_be_read_is_refused(side: Side) -> None:
+    order = an_order("modal")
+    payload = await side.provider.prepare(order)
+    with pytest.raises(Refused):
+        await side.provider.submit(order, payload | {"input": {"prompt": "no size"}})
+    assert await side.provider.find(order) is None
+
+
+async def test_a_training_ends_with_a_lora_and_a_manifest_that_fits_it(side: Side) -> None:
+    body: dict[str, Any] = a_training(images=[{"url": "data:,one"}])
+    submitted = await side.http.post(f"{URL}/submit", json=body, headers=HEADERS)
+    path = f"{URL}/result/{submitted.json()['call_id']}"
+    async with asyncio.timeout(2):
+        while (answer := await side.http.get(path, headers=HEADERS)).status_code == 202:
+            await asyncio.sleep(0.005)
+    result = ModalResult.model_validate_json(answer.content)
+    assert result.manifest is not None
+    file = await side.http.get(URL + result.manifest.path, headers=HEADERS)
+    assert file.headers["content-type"] == result.outputs[0].content_type == "application/octet-stream"
+    assert len(file.content) == result.manifest.bytes
+
+
+async def test_a_busy_app_took_nothing_and_is_no_proof_of_absence(tmp_path: Path) -> None:
+    """503: only the app says it, and the gateway must not take it for an end."""
+    bench = Bench(tmp_path)
+    bench.die_at("get", "run/")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(bench.api())) as http:
+        settings = ModalSettings(base_url=URL, key=SecretStr("wk-1"), secret=SecretStr("ws-1"))
+        provider, order = ModalProvider(http, settings, FakeInputs()), an_order("modal")
+        with pytest.raises(NoAnswer):
+            await provider.find(order)
+        bench.die_at("get", "run/")
+        with pytest.raises(NotTaken) as raised:
+            await provider.submit(order, await provider.prepare(order))
+    assert raised.value.after_seconds == 2.0

@@ -1,0 +1,326 @@
+"""The contract's table, row by row, and what may go wrong between its calls."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from contracts.modal_app import ModalPending, ModalResult, ModalSubmit, ModalSubmitted
+from deploy.modal.ids import call_key, run_key
+from deploy.modal.ports import NotStarted, Stopped, Superseded, Unavailable
+from tests.unit.modal_app.fakes import Bench, a_training, an_image
+
+
+async def submit(client: httpx.AsyncClient, body: dict[str, Any]) -> str:
+    answer = await client.post("/submit", json=body)
+    assert answer.status_code == 200, answer.text
+    return ModalSubmitted.model_validate_json(answer.content).call_id
+
+
+async def ended(client: httpx.AsyncClient, call_id: str) -> ModalResult:
+    async with asyncio.timeout(2):
+        while (answer := await client.get(f"/result/{call_id}")).status_code == 202:
+            ModalPending.model_validate_json(answer.content)
+            await asyncio.sleep(0)
+    assert answer.status_code == 200, answer.text
+    return ModalResult.model_validate_json(answer.content)
+
+
+async def test_a_call_ends_with_a_file_at_its_path(client: httpx.AsyncClient) -> None:
+    result = await ended(client, await submit(client, an_image()))
+    [output] = result.outputs
+    assert (result.status, result.seed, output.nsfw) == ("succeeded", 7, False)
+    assert (output.width, output.height) == (64, 96)
+    file = await client.get(output.path)
+    assert (file.content, file.headers["content-type"]) == (b"\x89PNG", "image/png")
+
+
+async def test_a_training_ends_with_a_lora_and_its_manifest(client: httpx.AsyncClient) -> None:
+    result = await ended(client, await submit(client, a_training()))
+    assert result.manifest is not None
+    assert (result.manifest.path, result.manifest.steps) == (result.outputs[0].path, 300)
+    assert len((await client.get(result.manifest.path)).content) == result.manifest.bytes
+
+
+async def test_a_call_that_waits_and_one_that_runs(bench: Bench, client: httpx.AsyncClient) -> None:
+    bench.calls.held = True
+    waiting = await submit(client, an_image())
+    answer = await client.get(f"/result/{waiting}")
+    assert (answer.status_code, answer.json()) == (202, {"status": "pending", "progress": None})
+    bench.calls.sights[waiting] = ModalPending(status="running", progress=41.6)
+    answer = await client.get(f"/result/{waiting}")
+    assert (answer.status_code, answer.json()) == (202, {"status": "running", "progress": 41.6})
+
+
+async def test_the_same_id_again_is_the_same_call(bench: Bench, client: httpx.AsyncClient) -> None:
+    first = await submit(client, an_image())
+    assert await submit(client, an_image(prompt="another")) == first
+    await ended(client, first)
+    assert await submit(client, an_image()) == first
+    assert await submit(client, an_image("attempt-2")) != first
+    assert [asked.id for asked in bench.calls.started] == ["attempt-1", "attempt-2"]
+
+
+async def test_the_same_id_ten_times_at_once_is_one_call(bench: Bench, client: httpx.AsyncClient) -> None:
+    bench.calls.held = True
+    calls = await asyncio.gather(*(submit(client, an_image()) for _ in range(10)))
+    assert len(set(calls)) == 1
+    assert len(bench.calls.started) == 1
+
+
+async def test_a_call_is_found_by_the_callers_id(client: httpx.AsyncClient) -> None:
+    for our_id in ("attempt-1", "a/b c"):
+        call_id = await submit(client, an_image(our_id))
+        assert (await client.get(f"/by-id/{our_id}")).json() == {"call_id": call_id, "id": our_id}
+    assert (await client.get("/by-id/attempt-9")).status_code == 404
+
+
+@pytest.mark.parametrize("call_id", ["fc-UNKNOWN", "not-a-call", "fc-.."])
+async def test_an_unknown_call_is_not_found(bench: Bench, client: httpx.AsyncClient, call_id: str) -> None:
+    bench.calls.sights[call_id] = ModalResult(status="succeeded")
+    assert (await client.get(f"/result/{call_id}")).status_code == 404
+    assert (await client.post(f"/cancel/{call_id}")).json() == {}
+    assert bench.calls.cancelled == []
+
+
+async def test_a_call_that_modal_forgot_is_not_found(bench: Bench, client: httpx.AsyncClient) -> None:
+    call_id = await submit(client, an_image())
+    bench.calls.sights[call_id] = None
+    assert (await client.get(f"/result/{call_id}")).status_code == 404
+
+
+async def test_a_cancelled_call_is_gone(bench: Bench, client: httpx.AsyncClient) -> None:
+    bench.calls.seconds = 60
+    call_id = await submit(client, an_image())
+    answer = await client.post(f"/cancel/{call_id}")
+    assert (answer.status_code, answer.json()) == (200, {})
+    assert (await client.get(f"/result/{call_id}")).status_code == 410
+    assert (await client.post(f"/cancel/{call_id}")).json() == {}
+
+
+async def test_cancelling_too_late_changes_nothing(bench: Bench, client: httpx.AsyncClient) -> None:
+    call_id = await submit(client, an_image())
+    before = await ended(client, call_id)
+    assert (await client.post(f"/cancel/{call_id}")).status_code == 200
+    assert await ended(client, call_id) == before
+    assert bench.calls.cancelled == []
+
+
+@pytest.mark.parametrize(("word", "retryable"), [("[fail]", False), ("[oom]", True)])
+async def test_a_failed_call_says_whether_to_try_again(
+    client: httpx.AsyncClient, word: str, retryable: bool
+) -> None:
+    result = await ended(client, await submit(client, an_image(prompt=word)))
+    assert (result.status, result.outputs) == ("failed", ())
+    assert result.error is not None
+    assert result.error.retryable is retryable
+    assert result.error.type in ("ValueError", "OutOfMemoryError")
+
+
+async def test_a_flag_is_told_with_the_picture(client: httpx.AsyncClient) -> None:
+    result = await ended(client, await submit(client, an_image(prompt="x [nsfw]")))
+    assert result.outputs[0].nsfw
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/outputs/fc-0001/..%2F..%2Fsecret",
+        "/outputs/fc-0001/%2Fetc%2Fpasswd",
+        "/outputs/..%2Ffc-0001/0.png",
+        "/outputs/fc-0001/0.png%00",
+        "/outputs/fc-0001/.hidden.png",
+        "/outputs/fc-0001/%2e%2e",
+        "/outputs/%2e%2e/secret.png",
+        "/outputs/fc-0001/sub%5C0.png",
+    ],
+)
+async def test_nothing_outside_of_a_calls_folder_is_read(
+    bench: Bench, client: httpx.AsyncClient, path: str
+) -> None:
+    (bench.folder / "secret.png").write_text("secret")
+    await ended(client, await submit(client, an_image()))
+    bench.files.asked.clear()
+    assert (await client.get(path)).status_code == 404
+    assert bench.files.asked == []
+
+
+async def test_a_file_that_is_not_there_is_not_found(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/outputs/fc-0001/0.png")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"id": "x", "input": {"prompt": "no size"}}, ["body", "input", "image", "seed"]),
+        ({"id": "", "input": an_image()["input"]}, ["body", "id"]),
+        (a_training(steps=0), ["body", "input", "lora_training", "steps"]),
+        (a_training(images=[]), ["body", "input", "lora_training"]),
+        (an_image() | {"kind": "lora_training"}, ["body"]),
+    ],
+)
+async def test_a_wrong_input_is_refused_by_field_and_not_repeated(
+    bench: Bench, client: httpx.AsyncClient, body: dict[str, Any], field: list[str]
+) -> None:
+    answer = await client.post("/submit", json=body)
+    assert answer.status_code == 422
+    detail = answer.json()["detail"]
+    assert detail[0]["loc"] == field
+    assert "no size" not in answer.text
+    assert bench.calls.started == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (an_image(workflow={"1": {}}), "workflow"),
+        (an_image(face_url="https://bucket.example/face.png"), "face_url"),
+        (an_image(model="somebody/else"), "model"),
+        (an_image(width=100_000), "width"),
+        (a_training(base_model="somebody/else"), "base_model"),
+    ],
+)
+async def test_what_this_deployment_cannot_do_starts_nothing(
+    bench: Bench, client: httpx.AsyncClient, body: dict[str, Any], field: str
+) -> None:
+    answer = await client.post("/submit", json=body)
+    [detail] = answer.json()["detail"]
+    assert (answer.status_code, detail["type"]) == (422, "unsupported")
+    assert detail["loc"] == ["body", "input", field]
+    assert bench.calls.started == []
+
+
+async def test_what_is_switched_on_is_taken(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, comfyui=True, face_swap=True, training=False)
+    async with bench.client() as client:
+        await submit(client, an_image("1", workflow={"1": {}}, width=0))
+        await submit(client, an_image("2", face_url="https://bucket.example/face.png"))
+        assert (await client.post("/submit", json=an_image(workflow={}))).status_code == 422
+        assert (await client.post("/submit", json=a_training())).status_code == 422
+
+
+async def test_a_dead_starter_leaves_an_id_that_is_taken_over(
+    bench: Bench, client: httpx.AsyncClient
+) -> None:
+    """Death after reserving, before anything was started."""
+    starting = bench.calls.start
+
+    async def die(asked: ModalSubmit) -> str:
+        raise Unavailable("died")
+
+    bench.calls.start = die  # type: ignore[method-assign]
+    assert (await client.post("/submit", json=an_image())).status_code == 503
+    bench.calls.start = starting  # type: ignore[method-assign]
+    busy = await client.get("/by-id/attempt-1")
+    assert (busy.status_code, busy.headers["retry-after"]) == (503, "2")
+    assert (await client.post("/submit", json=an_image())).status_code == 503
+    assert bench.calls.started == []
+    bench.now = lambda: 4e9
+    assert (await client.get("/by-id/attempt-1")).status_code == 404
+    call_id = await submit(client, an_image())
+    assert (await client.get("/by-id/attempt-1")).json()["call_id"] == call_id
+    assert len(bench.calls.started) == 1
+
+
+@pytest.mark.parametrize("noted", ["call/", "reserve/"])
+async def test_a_call_whose_starter_died_is_found_as_soon_as_it_runs(
+    bench: Bench, client: httpx.AsyncClient, noted: str
+) -> None:
+    bench.die_at("put", noted)
+    assert (await client.post("/submit", json=an_image())).status_code == 503
+    await asyncio.gather(*bench.calls.tasks.values())
+    call_id = await submit(client, an_image())
+    assert (await client.get("/by-id/attempt-1")).json()["call_id"] == call_id
+    assert (await ended(client, call_id)).status == "succeeded"
+    assert len(bench.calls.started) == 1
+
+
+async def test_of_two_calls_for_one_id_one_works_and_both_tell_its_result(
+    bench: Bench, client: httpx.AsyncClient
+) -> None:
+    """Death after starting, and the first call stays in Modal's queue until a second was started."""
+    bench.calls.held = True
+    bench.die_at("put", "reserve/")
+    assert (await client.post("/submit", json=an_image())).status_code == 503
+    bench.now = lambda: 4e9
+    second = await submit(client, an_image())
+    first_asked, second_asked = bench.calls.started
+    await bench.calls.run("fc-0001", first_asked)
+    await bench.calls.run(second, second_asked)
+    assert bench.calls.sights[second] == Superseded("fc-0001")
+    result = await ended(client, second)
+    assert result.outputs[0].path == "/outputs/fc-0001/0.png"
+    assert await submit(client, an_image()) == "fc-0001"
+
+
+async def test_a_cancel_stops_the_other_call_of_the_id_too(bench: Bench, client: httpx.AsyncClient) -> None:
+    bench.calls.held = True
+    bench.die_at("put", "reserve/")
+    await client.post("/submit", json=an_image())
+    bench.now = lambda: 4e9
+    second = await submit(client, an_image())
+    bench.table.entries[run_key("attempt-1")] = "fc-0001"
+    await client.post(f"/cancel/{second}")
+    assert sorted(bench.calls.cancelled) == ["fc-0001", "fc-0002"]
+
+
+async def test_after_a_cancel_no_other_call_of_the_id_begins(bench: Bench, client: httpx.AsyncClient) -> None:
+    bench.calls.held = True
+    bench.die_at("put", "reserve/")
+    await client.post("/submit", json=an_image())
+    bench.now = lambda: 4e9
+    second = await submit(client, an_image())
+    await client.post(f"/cancel/{second}")
+    await bench.calls.run("fc-0001", bench.calls.started[0])
+    assert bench.calls.sights["fc-0001"] == Superseded(second)
+    assert (await client.get(f"/result/{second}")).status_code == 410
+
+
+async def test_what_surely_was_not_started_may_be_sent_again_at_once(
+    bench: Bench, client: httpx.AsyncClient
+) -> None:
+    starting = bench.calls.start
+
+    async def refuse(asked: ModalSubmit) -> str:
+        raise NotStarted("quota")
+
+    bench.calls.start = refuse  # type: ignore[method-assign]
+    assert (await client.post("/submit", json=an_image())).status_code == 503
+    assert (await client.get("/by-id/attempt-1")).status_code == 404
+    bench.calls.start = starting  # type: ignore[method-assign]
+    await submit(client, an_image())
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/result/fc-0001"),
+        ("GET", "/by-id/attempt-1"),
+        ("POST", "/cancel/fc-0001"),
+    ],
+)
+async def test_while_modal_is_away_nothing_is_said(
+    bench: Bench, client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    def away(verb: str, key: str) -> None:
+        raise Unavailable("ServiceError: away")
+
+    bench.table.before = away
+    answer = await client.request(method, path)
+    assert (answer.status_code, answer.json()) == (503, {"detail": "ServiceError: away"})
+
+
+async def test_calls_that_point_at_each_other_are_not_followed_for_ever(
+    bench: Bench, client: httpx.AsyncClient
+) -> None:
+    bench.calls.sights = {"fc-A": Superseded("fc-B"), "fc-B": Superseded("fc-A")}
+    bench.table.entries |= {call_key("fc-A"): "x", call_key("fc-B"): "x"}
+    assert (await client.get("/result/fc-A")).status_code == 404
+
+
+async def test_a_call_stopped_by_an_operator_is_gone(bench: Bench, client: httpx.AsyncClient) -> None:
+    call_id = await submit(client, an_image())
+    bench.calls.sights[call_id] = Stopped()
+    assert (await client.get(f"/result/{call_id}")).status_code == 410

@@ -1,0 +1,105 @@
+"""One call on the GPU machine: who may work, what is told, and how errors leave it."""
+
+from typing import Any
+
+import pytest
+from modal.exception import InputCancellation
+
+from contracts.modal_app import ModalResult, ModalSubmit
+from deploy.modal.failures import CallFailed
+from deploy.modal.ids import progress_key, run_key
+from deploy.modal.worker import Job, Progress, work
+from tests.unit.modal_app.fakes import FakeWorkerTable, OutOfMemoryError, an_image
+
+
+def job_that(outcome: BaseException | ModalResult) -> Job:
+    def job(asked: ModalSubmit, progress: Progress) -> ModalResult:
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    return job
+
+
+def worked(outcome: BaseException | ModalResult, **more: Any) -> dict[str, Any]:
+    return work(an_image(), "fc-1", FakeWorkerTable(), job_that(outcome), **more)
+
+
+def test_a_result_comes_with_the_time_it_took() -> None:
+    value = worked(ModalResult(status="succeeded", seed=7))
+    assert (value["status"], value["seed"]) == ("succeeded", 7)
+    assert value["gpu_seconds"] >= 0
+
+
+def test_the_second_call_of_an_id_names_the_first_and_does_nothing() -> None:
+    table = FakeWorkerTable()
+    work(an_image(), "fc-1", table, job_that(ModalResult(status="succeeded")))
+    value = work(an_image(), "fc-2", table, job_that(AssertionError("it worked")))
+    assert value == {"superseded_by": "fc-1"}
+
+
+def test_the_same_call_on_another_machine_works_again() -> None:
+    """Modal takes machines away and runs the same call on another one."""
+    table = FakeWorkerTable({run_key("attempt-1"): "fc-1"})
+    value = work(an_image(), "fc-1", table, job_that(ModalResult(status="succeeded")))
+    assert value["status"] == "succeeded"
+
+
+class LinkRanOut(CallFailed):
+    retryable = False
+
+
+class HostIsDown(CallFailed):
+    retryable = True
+
+
+@pytest.mark.parametrize(
+    ("error", "retryable"),
+    [
+        (ValueError("bad"), False),
+        (OutOfMemoryError("CUDA out of memory"), True),
+        (LinkRanOut("403"), False),
+        (HostIsDown("502"), True),
+        (RuntimeError("CUDA error: an illegal memory access was encountered"), True),
+        (MemoryError(), False),
+    ],
+)
+def test_an_error_leaves_as_an_envelope(error: Exception, retryable: bool) -> None:
+    value = worked(error)
+    assert value["status"] == "failed"
+    assert value["error"]["type"] == type(error).__name__
+    assert value["error"]["retryable"] is retryable
+    assert value["error"]["message"]
+
+
+def test_a_long_message_is_cut() -> None:
+    assert len(worked(ValueError("x" * 10_000))["error"]["message"]) == 1000
+
+
+def test_a_process_whose_gpu_is_lost_takes_no_more_calls() -> None:
+    stops: list[str] = []
+    worked(RuntimeError("CUDA error: device-side assert triggered"), stop_taking=lambda: stops.append("x"))
+    assert stops == ["x"]
+    worked(ValueError("bad"), stop_taking=lambda: stops.append("y"))
+    assert stops == ["x"]
+
+
+@pytest.mark.parametrize("ending", [InputCancellation("cancelled"), KeyboardInterrupt()])
+def test_a_cancellation_is_no_failure(ending: BaseException) -> None:
+    with pytest.raises(type(ending)):
+        worked(ending)
+
+
+def test_progress_is_told_at_most_once_a_second_and_never_ends_a_call() -> None:
+    times = iter([0.0, 0.0, 0.5, 1.2, 1.2])
+    table = FakeWorkerTable()
+    progress = Progress(table, "fc-1", lambda: next(times))
+    for percent in (10, 20, 130):
+        progress(percent)
+    assert table.entries == {progress_key("fc-1"): 99.0}
+
+    class Broken(FakeWorkerTable):
+        def put(self, key: str, value: object) -> None:
+            raise ConnectionError
+
+    Progress(Broken(), "fc-1")(50)
