@@ -17,7 +17,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "imagegen needs Python 3.11 or newer; set PYTHON=python3.x")'
 	@echo "setting up $(VENV) (about a minute, once)"
 	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev,modal]'
 	@touch $@
 
 up: $(READY)  ## start the local stack: broker, stores, provider simulators, all services
@@ -37,10 +37,11 @@ check: $(READY)  ## lint, types, import rules, fast tests (no server needed)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 12
-	@$(BIN)/pytest -q -m 'not stack'
+	@$(BIN)/pytest -q -n 2 -m 'not stack'
 
 test: $(READY)  ## everything, on the embedded servers
-	@$(BIN)/pytest -q
+	@$(BIN)/pytest -q -n 2 -m 'not stack'
+	@$(BIN)/pytest -q -m stack
 
 contracts: $(READY)  ## write JSON Schemas and the AsyncAPI document from the code
 	@$(BIN)/python -m contracts

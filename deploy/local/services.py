@@ -83,13 +83,17 @@ def service(name: str, number: int, site: Site, environment: Mapping[str, str]) 
     """One instance; the first has the service's name, others a number behind it."""
     instance = name if number == 1 else f"{name}-{number}"
     port = site.ports.pick(instance)
+    address = f"http://{HOST}:{port}"
+    own = {"HTTP_PORT": str(port)}
+    if name == "gateways.fal":
+        own["FAL_WEBHOOK_BASE_URL"] = address
     return Command(
         name=instance,
         kind="service",
         arguments=(sys.executable, "-m", f"services.{name}"),
-        environment={**site.environment, **environment, "HTTP_PORT": str(port)},
+        environment={**site.environment, **environment, **own},
         directory=ROOT,
         ports=(port,),
-        address=f"http://{HOST}:{port}",
+        address=address,
         ready=answers(port, "/health/ready", 200),
     )

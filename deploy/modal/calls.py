@@ -19,6 +19,7 @@ FAILED_THERE: Final = (
     raised.InternalFailure,
     raised.RemoteError,
     raised.ExecutionError,
+    raised.DeserializationError,
 )
 """Modal's own words for a call that ended badly; all its other errors are about asking."""
 NO_SUCH_CALL: Final = (raised.OutputExpiredError, raised.NotFoundError, raised.InvalidError)

@@ -29,16 +29,16 @@ class FaceSwapper:
         import numpy
 
         analysis, swapper = self._load()
-        source = _largest(analysis.get(_as_bgr(face)), "the face picture")
+        source = largest(analysis.get(_as_bgr(face)), "the face picture")
         pixels = _as_bgr(picture)
-        target = _largest(analysis.get(pixels), "the drawn picture")
+        target = largest(analysis.get(pixels), "the drawn picture")
         swapped = swapper.get(pixels, target, source, paste_back=True)
         return Image.fromarray(numpy.ascontiguousarray(swapped[:, :, ::-1]))
 
     def _load(self) -> tuple[Any, Any]:
         if self._loaded is None:
-            from insightface.app import FaceAnalysis  # type: ignore[import-not-found]
-            from insightface.model_zoo import get_model  # type: ignore[import-not-found]
+            from insightface.app import FaceAnalysis
+            from insightface.model_zoo import get_model
 
             model = self._folder / SWAP_MODEL
             if not model.exists():
@@ -56,7 +56,7 @@ def _as_bgr(image: Image.Image) -> Any:
     return numpy.ascontiguousarray(numpy.asarray(image.convert("RGB"))[:, :, ::-1])
 
 
-def _largest(faces: list[Any], where: str) -> Any:
+def largest(faces: list[Any], where: str) -> Any:
     if not faces:
         raise NoFaceFound(f"there is no face in {where}")
     return max(faces, key=lambda face: (face.bbox[2] - face.bbox[0]) * (face.bbox[3] - face.bbox[1]))

@@ -121,8 +121,8 @@ class Studio:
 
 def load_flux(model: str) -> Any:
     """On the CPU, so that a memory snapshot may be taken of it."""
-    import torch  # type: ignore[import-not-found]
-    from diffusers import FluxPipeline  # type: ignore[import-not-found]
+    import torch
+    from diffusers import FluxPipeline
 
     pipe = FluxPipeline.from_pretrained(model, dtype=torch.bfloat16)
     pipe.set_progress_bar_config(disable=True)
@@ -149,7 +149,7 @@ class NsfwClassifier:
 
 
 def load_classifier(model: str, device: str) -> Callable[[Image.Image], list[dict[str, Any]]]:
-    from transformers import pipeline  # type: ignore[import-not-found]
+    from transformers import pipeline
 
     classify: Callable[[Image.Image], list[dict[str, Any]]] = pipeline(
         "image-classification", model=model, device=device, top_k=None

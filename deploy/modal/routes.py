@@ -84,7 +84,8 @@ class CallRoutes:
             if not is_call_id(call_id) or not await self._ids.knows(call_id):
                 return None
             sight = await self._calls.look(call_id)
-            return sight
+            if not isinstance(sight, Superseded):
+                return sight
             call_id = sight.call_id
         return None
 

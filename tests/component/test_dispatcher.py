@@ -132,7 +132,8 @@ async def test_a_job_ends_at_its_deadline_even_if_no_provider_ever_answers() -> 
     await dispatcher.hear(a_plan())
     assert dispatcher.job.wake_at == START + timedelta(seconds=300)
     dispatcher.now = dispatcher.job.wake_at
-    assert await dispatcher.hear(due(dispatcher.now)) == ["render.cancel.modal.v1", "failed 2"]
+    said = await dispatcher.hear(due(dispatcher.now))
+    assert said == ["render.cancel.modal.v1", "image_failed 2", "failed 3"]
 
 
 async def test_the_messages_of_a_job_may_all_come_in_one_batch() -> None:

@@ -10,6 +10,7 @@ from contracts.renders import RenderRequested, RenderSucceeded
 from services.gateways.runtime.app import Process
 from services.gateways.runtime.provider import Pace
 from shared.clock import now
+from shared.leases import FORGET_SECONDS
 from shared.mongo import Database
 from tests.fakes.adapters import Rig, a_rig
 from tests.fakes.mongo import FakeCollection
@@ -18,7 +19,7 @@ from tests.fakes.publisher import FakePublisher
 from tests.fakes.service import FakeService
 from tests.fakes.waiting import until
 
-PACE = Pace(slots=100, first_poll=0.01, slowest_poll=0.05, submit_timeout=5.0)
+PACE = Pace(slots=100, first_poll=0.01, slowest_poll=0.05, submit_timeout=5.0, bury_after=0.0)
 
 
 class Cluster:
@@ -46,8 +47,8 @@ class Cluster:
         service.stop()
         await task
 
-    async def crash(self, *commands: RenderRequested) -> None:
-        """A process takes these in, works on them for a moment and is gone; its lease ends."""
+    async def crash(self, *commands: RenderRequested, ago: float = 1.0) -> None:
+        """A process takes these in, works on them for a moment and is gone; its lease ended then."""
         service, process = self.process()
         task = asyncio.create_task(process.run())
         await until(lambda: self.leases.kept)
@@ -57,7 +58,7 @@ class Cluster:
         with suppress(asyncio.CancelledError):
             await task
         for lease in self.leases.kept.values():
-            lease["until"] = now() - timedelta(seconds=1)
+            lease["until"] = now() - timedelta(seconds=ago)
 
     def succeeded(self) -> list[str]:
         return sorted(success.attempt_id for success in self.publisher.said(RenderSucceeded))
@@ -96,7 +97,7 @@ async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> 
 async def test_the_dead_are_forgotten_once_nothing_is_theirs() -> None:
     async with a_rig("modal", concurrency=50, latency_seconds=0.2) as rig:
         cluster = Cluster(rig)
-        await cluster.crash(a_command(provider="modal"))
+        await cluster.crash(a_command(provider="modal"), ago=FORGET_SECONDS + 1)
         [dead] = cluster.leases.kept
         async with cluster.running():
             await until(lambda: dead not in cluster.leases.kept)

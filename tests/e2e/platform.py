@@ -8,11 +8,14 @@ from typing import Any
 
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from pydantic import SecretStr
 
 from contracts.jobs import JobEvent
 from contracts.operations import DeadLetter
 from deploy.local.stack import Stack
+from shared import mongo
 from shared.ids import uuid7
+from shared.settings import MongoSettings
 
 TENANT, USER = "acme", "mara"
 IDENTITY = {"X-Tenant-Id": TENANT, "X-User-Id": USER}
@@ -61,6 +64,12 @@ class Platform:
         answer = await self.http.get(f"{self.stack.simulator_url(provider)}/_sim/submissions")
         found: list[dict[str, Any]] = answer.json()
         return found
+
+    async def ledger(self) -> list[dict[str, Any]]:
+        """What the gateways wrote down of every attempt."""
+        settings = MongoSettings(url=SecretStr(self.stack.environment["MONGO_URL"]))
+        async with mongo.connect(settings) as database:
+            return await database["attempts"].find({}, {"command": 0}).to_list(None)
 
     async def behave(self, provider: str, **behaviour: Any) -> None:
         """Make a provider simulator slow, or faulty."""

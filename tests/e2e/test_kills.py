@@ -1,6 +1,7 @@
 """A process of any service is killed in the middle of its work and nothing happens."""
 
 import signal
+from uuid import NAMESPACE_URL, uuid5
 
 import pytest
 
@@ -30,8 +31,26 @@ async def test_jobs_complete_although_a_process_is_killed(platform: Platform, se
     await platform.stack.wait_ready(service)
 
 
-async def test_no_provider_that_can_be_asked_got_a_submission_twice(platform: Platform) -> None:
+async def test_every_submission_is_in_the_ledger_and_none_that_can_be_asked_for_is_sent_twice(
+    platform: Platform,
+) -> None:
+    ledger = await platform.ledger()
+    intents = {str(uuid5(NAMESPACE_URL, f"imagegen:{entry['_id']}")): entry for entry in ledger}
     for provider in ("modal", "comfyui"):
-        ours = [submission["our_id"] for submission in await platform.submissions(provider)]
-        assert ours
-        assert len(ours) == len(set(ours))
+        books = await platform.submissions(provider)
+        assert books
+        assert {entry["our_id"] for entry in books} <= set(intents)
+        assert {entry["asked"] for entry in books} == {1}
+        assert len({entry["our_id"] for entry in books}) == len(books)
+    fal = sum(entry["submissions"] for entry in ledger if entry["provider"] == "fal")
+    assert 0 < len(await platform.submissions("fal")) <= fal
+
+
+async def test_a_render_is_tried_again_only_after_a_failure_or_an_unknown_outcome(
+    platform: Platform,
+) -> None:
+    ledger = {entry["_id"]: entry for entry in await platform.ledger()}
+    again = [attempt_id for attempt_id in ledger if not attempt_id.endswith("/1")]
+    for attempt_id in again:
+        render_id, _, n = attempt_id.rpartition("/")
+        assert ledger[f"{render_id}/{int(n) - 1}"]["state"] == "failed"

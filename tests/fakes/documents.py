@@ -62,6 +62,9 @@ class FakeCursor:
     def limit(self, most: int) -> "FakeCursor":
         return FakeCursor(self._found[:most])
 
+    def batch_size(self, _size: int) -> "FakeCursor":
+        return self
+
     async def to_list(self, _length: int | None) -> list[Document]:
         return self._found
 

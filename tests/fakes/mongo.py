@@ -18,8 +18,10 @@ from shared.mongo import DUPLICATE_KEY, Collection, Document
 MISSING = object()
 COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "$in": lambda value, wanted: value in wanted,
+    "$exists": lambda value, wanted: (value is not MISSING) == wanted,
     "$ne": lambda value, other: value != other,
     "$gt": lambda value, least: _comparable(value) and value > least,
+    "$lt": lambda value, end: _comparable(value) and value < end,
     "$lte": lambda value, most: _comparable(value) and value <= most,
 }
 
@@ -167,7 +169,7 @@ def _matches(document: Document, query: Document) -> bool:
 def _holds(value: Any, wanted: Any) -> bool:
     if isinstance(wanted, dict):
         return all(COMPARISONS[name](value, operand) for name, operand in wanted.items())
-    return bool(value == wanted)
+    return bool(value == wanted) or (wanted is None and value is MISSING)
 
 
 def _changed(document: Document, update: Document) -> Document:

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
+from fastapi import FastAPI
+
 from contracts.base import Message
 from shared.service import Service
 from shared.subscription import Handler
@@ -17,6 +19,7 @@ class FakeService:
 
     def __init__(self, publisher: FakePublisher) -> None:
         self.publisher = publisher
+        self.http = FastAPI()
         self.topics: list[str] = []
         self.handle: Handler
         self._stop = asyncio.Event()

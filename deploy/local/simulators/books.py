@@ -19,6 +19,8 @@ class Submission:
     prompt: str
     input: Any
     state: State = "queued"
+    asked: int = 1
+    """How often the caller asked for it; a provider that knows our id starts it once all the same."""
 
 
 @dataclass

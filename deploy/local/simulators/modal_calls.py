@@ -63,8 +63,9 @@ class ModalCalls:
 
     def submit(self, asked: ModalSubmit, fault: str | None) -> Call:
         """The same id again gives the same call."""
-        if asked.id in self._by_id:
-            return self._by_id[asked.id]
+        if known := self._by_id.get(asked.id):
+            known.submission.asked += 1
+            return known
         prompt = _words(asked)
         call_id = "fc-" + secrets.token_hex(12).upper()
         submission = self.books.enter(call_id, asked.id, prompt, asked.model_dump(mode="json"))

@@ -1,6 +1,8 @@
 """ComfyUI: our prompt_id, the queue before the history, and never a global interrupt."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,12 +11,14 @@ import httpx
 from contracts.base import Provider as ProviderName
 from contracts.renders import Output
 from services.gateways.comfyui.graphs import graph_of
+from services.gateways.comfyui.hints import Socket
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import (
     Broken,
     Done,
     Handle,
+    Hint,
     News,
     NoAnswer,
     NotTaken,
@@ -42,6 +46,7 @@ class ComfyUIProvider:
         self._url = settings.base_url.rstrip("/")
         self._checkpoint = settings.checkpoint
         self._client_id = uuid7()
+        self._socket = Socket(self._url, self._client_id)
         self._queue: asyncio.Task[dict[str, Working]] | None = None
         self._queue_until = 0.0
 
@@ -77,6 +82,7 @@ class ComfyUIProvider:
 
     async def submit(self, order: Order, payload: Payload) -> Handle:
         """See `Provider`. A 200 that carries node errors is a refusal: what runs of it is cancelled."""
+        self._socket.steps.expect(order.uuid, payload["prompt"])
         try:
             answer = await send_paid(self._http, f"{self._url}/prompt", json=payload)
         except OutcomeUnknown as unknown:
@@ -92,7 +98,7 @@ class ComfyUIProvider:
         if body.get("node_errors"):
             await self._cancel_quietly(order, handle)
             raise Refused("invalid_workflow", _first_node_error(body["node_errors"]))
-        return handle
+        return handle | {"client_id": self._client_id}
 
     async def _refuse_what_broke_the_server(self, order: Order, unknown: OutcomeUnknown) -> None:
         """A 500 here means a request that the server cannot read; if it has none, it took none."""
@@ -140,6 +146,18 @@ class ComfyUIProvider:
         if answer.status_code in (404, 405):
             await ask(self._http, "POST", f"{self._url}/queue", json={"delete": [prompt_id]})
             await ask(self._http, "POST", f"{self._url}/interrupt", json={"prompt_id": prompt_id})
+
+    async def hints(self) -> AsyncGenerator[Hint, None]:
+        """See `Hinting`."""
+        async with aclosing(self._socket.hints()) as hints:
+            async for hint in hints:
+                if hint.percent is None:
+                    self._queue_until = 0.0  # an older look at the queue would still show it
+                yield hint
+
+    def hints_about(self, handle: Handle) -> bool:
+        """See `Hinting`. Only what was submitted under our client id is told to us."""
+        return self._socket.is_open and handle.get("client_id") == self._client_id
 
     async def _history(self, prompt_id: str) -> dict[str, Any] | None:
         answer = await ask(self._http, "GET", f"{self._url}/history/{prompt_id}")

@@ -1,12 +1,17 @@
 """Settings → adapter → the runtime that all gateways share."""
 
+from functools import partial
+
 import httpx
 
-from services.gateways.fal.adapter import FalProvider
-from services.gateways.fal.settings import FalSettings
+from services.gateways.fal.adapter import FalProvider, handle_of
+from services.gateways.fal.settings import FalSettings, WebhookSettings
+from services.gateways.fal.signatures import Keys
+from services.gateways.fal.webhooks import WebhookUrls, webhook_routes
 from services.gateways.runtime.app import serve_gateway
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import Pace
+from services.gateways.runtime.pushes import AddRoutes
 from shared.service import main
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
 
@@ -21,10 +26,20 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         resubmit_unknown=settings.resubmit_unknown,
     )
 
-    def make(http: httpx.AsyncClient, inputs: Inputs) -> FalProvider:
-        return FalProvider(http, settings, inputs)
+    urls: WebhookUrls | None = None
+    if settings.webhook_base_url:
+        urls = WebhookUrls(settings.webhook_base_url, read_settings(WebhookSettings).required())
 
-    await serve_gateway(make, pace, kafka, process, "fal")
+    def make(http: httpx.AsyncClient, inputs: Inputs) -> FalProvider:
+        return FalProvider(http, settings, inputs, urls.of if urls else None)
+
+    def make_routes(http: httpx.AsyncClient) -> AddRoutes | None:
+        if urls is None:
+            return None
+        keys = Keys(http, settings.rest_url)
+        return webhook_routes(urls, keys, partial(handle_of, settings), settings.user_id)
+
+    await serve_gateway(make, pace, kafka, process, "fal", make_routes)
 
 
 if __name__ == "__main__":

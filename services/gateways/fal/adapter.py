@@ -1,6 +1,8 @@
 """Fal: its queue API. There is no id of ours and no way to ask for one, and COMPLETED may be a failure."""
 
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -26,7 +28,33 @@ from services.gateways.runtime.wire import ask, excerpt, json_of, send_paid
 from shared.clock import now
 
 ALIASES = {"fal-ai/flux": "fal-ai/flux/dev"}
+NAMESPACES = ("workflows", "comfy")
 URLS = ("status_url", "response_url", "cancel_url")
+
+
+def endpoint_of(settings: FalSettings, order: Order) -> str:
+    """The path of the model that draws this order."""
+    spec, model = order.spec, settings.text_model
+    if spec.reference or spec.face:
+        model = settings.identity_model
+    if spec.lora:
+        model = settings.lora_model
+    asked = order.model or model
+    return ALIASES.get(asked, asked).strip("/")
+
+
+def links_of(queue_url: str, endpoint: str, request_id: str) -> dict[str, str]:
+    """The links of a request below owner/alias, as Fal's own clients build them."""
+    parts = endpoint.split("/")
+    app = "/".join(parts[: 3 if parts[0] in NAMESPACES else 2])
+    base = f"{queue_url}/{app}/requests/{request_id}"
+    return {"status_url": f"{base}/status", "response_url": base, "cancel_url": f"{base}/cancel"}
+
+
+def handle_of(settings: FalSettings, order: Order, request_id: str) -> Handle:
+    """What `submit` would have returned, for a request of which only the id is known."""
+    endpoint = endpoint_of(settings, order)
+    return {"id": request_id} | links_of(settings.queue_url.rstrip("/"), endpoint, quote(request_id, safe=""))
 
 
 class FalProvider:
@@ -34,10 +62,17 @@ class FalProvider:
 
     name: ProviderName = "fal"
 
-    def __init__(self, http: httpx.AsyncClient, settings: FalSettings, inputs: Inputs) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        settings: FalSettings,
+        inputs: Inputs,
+        webhook_of: Callable[[str], str] | None = None,
+    ) -> None:
         self._http = http
         self._inputs = inputs
         self._settings = settings
+        self._webhook_of = webhook_of
         self._url = settings.queue_url.rstrip("/")
         self._headers = {"Authorization": f"Key {settings.key.get_secret_value()}"}
 
@@ -54,16 +89,12 @@ class FalProvider:
             "output_format": "png",
             "enable_safety_checker": not spec.nsfw_allowed,
         }
-        model = self._settings.text_model
         if person := spec.reference or spec.face:
-            model = self._settings.identity_model
             body["reference_image_url"] = await inputs.image_url(order.tenant, person)
         if spec.lora:
-            model = self._settings.lora_model
             link = await inputs.object_url(spec.lora.key)
             body["loras"] = [{"path": link, "scale": spec.lora.scale}]
-        asked = order.model or model
-        return {"endpoint": ALIASES.get(asked, asked).strip("/"), "body": body}
+        return {"endpoint": endpoint_of(self._settings, order), "body": body}
 
     async def submit(self, order: Order, payload: Payload) -> Handle:
         """See `Provider`. Fal's own retries are off: each would be a submission we do not know of."""
@@ -76,6 +107,7 @@ class FalProvider:
             self._http,
             f"{self._url}/{payload['endpoint']}",
             mark_of_taken="x-fal-request-id",
+            params={"fal_webhook": self._webhook_of(order.attempt_id)} if self._webhook_of else {},
             json=payload["body"],
             headers=headers,
         )
@@ -90,9 +122,7 @@ class FalProvider:
 
     def _links(self, endpoint: str, request_id: str, body: dict[str, Any]) -> dict[str, str]:
         """The links that Fal gave, where they lead to Fal; else rebuilt below owner/alias."""
-        owner_alias = "/".join(endpoint.split("/")[:2])
-        base = f"{self._url}/{owner_alias}/requests/{request_id}"
-        rebuilt = {"status_url": f"{base}/status", "response_url": base, "cancel_url": f"{base}/cancel"}
+        rebuilt = links_of(self._url, endpoint, request_id)
         return {name: str(body[name]) if self._is_ours(body.get(name)) else rebuilt[name] for name in URLS}
 
     def _is_ours(self, url: object) -> bool:

@@ -1,7 +1,9 @@
-"""FAL_*: the queue, our key, and which model does what."""
+"""FAL_*: the queue, our key, which model does what, and where Fal may call us."""
 
 from pydantic import PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import StartupError
 
 
 class FalSettings(BaseSettings):
@@ -11,6 +13,12 @@ class FalSettings(BaseSettings):
 
     key: SecretStr
     queue_url: str = "https://queue.fal.run"
+    rest_url: str = "https://rest.fal.ai"
+    """Publishes the keys that webhooks are signed with."""
+    webhook_base_url: str | None = None
+    """Where Fal reaches `/webhooks/fal` of any of our processes; without it we only poll."""
+    user_id: str | None = None
+    """Whose webhooks are taken: our own id at Fal. None takes any that Fal signed."""
     text_model: str = "fal-ai/flux/dev"
     lora_model: str = "fal-ai/flux-lora"
     identity_model: str = "fal-ai/flux-pulid"
@@ -20,3 +28,21 @@ class FalSettings(BaseSettings):
     grace_seconds: PositiveFloat = 120.0
     resubmit_unknown: bool = True
     """Send again when an outcome stayed unknown; both may be billed, and the ledger says so."""
+
+
+class WebhookSettings(BaseSettings):
+    """GATEWAY_WEBHOOK_*: what the URLs that we give to providers are authenticated with."""
+
+    model_config = SettingsConfigDict(env_prefix="GATEWAY_WEBHOOK_", frozen=True)
+
+    secret: SecretStr | None = None
+
+    def required(self) -> bytes:
+        """The secret.
+
+        Raises:
+            StartupError: there is none.
+        """
+        if self.secret is None or not self.secret.get_secret_value():
+            raise StartupError("GATEWAY_WEBHOOK_SECRET: required with FAL_WEBHOOK_BASE_URL")
+        return self.secret.get_secret_value().encode()

@@ -25,6 +25,7 @@ RETRY_SECONDS = 1.0
 """So soon are keys asked for again that did not come."""
 MAX_KEYS = 32
 SKEW_SECONDS = 300
+SIGNED = ("request-id", "user-id", "timestamp", "signature")
 TIMESTAMP = re.compile(r"[0-9]{1,12}")
 SIGNATURE = re.compile(r"[0-9a-fA-F]{128}")
 
@@ -97,9 +98,7 @@ async def verify(headers: Mapping[str, str], body: bytes, keys: Keys, at: float)
     Raises:
         NotFals, KeysUnavailable: see there.
     """
-    request_id, user_id, timestamp, signature = (
-        headers.get(f"x-fal-webhook-{name}", "") for name in ("request-id", "user-id", "timestamp", "signature")
-    )
+    request_id, user_id, timestamp, signature = (headers.get(f"x-fal-webhook-{name}", "") for name in SIGNED)
     if not (request_id and user_id and timestamp and signature):
         raise NotFals("one of the four X-Fal-Webhook headers is missing")
     if not TIMESTAMP.fullmatch(timestamp) or abs(at - int(timestamp)) > SKEW_SECONDS:

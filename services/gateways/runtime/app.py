@@ -34,6 +34,7 @@ TIDY_SECONDS = 1.0
 PAGE = 500
 
 MakeProvider = Callable[[httpx.AsyncClient, Inputs], Provider]
+MakeRoutes = Callable[[httpx.AsyncClient], AddRoutes | None]
 
 
 async def serve_gateway(
@@ -42,7 +43,7 @@ async def serve_gateway(
     kafka: KafkaSettings,
     process: ProcessSettings,
     name: str,
-    add_routes: AddRoutes | None = None,
+    make_routes: MakeRoutes | None = None,
 ) -> None:
     """Run one gateway process for the provider that `make_provider` makes."""
     async with (
@@ -54,6 +55,7 @@ async def serve_gateway(
         await mongo.ensure_indexes(database["attempts"], *INDEXES)
         service.health.add("mongo", partial(mongo.ping, database))
         provider = make_provider(http, StoredInputs(database["assets"], bucket))
+        add_routes = make_routes(http) if make_routes else None
         gateway = Process(provider, pace, database, service, add_routes)
         await gateway.run()
 

@@ -15,7 +15,7 @@ def test_a_cancel_stops_what_runs_and_ends_the_job() -> None:
 
 def test_a_cancel_also_ends_a_job_that_waits_for_its_retry() -> None:
     life = Life(a_plan(), failed()).hear(a_cancel())
-    assert life.events() == ["failed"]
+    assert life.events() == ["image_failed", "failed"]
     assert not life.stopped()
     assert not life.at(60).hear(due(life.now)).said
 
@@ -56,7 +56,7 @@ def test_a_cancel_before_its_plan_says_nothing_until_the_plan_comes() -> None:
 
 def test_a_plan_cannot_revive_the_job_that_was_cancelled_before_it() -> None:
     life = Life(a_cancel()).hear(a_plan(images=2))
-    assert life.events() == ["accepted", "failed"]
+    assert life.events() == ["accepted", "image_failed", "image_failed", "failed"]
     assert not life.commands()
     assert life.event("failed").error == life.job.error
     assert life.job.error is not None

@@ -13,7 +13,7 @@ DUE = due(after(300))
 
 def test_at_the_deadline_a_job_with_enough_images_is_complete() -> None:
     life = Life(a_plan(images=4), stored(0), stored(2), progressed(1)).at(300).hear(DUE)
-    assert life.events() == ["completed"]
+    assert life.events() == ["image_failed", "image_failed", "completed"]
     assert sorted(life.stopped()) == [f"{JOB}/1/1", f"{JOB}/3/1"]
     assert (life.job.delivered, life.job.error, life.job.wake_at) == (2, None, None)
 
@@ -31,13 +31,13 @@ def test_at_the_deadline_a_job_with_too_few_images_fails_and_says_how_many_there
 
 def test_a_job_that_nobody_ever_worked_on_ends_at_its_deadline_too() -> None:
     life = Life(a_plan()).at(300).hear(DUE)
-    assert life.events() == ["failed"]
+    assert life.events() == ["image_failed", "failed"]
     assert life.stopped() == [f"{JOB}/0/1"]
 
 
 def test_no_retry_starts_at_the_deadline() -> None:
     life = Life(a_plan(), failed()).at(300).hear(DUE)
-    assert life.events() == ["failed"]
+    assert life.events() == ["image_failed", "failed"]
     assert not life.commands()
 
 
@@ -52,7 +52,7 @@ def test_a_call_before_the_deadline_leaves_the_job_as_it_is(early: float) -> Non
 def test_a_job_ends_although_our_clock_is_behind_the_one_that_called() -> None:
     life = Life(a_plan())
     life.now = after(300) - timedelta(milliseconds=50)
-    assert life.hear(DUE).events() == ["failed"]
+    assert life.hear(DUE).events() == ["image_failed", "failed"]
 
 
 def test_the_second_call_at_the_deadline_changes_nothing() -> None:

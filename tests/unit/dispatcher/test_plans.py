@@ -79,7 +79,7 @@ def test_a_rejection_said_again_changes_nothing() -> None:
 
 def test_a_plan_that_is_older_than_its_deadline_fails_without_a_single_render() -> None:
     life = Life().at(300).hear(a_plan(images=2))
-    assert life.events() == ["accepted", "failed"]
+    assert life.events() == ["accepted", "image_failed", "image_failed", "failed"]
     assert life.job.error is not None
     assert life.job.error.code == "deadline_exceeded"
     assert not life.commands()

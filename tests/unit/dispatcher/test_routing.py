@@ -71,7 +71,7 @@ def test_each_image_of_a_set_goes_where_it_can_be_done() -> None:
 
 def test_what_the_asked_provider_cannot_do_fails_by_name() -> None:
     life = Life(a_plan(provider="fal", workflow={"3": {}}))
-    assert life.events() == ["accepted", "failed"]
+    assert life.events() == ["accepted", "image_failed", "failed"]
     assert life.job.error is not None
     assert life.job.error.code == "no_provider"
     assert life.job.error.message == "no provider at fal can do 'shot 0' of this job"
@@ -80,7 +80,7 @@ def test_what_the_asked_provider_cannot_do_fails_by_name() -> None:
 
 def test_a_set_of_which_one_image_has_no_provider_is_called_off_whole() -> None:
     life = Life(a_plan(renders=(a_spec(0), a_spec(1, lora=LORA)), provider="fal"))
-    assert life.events() == ["accepted", "failed"]
+    assert life.events() == ["accepted", "image_failed", "image_failed", "failed"]
     assert life.commands() == life.stopped() == [f"{JOB}/0/1"]
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from shared.clock import now
-from shared.leases import LEASE_SECONDS, Lease
+from shared.leases import FORGET_SECONDS, LEASE_SECONDS, Lease
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.waiting import background, until
 
@@ -14,12 +14,14 @@ from tests.fakes.waiting import background, until
 class Instance:
     """A process with a lease; keeps what happened to it."""
 
-    def __init__(self, leases: FakeCollection, role: str = "gateway-fal") -> None:
+    def __init__(
+        self, leases: FakeCollection, role: str = "gateway-fal", patience_seconds: float = 0.0
+    ) -> None:
         self.buried: list[str] = []
         self.lives_lost = 0
         self.leases = leases
         self.meanwhile: Callable[[], object] = lambda: None
-        self.lease = Lease(leases.mongo, role, on_death=self._bury, on_lost=self._lose)
+        self.lease = Lease(leases.mongo, role, on_death=self._bury, on_lost=self._lose, patience_seconds=patience_seconds)
 
     async def _bury(self, owner: str) -> None:
         self.buried.append(owner)
@@ -31,7 +33,11 @@ class Instance:
 
     def let_end(self) -> None:
         """As if it had not renewed for long."""
-        self.leases.kept[self.lease.owner]["until"] = now() - timedelta(seconds=1)
+        self.let_end_before(1)
+
+    def let_end_before(self, seconds: float) -> None:
+        """As if it had last renewed so much longer ago."""
+        self.leases.kept[self.lease.owner]["until"] = now() - timedelta(seconds=seconds)
 
 
 @pytest.fixture
@@ -77,13 +83,83 @@ async def test_the_living_are_left_alone(one: Instance, two: Instance) -> None:
     assert one.buried == two.buried == []
 
 
-async def test_whose_lease_has_ended_is_buried_once(one: Instance, two: Instance) -> None:
+async def test_whose_lease_has_ended_is_declared_dead(one: Instance, two: Instance) -> None:
     dead = two.lease.owner
     two.let_end()
     await one.lease.bury_the_dead()
-    await one.lease.bury_the_dead()
     assert one.buried == [dead]
-    assert dead not in one.leases.kept
+    assert one.leases.kept[dead]["dead"]
+
+
+async def test_the_dead_are_looked_after_until_their_last_write_has_surely_come(
+    one: Instance, two: Instance
+) -> None:
+    dead = two.lease.owner
+    two.let_end_before(FORGET_SECONDS - 5)
+    await one.lease.bury_the_dead()
+    await one.lease.bury_the_dead()
+    assert (one.buried, dead in one.leases.kept) == ([dead, dead], True)
+    two.let_end_before(FORGET_SECONDS + 1)
+    await one.lease.bury_the_dead()
+    await one.lease.bury_the_dead()
+    assert (one.buried, dead in one.leases.kept) == ([dead, dead, dead], False)
+
+
+async def test_who_has_just_begun_buries_no_one(two: Instance, leases: FakeCollection) -> None:
+    young = Instance(leases, patience_seconds=10.0)
+    await young.lease.take()
+    two.let_end()
+    await young.lease.bury_the_dead()
+    assert (young.buried, leases.kept[two.lease.owner]["dead"]) == ([], False)
+    assert two.lease.owner in young.lease.alive
+
+
+async def test_after_an_outage_for_all_the_first_one_back_does_not_bury_the_living(
+    leases: FakeCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("shared.leases.time.monotonic", lambda: clock[0])
+    first, second = (Instance(leases, patience_seconds=10.0) for _ in range(2))
+    for each in (first, second):
+        await each.lease.take()
+    clock[0] += 60  # the database was away, and is back: everyone's lease is over
+    for each in (first, second):
+        each.let_end_before(50)
+    await first.lease.renew()
+    await first.lease.bury_the_dead()
+    assert first.buried == []
+    await second.lease.renew()
+    assert (second.lives_lost, second.lease.valid) == (0, True)
+    second.let_end()  # and now it is dead indeed
+    for _ in range(4):
+        clock[0] += 2.5
+        await first.lease.renew()
+        await first.lease.bury_the_dead()
+    assert first.buried == [second.lease.owner]
+
+
+async def test_a_pause_of_our_own_starts_the_patience_again(
+    leases: FakeCollection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    monkeypatch.setattr("shared.leases.time.monotonic", lambda: clock[0])
+    one, two = (Instance(leases, patience_seconds=10.0) for _ in range(2))
+    for each in (one, two):
+        await each.lease.take()
+    two.let_end()
+    for seconds in (9.0, LEASE_SECONDS + 0.5, 9.0):
+        clock[0] += seconds
+        await one.lease.renew()
+        await one.lease.bury_the_dead()
+    assert one.buried == []
+
+
+async def test_all_who_are_alive_are_known(one: Instance, two: Instance, leases: FakeCollection) -> None:
+    three = Instance(leases)
+    await three.lease.take()
+    three.let_end()
+    await one.lease.bury_the_dead()
+    assert one.lease.alive == {one.lease.owner, two.lease.owner}
 
 
 async def test_a_lease_that_is_renewed_just_in_time_is_not_buried(one: Instance, two: Instance) -> None:

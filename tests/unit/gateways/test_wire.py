@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from services.gateways.runtime.provider import NoAnswer, NotTaken, OutcomeUnknown, Refused
-from services.gateways.runtime.wire import MAX_ANSWER_BYTES, ask, json_of, send_paid
+from services.gateways.runtime.wire import ask, json_of, send_paid
 
 URL = "https://provider.example/submit"
 
@@ -86,9 +86,7 @@ async def test_a_question_that_did_not_get_through_is_asked_again(error: type[ht
         await ask(failing(error), "GET", URL)
 
 
-@pytest.mark.parametrize(
-    "text", ["", "<html>", '{"half', "[]", '"text"', "7", '{"a":"' + "a" * MAX_ANSWER_BYTES + '"}']
-)
+@pytest.mark.parametrize("text", ["", "<html>", '{"half', "[]", '"text"', "7"])
 async def test_what_is_no_object_of_ours_is_no_answer(text: str) -> None:
     answer = await ask(answering(200, text), "GET", URL)
     with pytest.raises(NoAnswer) as raised:

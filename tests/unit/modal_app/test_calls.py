@@ -4,8 +4,11 @@ from collections.abc import AsyncIterator
 from types import SimpleNamespace
 from typing import Any
 
-import modal
 import pytest
+
+pytest.importorskip("modal", reason="modal is not installed: pip install -e '.[modal]'")
+
+import modal
 from modal import exception as raised
 from modal.types import InputStatus
 
@@ -68,6 +71,7 @@ async def test_what_modal_no_longer_knows_is_none(error: Exception) -> None:
         (raised.RemoteError("init failure"), "RemoteError", True),
         (raised.ExecutionError("could not deserialize ValueError"), "ExecutionError", False),
         (raised.ExecutionError("could not deserialize torch.OutOfMemoryError"), "ExecutionError", True),
+        (raised.DeserializationError("no such class here"), "DeserializationError", False),
         (ValueError("a bad prompt"), "ValueError", False),
         (OSError("a gated repository"), "OSError", False),
         (OutOfMemoryError("CUDA out of memory"), "OutOfMemoryError", True),
@@ -84,6 +88,7 @@ async def test_a_call_that_ended_badly_is_an_envelope(error: Exception, kind: st
 def test_modals_timeouts_are_not_the_builtin_one() -> None:
     for kind in (raised.FunctionTimeoutError, raised.OutputExpiredError, raised.TimeoutError):
         assert not issubclass(kind, TimeoutError)
+    assert not issubclass(raised.InputCancellation, Exception)
 
 
 @pytest.mark.parametrize(

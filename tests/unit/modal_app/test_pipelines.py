@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from deploy.modal.downloads import Downloads
-from deploy.modal.faces import NoFaceFound, NoSwapModel, _largest
+from deploy.modal.faces import NoFaceFound, NoSwapModel, largest
 from deploy.modal.jobs import drawing
 from deploy.modal.outputs import OutputFolder
 from deploy.modal.pictures import BlackImage, UnreadableImage, as_png, drawn_size, opened
@@ -160,9 +160,9 @@ def test_a_face_is_swapped_into_the_drawn_picture(desk: Desk) -> None:
 
 def test_of_many_faces_the_largest_counts_and_none_is_an_error() -> None:
     small, large = (SimpleNamespace(bbox=[0, 0, side, side]) for side in (5, 9))
-    assert _largest([small, large], "x") is large
+    assert largest([small, large], "x") is large
     with pytest.raises(NoFaceFound, match="the drawn picture"):
-        _largest([], "the drawn picture")
+        largest([], "the drawn picture")
     assert not NoSwapModel.retryable
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from modal.exception import InputCancellation
 
 from contracts.modal_app import ModalResult, ModalSubmit
 from deploy.modal.failures import CallFailed
@@ -82,6 +81,10 @@ def test_a_process_whose_gpu_is_lost_takes_no_more_calls() -> None:
     assert stops == ["x"]
     worked(ValueError("bad"), stop_taking=lambda: stops.append("y"))
     assert stops == ["x"]
+
+
+class InputCancellation(BaseException):
+    """As Modal's own: what interrupts a function is no `Exception`."""
 
 
 @pytest.mark.parametrize("ending", [InputCancellation("cancelled"), KeyboardInterrupt()])

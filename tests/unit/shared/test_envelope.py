@@ -29,7 +29,7 @@ def refusal(value: bytes | None, **fields: Any) -> Unreadable:
 def test_what_was_encoded_is_decoded_with_its_place_and_time() -> None:
     given = read(a_record(a_cancel(), partition=4, offset=17))
     assert given.message == a_cancel()
-    assert (given.id, given.topic) == (f"generation.cancel:{JOB}", TOPIC)
+    assert (given.id, given.topic) == (f"generation.cancel:acme/{JOB}", TOPIC)
     assert (given.partition, given.offset, given.batch_start) == (4, 17, 17)
     assert given.at == datetime.fromtimestamp(RECORD_MILLISECONDS / 1000, UTC)
 

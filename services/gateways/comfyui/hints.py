@@ -1,0 +1,116 @@
+"""ComfyUI's websocket → which prompts have ended, and how far the others are.
+
+Nothing is replayed and messages get lost, so all this is a hint. Two sockets under one client id
+silence each other: the old one is closed before a new one opens, and a silent one is replaced.
+"""
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+
+from services.gateways.runtime.provider import Hint, NoAnswer
+
+ENDS = ("execution_success", "execution_error", "execution_interrupted")
+SILENCE_SECONDS = 30.0
+MAX_MESSAGE_BYTES = 32 * 1024 * 1024
+MOST_PROMPTS = 4096
+
+
+class Socket:
+    """One websocket at a time under `client_id`, to the server at `base_url`."""
+
+    def __init__(self, base_url: str, client_id: str, silence: float = SILENCE_SECONDS) -> None:
+        self._url = f"ws{base_url.removeprefix('http')}/ws?clientId={quote(client_id, safe='')}"
+        self._silence = silence
+        self.steps = Steps()
+        self.is_open = False
+
+    async def hints(self) -> AsyncGenerator[Hint, None]:
+        """Hints of one connection, until it is lost or silent.
+
+        Raises:
+            NoAnswer: it cannot be made.
+        """
+        try:
+            socket = await connect(
+                self._url, proxy=None, compression=None, max_size=MAX_MESSAGE_BYTES, close_timeout=2.0
+            )
+        except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
+            raise NoAnswer(f"websocket: {type(error).__name__}: {error}") from error
+        try:
+            self.is_open = True
+            while (text := await self._next(socket)) is not None:
+                hint = self._hint_in(text)
+                if hint is not None:
+                    yield hint
+        finally:
+            self.is_open = False
+            await socket.close()
+
+    async def _next(self, socket: ClientConnection) -> str | bytes | None:
+        try:
+            async with asyncio.timeout(self._silence):
+                return await socket.recv()
+        except (ConnectionClosed, TimeoutError):
+            return None
+
+    def _hint_in(self, text: str | bytes) -> Hint | None:
+        """Previews are binary, and not for us."""
+        if isinstance(text, bytes):
+            return None
+        try:
+            message = json.loads(text)
+            kind, data = message["type"], message["data"]
+            prompt_id = data.get("prompt_id")
+        except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+            return None
+        if not isinstance(prompt_id, str):
+            return None
+        if kind in ENDS or (kind == "executing" and data.get("node") is None):
+            return Hint(prompt_id)
+        percent = self.steps.percent(prompt_id, kind, data)
+        return None if percent is None else Hint(prompt_id, percent)
+
+
+class Steps:
+    """How far prompts are: the steps of their samplers, which are where the time goes."""
+
+    def __init__(self) -> None:
+        self._samplers: OrderedDict[str, dict[str, float]] = OrderedDict()
+
+    def expect(self, prompt_id: str, graph: Mapping[str, Any]) -> None:
+        """Remember which nodes of a prompt are samplers."""
+        names = {node: str(each.get("class_type")) for node, each in graph.items() if isinstance(each, dict)}
+        samplers = [node for node, name in names.items() if "Sampler" in name and "Select" not in name]
+        self._samplers[prompt_id] = dict.fromkeys(samplers, 0.0)
+        if len(self._samplers) > MOST_PROMPTS:
+            self._samplers.popitem(last=False)
+
+    def percent(self, prompt_id: str, kind: str, data: Mapping[str, Any]) -> int | None:
+        """What a message adds, if it is one about steps."""
+        shares = self._samplers.get(prompt_id)
+        if not shares:
+            return None
+        nodes: object = None
+        if kind == "progress":
+            nodes = {str(data.get("node")): data}
+        elif kind == "progress_state":
+            nodes = data.get("nodes")
+        if not isinstance(nodes, dict):
+            return None
+        for node, state in nodes.items():
+            if node in shares and isinstance(state, dict):
+                shares[node] = _share(state.get("value"), state.get("max"))
+        return int(100 * sum(shares.values()) / len(shares))
+
+
+def _share(value: object, most: object) -> float:
+    if not isinstance(value, int | float) or not isinstance(most, int | float) or most <= 0:
+        return 0.0
+    return min(1.0, max(0.0, value / most))

@@ -1,0 +1,345 @@
+"""ComfyUI's websocket: hints make polls come at once or rarely, and never decide anything."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Any, cast
+
+import httpx
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from contracts.renders import RenderProgressed, RenderRequested, RenderSucceeded
+from services.gateways.comfyui.adapter import ComfyUIProvider
+from services.gateways.comfyui.hints import Socket, Steps
+from services.gateways.comfyui.settings import ComfyUISettings
+from services.gateways.runtime.app import Process
+from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.gateway import Gateway
+from services.gateways.runtime.provider import Hint, NoAnswer, Pace, Working
+from shared.mongo import Database
+from tests.fakes.adapters import Rig, a_rig, quick_client
+from tests.fakes.ledger import GatewayBench
+from tests.fakes.mongo import FakeCollection
+from tests.fakes.provider import FakeProvider, a_command, an_order
+from tests.fakes.publisher import FakePublisher
+from tests.fakes.service import FakeService
+from tests.fakes.waiting import background, until
+
+RARELY = Pace(slots=20, first_poll=60.0, slowest_poll=60.0, slowest_poll_with_hints=60.0, submit_timeout=5.0)
+GRAPH = {
+    "1": {"class_type": "KSampler"},
+    "2": {"class_type": "SamplerCustomAdvanced"},
+    "3": {"class_type": "KSamplerSelect"},
+    "4": {"class_type": "VAEDecodeTiled"},
+}
+
+
+class House:
+    """Processes of the ComfyUI gateway around one simulator."""
+
+    def __init__(self, rig: Rig, http: httpx.AsyncClient) -> None:
+        self.rig = rig
+        self._http = http
+        self.attempts = FakeCollection()
+        self.publisher = FakePublisher("gateway-comfyui")
+        names = ("provider_health", "gateway_shares", "gateway_leases")
+        self.others = {name: FakeCollection() for name in names}
+        self.provider = self.new_provider()
+
+    def new_provider(self) -> ComfyUIProvider:
+        return ComfyUIProvider(self._http, ComfyUISettings(base_url=self.rig.url), self.rig.inputs)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[FakeService]:
+        """Once it listens."""
+        service = FakeService(self.publisher)
+        database = self.others | {"attempts": self.attempts}
+        process = Process(self.provider, RARELY, cast(Database, database), service.service)
+        task = asyncio.create_task(process.run())
+        await until(lambda: self.listens)
+        yield service
+        service.stop()
+        await task
+
+    @property
+    def listens(self) -> bool:
+        return self.provider.hints_about({"id": "x", "client_id": self.provider._client_id})
+
+    def state(self, command: RenderRequested) -> str:
+        return str(self.attempts.kept[command.attempt_id]["state"])
+
+    async def ended(self, count: int = 1) -> None:
+        await until(lambda: len(self.publisher.said(RenderSucceeded)) == count)
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    async with a_rig("comfyui", latency_seconds=0.05) as rig, quick_client(5.0) as http:
+        yield House(rig, http)
+
+
+async def test_the_end_of_a_prompt_makes_the_next_poll_come_at_once(house: House) -> None:
+    async with house.running() as service:
+        await service.deliver(*(a_command(provider="comfyui") for _ in range(3)))
+        await house.ended(3)
+
+
+@pytest.mark.parametrize("fault", ["fail", "oom"])
+async def test_so_does_a_failure(house: House, fault: str) -> None:
+    await house.rig.behave(next_faults=[fault])
+    async with house.running() as service:
+        command = a_command(provider="comfyui")
+        await service.deliver(command)
+        await until(lambda: house.state(command) == "failed")
+
+
+async def test_the_steps_of_the_sampler_are_told_and_never_backwards(house: House) -> None:
+    await house.rig.behave(latency_seconds=1.3)
+    async with house.running() as service:
+        await service.deliver(a_command(provider="comfyui"))
+        await house.ended()
+    percents = [each.percent for each in house.publisher.said(RenderProgressed) if each.percent is not None]
+    assert 1 <= len(percents) <= 3, "at most two a second"
+    assert percents == sorted(set(percents))
+    assert all(0 < percent <= 100 for percent in percents)
+
+
+async def test_a_lost_socket_is_opened_again_and_what_ended_meanwhile_is_noticed(house: House) -> None:
+    await house.rig.behave(latency_seconds=0.2)
+    async with house.running() as service:
+        command = a_command(provider="comfyui")
+        await service.deliver(command)
+        await until(lambda: house.state(command) == "submitted")
+        await house.rig.forget()  # the server restarts and knows nothing of it
+        await until(lambda: house.state(command) == "failed")
+        await until(lambda: house.listens)
+        await service.deliver(a_command(provider="comfyui"))
+        await house.ended()
+
+
+async def test_two_clients_hear_of_their_own_prompts_only(house: House) -> None:
+    one, two = house.new_provider(), house.new_provider()
+    order, others = an_order("comfyui"), an_order("comfyui")
+    async with heard_by(one) as to_one, heard_by(two) as to_two:
+        handle = await one.submit(order, await one.prepare(order))
+        assert one.hints_about(handle)
+        assert not two.hints_about(handle)
+        assert not one.hints_about({"id": order.uuid}), "it was found, not submitted under our name"
+        await two.submit(others, await two.prepare(others))
+        await until(lambda: Hint(order.uuid) in to_one and Hint(others.uuid) in to_two)
+    assert {hint.id for hint in to_one} == {order.uuid}
+    assert {hint.id for hint in to_two} == {others.uuid}
+    assert not one.hints_about(handle), "nobody listens any more"
+
+
+@asynccontextmanager
+async def heard_by(provider: ComfyUIProvider) -> AsyncIterator[list[Hint]]:
+    heard: list[Hint] = []
+
+    async def listen() -> None:
+        async with aclosing(provider.hints()) as hints:
+            async for hint in hints:
+                heard.append(hint)  # noqa: PERF401
+
+    async with background(listen):
+        await until(lambda: provider._socket.is_open)
+        yield heard
+
+
+async def test_a_hint_voids_the_look_at_the_queue_that_polls_share(house: House) -> None:
+    order = an_order("comfyui")
+    async with heard_by(house.provider) as heard:
+        handle = await house.rig.submit(order)
+        await house.provider._shared_queue()
+        before = house.provider._queue
+        await house.provider.submit(order, await house.provider.prepare(order))
+        await until(lambda: Hint(order.uuid) in heard)
+        await house.provider.poll(order, handle)
+        assert house.provider._queue is not before
+
+
+@asynccontextmanager
+async def scripted(*connections: list[Any]) -> AsyncIterator[tuple[str, list[str]]]:
+    """A server that says these, one list for each connection, and then nothing."""
+    paths: list[str] = []
+    left = list(connections)
+
+    async def speak(socket: ServerConnection) -> None:
+        assert socket.request is not None
+        paths.append(socket.request.path)
+        for message in left.pop(0) if left else []:
+            await socket.send(message if isinstance(message, str | bytes) else json.dumps(message))
+        await socket.wait_closed()
+        paths.append("closed")
+
+    async with serve(speak, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        yield f"http://127.0.0.1:{port}/comfy", paths
+
+
+def said(kind: str, **data: Any) -> dict[str, Any]:
+    return {"type": kind, "data": data}
+
+
+async def test_what_is_no_hint_is_passed_over() -> None:
+    messages: list[Any] = [
+        b"\x00\x00\x00\x01preview",
+        "no json",
+        "[" * 100_000,
+        "7",
+        "[]",
+        {"type": "status"},
+        {"type": "executing", "data": 7},
+        said("executing", node="5"),
+        said("executing", node=None),
+        said("execution_success", prompt_id=7),
+        said("progress", prompt_id="p", value=float("nan"), max=20, node="1"),
+        said("progress", prompt_id="p", value="x", max=None, node="1"),
+        said("progress_state", prompt_id="p", nodes=[7]),
+        said("executing", node="5", prompt_id="p"),
+        said("execution_interrupted", prompt_id="p"),
+    ]
+    async with scripted(messages) as (url, paths):
+        socket = Socket(url, "our client", silence=0.05)
+        socket.steps.expect("p", GRAPH)
+        heard = [hint async for hint in socket.hints()]
+        assert heard[-1] == Hint("p")
+        assert {hint.percent for hint in heard[:-1]} <= {0}
+        assert paths[0] == "/comfy/ws?clientId=our%20client"
+
+
+async def test_a_silent_socket_is_closed_before_the_next_opens() -> None:
+    async with scripted([], []) as (url, paths):
+        socket = Socket(url, "c", silence=0.02)
+        for _ in range(2):
+            assert [hint async for hint in socket.hints()] == []
+            assert not socket.is_open
+        await until(lambda: paths.count("closed") == 2)
+    assert paths == ["/comfy/ws?clientId=c", "closed"] * 2
+
+
+async def test_a_server_without_a_websocket_gives_no_answer() -> None:
+    socket = Socket("http://127.0.0.1:1", "c")
+    with pytest.raises(NoAnswer):
+        await anext(socket.hints())
+
+
+def test_percent_is_of_all_samplers_and_of_nothing_else() -> None:
+    steps = Steps()
+    steps.expect("p", GRAPH)
+
+    def progress(node: str, value: Any, most: Any) -> int | None:
+        return steps.percent("p", "progress", {"node": node, "value": value, "max": most})
+
+    assert progress("1", 5, 20) == 12
+    assert progress("4", 3, 4) == 12, "decoding is not sampling"
+    assert progress("1", 20, 20) == 50
+    nodes = {"2": {"value": 10, "max": 20, "state": "running"}, "3": {"value": 1, "max": 1}}
+    assert steps.percent("p", "progress_state", {"nodes": nodes}) == 75
+    assert progress("2", 99, 20) == 100
+    assert steps.percent("of others", "progress", {"node": "1", "value": 1, "max": 2}) is None
+
+
+class HintingProvider(FakeProvider):
+    """Tells whether hints come, as the test says."""
+
+    hears = True
+
+    async def hints(self) -> Any:
+        yield Hint("x")
+
+    def hints_about(self, handle: dict[str, str]) -> bool:
+        return self.hears
+
+
+async def test_polls_are_rare_while_hints_come_and_as_usual_when_they_do_not(
+    bench: GatewayBench,
+) -> None:
+    provider = HintingProvider()
+    pace = Pace(slowest_poll=2.0, slowest_poll_with_hints=5.0)
+    gateway = Gateway(provider, bench.ledger, bench.lease, bench.publisher, pace)
+    attempt = await bench.take_in()
+    attempt.pause = 100.0
+    attempt.handle = {"id": "x"}
+    assert 4.0 <= gateway._slower(attempt) <= 6.0
+    provider.hears = False
+    assert 1.6 <= gateway._slower(attempt) <= 2.4
+
+
+async def test_a_poll_that_knows_less_than_a_hint_says_nothing(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    await bench.gateway.hinted(attempt, 40)
+    bench.provider.news = [Working("running"), Working("running", 30), Working("running", 60)]
+    for _ in range(3):
+        await bench.step(attempt)
+    await bench.gateway.hinted(attempt, 50)
+    assert [each.percent for each in bench.publisher.said(RenderProgressed)] == [40, 30, 60]
+
+
+class Steps60:
+    """Steps that wait for a minute, and one that is told to wait."""
+
+    def __init__(self) -> None:
+        self.taken: list[str] = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+        self.then: Callable[[Attempt], None] = lambda attempt: None
+
+    async def __call__(self, attempt: Attempt) -> float | None:
+        self.taken.append(attempt.id)
+        await self.hold.wait()
+        self.then(attempt)
+        return 60.0
+
+
+def submitted(attempt: Attempt) -> None:
+    attempt.state, attempt.handle = "submitted", {"id": f"external-{attempt.id}"}
+
+
+async def test_what_is_hurried_during_its_step_takes_the_next_right_after_it() -> None:
+    steps = Steps60()
+    steps.then = submitted
+    steps.hold.clear()
+    engine = Engine(steps, slots=1)
+    attempt = Attempt(a_command(), trace=None)
+    async with background(engine.run):
+        engine.add([attempt])
+        await until(lambda: steps.taken)
+        assert engine.hurry(attempt.id)
+        assert engine.hurry(attempt.id)
+        steps.hold.set()
+        await until(lambda: len(steps.taken) == 2)
+        await asyncio.sleep(0.02)
+        assert len(steps.taken) == 2, "once, however often it was hurried"
+
+
+async def test_what_was_not_sent_is_not_hurried() -> None:
+    steps = Steps60()
+    engine = Engine(steps, slots=1)
+    backing_off, waiting = Attempt(a_command(), trace=None), Attempt(a_command(), trace=None)
+    async with background(engine.run):
+        engine.add([backing_off, waiting])
+        await until(lambda: steps.taken)
+        assert engine.hurry(backing_off.id)
+        assert engine.hurry(waiting.id)
+        assert not engine.hurry("of another process")
+        engine.hurry_all()
+        await asyncio.sleep(0.02)
+    assert steps.taken == [backing_off.id]
+
+
+async def test_an_attempt_is_found_by_both_its_ids_for_as_long_as_it_is_held() -> None:
+    steps = Steps60()
+    steps.then = submitted
+    engine = Engine(steps, slots=1)
+    attempt = Attempt(a_command(), trace=None)
+    async with background(engine.run):
+        engine.add([attempt])
+        await until(lambda: engine.called(f"external-{attempt.id}") is attempt)
+        assert engine.called(attempt.order.uuid) is attempt
+        engine.drop_all()
+        assert engine.called(attempt.order.uuid) is None
