@@ -193,7 +193,11 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         reason = error.reason if isinstance(error, PermanentError) else "handler_failed"
         if reason == "handler_failed":
             log.error("handler_failed", topic=record.topic, offset=record.offset, exc_info=error)
-        message = self._on_failed(received, error) if self._on_failed else None
+        try:
+            message = self._on_failed(received, error) if self._on_failed else None
+        except Exception as another:
+            log.error("refusal_failed", topic=record.topic, offset=record.offset, exc_info=another)
+            message = None
         letter = message or dead_letter(
             record,
             service=self._publisher.source,

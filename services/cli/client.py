@@ -31,7 +31,7 @@ class Client:
     """Speaks for one user of one tenant; waits `patience_seconds` for an api that is away."""
 
     def __init__(
-        self, addresses: Addresses, tenant: str, user: str, *, patience_seconds: float = 5.0
+        self, addresses: Addresses, tenant: str, user: str, *, patience_seconds: float = 2.0
     ) -> None:
         self._addresses = addresses
         self._patience_seconds = patience_seconds

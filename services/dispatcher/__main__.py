@@ -4,11 +4,14 @@ from functools import partial
 
 from pymongo import IndexModel
 
+from contracts.operations import ProviderHealth
+from services.dispatcher.circuits import Circuits
 from services.dispatcher.handlers import handlers
 from services.dispatcher.policies import load_policies
 from services.dispatcher.story import JobRecord
 from services.dispatcher.timers import Timers
 from shared import clock, mongo
+from shared.broadcast import Broadcast
 from shared.fold import MongoDocuments
 from shared.service import Service, main
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_settings
@@ -28,7 +31,12 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     ):
         await mongo.ensure_indexes(database["jobs"], *INDEXES)
         service.health.add("mongo", partial(mongo.ping, database))
-        handlers(service.subscribe, MongoDocuments(database["jobs"], JobRecord), load_policies(), clock.now)
+        circuits = Circuits(database["provider_health"])
+        news = Broadcast(kafka, [ProviderHealth], on_messages=circuits.hear, on_positioned=circuits.catch_up)
+        jobs = MongoDocuments(database["jobs"], JobRecord)
+        handlers(service.subscribe, jobs, load_policies(), clock.now, lambda: circuits.down)
+        service.background(circuits.run)
+        service.background(news.run)
         service.background(Timers(database["jobs"], service.publisher).run)
         await service.run()
 

@@ -1,8 +1,8 @@
 """plans, failures and stored results → the life of a job → renders to do, job events"""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from contracts.base import Message
+from contracts.base import Message, Provider
 from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRejected
 from contracts.jobs import JobDue, JobEvent
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored
@@ -21,6 +21,7 @@ def handlers(
     jobs: Documents[JobRecord],
     policies: Policies,
     now: Clock,
+    down: Callable[[], frozenset[Provider]] = frozenset,
 ) -> None:
     """Declare what the dispatcher listens to."""
 
@@ -40,7 +41,7 @@ def handlers(
     def apply(
         job: JobRecord | None, received: Received[JobMessage]
     ) -> tuple[JobRecord | None, Sequence[Message]]:
-        after, said = advance(job, received.message, policies=policies, now=now())
+        after, said = advance(job, received.message, policies=policies, now=now(), down=down())
         if after is not None and after is not job and after.trace is None:
             after = after.model_copy(update={"trace": received.trace})
         if after is not None and after.terminal and (job is None or not job.terminal):

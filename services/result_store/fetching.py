@@ -60,7 +60,8 @@ class Source:
                 return url, self.headers
         if output.url is not None:
             parts = urlsplit(output.url)
-            if parts.netloc in self.hosts and (parts.scheme == "https" or parts.hostname in LOOPBACK):
+            http = parts.scheme == "http" and parts.hostname in LOOPBACK
+            if parts.netloc in self.hosts and (http or parts.scheme == "https"):
                 return output.url, {}
         raise OutputUnavailable(f"outputs are not fetched from {(output.url or output.path or '')[:200]!r}")
 

@@ -216,6 +216,33 @@ async def test_commands_are_dropped_from_the_document_once_they_are_safely_said(
     assert kept == [("generation.planned.v1", 4), ("render.failed.v1", 0)]
 
 
+async def test_at_its_end_a_job_keeps_what_it_told_but_no_command() -> None:
+    dispatcher = Dispatcher()
+    plan, one, two = dispatcher.records(a_plan(images=2), stored(0), stored(1))
+    said = await dispatcher.consume(plan, one, two)
+    assert len(said) == 7
+    topics = [message.topic for cause in dispatcher.job.handled for message in cause.said]
+    assert topics == ["job.events.v1"] * 5
+    again = await dispatcher.consume(plan, one, two)
+    assert again == [each for each in said if not each.topic.startswith("render.")]
+
+
+async def test_the_commands_that_stop_what_runs_are_said_again_with_the_end_they_belong_to() -> None:
+    dispatcher = Dispatcher()
+    await dispatcher.hear(a_plan(images=2))
+    (cancel,) = dispatcher.records(a_cancel())
+    said = await dispatcher.consume(cancel)
+    assert [each.topic for each in said].count("render.cancel.modal.v1") == 2
+    assert await dispatcher.consume(cancel) == said
+
+
+async def test_a_cancel_of_another_tenant_does_not_hide_the_owners() -> None:
+    dispatcher = Dispatcher()
+    await dispatcher.hear(a_plan())
+    assert await dispatcher.hear(a_cancel(tenant="other")) == []
+    assert (await dispatcher.hear(a_cancel()))[-1] == "failed 3"
+
+
 async def test_a_conflicting_plan_goes_aside_and_the_first_job_goes_on() -> None:
     dispatcher = Dispatcher()
     await dispatcher.hear(a_plan())

@@ -53,10 +53,11 @@ class OldServer:
 
 
 class Played:
-    """Recorded answers, by path."""
+    """Recorded answers, by path; all with `status`, but the queue's."""
 
-    def __init__(self, **answers: Any) -> None:
+    def __init__(self, status: int = 200, **answers: Any) -> None:
         self.asked: list[str] = []
+        self.status = status
         self.answers = answers
         http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer), verify=False)
         self.provider = an_adapter("comfyui", http, "http://comfyui.internal", FakeInputs())
@@ -64,7 +65,7 @@ class Played:
     def _answer(self, request: httpx.Request) -> httpx.Response:
         name = request.url.path.split("/")[1]
         self.asked.append(name)
-        return httpx.Response(200, json=self.answers[name])
+        return httpx.Response(200 if name == "queue" else self.status, json=self.answers[name])
 
     async def poll(self, prompt_id: str) -> News:
         return await self.provider.poll(an_order("comfyui"), {"id": prompt_id})
@@ -271,3 +272,12 @@ async def test_an_answer_about_another_prompt_is_not_ours() -> None:
         with pytest.raises(Exception, match="submit answered for prompt"):
             await rig.submit(order)
         assert await rig.provider.find(order) is None
+
+
+@pytest.mark.parametrize("status", [201, 204, 302, 400, 404, 500])
+async def test_a_history_that_is_no_good_answer_does_not_say_that_a_prompt_is_lost(status: int) -> None:
+    played = Played(status, queue=IDLE, history={})
+    with pytest.raises(NoAnswer):
+        await played.poll("p-1")
+    with pytest.raises(NoAnswer):
+        await played.provider.find(an_order("comfyui"))

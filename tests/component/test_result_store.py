@@ -7,9 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.renders import Output, RenderFailed, RenderProgressed, ResultStored
+from contracts.renders import Output, RenderFailed, RenderProgressed, RenderSucceeded, ResultStored
 from services.result_store.fetching import OutputLate, OutputUnavailable
-from services.result_store.late import PAUSES_SECONDS
+from services.result_store.late import AT_ONCE, PAUSES_SECONDS
 from shared.clock import now
 from tests.fakes.provider import a_spec
 from tests.fakes.results import PATH, ResultsBench, a_result
@@ -199,6 +199,53 @@ async def test_an_output_that_takes_too_long_is_fetched_in_the_background_and_sa
     await late(bench, lambda: bench.publisher.sent)
     [stored] = bench.publisher.said(ResultStored)
     assert (stored.attempt_id, stored.duplicate) == (result.attempt_id, False)
+
+
+async def test_a_batch_has_one_time_limit_and_what_has_not_begun_by_then_is_fetched_later() -> None:
+    bench = ResultsBench(fetch_seconds=0.05)
+    results = [a_result(path=f"/slow/{place}") for place in range(12)]
+    for place in range(12):
+        bench.fetch.outputs[f"/slow/{place}"] = comfyui_png()
+        bench.fetch.slow[f"/slow/{place}"] = asyncio.Event()
+    async with asyncio.timeout(0.14):  # 12 of them, 4 at once, one after the other: 0.15 and more
+        said = await bench.store(*results)
+    assert [type(message) for message in said] == [RenderProgressed] * 12
+    assert len(bench.fetch.fetched) == 4, "the others had not begun"
+    assert {bench.document(result)["state"] for result in results} == {"pending"}
+
+
+async def waited_for(bench: ResultsBench, number: int) -> list[RenderSucceeded]:
+    """So many results whose outputs are late, each under a path of its own, and whose time has come."""
+    results = [a_result(path=f"/late/{place}") for place in range(number)]
+    bench.fetch.outputs |= {f"/late/{place}": OutputLate("503") for place in range(number)}
+    await bench.store(*results)
+    bench.fetch.fetched.clear()
+    for place, result in enumerate(results):
+        bench.fetch.outputs[f"/late/{place}"] = comfyui_png()
+        bench.wake(result)
+    return results
+
+
+async def test_late_outputs_are_fetched_a_few_at_a_time(bench: ResultsBench) -> None:
+    await waited_for(bench, 10)
+    bench.fetch.slow |= {f"/late/{place}": asyncio.Event() for place in range(10)}
+    async with background(bench.late.run):
+        await until(lambda: bench.fetch.fetched)
+        await asyncio.sleep(0.05)
+        assert len(bench.fetch.fetched) == AT_ONCE
+        for event in bench.fetch.slow.values():
+            event.set()
+        await until(lambda: len(bench.publisher.said(ResultStored)) == 10)
+
+
+async def test_one_late_outputs_unforeseen_trouble_is_its_own(bench: ResultsBench) -> None:
+    results = await waited_for(bench, 6)
+    bench.fetch.outputs["/late/0"] = KeyError("a bug")
+    async with background(bench.late.run) as loop:
+        await until(lambda: len(bench.publisher.said(ResultStored)) == 5)
+        assert not loop.done()
+    assert (await bench.asset(results[0])).state == "pending"
+    assert bench.document(results[0])["wake_at"] > now(), "it is claimed again when the claim has lapsed"
 
 
 async def test_an_output_that_is_not_there_yet_is_fetched_in_the_background_and_said_once(

@@ -16,17 +16,19 @@ class Breaker:
     Args:
         failures_to_open: failures in a row that open the circuit.
         pause, longest: seconds that it stays open; doubled with every failed probe.
+        probe: after so many seconds another probe is sent, should the first one never be told of.
     """
 
     failures_to_open: int = 5
     pause: float = 5.0
     longest: float = 60.0
+    probe: float = 60.0
     state: Circuit = "closed"
     reason: str = ""
     _failures: int = 0
     _opened: int = 0
     _until: float = 0.0
-    _probing: bool = False
+    _probing_until: float = 0.0
 
     def wait(self, now: float) -> float:
         """Seconds until something may be sent; 0 is now. Taking it in half-open state is the probe."""
@@ -35,19 +37,18 @@ class Breaker:
         if self.state == "open":
             if now < self._until:
                 return self._until - now
-            self.state, self._probing = "half_open", False
-        return 1.0 if self._probing else 0.0
+            self.state, self._probing_until = "half_open", 0.0
+        return 1.0 if now < self._probing_until else 0.0
 
-    def sending(self) -> None:
+    def sending(self, now: float) -> None:
         """Something is being sent."""
         if self.state == "half_open":
-            self._probing = True
+            self._probing_until = now + self.probe
 
     def succeeded(self) -> None:
         """The provider answered as it should."""
         self.state, self.reason = "closed", ""
         self._failures = self._opened = 0
-        self._probing = False
 
     def failed(self, now: float, reason: str) -> None:
         """The provider is away, busy or broken: not that it refused one request."""
@@ -56,4 +57,4 @@ class Breaker:
         if self.state == "half_open" or (self.state == "closed" and self._failures >= self.failures_to_open):
             self._until = now + min(self.longest, self.pause * 2**self._opened)
             self._opened += 1
-            self.state, self._probing = "open", False
+            self.state = "open"

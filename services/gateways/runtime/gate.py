@@ -33,7 +33,10 @@ class Rate:
 
     def wait(self, clock: float) -> float:
         """Seconds until the next may be sent."""
-        return max(0.0, self._next - clock - 1.0) if self.per_second else 0.0
+        if not self.per_second:
+            return 0.0
+        gap = 1.0 / self.per_second
+        return max(0.0, self._next + gap - clock - max(1.0, gap))
 
     def sending(self, clock: float) -> None:
         """One is sent."""
@@ -69,8 +72,9 @@ class Gate:
 
     async def sending(self) -> None:
         """Something is being sent."""
-        self.breaker.sending()
-        self.rate.sending(self._clock())
+        clock = self._clock()
+        self.breaker.sending(clock)
+        self.rate.sending(clock)
         await self._tell()
 
     async def answered(self) -> None:
@@ -84,10 +88,17 @@ class Gate:
         await self._tell()
 
     async def _tell(self) -> None:
-        if self.breaker.state != self._last:
-            self._last = self.breaker.state
-            log.warning("circuit_moved", state=self._last, reason=self.breaker.reason)
-            await self._told(self._last, self.breaker.reason)
+        """Never raises: the submission in hand goes on. What could not be told is told with the next one."""
+        before, state = self._last, self.breaker.state
+        if state == before:
+            return
+        self._last = state
+        log.warning("circuit_moved", state=state, reason=self.breaker.reason)
+        try:
+            await self._told(state, self.breaker.reason)
+        except Exception as error:
+            self._last = before
+            log.warning("circuit_not_told", state=state, error=f"{type(error).__name__}: {error}")
 
 
 class Announcements:

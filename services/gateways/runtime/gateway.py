@@ -194,9 +194,7 @@ class Gateway:
         except NoAnswer:
             return self._slower(attempt)
         except CannotBeAsked:
-            handle = await self._ledger.adopted(attempt.id)
-            if handle is None:
-                return await self._give_up_unknown(attempt, sent)
+            return await self._give_up_unknown(attempt, sent)
         if handle is not None:
             log.info("submission_found", attempt_id=attempt.id, external_id=handle["id"])
             return await self._submitted(attempt, handle)

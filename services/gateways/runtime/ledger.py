@@ -105,11 +105,6 @@ class Ledger:
         found = self._collection.find({"cancel": True, **_open_of(owner)}, {"_id": 1})
         return [document["_id"] async for document in found]
 
-    async def adopted(self, attempt_id: str) -> Handle | None:
-        """What a provider's own word brought for an attempt whose submission was not answered."""
-        found = await self._collection.find_one({"_id": attempt_id}, {"handle": 1})
-        return found.get("handle") if found else None
-
     async def move(self, attempt_id: str, owner: str, state: State, **fields: Any) -> bool:
         """Change an attempt that `owner` holds; False when it holds it no more."""
         update: dict[str, Any] = {"$set": {"state": state, **fields}}

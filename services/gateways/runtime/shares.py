@@ -4,11 +4,13 @@ One document holds all shares. A process changes its own by a guarded write, and
 has in flight; so a share that shrinks frees slots before another takes them.
 """
 
+import time
 from collections.abc import Callable
 from collections.abc import Collection as Names
 
 from pymongo import ReplaceOne
 
+from shared.leases import LEASE_SECONDS
 from shared.mongo import Collection, write_guarded
 
 
@@ -25,17 +27,26 @@ def share_of(limit: int, shares: dict[str, int], me: str, in_flight: int, alive:
 class Shares:
     """This process's share of `limit` slots of one role; `mine` is how many it may use."""
 
-    def __init__(self, collection: Collection, role: str, limit: int) -> None:
+    def __init__(
+        self,
+        collection: Collection,
+        role: str,
+        limit: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._collection = collection
         self._role = role
         self._limit = limit
+        self._clock = clock
+        self._unseen: dict[str, float] = {}
         self.mine = 0
 
     async def settle(self, me: str, alive: Names[str], in_flight: Callable[[], int]) -> None:
         """Agree on the shares with those who are alive. A lost race is settled the next time."""
         document = await self._collection.find_one({"_id": self._role}) or {"version": 0, "shares": {}}
-        shares = {owner: slots for owner, slots in document["shares"].items() if owner in alive}
-        mine = share_of(self._limit, shares, me, in_flight(), alive)
+        present = self._present(me, document["shares"], alive)
+        shares = {owner: slots for owner, slots in document["shares"].items() if owner in present}
+        mine = share_of(self._limit, shares, me, in_flight(), present)
         self.mine = min(self.mine, mine)
         agreed = shares | {me: mine}
         if agreed != document["shares"]:
@@ -48,3 +59,10 @@ class Shares:
             if await write_guarded(self._collection, [write]):
                 return
         self.mine = mine
+
+    def _present(self, me: str, owners: Names[str], alive: Names[str]) -> set[str]:
+        """Who is alive, or may have come after we last looked at the leases: ids rise with time."""
+        clock = self._clock()
+        younger = (owner for owner in owners if owner > me and owner not in alive)
+        self._unseen = {owner: self._unseen.get(owner, clock) for owner in younger}
+        return {*alive, *(o for o, since in self._unseen.items() if clock - since < LEASE_SECONDS)}

@@ -9,13 +9,16 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from contracts.jobs import JobDue
-from services.dispatcher.timers import Timers
+from services.dispatcher.timers import PAGE, Timers
 from shared.clock import now
 from shared.errors import TransientError
+from shared.ids import uuid7
 from shared.mongo import Collection
 from shared.publisher import Outgoing, Publisher
 from tests.fakes.builders import JOB, TRACE
 from tests.fakes.documents import FakeCollection
+
+SECOND = timedelta(seconds=1)
 
 
 class FakePublisher:
@@ -99,3 +102,11 @@ async def test_a_bug_does_end_them() -> None:
     bench.jobs.failure = KeyError("a bug")
     with pytest.raises(KeyError):
         await bench.timers.run()
+
+
+async def test_all_who_are_due_are_called_however_many_there_are() -> None:
+    bench = Bench(wake_in=-1)
+    for place in range(3 * PAGE):
+        bench.jobs.kept[str(place)] = {"_id": str(uuid7()), "trace": None, "wake_at": now() - SECOND}
+    await bench.timers.call_due()
+    assert len(bench.called()) == 3 * PAGE + 1

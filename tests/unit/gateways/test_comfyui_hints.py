@@ -317,6 +317,20 @@ async def test_what_is_hurried_during_its_step_takes_the_next_right_after_it() -
         assert len(steps.taken) == 2, "once, however often it was hurried"
 
 
+async def test_what_turned_out_not_to_be_sent_keeps_its_pause() -> None:
+    steps = Steps60()
+    steps.hold.clear()
+    engine = Engine(steps, slots=1)
+    attempt = Attempt(a_command(), trace=None)
+    async with background(engine.run):
+        engine.add([attempt])
+        await until(lambda: steps.taken)
+        engine.hurry(attempt.id)
+        steps.hold.set()
+        await asyncio.sleep(0.02)
+    assert steps.taken == [attempt.id]
+
+
 async def test_what_was_not_sent_is_not_hurried() -> None:
     steps = Steps60()
     engine = Engine(steps, slots=1)

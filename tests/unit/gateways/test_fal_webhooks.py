@@ -279,8 +279,9 @@ async def test_another_request_than_the_ledgers_is_refused(desk: Desk) -> None:
     assert desk.bell.rung == []
 
 
-async def test_of_two_requests_at_once_only_one_is_adopted(desk: Desk) -> None:
-    attempt_id = await desk.attempt()
+@pytest.mark.parametrize("state", ["unknown", "failed"])
+async def test_of_two_requests_at_once_only_one_is_adopted(desk: Desk, state: str) -> None:
+    attempt_id = await desk.attempt(state=state)
     posts = [
         desk.post(attempt_id, json.dumps({"request_id": name}).encode(), request_id=name)
         for name in ("r1", "r2")

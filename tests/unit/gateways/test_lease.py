@@ -21,7 +21,9 @@ class Instance:
         self.lives_lost = 0
         self.leases = leases
         self.meanwhile: Callable[[], object] = lambda: None
-        self.lease = Lease(leases.mongo, role, on_death=self._bury, on_lost=self._lose, patience_seconds=patience_seconds)
+        self.lease = Lease(
+            leases.mongo, role, on_death=self._bury, on_lost=self._lose, patience_seconds=patience_seconds
+        )
 
     async def _bury(self, owner: str) -> None:
         self.buried.append(owner)

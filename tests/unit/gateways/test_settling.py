@@ -1,5 +1,8 @@
 """What was sent without a usable answer is settled by asking, before anything is sent again."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
 from contracts.renders import RenderFailed, RenderSucceeded
@@ -8,6 +11,7 @@ from services.gateways.runtime.provider import CannotBeAsked, NoAnswer, OutcomeU
 from shared.clock import now
 from shared.leases import LEASE_SECONDS
 from tests.fakes.ledger import GatewayBench
+from tests.fakes.provider import RUNNING
 
 
 @pytest.fixture
@@ -128,3 +132,122 @@ async def test_two_heirs_never_get_the_same_attempt(bench: GatewayBench) -> None
     assert len(await bench.ledger.take_over(held, "dead", "one")) == 1
     assert await bench.ledger.take_over(held, "dead", "two") == []
     assert bench.entry(attempt)["owner"] == "one"
+
+
+async def taken_over(bench: GatewayBench, dead: str = "dead") -> list[Attempt]:
+    """What our process takes over of another one's."""
+    held = [found async for found in bench.ledger.held_by(dead)]
+    return await bench.ledger.take_over(held, dead, bench.lease.owner)
+
+
+async def test_an_intent_that_was_written_since_the_heir_looked_is_not_overwritten(
+    bench: GatewayBench,
+) -> None:
+    attempt = await bench.take_in()
+    bench.entry(attempt)["owner"] = "dead"
+    held = [found async for found in bench.ledger.held_by("dead")]
+    assert await bench.ledger.move(attempt.id, "dead", "submitting", submitting_at=now())
+    assert await bench.ledger.take_over(held, "dead", bench.lease.owner) == []
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["owner"]) == ("submitting", "dead")
+    [taken] = await taken_over(bench)
+    assert taken.state == "unknown", "the next look asks what became of it"
+
+
+async def test_what_was_sent_meanwhile_is_taken_over_all_the_same(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.entry(attempt).update(owner="dead", state="submitting", submitting_at=now())
+    held = [found async for found in bench.ledger.held_by("dead")]
+    assert await bench.ledger.move(attempt.id, "dead", "submitted", handle={"id": "external"})
+    [taken] = await bench.ledger.take_over(held, "dead", bench.lease.owner)
+    await bench.finish(taken)
+    assert bench.provider.calls == ["poll"]
+
+
+async def test_who_was_declared_dead_while_it_submitted_still_leaves_the_handle_to_its_heir(
+    bench: GatewayBench,
+) -> None:
+    attempt = await bench.take_in()
+    bench.provider.before_submit = lambda order: bench.entry(attempt).update(owner="heir", state="unknown")
+    assert await bench.step(attempt) is None
+    entry = bench.entry(attempt)
+    assert (entry["owner"], entry["state"]) == ("heir", "unknown")
+    assert (entry["external_id"], entry["billed"]) == (f"external-{attempt.id}", "yes")
+    entry["owner"] = "dead"
+    [taken] = await taken_over(bench)
+    bench.provider.calls.clear()
+    await bench.finish(taken)
+    assert bench.provider.calls == ["poll"], "neither asked for nor sent again"
+
+
+async def test_the_heir_finds_the_handle_that_came_after_it_took_over(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.entry(attempt).update(owner="dead", state="submitting", submitting_at=now())
+    [heir] = await taken_over(bench)
+    assert await bench.step(heir) is not None
+    await bench.ledger.save_handle_anyway(attempt.id, heir.submitting_at, {"id": "late"})
+    bench.age(heir, 3600)  # the provider still says that it has none of it
+    await bench.finish(heir)
+    assert bench.provider.submitted == 0
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["external_id"]) == ("succeeded", "late")
+
+
+async def test_a_handle_of_an_earlier_sending_does_not_name_a_later_one(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    earlier = now()
+    bench.entry(attempt).update(state="submitting", submitting_at=earlier + timedelta(seconds=30))
+    await bench.ledger.save_handle_anyway(attempt.id, earlier, {"id": "of the earlier one"})
+    assert "handle" not in bench.entry(attempt)
+
+
+def long_past(attempt: Attempt, seconds: float = 61.0) -> None:
+    """As if its deadline had passed so long ago."""
+    at = now() - timedelta(seconds=seconds)
+    attempt.command = attempt.command.model_copy(update={"deadline_at": at})
+
+
+def lost_for_good(bench: GatewayBench, attempt: Attempt) -> None:
+    [failure] = bench.publisher.said(RenderFailed)
+    assert (failure.code, failure.retryable, failure.billed) == ("lost", False, "unknown")
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("failed", "unknown")
+
+
+@pytest.mark.parametrize("news", [NoAnswer("502"), RUNNING], ids=["silent", "running for ever"])
+async def test_what_the_provider_never_ends_is_given_up_long_after_its_deadline(
+    bench: GatewayBench, news: Any
+) -> None:
+    attempt = await bench.take_in()
+    bench.provider.news = [news] * 10
+    await bench.step(attempt)
+    long_past(attempt, 55)
+    assert await bench.step(attempt) is not None
+    long_past(attempt, 61)
+    assert await bench.step(attempt) is None
+    lost_for_good(bench, attempt)
+
+
+async def test_what_runs_for_ever_is_stopped_when_it_is_given_up(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.news = [RUNNING]
+    await bench.step(attempt)
+    long_past(attempt)
+    await bench.step(attempt)
+    assert bench.provider.calls[-1] == "cancel"
+
+
+async def test_what_ended_long_after_its_deadline_is_still_an_end(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    long_past(attempt)
+    await bench.finish(attempt)
+    assert bench.entry(attempt)["state"] == "succeeded"
+
+
+async def test_an_unknown_outcome_of_long_ago_is_given_up_without_an_answer(
+    bench: GatewayBench, lost: Attempt
+) -> None:
+    bench.provider.findings = [NoAnswer("502")] * 10
+    assert await bench.step(lost) is not None
+    long_past(lost)
+    assert await bench.step(lost) is None
+    lost_for_good(bench, lost)
+    assert bench.provider.submitted == 1

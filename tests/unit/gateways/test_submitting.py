@@ -127,6 +127,27 @@ async def test_a_provider_that_names_a_time_is_left_alone_until_then(bench: Gate
     assert await bench.step(attempt) == 17.0
 
 
+@pytest.mark.parametrize(("pause", "ends"), [(4.9, False), (5.1, True), (3600.0, True)])
+async def test_a_provider_that_wants_a_long_pause_is_left_where_another_can_do_it(
+    bench: GatewayBench, pause: float, ends: bool
+) -> None:
+    attempt = await bench.take_in(alternatives=True)
+    bench.provider.submissions = [NotTaken("provider_busy", "429", after_seconds=pause)]
+    assert (await bench.step(attempt) is None) == ends
+    failures = bench.publisher.said(RenderFailed)
+    assert [(failure.code, failure.retryable, failure.billed) for failure in failures] == (
+        [("provider_busy", True, "no")] if ends else []
+    )
+
+
+async def test_the_only_provider_is_waited_for_but_not_beyond_the_deadline(bench: GatewayBench) -> None:
+    attempt = await bench.take_in(deadline_at=now() + timedelta(seconds=20))
+    bench.provider.submissions = [NotTaken("provider_busy", "429", after_seconds=3600.0)]
+    pause = await bench.step(attempt)
+    assert pause is not None
+    assert 19 < pause <= 20.1
+
+
 async def test_a_provider_that_stays_busy_fails_the_attempt_unbilled(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     bench.provider.submissions = [NotTaken("provider_busy", "503") for _ in range(10)]

@@ -1,10 +1,12 @@
 """What each HTTP answer means: for a paid submission, and for a question about one."""
 
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 
 from services.gateways.runtime.provider import NoAnswer, NotTaken, OutcomeUnknown, Refused
-from services.gateways.runtime.wire import ask, json_of, send_paid
+from services.gateways.runtime.wire import MAX_ANSWER_BYTES, ask, json_of, redacted, send_paid
 
 URL = "https://provider.example/submit"
 
@@ -99,3 +101,89 @@ async def test_an_error_for_people_is_short_and_on_one_line() -> None:
         await send_paid(answering(422, "a\n" * 5000), URL, json={})
     assert "\n" not in raised.value.message
     assert len(raised.value.message) <= 1000
+
+
+class Endless:
+    """A provider whose answer has no end; counts what was read of it."""
+
+    def __init__(self) -> None:
+        self.read = 0
+        answer = httpx.MockTransport(lambda request: httpx.Response(200, content=self._body()))
+        self.http = httpx.AsyncClient(transport=answer, verify=False)
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        while self.read <= 4 * MAX_ANSWER_BYTES:
+            self.read += 65_536
+            yield b"a" * 65_536
+
+
+async def test_an_endless_answer_to_a_submission_is_left_off_and_may_mean_anything() -> None:
+    endless = Endless()
+    with pytest.raises(OutcomeUnknown) as raised:
+        await send_paid(endless.http, URL, json={})
+    assert endless.read <= MAX_ANSWER_BYTES + 65_536
+    assert len(str(raised.value)) < 600, "an error is for people"
+
+
+async def test_an_endless_answer_to_a_question_is_none() -> None:
+    endless = Endless()
+    with pytest.raises(NoAnswer):
+        await ask(endless.http, "GET", URL)
+    assert endless.read <= MAX_ANSWER_BYTES + 65_536
+
+
+async def test_a_large_answer_within_the_limit_is_read_whole() -> None:
+    text = '{"a":"' + "a" * (MAX_ANSWER_BYTES - 100) + '"}'
+    assert len(json_of(await ask(answering(200, text), "GET", URL))["a"]) == MAX_ANSWER_BYTES - 100
+
+
+@pytest.mark.parametrize("status", [500, 501, 507, 599])
+async def test_a_server_error_is_no_answer_unless_errors_tell(status: int) -> None:
+    with pytest.raises(NoAnswer):
+        await ask(answering(status), "GET", URL)
+    answer = await ask(answering(status, '{"detail": "x"}'), "GET", URL, errors_tell=True)
+    assert (answer.status_code, json_of(answer)) == (status, {"detail": "x"})
+
+
+@pytest.mark.parametrize("status", [401, 403, 408, 429])
+async def test_not_even_where_errors_tell_does_a_closed_door(status: int) -> None:
+    with pytest.raises(NoAnswer):
+        await ask(answering(status), "GET", URL, errors_tell=True)
+
+
+SECRETS = "cannot read https://user:hunter2@bucket.example/a.png?X-Signature=s3cr3t&x=1 'there'"
+
+
+@pytest.mark.parametrize("status", [400, 401, 429, 500])
+async def test_what_users_read_carries_no_credentials_and_no_signatures(status: int) -> None:
+    with pytest.raises((Refused, NotTaken, OutcomeUnknown)) as raised:
+        await send_paid(answering(status, SECRETS), URL, json={})
+    assert "hunter2" not in str(raised.value)
+    assert "s3cr3t" not in str(raised.value)
+    assert "bucket.example/a.png" in str(raised.value), "it still says what it is about"
+
+
+async def test_a_question_that_fails_keeps_secrets_too() -> None:
+    def fail(request: httpx.Request) -> httpx.Response:
+        raise httpx.ReadError(SECRETS, request=request)
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(fail), verify=False)
+    with pytest.raises(NoAnswer) as asked:
+        await ask(http, "GET", "https://key:hunter2@provider.example/status?token=s3cr3t")
+    with pytest.raises(OutcomeUnknown) as sent:
+        await send_paid(http, URL, json={})
+    for message in (str(asked.value), str(sent.value)):
+        assert "hunter2" not in message
+        assert "s3cr3t" not in message
+
+
+def test_what_is_no_link_is_left_as_it_is() -> None:
+    assert redacted("why? a@b.c, see https://x.example/y") == "why? a@b.c, see https://x.example/y"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_a_busy_answer_from_behind_the_door_may_mean_that_it_was_taken(status: int) -> None:
+    with pytest.raises(OutcomeUnknown):
+        await send_paid(answering(status, X_Request_Id="17"), URL, mark_of_taken="x-request-id", json={})
+    with pytest.raises(NotTaken):
+        await send_paid(answering(status), URL, mark_of_taken="x-request-id", json={})

@@ -54,6 +54,11 @@ def test_another_message_has_another_id(one: Any, other: Any) -> None:
     assert encode(one, source="x", trace=None).id != encode(other, source="x", trace=None).id
 
 
+def test_a_cancel_of_another_tenant_is_another_message() -> None:
+    mine, theirs = (encode(a_cancel(tenant=tenant), source="x", trace=None) for tenant in ("acme", "other"))
+    assert mine.id != theirs.id
+
+
 def test_the_time_of_the_event_is_utc_in_milliseconds() -> None:
     envelope = encode(a_cancel(), source="x", trace=None, at=datetime(2030, 1, 1, 12, 0, 0, 7000, UTC))
     assert dict(envelope.headers)["ce_time"] == b"2030-01-01T12:00:00.007Z"

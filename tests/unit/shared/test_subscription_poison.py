@@ -8,7 +8,8 @@ from aiokafka import ConsumerRecord
 
 from contracts.base import Message
 from contracts.jobs import JobDue, JobEvent
-from shared.envelope import Received, Unreadable
+from shared.dead_letters import KEEP_HEADERS
+from shared.envelope import Received, Unreadable, decode
 from shared.errors import PermanentError
 from shared.publisher import MAX_MESSAGE_BYTES
 from tests.fakes.builders import JOB, START, a_cancel, due
@@ -138,4 +139,103 @@ async def test_a_huge_record_is_cut_so_that_its_letter_can_be_sent() -> None:
     await bench.consume(bad(b"x" * MAX_MESSAGE_BYTES))
     (envelope,) = bench.sender.sent
     assert len(envelope.body) < MAX_MESSAGE_BYTES - 65_536
+    assert bench.consumer.committed == {ZERO: 9}
+
+
+FAR_AWAY = "0001-01-01T00:00:00+14:00"
+
+
+async def test_a_time_that_is_none_in_utc_is_an_ordinary_invalid_message() -> None:
+    body = due(START).model_dump_json().replace(START.isoformat().replace("+00:00", "Z"), FAR_AWAY)
+    assert FAR_AWAY in body
+    bench = Bench()
+    await bench.consume(raw_record(JobDue.topic, body.encode()), said("a", 7))
+    (letter,) = bench.sender.letters()
+    assert (letter.reason, letter.error) == (
+        "invalid",
+        "due_at: Value error, is too far away to be a time in UTC",
+    )
+    assert bench.handled == ["a"]
+
+
+async def test_a_validator_that_fails_in_an_unforeseen_way_stops_no_partition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def odd(record: ConsumerRecord, *rest: Any) -> Received[Message]:
+        if record.offset == 8:
+            raise OverflowError("date value out of range")
+        return decode(record, *rest)
+
+    monkeypatch.setattr("shared.subscription.decode", odd)
+    bench = Bench()
+    await bench.consume(said("a", 7), said("odd", 8), said("b", 9))
+    (letter,) = bench.sender.letters()
+    assert (letter.reason, letter.error) == ("invalid", "OverflowError: date value out of range")
+    assert (bench.handled, bench.consumer.committed) == (["a", "b"], {ZERO: 10})
+
+
+async def test_a_refusal_that_fails_becomes_a_dead_letter() -> None:
+    def refuse(record: ConsumerRecord, unreadable: Unreadable) -> Message | None:
+        raise RecursionError("deep")
+
+    bench = Bench(on_unreadable=refuse)
+    await bench.consume(bad(b"{", 8), said("a", 9))
+    assert (bench.reasons(), bench.handled) == (["not_json"], ["a"])
+    assert bench.consumer.committed == {ZERO: 10}
+
+
+async def test_one_bad_message_among_many_is_found_by_halves() -> None:
+    bench = Bench()
+    bench.troubles["bad"] = lambda: NoSuchWord("never heard of it")
+    texts = [str(place) for place in range(64)]
+    texts[37] = "bad"
+    await bench.consume(*(said(text, place) for place, text in enumerate(texts)))
+    assert bench.reasons() == ["no_such_word"]
+    assert bench.handled == [text for text in texts if text != "bad"], "in their order"
+    assert len(bench.batches) == 1 + 2 * 6
+
+
+async def test_a_service_may_answer_what_it_cannot_handle_instead_of_setting_it_aside() -> None:
+    heard: list[tuple[str, str]] = []
+
+    def give_up(received: Received[Any], error: Exception) -> Message | None:
+        heard.append((received.message.reason, repr(error)))
+        return due(START) if received.message.reason == "b" else None
+
+    bench = Bench(on_failed=give_up)
+    bench.troubles["b"] = bench.troubles["c"] = lambda: NoSuchWord("never heard of it")
+    await bench.consume(said("a", 7), said("b", 8), said("c", 9))
+    assert heard == [("b", "NoSuchWord('never heard of it')"), ("c", "NoSuchWord('never heard of it')")]
+    assert (bench.answers(), bench.reasons()) == (2, ["no_such_word"])
+    assert bench.consumer.committed == {ZERO: 10}
+
+
+async def test_an_answer_that_fails_too_stops_no_partition() -> None:
+    def give_up(received: Received[Any], error: Exception) -> Message | None:
+        raise KeyError("another bug")
+
+    bench = Bench(on_failed=give_up)
+    bench.troubles["b"] = lambda: NoSuchWord("never heard of it")
+    await bench.consume(said("a", 7), said("b", 8))
+    assert (bench.reasons(), bench.consumer.committed) == (["no_such_word"], {ZERO: 9})
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [("x", b"h" * 10_000_000)],
+        [(f"x{place}", b"h" * 1000) for place in range(10_000)],
+        [("n" * 10_000_000, b"h")],
+        [("x", "\N{SNOWMAN}".encode() * 3_000_000)],
+    ],
+    ids=["one", "many", "name", "wide"],
+)
+async def test_huge_headers_are_cut_so_that_the_letter_can_be_sent(headers: Any) -> None:
+    bench = Bench()
+    await bench.consume(bad(b"x" * MAX_MESSAGE_BYTES, headers=[("ce_id", b"first"), *headers]))
+    (envelope,) = bench.sender.sent
+    assert len(envelope.body) < MAX_MESSAGE_BYTES - 65_536
+    (letter,) = bench.sender.letters()
+    assert letter.original_headers["ce_id"] == "first"
+    assert sum(map(len, letter.original_headers.values())) <= KEEP_HEADERS
     assert bench.consumer.committed == {ZERO: 9}

@@ -1,0 +1,75 @@
+"""provider.health → which providers are passed over; every dispatcher hears all of it."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from contracts.base import Provider
+from contracts.operations import ProviderHealth
+from shared.clock import now
+from shared.envelope import Received
+from shared.errors import is_transient
+from shared.mongo import Collection
+
+log = structlog.get_logger()
+
+AGAIN_SECONDS = 5.0
+LAPSE = timedelta(seconds=120)
+"""A gateway that lives probes its provider more often than this, and says what came of it."""
+
+
+class Circuits:
+    """The providers whose circuit is open, as their gateways say.
+
+    Events come at once; the `provider_health` documents tell what was said before, and are read
+    again now and then, so that an event that was missed is not missed for long.
+    """
+
+    def __init__(self, health: Collection) -> None:
+        self._health = health
+        self._open: dict[Provider, datetime] = {}
+        self._missed = asyncio.Event()
+
+    @property
+    def down(self) -> frozenset[Provider]:
+        """Who is to be passed over now. A gateway that died does not close its circuit: that lapses."""
+        since = now() - LAPSE
+        return frozenset(provider for provider, at in self._open.items() if at > since)
+
+    def hear(self, batch: Sequence[Received[Any]]) -> None:
+        """Take in what gateways say."""
+        for received in batch:
+            self._take(received.message)
+
+    def catch_up(self) -> None:
+        """Something may have been missed: read the documents soon."""
+        self._missed.set()
+
+    async def run(self) -> None:
+        """Read the documents now and then until cancelled; a database that is away is waited for."""
+        while True:
+            self._missed.clear()
+            try:
+                await self.read()
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("circuits_delayed", error=f"{type(error).__name__}: {error}")
+            try:
+                await asyncio.wait_for(self._missed.wait(), AGAIN_SECONDS)
+            except TimeoutError:
+                continue
+
+    async def read(self) -> None:
+        """What the documents say."""
+        async for document in self._health.find({}):
+            self._take(ProviderHealth.model_validate(document | {"provider": document["_id"]}))
+
+    def _take(self, health: ProviderHealth) -> None:
+        if health.state == "open":
+            self._open[health.provider] = health.at
+        else:
+            self._open.pop(health.provider, None)

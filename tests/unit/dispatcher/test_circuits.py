@@ -1,0 +1,41 @@
+"""Which providers are passed over."""
+
+from datetime import timedelta
+from typing import cast
+
+from contracts.operations import ProviderHealth
+from services.dispatcher.circuits import Circuits
+from shared.clock import now
+from shared.envelope import Received
+from shared.mongo import Collection
+from tests.fakes.mongo import FakeCollection
+
+
+def said(provider: str, state: str) -> Received[ProviderHealth]:
+    health = ProviderHealth.model_validate({"provider": provider, "state": state, "reason": "r", "at": now()})
+    return Received(health, "id", ProviderHealth.topic, 0, 0, now(), None, 0)
+
+
+async def test_an_open_circuit_is_passed_over_until_it_is_half_open_or_closed() -> None:
+    circuits = Circuits(cast(Collection, FakeCollection()))
+    circuits.hear([said("modal", "open"), said("fal", "open")])
+    assert circuits.down == {"modal", "fal"}
+    circuits.hear([said("modal", "half_open"), said("fal", "closed")])
+    assert circuits.down == frozenset()
+
+
+async def test_what_was_said_before_a_start_is_read_from_the_documents() -> None:
+    health = FakeCollection()
+    health.kept["comfyui"] = {"_id": "comfyui", "state": "open", "reason": "r", "at": now()}
+    circuits = Circuits(health.mongo)
+    await circuits.read()
+    assert circuits.down == {"comfyui"}
+
+
+async def test_an_open_circuit_that_no_one_speaks_of_any_more_lapses() -> None:
+    health = FakeCollection()
+    long_ago = now() - timedelta(minutes=5)
+    health.kept["fal"] = {"_id": "fal", "state": "open", "reason": "r", "at": long_ago}
+    circuits = Circuits(health.mongo)
+    await circuits.read()
+    assert circuits.down == frozenset()

@@ -1,0 +1,177 @@
+"""What may be sent now, how fast, and who is told that nothing may."""
+
+import pytest
+
+from contracts.operations import ProviderHealth
+from contracts.renders import RenderFailed
+from services.gateways.runtime.breaker import Breaker, Circuit
+from services.gateways.runtime.gate import Announcements, Gate, Rate
+from services.gateways.runtime.gateway import Gateway
+from services.gateways.runtime.provider import NotTaken, OutcomeUnknown, Pace, Refused
+from tests.fakes.ledger import GatewayBench
+from tests.fakes.mongo import FakeCollection
+from tests.fakes.publisher import BrokerAway, FakePublisher
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 1000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+class Bench:
+    """A gate that opens after two failures; `told` is what it said."""
+
+    def __init__(self, per_second: float | None = None) -> None:
+        self.clock = Clock()
+        self.told: list[tuple[Circuit, str]] = []
+        self.troubles: list[Exception] = []
+        self.gate = Gate(Breaker(failures_to_open=2, pause=5.0), Rate(per_second), self._tell, self.clock)
+
+    async def _tell(self, state: Circuit, reason: str) -> None:
+        if self.troubles:
+            raise self.troubles.pop(0)
+        self.told.append((state, reason))
+
+    async def shut(self) -> None:
+        for _ in range(2):
+            await self.gate.failed("503")
+        assert self.gate.shut
+
+
+@pytest.mark.parametrize("per_second", [0.2, 1.0, 5.0, 64.0])
+def test_no_more_than_a_seconds_worth_goes_at_once_and_then_at_the_rate(per_second: float) -> None:
+    rate, clock, sent = Rate(per_second), 1000.0, []
+    while clock < 1020.0:
+        if pause := rate.wait(clock):
+            clock += pause
+        else:
+            rate.sending(clock)
+            sent.append(clock)
+    burst = sum(time < 1000.001 for time in sent)
+    assert burst == max(1, per_second)
+    assert len(sent) <= 20 * per_second + burst
+    assert len(sent) >= 20 * per_second - 1, "the limit is used"
+
+
+def test_without_a_rate_nothing_waits() -> None:
+    rate = Rate(None)
+    for _ in range(1000):
+        rate.sending(5.0)
+    assert rate.wait(5.0) == 0.0
+
+
+def test_a_quiet_hour_does_not_save_up_more_than_a_second() -> None:
+    rate, sent = Rate(4.0), 0
+    rate.sending(0.0)
+    while rate.wait(3600.0) == 0.0:
+        rate.sending(3600.0)
+        sent += 1
+    assert sent == 4
+
+
+async def test_the_longer_of_both_waits_counts() -> None:
+    bench = Bench(per_second=0.1)
+    await bench.gate.sending()
+    assert bench.gate.wait() == 10.0
+    await bench.shut()
+    assert bench.gate.wait() == 10.0
+    bench.clock.time += 6
+    assert bench.gate.wait() == 4.0
+
+
+async def test_each_move_of_the_circuit_is_told_once() -> None:
+    bench = Bench()
+    await bench.shut()
+    await bench.gate.failed("503 again")
+    bench.clock.time += 5
+    assert bench.gate.wait() == 0.0
+    await bench.gate.sending()
+    await bench.gate.answered()
+    await bench.gate.answered()
+    assert bench.told == [("open", "503"), ("half_open", "503 again"), ("closed", "")]
+
+
+async def test_what_cannot_be_told_stops_no_submission_and_is_told_with_the_next() -> None:
+    bench = Bench()
+    bench.troubles = [BrokerAway("away"), BrokerAway("away")]
+    await bench.shut()
+    await bench.gate.failed("503")
+    assert bench.told == []
+    await bench.gate.failed("503")
+    assert bench.told == [("open", "503")]
+
+
+async def test_an_announcement_is_a_document_and_an_event() -> None:
+    health, publisher = FakeCollection(), FakePublisher()
+    tell = Announcements("fal", health.mongo, publisher)
+    await tell("open", "x" * 1000)
+    [event] = publisher.said(ProviderHealth)
+    assert (event.provider, event.state, len(event.reason)) == ("fal", "open", 300)
+    assert (health.kept["fal"]["state"], health.kept["fal"]["at"]) == ("open", event.at)
+    await tell("closed", "")
+    assert (len(health.kept), health.kept["fal"]["state"]) == (1, "closed")
+
+
+class Guarded(GatewayBench):
+    """A gateway behind a gate that two failures shut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.guard = Bench()
+        self.gateway = Gateway(
+            self.provider, self.ledger, self.lease, self.publisher, Pace(), self.guard.gate
+        )
+
+
+async def test_behind_a_shut_gate_nothing_is_sent_and_the_only_provider_is_waited_for() -> None:
+    bench = Guarded()
+    await bench.guard.shut()
+    attempt = await bench.take_in()
+    assert await bench.step(attempt) == 5.0
+    assert bench.provider.calls == []
+    bench.guard.clock.time += 5
+    await bench.finish(attempt)
+    assert bench.entry(attempt)["state"] == "succeeded"
+    assert not bench.guard.gate.shut
+
+
+async def test_behind_a_shut_gate_what_another_can_do_is_let_go_at_once() -> None:
+    bench = Guarded()
+    await bench.guard.shut()
+    attempt = await bench.take_in(alternatives=True)
+    assert await bench.step(attempt) is None
+    [failure] = bench.publisher.said(RenderFailed)
+    assert (failure.code, failure.retryable, failure.billed) == ("provider_unreachable", True, "no")
+    assert bench.provider.calls == []
+
+
+@pytest.mark.parametrize(
+    ("trouble", "shuts"),
+    [
+        (NotTaken("provider_unreachable", "no connection"), True),
+        (OutcomeUnknown("500"), True),
+        (Refused("provider_unauthorized", "401"), True),
+        (Refused("invalid_request", "422"), False),
+    ],
+)
+async def test_what_is_the_providers_trouble_shuts_the_gate_and_a_refusal_does_not(
+    trouble: Exception, shuts: bool
+) -> None:
+    bench = Guarded()
+    bench.provider.submissions = [trouble, trouble]
+    for _ in range(2):
+        await bench.step(await bench.take_in())
+    assert bench.guard.gate.shut == shuts
+
+
+async def test_a_handle_is_not_lost_because_its_good_news_could_not_be_told() -> None:
+    bench = Guarded()
+    await bench.guard.shut()
+    bench.guard.clock.time += 5
+    attempt = await bench.take_in()
+    bench.guard.troubles = [BrokerAway("away"), BrokerAway("away")]
+    await bench.step(attempt)
+    assert bench.entry(attempt)["state"] == "submitted"

@@ -1,0 +1,185 @@
+"""A provider's slots are shared by processes that come and go: never more are used than there are."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.gateways.runtime.shares import Shares, share_of
+from shared.leases import LEASE_SECONDS
+from tests.fakes.mongo import FakeCollection
+
+ROLE = "gateway-fal"
+
+
+def test_equal_parts_and_the_rest_to_the_first() -> None:
+    alive = {"a", "b", "c"}
+    assert [share_of(10, {}, me, 0, alive) for me in "abc"] == [4, 3, 3]
+
+
+def test_who_is_alone_has_all() -> None:
+    assert share_of(10, {"gone": 7}, "a", 0, {"a"}) == 10
+
+
+def test_who_comes_takes_only_what_the_others_left() -> None:
+    assert share_of(10, {"a": 10}, "b", 0, {"a", "b"}) == 0
+    assert share_of(10, {"a": 7}, "b", 0, {"a", "b"}) == 3
+
+
+def test_a_share_shrinks_no_further_than_what_is_in_flight() -> None:
+    assert share_of(10, {"a": 10}, "a", 8, {"a", "b"}) == 8
+    assert share_of(10, {"a": 10}, "a", 2, {"a", "b"}) == 5
+
+
+def test_more_processes_than_slots_leave_some_with_none() -> None:
+    alive = {"a", "b", "c"}
+    assert sorted(share_of(2, {}, me, 0, alive) for me in "abc") == [0, 1, 1]
+
+
+@dataclass
+class Process:
+    """One process: what it believes of the others may be old."""
+
+    name: str
+    shares: Shares
+    alive: set[str]
+    in_flight: int = 0
+
+
+@dataclass
+class Cluster:
+    """Processes over one document, and what they use of its `limit` slots."""
+
+    limit: int
+    time: float = 0.0
+    documents: FakeCollection = field(default_factory=FakeCollection)
+    processes: list[Process] = field(default_factory=list)
+    born: int = 0
+
+    def join(self) -> Process:
+        self.born += 1
+        name = f"{ROLE}:{self.born:04}"
+        shares = Shares(self.documents.mongo, ROLE, self.limit, lambda: self.time)
+        process = Process(name, shares, {name})
+        self.processes.append(process)
+        self.look(process)
+        return process
+
+    def look(self, process: Process) -> None:
+        process.alive = {each.name for each in self.processes}
+
+    async def settle(self, process: Process) -> None:
+        await process.shares.settle(process.name, process.alive, lambda: process.in_flight)
+
+    def check(self) -> None:
+        used = sum(max(each.shares.mine, each.in_flight) for each in self.processes)
+        assert used <= self.limit, [(each.name, each.shares.mine, each.in_flight) for each in self.processes]
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["join", "leave", "look", "settle", "settle", "settle", "fill", "drain"]),
+        st.integers(0, 5),
+    ),
+    max_size=60,
+)
+
+
+async def play(limit: int, steps: list[tuple[str, int]]) -> Cluster:
+    cluster = Cluster(limit)
+    for step, which in steps:
+        cluster.time += 0.1
+        if step == "join" and len(cluster.processes) < 5:
+            cluster.join()
+        elif cluster.processes:
+            process = cluster.processes[which % len(cluster.processes)]
+            if step == "leave":
+                cluster.processes.remove(process)
+            elif step == "look":
+                cluster.look(process)
+            elif step == "settle":
+                await cluster.settle(process)
+            elif step == "fill":
+                process.in_flight = max(process.in_flight, process.shares.mine)
+            elif step == "drain":
+                process.in_flight //= 2
+        cluster.check()
+    return cluster
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(1, 12), STEPS)
+def test_whoever_comes_goes_and_settles_no_more_slots_are_used_than_there_are(
+    limit: int, steps: list[tuple[str, int]]
+) -> None:
+    asyncio.run(play(limit, steps))
+
+
+@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(1, 12), STEPS)
+def test_when_it_is_quiet_again_all_slots_are_shared_out(limit: int, steps: list[tuple[str, int]]) -> None:
+    async def quiet() -> None:
+        cluster = await play(limit, [*steps, ("join", 0)])
+        for _ in range(4):
+            cluster.time += LEASE_SECONDS
+            for process in cluster.processes:
+                process.in_flight = 0
+                cluster.look(process)
+                await cluster.settle(process)
+        shares = [process.shares.mine for process in cluster.processes]
+        assert sum(shares) == limit
+        assert max(shares) - min(shares) <= 1
+
+    asyncio.run(quiet())
+
+
+async def test_the_share_of_one_who_came_since_the_last_look_is_not_taken() -> None:
+    cluster = Cluster(100)
+    first, second = cluster.join(), cluster.join()
+    cluster.look(first)
+    first.in_flight = 60
+    first.shares.mine = 60
+    cluster.documents.kept[ROLE] = {"_id": ROLE, "version": 1, "shares": {first.name: 60}}
+    await cluster.settle(second)
+    assert second.shares.mine == 40
+    third = cluster.join()
+    cluster.look(first)
+    first.in_flight = 0
+    await cluster.settle(first)
+    await cluster.settle(third)
+    await cluster.settle(second)  # which has not seen the third one's lease yet
+    cluster.check()
+
+
+async def test_who_was_there_before_us_and_is_gone_holds_nothing_up() -> None:
+    cluster = Cluster(10)
+    former = cluster.join()
+    await cluster.settle(former)
+    cluster.processes.remove(former)
+    restarted = cluster.join()
+    await cluster.settle(restarted)
+    assert restarted.shares.mine == 10
+
+
+async def test_a_race_that_is_lost_takes_nothing_until_the_next_time() -> None:
+    cluster = Cluster(10)
+    one, two = cluster.join(), cluster.join()
+    cluster.look(one)
+    await asyncio.gather(cluster.settle(one), cluster.settle(two))
+    assert sorted([one.shares.mine, two.shares.mine]) == [0, 5]
+    await cluster.settle(one)
+    await cluster.settle(two)
+    assert (one.shares.mine, two.shares.mine) == (5, 5)
+
+
+async def test_a_write_whose_answer_is_lost_gives_no_one_too_much() -> None:
+    cluster = Cluster(10)
+    one = cluster.join()
+    cluster.documents.failures = [ConnectionError("away")]
+    try:
+        await cluster.settle(one)
+    except ConnectionError:
+        assert one.shares.mine == 0
+    await cluster.settle(one)
+    assert one.shares.mine == 10

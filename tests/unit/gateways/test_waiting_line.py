@@ -1,0 +1,114 @@
+"""Who is next: the most urgent first, and among equals no tenant waits for another's thousand."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.waiting_line import WaitingLine
+from tests.fakes.provider import a_command
+
+
+def waiting(tenant: str = "acme", priority: int = 5) -> Attempt:
+    return Attempt(a_command(tenant=tenant, priority=priority), trace=None)
+
+
+def line_of(*attempts: Attempt) -> WaitingLine:
+    line = WaitingLine()
+    for attempt in attempts:
+        line.push(attempt)
+    return line
+
+
+def all_of(line: WaitingLine) -> list[Attempt]:
+    return [line.pop() for _ in range(len(line))]
+
+
+def test_one_tenants_attempts_go_in_their_order() -> None:
+    attempts = [waiting() for _ in range(5)]
+    assert all_of(line_of(*attempts)) == attempts
+
+
+def test_the_most_urgent_goes_first_whosever_it_is() -> None:
+    late, soon, now_ = waiting("a", 9), waiting("a", 5), waiting("b", 0)
+    assert all_of(line_of(late, soon, now_)) == [now_, soon, late]
+
+
+def test_a_thousand_of_one_tenant_delay_another_by_one_turn_at_most() -> None:
+    line = line_of(*(waiting("crowd") for _ in range(1000)))
+    for _ in range(10):
+        line.pop()
+    single = waiting("single")
+    line.push(single)
+    assert single in (line.pop(), line.pop())
+    assert len(line) == 989
+
+
+def test_an_urgent_one_of_the_crowd_does_not_cost_it_its_turn() -> None:
+    line = line_of(*(waiting("crowd") for _ in range(3)), waiting("single"), waiting("crowd", 0))
+    assert [attempt.command.tenant for attempt in all_of(line)] == [
+        "crowd",
+        "crowd",
+        "single",
+        "crowd",
+        "crowd",
+    ]
+
+
+def test_who_comes_back_after_its_turn_goes_to_the_end() -> None:
+    line = line_of(waiting("a"), waiting("b"), waiting("b"))
+    assert line.pop().command.tenant == "a"
+    line.push(waiting("a"))
+    assert [attempt.command.tenant for attempt in all_of(line)] == ["b", "a", "b"]
+
+
+def test_an_empty_line_has_no_next() -> None:
+    line = line_of(waiting())
+    line.pop()
+    with pytest.raises(IndexError):
+        line.pop()
+    assert len(line) == 0
+
+
+def test_a_line_that_was_cleared_begins_anew() -> None:
+    line = line_of(*(waiting("a") for _ in range(3)))
+    line.clear()
+    assert len(line) == 0
+    again = waiting("a")
+    line.push(again)
+    assert all_of(line) == [again]
+
+
+MOVES = st.lists(
+    st.one_of(st.none(), st.tuples(st.sampled_from("abcd"), st.sampled_from([0, 5]))), max_size=50
+)
+
+
+@given(MOVES)
+def test_everyone_gets_out_once_in_turn_and_the_urgent_before_the_rest(
+    moves: list[tuple[str, int] | None],
+) -> None:
+    line, inside = WaitingLine(), list[Attempt]()
+    passed: dict[str, int] = {}
+    for move in moves:
+        if move is not None:
+            attempt = waiting(*move)
+            line.push(attempt)
+            inside.append(attempt)
+            continue
+        if not inside:
+            continue
+        popped = line.pop()
+        inside.remove(popped)
+        command = popped.command
+        assert command.priority == min(command.priority, *(each.command.priority for each in inside), 9)
+        equal = [each for each in inside if each.command.priority == command.priority]
+        assert popped.id not in {each.id for each in inside}
+        tenants = {each.command.tenant for each in equal} - {command.tenant}
+        for tenant in tenants:
+            key = f"{command.priority}/{tenant}"
+            passed[key] = passed.get(key, 0) + 1
+            assert passed[key] <= 3, "at most one turn of each other tenant"
+        passed.pop(f"{command.priority}/{command.tenant}", None)
+    assert len(line) == len(inside)
+    assert sorted(each.id for each in all_of(line)) == sorted(each.id for each in inside)

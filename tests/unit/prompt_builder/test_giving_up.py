@@ -1,0 +1,96 @@
+"""A request that cannot be planned is rejected: its caller does not wait for ever."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from structlog.testing import capture_logs
+
+from contracts.base import Message
+from contracts.characters import Character
+from contracts.generation import GenerationPlanned, GenerationRejected, GenerationRequested
+from services.prompt_builder.catalogue import default_catalogue
+from services.prompt_builder.handlers import asked_at, give_up, handlers
+from services.prompt_builder.planner import request_hash
+from shared.errors import PermanentError, TransientError
+from shared.subscription import Handler, Pauses, Subscription
+from tests.fakes.builders import CHAIN, received
+from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
+from tests.unit.prompt_builder.examples import requested
+
+ZERO = TopicPartition(GenerationRequested.topic, 0)
+
+
+class NoPrompts(PermanentError):
+    """A reason for people."""
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with capture_logs():
+        yield
+
+
+class Builder:
+    """A prompt-builder; finding characters fails as the test wants."""
+
+    def __init__(self) -> None:
+        self.sender = FakeSender([])
+        self.consumer = FakeConsumer([], {ZERO})
+        self.trouble: Callable[[], Exception] | None = None
+        handlers(self._subscribe, self, default_catalogue())
+
+    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Character]:
+        if self.trouble:
+            raise self.trouble()
+        return {}
+
+    def _subscribe(self, *kinds: type[Message], group: str, **options: Any) -> Callable[[Handler], Handler]:
+        def declare(handler: Handler) -> Handler:
+            pauses = Pauses(retry=0.001, parked=0.005)
+            self._subscription = Subscription(kinds, handler, self.sender, pauses=pauses, **options)
+            return handler
+
+        return declare
+
+    async def hear(self, message: Message) -> list[str]:
+        await self._subscription.consume([a_record(message, offset=7)], self.consumer)
+        return [envelope.topic for envelope in self.sender.sent]
+
+
+def test_a_rejection_names_the_request_and_the_kind_of_trouble() -> None:
+    asked = requested().model_copy(update={"chain_id": CHAIN})
+    rejection = give_up(received(asked), KeyError("/srv/secret"))
+    assert isinstance(rejection, GenerationRejected)
+    assert (rejection.job_id, rejection.tenant, rejection.user_id) == (asked.job_id, "acme", "u1")
+    assert (rejection.type, rejection.request_hash, rejection.chain_id) == (
+        "studio",
+        request_hash(asked),
+        CHAIN,
+    )
+    assert rejection.requested_at == asked_at(received(asked))
+    (reason,) = rejection.reasons
+    assert (reason.field, reason.message) == ("request", "could not be planned: KeyError")
+
+
+def test_a_reason_for_people_is_told_and_cut() -> None:
+    rejection = give_up(received(requested()), NoPrompts("no prompts " * 100))
+    assert isinstance(rejection, GenerationRejected)
+    assert rejection.reasons[0].message.startswith("could not be planned: no prompts no prompts")
+    assert len(rejection.reasons[0].message) == 500
+
+
+async def test_a_request_that_breaks_the_builder_is_rejected_and_not_set_aside() -> None:
+    builder = Builder()
+    builder.trouble = lambda: KeyError("a bug")
+    assert await builder.hear(requested()) == [GenerationRejected.topic]
+    assert builder.consumer.committed == {ZERO: 8}
+
+
+async def test_a_database_that_is_away_rejects_nothing() -> None:
+    builder = Builder()
+    builder.trouble = lambda: TransientError("away")
+    assert await builder.hear(requested()) == []
+    builder.trouble = None
+    assert await builder.hear(requested()) == [GenerationPlanned.topic]
