@@ -19,6 +19,8 @@ INDEXES = (
 )
 
 CLAIM = timedelta(seconds=180)
+CLAIMS = 4
+"""As many as are fetched at once: a claim must not lapse while its asset waits for its turn."""
 PAGE = 50
 
 
@@ -98,7 +100,7 @@ class MongoAssets(Assets):
 
     async def claim_due(self) -> list[Asset]:
         """Pending assets whose time has come, now ours for a while."""
-        due = self._collection.find({"wake_at": due_by(now())}).limit(PAGE)
+        due = self._collection.find({"wake_at": due_by(now())}).limit(CLAIMS)
         claimed = []
         async for document in due:
             taken = await self._collection.update_one(

@@ -122,8 +122,8 @@ class Process:
     async def _take_share(self) -> None:
         """Agree with the other processes on who uses how many slots, and how fast."""
         alive = self._lease.alive | {self._lease.owner}
-        await self._shares.settle(self._lease.owner, alive, lambda: self._engine.in_flight)
-        self._engine.resize(self._shares.mine)
+        engine = self._engine
+        await self._shares.settle(self._lease.owner, alive, lambda: engine.in_flight, engine.resize)
         if self._pace.submits_per_second:
             part = self._shares.mine / self._pace.slots
             self._gate.rate.per_second = max(0.01, self._pace.submits_per_second * part)

@@ -45,6 +45,10 @@ class Breaker:
         if self.state == "half_open":
             self._probing_until = now + self.probe
 
+    def not_sent(self) -> None:
+        """It was not sent after all: the next may be the probe."""
+        self._probing_until = 0.0
+
     def succeeded(self) -> None:
         """The provider answered as it should."""
         self.state, self.reason = "closed", ""

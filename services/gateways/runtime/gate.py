@@ -77,6 +77,10 @@ class Gate:
         self.rate.sending(clock)
         await self._tell()
 
+    def not_sent(self) -> None:
+        """It was not sent after all: another may be the probe."""
+        self.breaker.not_sent()
+
     async def answered(self) -> None:
         """The provider answered as it should, be it with a refusal."""
         self.breaker.succeeded()

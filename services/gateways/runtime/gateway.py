@@ -83,18 +83,22 @@ class Gateway:
                 reason = f"circuit open: {self._gate.breaker.reason}"
                 return await self._finish_failed(attempt, Broken("provider_unreachable", reason, True, "no"))
             return pause
+        await self._gate.sending()  # nothing is awaited since the look: one probe, not many
         try:
             payload = await self._provider.prepare(attempt.order)
         except Refused as refused:
+            self._gate.not_sent()
             return await self._refused(attempt, refused)
         except NotTaken as busy:
+            self._gate.not_sent()
             return await self._not_taken(attempt, busy)
         if not await self._intend(attempt):
+            self._gate.not_sent()
             return None
         if not self._lease.valid:
+            self._gate.not_sent()
             attempt.state = "accepted"  # surely not sent; the intent is written anew
             raise LeaseOver(f"lease of {self._lease.owner} is over before sending {attempt.id}")
-        await self._gate.sending()
         try:
             handle = await self._provider.submit(attempt.order, payload)
         except Refused as refused:
@@ -108,8 +112,9 @@ class Gateway:
             log.warning("submit_outcome_unknown", attempt_id=attempt.id, error=str(unknown))
             attempt.state = "unknown"
             return await self._keep(attempt, "unknown", billed="unknown", then=0.5)
+        then = await self._submitted(attempt, handle)
         await self._gate.answered()
-        return await self._submitted(attempt, handle)
+        return then
 
     async def _heard_refusal(self, refused: Refused) -> None:
         """A refused request is an answer; a provider that does not let us in is out of order."""

@@ -41,13 +41,23 @@ class Shares:
         self._unseen: dict[str, float] = {}
         self.mine = 0
 
-    async def settle(self, me: str, alive: Names[str], in_flight: Callable[[], int]) -> None:
-        """Agree on the shares with those who are alive. A lost race is settled the next time."""
+    async def settle(
+        self,
+        me: str,
+        alive: Names[str],
+        in_flight: Callable[[], int],
+        resize: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Agree on the shares with those who are alive. A lost race is settled the next time.
+
+        `resize` is told of a smaller share before it is declared, and of a larger one after.
+        """
         document = await self._collection.find_one({"_id": self._role}) or {"version": 0, "shares": {}}
         present = self._present(me, document["shares"], alive)
         shares = {owner: slots for owner, slots in document["shares"].items() if owner in present}
         mine = share_of(self._limit, shares, me, in_flight(), present)
         self.mine = min(self.mine, mine)
+        resize(self.mine)
         agreed = shares | {me: mine}
         if agreed != document["shares"]:
             version = document["version"]
@@ -59,6 +69,7 @@ class Shares:
             if await write_guarded(self._collection, [write]):
                 return
         self.mine = mine
+        resize(mine)
 
     def _present(self, me: str, owners: Names[str], alive: Names[str]) -> set[str]:
         """Who is alive, or may have come after we last looked at the leases: ids rise with time."""

@@ -22,7 +22,7 @@ from shared.errors import TransientError, is_transient
 
 
 def bucket(status: int) -> ClientError:
-    return ClientError({"ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")  # type: ignore[typeddict-item]
+    return ClientError({"ResponseMetadata": {"HTTPStatusCode": status}}, "PutObject")
 
 
 def bulk(*codes: int, concern: bool = False) -> BulkWriteError:
