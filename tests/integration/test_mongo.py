@@ -111,7 +111,7 @@ async def test_what_a_dead_process_held_is_taken_over_once(database: Database) -
         async def lost() -> None:
             heirs.append(f"{name} was buried")
 
-        return Lease(leases, "gateway-test", on_death=died, on_lost=lost)
+        return Lease(leases, "gateway-test", on_death=died, on_lost=lost, patience_seconds=0.0)
 
     dead, heir = lease("dead"), lease("heir")
     await dead.take()
