@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help up down status demo check test contracts format clean
+.PHONY: help up down status demo check test test-faults contracts format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ check: $(READY)  ## lint, types, import rules, fast tests (no server needed)
 test: $(READY)  ## everything, on the embedded servers
 	@$(BIN)/pytest -q -n 2 -m 'not stack'
 	@$(BIN)/pytest -q -m stack
+
+test-faults: $(READY)  ## what each provider can do to us, as a table (no server needed)
+	@$(BIN)/pytest -q -n 2 --no-header tests/faults
 
 contracts: $(READY)  ## write JSON Schemas and the AsyncAPI document from the code
 	@$(BIN)/python -m contracts

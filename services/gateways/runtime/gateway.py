@@ -5,13 +5,10 @@ by asking before anything is sent again.
 """
 
 import random
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from contracts.base import Message
-from contracts.renders import Billed, RenderFailed, RenderProgressed, RenderSucceeded
 from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.gate import Gate
 from services.gateways.runtime.ledger import Ledger
@@ -29,10 +26,10 @@ from services.gateways.runtime.provider import (
     Refused,
     Working,
 )
+from services.gateways.runtime.reports import Reports
 from shared.clock import now
 from shared.leases import LEASE_SECONDS, Lease
-from shared.outbox import owe
-from shared.publisher import Outgoing, Publisher
+from shared.publisher import Publisher
 
 log = structlog.get_logger()
 
@@ -57,9 +54,9 @@ class Gateway:
         self._hinting = provider if isinstance(provider, Hinting) else None
         self._ledger = ledger
         self._lease = lease
-        self._publisher = publisher
         self._pace = pace
         self._gate = gate or Gate()
+        self._reports = Reports(ledger, lease, publisher)
 
     async def step(self, attempt: Attempt) -> float | None:
         """Take an attempt's next step; seconds until the one after, None at its end."""
@@ -74,14 +71,17 @@ class Gateway:
 
     async def _submit(self, attempt: Attempt) -> float | None:
         if attempt.cancel:
-            return await self._finish_cancelled(attempt, billed="no")
+            await self._reports.cancelled(attempt, billed="no")
+            return None
         if attempt.command.deadline_at <= now():
             broken = Broken("deadline_exceeded", "its deadline passed before it was sent", False, "no")
-            return await self._finish_failed(attempt, broken)
+            await self._reports.failed(attempt, broken)
+            return None
         if pause := self._gate.wait():
             if self._gate.shut and attempt.command.alternatives:
                 reason = f"circuit open: {self._gate.breaker.reason}"
-                return await self._finish_failed(attempt, Broken("provider_unreachable", reason, True, "no"))
+                await self._reports.failed(attempt, Broken("provider_unreachable", reason, True, "no"))
+                return None
             return pause
         await self._gate.sending()  # nothing is awaited since the look: one probe, not many
         try:
@@ -169,18 +169,21 @@ class Gateway:
 
     async def _refused(self, attempt: Attempt, refused: Refused) -> float | None:
         broken = Broken(refused.code, refused.message, refused.retryable, "no")
-        return await self._finish_failed(attempt, broken)
+        await self._reports.failed(attempt, broken)
+        return None
 
     async def _not_taken(self, attempt: Attempt, busy: NotTaken) -> float | None:
         """The provider surely has nothing: the same attempt may be sent again, after a pause."""
         attempt.tries += 1
         attempt.state = "accepted"
         if attempt.tries >= self._pace.not_taken_tries:
-            return await self._finish_failed(attempt, Broken(busy.code, busy.message, True, "no"))
+            await self._reports.failed(attempt, Broken(busy.code, busy.message, True, "no"))
+            return None
         pause = random.uniform(0.5, 1.0) * min(30.0, 0.5 * 2**attempt.tries)
         then = max(pause, busy.after_seconds or 0.0)
         if then > self._pace.longest_wait and attempt.command.alternatives:
-            return await self._finish_failed(attempt, Broken(busy.code, busy.message, True, "no"))
+            await self._reports.failed(attempt, Broken(busy.code, busy.message, True, "no"))
+            return None
         left = (attempt.command.deadline_at - now()).total_seconds()
         then = min(then, max(0.0, left) + 0.1)
         return await self._keep(attempt, "accepted", billed="no", then=then)
@@ -218,7 +221,8 @@ class Gateway:
             self._pace.resubmit_unknown,
             "unknown",
         )
-        return await self._finish_failed(attempt, broken)
+        await self._reports.failed(attempt, broken)
+        return None
 
     async def _follow(self, attempt: Attempt) -> float | None:
         assert attempt.handle is not None, "a submitted attempt has a handle"
@@ -238,14 +242,17 @@ class Gateway:
                 await self._ask_to_stop(attempt, attempt.handle)
                 return await self._finish_overdue(attempt)
             case Working():
-                await self._tell_progress(attempt, news)
+                await self._reports.progress(attempt, news)
                 return self._slower(attempt)
             case Done():
-                return await self._finish_done(attempt, news)
+                await self._reports.done(attempt, news)
+                return None
             case Broken():
                 if attempt.cancel:
-                    return await self._finish_cancelled(attempt, billed=news.billed)
-                return await self._finish_failed(attempt, news)
+                    await self._reports.cancelled(attempt, billed=news.billed)
+                    return None
+                await self._reports.failed(attempt, news)
+                return None
 
     def _overdue(self, attempt: Attempt) -> bool:
         """No one has wanted it for so long that it must not keep its slot."""
@@ -253,7 +260,8 @@ class Gateway:
 
     async def _finish_overdue(self, attempt: Attempt) -> float | None:
         broken = Broken("lost", "the provider did not end it long after its deadline", False, "unknown")
-        return await self._finish_failed(attempt, broken)
+        await self._reports.failed(attempt, broken)
+        return None
 
     def _slower(self, attempt: Attempt) -> float:
         """The next poll, a little later than the last, with jitter."""
@@ -266,94 +274,4 @@ class Gateway:
     async def hinted(self, attempt: Attempt, percent: int) -> None:
         """The provider said by itself how far it is."""
         if attempt.state == "submitted" and percent > ((attempt.told and attempt.told.percent) or 0):
-            await self._tell_progress(attempt, Working("running", percent))
-
-    async def _tell_progress(self, attempt: Attempt, news: Working) -> None:
-        if news.percent is None and attempt.told is not None and attempt.told.state == news.state:
-            news = replace(news, percent=attempt.told.percent)  # a poll that knows less than a hint
-        if news == attempt.told or attempt.cancel:
-            return
-        attempt.told = news
-        command = attempt.command
-        message = RenderProgressed(
-            attempt_id=command.attempt_id,
-            job_id=command.job_id,
-            tenant=command.tenant,
-            provider=command.provider,
-            at=now(),
-            state=news.state,
-            percent=news.percent,
-            queue_position=news.queue_position,
-        )
-        await self._publisher.publish([Outgoing(message, attempt.trace)])
-
-    async def _finish_done(self, attempt: Attempt, done: Done) -> float | None:
-        if attempt.cancel:
-            return await self._finish_cancelled(attempt, billed="yes", cost_usd=done.cost_usd)
-        if all(output.nsfw for output in done.outputs) and not attempt.command.spec.nsfw_allowed:
-            broken = Broken("nsfw", "the provider flagged the image as not safe for work", False, "yes")
-            return await self._finish_failed(attempt, broken)
-        command = attempt.command
-        message = RenderSucceeded(
-            attempt_id=command.attempt_id,
-            job_id=command.job_id,
-            tenant=command.tenant,
-            provider=command.provider,
-            at=now(),
-            spec=command.spec,
-            outputs=done.outputs,
-            seed=done.seed if done.seed is not None else command.spec.seed,
-            provider_seconds=done.seconds,
-            cost_usd=done.cost_usd,
-        )
-        return await self._finish(attempt, "succeeded", message, billed="yes", cost_usd=done.cost_usd)
-
-    async def _finish_failed(self, attempt: Attempt, broken: Broken) -> float | None:
-        command = attempt.command
-        message = RenderFailed(
-            attempt_id=command.attempt_id,
-            job_id=command.job_id,
-            tenant=command.tenant,
-            provider=command.provider,
-            at=now(),
-            code=broken.code,
-            message=broken.message,
-            retryable=broken.retryable,
-            billed=broken.billed,
-        )
-        error = f"{broken.code}: {broken.message}"
-        return await self._finish(attempt, "failed", message, billed=broken.billed, error=error)
-
-    async def _finish_cancelled(
-        self, attempt: Attempt, *, billed: Billed, cost_usd: float | None = None
-    ) -> float | None:
-        return await self._finish(attempt, "cancelled", None, billed=billed, cost_usd=cost_usd)
-
-    async def _finish(
-        self,
-        attempt: Attempt,
-        state: str,
-        message: Message | None,
-        *,
-        billed: Billed,
-        cost_usd: float | None = None,
-        error: str | None = None,
-    ) -> float | None:
-        """One write: the end and what it owes. Then say it; a crash in between leaves it to the sweeper."""
-        source = self._publisher.source
-        owed = owe(message, source=source, trace=attempt.trace, at=now()) if message else None
-        kept = await self._ledger.finish(
-            attempt.id,
-            self._lease.owner,
-            state,  # type: ignore[arg-type]
-            owed,
-            billed=billed,
-            cost_usd=cost_usd,
-            error=error,
-        )
-        attempt.state = state  # type: ignore[assignment]
-        if kept and message is not None:
-            await self._publisher.publish([Outgoing(message, attempt.trace)])
-            self._ledger.said(attempt.id)
-        log.info("attempt_finished", attempt_id=attempt.id, state=state, error=error, kept=kept)
-        return None
+            await self._reports.progress(attempt, Working("running", percent))

@@ -1,0 +1,118 @@
+"""What a gateway says of an attempt: how far it is, and its end with the message that it owes."""
+
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from contracts.base import Message
+from contracts.renders import Billed, RenderFailed, RenderProgressed, RenderSucceeded
+from services.gateways.runtime.attempt import Attempt, State
+from services.gateways.runtime.ledger import Ledger
+from services.gateways.runtime.provider import Broken, Done, Working
+from shared.clock import now
+from shared.leases import Lease
+from shared.outbox import owe
+from shared.publisher import Outgoing, Publisher
+
+log = structlog.get_logger()
+
+
+class Reports:
+    """Writes and says; an attempt that is another's by now is neither written nor spoken of."""
+
+    def __init__(self, ledger: Ledger, lease: Lease, publisher: Publisher) -> None:
+        self._ledger = ledger
+        self._lease = lease
+        self._publisher = publisher
+
+    async def progress(self, attempt: Attempt, news: Working) -> None:
+        """Say how far it is, if that is news."""
+        if news.percent is None and attempt.told is not None and attempt.told.state == news.state:
+            news = replace(news, percent=attempt.told.percent)  # a poll that knows less than a hint
+        if news == attempt.told or attempt.cancel:
+            return
+        attempt.told = news
+        message = RenderProgressed(
+            **_whose(attempt),
+            state=news.state,
+            percent=news.percent,
+            queue_position=news.queue_position,
+        )
+        await self._publisher.publish([Outgoing(message, attempt.trace)])
+
+    async def done(self, attempt: Attempt, done: Done) -> None:
+        """The provider has outputs: a success, unless they are not wanted or not allowed."""
+        if attempt.cancel:
+            await self.cancelled(attempt, billed="yes", cost_usd=done.cost_usd)
+            return
+        if all(output.nsfw for output in done.outputs) and not attempt.command.spec.nsfw_allowed:
+            broken = Broken("nsfw", "the provider flagged the image as not safe for work", False, "yes")
+            await self.failed(attempt, broken)
+            return
+        command = attempt.command
+        message = RenderSucceeded(
+            **_whose(attempt),
+            spec=command.spec,
+            outputs=done.outputs,
+            seed=done.seed if done.seed is not None else command.spec.seed,
+            provider_seconds=done.seconds,
+            cost_usd=done.cost_usd,
+        )
+        await self._end(attempt, "succeeded", message, billed="yes", cost_usd=done.cost_usd)
+
+    async def failed(self, attempt: Attempt, broken: Broken) -> None:
+        """There will be no output of this attempt."""
+        message = RenderFailed(
+            **_whose(attempt),
+            code=broken.code,
+            message=broken.message,
+            retryable=broken.retryable,
+            billed=broken.billed,
+        )
+        error = f"{broken.code}: {broken.message}"
+        await self._end(attempt, "failed", message, billed=broken.billed, error=error)
+
+    async def cancelled(self, attempt: Attempt, *, billed: Billed, cost_usd: float | None = None) -> None:
+        """It was to be stopped, and has ended: nothing is said."""
+        await self._end(attempt, "cancelled", None, billed=billed, cost_usd=cost_usd)
+
+    async def _end(
+        self,
+        attempt: Attempt,
+        state: State,
+        message: Message | None,
+        *,
+        billed: Billed,
+        cost_usd: float | None = None,
+        error: str | None = None,
+    ) -> None:
+        """One write: the end and what it owes. Then say it; a crash in between leaves it to the sweeper."""
+        source = self._publisher.source
+        owed = owe(message, source=source, trace=attempt.trace, at=now()) if message else None
+        kept = await self._ledger.finish(
+            attempt.id,
+            self._lease.owner,
+            state,
+            owed,
+            billed=billed,
+            cost_usd=cost_usd,
+            error=error,
+        )
+        attempt.state = state
+        if kept and message is not None:
+            await self._publisher.publish([Outgoing(message, attempt.trace)])
+            self._ledger.said(attempt.id)
+        log.info("attempt_finished", attempt_id=attempt.id, state=state, error=error, kept=kept)
+
+
+def _whose(attempt: Attempt) -> dict[str, Any]:
+    """What all news of an attempt carry."""
+    command = attempt.command
+    return {
+        "attempt_id": command.attempt_id,
+        "job_id": command.job_id,
+        "tenant": command.tenant,
+        "provider": command.provider,
+        "at": now(),
+    }
