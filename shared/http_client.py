@@ -25,6 +25,11 @@ class HonestTransport(AiohttpTransport):
             raise httpx.ReadError(f"{type(error).__name__}: {error}", request=request) from error
 
 
+def request_timeout(seconds: float) -> httpx.Timeout:
+    """So long may an answer take; making the connection, or waiting for a free one, has its own time."""
+    return httpx.Timeout(seconds, connect=5.0, pool=max(5.0, seconds))
+
+
 def http_client(*, timeout_seconds: float = 20.0, connections: int = 256) -> httpx.AsyncClient:
     """A client that follows no redirects and reads no proxy settings from the environment."""
     transport = HonestTransport(
@@ -32,7 +37,7 @@ def http_client(*, timeout_seconds: float = 20.0, connections: int = 256) -> htt
     )
     return httpx.AsyncClient(
         transport=transport,
-        timeout=httpx.Timeout(timeout_seconds, connect=5.0),
+        timeout=request_timeout(timeout_seconds),
         follow_redirects=False,
         trust_env=False,
     )

@@ -22,7 +22,7 @@ from services.gateways.modal.adapter import ModalProvider
 from services.gateways.modal.settings import ModalSettings
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import Handle, News, Order, Provider, Working
-from shared.http_client import HonestTransport
+from shared.http_client import HonestTransport, request_timeout
 from tests.fakes.provider import FakeInputs
 
 KEY = "the-key"
@@ -46,7 +46,7 @@ def an_adapter(name: ProviderName, http: httpx.AsyncClient, url: str, inputs: In
 def quick_client(timeout_seconds: float) -> httpx.AsyncClient:
     """`shared.http_client`, without reading the certificates that loopback has no use for."""
     return httpx.AsyncClient(
-        transport=HonestTransport(verify=False), timeout=timeout_seconds, trust_env=False
+        transport=HonestTransport(verify=False), timeout=request_timeout(timeout_seconds), trust_env=False
     )
 
 
