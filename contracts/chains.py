@@ -2,8 +2,11 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from contracts.base import AssetId, Id, Line, Message, Moment, Name
-from contracts.characters import Lora
+from contracts.characters import Character, Lora
+from contracts.requests import FollowUp
 
 
 class BaseImageSelected(Message):
@@ -18,6 +21,11 @@ class BaseImageSelected(Message):
     user_id: Name
     base_image_id: AssetId
     include_nsfw: bool = False
+    """Whether the user's settings allow explicit wording on the sheet. Never assumed."""
+    character: Character | None = None
+    """As the wizard describes it; left out: as the job of the base image described it."""
+    then: tuple[FollowUp, ...] = Field(default=(), max_length=20)
+    """What is to follow the sheet; left out: the training of the LoRA."""
     selected_at: Moment
 
 

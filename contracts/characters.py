@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from contracts.base import AssetId, Line, Model, Text
+from contracts.base import PROVIDERS, AssetId, Line, Model, Provider, Text
 
 
 class Appearance(Model):
@@ -36,6 +36,8 @@ class Lora(Model):
     """Object key of the weights in our bucket."""
     trigger_word: Line
     base_model: Line = "flux"
+    providers: tuple[Provider, ...] = PROVIDERS
+    """Where the weights can be used as they are."""
     scale: float = Field(default=1.0, ge=0.0, le=2.0)
 
 
@@ -52,3 +54,5 @@ class Character(Model):
     base_image_id: AssetId | None = None
     """The image that fixes the face."""
     lora: Lora | None = None
+    trigger_word: Line | None = None
+    """The word that its LoRA will listen to; fixed when the character is stored."""

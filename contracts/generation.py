@@ -15,8 +15,8 @@ from contracts.base import (
     Name,
     Provider,
 )
-from contracts.characters import Lora
-from contracts.requests import GenerationRequest
+from contracts.characters import Character, Lora
+from contracts.requests import FollowUp, GenerationRequest
 
 
 class Notify(Model):
@@ -41,7 +41,22 @@ class GenerationRequested(Message):
     requested_at: Moment | None = None
     """When the user asked; deadlines count from here. Default, and latest: the record's time."""
     notify: Notify = Notify()
+    then: tuple[FollowUp, ...] = Field(default=(), max_length=20)
+    """What is to follow by itself: a chain. After a sheet first its training, then pictures."""
     chain_id: Id | None = None
+    """The chain that this job is a step of; left out with `then`: a new one under the job's id."""
+
+    @property
+    def chain(self) -> str | None:
+        """The id of the chain it begins or belongs to."""
+        return self.chain_id or (self.job_id if self.then else None)
+
+    @property
+    def character_id(self) -> str | None:
+        """The stored character it is about; one described inline in a chain's beginning is stored
+        under the chain's id."""
+        stored: str | None = getattr(self.request, "character_id", None)
+        return stored or (self.chain if self.then else None)
 
 
 class RenderSpec(Model):
@@ -78,6 +93,8 @@ class PlanRequest(Model):
     notify: Notify = Notify()
     chain_id: Id | None = None
     character_id: Id | None = None
+    character: Character | None = None
+    """The character as it was when this was planned."""
 
 
 class GenerationPlanned(PlanRequest, Message):
@@ -87,6 +104,8 @@ class GenerationPlanned(PlanRequest, Message):
     identity: ClassVar[tuple[str, ...]] = ("job_id", "request_hash")
 
     renders: tuple[RenderSpec, ...] = Field(min_length=1)
+    waits_for_lora: bool = False
+    """Nothing is rendered before the character's LoRA is ready; it is then put into every render."""
     provider: Provider | None = None
     model: str | None = None
     workflow: dict[str, Any] | None = None

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from contracts.base import AssetId, GenerationType, Id, Line, Message, Model, Moment, Name, Provider
+from contracts.characters import Character
 from contracts.generation import Notify, Reason, RenderSpec
 from contracts.renders import StoredImage
 
@@ -16,6 +17,7 @@ ErrorCode = Literal[
     "cancelled",
     "deadline_exceeded",
     "input_not_found",
+    "lora_failed",
     "provider_failed",
     "no_provider",
     "too_few_images",
@@ -94,6 +96,7 @@ class JobEvent(Message):
     webhook: bool = False
     """Whether the request named a webhook; its address is in the job's document."""
     chain_id: Id | None = None
+    character_id: Id | None = None
 
 
 class Attempt(Model):
@@ -155,6 +158,8 @@ class Job(Model):
     notify: Notify = Notify()
     chain_id: Id | None = None
     character_id: Id | None = None
+    character: Character | None = None
+    """The character as it was when the job was planned."""
     renders: tuple[Render, ...] = ()
     events: tuple[JobEvent, ...] = ()
     """All numbered events; the place where a gap in the stream is repaired from."""
@@ -179,6 +184,8 @@ class JobDue(Message):
 
     job_id: Id
     due_at: Moment
+    character_id: Id | None = None
+    """The character whose LoRA the job waits for."""
 
 
 class CharacterSheetCompleted(Message):

@@ -64,8 +64,8 @@ class CharacterSheetRequest(_OfCharacter):
     count: int = Field(default=7, ge=7, le=10)
 
 
-class StudioRequest(_OfCharacter):
-    """Pictures of a character in a scene. Target: 15 s."""
+class StudioShots(RequestBase):
+    """Pictures in a scene, whoever is in them."""
 
     type: Literal["studio"] = "studio"
     scene: Line | None = None
@@ -74,13 +74,22 @@ class StudioRequest(_OfCharacter):
     mode: Literal["auto", "lora", "face_swap"] = "auto"
     """`auto`: the character's LoRA when it is ready, else a face swap with its base image."""
     wait_for_lora: bool = False
+    """Whether a character without a LoRA is to be waited for, at most as long as a training may take."""
 
 
-class ProfilePicturesRequest(_OfCharacter):
-    """The pictures of one profile-picture set. Target: 2 min."""
+class StudioRequest(StudioShots, _OfCharacter):
+    """Pictures of a character in a scene. Target: 15 s."""
+
+
+class ProfileSet(RequestBase):
+    """One profile-picture set, whoever is in it."""
 
     type: Literal["profile_pictures"] = "profile_pictures"
     set_id: Line
+
+
+class ProfilePicturesRequest(ProfileSet, _OfCharacter):
+    """The pictures of one profile-picture set. Target: 2 min."""
 
 
 class LoraTrainingRequest(Model):
@@ -99,3 +108,26 @@ GenerationRequest = Annotated[
     BaseImageRequest | CharacterSheetRequest | StudioRequest | ProfilePicturesRequest | LoraTrainingRequest,
     Field(discriminator="type"),
 ]
+
+
+class TrainingFollowUp(Model):
+    """Then train the character's LoRA, on the images of the sheet before it."""
+
+    type: Literal["lora_training"] = "lora_training"
+    steps: int | None = Field(default=None, ge=1, le=10_000)
+    provider: Provider | None = None
+
+
+class StudioFollowUp(StudioShots):
+    """Then draw the character in a scene."""
+
+
+class ProfileFollowUp(ProfileSet):
+    """Then draw a profile-picture set of the character."""
+
+
+FollowUp = Annotated[
+    TrainingFollowUp | StudioFollowUp | ProfileFollowUp,
+    Field(discriminator="type"),
+]
+"""What is to come after a request, about the same character. Source: the request's own types."""
