@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from services.prompt_builder.catalogue import default_catalogue
+from prompts.catalogue import default_catalogue
 from services.prompt_builder.characters import MongoCharacters
 from services.prompt_builder.handlers import handlers
 from shared import mongo

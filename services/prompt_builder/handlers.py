@@ -9,9 +9,9 @@ from aiokafka import ConsumerRecord
 from contracts.base import Message
 from contracts.characters import Character
 from contracts.generation import GenerationRejected, GenerationRequested, Reason
-from services.prompt_builder.catalogue import Catalogue
-from services.prompt_builder.planner import plan, request_hash
-from services.prompt_builder.refusal import rejection_of
+from prompts.catalogue import Catalogue
+from prompts.planner import plan, request_hash
+from prompts.refusal import rejection_of
 from shared.envelope import Received, Unreadable
 from shared.errors import PermanentError
 from shared.publisher import Outgoing, caused_by

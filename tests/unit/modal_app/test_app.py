@@ -15,7 +15,7 @@ pytest.importorskip("modal", reason="modal is not installed: pip install -e '.[m
 
 ROOT = Path(__file__).parents[3]
 NOT_ON_THE_WEB_MACHINE = ("PIL", "httpx", "numpy", "torch", "diffusers", "transformers", "insightface")
-OUR_PACKAGES = {"contracts", "deploy", "services", "shared"}
+OUR_PACKAGES = {"contracts", "deploy", "prompts", "services", "shared"}
 LOAD = """
 import json, socket, sys, warnings
 

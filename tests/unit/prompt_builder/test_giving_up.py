@@ -10,14 +10,14 @@ from structlog.testing import capture_logs
 from contracts.base import Message
 from contracts.characters import Character
 from contracts.generation import GenerationPlanned, GenerationRejected, GenerationRequested
-from services.prompt_builder.catalogue import default_catalogue
+from prompts.catalogue import default_catalogue
+from prompts.planner import request_hash
 from services.prompt_builder.handlers import asked_at, give_up, handlers
-from services.prompt_builder.planner import request_hash
 from shared.errors import PermanentError, TransientError
 from shared.subscription import Handler, Pauses, Subscription
 from tests.fakes.builders import CHAIN, received
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
-from tests.unit.prompt_builder.examples import requested
+from tests.unit.prompts.examples import requested
 
 ZERO = TopicPartition(GenerationRequested.topic, 0)
 

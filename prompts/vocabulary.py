@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
 
-from services.prompt_builder.folding import Folded, fold
+from prompts.folding import Folded, fold
 
 START = r"(?<![^\W_])"
 END = r"(?![^\W_])"

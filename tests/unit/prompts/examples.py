@@ -8,8 +8,8 @@ from pydantic import TypeAdapter
 from contracts.characters import Appearance, Character, Identity, Lora
 from contracts.generation import GenerationPlanned, GenerationRejected, GenerationRequested
 from contracts.requests import GenerationRequest
-from services.prompt_builder.catalogue import default_catalogue
-from services.prompt_builder.planner import plan
+from prompts.catalogue import default_catalogue
+from prompts.planner import plan
 
 JOB = "0190a6a0-0000-7000-8000-000000000001"
 CHARACTER = "0190a6a0-0000-7000-8000-0000000000c1"

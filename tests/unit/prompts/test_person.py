@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.characters import Appearance, Character, Identity
-from services.prompt_builder.builder import PromptBuilder
+from prompts.builder import PromptBuilder
 
 
 def _says(**appearance: str) -> str:

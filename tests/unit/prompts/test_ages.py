@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.prompt_builder.ages import AgeNotUnderstood, age_in_years
+from prompts.ages import AgeNotUnderstood, age_in_years
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from contracts.generation import Reason
-from services.prompt_builder.catalogue import default_catalogue
-from services.prompt_builder.workflows import MAX_BYTES, workflow_reasons
-from tests.unit.prompt_builder.examples import planned, reasons
+from prompts.catalogue import default_catalogue
+from prompts.workflows import MAX_BYTES, workflow_reasons
+from tests.unit.prompts.examples import planned, reasons
 
 
 def _encode(text: str) -> dict[str, Any]:

@@ -14,10 +14,10 @@ from contracts.requests import (
     RequestBase,
     StudioRequest,
 )
-from services.prompt_builder.builder import Prompt, PromptBuilder
-from services.prompt_builder.catalogue import Catalogue, ImageType, Pose, Size
-from services.prompt_builder.seeds import seed_from, seed_of_image
-from services.prompt_builder.wording import clean
+from prompts.builder import Prompt, PromptBuilder
+from prompts.catalogue import Catalogue, ImageType, Pose, Size
+from prompts.seeds import seed_from, seed_of_image
+from prompts.wording import clean
 
 
 def renders_of(

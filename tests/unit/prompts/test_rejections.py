@@ -6,7 +6,7 @@ import pytest
 
 from contracts.base import AssetId
 from contracts.characters import Character, Lora
-from tests.unit.prompt_builder.examples import (
+from tests.unit.prompts.examples import (
     CHARACTER,
     MIA,
     MIA_WITH_FACE,

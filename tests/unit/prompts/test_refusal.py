@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from contracts.generation import GenerationRejected, GenerationRequested
-from services.prompt_builder.refusal import rejection_of
-from tests.unit.prompt_builder.examples import AT, BASE_IMAGE, CHARACTER, JOB
+from prompts.refusal import rejection_of
+from tests.unit.prompts.examples import AT, BASE_IMAGE, CHARACTER, JOB
 
 MIA = {"name": "Mia", "age": 27}
 

@@ -8,17 +8,17 @@ from typing import get_args
 import pytest
 
 from contracts.requests import Aspect
-from services.prompt_builder.adults import find_minor
-from services.prompt_builder.catalogue import (
+from prompts.adults import find_minor
+from prompts.catalogue import (
     default_catalogue,
     entry_of,
     load_catalogue,
 )
-from services.prompt_builder.data_files import CatalogueInvalid
-from services.prompt_builder.explicit import find_explicit
+from prompts.data_files import CatalogueInvalid
+from prompts.explicit import find_explicit
 
 CATALOGUE = default_catalogue()
-FILES = resources.files("services.prompt_builder") / "data"
+FILES = resources.files("prompts") / "data"
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from contracts.requests import Aspect
-from services.prompt_builder.data_files import CatalogueInvalid, read_yaml
-from services.prompt_builder.folding import fold
-from services.prompt_builder.vocabulary import Vocabulary, compile_words
+from prompts.data_files import CatalogueInvalid, read_yaml
+from prompts.folding import fold
+from prompts.vocabulary import Vocabulary, compile_words
 
 ImageType = Literal["base_image", "character_sheet", "studio", "profile_pictures"]
 Words = Annotated[str, Field(min_length=1)]
@@ -179,7 +179,7 @@ def load_catalogue(folder: Traversable | None = None) -> Catalogue:
 
     Raises `CatalogueInvalid`.
     """
-    folder = folder or resources.files("services.prompt_builder") / "data"
+    folder = folder or resources.files("prompts") / "data"
     files = {field: read_yaml(folder / f"{field}.yaml") for field in Catalogue.model_fields}
     try:
         return Catalogue.model_validate(files)

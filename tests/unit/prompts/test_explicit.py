@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from services.prompt_builder.catalogue import default_catalogue
-from services.prompt_builder.explicit import find_explicit, remove_words
+from prompts.catalogue import default_catalogue
+from prompts.explicit import find_explicit, remove_words
 
 EXPLICIT = default_catalogue().nsfw.explicit
 

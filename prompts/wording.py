@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from services.prompt_builder.folding import fold, is_invisible
+from prompts.folding import fold, is_invisible
 
 _CLAUSE_END = re.compile(r"[,;\n]+(?![^()]*\))")
 _LONG_WORD = 12

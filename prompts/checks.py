@@ -14,16 +14,16 @@ from contracts.requests import (
     RequestBase,
     StudioRequest,
 )
-from services.prompt_builder.adults import (
+from prompts.adults import (
     ADULT_AGE,
     AgeNotUnderstood,
     NotAnAdult,
     age_in_years,
     find_minor,
 )
-from services.prompt_builder.catalogue import Catalogue
-from services.prompt_builder.explicit import find_explicit
-from services.prompt_builder.workflows import workflow_reasons
+from prompts.catalogue import Catalogue
+from prompts.explicit import find_explicit
+from prompts.workflows import workflow_reasons
 
 OLDEST: Final = 120
 _CHOICES = {"type", "mode", "aspect", "provider", "model", "workflow", "set_id", "base_model"}

@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from contracts.generation import GenerationPlanned
-from services.prompt_builder.catalogue import default_catalogue
-from services.prompt_builder.planner import plan, stored_character_id
-from services.prompt_builder.seeds import seed_from
-from tests.unit.prompt_builder.examples import (
+from prompts.catalogue import default_catalogue
+from prompts.planner import plan, stored_character_id
+from prompts.seeds import seed_from
+from tests.unit.prompts.examples import (
     AT,
     BASE_IMAGE,
     CHARACTER,

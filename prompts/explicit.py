@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.prompt_builder.folding import fold
-from services.prompt_builder.vocabulary import Vocabulary
+from prompts.folding import fold
+from prompts.vocabulary import Vocabulary
 
 _DEPTH = 8
 

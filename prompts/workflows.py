@@ -7,9 +7,9 @@ from typing import Any, Final
 
 from contracts.generation import Reason
 from contracts.storable import faults
-from services.prompt_builder.adults import NotAnAdult, find_minor
-from services.prompt_builder.catalogue import Catalogue
-from services.prompt_builder.explicit import find_explicit
+from prompts.adults import NotAnAdult, find_minor
+from prompts.catalogue import Catalogue
+from prompts.explicit import find_explicit
 
 MAX_BYTES: Final = 256 * 1024
 _FIELD = "request.workflow"

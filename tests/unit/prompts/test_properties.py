@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.generation import GenerationPlanned, GenerationRejected
-from services.prompt_builder.adults import ADULT_AGE, age_in_years, find_minor
-from services.prompt_builder.builder import MAX_WORDS
-from services.prompt_builder.catalogue import default_catalogue
-from services.prompt_builder.explicit import find_explicit, remove_words
-from services.prompt_builder.folding import fold
-from services.prompt_builder.planner import plan
-from services.prompt_builder.seeds import SEEDS
-from services.prompt_builder.wording import length
-from tests.unit.prompt_builder.examples import AT, MIA, MIA_WITH_FACE, MIA_WITH_LORA, requested
+from prompts.adults import ADULT_AGE, age_in_years, find_minor
+from prompts.builder import MAX_WORDS
+from prompts.catalogue import default_catalogue
+from prompts.explicit import find_explicit, remove_words
+from prompts.folding import fold
+from prompts.planner import plan
+from prompts.seeds import SEEDS
+from prompts.wording import length
+from tests.unit.prompts.examples import AT, MIA, MIA_WITH_FACE, MIA_WITH_LORA, requested
 
 CATALOGUE = default_catalogue()
 COUNTS = {"base_image": (1, 3), "character_sheet": (7, 10), "studio": (1, 10), "profile_pictures": (4, 8)}

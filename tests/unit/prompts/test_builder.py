@@ -3,12 +3,12 @@
 import pytest
 
 from contracts.characters import Character
-from services.prompt_builder.adults import AgeNotUnderstood, NotAnAdult
-from services.prompt_builder.builder import MAX_WORDS, Prompt, PromptBuilder
-from services.prompt_builder.catalogue import default_catalogue
-from services.prompt_builder.seeds import SEEDS, seed_from
-from services.prompt_builder.wording import length
-from tests.unit.prompt_builder.examples import JOB, MIA
+from prompts.adults import AgeNotUnderstood, NotAnAdult
+from prompts.builder import MAX_WORDS, Prompt, PromptBuilder
+from prompts.catalogue import default_catalogue
+from prompts.seeds import SEEDS, seed_from
+from prompts.wording import length
+from tests.unit.prompts.examples import JOB, MIA
 
 SAFETY = ("nsfw", "nude", "naked")
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from contracts.characters import Appearance, Character
-from services.prompt_builder.adults import ADULT_AGE, NotAnAdult, age_in_years
-from services.prompt_builder.catalogue import Person
-from services.prompt_builder.folding import fold
-from services.prompt_builder.wording import phrase, shorten
+from prompts.adults import ADULT_AGE, NotAnAdult, age_in_years
+from prompts.catalogue import Person
+from prompts.folding import fold
+from prompts.wording import phrase, shorten
 
 _TRAIT_WORDS = 10
 _DETAIL_WORDS = 30

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from services.prompt_builder.adults import find_minor
+from prompts.adults import find_minor
 
 MINORS = [
     "a 17 year old woman",

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from contracts.generation import GenerationRequested
-from services.prompt_builder.planner import request_hash
-from tests.unit.prompt_builder.examples import AT, JOB, MIA, requested
+from prompts.planner import request_hash
+from tests.unit.prompts.examples import AT, JOB, MIA, requested
 
 BODY: dict[str, Any] = {
     "job_id": JOB,

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from contracts.characters import Character
-from services.prompt_builder.adults import NotAnAdult, find_minor
-from services.prompt_builder.catalogue import Catalogue, Entry, default_catalogue, entry_of
-from services.prompt_builder.explicit import remove_words
-from services.prompt_builder.person import Described, describe
-from services.prompt_builder.seeds import seed_from, seed_of_image
-from services.prompt_builder.wording import clean, join, length, phrase, replace_words, shorten
+from prompts.adults import NotAnAdult, find_minor
+from prompts.catalogue import Catalogue, Entry, default_catalogue, entry_of
+from prompts.explicit import remove_words
+from prompts.person import Described, describe
+from prompts.seeds import seed_from, seed_of_image
+from prompts.wording import clean, join, length, phrase, replace_words, shorten
 
 MAX_WORDS = 350
 _FREE_WORDS = 25

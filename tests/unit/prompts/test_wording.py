@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.prompt_builder.wording import clauses_of, clean, join, length, shorten
+from prompts.wording import clauses_of, clean, join, length, shorten
 
 
 def test_commas_in_brackets_do_not_part_clauses() -> None:

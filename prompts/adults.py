@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-from services.prompt_builder.ages import (
+from prompts.ages import (
     ADULT_AGE,
     NUMBER,
     AgeNotUnderstood,
     age_in_years,
     value_of,
 )
-from services.prompt_builder.catalogue import Underage, default_catalogue
-from services.prompt_builder.folding import Folded, fold
-from services.prompt_builder.vocabulary import END, START, Vocabulary, compile_words
+from prompts.catalogue import Underage, default_catalogue
+from prompts.folding import Folded, fold
+from prompts.vocabulary import END, START, Vocabulary, compile_words
 
 __all__ = ["ADULT_AGE", "AgeNotUnderstood", "NotAnAdult", "age_in_years", "find_minor"]
 

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from typing import Final
 
-from services.prompt_builder.folding import fold
+from prompts.folding import fold
 
 _UNITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _TEENS = ["ten", "eleven", "twelve"]

@@ -13,10 +13,10 @@ from contracts.generation import (
     Reason,
 )
 from contracts.requests import GenerationRequest, LoraTrainingRequest
-from services.prompt_builder.adults import NotAnAdult
-from services.prompt_builder.catalogue import Catalogue
-from services.prompt_builder.checks import reasons_against
-from services.prompt_builder.renders import renders_of
+from prompts.adults import NotAnAdult
+from prompts.catalogue import Catalogue
+from prompts.checks import reasons_against
+from prompts.renders import renders_of
 
 
 def plan(
