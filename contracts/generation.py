@@ -14,6 +14,7 @@ from contracts.base import (
     Moment,
     Name,
     Provider,
+    Text,
 )
 from contracts.characters import Character, Lora
 from contracts.requests import FollowUp, GenerationRequest
@@ -78,6 +79,10 @@ class RenderSpec(Model):
     """An image whose face is swapped in."""
     lora: Lora | None = None
     training_images: tuple[AssetId, ...] = ()
+    captions: tuple[Text, ...] = ()
+    """One per training image, or none at all; an empty one leaves its image to the trigger word."""
+    steps: int | None = Field(default=None, ge=1)
+    """How long to train; None leaves it to the gateway's settings."""
 
 
 class PlanRequest(Model):

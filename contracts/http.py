@@ -136,6 +136,27 @@ class ResultImage(Model):
     """When the links end."""
 
 
+class ResultLora(Model):
+    """A trained LoRA. Its links are signed for this answer; ask again for fresh ones."""
+
+    index: int
+    label: Line
+    key: str
+    """What a later request names it by, in `character.lora.key`."""
+    url: str
+    manifest_url: str
+    """How it came about: JSON."""
+    content_type: str
+    bytes: int
+    sha256: str
+    trigger_word: Line
+    base_model: Line
+    steps: int | None = None
+    provider: Provider
+    expires_at: Moment
+    """When the links end."""
+
+
 class Results(Model):
     """What of a job is ready."""
 
@@ -144,6 +165,7 @@ class Results(Model):
     requested: int
     delivered: int
     images: tuple[ResultImage, ...] = ()
+    loras: tuple[ResultLora, ...] = ()
 
 
 class JobSnapshot(Model):

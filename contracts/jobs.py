@@ -7,7 +7,7 @@ from pydantic import Field
 from contracts.base import AssetId, GenerationType, Id, Line, Message, Model, Moment, Name, Provider
 from contracts.characters import Character
 from contracts.generation import Notify, Reason, RenderSpec
-from contracts.renders import StoredImage
+from contracts.renders import StoredImage, StoredLora
 
 Status = Literal["pending", "running", "completed", "failed"]
 Phase = Literal["queued", "waiting_for_lora", "rendering", "storing"]
@@ -33,11 +33,12 @@ class JobError(Model):
 
 
 class ImageEvent(Model):
-    """One image of a job: its stored result, or why there is none."""
+    """One image of a job: its stored result, or why there is none. A training's result is its LoRA."""
 
     index: int
     label: str = ""
     stored: StoredImage | None = None
+    lora: StoredLora | None = None
     error: JobError | None = None
 
 
@@ -124,6 +125,8 @@ class Render(Model):
     retry_at: Moment | None = None
     attempts: tuple[Attempt, ...] = ()
     stored: StoredImage | None = None
+    lora: StoredLora | None = None
+    """What a training gave."""
     error: JobError | None = None
 
 

@@ -1,8 +1,8 @@
 """One render at one provider: commands to a gateway, and what became of them."""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, model_validator
 
 from contracts.base import UUID_PATTERN, AssetId, Id, Line, Message, Model, Moment, Name, Provider
 from contracts.generation import RenderSpec
@@ -86,6 +86,10 @@ class Output(Model):
     path: str | None = None
     content_type: str | None = None
     nsfw: bool = False
+    role: Literal["image", "weights", "config"] = "image"
+    """What it is for: a training gives weights, and perhaps the trainer's configuration."""
+    sha256: str | None = None
+    """The provider's word for its content; what was fetched must agree."""
 
 
 class RenderSucceeded(AttemptMessage):
@@ -99,6 +103,10 @@ class RenderSucceeded(AttemptMessage):
     """The seed that the provider says it used, else the one asked for."""
     provider_seconds: float | None = None
     cost_usd: float | None = None
+    base_model: Line | None = None
+    """Of a training: the model that the LoRA belongs to."""
+    steps: int | None = None
+    """Of a training: how many steps were done."""
 
 
 class RenderFailed(AttemptMessage):
@@ -129,15 +137,42 @@ class StoredImage(Model):
     attempt: int
 
 
-class ResultStored(AttemptMessage):
-    """A render's image is safe. Produced by result-store, consumed by dispatcher.
+class StoredLora(Model):
+    """A trained LoRA in our bucket: safetensors weights, and a manifest of how they came about.
 
-    `duplicate`: another attempt's image was first, and this one was thrown away.
+    `key`, with `trigger_word` and `base_model`, is what `contracts.characters.Lora` asks for.
+    """
+
+    key: str
+    manifest_key: str
+    content_type: str
+    bytes: int
+    sha256: str
+    trigger_word: Line
+    base_model: Line
+    steps: int | None
+    """None where neither the request nor the trainer said."""
+    provider: Provider
+    attempt: int
+
+
+class ResultStored(AttemptMessage):
+    """A render's result is safe. Produced by result-store, consumed by dispatcher.
+
+    Either `image` or `lora` is there. `duplicate`: another attempt's result was first, and this
+    one was thrown away.
     """
 
     topic: ClassVar[str] = "result.stored.v1"
 
-    image: StoredImage
+    image: StoredImage | None = None
+    lora: StoredLora | None = None
     duplicate: bool = False
     provider_seconds: float | None = None
     cost_usd: float | None = None
+
+    @model_validator(mode="after")
+    def _one_result(self) -> Self:
+        if (self.image is None) == (self.lora is None):
+            raise ValueError("give either 'image' or 'lora'")
+        return self
