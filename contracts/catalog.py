@@ -9,7 +9,7 @@ from contracts.generation import (
     GenerationRequested,
 )
 from contracts.jobs import CharacterSheetCompleted, JobDue, JobEvent
-from contracts.operations import AttemptSettled, DeadLetter, ProviderHealth
+from contracts.operations import AttemptSettled, DeadLetter, DeadLetterResolved, ProviderHealth
 from contracts.renders import (
     RenderCancel,
     RenderFailed,
@@ -47,6 +47,7 @@ RETENTION_SECONDS: dict[type[Message], int] = {
     AttemptSettled: 30 * DAY,
     ProviderHealth: DAY,
     DeadLetter: 30 * DAY,
+    DeadLetterResolved: 60 * DAY,
 }
 
 MESSAGES: tuple[type[Message], ...] = tuple(RETENTION_SECONDS)

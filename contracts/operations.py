@@ -2,7 +2,9 @@
 
 from typing import ClassVar, Literal
 
-from contracts.base import Message, Moment, Provider
+from pydantic import Field
+
+from contracts.base import Line, Message, Moment, Provider
 from contracts.renders import AttemptMessage, Billed
 
 
@@ -57,4 +59,22 @@ class DeadLetter(Message):
     original_headers: dict[str, str]
     original_value: str
     """Base64."""
+    cut: bool = False
+    """Whether the value was too large to be kept whole: it can be read at its origin only."""
+    attempts: int = Field(default=1, ge=1)
+    """How often the service was given the record: one more with each replay."""
+    at: Moment
+
+
+class DeadLetterResolved(Message):
+    """What was done about a dead letter. Produced by operators; consumed by operators."""
+
+    topic: ClassVar[str] = "dead-letters.resolved.v1"
+    key: ClassVar[str] = "letter_id"
+    identity: ClassVar[tuple[str, ...]] = ("letter_id", "action")
+
+    letter_id: str
+    """The dead letter's CloudEvents id."""
+    action: Literal["replayed", "dropped"]
+    note: Line = ""
     at: Moment

@@ -1,6 +1,7 @@
 """Sets aside what cannot be handled: as it was, with the reason and where it came from."""
 
 import base64
+from collections.abc import Mapping
 
 import structlog
 from aiokafka import ConsumerRecord
@@ -12,6 +13,8 @@ from shared.envelope import header_texts
 
 log = structlog.get_logger()
 
+ATTEMPT_HEADER = "imagegen-attempt"
+"""A record that is replayed says so: 2 is the first replay."""
 KEEP_HEADERS = 32 * 1024
 """So many characters of headers are kept: the letter itself must fit into a message."""
 KEEP_BYTES = 4 * 1024 * 1024
@@ -21,6 +24,7 @@ KEEP_BYTES = 4 * 1024 * 1024
 def dead_letter(record: ConsumerRecord, *, service: str, reason: str, error: str) -> DeadLetter:
     """The letter for a record, bytes kept as base64."""
     metrics.set_aside.labels(service, reason).inc()
+    value, headers = record.value or b"", header_texts(record)
     log.warning(
         "message_set_aside",
         topic=record.topic,
@@ -37,16 +41,24 @@ def dead_letter(record: ConsumerRecord, *, service: str, reason: str, error: str
         original_partition=record.partition,
         original_offset=record.offset,
         original_key=(record.key or b"").decode("utf-8", "replace")[:512],
-        original_headers=_kept_headers(record),
-        original_value=base64.b64encode((record.value or b"")[:KEEP_BYTES]).decode(),
+        original_headers=_kept(headers),
+        original_value=base64.b64encode(value[:KEEP_BYTES]).decode(),
+        cut=len(value) > KEEP_BYTES,
+        attempts=attempts_of(headers),
         at=now(),
     )
 
 
-def _kept_headers(record: ConsumerRecord) -> dict[str, str]:
+def attempts_of(headers: Mapping[str, str]) -> int:
+    """How often a record was given to its consumers, as its header says; at first it has none."""
+    said = headers.get(ATTEMPT_HEADER, "")
+    return max(1, int(said)) if said.isdecimal() and len(said) < 10 else 1
+
+
+def _kept(headers: Mapping[str, str]) -> dict[str, str]:
     kept: dict[str, str] = {}
     left = KEEP_HEADERS
-    for name, text in header_texts(record).items():
+    for name, text in headers.items():
         kept[name[:left]] = text[:left]
         left -= len(name) + len(text)
         if left <= 0:

@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from rich.table import Table
@@ -18,6 +19,7 @@ from contracts.catalog import TOPICS
 from services.cli.connection import connection_of
 from services.cli.errors import Unreachable
 from services.cli.report import wide_console
+from shared.publisher import MAX_MESSAGE_BYTES
 
 GROUPS = (
     "prompt-builder",
@@ -58,41 +60,80 @@ def topics(
 ) -> None:
     """Each topic's partitions and messages, and its consumer groups' offsets and lag."""
     bootstrap = connection_of(ctx).addresses.of("kafka")
+    with quiet(bootstrap):
+        log = asyncio.run(asyncio.wait_for(read_log(bootstrap), SECONDS))
+    wide_console().print(_table([row for row in rows_of(log) if empty or row.messages]))
+
+
+@contextmanager
+def quiet(bootstrap: str) -> Iterator[None]:
+    """A broker that does not answer is one line.
+
+    Raises:
+        Unreachable: naming the address.
+    """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        log = asyncio.run(asyncio.wait_for(read_log(bootstrap), SECONDS))
+        yield
     except (KafkaError, OSError, TimeoutError) as error:
         raise Unreachable("Kafka broker", bootstrap, type(error).__name__) from None
-    wide_console().print(_table([row for row in rows_of(log) if empty or row.messages]))
 
 
 async def read_log(bootstrap: str) -> Log:
     """Ask the broker about all our topics and groups."""
+    async with _asking(bootstrap, FETCH_BYTES) as (admin, consumer):
+        partitions = await _partitions(admin, [topic.name for topic in TOPICS])
+        return Log(
+            first=await consumer.beginning_offsets(partitions),
+            end=await _ends(consumer, partitions),
+            committed={group: await _committed(admin, group, partitions) for group in GROUPS},
+        )
+
+
+async def read_all(bootstrap: str, topics: Sequence[str], seconds: float = SECONDS) -> list[ConsumerRecord]:
+    """Everything that these topics hold now.
+
+    Raises:
+        TimeoutError: when nothing more came for `seconds` although there is more.
+    """
+    records: list[ConsumerRecord] = []
+    async with _asking(bootstrap, MAX_MESSAGE_BYTES) as (admin, consumer):
+        partitions = await _partitions(admin, topics)
+        ends = await asyncio.wait_for(_ends(consumer, partitions), seconds)
+        consumer.resume(*partitions)
+        await consumer.seek_to_beginning(*partitions)
+        while any([await consumer.position(each) < end for each, end in ends.items()]):
+            batch = await consumer.getmany(timeout_ms=int(seconds * 1000))
+            if not batch:
+                raise TimeoutError(f"no more records within {seconds:g} s")
+            records += [record for part in batch.values() for record in part]
+    return records
+
+
+@asynccontextmanager
+async def _asking(
+    bootstrap: str, fetch_bytes: int
+) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,
         enable_auto_commit=False,
         fetch_max_wait_ms=20,
-        max_partition_fetch_bytes=FETCH_BYTES,
+        max_partition_fetch_bytes=fetch_bytes,
     )
     try:
         await admin.start()
         await consumer.start()
-        partitions = await _partitions(admin)
-        return Log(
-            first=await consumer.beginning_offsets(partitions),
-            end=await _ends(consumer, partitions),
-            committed={group: await _committed(admin, group, partitions) for group in GROUPS},
-        )
+        yield admin, consumer
     finally:
         await consumer.stop()
         await admin.close()
 
 
-async def _partitions(admin: AIOKafkaAdminClient) -> list[TopicPartition]:
+async def _partitions(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> list[TopicPartition]:
     existing = set(await admin.list_topics())
-    described = await admin.describe_topics([topic.name for topic in TOPICS if topic.name in existing])
+    described = await admin.describe_topics([topic for topic in topics if topic in existing])
     return [
         TopicPartition(topic["topic"], partition["partition"])
         for topic in described
