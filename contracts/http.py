@@ -183,3 +183,68 @@ class JobSnapshot(Model):
     failed: int
     target_seconds: float
     progress: tuple[RenderProgress, ...] = Field(default=())
+
+
+class WebhookEndpoint(Model):
+    """A webhook address that has failed. `resting`: tried again later by itself; `disabled`: not at all."""
+
+    url: str
+    state: Literal["up", "resting", "disabled"]
+    failures: int
+    """In a row."""
+    failing_since: Moment | None = None
+    rests_until: Moment | None = None
+    last_error: str | None = None
+
+
+class WebhookEndpoints(Model):
+    """All of a tenant's addresses that have failed, and the secret that all its webhooks are signed with."""
+
+    secret: str
+    """Standard Webhooks, `whsec_…`."""
+    endpoints: tuple[WebhookEndpoint, ...] = ()
+
+
+class WebhookDelivery(Model):
+    """One event on its way to a webhook. `id` is the `webhook-id` that the receiver sees."""
+
+    id: str
+    job_id: Id
+    seq: int
+    url: str
+    state: Literal["pending", "delivered", "gave_up"]
+    attempts: int
+    created_at: Moment
+    due_at: Moment | None = None
+    finished_at: Moment | None = None
+    last_status: int | None = None
+    last_error: str | None = None
+
+
+class WebhookDeliveries(Model):
+    """Deliveries, newest first."""
+
+    deliveries: tuple[WebhookDelivery, ...]
+
+
+class ReplayWebhooks(Model):
+    """Which ended deliveries are to be sent again, with the same id and body. All that is said must hold."""
+
+    state: Literal["delivered", "gave_up"] | None = "gave_up"
+    job_id: Id | None = None
+    url: str | None = None
+    since: Moment | None = None
+
+
+class EnableEndpoint(Model):
+    """An address that is to be tried again."""
+
+    url: str
+    replay: bool = True
+    """Whether what was given up meanwhile is sent, too."""
+
+
+class Replayed(Model):
+    """How many deliveries are pending again."""
+
+    replayed: int

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from services.cli import demo, dlq, generate, jobs, local, topics
+from services.cli import demo, dlq, generate, jobs, local, topics, webhooks
 from services.cli.addresses import Addresses, Server
 from services.cli.connection import Connection
 from services.cli.errors import CommandFailed
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(generate.app, name="generate")
 app.add_typer(dlq.app, name="dlq")
+app.add_typer(webhooks.app, name="webhooks")
 for command in (
     demo.demo,
     jobs.job,

@@ -10,8 +10,20 @@ import httpx
 from pydantic import ValidationError
 
 from contracts.base import Model
-from contracts.http import AnySubmission, JobPage, JobView, Problem, ResultImage, Results
-from services.cli.addresses import Addresses
+from contracts.http import (
+    AnySubmission,
+    EnableEndpoint,
+    JobPage,
+    JobView,
+    Problem,
+    Replayed,
+    ReplayWebhooks,
+    ResultImage,
+    Results,
+    WebhookDeliveries,
+    WebhookEndpoints,
+)
+from services.cli.addresses import Addresses, Server
 from services.cli.errors import RequestRefused, Unreachable
 from services.cli.events import EventStream
 
@@ -88,15 +100,30 @@ class Client:
         """What happens to all jobs of this user, without end."""
         return EventStream(self._http, f"{self._addresses.of('notifier')}/v1/users/me/events")
 
-    async def _ask(self, kind: type[M], method: str, path: str, **parts: object) -> M:
-        url = self._addresses.of("api")
+    async def webhook_endpoints(self) -> WebhookEndpoints:
+        return await self._ask(WebhookEndpoints, "GET", "/v1/webhooks/endpoints", "notifier")
+
+    async def webhook_deliveries(self, state: str | None, limit: int) -> WebhookDeliveries:
+        query = {"limit": str(limit)} | ({"state": state} if state else {})
+        return await self._ask(WebhookDeliveries, "GET", "/v1/webhooks/deliveries", "notifier", params=query)
+
+    async def replay_webhooks(self, wanted: ReplayWebhooks) -> Replayed:
+        body = wanted.model_dump(mode="json")
+        return await self._ask(Replayed, "POST", "/v1/webhooks/deliveries/replay", "notifier", json=body)
+
+    async def enable_endpoint(self, wanted: EnableEndpoint) -> Replayed:
+        body = wanted.model_dump(mode="json")
+        return await self._ask(Replayed, "POST", "/v1/webhooks/endpoints/enable", "notifier", json=body)
+
+    async def _ask(self, kind: type[M], method: str, path: str, server: Server = "api", **parts: object) -> M:
+        url = self._addresses.of(server)
         answer = await self._answer(url, method, path, parts)
         try:
             if answer.is_success:
                 return kind.model_validate_json(answer.content)
             problem = Problem.model_validate_json(answer.content)
         except ValidationError:
-            raise Unreachable("api", url, f"its answer {answer.status_code} is not one of ours") from None
+            raise Unreachable(server, url, f"its answer {answer.status_code} is not one of ours") from None
         raise RequestRefused(problem)
 
     async def _answer(self, url: str, method: str, path: str, parts: dict[str, object]) -> httpx.Response:

@@ -11,7 +11,14 @@ from services.notifier.hub import Hub
 from services.notifier.posting import Poster, webhook_client
 from services.notifier.routes import routes
 from services.notifier.settings import Settings
-from services.notifier.store import DELIVERY_INDEXES, MongoDeliveries, MongoJobs
+from services.notifier.store import (
+    DELIVERY_INDEXES,
+    ENDPOINT_INDEXES,
+    MongoDeliveries,
+    MongoEndpoints,
+    MongoJobs,
+)
+from services.notifier.webhook_routes import webhook_routes
 from shared import clock, mongo
 from shared.broadcast import Broadcast
 from shared.s3 import open_bucket
@@ -31,15 +38,18 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         Service("notifier", kafka, process) as service,
     ):
         await mongo.ensure_indexes(database["deliveries"], *DELIVERY_INDEXES)
+        await mongo.ensure_indexes(database["endpoints"], *ENDPOINT_INDEXES)
         jobs, deliveries = MongoJobs(database["jobs"]), MongoDeliveries(database["deliveries"])
         secret = settings.webhook_secret.get_secret_value()
         poster = Poster(client, secret, timeout_seconds=settings.timeout_seconds)
-        courier = Courier(deliveries, poster.post, clock.now, concurrency=settings.concurrency)
+        endpoints = MongoEndpoints(database["endpoints"])
+        courier = Courier(deliveries, endpoints, poster.post, clock.now, concurrency=settings.concurrency)
         handlers(service.subscribe, jobs, deliveries, clock.now, courier.wake)
         hub = Hub()
         feed = Broadcast(kafka, [JobEvent], on_messages=hub.deliver, on_positioned=hub.all_behind)
         writer = Writer(bucket, clock.now, settings.link_seconds)
-        build(service.http, routes(hub, jobs, writer, clock.now))
+        webhooks = webhook_routes(deliveries, endpoints, courier.wake, secret, clock.now)
+        build(service.http, routes(hub, jobs, writer, clock.now), webhooks)
         service.health.add("mongo", partial(mongo.ping, database))
         service.health.add("events", feed.problem)
         service.background(courier.run)

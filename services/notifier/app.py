@@ -5,7 +5,7 @@ from fastapi import APIRouter, FastAPI
 from shared.problems import install_problems
 
 DESCRIPTION = """
-Follow jobs as Server-Sent Events.
+Follow jobs as Server-Sent Events; look after webhooks.
 
 This service stands behind the product's own authentication, which says who listens: in
 `X-Tenant-Id` and `X-User-Id`, or, for browsers' `EventSource`, in the query as `tenant` and `user`.
@@ -16,10 +16,11 @@ Webhooks are signed as Standard Webhooks say (`webhook-id`, `webhook-timestamp`,
 """
 
 
-def build(app: FastAPI, streams: APIRouter) -> None:
+def build(app: FastAPI, *routers: APIRouter) -> None:
     """Give the application its routes and its errors."""
     app.title = "imagegen events"
     app.version = "1"
     app.description = DESCRIPTION
     install_problems(app)
-    app.include_router(streams)
+    for router in routers:
+        app.include_router(router)

@@ -1,19 +1,31 @@
-"""Due deliveries → HTTP: in order per job, many jobs at once, no host with more than its share."""
+"""Due deliveries → HTTP: in order per job, many jobs at once, no host with more than its share.
+
+An endpoint that fails again and again rests, and what is meant for it waits without being tried.
+"""
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 
+import prometheus_client as prometheus
 import structlog
 
-from services.notifier.deliveries import Delivery, Outcome, after
-from services.notifier.ports import Deliveries
+from services.notifier.deliveries import Delivery, Outcome, after, given_up
+from services.notifier.endpoints import Endpoint, after_try, endpoint_id, new_endpoint
+from services.notifier.ports import Deliveries, Endpoints
 from services.notifier.posting import host_of
 from shared.clock import Clock
 from shared.errors import is_transient
 
 log = structlog.get_logger()
+
+webhooks_tried = prometheus.Counter(
+    "imagegen_webhooks_tried", "Tries of webhooks, by what they left", ["state"]
+)
+endpoints_moved = prometheus.Counter(
+    "imagegen_webhook_endpoints_moved", "Webhook endpoints, by their new state", ["state"]
+)
 
 Post = Callable[[Delivery], Awaitable[Outcome]]
 
@@ -27,14 +39,18 @@ PAGE_PER_SLOT = 8
 class Courier:
     """Delivers what is due. Several instances may do so at once: each delivery is leased."""
 
-    def __init__(self, deliveries: Deliveries, post: Post, now: Clock, *, concurrency: int) -> None:
+    def __init__(
+        self, deliveries: Deliveries, endpoints: Endpoints, post: Post, now: Clock, *, concurrency: int
+    ) -> None:
         self._deliveries = deliveries
+        self._endpoints = endpoints
         self._post = post
         self._now = now
         self._concurrency = concurrency
         self._woken = asyncio.Event()
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._hosts: Counter[str] = Counter()
+        self._judging = asyncio.Lock()
 
     def wake(self) -> None:
         """Look at once: there is something new."""
@@ -70,9 +86,21 @@ class Courier:
         due = await self._deliveries.due(now, self._concurrency * PAGE_PER_SLOT)
         heads = await self._deliveries.heads({delivery.job_id for delivery in due})
         await self._set_back(due, heads)
+        known = await self._endpoints.of({endpoint_of(head) for head in heads.values()})
         for head in heads.values():
-            if head.due_at <= now and self._has_room(head):
-                self._start(head)
+            if head.due_at and head.due_at <= now and head.job_id not in self._busy:
+                await self._begin(head, known.get(endpoint_of(head)))
+
+    async def _begin(self, head: Delivery, endpoint: Endpoint | None) -> None:
+        """Send it, unless its endpoint rests or is disabled."""
+        endpoint, now = endpoint or new_endpoint(head.tenant, head.url), self._now()
+        if endpoint.state == "disabled":
+            await self._deliveries.save(given_up(head, f"endpoint disabled: {endpoint.last_error}", now))
+            self.wake()
+        elif endpoint.rests_until and endpoint.rests_until > now:
+            await self._deliveries.postpone([head.model_copy(update={"due_at": endpoint.rests_until})])
+        elif self._has_room(head, probing=endpoint.state == "resting"):
+            self._start(head, endpoint)
 
     async def idle(self) -> None:
         """Wait for what was started."""
@@ -85,24 +113,20 @@ class Courier:
         for delivery in due:
             head = heads.get(delivery.job_id)
             if head and head.id != delivery.id:
-                again = max(head.due_at, self._now() + timedelta(seconds=1))
+                again = max(head.due_at or self._now(), self._now() + timedelta(seconds=1))
                 again = min(again, self._now() + BEHIND_ANOTHER)
                 later.append(delivery.model_copy(update={"due_at": again}))
         if later:
             await self._deliveries.postpone(later)
 
-    def _has_room(self, head: Delivery) -> bool:
-        share = max(1, self._concurrency // 4)
-        return (
-            head.job_id not in self._busy
-            and len(self._busy) < self._concurrency
-            and self._hosts[host_of(head.url)] < share
-        )
+    def _has_room(self, head: Delivery, *, probing: bool) -> bool:
+        share = 1 if probing else max(1, self._concurrency // 4)
+        return len(self._busy) < self._concurrency and self._hosts[host_of(head.url)] < share
 
-    def _start(self, head: Delivery) -> None:
+    def _start(self, head: Delivery, endpoint: Endpoint) -> None:
         host = host_of(head.url)
         self._hosts[host] += 1
-        task = asyncio.create_task(self._deliver_job(head))
+        task = asyncio.create_task(self._deliver_job(head, endpoint))
         self._busy[head.job_id] = task
 
         def done(finished: asyncio.Task[None]) -> None:
@@ -112,7 +136,7 @@ class Courier:
 
         task.add_done_callback(done)
 
-    async def _deliver_job(self, head: Delivery) -> None:
+    async def _deliver_job(self, head: Delivery, endpoint: Endpoint) -> None:
         """One job's deliveries, one after the other, until one must wait."""
         following: Delivery | None = head
         try:
@@ -121,14 +145,36 @@ class Courier:
                 result = after(claimed, outcome, self._now())
                 await self._deliveries.save(result)
                 _report(result)
-                if result.state == "pending":
+                endpoint = await self._judged(endpoint, outcome)
+                if result.state == "pending" or endpoint.state != "up":
                     return
                 following = (await self._deliveries.heads([head.job_id])).get(head.job_id)
         except Exception as error:
             log.warning("delivery_interrupted", job_id=head.job_id, error=f"{type(error).__name__}: {error}")
 
+    async def _judged(self, endpoint: Endpoint, outcome: Outcome) -> Endpoint:
+        """Keep what an outcome tells of its endpoint, and say where that changes what is sent to it."""
+        if outcome.delivered and not endpoint.failures:
+            return endpoint
+        async with self._judging:  # others of its deliveries fail at the same time
+            endpoint = (await self._endpoints.of([endpoint.id])).get(endpoint.id, endpoint)
+            judged = after_try(endpoint, outcome, self._now())
+            if judged is not endpoint:
+                await self._endpoints.save(judged)
+        if judged.state != endpoint.state:
+            endpoints_moved.labels(judged.state).inc()
+            told = {"tenant": judged.tenant, "host": host_of(judged.url), "error": judged.last_error}
+            log.warning("webhook_endpoint_moved", state=judged.state, failures=judged.failures, **told)
+        return judged
+
+
+def endpoint_of(delivery: Delivery) -> str:
+    """The id of its endpoint."""
+    return endpoint_id(delivery.tenant, delivery.url)
+
 
 def _report(delivery: Delivery) -> None:
+    webhooks_tried.labels(delivery.state).inc()
     log.info(
         "webhook_tried",
         id=delivery.id,

@@ -10,6 +10,7 @@ PAUSES_SECONDS = (1, 5, 30, 120, 600, 1800, 3600)
 """Between tries; the last one repeats."""
 GIVE_UP_AFTER = timedelta(hours=24)
 GONE = 410
+State = Literal["pending", "delivered", "gave_up"]
 
 
 class Delivery(Model):
@@ -21,10 +22,13 @@ class Delivery(Model):
     tenant: Name
     url: str
     body: str
-    state: Literal["pending", "delivered", "gave_up"] = "pending"
+    state: State = "pending"
     attempts: int = 0
-    due_at: Moment
+    due_at: Moment | None
+    """When it is tried next; null once it has ended."""
     created_at: Moment
+    retry_until: Moment
+    """After this it is given up; a replay moves it."""
     lease_until: Moment | None = None
     finished_at: Moment | None = None
     last_status: int | None = None
@@ -38,6 +42,11 @@ class Outcome(Model):
     error: str | None = None
     refused: bool = False
 
+    @property
+    def delivered(self) -> bool:
+        """The receiver has it."""
+        return self.status is not None and 200 <= self.status < 300
+
 
 def delivery_of(event: JobEvent, url: str, now: datetime) -> Delivery:
     """The webhook for one numbered event."""
@@ -50,6 +59,7 @@ def delivery_of(event: JobEvent, url: str, now: datetime) -> Delivery:
         body=event.model_dump_json(),
         due_at=now,
         created_at=now,
+        retry_until=now + GIVE_UP_AFTER,
     )
 
 
@@ -63,9 +73,18 @@ def after(delivery: Delivery, outcome: Outcome, now: datetime) -> Delivery:
             "last_error": outcome.error,
         }
     )
-    if outcome.status is not None and 200 <= outcome.status < 300:
-        return tried.model_copy(update={"state": "delivered", "finished_at": now})
+    if outcome.delivered:
+        return _ended(tried, "delivered", now)
     due_at = now + timedelta(seconds=PAUSES_SECONDS[min(delivery.attempts, len(PAUSES_SECONDS) - 1)])
-    if outcome.refused or outcome.status == GONE or due_at > delivery.created_at + GIVE_UP_AFTER:
-        return tried.model_copy(update={"state": "gave_up", "finished_at": now})
+    if outcome.refused or outcome.status == GONE or due_at > delivery.retry_until:
+        return _ended(tried, "gave_up", now)
     return tried.model_copy(update={"due_at": due_at})
+
+
+def given_up(delivery: Delivery, reason: str, now: datetime) -> Delivery:
+    """It is not tried at all; a replay may still bring it."""
+    return _ended(delivery.model_copy(update={"last_error": reason}), "gave_up", now)
+
+
+def _ended(delivery: Delivery, state: State, now: datetime) -> Delivery:
+    return delivery.model_copy(update={"state": state, "finished_at": now, "due_at": None})

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Protocol
 
+from contracts.base import Model, Moment
 from contracts.jobs import Job
-from services.notifier.deliveries import Delivery
+from services.notifier.deliveries import Delivery, State
+from services.notifier.endpoints import Endpoint
 
 
 class Jobs(Protocol):
@@ -24,6 +26,16 @@ class Links(Protocol):
     """Signs links to objects."""
 
     async def signed_url(self, key: str, seconds: int = 3600) -> str: ...
+
+
+class Which(Model):
+    """Which deliveries of a tenant are meant; what is left out does not matter."""
+
+    tenant: str
+    state: State | None = None
+    job_id: str | None = None
+    url: str | None = None
+    since: Moment | None = None
 
 
 class Deliveries(Protocol):
@@ -46,3 +58,22 @@ class Deliveries(Protocol):
 
     async def save(self, delivery: Delivery) -> None:
         """Write what became of a claimed one."""
+
+    async def listed(self, which: Which, limit: int) -> list[Delivery]:
+        """A tenant's deliveries, newest first, without their bodies."""
+
+    async def replay(self, which: Which, now: datetime, until: datetime) -> int:
+        """Make them pending again, under the same id and with the same body; returns how many."""
+
+
+class Endpoints(Protocol):
+    """What is known of addresses that have failed."""
+
+    async def of(self, ids: Iterable[str]) -> dict[str, Endpoint]:
+        """Those that are known, by id; one round trip."""
+
+    async def of_tenant(self, tenant: str) -> list[Endpoint]:
+        """All that are known."""
+
+    async def save(self, endpoint: Endpoint) -> None:
+        """Write what is known now."""

@@ -1,6 +1,8 @@
 """One webhook over HTTP: signed, bounded, never into the private network."""
 
 import asyncio
+import base64
+import hmac
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
@@ -71,12 +73,19 @@ async def webhook_client(*, private_hosts: bool, connections: int) -> AsyncItera
         yield client
 
 
+def secret_of(tenant: str, secret: str) -> str:
+    """What a tenant verifies its webhooks with: derived from ours, of no use to another tenant."""
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    own = hmac.digest(key, f"webhooks of {tenant}".encode(), "sha256")
+    return f"whsec_{base64.b64encode(own).decode()}"
+
+
 class Poster:
-    """Signs and posts deliveries as Standard Webhooks say."""
+    """Signs and posts deliveries as Standard Webhooks say; each tenant has a secret of its own."""
 
     def __init__(self, client: httpx.AsyncClient, secret: str, *, timeout_seconds: float) -> None:
         self._client = client
-        self._webhook = Webhook(secret)
+        self._secret = secret
         self._timeout = timeout_seconds
 
     async def post(self, delivery: Delivery) -> Outcome:
@@ -98,12 +107,13 @@ class Poster:
             return Outcome(error=f"{type(error).__name__}: {error}"[:500], refused=refused)
 
     def _headers(self, delivery: Delivery, now: datetime) -> dict[str, str]:
+        webhook = Webhook(secret_of(delivery.tenant, self._secret))
         return {
             "content-type": "application/json",
             "user-agent": "imagegen-notifier",
             "webhook-id": delivery.id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": self._webhook.sign(delivery.id, now, delivery.body),
+            "webhook-signature": webhook.sign(delivery.id, now, delivery.body),
         }
 
 

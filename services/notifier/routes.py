@@ -37,7 +37,7 @@ def _name(header: str, query: str, values: tuple[str | None, str | None]) -> str
         raise Refusal(401, f"the header {header} (or '{query}') is no valid name") from None
 
 
-async def _caller(
+async def listener(
     x_tenant_id: Annotated[str | None, Header(alias="X-Tenant-Id")] = None,
     x_user_id: Annotated[str | None, Header(alias="X-User-Id")] = None,
     tenant: Annotated[str | None, Query(description="For EventSource, which sets no headers.")] = None,
@@ -56,7 +56,7 @@ async def _last_id(
     return header if header is not None else last_event_id
 
 
-Listener = Annotated[Caller, Depends(_caller)]
+Listener = Annotated[Caller, Depends(listener)]
 LastId = Annotated[str | None, Depends(_last_id)]
 
 

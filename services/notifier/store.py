@@ -8,17 +8,20 @@ from pymongo import IndexModel, UpdateOne
 
 from contracts.jobs import Job
 from services.notifier.deliveries import Delivery
-from services.notifier.ports import Deliveries, Jobs
-from shared.mongo import Collection, find_by_id, write_guarded
+from services.notifier.endpoints import Endpoint
+from services.notifier.ports import Deliveries, Endpoints, Jobs, Which
+from shared.mongo import Collection, due_by, due_index, find_by_id, write_guarded
 
 KEPT_SECONDS = 30 * 24 * 3600
 _PENDING = {"state": "pending"}
 
 DELIVERY_INDEXES = (
-    IndexModel([("due_at", 1)], partialFilterExpression=_PENDING),
+    due_index("due_at"),
     IndexModel([("job_id", 1), ("seq", 1)]),
+    IndexModel([("tenant", 1), ("created_at", -1)]),
     IndexModel([("created_at", 1)], expireAfterSeconds=KEPT_SECONDS),
 )
+ENDPOINT_INDEXES = (IndexModel([("tenant", 1)]),)
 
 LONGEST_JOB = timedelta(hours=6)
 """A job that has not ended has moved since: no deadline is later."""
@@ -69,7 +72,7 @@ class MongoDeliveries(Deliveries):
         )
 
     async def due(self, now: datetime, limit: int) -> list[Delivery]:
-        wanted = self._collection.find(_PENDING | {"due_at": {"$lte": now}}, {"body": 0})
+        wanted = self._collection.find({"due_at": due_by(now)}, {"body": 0})
         return [_read(found) for found in await wanted.sort("due_at", 1).limit(limit).to_list(None)]
 
     async def heads(self, job_ids: Iterable[str]) -> dict[str, Delivery]:
@@ -116,6 +119,44 @@ class MongoDeliveries(Deliveries):
             }
         )
         await self._collection.update_one({"_id": delivery.id, **_PENDING}, {"$set": changed})
+
+    async def listed(self, which: Which, limit: int) -> list[Delivery]:
+        found = self._collection.find(_filter(which), {"body": 0}).sort("created_at", -1).limit(limit)
+        return [_read(document) for document in await found.to_list(None)]
+
+    async def replay(self, which: Which, now: datetime, until: datetime) -> int:
+        again = {"state": "pending", "attempts": 0, "due_at": now, "retry_until": until}
+        again |= {"lease_until": None, "finished_at": None}
+        ended = _filter(which) | {"finished_at": {"$ne": None}}
+        return (await self._collection.update_many(ended, {"$set": again})).modified_count
+
+
+class MongoEndpoints(Endpoints):
+    """Owns `endpoints`."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def of(self, ids: Iterable[str]) -> dict[str, Endpoint]:
+        found = await find_by_id(self._collection, ids)
+        return {document["_id"]: _endpoint(document) for document in found}
+
+    async def of_tenant(self, tenant: str) -> list[Endpoint]:
+        found = await self._collection.find({"tenant": tenant}).sort("_id", 1).to_list(None)
+        return [_endpoint(document) for document in found]
+
+    async def save(self, endpoint: Endpoint) -> None:
+        known = endpoint.model_dump(exclude={"id"})
+        await self._collection.update_one({"_id": endpoint.id}, {"$set": known}, upsert=True)
+
+
+def _filter(which: Which) -> dict[str, Any]:
+    wanted = which.model_dump(exclude={"since"}, exclude_none=True)
+    return wanted | ({"created_at": {"$gte": which.since}} if which.since else {})
+
+
+def _endpoint(document: Mapping[str, Any]) -> Endpoint:
+    return Endpoint.model_validate({"id": document["_id"], **document})
 
 
 def _read(document: Mapping[str, Any]) -> Delivery:

@@ -7,7 +7,7 @@ import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from services.notifier.deliveries import Delivery, delivery_of
-from services.notifier.posting import Poster, is_public, webhook_client
+from services.notifier.posting import Poster, is_public, secret_of, webhook_client
 from tests.fakes.jobs import START, an_event
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -39,11 +39,15 @@ async def test_a_receiver_can_verify_the_signature() -> None:
     outcome = await poster(receive).post(a_delivery())
     assert (outcome.status, outcome.error) == (204, None)
     [request] = seen
-    data = Webhook(SECRET).verify(request.content, dict(request.headers))
+    own = Webhook(secret_of("acme", SECRET))
+    data = own.verify(request.content, dict(request.headers))
     assert (data["event"], data["seq"]) == ("completed", 4)
     assert request.headers["webhook-id"] == f"{EVENT.job_id}/4"
+    for other in (Webhook(SECRET), Webhook(secret_of("globex", SECRET))):
+        with pytest.raises(WebhookVerificationError):
+            other.verify(request.content, dict(request.headers))
     with pytest.raises(WebhookVerificationError):
-        Webhook(SECRET).verify(request.content + b" ", dict(request.headers))
+        own.verify(request.content + b" ", dict(request.headers))
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 404, 500])

@@ -84,7 +84,9 @@ async def test_events_that_come_during_a_pause_wait_too(bench: NotifierBench) ->
     assert bench.receiver.got == ids(story[0])
 
 
-async def test_after_a_day_it_gives_up_and_goes_on_with_the_next(bench: NotifierBench) -> None:
+async def test_after_a_day_the_endpoint_is_left_alone_until_it_is_enabled(
+    bench: NotifierBench,
+) -> None:
     bench.receiver.will(URL, *[500] * 100)
     story = a_told_story(bench, "accepted", "started")
     await bench.handle(story[0])
@@ -93,9 +95,15 @@ async def test_after_a_day_it_gives_up_and_goes_on_with_the_next(bench: Notifier
         bench.wait(1800)
     assert bench.deliveries.kept[ids(story[0])[0]].state == "gave_up"
     bench.receiver.answers.clear()
+    tried = len(bench.receiver.got)
     await bench.handle(story[1])
     await bench.deliver()
-    assert bench.deliveries.kept[ids(story[1])[0]].state == "delivered"
+    assert bench.deliveries.kept[ids(story[1])[0]].state == "gave_up"
+    assert len(bench.receiver.got) == tried, "a disabled endpoint is not tried"
+    answer = await bench.http.post("/v1/webhooks/endpoints/enable", json={"url": URL})
+    assert answer.json() == {"replayed": 2}
+    await bench.deliver()
+    assert bench.receiver.got[tried:] == ids(*story)
 
 
 async def test_a_receiver_that_is_gone_is_not_tried_again(bench: NotifierBench) -> None:
@@ -103,8 +111,11 @@ async def test_a_receiver_that_is_gone_is_not_tried_again(bench: NotifierBench) 
     story = a_told_story(bench, "accepted", "started")
     await bench.handle(*story)
     await bench.deliver()
+    bench.wait(1)
+    await bench.deliver()
     states = [bench.deliveries.kept[key].state for key in ids(*story)]
-    assert states == ["gave_up", "delivered"]
+    assert states == ["gave_up", "gave_up"]
+    assert len(bench.receiver.got) == 1, "410 means: never again"
 
 
 async def test_a_refused_address_is_not_tried_again(bench: NotifierBench) -> None:
@@ -151,3 +162,63 @@ async def test_one_host_does_not_take_all_places(bench: NotifierBench) -> None:
     await bench.courier.idle()
     assert ids(*quick)[0] in bench.receiver.got
     assert len(bench.receiver.got) == 2
+
+
+async def test_an_endpoint_that_fails_for_many_jobs_rests_and_then_gets_one_probe(
+    bench: NotifierBench,
+) -> None:
+    bench.receiver.will(URL, *[500] * 6)
+    stories = [a_told_story(bench, "accepted") for _ in range(8)]
+    other = a_told_story(bench, "accepted", url="https://other.example")
+    await bench.handle(*(story[0] for story in stories[:5]))
+    await bench.deliver()
+    await bench.deliver()
+    await bench.deliver()
+    tried = len(bench.receiver.got)
+    assert tried == 5
+    await bench.handle(*(story[0] for story in stories[5:]), *other)
+    bench.wait(29)
+    await bench.deliver()
+    assert bench.receiver.got[tried:] == ids(*other), "only the resting one is left alone"
+    bench.wait(2)
+    await bench.deliver()
+    assert len(bench.receiver.got) == tried + 2, "one probe, not eight"
+    bench.wait(61)
+    for _ in range(10):
+        await bench.deliver()
+    states = {bench.deliveries.kept[ids(*story)[0]].state for story in stories}
+    assert states == {"delivered"}
+    assert [endpoint.state for endpoint in bench.endpoints.kept.values()] == ["up"]
+
+
+async def test_what_arrived_can_be_sent_again_under_the_same_id(bench: NotifierBench) -> None:
+    story = a_told_story(bench, "accepted", "completed")
+    await bench.handle(*story)
+    await bench.deliver()
+    bodies = {key: kept.body for key, kept in bench.deliveries.kept.items()}
+    wanted = {"state": "delivered", "job_id": story[0].job_id}
+    answer = await bench.http.post("/v1/webhooks/deliveries/replay", json=wanted)
+    assert (answer.status_code, answer.json()) == (202, {"replayed": 2})
+    await bench.deliver()
+    assert bench.receiver.got == ids(*story) * 2
+    assert {key: kept.body for key, kept in bench.deliveries.kept.items()} == bodies
+
+
+async def test_another_tenants_deliveries_and_endpoints_do_not_exist(bench: NotifierBench) -> None:
+    bench.receiver.will(URL, 410)
+    await bench.handle(*a_told_story(bench, "accepted"))
+    await bench.deliver()
+    globex = {"X-Tenant-Id": "globex", "X-User-Id": "ann"}
+    assert (await bench.http.get("/v1/webhooks/deliveries", headers=globex)).json() == {"deliveries": []}
+    mine, theirs = [
+        (await bench.http.get("/v1/webhooks/endpoints", headers=headers)).json() for headers in ({}, globex)
+    ]
+    assert [endpoint["state"] for endpoint in mine["endpoints"]] == ["disabled"]
+    assert theirs["endpoints"] == []
+    assert mine["secret"] != theirs["secret"]
+    replay = {"state": None}
+    assert (await bench.http.post("/v1/webhooks/deliveries/replay", json=replay, headers=globex)).json() == {
+        "replayed": 0
+    }
+    unknown = await bench.http.post("/v1/webhooks/endpoints/enable", json={"url": URL}, headers=globex)
+    assert unknown.status_code == 404

@@ -13,15 +13,18 @@ from contracts.jobs import Job, JobEvent
 from services.notifier.app import build
 from services.notifier.courier import Courier
 from services.notifier.deliveries import Delivery, Outcome
+from services.notifier.endpoints import Endpoint
 from services.notifier.frames import Writer
 from services.notifier.handlers import handlers
 from services.notifier.hub import Hub
-from services.notifier.ports import Deliveries, Jobs, Links
+from services.notifier.ports import Deliveries, Endpoints, Jobs, Links, Which
 from services.notifier.routes import routes
+from services.notifier.webhook_routes import webhook_routes
 from shared.envelope import Received
 from shared.subscription import Handler
 from tests.fakes.jobs import START
 
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ANN = {"X-Tenant-Id": "acme", "X-User-Id": "ann"}
 
 
@@ -76,8 +79,8 @@ class FakeDeliveries(Deliveries):
             self.kept.setdefault(delivery.id, delivery)
 
     async def due(self, now: datetime, limit: int) -> list[Delivery]:
-        due = [delivery for delivery in self._pending() if delivery.due_at <= now]
-        return sorted(due, key=lambda delivery: delivery.due_at)[:limit]
+        due = {d.id: d.due_at for d in self._pending() if d.due_at and d.due_at <= now}
+        return [self.kept[id_] for id_ in sorted(due, key=lambda id_: due[id_])[:limit]]
 
     async def heads(self, job_ids: Iterable[str]) -> dict[str, Delivery]:
         wanted = set(job_ids)
@@ -100,8 +103,40 @@ class FakeDeliveries(Deliveries):
     async def save(self, delivery: Delivery) -> None:
         self.kept[delivery.id] = delivery
 
+    async def listed(self, which: Which, limit: int) -> list[Delivery]:
+        found = [delivery for delivery in self.kept.values() if _meant(delivery, which)]
+        return sorted(found, key=lambda delivery: delivery.created_at, reverse=True)[:limit]
+
+    async def replay(self, which: Which, now: datetime, until: datetime) -> int:
+        ended = [d for d in self.kept.values() if d.finished_at and _meant(d, which)]
+        again = {"state": "pending", "attempts": 0, "due_at": now, "retry_until": until, "finished_at": None}
+        self.kept |= {delivery.id: delivery.model_copy(update=again) for delivery in ended}
+        return len(ended)
+
     def _pending(self) -> list[Delivery]:
         return [delivery for delivery in self.kept.values() if delivery.state == "pending"]
+
+
+def _meant(delivery: Delivery, which: Which) -> bool:
+    said = which.model_dump(exclude={"since"}, exclude_none=True)
+    same = all(getattr(delivery, name) == value for name, value in said.items())
+    return same and (which.since is None or delivery.created_at >= which.since)
+
+
+class FakeEndpoints(Endpoints):
+    """`endpoints`."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, Endpoint] = {}
+
+    async def of(self, ids: Iterable[str]) -> dict[str, Endpoint]:
+        return {id_: self.kept[id_] for id_ in ids if id_ in self.kept}
+
+    async def of_tenant(self, tenant: str) -> list[Endpoint]:
+        return [endpoint for endpoint in self.kept.values() if endpoint.tenant == tenant]
+
+    async def save(self, endpoint: Endpoint) -> None:
+        self.kept[endpoint.id] = endpoint
 
 
 class FakeReceiver:
@@ -128,18 +163,21 @@ class NotifierBench:
         self.hub = Hub()
         self.jobs = FakeJobs()
         self.deliveries = FakeDeliveries()
+        self.endpoints = FakeEndpoints()
         self.receiver = FakeReceiver()
         self.courier = self.another_courier()
         self.writer = Writer(FakeLinks(), self.now, 600)
         self._handler: Handler | None = None
         handlers(self._subscribe, self.jobs, self.deliveries, self.now, self.courier.wake)
         app = FastAPI()
-        build(app, routes(self.hub, self.jobs, self.writer, self.now, heartbeat_seconds))
+        streams = routes(self.hub, self.jobs, self.writer, self.now, heartbeat_seconds)
+        webhooks = webhook_routes(self.deliveries, self.endpoints, self.courier.wake, SECRET, self.now)
+        build(app, streams, webhooks)
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://notifier", headers=ANN)
 
     def another_courier(self, concurrency: int = 8) -> Courier:
-        return Courier(self.deliveries, self.receiver.post, self.now, concurrency=concurrency)
+        return Courier(self.deliveries, self.endpoints, self.receiver.post, self.now, concurrency=concurrency)
 
     def now(self) -> datetime:
         return self.time

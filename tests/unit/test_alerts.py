@@ -24,7 +24,7 @@ def rules() -> list[dict[str, Any]]:
 def exported() -> set[str]:
     assert shared.metrics
     for found in pkgutil.walk_packages(services.__path__, "services."):
-        if found.name.rpartition(".")[2] in ("gate", "webhooks"):
+        if found.name.rpartition(".")[2] in ("courier", "gate"):
             importlib.import_module(found.name)
     return {name for names in REGISTRY._collector_to_names.values() for name in names}
 

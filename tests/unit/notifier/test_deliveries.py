@@ -27,6 +27,7 @@ def test_pauses_grow_to_an_hour_and_end_after_a_day() -> None:
         tried: Delivery = after(delivery, FAILED, now)
         if tried.state == "gave_up":
             break
+        assert tried.due_at
         pauses.append((tried.due_at - now).total_seconds())
         delivery, now = tried, tried.due_at
     assert pauses[:8] == [1, 5, 30, 120, 600, 1800, 3600, 3600]

@@ -1,0 +1,87 @@
+"""`/v1/webhooks/…`: which endpoints fail, what was not delivered, and sending it again"""
+
+from collections.abc import Callable
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query
+
+from contracts.base import Id
+from contracts.http import (
+    EnableEndpoint,
+    Replayed,
+    ReplayWebhooks,
+    WebhookDeliveries,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEndpoints,
+)
+from services.notifier.deliveries import GIVE_UP_AFTER, Delivery, State
+from services.notifier.endpoints import Endpoint, enabled, endpoint_id
+from services.notifier.ports import Deliveries, Endpoints, Which
+from services.notifier.posting import secret_of
+from services.notifier.routes import Caller, listener
+from shared.clock import Clock
+from shared.problems import Refusal, problem_responses
+
+Who = Annotated[Caller, Depends(listener)]
+
+
+def webhook_routes(
+    deliveries: Deliveries, endpoints: Endpoints, wake: Callable[[], None], secret: str, now: Clock
+) -> APIRouter:
+    """For those who run the receivers. Everything is the caller's tenant's."""
+    router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], responses=problem_responses(401, 422, 503))
+
+    async def again(which: Which) -> Replayed:
+        replayed = await deliveries.replay(which, now(), now() + GIVE_UP_AFTER)
+        wake()
+        return Replayed(replayed=replayed)
+
+    @router.get("/endpoints")
+    async def list_endpoints(caller: Who) -> WebhookEndpoints:
+        """The addresses that have failed, and the secret that webhooks are signed with."""
+        known = await endpoints.of_tenant(caller.tenant)
+        return WebhookEndpoints(
+            secret=secret_of(caller.tenant, secret),
+            endpoints=tuple(_endpoint_view(endpoint) for endpoint in known),
+        )
+
+    @router.post("/endpoints/enable", responses=problem_responses(404))
+    async def enable_endpoint(wanted: EnableEndpoint, caller: Who) -> Replayed:
+        """Try an address again that rests or was disabled."""
+        found = (await endpoints.of([endpoint_id(caller.tenant, wanted.url)])).values()
+        if not found:
+            raise Refusal(404, f"no webhook to {wanted.url[:200]} has failed")
+        for endpoint in found:
+            await endpoints.save(enabled(endpoint))
+        if not wanted.replay:
+            wake()
+            return Replayed(replayed=0)
+        return await again(Which(tenant=caller.tenant, url=wanted.url, state="gave_up"))
+
+    @router.get("/deliveries")
+    async def list_deliveries(
+        caller: Who,
+        state: State | None = None,
+        job_id: Id | None = None,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    ) -> WebhookDeliveries:
+        """What is on its way, what arrived, what was given up; newest first."""
+        which = Which(tenant=caller.tenant, state=state, job_id=job_id)
+        found = await deliveries.listed(which, limit)
+        return WebhookDeliveries(deliveries=tuple(_delivery_view(delivery) for delivery in found))
+
+    @router.post("/deliveries/replay", status_code=202)
+    async def replay(wanted: ReplayWebhooks, caller: Who) -> Replayed:
+        """Send ended deliveries again: same id, same body, in order per job."""
+        return await again(Which(tenant=caller.tenant, **wanted.model_dump()))
+
+    return router
+
+
+def _endpoint_view(endpoint: Endpoint) -> WebhookEndpoint:
+    return WebhookEndpoint(**endpoint.model_dump(exclude={"id", "tenant"}))
+
+
+def _delivery_view(delivery: Delivery) -> WebhookDelivery:
+    return WebhookDelivery(**delivery.model_dump(include=set(WebhookDelivery.model_fields)))

@@ -1,0 +1,46 @@
+"""When a webhook's endpoint is left alone, and when it is tried again."""
+
+from datetime import timedelta
+
+from services.notifier.deliveries import Outcome
+from services.notifier.endpoints import Endpoint, after_try, endpoint_id, new_endpoint
+from tests.fakes.jobs import START
+
+FAILED, GOOD = Outcome(status=503, error="Service Unavailable"), Outcome(status=204)
+
+
+def failing(times: int, endpoint: Endpoint | None = None) -> Endpoint:
+    endpoint = endpoint or new_endpoint("acme", "https://shop.example/hook")
+    for _ in range(times):
+        endpoint = after_try(endpoint, FAILED, START)
+    return endpoint
+
+
+def test_a_few_failures_are_the_deliveries_own_matter() -> None:
+    assert [failing(times).state for times in range(6)] == ["up"] * 5 + ["resting"]
+
+
+def test_rests_grow_to_an_hour() -> None:
+    rests = [failing(times).rests_until for times in range(5, 16)]
+    seconds = [(rest - START).total_seconds() for rest in rests if rest]
+    assert seconds == [30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600, 3600]
+
+
+def test_one_success_makes_it_new() -> None:
+    resting = failing(7)
+    assert after_try(resting, GOOD, START) == new_endpoint("acme", "https://shop.example/hook")
+
+
+def test_a_success_of_an_endpoint_without_failures_needs_no_write() -> None:
+    endpoint = failing(0)
+    assert after_try(endpoint, GOOD, START) is endpoint
+
+
+def test_after_a_day_of_nothing_but_failures_it_is_disabled() -> None:
+    a_day = START + timedelta(hours=24)
+    assert after_try(failing(9), FAILED, a_day - timedelta(seconds=1)).state == "resting"
+    assert after_try(failing(9), FAILED, a_day).state == "disabled"
+
+
+def test_the_same_address_of_two_tenants_is_two_endpoints() -> None:
+    assert endpoint_id("acme", "https://a.example") != endpoint_id("globex", "https://a.example")
