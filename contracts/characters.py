@@ -33,7 +33,7 @@ class Lora(Model):
     """A trained LoRA: where its weights are, and the word that wakes it."""
 
     key: str
-    """Object key of the weights in our bucket."""
+    """Object key of the weights in our bucket, in the tenant's own part of it: `{tenant}/…`."""
     trigger_word: Line
     base_model: Line = "flux"
     providers: tuple[Provider, ...] = PROVIDERS

@@ -65,7 +65,15 @@ def _training(job_id: str, request: LoraTrainingRequest) -> RenderSpec:
         prompt=request.trigger_word.strip(),
         seed=seed_from(job_id),
         training_images=request.images,
+        captions=_captions(request),
+        steps=request.steps,
     )
+
+
+def _captions(request: LoraTrainingRequest) -> tuple[str, ...]:
+    """One per image, as far as there are any; the rest are left to the trigger word."""
+    missing = ("",) * (len(request.images) - len(request.captions))
+    return (*request.captions, *missing)[: len(request.images)] if request.captions else ()
 
 
 def _candidates(request: BaseImageRequest, builder: PromptBuilder, size: Size) -> Iterator[RenderSpec]:

@@ -1,15 +1,20 @@
 """S3 through aioboto3, in this module only: one shared client per process."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, BinaryIO
 
 import aioboto3
+from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from shared.settings import S3Settings
 from shared.waiting import wait_until_up
+
+READ_BYTES = 1024 * 1024
+IN_PARTS = TransferConfig(multipart_chunksize=8 * 1024 * 1024, max_concurrency=4, max_io_queue=4)
+"""By default a hundred parts are read ahead: that would be a whole file of weights."""
 
 
 class NoSuchObject(LookupError):
@@ -34,7 +39,8 @@ class Bucket:
 
     async def put_file(self, key: str, file: BinaryIO, content_type: str) -> None:
         """Store a file in parts as it is read: for what is too big to hold."""
-        await self._client.upload_fileobj(file, self._name, key, ExtraArgs={"ContentType": content_type})
+        more = {"ContentType": content_type}
+        await self._client.upload_fileobj(file, self._name, key, ExtraArgs=more, Config=IN_PARTS)
 
     async def get(self, key: str) -> bytes:
         """The object's bytes.
@@ -42,14 +48,22 @@ class Bucket:
         Raises:
             NoSuchObject: when there is none.
         """
+        async with (await self._open(key))["Body"] as body:
+            return bytes(await body.read())
+
+    async def parts(self, key: str) -> AsyncGenerator[bytes, None]:
+        """The object's bytes as they come: for what is too big to hold. Raises as `get` does."""
+        async with (await self._open(key))["Body"] as body:
+            async for part in body.iter_chunks(READ_BYTES):
+                yield part
+
+    async def _open(self, key: str) -> Any:
         try:
-            answer = await self._client.get_object(Bucket=self._name, Key=key)
+            return await self._client.get_object(Bucket=self._name, Key=key)
         except ClientError as error:
             if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
                 raise NoSuchObject(key) from None
             raise
-        async with answer["Body"] as body:
-            return bytes(await body.read())
 
     async def delete(self, key: str) -> None:
         """Remove an object; none is no error."""

@@ -106,7 +106,9 @@ def s3(site: Site, access_key: str, secret_key: str) -> Command:
 def simulator(name: str, site: Site, latency_seconds: float) -> Command:
     """A provider that speaks its real wire protocol and draws its own pictures."""
     port = site.ports.pick(name)
-    options = ("--port", str(port), "--latency-seconds", f"{latency_seconds:g}")
+    options = ["--port", str(port), "--latency-seconds", f"{latency_seconds:g}"]
+    if name == "comfyui":
+        options += ["--lora-dir", str(lora_folder(site))]
     return Command(
         name=name,
         kind="simulator",
@@ -118,6 +120,13 @@ def simulator(name: str, site: Site, latency_seconds: float) -> Command:
         ready=answers(port, "/_sim/health", 204),
         grace_seconds=3,
     )
+
+
+def lora_folder(site: Site) -> Path:
+    """What a real ComfyUI server would share with its gateway."""
+    folder = site.data / "loras"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 def servers(site: Site, access_key: str, secret_key: str) -> list[Callable[[], Command]]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from deploy.local.ports import HOST
 from deploy.local.probes import answers
 from deploy.local.processes import Command
-from deploy.local.servers import BUCKET, ROOT, Site
+from deploy.local.servers import BUCKET, ROOT, Site, lora_folder
 
 SERVICES = (
     "prompt_builder",
@@ -87,6 +87,8 @@ def service(name: str, number: int, site: Site, environment: Mapping[str, str]) 
     own = {"HTTP_PORT": str(port)}
     if name == "gateways.fal":
         own["FAL_WEBHOOK_BASE_URL"] = address
+    if name == "gateways.comfyui":
+        own["COMFYUI_LORA_DIR"] = str(lora_folder(site))
     return Command(
         name=instance,
         kind="service",

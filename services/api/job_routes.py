@@ -47,7 +47,7 @@ def job_routes(intake: Intake, reading: Reading) -> APIRouter:
 
     @router.get("/{job_id}/results", responses=unknown)
     async def get_results(job_id: Id, caller: CallerHeaders) -> Results:
-        """The images that are ready, each with links signed for this answer."""
+        """The images that are ready, or the trained LoRA, each with links signed for this answer."""
         return await reading.results(job_id, caller.tenant)
 
     @router.post(

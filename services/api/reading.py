@@ -3,13 +3,20 @@
 import asyncio
 from datetime import timedelta
 
-from contracts.http import JobPage, JobView, ResultImage, Results
+from contracts.http import JobPage, JobView, ResultImage, ResultLora, Results
 from contracts.jobs import Render
-from contracts.renders import StoredImage
+from contracts.renders import StoredImage, StoredLora
 from services.api.domain import Accepted
 from services.api.listing import page
 from services.api.ports import Assets, JobQuery, Jobs, Links, Preview, Submissions
-from services.api.views import is_placeholder, job_view, pending_view, result_image, results_view
+from services.api.views import (
+    is_placeholder,
+    job_view,
+    pending_view,
+    result_image,
+    result_lora,
+    results_view,
+)
 from shared.clock import Clock
 from shared.problems import Refusal
 
@@ -86,7 +93,15 @@ class Reading:
                 for render, image in stored
             )
         )
-        return results_view(job, images)
+        trained = [(render, render.lora) for render in job.renders if render.lora]
+        loras = await asyncio.gather(*(self._lora(render, lora) for render, lora in trained))
+        return results_view(job, images, loras)
+
+    async def _lora(self, render: Render, stored: StoredLora) -> ResultLora:
+        ends = self._now() + timedelta(seconds=self._link_seconds)
+        weights = await self._links.signed_url(stored.key, self._link_seconds)
+        manifest = await self._links.signed_url(stored.manifest_key, self._link_seconds)
+        return result_lora(render, stored, (weights, manifest), ends)
 
     async def _image(self, render: Render, stored: StoredImage, preview: Preview | None) -> ResultImage:
         ends = self._now() + timedelta(seconds=self._link_seconds)

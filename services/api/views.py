@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from contracts.http import JobImage, JobView, ResultImage, Results
+from contracts.http import JobImage, JobView, ResultImage, ResultLora, Results
 from contracts.jobs import Attempt, Job, Render
-from contracts.renders import StoredImage
+from contracts.renders import StoredImage, StoredLora
 from services.api.domain import Accepted
 from services.api.ports import Preview
 
@@ -73,7 +73,19 @@ def result_image(
     )
 
 
-def results_view(job: Job, images: Iterable[ResultImage]) -> Results:
+def result_lora(render: Render, stored: StoredLora, urls: tuple[str, str], ends: datetime) -> ResultLora:
+    """A training's result with its fresh links: the weights' and the manifest's."""
+    return ResultLora(
+        index=render.spec.index,
+        label=render.spec.label,
+        url=urls[0],
+        manifest_url=urls[1],
+        expires_at=ends,
+        **stored.model_dump(exclude={"manifest_key", "attempt"}),
+    )
+
+
+def results_view(job: Job, images: Iterable[ResultImage], loras: Iterable[ResultLora]) -> Results:
     """What of a job is ready."""
     return Results(
         job_id=job.job_id,
@@ -81,6 +93,7 @@ def results_view(job: Job, images: Iterable[ResultImage]) -> Results:
         requested=job.requested,
         delivered=job.delivered,
         images=tuple(images),
+        loras=tuple(loras),
     )
 
 

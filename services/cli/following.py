@@ -101,7 +101,7 @@ class Followed:
     def _image(self, image: ImageEvent) -> None:
         picture = self._picture(image.index)
         picture.label, picture.event = image.label or picture.label, image
-        picture.state = "done" if image.stored else "failed"
+        picture.state = "done" if image.stored or image.lora else "failed"
         picture.error = image.error.message if image.error else None
 
     def _picture(self, index: int) -> Picture:

@@ -95,7 +95,7 @@ def _jitter(attempt_id: str) -> float:
 
 
 def result_stored(story: Story, result: ResultStored) -> None:
-    """An image is safe: the first one of its render counts."""
+    """An image, or a training's LoRA, is safe: the first one of its render counts."""
     index, n = _position(result)
     render = story.job.renders[index] if index < len(story.job.renders) else None
     if render is None or result.duplicate or render.state == "done":
@@ -105,7 +105,14 @@ def result_stored(story: Story, result: ResultStored) -> None:
     story.cancel_open_attempts("another attempt was first", only=index)
     failed_before = render.state == "failed"
     story.set_render(
-        index, state="done", stored=result.image, error=None, percent=100, queue_position=None, retry_at=None
+        index,
+        state="done",
+        stored=result.image,
+        lora=result.lora,
+        error=None,
+        percent=100,
+        queue_position=None,
+        retry_at=None,
     )
     story.set(delivered=story.job.delivered + 1, failed=story.job.failed - (1 if failed_before else 0))
     story.event("image_ready", image=image_event(story.job.renders[index]))

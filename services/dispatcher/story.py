@@ -216,5 +216,9 @@ class Story:
 def image_event(render: Render) -> ImageEvent:
     """What an event says of one image."""
     return ImageEvent(
-        index=render.spec.index, label=render.spec.label, stored=render.stored, error=render.error
+        index=render.spec.index,
+        label=render.spec.label,
+        stored=render.stored,
+        lora=render.lora,
+        error=render.error,
     )

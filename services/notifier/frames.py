@@ -52,10 +52,10 @@ class Writer:
         self._link_seconds = link_seconds
 
     async def event(self, event: JobEvent, event_id: str | None) -> bytes:
-        """An event; one with an image gets `links`, signed for this moment."""
+        """An event; one with an image or a LoRA gets `links`, signed for this moment."""
         data = event.model_dump_json()
-        if event.image and event.image.stored:
-            url = await self._links.signed_url(event.image.stored.key, self._link_seconds)
+        if event.image and (result := event.image.stored or event.image.lora):
+            url = await self._links.signed_url(result.key, self._link_seconds)
             ends = self._now() + timedelta(seconds=self._link_seconds)
             links = {"url": url, "expires_at": ends.isoformat().replace("+00:00", "Z")}
             data = f'{data[:-1]},"links":{json.dumps(links)}}}'

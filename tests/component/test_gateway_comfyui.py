@@ -12,14 +12,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import tests.contract
+from services.gateways.comfyui.adapter import ComfyUIProvider
+from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.runtime.provider import Broken, Done, News, NoAnswer, NotTaken, Refused, Working
 from shared.ids import uuid7
-from tests.fakes.adapters import Rig, a_rig, an_adapter
+from tests.fakes.adapters import Rig, a_rig, an_adapter, quick_client
 from tests.fakes.provider import FakeInputs, an_order
 
 SAMPLES = Path(tests.contract.__file__).parent / "samples" / "comfyui"
 REFERENCE, FACE = f"{uuid7()}/0", f"{uuid7()}/1"
-LORA = {"key": "loras/mia.safetensors", "trigger_word": "mia7", "scale": 0.8}
 WORKFLOW: dict[str, Any] = {
     "1": {
         "class_type": "EmptyImage",
@@ -120,14 +121,6 @@ async def test_input_images_are_uploaded_and_named_in_the_graph(
     assert uploaded.content == rig.inputs.images[name]
 
 
-async def test_a_lora_is_named_with_its_weight(rig: Rig) -> None:
-    order = an_order("comfyui", lora=LORA)
-    assert isinstance(await rig.end(order, await rig.submit(order)), Done)
-    [entry] = await rig.books()
-    inputs = entry["input"]["8"]["inputs"]
-    assert (inputs["lora_name"], inputs["strength_model"]) == ("mia.safetensors", 0.8)
-
-
 async def test_the_callers_workflow_is_run_with_its_holes_filled(rig: Rig) -> None:
     order = an_order("comfyui", workflow=WORKFLOW, width=320)
     assert isinstance(await rig.end(order, await rig.submit(order)), Done)
@@ -149,9 +142,12 @@ async def test_a_200_with_node_errors_is_a_refusal_and_what_runs_of_it_is_cancel
 
 
 async def test_a_model_that_is_not_installed_is_refused(rig: Rig) -> None:
-    with pytest.raises(Refused) as raised:
-        await rig.submit(an_order("comfyui", lora=LORA | {"key": "loras/missing.safetensors"}))
-    assert "lora_name" in raised.value.message
+    settings = ComfyUISettings(base_url=rig.url, checkpoint="missing.safetensors")
+    async with quick_client(5.0) as http:
+        provider, order = ComfyUIProvider(http, settings, rig.inputs), an_order("comfyui")
+        with pytest.raises(Refused) as raised:
+            await provider.submit(order, await provider.prepare(order))
+    assert "ckpt_name" in raised.value.message
     assert await rig.books() == []
 
 

@@ -76,8 +76,8 @@ def _marks(messages: list[dict[str, Any]], posted: set[str] | None = None) -> Co
 
 
 @asynccontextmanager
-async def simulator() -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(Behaviour(latency_seconds=0, concurrency=1))
+async def simulator(lora_dir: Path | None = None) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(Behaviour(latency_seconds=0, concurrency=1), lora_dir)
     async with running(app) as base, httpx.AsyncClient(base_url=base, trust_env=False) as client:
         yield client
 
@@ -209,7 +209,7 @@ def _graph(prefix: str = "sim", **sampler: Any) -> dict[str, Any]:
     lora = {
         "model": ["1", 0],
         "clip": ["1", 1],
-        "lora_name": "anna_v1.safetensors",
+        "lora_name": "detail.safetensors",
         "strength_model": 1,
         "strength_clip": 1,
     }
@@ -287,14 +287,21 @@ async def test_a_word_in_the_prompt_makes_the_sampler_fail(word: str, kind: str)
         assert (name, data["exception_type"], data["node_id"]) == ("execution_error", kind, "6")
 
 
-async def test_a_lora_that_is_not_installed_is_refused() -> None:
-    async with simulator() as client:
+async def test_a_lora_is_there_once_it_lies_in_the_servers_folder(tmp_path: Path) -> None:
+    async with simulator(lora_dir=tmp_path) as client:
         graph = _graph()
-        graph["2"]["inputs"]["lora_name"] = "missing_one.safetensors"
+        graph["2"]["inputs"]["lora_name"] = "mia.safetensors"
         answer = await client.post("/prompt", json={"prompt": graph})
         assert answer.status_code == 400
         [error] = answer.json()["node_errors"]["2"]["errors"]
         assert error["type"] == "value_not_in_list"
+        assert error["details"] == "lora_name: 'mia.safetensors' not in ['detail.safetensors']"
+        for name in ("mia.safetensors", ".mia.safetensors.x.part"):
+            (tmp_path / name).write_bytes(b"weights")
+        assert (await client.get("/models/loras")).json() == ["detail.safetensors", "mia.safetensors"]
+        loader = (await client.get("/object_info/LoraLoader")).json()["LoraLoader"]
+        assert loader["input"]["required"]["lora_name"][0] == ["detail.safetensors", "mia.safetensors"]
+        await _submit(client, graph)
 
 
 async def test_a_lost_answer_is_an_accepted_job() -> None:

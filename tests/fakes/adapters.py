@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import SecretStr
@@ -34,11 +36,15 @@ APPS: dict[ProviderName, Callable[[Behaviour], ASGIApp]] = {
 Wrap = Callable[[ASGIApp], ASGIApp]
 
 
-def an_adapter(name: ProviderName, http: httpx.AsyncClient, url: str, inputs: Inputs) -> Provider:
+def an_adapter(
+    name: ProviderName, http: httpx.AsyncClient, url: str, inputs: Inputs, lora_dir: Path | None = None
+) -> Provider:
     if name == "fal":
-        return FalProvider(http, FalSettings(key=SecretStr(KEY), queue_url=url), inputs)
+        hosts = urlsplit(url).netloc
+        fal_settings = FalSettings(key=SecretStr(KEY), queue_url=url, rest_url=url, media_hosts=hosts)
+        return FalProvider(http, fal_settings, inputs)
     if name == "comfyui":
-        return ComfyUIProvider(http, ComfyUISettings(base_url=url), inputs)
+        return ComfyUIProvider(http, ComfyUISettings(base_url=url, lora_dir=lora_dir), inputs)
     settings = ModalSettings(base_url=url, key=SecretStr("wk-1"), secret=SecretStr("ws-1"))
     return ModalProvider(http, settings, inputs)
 
@@ -98,15 +104,17 @@ async def a_rig(
     *,
     timeout_seconds: float = 5.0,
     wrap: Wrap = lambda app: app,
+    lora_dir: Path | None = None,
     **behaviour: Any,
 ) -> AsyncIterator[Rig]:
     """A provider that works fast and draws tiny pictures, unless it is told otherwise."""
     known = {"latency_seconds": 0.02, "tiny": True, "concurrency": 1}
-    app = wrap(APPS[name](Behaviour.model_validate(known | behaviour)))
+    given = Behaviour.model_validate(known | behaviour)
+    app = wrap(comfyui.create_app(given, lora_dir) if name == "comfyui" else APPS[name](given))
     async with (
         running(app) as url,
         quick_client(timeout_seconds) as http,
         httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as beside,
     ):
         inputs = FakeInputs(url)
-        yield Rig(name, an_adapter(name, http, url, inputs), beside, inputs, url)
+        yield Rig(name, an_adapter(name, http, url, inputs, lora_dir), beside, inputs, url)

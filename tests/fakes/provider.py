@@ -1,6 +1,7 @@
 """A provider that does what a test tells it, and keeps books."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -8,7 +9,7 @@ from contracts.base import Provider as ProviderName
 from contracts.generation import RenderSpec
 from contracts.renders import Output, RenderCancel, RenderRequested
 from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.inputs import Inputs
+from services.gateways.runtime.inputs import LINK_SECONDS, Inputs
 from services.gateways.runtime.provider import (
     Done,
     Handle,
@@ -78,13 +79,18 @@ def _next(answers: list[Any], otherwise: T) -> T:
 
 
 class FakeInputs(Inputs):
-    """Images by asset id; links lead below `base`."""
+    """Images by asset id, LoRAs by key; links lead below `base`."""
 
     def __init__(self, base: str = "https://bucket.example", images: dict[str, bytes] | None = None) -> None:
         self.base = base
         self.images = images or {}
+        self.loras: dict[str, bytes] = {}
+        self.read: list[str] = []
+        """The LoRAs that were read, in order."""
+        self.link_seconds: list[int] = []
 
-    async def image_url(self, tenant: str, asset_id: str) -> str:
+    async def image_url(self, tenant: str, asset_id: str, seconds: int = LINK_SECONDS) -> str:
+        self.link_seconds.append(seconds)
         await self.image(tenant, asset_id)
         return f"{self.base}/{asset_id}?signature=s"
 
@@ -93,8 +99,16 @@ class FakeInputs(Inputs):
             raise Refused("input_not_found", f"there is no stored image {asset_id!r}")
         return asset_id.replace("/", "-"), self.images[asset_id]
 
-    async def object_url(self, key: str) -> str:
+    async def lora_url(self, tenant: str, key: str) -> str:
         return f"{self.base}/{key}?signature=s"
+
+    async def lora(self, tenant: str, key: str) -> AsyncGenerator[bytes, None]:
+        if key not in self.loras:
+            raise Refused("input_not_found", f"there is no LoRA {key!r}")
+        self.read.append(key)
+        for start in range(0, len(self.loras[key]), 7):
+            await asyncio.sleep(0)
+            yield self.loras[key][start : start + 7]
 
 
 def a_spec(**fields: Any) -> RenderSpec:

@@ -4,6 +4,7 @@ import argparse
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -142,8 +143,8 @@ class JobRoutes:
         return JSONResponse({"cancelled": any(ended)})
 
 
-def create_app(behaviour: Behaviour = DEFAULTS) -> Starlette:
-    server = ComfyServer(behaviour)
+def create_app(behaviour: Behaviour = DEFAULTS, lora_dir: Path | None = None) -> Starlette:
+    server = ComfyServer(behaviour, lora_dir)
 
     async def websocket(socket: WebSocket) -> None:
         await server.sockets.serve(socket, server.status, server.current_node)
@@ -157,7 +158,7 @@ def create_app(behaviour: Behaviour = DEFAULTS) -> Starlette:
         WebSocketRoute("/ws", websocket),
         *PromptRoutes(server).routes(),
         *file_routes(server.disk),
-        *about_routes(),
+        *about_routes(server.models),
     ]
     control = control_routes(server.director, server.books, forget=server.forget, changed=server.line.fill)
     return Starlette(
@@ -206,10 +207,13 @@ def _is_uuid(value: Any) -> bool:
 
 
 def main() -> None:
-    def build(behaviour: Behaviour, _: argparse.Namespace) -> ASGIApp:
-        return create_app(behaviour)
+    def build(behaviour: Behaviour, options: argparse.Namespace) -> ASGIApp:
+        return create_app(behaviour, options.lora_dir)
 
-    serve("comfyui", build, defaults=DEFAULTS)
+    def more(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--lora-dir", type=Path, help="the server's models/loras")
+
+    serve("comfyui", build, defaults=DEFAULTS, more=more)
 
 
 if __name__ == "__main__":

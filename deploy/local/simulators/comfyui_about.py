@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from deploy.local.simulators.comfyui_nodes import MODEL_FILES, node_classes
+from deploy.local.simulators.comfyui_models import Models
+from deploy.local.simulators.comfyui_nodes import node_classes
 from deploy.local.simulators.comfyui_sockets import FEATURES
 
 GIB: Final = 1024**3
@@ -32,7 +33,7 @@ DEVICE: Final = {
 }
 
 
-def about_routes() -> list[Route]:
+def about_routes(models: Models) -> list[Route]:
     async def system_stats(_: Request) -> Response:
         return JSONResponse({"system": SYSTEM, "devices": [DEVICE]})
 
@@ -40,17 +41,17 @@ def about_routes() -> list[Route]:
         return JSONResponse(FEATURES)
 
     async def object_info(_: Request) -> Response:
-        return JSONResponse({name: node.describe() for name, node in node_classes().items()})
+        return JSONResponse({name: models.describe(node) for name, node in node_classes().items()})
 
     async def object_info_of(request: Request) -> Response:
         node = node_classes().get(request.path_params["name"])
-        return JSONResponse({node.name: node.describe()} if node else {})
+        return JSONResponse({node.name: models.describe(node)} if node else {})
 
-    async def models(_: Request) -> Response:
-        return JSONResponse(list(MODEL_FILES))
+    async def folders(_: Request) -> Response:
+        return JSONResponse(models.folders())
 
     async def models_in(request: Request) -> Response:
-        files = MODEL_FILES.get(request.path_params["folder"])
+        files = models.files(request.path_params["folder"])
         return Response(status_code=404) if files is None else JSONResponse(files)
 
     async def embeddings(_: Request) -> Response:
@@ -61,7 +62,7 @@ def about_routes() -> list[Route]:
         Route("/features", features),
         Route("/object_info", object_info),
         Route("/object_info/{name}", object_info_of),
-        Route("/models", models),
+        Route("/models", folders),
         Route("/models/{folder}", models_in),
         Route("/embeddings", embeddings),
     ]

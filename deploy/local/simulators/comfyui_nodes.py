@@ -10,7 +10,10 @@ TABLE: Final = json.loads(Path(__file__).with_suffix(".json").read_text())
 MODEL_FILES: Final[dict[str, list[str]]] = TABLE["models"]
 ENDINGS: Final = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx")
 ABSENT: Final = ("missing", "nope")
-"""A model file is installed, whatever it is called, unless its name has one of these in it."""
+"""A model file is installed, whatever it is called, unless its name has one of these in it.
+
+Not so LoRAs: they are made by trainings, and only those that lie in the server's folder are there.
+"""
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,15 @@ class Input:
     choices: tuple[Any, ...] | None = None
     source: str | None = None
     """`models` and `files` are choices that the server reads from its disk."""
+    folder: str | None = None
+    """Of model files."""
 
     @property
     def config(self) -> list[Any]:
         return [self.kind if self.choices is None else list(self.choices), self.options]
 
     def offers(self, value: Any) -> bool:
-        if self.source == "models" and str(value).endswith(ENDINGS):
+        if self.source == "models" and self.folder != "loras" and str(value).endswith(ENDINGS):
             return not any(word in str(value) for word in ABSENT)
         return self.choices is None or value in self.choices
 
@@ -81,7 +86,7 @@ def _input(name: str, kind: str | list[Any], options: dict[str, Any], *, require
         return Input(name, "COMBO", options, required, tuple(kind))
     source, _, folder = kind.partition(":")
     if source == "models":
-        return Input(name, "COMBO", options, required, tuple(MODEL_FILES[folder]), "models")
+        return Input(name, "COMBO", options, required, tuple(MODEL_FILES[folder]), "models", folder)
     if source == "files":
         return Input(name, "COMBO", options, required, (), "files")
     return Input(name, kind, options, required)

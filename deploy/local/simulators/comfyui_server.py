@@ -3,6 +3,7 @@
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from deploy.local.simulators.behaviour import Behaviour, Director
@@ -10,6 +11,7 @@ from deploy.local.simulators.books import Books
 from deploy.local.simulators.comfyui_disk import Disk
 from deploy.local.simulators.comfyui_execution import Execution
 from deploy.local.simulators.comfyui_jobs import ComfyJob, now_ms
+from deploy.local.simulators.comfyui_models import Models
 from deploy.local.simulators.comfyui_picture import positive_prompt
 from deploy.local.simulators.comfyui_sockets import Sockets
 from deploy.local.simulators.comfyui_validation import Problem, Verdict, problem, validate
@@ -28,11 +30,12 @@ class Refused(Exception):
 
 
 class ComfyServer:
-    def __init__(self, behaviour: Behaviour) -> None:
+    def __init__(self, behaviour: Behaviour, lora_dir: Path | None = None) -> None:
         self.director = Director(behaviour)
         self.books = Books()
         self.sockets = Sockets()
         self.disk = Disk()
+        self.models = Models(lora_dir)
         self.line: Line[ComfyJob] = Line(self._run, lambda: self.director.behaviour.concurrency)
         self.history: dict[str, ComfyJob] = {}
         self.cache: dict[str, Any] = {}
@@ -47,7 +50,7 @@ class ComfyServer:
             raise Refused(problem("no_prompt", text, text))
         prompt_id = _prompt_id(body.get("prompt_id"))
         graph = body["prompt"]
-        verdict = validate(graph, self.disk.has, body.get("partial_execution_targets"))
+        verdict = validate(graph, self.disk.has, self.models, body.get("partial_execution_targets"))
         if verdict.error is not None:
             raise Refused(verdict.error, verdict.node_errors)
         text = positive_prompt(graph, verdict.outputs[0])

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from deploy.local.simulators.comfyui_models import Models
 from deploy.local.simulators.comfyui_nodes import Input, node_classes
 
 Graph = dict[str, dict[str, Any]]
@@ -33,7 +34,7 @@ def problem(kind: str, message: str, details: str = "", **extra: Any) -> Problem
     return {"type": kind, "message": message, "details": details, "extra_info": extra}
 
 
-def validate(graph: Graph, has_file: Callable[[str], bool], targets: Any = None) -> Verdict:
+def validate(graph: Graph, has_file: Callable[[str], bool], models: Models, targets: Any = None) -> Verdict:
     """Numbers given as text are replaced in the graph, as the real server does."""
     outputs = []
     for node_id, node in graph.items():
@@ -45,7 +46,7 @@ def validate(graph: Graph, has_file: Callable[[str], bool], targets: Any = None)
             outputs.append(node_id)
     if not outputs:
         return Verdict(problem("prompt_no_outputs", "Prompt has no outputs"))
-    return _judge(_Validation(graph, has_file), outputs)
+    return _judge(_Validation(graph, has_file, models), outputs)
 
 
 def _class_problem(node_id: str, node: Any) -> Problem | None:
@@ -88,9 +89,10 @@ def _judge(validation: "_Validation", outputs: list[str]) -> Verdict:
 class _Validation:
     """Walks back from each output; `found` keeps the problems of every node seen, in that order."""
 
-    def __init__(self, graph: Graph, has_file: Callable[[str], bool]) -> None:
+    def __init__(self, graph: Graph, has_file: Callable[[str], bool], models: Models) -> None:
         self.graph = graph
         self._has_file = has_file
+        self._models = models
         self.found: dict[str, list[Problem]] = {}
         self._bad: set[str] = set()
         self._path: list[str] = []
@@ -126,7 +128,7 @@ class _Validation:
         given: dict[str, Any] = node.get("inputs", {})
         problems: list[Problem] = []
         sound = True
-        for item in node_classes()[node["class_type"]].inputs:
+        for item in map(self._models.offered, node_classes()[node["class_type"]].inputs):
             value = given.get(item.name)
             error: Problem | None = None
             if item.name not in given:

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.local.simulators.behaviour import Fate
 from deploy.local.simulators.drawing import MIME_TYPES, Sketch
-from deploy.local.simulators.fetching import Unreachable, fetch_all
+from deploy.local.simulators.fetching import fetch_all
 from deploy.local.simulators.files import FileStore
+from deploy.local.simulators.loras import label_of
 from deploy.local.simulators.studio import make
 
 PRESETS: Final = {
@@ -35,6 +36,7 @@ class Workshop:
     client: httpx.AsyncClient
     base: str
     tiny: bool
+    log: Callable[[str], None]
 
     def keep(self, data: bytes, name: str, content_type: str) -> dict[str, Any]:
         path = f"{secrets.token_hex(8)}/{name}"
@@ -102,7 +104,7 @@ async def draw_identity(asked: dict[str, Any], fate: Fate, shop: Workshop) -> di
 
 
 async def _images(asked: ImageInput, fate: Fate, shop: Workshop) -> dict[str, Any]:
-    label = _lora_label(asked.loras)
+    label = None if shop.tiny else await _lora_label(asked.loras, shop.client)
     urls = [url for url in (asked.reference_image_url, asked.image_url) if url]
     references = () if shop.tiny else await fetch_all(shop.client, urls)
     seed = secrets.randbits(48) if asked.seed is None else asked.seed
@@ -145,8 +147,6 @@ async def swap_face(asked: dict[str, Any], fate: Fate, shop: Workshop) -> dict[s
     return {"image": image | {"width": sketch.width, "height": sketch.height}}
 
 
-def _lora_label(loras: list[Lora]) -> str | None:
-    for lora in loras:
-        if "missing" in lora.path:
-            raise Unreachable(lora.path, "no such LoRA")
-    return loras[0].path.rsplit("/", 1)[-1] if loras else None
+async def _lora_label(loras: list[Lora], client: httpx.AsyncClient) -> str | None:
+    labels = [await label_of(client, lora.path) for lora in loras]
+    return labels[0] if labels else None

@@ -129,7 +129,7 @@ class FalQueue:
 
     async def _outcome(self, job: FalJob) -> Outcome:
         fate = job.fate
-        shop = Workshop(self.outputs, self._client, job.base, self.director.behaviour.tiny)
+        shop = Workshop(self.outputs, self._client, job.base, self.director.behaviour.tiny, job.log)
         model = MODELS.get(job.endpoint, draw_images)
         if fate.end != "ok":
             await asyncio.sleep(fate.seconds)

@@ -25,6 +25,7 @@ from deploy.local.simulators.drawing import MIME_TYPES, Sketch, UnreadableImage
 from deploy.local.simulators.fetching import Unreachable, fetch_all
 from deploy.local.simulators.files import FileStore
 from deploy.local.simulators.line import Line
+from deploy.local.simulators.loras import label_of
 from deploy.local.simulators.studio import make
 
 CALL_ID: Final = re.compile(r"fc-[A-Za-z0-9]+")
@@ -145,7 +146,7 @@ class ModalCalls:
         urls = [url for url in (asked.reference_url, asked.face_url) if url]
         tiny = self.director.behaviour.tiny
         references = () if tiny else await fetch_all(self._client, urls)
-        label = asked.lora.url.rsplit("/", 1)[-1] if asked.lora else None
+        label = await label_of(self._client, asked.lora.url) if asked.lora and not tiny else None
         sketch = Sketch(asked.prompt, asked.seed, asked.width, asked.height, references, label)
         return await make(sketch, call.fate, tiny=tiny)
 

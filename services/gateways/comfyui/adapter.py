@@ -10,8 +10,9 @@ import httpx
 
 from contracts.base import Provider as ProviderName
 from contracts.renders import Output
-from services.gateways.comfyui.graphs import graph_of
+from services.gateways.comfyui.graphs import graph_of, loads_lora
 from services.gateways.comfyui.hints import Socket
+from services.gateways.comfyui.loras import LoraFolder
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import (
@@ -45,6 +46,7 @@ class ComfyUIProvider:
         self._inputs = inputs
         self._url = settings.base_url.rstrip("/")
         self._checkpoint = settings.checkpoint
+        self._loras = LoraFolder(settings.lora_dir, inputs) if settings.lora_dir else None
         self._client_id = uuid7()
         self._socket = Socket(self._url, self._client_id)
         self._queue: asyncio.Task[dict[str, Working]] | None = None
@@ -52,16 +54,26 @@ class ComfyUIProvider:
 
     async def prepare(self, order: Order) -> Payload:
         """See `Provider`. Input images are uploaded under their content's name."""
+        if order.spec.kind == "lora_training":
+            raise Refused("unsupported", "a ComfyUI server does not train")
+        lora_name = await self._place_lora(order) if loads_lora(order) else ""
         images: dict[str, str] = {}
         if order.spec.reference:
             images["reference_image"] = await self._upload(order.tenant, order.spec.reference)
         if order.spec.face:
             images["face_image"] = await self._upload(order.tenant, order.spec.face)
         return {
-            "prompt": graph_of(order, self._checkpoint, **images),
+            "prompt": graph_of(order, self._checkpoint, lora_name=lora_name, **images),
             "prompt_id": order.uuid,
             "client_id": self._client_id,
         }
+
+    async def _place_lora(self, order: Order) -> str:
+        """See `LoraFolder.place`."""
+        if self._loras is None:
+            raise Refused("unsupported", "this server gets no LoRAs: COMFYUI_LORA_DIR is not set")
+        assert order.spec.lora is not None, "asked for an order with a LoRA"
+        return await self._loras.place(order.tenant, order.spec.lora.key)
 
     async def _upload(self, tenant: str, asset_id: str) -> str:
         name, data = await self._inputs.image(tenant, asset_id)

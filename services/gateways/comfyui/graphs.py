@@ -8,6 +8,8 @@ from typing import Any
 from services.gateways.runtime.provider import Order
 from services.gateways.runtime.workflows import filled
 
+LORA_NAME = "{{lora_name}}"
+
 
 def template_of(order: Order) -> str:
     """Which template fits a render that brings no workflow of its own."""
@@ -18,18 +20,27 @@ def template_of(order: Order) -> str:
     return "reference" if order.spec.reference else "base"
 
 
-def graph_of(order: Order, checkpoint: str, **images: str) -> dict[str, Any]:
+def loads_lora(order: Order) -> bool:
+    """Whether the graph will ask the server for the order's LoRA."""
+    return order.spec.lora is not None and LORA_NAME in json.dumps(_graph(order))
+
+
+def graph_of(order: Order, checkpoint: str, *, lora_name: str = "", **images: str) -> dict[str, Any]:
     """The caller's workflow, or the fitting template, filled in."""
     lora = order.spec.lora
     return filled(
-        order.workflow or _template(template_of(order)),
+        _graph(order),
         order.spec,
         checkpoint=checkpoint,
         prefix=f"imagegen/{order.uuid}",
-        lora_name=lora.key.rpartition("/")[2] if lora else "",
+        lora_name=lora_name,
         lora_scale=lora.scale if lora else 1.0,
         **images,
     )
+
+
+def _graph(order: Order) -> dict[str, Any]:
+    return order.workflow or _template(template_of(order))
 
 
 @cache

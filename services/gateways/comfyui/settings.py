@@ -1,5 +1,7 @@
 """COMFYUI_*: one ComfyUI server, and the models that it has."""
 
+from pathlib import Path
+
 from pydantic import PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -11,6 +13,9 @@ class ComfyUISettings(BaseSettings):
 
     base_url: str
     checkpoint: str = "flux1-dev-fp8.safetensors"
+    lora_dir: Path | None = None
+    """A folder that the server reads LoRAs from (its `models/loras`, or one of its extra model paths),
+    shared with us; without it, renders with a LoRA are left to other providers."""
     slots: PositiveInt = 64
     """Prompts in the server's queue at the most; it runs one at a time."""
     submit_timeout_seconds: PositiveFloat = 20.0

@@ -10,6 +10,8 @@ from contracts.base import Provider as ProviderName
 from contracts.renders import Output
 from services.gateways.fal.errors import STILL_RUNNING, failure_in, failure_of
 from services.gateways.fal.settings import FalSettings
+from services.gateways.fal.storage import FalStorage
+from services.gateways.fal.training import Training, percent_in
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import (
     Broken,
@@ -39,6 +41,8 @@ def endpoint_of(settings: FalSettings, order: Order) -> str:
         model = settings.identity_model
     if spec.lora:
         model = settings.lora_model
+    if spec.kind == "lora_training":
+        model = settings.training_model
     asked = order.model or model
     return ALIASES.get(asked, asked).strip("/")
 
@@ -73,6 +77,7 @@ class FalProvider:
         self._inputs = inputs
         self._settings = settings
         self._webhook_of = webhook_of
+        self._training = Training(FalStorage(http, settings), inputs, settings)
         self._url = settings.queue_url.rstrip("/")
         self._headers = {"Authorization": f"Key {settings.key.get_secret_value()}"}
 
@@ -81,6 +86,9 @@ class FalProvider:
         spec, inputs = order.spec, self._inputs
         if order.workflow:
             raise Refused("unsupported", "Fal runs models, not ComfyUI workflows")
+        if spec.kind == "lora_training":
+            training = await self._training.input_of(order)
+            return {"endpoint": endpoint_of(self._settings, order), "body": training}
         body: Payload = {
             "prompt": spec.prompt,
             "image_size": {"width": spec.width, "height": spec.height},
@@ -92,7 +100,7 @@ class FalProvider:
         if person := spec.reference or spec.face:
             body["reference_image_url"] = await inputs.image_url(order.tenant, person)
         if spec.lora:
-            link = await inputs.object_url(spec.lora.key)
+            link = await inputs.lora_url(order.tenant, spec.lora.key)
             body["loras"] = [{"path": link, "scale": spec.lora.scale}]
         return {"endpoint": endpoint_of(self._settings, order), "body": body}
 
@@ -135,19 +143,28 @@ class FalProvider:
 
     async def poll(self, order: Order, handle: Handle) -> News:
         """See `Provider`."""
-        answer = await self._ask("GET", handle["status_url"], params={"logs": "0"})
+        answer = await self._status(order, handle)
         if answer.status_code == 404:
             return Broken("lost", "Fal no longer knows this request", retryable=True)
         status = json_of(answer)
         match status.get("status"):
             case "COMPLETED":
-                return await self._result(handle, status)
+                return await self._result(order, handle, status)
             case "IN_QUEUE":
                 position = status.get("queue_position")
                 return Working("queued", queue_position=position if isinstance(position, int) else None)
-        return Working("running")
+        return Working("running", percent=percent_in(status.get("logs")))
 
-    async def _result(self, handle: Handle, status: dict[str, Any]) -> News:
+    async def _status(self, order: Order, handle: Handle) -> httpx.Response:
+        """Of a training with its logs, the only place that tells how far it is."""
+        if order.spec.kind == "lora_training":
+            try:
+                return await self._ask("GET", handle["status_url"], params={"logs": "1"})
+            except NoAnswer:  # logs may outgrow what we read of an answer
+                pass
+        return await self._ask("GET", handle["status_url"], params={"logs": "0"})
+
+    async def _result(self, order: Order, handle: Handle, status: dict[str, Any]) -> News:
         try:
             answer = await self._ask("GET", handle["response_url"], errors_tell=True)
         except NoAnswer:
@@ -163,7 +180,10 @@ class FalProvider:
             return failure_of(answer, body)
         metrics = status.get("metrics")
         seconds = metrics.get("inference_time") if isinstance(metrics, dict) else None
-        return _done(body, seconds if isinstance(seconds, int | float) else None)
+        seconds = seconds if isinstance(seconds, int | float) else None
+        if order.spec.kind == "lora_training":
+            return self._training.end(order, body, seconds)
+        return _done(body, seconds)
 
     async def cancel(self, order: Order, handle: Handle) -> None:
         """See `Provider`. A running request may still complete, and cost."""

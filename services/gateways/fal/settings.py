@@ -14,7 +14,9 @@ class FalSettings(BaseSettings):
     key: SecretStr
     queue_url: str = "https://queue.fal.run"
     rest_url: str = "https://rest.fal.ai"
-    """Publishes the keys that webhooks are signed with."""
+    """Publishes the keys that webhooks are signed with, and gives tokens for uploads."""
+    media_hosts: str = "fal.media,v3.fal.media,v3b.fal.media"
+    """Where uploads may go (`host` or `host:port`, separated by commas)."""
     webhook_base_url: str | None = None
     """Where Fal reaches `/webhooks/fal` of any of our processes; without it we only poll."""
     user_id: str | None = None
@@ -23,11 +25,21 @@ class FalSettings(BaseSettings):
     lora_model: str = "fal-ai/flux-lora"
     identity_model: str = "fal-ai/flux-pulid"
     """Draws a person from a reference image: character references and face swaps."""
+    training_model: str = "fal-ai/flux-lora-fast-training"
+    training_base_model: str = "black-forest-labs/FLUX.1-dev"
+    """What the training model makes LoRAs for; its answer does not say."""
+    training_steps: PositiveInt = 1000
+    """For requests that do not say."""
     slots: PositiveInt = 64
     submit_timeout_seconds: PositiveFloat = 30.0
     grace_seconds: PositiveFloat = 120.0
     resubmit_unknown: bool = True
     """Send again when an outcome stayed unknown; both may be billed, and the ledger says so."""
+
+    @property
+    def hosts(self) -> frozenset[str]:
+        """The media hosts, one by one."""
+        return frozenset(host.strip() for host in self.media_hosts.split(","))
 
 
 class WebhookSettings(BaseSettings):

@@ -1,5 +1,6 @@
 """Modal: our own application's HTTP contract (contracts/modal_app.py). De-duplicates by our id."""
 
+from itertools import zip_longest
 from typing import TypeVar
 
 import httpx
@@ -9,15 +10,18 @@ from contracts.base import Provider as ProviderName
 from contracts.modal_app import (
     ModalImageInput,
     ModalLora,
+    ModalManifest,
     ModalModel,
     ModalPending,
     ModalResult,
     ModalSubmit,
     ModalSubmitted,
+    ModalTrainingImage,
+    ModalTrainingInput,
 )
 from contracts.renders import Output
 from services.gateways.modal.settings import ModalSettings
-from services.gateways.runtime.inputs import Inputs
+from services.gateways.runtime.inputs import LINK_SECONDS, Inputs
 from services.gateways.runtime.provider import (
     Broken,
     Done,
@@ -27,10 +31,12 @@ from services.gateways.runtime.provider import (
     Order,
     OutcomeUnknown,
     Payload,
+    Refused,
     Working,
 )
 from services.gateways.runtime.wire import ask, excerpt, send_paid
 from services.gateways.runtime.workflows import filled
+from shared.clock import now
 
 M = TypeVar("M", bound=ModalModel)
 
@@ -44,6 +50,7 @@ class ModalProvider:
         self._http = http
         self._inputs = inputs
         self._url = settings.base_url.rstrip("/")
+        self._training_steps = settings.training_steps
         self._headers = {
             "Modal-Key": settings.key.get_secret_value(),
             "Modal-Secret": settings.secret.get_secret_value(),
@@ -52,6 +59,8 @@ class ModalProvider:
     async def prepare(self, order: Order) -> Payload:
         """See `Provider`. Inputs go as signed links."""
         spec, inputs, tenant = order.spec, self._inputs, order.tenant
+        if spec.kind == "lora_training":
+            return await self._training(order)
         image = ModalImageInput(
             prompt=spec.prompt,
             negative_prompt=spec.negative_prompt,
@@ -61,12 +70,33 @@ class ModalProvider:
             model=order.model,
             reference_url=await inputs.image_url(tenant, spec.reference) if spec.reference else None,
             face_url=await inputs.image_url(tenant, spec.face) if spec.face else None,
-            lora=ModalLora(url=await inputs.object_url(spec.lora.key), scale=spec.lora.scale)
+            lora=ModalLora(url=await inputs.lora_url(tenant, spec.lora.key), scale=spec.lora.scale)
             if spec.lora
             else None,
             workflow=filled(order.workflow, spec) if order.workflow else None,
         )
         return ModalSubmit(id=order.uuid, input=image).model_dump(exclude_none=True)
+
+    async def _training(self, order: Order) -> Payload:
+        """Its images may wait for a GPU as long as the order may: so long their links live."""
+        spec = order.spec
+        seconds = max(LINK_SECONDS, int((order.deadline_at - now()).total_seconds()))
+        links = [await self._inputs.image_url(order.tenant, asset, seconds) for asset in spec.training_images]
+        try:
+            training = ModalTrainingInput(
+                trigger_word=spec.prompt,
+                images=tuple(
+                    ModalTrainingImage(url=url, caption=caption)
+                    for url, caption in zip_longest(links, spec.captions[: len(links)], fillvalue="")
+                ),
+                steps=spec.steps or self._training_steps,
+                seed=spec.seed,
+            )
+        except ValidationError as error:
+            wrong = error.errors(include_url=False, include_input=False)[0]
+            raise Refused("invalid_request", f"{wrong['loc']}: {wrong['msg']}") from error
+        submit = ModalSubmit(id=order.uuid, kind="lora_training", input=training)
+        return submit.model_dump(exclude_none=True)
 
     async def submit(self, order: Order, payload: Payload) -> Handle:
         """See `Provider`."""
@@ -94,7 +124,7 @@ class ModalProvider:
             case 410:
                 return Broken("cancelled", "the call was cancelled at Modal", False, "no")
             case 200:
-                return self._end(_read(ModalResult, answer))
+                return _end(order, _read(ModalResult, answer))
         raise NoAnswer(f"result: {answer.status_code} {excerpt(answer)}")
 
     async def cancel(self, order: Order, handle: Handle) -> None:
@@ -104,17 +134,37 @@ class ModalProvider:
     async def _ask(self, method: str, path: str) -> httpx.Response:
         return await ask(self._http, method, self._url + path, headers=self._headers)
 
-    def _end(self, result: ModalResult) -> News:
-        if result.status == "failed" or not result.outputs:
-            error = result.error
-            if error is None:
-                return Broken("no_output", "the call succeeded without an output", False, "yes")
-            return Broken("provider_error", f"{error.type}: {error.message}"[:500], error.retryable, "yes")
-        outputs = tuple(
-            Output(path=output.path, content_type=output.content_type, nsfw=output.nsfw)
-            for output in result.outputs
-        )
-        return Done(outputs, seed=result.seed, seconds=result.gpu_seconds)
+
+def _end(order: Order, result: ModalResult) -> News:
+    if result.status == "failed" or not result.outputs:
+        error = result.error
+        if error is None:
+            return Broken("no_output", "the call succeeded without an output", False, "yes")
+        return Broken("provider_error", f"{error.type}: {error.message}"[:500], error.retryable, "yes")
+    if order.spec.kind == "lora_training":
+        return _trained(result, result.manifest)
+    outputs = tuple(
+        Output(path=output.path, content_type=output.content_type, nsfw=output.nsfw)
+        for output in result.outputs
+    )
+    return Done(outputs, seed=result.seed, seconds=result.gpu_seconds)
+
+
+def _trained(result: ModalResult, manifest: ModalManifest | None) -> News:
+    """The file that the manifest names, and what it says of it."""
+    if manifest is None:
+        return Broken("no_output", "the training gave no manifest", False, "yes")
+    kinds = (output.content_type for output in result.outputs if output.path == manifest.path)
+    weights = Output(
+        path=manifest.path, content_type=next(kinds, None), role="weights", sha256=manifest.sha256
+    )
+    return Done(
+        (weights,),
+        seed=result.seed,
+        seconds=result.gpu_seconds,
+        base_model=manifest.base_model,
+        steps=manifest.steps,
+    )
 
 
 def _working(answer: httpx.Response) -> Working:

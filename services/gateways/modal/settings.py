@@ -14,3 +14,5 @@ class ModalSettings(BaseSettings):
     secret: SecretStr
     slots: PositiveInt = 64
     submit_timeout_seconds: PositiveFloat = 30.0
+    training_steps: PositiveInt = 1000
+    """For requests that do not say."""

@@ -1,17 +1,21 @@
 """Input files by asset id or key: as signed links for providers that fetch, as bytes for others."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Protocol
 
 from services.gateways.runtime.provider import Refused
 from shared.mongo import Collection
 from shared.s3 import Bucket, NoSuchObject
 
+LINK_SECONDS = 3600
+
 
 class Inputs(Protocol):
     """Where adapters get a request's input files."""
 
-    async def image_url(self, tenant: str, asset_id: str) -> str:
-        """A link to a stored image that the provider can read for an hour.
+    async def image_url(self, tenant: str, asset_id: str, seconds: int = LINK_SECONDS) -> str:
+        """A link to a stored image that the provider can read for so long.
 
         Raises:
             Refused: `input_not_found` when this tenant has no such asset.
@@ -20,8 +24,15 @@ class Inputs(Protocol):
     async def image(self, tenant: str, asset_id: str) -> tuple[str, bytes]:
         """A content-addressed file name, and the image's bytes. Raises as `image_url` does."""
 
-    async def object_url(self, key: str) -> str:
-        """A link to an object of our bucket, such as a LoRA, for an hour."""
+    async def lora_url(self, tenant: str, key: str) -> str:
+        """A link to a LoRA of our bucket, for an hour.
+
+        Raises:
+            Refused: `input_not_found` when the key is not one of this tenant's.
+        """
+
+    def lora(self, tenant: str, key: str) -> AsyncGenerator[bytes, None]:
+        """The bytes of a LoRA, a part at a time. Raises as `lora_url` does, also when it is gone."""
 
 
 class StoredInputs(Inputs):
@@ -31,9 +42,9 @@ class StoredInputs(Inputs):
         self._assets = assets
         self._bucket = bucket
 
-    async def image_url(self, tenant: str, asset_id: str) -> str:
+    async def image_url(self, tenant: str, asset_id: str, seconds: int = LINK_SECONDS) -> str:
         """See `Inputs`."""
-        return await self.object_url(await self._key(tenant, asset_id))
+        return await self._bucket.signed_url(await self._key(tenant, asset_id), seconds)
 
     async def image(self, tenant: str, asset_id: str) -> tuple[str, bytes]:
         """See `Inputs`."""
@@ -43,12 +54,33 @@ class StoredInputs(Inputs):
         except NoSuchObject as missing:
             raise Refused("input_not_found", f"asset {asset_id}: {missing}") from missing
 
-    async def object_url(self, key: str) -> str:
+    async def lora_url(self, tenant: str, key: str) -> str:
         """See `Inputs`."""
-        return await self._bucket.signed_url(key, seconds=3600)
+        return await self._bucket.signed_url(lora_key(tenant, key), LINK_SECONDS)
+
+    async def lora(self, tenant: str, key: str) -> AsyncGenerator[bytes, None]:
+        """See `Inputs`."""
+        try:
+            async with aclosing(self._bucket.parts(lora_key(tenant, key))) as parts:
+                async for part in parts:
+                    yield part
+        except NoSuchObject as missing:
+            raise Refused("input_not_found", f"LoRA {key}: {missing}") from missing
 
     async def _key(self, tenant: str, asset_id: str) -> str:
         asset = await self._assets.find_one({"_id": asset_id, "tenant": tenant}, {"key": 1})
         if asset is None or not asset.get("key"):
             raise Refused("input_not_found", f"there is no stored image {asset_id!r}")
         return str(asset["key"])
+
+
+def lora_key(tenant: str, key: str) -> str:
+    """The key, if it lies in this tenant's part of the bucket: a request may name any.
+
+    Raises:
+        Refused: it does not.
+    """
+    whose, _, rest = key.partition("/")
+    if whose != tenant or any(step in ("", ".", "..") for step in rest.split("/")):
+        raise Refused("input_not_found", f"there is no LoRA {key[:200]!r}")
+    return key

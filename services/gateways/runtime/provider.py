@@ -51,6 +51,10 @@ class Done:
     seed: int | None = None
     seconds: float | None = None
     cost_usd: float | None = None
+    base_model: str | None = None
+    """Of a training: what its LoRA belongs to."""
+    steps: int | None = None
+    """Of a training: how many were done."""
 
 
 @dataclass(frozen=True, slots=True)

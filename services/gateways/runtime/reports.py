@@ -58,6 +58,8 @@ class Reports:
             seed=done.seed if done.seed is not None else command.spec.seed,
             provider_seconds=done.seconds,
             cost_usd=done.cost_usd,
+            base_model=done.base_model,
+            steps=done.steps,
         )
         await self._end(attempt, "succeeded", message, billed="yes", cost_usd=done.cost_usd)
 

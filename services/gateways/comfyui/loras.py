@@ -1,0 +1,86 @@
+"""A LoRA of our bucket → a file in the folder that the server reads its LoRAs from.
+
+A ComfyUI server takes no LoRA over HTTP: it must lie in one of its folders, which is shared with us.
+"""
+
+import asyncio
+import hashlib
+import os
+import re
+import tempfile
+import time
+from pathlib import Path
+from weakref import WeakValueDictionary
+
+from services.gateways.runtime.inputs import Inputs
+from services.gateways.runtime.provider import NotTaken
+from shared.hashed_file import HashedFile, TooLong
+
+OF_A_HASH = re.compile(r"(?P<sha256>[0-9a-f]{64})\.safetensors")
+PART = ".part"
+"""The server lists only names that end as weights do."""
+STALE_SECONDS = 3600.0
+MOST_BYTES = 2 * 1024**3
+
+
+class LoraFolder:
+    """Each LoRA is written once, under a name that only it has, and appears there whole."""
+
+    def __init__(self, folder: Path, inputs: Inputs) -> None:
+        self._folder = folder
+        self._inputs = inputs
+        self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    async def place(self, tenant: str, key: str) -> str:
+        """The name by which a graph can load it, once it is there.
+
+        Raises:
+            Refused: there is no such LoRA.
+            NotTaken: it cannot be written now.
+        """
+        name = file_name(key)
+        writing = self._writing.setdefault(name, asyncio.Lock())
+        async with writing:
+            try:
+                if not await asyncio.to_thread((self._folder / name).exists):
+                    await self._write(tenant, key, name)
+            except (OSError, TooLong) as error:
+                raise NotTaken("lora_not_placed", f"{name}: {type(error).__name__}: {error}") from error
+        return name
+
+    async def _write(self, tenant: str, key: str, name: str) -> None:
+        await asyncio.to_thread(self._clear_stale)
+        part = await asyncio.to_thread(self._new_part, name)
+        try:
+            with part.open("wb") as opened:
+                file = HashedFile(opened, MOST_BYTES)
+                await file.take(self._inputs.lora(tenant, key))
+            expected = OF_A_HASH.fullmatch(name)
+            if expected and expected["sha256"] != file.sha256:
+                raise NotTaken("lora_not_placed", f"{name}: what was read has the hash {file.sha256}")
+            await asyncio.to_thread(os.replace, part, self._folder / name)
+        finally:
+            await asyncio.to_thread(part.unlink, missing_ok=True)
+
+    def _new_part(self, name: str) -> Path:
+        handle, path = tempfile.mkstemp(PART, f".{name}.", self._folder)
+        os.fchmod(handle, 0o644)  # the server may be another user
+        os.close(handle)
+        return Path(path)
+
+    def _clear_stale(self) -> None:
+        """What a process left that was killed while it wrote."""
+        for part in self._folder.glob(f".*{PART}"):
+            if part.stat().st_mtime < time.time() - STALE_SECONDS:
+                part.unlink(missing_ok=True)
+
+
+def file_name(key: str) -> str:
+    """`{sha256}.safetensors`: of the content where the key names it, else of the key itself.
+
+    Names of callers' own would mix up two tenants' characters.
+    """
+    last = key.rpartition("/")[2]
+    return (
+        last if OF_A_HASH.fullmatch(last) else f"key-{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
+    )

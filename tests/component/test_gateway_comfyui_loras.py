@@ -1,0 +1,139 @@
+"""A LoRA for ComfyUI: laid down once in the folder that the server reads, or not done at all."""
+
+import asyncio
+import hashlib
+import os
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.gateways.comfyui.loras import STALE_SECONDS, LoraFolder, file_name
+from services.gateways.runtime.provider import Done, NotTaken, Refused
+from tests.fakes.adapters import Rig, a_rig
+from tests.fakes.provider import FakeInputs, an_order
+
+WEIGHTS = b"safe weights of a lighthouse keeper"
+SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
+NAME = f"{SHA256}.safetensors"
+KEY = f"acme/0195940a-5b40-7d3e-b0c4-8a6b2d7e9f01/0/{NAME}"
+LORA = {"key": KEY, "trigger_word": "mia7", "scale": 0.8}
+BY_NAME = {"1": {"class_type": "LoraLoader", "inputs": {"lora_name": "{{lora_name}}"}}}
+OWN = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 1}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "own"}},
+}
+
+
+@pytest.fixture
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with a_rig("comfyui", lora_dir=tmp_path) as made:
+        made.inputs.loras[KEY] = WEIGHTS
+        yield made
+
+
+@pytest.fixture
+def inputs() -> FakeInputs:
+    made = FakeInputs()
+    made.loras[KEY] = WEIGHTS
+    return made
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+async def test_a_lora_is_laid_down_and_named_with_its_weight(rig: Rig, tmp_path: Path) -> None:
+    order = an_order("comfyui", lora=LORA)
+    assert isinstance(await rig.end(order, await rig.submit(order)), Done)
+    [entry] = await rig.books()
+    given = entry["input"]["8"]["inputs"]
+    assert (given["lora_name"], given["strength_model"], given["strength_clip"]) == (NAME, 0.8, 0.8)
+    assert names_in(tmp_path) == [NAME]
+    assert (tmp_path / NAME).read_bytes() == WEIGHTS
+
+
+@pytest.mark.parametrize("workflow", [None, BY_NAME], ids=["template", "workflow"])
+async def test_without_a_shared_folder_a_lora_is_left_to_other_providers(workflow: object) -> None:
+    async with a_rig("comfyui") as rig:
+        with pytest.raises(Refused) as raised:
+            await rig.provider.prepare(an_order("comfyui", lora=LORA, workflow=workflow))
+        assert raised.value.code == "unsupported"
+        assert "COMFYUI_LORA_DIR" in raised.value.message
+
+
+async def test_a_workflow_that_loads_no_lora_needs_no_folder() -> None:
+    async with a_rig("comfyui") as rig:
+        order = an_order("comfyui", lora=LORA, workflow=OWN)
+        assert isinstance(await rig.end(order, await rig.submit(order)), Done)
+
+
+async def test_a_training_is_not_for_comfyui(rig: Rig) -> None:
+    with pytest.raises(Refused) as raised:
+        await rig.provider.prepare(an_order("comfyui", kind="lora_training"))
+    assert raised.value.code == "unsupported"
+
+
+async def test_a_lora_that_is_gone_fails_for_good(rig: Rig) -> None:
+    rig.inputs.loras.clear()
+    with pytest.raises(Refused) as raised:
+        await rig.provider.prepare(an_order("comfyui", lora=LORA))
+    assert raised.value.code == "input_not_found"
+
+
+async def test_many_renders_at_once_read_their_lora_once(inputs: FakeInputs, tmp_path: Path) -> None:
+    folder = LoraFolder(tmp_path, inputs)
+    names = await asyncio.gather(*(folder.place("acme", KEY) for _ in range(10)))
+    assert set(names) == {NAME}
+    assert await LoraFolder(tmp_path, inputs).place("acme", KEY) == NAME, "another process, later"
+    assert inputs.read == [KEY]
+
+
+async def test_until_it_is_whole_a_lora_is_not_there(inputs: FakeInputs, tmp_path: Path) -> None:
+    seen: set[str] = set()
+
+    async def watch() -> None:
+        while NAME not in (names := names_in(tmp_path)):
+            seen.update(names)
+            await asyncio.sleep(0)
+
+    watching = asyncio.create_task(watch())
+    await LoraFolder(tmp_path, inputs).place("acme", KEY)
+    await watching
+    assert seen
+    assert not any(name.endswith(".safetensors") for name in seen)
+
+
+async def test_weights_that_are_not_what_their_name_says_are_not_laid_down(
+    inputs: FakeInputs, tmp_path: Path
+) -> None:
+    inputs.loras[KEY] = WEIGHTS + b"!"
+    with pytest.raises(NotTaken):
+        await LoraFolder(tmp_path, inputs).place("acme", KEY)
+    assert names_in(tmp_path) == []
+
+
+async def test_a_folder_that_cannot_be_written_is_no_refusal_for_good(inputs: FakeInputs) -> None:
+    with pytest.raises(NotTaken) as raised:
+        await LoraFolder(Path("/proc/none"), inputs).place("acme", KEY)
+    assert raised.value.code == "lora_not_placed"
+
+
+async def test_what_a_killed_process_left_half_written_is_cleared_away(
+    inputs: FakeInputs, tmp_path: Path
+) -> None:
+    old, young = tmp_path / ".old.part", tmp_path / ".young.part"
+    for part in (old, young):
+        part.touch()
+    long_ago = time.time() - STALE_SECONDS - 1
+    os.utime(old, (long_ago, long_ago))
+    await LoraFolder(tmp_path, inputs).place("acme", KEY)
+    assert names_in(tmp_path) == [young.name, NAME]
+
+
+def test_two_tenants_loras_of_the_same_name_are_two_files() -> None:
+    mine, theirs = file_name("acme/mia.safetensors"), file_name("other/mia.safetensors")
+    assert mine != theirs
+    assert file_name("acme/x.bin").endswith(".safetensors"), "never loaded as a pickle"
+    assert file_name(KEY) == NAME
