@@ -156,6 +156,28 @@ class StoredLora(Model):
     attempt: int
 
 
+class LoraManifest(Model):
+    """How a stored LoRA came about: the JSON object under its `manifest_key`."""
+
+    key: str
+    """The weights."""
+    bytes: int
+    sha256: str
+    trigger_word: Line
+    base_model: Line
+    steps: int | None
+    training_images: tuple[AssetId, ...]
+    captions: tuple[str, ...]
+    """One per training image, or none at all."""
+    provider: Provider
+    attempt: int
+    provider_seconds: float | None
+    created_at: Moment
+    """When the training ended."""
+    config: dict[str, Any] | None
+    """What the trainer says of itself, where it says anything."""
+
+
 class ResultStored(AttemptMessage):
     """A render's result is safe. Produced by result-store, consumed by dispatcher.
 

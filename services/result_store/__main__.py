@@ -10,12 +10,15 @@ from services.result_store.late import LateOutputs
 from services.result_store.previews import Previews
 from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs, ResultStoreSettings
 from services.result_store.storing import Storing
+from services.result_store.trainings import Trainings
 from shared import mongo
 from shared.http_client import http_client
 from shared.outbox import MongoDebts, Outbox
 from shared.s3 import open_bucket
 from shared.service import Service, main
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
+
+TRAININGS_AT_ONCE = 2
 
 
 async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
@@ -33,18 +36,32 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         service.health.add("mongo", partial(mongo.ping, database))
         assets = MongoAssets(database["assets"])
         outbox = Outbox(MongoDebts(database["assets"]), service.publisher)
-        storing = Storing(HttpFetch(http, places, settings.max_bytes), bucket, limits)
+        fetch = HttpFetch(http, places, settings.max_bytes)
+        storing = Storing(fetch, bucket, limits)
         previews = Previews(assets, bucket, limits)
-        late = LateOutputs(assets, storing, previews, outbox, fetch_seconds=settings.slow_fetch_seconds)
+        late = LateOutputs(
+            assets, storing, bucket, previews, outbox, fetch_seconds=settings.slow_fetch_seconds
+        )
+        trainings = LateOutputs(
+            assets,
+            Trainings(fetch, bucket, settings.lora_max_bytes),
+            bucket,
+            previews,
+            outbox,
+            fetch_seconds=settings.lora_fetch_seconds,
+            kind="lora_training",
+            at_once=1,
+        )
         results = Results(
             assets,
             storing,
+            bucket,
             previews,
             fetch_seconds=settings.fetch_seconds,
             fetches_at_once=settings.fetches_at_once,
         )
         handlers(service.subscribe, results)
-        for loop in (previews.run, late.run, outbox.run):
+        for loop in (previews.run, late.run, *[trainings.run] * TRAININGS_AT_ONCE, outbox.run):
             service.background(loop)
         await service.run()
 

@@ -1,4 +1,4 @@
-"""The `assets` collection: one stored image per render; the first one wins."""
+"""The `assets` collection: one stored result per render; the first one wins."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -7,10 +7,11 @@ from typing import Any, Literal, Protocol
 from pymongo import UpdateOne
 
 from contracts.base import Model, Moment
-from contracts.renders import RenderSucceeded, ResultStored, StoredImage
+from contracts.renders import RenderSucceeded, ResultStored, StoredImage, StoredLora
 from shared.clock import now
 from shared.mongo import Collection, due_by, due_index, find_by_id, write_guarded
 from shared.outbox import OWED_INDEX
+from shared.s3 import Bucket
 
 INDEXES = (
     due_index("wake_at"),
@@ -19,9 +20,10 @@ INDEXES = (
 )
 
 CLAIM = timedelta(seconds=180)
-CLAIMS = 4
-"""As many as are fetched at once: a claim must not lapse while its asset waits for its turn."""
+"""So long a dead process keeps its assets from others; a living one claims them again in time."""
 PAGE = 50
+
+Kind = Literal["image", "lora_training"]
 
 
 class Asset(Model):
@@ -33,14 +35,20 @@ class Asset(Model):
     """The attempt that this asset comes from."""
     trace: str | None = None
     image: StoredImage | None = None
+    lora: StoredLora | None = None
     tries: int = 0
     wake_at: Moment | None = None
     preview_due_at: Moment | None = None
     owed: dict[str, Any] | None = None
 
+    @property
+    def keys(self) -> frozenset[str]:
+        """Its objects in the bucket, as far as they differ from another attempt's."""
+        image = {self.image.key} if self.image else set()
+        return frozenset(image | ({self.lora.key, self.lora.manifest_key} if self.lora else set()))
+
     def announcement(self, attempt: RenderSucceeded) -> ResultStored:
-        """What is said of an attempt's output, now that this image is stored."""
-        assert self.image is not None, "only a stored asset is announced"
+        """What is said of an attempt's output, now that this asset is stored."""
         return ResultStored(
             attempt_id=attempt.attempt_id,
             job_id=attempt.job_id,
@@ -48,6 +56,7 @@ class Asset(Model):
             provider=attempt.provider,
             at=attempt.at,
             image=self.image,
+            lora=self.lora,
             duplicate=self.result.attempt_id != attempt.attempt_id,
             provider_seconds=attempt.provider_seconds,
             cost_usd=attempt.cost_usd,
@@ -57,6 +66,12 @@ class Asset(Model):
 def asset_id(result: RenderSucceeded) -> str:
     """`{job_id}/{index}`: the same for all attempts of a render."""
     return f"{result.job_id}/{result.spec.index}"
+
+
+async def sweep(bucket: Bucket, loser: Asset, winner: Asset) -> None:
+    """Another attempt's result was first: remove what only this one has."""
+    for key in loser.keys - winner.keys:
+        await bucket.delete(key)
 
 
 class Assets(Protocol):
@@ -98,18 +113,22 @@ class MongoAssets(Assets):
         write = UpdateOne(guard, {"$set": _document(asset)}, upsert=True)
         return not await write_guarded(self._collection, [write])
 
-    async def claim_due(self) -> list[Asset]:
-        """Pending assets whose time has come, now ours for a while."""
-        due = self._collection.find({"wake_at": due_by(now())}).limit(CLAIMS)
-        claimed = []
-        async for document in due:
-            taken = await self._collection.update_one(
-                {"_id": document["_id"], "wake_at": document["wake_at"]},
-                {"$set": {"wake_at": now() + CLAIM}},
-            )
-            if taken.modified_count:
-                claimed.append(_asset(document))
-        return claimed
+    async def claim_due(self, kind: Kind, most: int) -> list[Asset]:
+        """Pending assets of a kind whose time has come, now ours for a while.
+
+        No more than are fetched at once: others may have the rest.
+        """
+        due = self._collection.find({"wake_at": due_by(now()), "result.spec.kind": kind}).limit(most)
+        claimed = [await self.claim(_asset(document)) async for document in due]
+        return [asset for asset in claimed if asset is not None]
+
+    async def claim(self, asset: Asset) -> Asset | None:
+        """Ours for a while, or for a while longer; None when it has moved since it was read."""
+        until = now() + CLAIM
+        taken = await self._collection.update_one(
+            {"_id": asset.id, "wake_at": asset.wake_at}, {"$set": {"wake_at": until}}
+        )
+        return asset.model_copy(update={"wake_at": until}) if taken.modified_count else None
 
     async def without_preview(self, before: datetime) -> list[Asset]:
         """Stored assets whose preview is overdue."""
@@ -126,9 +145,12 @@ def _asset(document: dict[str, Any]) -> Asset:
 
 
 def _document(asset: Asset) -> dict[str, Any]:
-    """As stored: the asset's fields, and on top those that other services read."""
+    """As stored: the asset's fields, and on top those that other services read.
+
+    `key` is an image's only: requests refer to images by asset, and a LoRA is none.
+    """
     result, image = asset.result, asset.image
     reading = {"tenant": result.tenant, "job_id": result.job_id, "attempt_id": result.attempt_id}
-    stored = {"key": image.key, "stored_at": now()} if image else {}
+    stored = ({"key": image.key} if image else {}) | ({"stored_at": now()} if asset.keys else {})
     fields = asset.model_dump(exclude={"id", "owed"})
     return fields | reading | stored | ({"owed": asset.owed} if asset.owed else {})

@@ -1,5 +1,7 @@
 """An output at its provider → its bytes. Only from where that provider's settings allow."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 from urllib.parse import urljoin, urlsplit
@@ -11,6 +13,7 @@ from contracts.renders import Output
 from services.result_store.images import ImageTooLarge
 from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs
 from shared.errors import PermanentError, TransientError
+from shared.hashed_file import HashedFile
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Only from this machine are outputs fetched without TLS."""
@@ -36,6 +39,13 @@ class Fetch(Protocol):
             OutputUnavailable: it will never be there.
             OutputLate: try again later.
             ImageTooLarge: it is larger than we take.
+        """
+
+    async def to_file(self, provider: Provider, output: Output, file: HashedFile) -> None:
+        """Write the bytes of an output into a file. Raises as above; its limit is the file's.
+
+        Raises:
+            TooLong: it is larger than the file may be.
         """
 
 
@@ -76,14 +86,27 @@ class HttpFetch(Fetch):
 
     async def __call__(self, provider: Provider, output: Output) -> bytes:
         """See `Fetch`."""
+        async with self._open(provider, output) as answer:
+            return await self._read(answer)
+
+    async def to_file(self, provider: Provider, output: Output, file: HashedFile) -> None:
+        """See `Fetch`."""
+        async with self._open(provider, output) as answer:
+            await file.take(answer.aiter_bytes())
+
+    @asynccontextmanager
+    async def _open(self, provider: Provider, output: Output) -> AsyncIterator[httpx.Response]:
         try:
             url, headers = self._sources[provider].locate(output)
+        except (ValueError, httpx.InvalidURL) as error:
+            raise OutputUnavailable(f"no address: {error}") from error
+        try:
             async with self._http.stream("GET", url, headers=headers) as answer:
                 self._check(answer, url)
-                return await self._read(answer)
+                yield answer
         except httpx.HTTPError as error:
             raise OutputLate(f"{url}: {type(error).__name__}: {error}") from error
-        except (ValueError, httpx.InvalidURL) as error:
+        except httpx.InvalidURL as error:
             raise OutputUnavailable(f"no address: {error}") from error
 
     def _check(self, answer: httpx.Response, url: str) -> None:

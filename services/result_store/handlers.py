@@ -8,14 +8,15 @@ import structlog
 
 from contracts.base import Message
 from contracts.renders import RenderProgressed, RenderSucceeded
-from services.result_store.assets import Asset, Assets, asset_id
+from services.result_store.assets import Asset, Assets, asset_id, sweep
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.images import BadImage
 from services.result_store.previews import HELD_BYTES, Previews
-from services.result_store.storing import Storing, failure
+from services.result_store.storing import Stores, failure
 from shared.clock import now
 from shared.envelope import Received
 from shared.publisher import Outgoing, caused_by
+from shared.s3 import Bucket
 from shared.subscription import Subscribe
 
 log = structlog.get_logger()
@@ -27,19 +28,24 @@ Outcome = Asset | Message
 
 
 class Results:
-    """Stores a batch: one query before, all outputs at once, one bulk write after."""
+    """Stores a batch: one query before, all outputs at once, one bulk write after.
+
+    A training's weights are too large to be waited for: they are left to the background.
+    """
 
     def __init__(
         self,
         assets: Assets,
-        storing: Storing,
+        stores: Stores,
+        bucket: Bucket,
         previews: Previews,
         *,
         fetch_seconds: float,
         fetches_at_once: int,
     ) -> None:
         self._assets = assets
-        self._storing = storing
+        self._stores = stores
+        self._bucket = bucket
         self._previews = previews
         self._fetch_seconds = fetch_seconds
         self._slots = asyncio.Semaphore(fetches_at_once)
@@ -68,8 +74,8 @@ class Results:
         winners = first | (await self._assets.load(late) if late else {})
         for asset in assets:
             winner = winners[asset.id]
-            if asset.image and winner.image and asset.image.key != winner.image.key:
-                await self._storing.discard(asset.image)
+            if winner.keys:
+                await sweep(self._bucket, asset, winner)
         return winners
 
     async def _one(
@@ -85,22 +91,25 @@ class Results:
             return asset.announcement(result)
         if asset is not None and asset.state == "pending" and asset.result == result:
             return storing_progress(result)
+        if result.spec.kind == "lora_training":
+            return pending(result, received.trace, after=timedelta())
         try:
             async with asyncio.timeout_at(until), self._slots:
-                image, data = await self._storing.store(result)
+                stored = await self._stores.store(result)
         except (OutputUnavailable, BadImage) as error:
             return failure(result, error)
         except (OutputLate, TimeoutError) as error:
             log.warning("output_late", attempt_id=result.attempt_id, error=str(error))
             return pending(result, received.trace)
-        if sum(map(len, pictures.values())) + len(data) <= HELD_BYTES:
-            pictures[image.key] = data
+        assert stored.image is not None, "an image's store gives an image"
+        if sum(map(len, pictures.values())) + len(stored.data) <= HELD_BYTES:
+            pictures[stored.image.key] = stored.data
         return Asset(
             id=asset_id(result),
             state="stored",
             result=result,
             trace=received.trace,
-            image=image,
+            image=stored.image,
             preview_due_at=now(),
         )
 
@@ -113,15 +122,13 @@ class Results:
         return [storing_progress(result)]
 
 
-def pending(result: RenderSucceeded, trace: str | None) -> Asset:
+def pending(result: RenderSucceeded, trace: str | None, after: timedelta = RETRY_AFTER) -> Asset:
     """An asset that the background work will fetch."""
-    return Asset(
-        id=asset_id(result), state="pending", result=result, trace=trace, wake_at=now() + RETRY_AFTER
-    )
+    return Asset(id=asset_id(result), state="pending", result=result, trace=trace, wake_at=now() + after)
 
 
 def storing_progress(result: RenderSucceeded) -> RenderProgressed:
-    """The image is made and on its way into the bucket."""
+    """The result is made and on its way into the bucket."""
     return RenderProgressed(
         attempt_id=result.attempt_id,
         job_id=result.job_id,

@@ -1,4 +1,4 @@
-"""pending assets → fetched again until they come or are given up → result.stored, render.failed"""
+"""pending assets → fetched until they come or are given up → result.stored, render.failed"""
 
 import asyncio
 from datetime import timedelta
@@ -6,15 +6,14 @@ from datetime import timedelta
 import structlog
 
 from contracts.base import Message
-from contracts.renders import StoredImage
-from services.result_store.assets import Asset, MongoAssets
+from services.result_store.assets import CLAIM, Asset, Kind, MongoAssets, sweep
 from services.result_store.fetching import OutputLate, OutputUnavailable
-from services.result_store.images import BadImage
 from services.result_store.previews import Previews
-from services.result_store.storing import Storing, failure
+from services.result_store.storing import Stored, Stores, failure
 from shared.clock import now
 from shared.errors import PermanentError, is_transient
 from shared.outbox import Outbox, owe
+from shared.s3 import Bucket
 
 log = structlog.get_logger()
 
@@ -24,29 +23,37 @@ PAUSES_SECONDS = (2, 5, 15, 30, 60)
 
 
 class LateOutputs:
-    """Works off pending assets. Trigger is no message, so each end owes its message in its write."""
+    """Works off pending assets of one kind: images that were late, and every training.
+
+    Trigger is no message, so each end owes its message in its write.
+    """
 
     def __init__(
         self,
         assets: MongoAssets,
-        storing: Storing,
+        stores: Stores,
+        bucket: Bucket,
         previews: Previews,
         outbox: Outbox,
         *,
         fetch_seconds: float,
+        kind: Kind = "image",
+        at_once: int = AT_ONCE,
     ) -> None:
         self._assets = assets
-        self._storing = storing
+        self._stores = stores
+        self._bucket = bucket
         self._previews = previews
         self._outbox = outbox
         self._fetch_seconds = fetch_seconds
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._kind = kind
+        self._at_once = at_once
 
     async def run(self) -> None:
         """Look for due assets until cancelled; servers that are away are waited for."""
         while True:
             try:
-                due = await self._assets.claim_due()
+                due = await self._assets.claim_due(self._kind, self._at_once)
                 await asyncio.gather(*(self._try(asset) for asset in due))
             except Exception as error:
                 if not is_transient(error):
@@ -56,17 +63,27 @@ class LateOutputs:
 
     async def _try(self, asset: Asset) -> None:
         """One asset's trouble is its own: it is claimed again when the claim has lapsed."""
+        holding = asyncio.create_task(self._hold(asset))
         try:
-            async with self._slots:
-                await self._again(asset)
+            await self._again(asset)
         except Exception:
             log.exception("late_output_failed", asset=asset.id)
+        finally:
+            holding.cancel()
+            await asyncio.gather(holding, return_exceptions=True)
+
+    async def _hold(self, asset: Asset) -> None:
+        """Weights may take longer than a claim lasts."""
+        held: Asset | None = asset
+        while held is not None:
+            await asyncio.sleep(CLAIM.total_seconds() / 3)
+            held = await self._assets.claim(held)
 
     async def _again(self, asset: Asset) -> None:
         try:
             async with asyncio.timeout(self._fetch_seconds):
-                image, data = await self._storing.store(asset.result)
-        except (OutputUnavailable, BadImage) as error:
+                stored = await self._stores.store(asset.result)
+        except PermanentError as error:
             return await self._give_up(asset, error)
         except (OutputLate, TimeoutError) as error:
             if asset.tries >= len(PAUSES_SECONDS):
@@ -75,21 +92,18 @@ class LateOutputs:
             later = asset.model_copy(update={"tries": asset.tries + 1, "wake_at": now() + pause})
             await self._assets.put_off(later)
             return None
-        stored = asset.model_copy(
-            update={"state": "stored", "image": image, "wake_at": None, "preview_due_at": now()}
-        )
-        owing = self._owing(stored, stored.announcement(stored.result))
-        if await self._assets.keep([owing]):
-            return await self._sweep(asset.id, image)
-        self._previews.make_soon(asset.id, image.key, data)
+        return await self._keep(asset, stored)
+
+    async def _keep(self, asset: Asset, stored: Stored) -> None:
+        update = {"state": "stored", "image": stored.image, "lora": stored.lora, "wake_at": None}
+        kept = asset.model_copy(update=update | {"preview_due_at": now() if stored.image else None})
+        if await self._assets.keep([self._owing(kept, kept.announcement(kept.result))]):
+            winner = (await self._assets.load([asset.id]))[asset.id]
+            return await sweep(self._bucket, kept, winner)  # the winner's own message announces it
+        if stored.image:
+            self._previews.make_soon(asset.id, stored.image.key, stored.data)
         await self._outbox.settle([asset.id])
         return None
-
-    async def _sweep(self, id_: str, image: StoredImage) -> None:
-        """Another attempt's image was stored meanwhile, and is announced by its own message."""
-        winner = (await self._assets.load([id_]))[id_]
-        if winner.image is None or winner.image.key != image.key:
-            await self._storing.discard(image)
 
     async def _give_up(self, asset: Asset, error: PermanentError) -> None:
         ended = asset.model_copy(update={"state": "failed", "wake_at": None})

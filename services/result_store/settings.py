@@ -15,6 +15,9 @@ class ResultStoreSettings(BaseSettings):
     fetches_at_once: PositiveInt = 16
     max_bytes: PositiveInt = 50 * 1024 * 1024
     max_pixels: PositiveInt = 64 * 1024 * 1024
+    lora_max_bytes: PositiveInt = 2 * 1024**3
+    """Weights of a LoRA; they pass through a temporary file of this size, two at once."""
+    lora_fetch_seconds: PositiveFloat = 1800.0
 
 
 class ModalOutputs(BaseSettings):

@@ -3,10 +3,13 @@
 import asyncio
 import hashlib
 import io
+from dataclasses import dataclass
+from typing import Protocol
 
-from contracts.renders import RenderFailed, RenderSucceeded, StoredImage
+from contracts.renders import RenderFailed, RenderSucceeded, StoredImage, StoredLora
 from services.result_store.fetching import Fetch
 from services.result_store.images import Limits, inspect, strip_metadata
+from services.result_store.weights import BadWeights
 from shared.clock import now
 from shared.errors import PermanentError
 from shared.s3 import Bucket
@@ -14,7 +17,28 @@ from shared.s3 import Bucket
 IN_PARTS_BYTES = 8 * 1024 * 1024
 
 
-class Storing:
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What of an attempt is in the bucket now: an image, with its bytes for a preview, or a LoRA."""
+
+    image: StoredImage | None = None
+    lora: StoredLora | None = None
+    data: bytes = b""
+
+
+class Stores(Protocol):
+    """Brings what an attempt made into the bucket."""
+
+    async def store(self, result: RenderSucceeded) -> Stored:
+        """Fetch, check and put.
+
+        Raises:
+            OutputLate: try again later.
+            PermanentError: it will never be a result of ours.
+        """
+
+
+class Storing(Stores):
     """Fetches, checks, cleans and puts. The object key contains the image's hash."""
 
     def __init__(self, fetch: Fetch, bucket: Bucket, limits: Limits) -> None:
@@ -22,8 +46,8 @@ class Storing:
         self._bucket = bucket
         self._limits = limits
 
-    async def store(self, result: RenderSucceeded) -> tuple[StoredImage, bytes]:
-        """Store the first usable output of an attempt; returns what is stored, and its bytes.
+    async def store(self, result: RenderSucceeded) -> Stored:
+        """Store the first usable output of an attempt.
 
         Raises:
             OutputLate: try again later.
@@ -36,11 +60,7 @@ class Storing:
             await self._bucket.put_file(image.key, io.BytesIO(data), image.content_type)
         else:
             await self._bucket.put(image.key, data, image.content_type)
-        return image, data
-
-    async def discard(self, image: StoredImage) -> None:
-        """Another attempt's image was first: remove this one."""
-        await self._bucket.delete(image.key)
+        return Stored(image=image, data=data)
 
     def _cleaned(self, result: RenderSucceeded, raw: bytes) -> tuple[StoredImage, bytes]:
         found = inspect(raw, self._limits)
@@ -57,13 +77,21 @@ class Storing:
             seed=result.seed,
             prompt=spec.prompt,
             provider=result.provider,
-            attempt=int(result.attempt_id.rpartition("/")[2]),
+            attempt=attempt_of(result),
         )
         return image, data
 
 
+def attempt_of(result: RenderSucceeded) -> int:
+    """The number of the attempt."""
+    return int(result.attempt_id.rpartition("/")[2])
+
+
 def failure(result: RenderSucceeded, error: PermanentError) -> RenderFailed:
-    """What is said when an attempt's output is no image of ours: another attempt may do better."""
+    """What is said when an attempt's output is no result of ours: another attempt may do better.
+
+    Not at the same trainer, though: it writes what it writes.
+    """
     return RenderFailed(
         attempt_id=result.attempt_id,
         job_id=result.job_id,
@@ -72,6 +100,6 @@ def failure(result: RenderSucceeded, error: PermanentError) -> RenderFailed:
         at=now(),
         code=error.reason,
         message=str(error)[:1000],
-        retryable=True,
+        retryable=not isinstance(error, BadWeights),
         billed="yes",
     )

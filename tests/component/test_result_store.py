@@ -12,7 +12,7 @@ from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.late import AT_ONCE, PAUSES_SECONDS
 from shared.clock import now
 from tests.fakes.provider import a_spec
-from tests.fakes.results import PATH, ResultsBench, a_result
+from tests.fakes.results import PATH, ResultsBench, a_result, image_of
 from tests.fakes.waiting import background, until
 from tests.unit.result_store.pictures import SECRET, a_picture, comfyui_png, encoded, pixels
 
@@ -39,7 +39,7 @@ async def test_an_output_is_stored_under_its_hash_and_said_with_all_that_is_know
     result = a_result(2, spec=a_spec(index=3, prompt="a pier"))
     [said] = await bench.store(result)
     assert isinstance(said, ResultStored)
-    image = said.image
+    image = image_of(said)
     data = bench.bucket.objects[image.key]
     assert image.sha256 == hashlib.sha256(data).hexdigest()
     assert image.key == f"acme/{result.job_id}/3/{image.sha256}"
@@ -55,7 +55,7 @@ async def test_the_asset_has_what_other_services_read(bench: ResultsBench) -> No
     assert isinstance(said, ResultStored)
     document = bench.document(result)
     assert (document["tenant"], document["job_id"]) == ("acme", result.job_id)
-    assert (document["state"], document["key"]) == ("stored", said.image.key)
+    assert (document["state"], document["key"]) == ("stored", image_of(said).key)
     assert document["attempt_id"] == result.attempt_id
 
 
@@ -64,7 +64,7 @@ async def test_the_workflow_in_the_metadata_is_not_delivered(bench: ResultsBench
     assert isinstance(raw, bytes)
     [said] = await bench.store(a_result())
     assert isinstance(said, ResultStored)
-    kept = bench.bucket.objects[said.image.key]
+    kept = bench.bucket.objects[image_of(said).key]
     assert SECRET in raw
     assert SECRET not in kept
     assert pixels(kept) == pixels(raw)
@@ -89,7 +89,7 @@ async def test_a_second_attempt_is_a_duplicate_that_is_neither_fetched_nor_store
     assert isinstance(said, ResultStored)
     assert isinstance(winner, ResultStored)
     assert (said.attempt_id, said.duplicate, said.image) == (second.attempt_id, True, winner.image)
-    assert list(bench.bucket.objects) == [winner.image.key]
+    assert list(bench.bucket.objects) == [image_of(winner).key]
 
 
 async def test_of_two_attempts_at_once_one_wins_and_the_others_object_is_removed(
@@ -100,7 +100,7 @@ async def test_of_two_attempts_at_once_one_wins_and_the_others_object_is_removed
     said = [message for message in await bench.store(first, second) if isinstance(message, ResultStored)]
     assert [message.duplicate for message in said] == [False, True]
     assert said[0].image == said[1].image
-    assert list(bench.bucket.objects) == [said[0].image.key]
+    assert list(bench.bucket.objects) == [image_of(said[0]).key]
     assert len(bench.bucket.deleted) == 1
 
 
@@ -326,8 +326,8 @@ async def test_a_late_loser_is_swept_and_the_winner_keeps_its_picture() -> None:
         await until(lambda: bench.bucket.deleted)
         await until(lambda: bench.document(winner).get("preview"))
     assert isinstance(said, ResultStored)
-    assert set(bench.bucket.objects) == {said.image.key, f"{said.image.key}.preview.webp"}
-    assert bench.document(winner)["preview"]["key"] == f"{said.image.key}.preview.webp"
+    assert set(bench.bucket.objects) == {image_of(said).key, f"{image_of(said).key}.preview.webp"}
+    assert bench.document(winner)["preview"]["key"] == f"{image_of(said).key}.preview.webp"
     assert bench.publisher.sent == []
 
 
@@ -353,11 +353,11 @@ async def test_an_asset_is_claimed_by_one_process_at_a_time(bench: ResultsBench)
     result = a_result()
     bench.fetch.outputs[PATH] = OutputLate("503")
     await bench.store(result)
-    assert await bench.assets.claim_due() == [], "its time has not come"
+    assert await bench.assets.claim_due("image", 4) == [], "its time has not come"
     bench.wake(result)
-    claims = await asyncio.gather(*(bench.assets.claim_due() for _ in range(3)))
+    claims = await asyncio.gather(*(bench.assets.claim_due("image", 4) for _ in range(3)))
     assert sorted(len(claimed) for claimed in claims) == [0, 0, 1]
-    assert await bench.assets.claim_due() == []
+    assert await bench.assets.claim_due("image", 4) == []
 
 
 async def test_a_preview_and_a_placeholder_are_made_after_the_image_is_said(bench: ResultsBench) -> None:
@@ -368,7 +368,7 @@ async def test_a_preview_and_a_placeholder_are_made_after_the_image_is_said(benc
     async with background(bench.previews.run):
         await until(lambda: bench.document(result).get("preview"))
     preview = bench.document(result)["preview"]
-    assert preview == {"key": f"{said.image.key}.preview.webp", "width": 48, "height": 32}
+    assert preview == {"key": f"{image_of(said).key}.preview.webp", "width": 48, "height": 32}
     assert bench.bucket.types[preview["key"]] == "image/webp"
     assert bench.document(result)["placeholder"]
     assert bench.document(result)["preview_due_at"] is None
@@ -380,7 +380,7 @@ async def test_the_preview_is_the_winners(bench: ResultsBench) -> None:
     assert isinstance(said[0], ResultStored)
     async with background(bench.previews.run):
         await until(lambda: bench.document(first).get("preview"))
-    assert bench.document(first)["preview"]["key"] == f"{said[0].image.key}.preview.webp"
+    assert bench.document(first)["preview"]["key"] == f"{image_of(said[0]).key}.preview.webp"
     assert sum(key.endswith(".webp") for key in bench.bucket.puts) == 1
 
 
@@ -409,7 +409,7 @@ async def test_an_image_that_no_preview_can_be_made_of_is_marked_and_not_tried_a
     result = a_result()
     [said] = await bench.store(result)
     assert isinstance(said, ResultStored)
-    spoil(bench, said.image.key)
+    spoil(bench, image_of(said).key)
     bench.document(result)["preview_due_at"] = now() - timedelta(minutes=1)
     async with background(bench.restarted().previews.run):
         await until(lambda: bench.document(result).get("preview_error"))

@@ -1,11 +1,11 @@
 """A result-store whose provider, bucket, broker and database are fakes."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any, BinaryIO
 
 from contracts.base import Message, Provider
-from contracts.renders import Output, RenderSucceeded
+from contracts.renders import Output, RenderSucceeded, ResultStored, StoredImage
 from services.result_store.assets import Asset, MongoAssets
 from services.result_store.fetching import Fetch
 from services.result_store.handlers import Results
@@ -13,7 +13,9 @@ from services.result_store.images import Limits
 from services.result_store.late import LateOutputs
 from services.result_store.previews import Previews
 from services.result_store.storing import Storing
+from services.result_store.trainings import Trainings
 from shared.clock import now
+from shared.hashed_file import HashedFile
 from shared.ids import uuid7
 from shared.outbox import MongoDebts, Outbox
 from shared.s3 import Bucket, NoSuchObject
@@ -62,6 +64,15 @@ class FakeFetch(Fetch):
         self.fetched: list[str] = []
         self.meanwhile: Callable[[], object] = lambda: None
 
+    async def to_file(self, provider: Provider, output: Output, file: HashedFile) -> None:
+        data = await self(provider, output)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for start in range(0, len(data), 1000):
+                yield data[start : start + 1000]
+
+        await file.take(chunks())
+
     async def __call__(self, provider: Provider, output: Output) -> bytes:
         assert output.path is not None
         self.fetched.append(output.path)
@@ -87,9 +98,26 @@ class ResultsBench:
         storing = Storing(self.fetch, self.bucket, limits)
         self.outbox = Outbox(MongoDebts(self.documents.mongo), self.publisher)
         self.previews = Previews(self.assets, self.bucket, limits)
-        self.late = LateOutputs(self.assets, storing, self.previews, self.outbox, fetch_seconds=5.0)
+        self.late = LateOutputs(
+            self.assets, storing, self.bucket, self.previews, self.outbox, fetch_seconds=5.0
+        )
+        self.trainings = LateOutputs(
+            self.assets,
+            Trainings(self.fetch, self.bucket, max_bytes=100_000),
+            self.bucket,
+            self.previews,
+            self.outbox,
+            fetch_seconds=5.0,
+            kind="lora_training",
+            at_once=1,
+        )
         self.results = Results(
-            self.assets, storing, self.previews, fetch_seconds=fetch_seconds, fetches_at_once=4
+            self.assets,
+            storing,
+            self.bucket,
+            self.previews,
+            fetch_seconds=fetch_seconds,
+            fetches_at_once=4,
         )
 
     def restarted(self) -> "ResultsBench":
@@ -140,3 +168,10 @@ def a_result(n: int = 1, path: str = PATH, **fields: Any) -> RenderSucceeded:
         "cost_usd": 0.02,
     }
     return RenderSucceeded.model_validate(known | fields)
+
+
+def image_of(said: Message) -> StoredImage:
+    """The image that a message tells of."""
+    assert isinstance(said, ResultStored)
+    assert said.image is not None
+    return said.image
