@@ -11,6 +11,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from contracts.base import Message, Model, topics_of
 from contracts.catalog import MESSAGES, TOPICS, Topic
 from contracts.jobs import Job
+from contracts.renders import LoraManifest
 
 PARTIES = {
     "analytics": "analytics",
@@ -89,6 +90,7 @@ def documents() -> dict[str, str]:
     schemas = {name_of(kind): kind for kind in MESSAGES}
     texts = {f"schemas/{name}.json": _json(schema(kind, name)) for name, kind in schemas.items()}
     texts["schemas/jobs.document.json"] = _json(schema(Job, "jobs.document"))
+    texts["schemas/lora.manifest.json"] = _json(schema(LoraManifest, "lora.manifest"))
     texts["asyncapi.yaml"] = "# Written by `python -m contracts`.\n" + _yaml(asyncapi())
     return texts
 

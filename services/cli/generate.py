@@ -7,6 +7,7 @@ from uuid import uuid4
 import typer
 from rich.console import Console
 
+from contracts.base import Provider
 from contracts.http import (
     AnySubmission,
     BaseImageSubmission,
@@ -20,7 +21,7 @@ from services.cli.following import Followed, follow
 from services.cli.options import Answer, Look, Person, bundled
 from services.cli.progress import job_with_images, live
 from services.cli.report import print_job
-from services.cli.requests import submission
+from services.cli.requests import submission, training
 
 app = typer.Typer(no_args_is_help=True, help="Ask for images and watch them come.")
 
@@ -91,6 +92,32 @@ def profile_pictures(
         submission(ProfilePicturesSubmission, person, look, base_image_id=base_image, set_id=set_id),
         answer,
     )
+
+
+@app.command()
+@bundled
+def lora_training(
+    ctx: typer.Context,
+    character_id: Annotated[str, typer.Option(help="The stored character's id.")],
+    image: Annotated[
+        list[str], typer.Option(help="One to learn from; give at least four.", metavar="JOB_ID/INDEX")
+    ],
+    trigger_word: Annotated[str, typer.Option(help="The word that will call the character.")],
+    answer: Answer,
+    caption: Annotated[list[str] | None, typer.Option(help="Of each image, in their order.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="How long; else the provider's setting.")] = None,
+    provider: Annotated[Provider | None, typer.Option(help="Where; else the policy's.")] = None,
+) -> None:
+    """A LoRA of a character, from its images. Target: 1 h."""
+    asked = training(
+        character_id=character_id,
+        images=image,
+        captions=caption,
+        trigger_word=trigger_word,
+        steps=steps,
+        provider=provider,
+    )
+    _run(ctx, asked, answer)
 
 
 def _run(ctx: typer.Context, asked: Any, answer: Answer) -> None:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from contracts.http import JobView, ResultImage, Results
+from contracts.http import JobView, ResultImage, ResultLora, Results
 from services.cli.progress import COLOURS, NAMES
 
 TABLE_WIDTH = 112
@@ -27,6 +27,9 @@ def print_job(view: JobView, results: Results, files: Sequence[Path] = (), *, as
     for image, file in zip_longest(results.images, files):
         console.print(f"  {_image_line(image)}", soft_wrap=True, markup=False)
         console.print(f"    {file or image.url}", soft_wrap=True, markup=False)
+    for lora in results.loras:
+        console.print(f"  {_lora_line(lora)}", soft_wrap=True, markup=False)
+        console.print(f"    {lora.key}\n    {lora.url}", soft_wrap=True, markup=False)
 
 
 def print_jobs(views: Sequence[JobView], *, as_json: bool = False) -> None:
@@ -75,8 +78,14 @@ def _image_line(image: ResultImage) -> str:
     return f"{image.index + 1:>2}  {image.label}  {size}, {image.provider}, seed {image.seed}"
 
 
+def _lora_line(lora: ResultLora) -> str:
+    steps = f", {lora.steps} steps" if lora.steps else ""
+    return f"LoRA  {lora.trigger_word}  {lora.bytes:,} bytes, {lora.base_model}{steps}, {lora.provider}"
+
+
 def _as_json(view: JobView, results: Results, files: Sequence[Path]) -> dict[str, object]:
     images = [image.model_dump(mode="json") for image in results.images]
     for image, file in zip(images, files, strict=False):
         image["file"] = str(file)
-    return view.model_dump(mode="json", exclude={"images"}) | {"images": images}
+    loras = [lora.model_dump(mode="json") for lora in results.loras]
+    return view.model_dump(mode="json", exclude={"images"}) | {"images": images, "loras": loras}

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from contracts.base import Model
 from contracts.characters import Appearance, Character
+from contracts.http import LoraTrainingSubmission
 from services.cli.errors import WrongInput
 from services.cli.options import Look, Person
 
@@ -16,6 +17,7 @@ M = TypeVar("M", bound=Model)
 
 OPTIONS = {
     "base_image_id": "--base-image",
+    "captions": "--caption",
     "character": "--character",
     "count": "--count",
     "images": "--image",
@@ -36,6 +38,12 @@ def submission(kind: type[M], person: Person, look: Look, **own: Any) -> M:
     given = {name: value for name, value in (fields | own).items() if value is not None}
     character = character_of(person, own.get("base_image_id"))
     return _checked(kind, given | {"character": character})
+
+
+def training(**fields: Any) -> LoraTrainingSubmission:
+    """A request to train. Raises as `submission` does."""
+    given = {name: value for name, value in fields.items() if value is not None}
+    return _checked(LoraTrainingSubmission, given)
 
 
 def character_of(person: Person, base_image: str | None) -> Character:

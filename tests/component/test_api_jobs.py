@@ -8,7 +8,7 @@ from contracts.jobs import Attempt, JobError
 from services.api.ports import Preview
 from shared.ids import uuid7
 from tests.fakes.api import OTHER, ApiBench
-from tests.fakes.jobs import START, a_job, a_render, a_stored_image
+from tests.fakes.jobs import START, a_job, a_render, a_stored_image, a_stored_lora
 
 
 @pytest.fixture
@@ -93,6 +93,20 @@ async def test_results_have_fresh_links_each_time(bench: ApiBench) -> None:
     assert (image["placeholder"], image["provider"], image["seed"]) == ("1QcSHQ", "modal", 7)
     assert image["expires_at"] == "2030-01-01T12:10:04Z"
     assert image["url"] != again["images"][0]["url"]
+
+
+async def test_a_trainings_result_is_its_lora_with_fresh_links(bench: ApiBench) -> None:
+    job_id = uuid7()
+    lora = a_stored_lora(job_id)
+    bench.jobs.put(a_job(job_id=job_id, type="lora_training", renders=(a_render(0, lora=lora),)))
+    results = (await bench.http.get(f"/v1/jobs/{job_id}/results")).json()
+    [found] = results["loras"]
+    assert results["images"] == []
+    assert found["url"].startswith(f"https://bucket.example/{lora.key}?")
+    assert found["manifest_url"].startswith(f"https://bucket.example/{lora.manifest_key}?")
+    assert (found["key"], found["trigger_word"], found["base_model"]) == (lora.key, "mia7", "FLUX.1-dev")
+    assert (found["sha256"], found["bytes"], found["steps"]) == ("aa", 1000, 1200)
+    assert found["expires_at"] == "2030-01-01T12:10:04Z"
 
 
 async def test_results_do_not_wait_for_previews(bench: ApiBench) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import httpx
 import pytest
 
+from contracts.jobs import ImageEvent
 from shared.ids import uuid7
-from tests.fakes.jobs import a_job, a_story, an_event, job_of
+from tests.fakes.jobs import a_job, a_stored_lora, a_story, an_event, job_of
 from tests.fakes.notifier import NotifierBench, frames_of
 
 STORY = a_story("accepted", "started", "image_ready", "completed")
@@ -136,6 +137,15 @@ async def test_an_image_comes_with_a_link(bench: NotifierBench) -> None:
     frame = frames_of((await bench.http.get(PATH)).text)[2]
     assert frame.data["links"]["url"] == f"https://bucket.example/acme/{JOB}/0/aa"
     assert frame.data["image"]["stored"]["width"] == 64
+
+
+async def test_a_lora_comes_with_a_link(bench: NotifierBench) -> None:
+    lora = a_stored_lora(JOB)
+    ready = an_event("image_ready", 3, image=ImageEvent(index=0, label="lora", lora=lora))
+    bench.jobs.put(job_of((*STORY[:2], ready, STORY[3])))
+    frame = frames_of((await bench.http.get(PATH)).text)[2]
+    assert frame.data["links"]["url"] == f"https://bucket.example/{lora.key}"
+    assert frame.data["image"]["lora"]["trigger_word"] == "mia7"
 
 
 async def test_another_tenants_job_is_not_there(bench: NotifierBench) -> None:

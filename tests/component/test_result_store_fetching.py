@@ -1,6 +1,7 @@
 """Where outputs are fetched from, with what, and what is made of the answers."""
 
 import gzip
+import io
 from collections.abc import AsyncIterator, Callable
 
 import httpx
@@ -12,6 +13,7 @@ from contracts.renders import Output
 from services.result_store.fetching import HttpFetch, OutputLate, OutputUnavailable, Source, sources
 from services.result_store.images import ImageTooLarge
 from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs
+from shared.hashed_file import HashedFile, TooLong
 
 MODAL = "https://acme--imagegen.modal.run/app"
 COMFYUI = "http://comfyui.internal:8188"
@@ -163,3 +165,36 @@ async def test_a_packed_output_counts_as_what_it_becomes() -> None:
     web = Web(lambda request: httpx.Response(200, content=packed, headers=headers))
     with pytest.raises(ImageTooLarge):
         await web.fetch("fal", Output(url="https://fal.media/a.png"))
+
+
+async def test_weights_are_streamed_into_a_file_up_to_its_own_limit() -> None:
+    web, output = (
+        Web(lambda request: httpx.Response(200, content=b"w" * 5000)),
+        Output(path="/outputs/fc-1/w"),
+    )
+    opened = io.BytesIO()
+    await web.fetch.to_file("modal", output, HashedFile(opened, max_bytes=5000))
+    assert opened.getvalue() == b"w" * 5000
+    assert web.asked[0].headers["Modal-Key"] == "wk-1"
+    with pytest.raises(TooLong):
+        await web.fetch.to_file("modal", output, HashedFile(io.BytesIO(), max_bytes=4999))
+
+
+async def test_weights_are_refused_and_late_as_images_are() -> None:
+    file = HashedFile(io.BytesIO(), max_bytes=1000)
+    with pytest.raises(OutputUnavailable):
+        await Web().fetch.to_file("fal", Output(url="https://evil.example/w.safetensors"), file)
+    with pytest.raises(OutputUnavailable):
+        await Web(lambda request: httpx.Response(404)).fetch.to_file("modal", Output(path="/w"), file)
+    with pytest.raises(OutputLate):
+        await Web(lambda request: httpx.Response(503)).fetch.to_file("modal", Output(path="/w"), file)
+
+
+async def test_a_connection_that_breaks_in_the_middle_of_weights_is_tried_again_later() -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"w" * 100
+        raise httpx.ReadError("simulated")
+
+    web = Web(lambda request: httpx.Response(200, content=broken()))
+    with pytest.raises(OutputLate):
+        await web.fetch.to_file("modal", Output(path="/w"), HashedFile(io.BytesIO(), max_bytes=1000))

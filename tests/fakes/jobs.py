@@ -5,10 +5,25 @@ from typing import Any
 
 from contracts.generation import RenderSpec
 from contracts.jobs import ImageEvent, Job, JobEvent, Render
-from contracts.renders import StoredImage
+from contracts.renders import StoredImage, StoredLora
 from shared.ids import uuid7
 
 START = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
+
+
+def a_stored_lora(job_id: str) -> StoredLora:
+    return StoredLora(
+        key=f"acme/{job_id}/0/aa.safetensors",
+        manifest_key=f"acme/{job_id}/0/aa.1.manifest.json",
+        content_type="application/octet-stream",
+        bytes=1000,
+        sha256="aa",
+        trigger_word="mia7",
+        base_model="FLUX.1-dev",
+        steps=1200,
+        provider="fal",
+        attempt=1,
+    )
 
 
 def a_stored_image(job_id: str, index: int = 0) -> StoredImage:

@@ -1,7 +1,7 @@
 """A result-store whose provider, bucket, broker and database are fakes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, BinaryIO
 
 from contracts.base import Message, Provider
@@ -49,6 +49,9 @@ class FakeBucket(Bucket):
         if key not in self.objects:
             raise NoSuchObject(key)
         return self.objects[key]
+
+    async def parts(self, key: str) -> AsyncGenerator[bytes, None]:
+        yield await self.get(key)
 
     async def delete(self, key: str) -> None:
         self.deleted.append(key)

@@ -12,6 +12,9 @@ from services.cli.options import Look, Person
 from services.cli.requests import submission
 
 WHO = ["--name", "Mara", "--age", "27"]
+ID = "0193f2a0-0000-7000-8000-000000000001"
+IMAGE = ["--image", f"{ID}/0"]
+TRAINING = ["--character-id", ID, "--trigger-word", "mara7", *IMAGE]
 
 
 @pytest.mark.parametrize(
@@ -33,6 +36,8 @@ WHO = ["--name", "Mara", "--age", "27"]
         (["generate", "character-sheet", *WHO], "Missing option '--base-image'"),
         (["generate", "profile-pictures", *WHO], "Missing option '--set'"),
         (["generate", "studio", *WHO], "no stack is running: make up"),
+        (["generate", "lora-training", *TRAINING], "--image: Tuple should have at least 4 items"),
+        (["generate", "lora-training", *TRAINING, *IMAGE * 3], "no stack is running: make up"),
         (["jobs"], "no stack is running: make up"),
         (["topics"], "no stack is running: make up"),
         (["--api-url", "http://127.0.0.1:9", "jobs"], "the api at http://127.0.0.1:9 does not answer"),

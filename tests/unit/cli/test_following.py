@@ -10,6 +10,7 @@ from contracts.http import JobView
 from contracts.jobs import JobEvent
 from services.cli.following import Followed
 from services.cli.progress import job_with_images, one_line
+from tests.fakes.jobs import a_stored_lora
 
 JOB_ID = "0193f2a0-0000-7000-8000-000000000001"
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -98,3 +99,10 @@ def test_a_view_names_the_images() -> None:
     )
     assert "front-portrait" in shown(job)
     assert job.share == 1.0
+
+
+def test_a_trained_lora_is_done_as_an_image_is() -> None:
+    """Its event brings a LoRA in an image's place."""
+    job = Followed(JOB_ID, "lora_training")
+    job.apply(an_event("image_ready", image={"index": 0, "label": "lora", "lora": a_stored_lora(JOB_ID)}))
+    assert job.pictures[0].state == "done"
