@@ -1,20 +1,19 @@
 """S3 through aioboto3, in this module only: one shared client per process."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, BinaryIO
 
 import aioboto3
-from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from shared.settings import S3Settings
 from shared.waiting import wait_until_up
 
 READ_BYTES = 1024 * 1024
-IN_PARTS = TransferConfig(multipart_chunksize=8 * 1024 * 1024, max_concurrency=4, max_io_queue=4)
-"""By default a hundred parts are read ahead: that would be a whole file of weights."""
+PART_BYTES = 8 * 1024 * 1024
 
 
 class NoSuchObject(LookupError):
@@ -38,9 +37,34 @@ class Bucket:
         await self._client.put_object(Bucket=self._name, Key=key, Body=data, ContentType=content_type)
 
     async def put_file(self, key: str, file: BinaryIO, content_type: str) -> None:
-        """Store a file in parts as it is read: for what is too big to hold."""
-        more = {"ContentType": content_type}
-        await self._client.upload_fileobj(file, self._name, key, ExtraArgs=more, Config=IN_PARTS)
+        """Store a file in parts, one after the other: for what is too big to hold.
+
+        Not by the client's own `upload_fileobj`: it reads a hundred parts ahead, and with fewer it
+        waits for ever once a part has failed.
+        """
+        first = await asyncio.to_thread(file.read, PART_BYTES)
+        if len(first) < PART_BYTES:
+            await self.put(key, first, content_type)
+            return
+        where = {"Bucket": self._name, "Key": key}
+        begun = await self._client.create_multipart_upload(**where, ContentType=content_type)
+        where["UploadId"] = begun["UploadId"]
+        try:
+            parts = await self._put_parts(where, first, file)
+            await self._client.complete_multipart_upload(**where, MultipartUpload={"Parts": parts})
+        except BaseException:
+            with suppress(BotoCoreError, ClientError):
+                await self._client.abort_multipart_upload(**where)
+            raise
+
+    async def _put_parts(self, where: dict[str, str], part: bytes, file: BinaryIO) -> list[dict[str, Any]]:
+        stored: list[dict[str, Any]] = []
+        while part:
+            number = len(stored) + 1
+            answer = await self._client.upload_part(**where, PartNumber=number, Body=part)
+            stored.append({"PartNumber": number, "ETag": answer["ETag"]})
+            part = await asyncio.to_thread(file.read, PART_BYTES)
+        return stored
 
     async def get(self, key: str) -> bytes:
         """The object's bytes.
@@ -53,7 +77,8 @@ class Bucket:
 
     async def parts(self, key: str) -> AsyncGenerator[bytes, None]:
         """The object's bytes as they come: for what is too big to hold. Raises as `get` does."""
-        async with (await self._open(key))["Body"] as body:
+        body = (await self._open(key))["Body"]
+        async with body:  # gives the response within, which has no parts
             async for part in body.iter_chunks(READ_BYTES):
                 yield part
 
