@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 class ComfyUISettings(BaseSettings):
     """The server has no authentication of its own: keep it on a private network."""
 
-    model_config = SettingsConfigDict(env_prefix="COMFYUI_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="COMFYUI_", frozen=True, env_ignore_empty=True)
 
     base_url: str
     checkpoint: str = "flux1-dev-fp8.safetensors"

@@ -1,6 +1,7 @@
 """Our gateway's adapter, unchanged, against the app's routes and against the simulator: one contract."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,12 +26,14 @@ from services.gateways.runtime.provider import (
     Refused,
     Working,
 )
+from shared.ids import uuid7
 from tests.fakes.provider import FakeInputs, an_order
 from tests.unit.modal_app.fakes import Bench, a_training
 
 URL = "http://acme--imagegen-web.modal.run"
 HEADERS = {"Modal-Key": "wk-1", "Modal-Secret": "ws-1"}
 SECONDS = 0.03
+PICTURE = f"{uuid7()}/0"
 
 
 @dataclass
@@ -58,7 +61,7 @@ async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     app = bench.api() if request.param == "app" else simulator.create_app(known)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
         settings = ModalSettings(base_url=URL, key=SecretStr("wk-1"), secret=SecretStr("ws-1"))
-        yield Side(http, ModalProvider(http, settings, FakeInputs()))
+        yield Side(http, ModalProvider(http, settings, FakeInputs(images={PICTURE: b"png"})))
         await http.post(f"{URL}/_sim/forget")
     await asyncio.gather(*bench.calls.tasks.values(), return_exceptions=True)
 
@@ -165,6 +168,23 @@ async def test_a_training_ends_with_a_lora_and_a_manifest_that_fits_it(side: Sid
     file = await side.http.get(URL + result.manifest.path, headers=HEADERS)
     assert file.headers["content-type"] == result.outputs[0].content_type == "application/octet-stream"
     assert len(file.content) == result.manifest.bytes
+
+
+async def test_an_order_to_train_ends_done_with_weights_of_the_hash_that_was_told(side: Side) -> None:
+    order = an_order(
+        "modal",
+        kind="lora_training",
+        prompt="mia7",
+        training_images=(PICTURE,),
+        captions=("smiling",),
+        steps=3,
+    )
+    news = await side.end(order, await side.submit(order))
+    assert isinstance(news, Done)
+    [weights] = news.outputs
+    assert (weights.role, news.steps, bool(news.base_model)) == ("weights", 3, True)
+    file = await side.http.get(f"{URL}{weights.path}", headers=HEADERS)
+    assert hashlib.sha256(file.content).hexdigest() == weights.sha256
 
 
 async def test_a_busy_app_took_nothing_and_is_no_proof_of_absence(tmp_path: Path) -> None:
