@@ -9,17 +9,18 @@ from functools import lru_cache
 from prompts.folding import fold, is_invisible
 
 _CLAUSE_END = re.compile(r"[,;\n]+(?![^()]*\))")
+_EXTRA_NETWORK = re.compile(r"<(?:lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
 _LONG_WORD = 12
 _WIDE = frozenset("WF")
 
 
 @lru_cache(maxsize=1024)
 def clean(text: str | None) -> str:
-    """The text without invisible characters, stray commas and double spaces."""
+    """The text without invisible characters, stray commas, double spaces and calls of other LoRAs."""
     if not text:
         return ""
     visible = "".join(sign for sign in unicodedata.normalize("NFC", text) if not is_invisible(sign))
-    return ", ".join(clauses_of(visible))
+    return ", ".join(clauses_of(_EXTRA_NETWORK.sub(" ", visible)))
 
 
 def clauses_of(text: str) -> list[str]:
