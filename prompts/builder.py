@@ -16,7 +16,7 @@ from prompts.wording import clean, join, phrase, replace_words, shorten
 _FREE_WORDS = 25
 _NEGATIVE_WORDS = 150
 _TRIGGER_WORDS = 100  # all that fit its field
-_WORN = ("wearing ", "dressed ", "in ", "with ")
+_WORN = ("wearing ", "dressed ", "in ", "with ", "without ", "nude", "naked", "topless", "undressed")
 
 
 @dataclass(frozen=True, slots=True)
