@@ -126,6 +126,14 @@ async def test_a_lora_is_named_with_its_weight(rig: Rig) -> None:
     [entry] = await rig.books()
     inputs = entry["input"]["8"]["inputs"]
     assert (inputs["lora_name"], inputs["strength_model"]) == ("mia.safetensors", 0.8)
+    assert entry["input"]["1"]["inputs"]["ckpt_name"] == "flux1-dev-fp8.safetensors"
+
+
+async def test_a_lora_of_another_model_runs_on_the_servers_own_checkpoint(rig: Rig) -> None:
+    order = an_order("comfyui", lora=LORA | {"base_model": "sdxl"})
+    assert isinstance(await rig.end(order, await rig.submit(order)), Done)
+    [entry] = await rig.books()
+    assert entry["input"]["1"]["inputs"]["ckpt_name"] == "sd_xl_base_1.0.safetensors"
 
 
 async def test_the_callers_workflow_is_run_with_its_holes_filled(rig: Rig) -> None:

@@ -5,6 +5,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from services.gateways.runtime.dialects import Dialect, dialect_of, model_names
 from services.gateways.runtime.provider import Order
 from services.gateways.runtime.workflows import filled
 
@@ -12,19 +13,28 @@ from services.gateways.runtime.workflows import filled
 def template_of(order: Order) -> str:
     """Which template fits a render that brings no workflow of its own."""
     if order.spec.lora:
-        return "lora"
+        return "flux_lora" if reads(order, "tags") == "prose" else "lora"
     if order.spec.face:
         return "face_swap"
     return "reference" if order.spec.reference else "base"
 
 
-def graph_of(order: Order, checkpoint: str, **images: str) -> dict[str, Any]:
+def reads(order: Order, otherwise: Dialect) -> Dialect:
+    """The dialect of the model that draws an order, `otherwise` where the order does not say which."""
+    if order.workflow:
+        return dialect_of(model_names(order.workflow), otherwise)
+    lora = order.spec.lora
+    return dialect_of([lora.base_model], otherwise) if lora else otherwise
+
+
+def graph_of(order: Order, checkpoint: str, flux_checkpoint: str, **images: str) -> dict[str, Any]:
     """The caller's workflow, or the fitting template, filled in."""
     lora = order.spec.lora
     return filled(
         order.workflow or _template(template_of(order)),
         order.spec,
         checkpoint=checkpoint,
+        flux_checkpoint=flux_checkpoint,
         prefix=f"imagegen/{order.uuid}",
         lora_name=lora.key.rpartition("/")[2] if lora else "",
         lora_scale=lora.scale if lora else 1.0,

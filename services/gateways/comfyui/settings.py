@@ -3,6 +3,8 @@
 from pydantic import PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.gateways.runtime.dialects import Dialect
+
 
 class ComfyUISettings(BaseSettings):
     """The server has no authentication of its own: keep it on a private network."""
@@ -10,7 +12,12 @@ class ComfyUISettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="COMFYUI_", frozen=True)
 
     base_url: str
-    checkpoint: str = "flux1-dev-fp8.safetensors"
+    checkpoint: str = "sd_xl_base_1.0.safetensors"
+    """Draws whatever needs no LoRA for Flux; the templates for it are of the SDXL kind."""
+    dialect: Dialect = "tags"
+    """What `checkpoint` reads, and a workflow that names neither a Flux nor an SDXL model."""
+    flux_checkpoint: str = "flux1-dev-fp8.safetensors"
+    """Draws with LoRAs that were trained on Flux."""
     slots: PositiveInt = 64
     """Prompts in the server's queue at the most; it runs one at a time."""
     submit_timeout_seconds: PositiveFloat = 20.0

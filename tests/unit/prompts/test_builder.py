@@ -5,8 +5,8 @@ import pytest
 from contracts.characters import Character
 from prompts.adults import AgeNotUnderstood, NotAnAdult
 from prompts.builder import Prompt, PromptBuilder
-from prompts.dialects import MAX_WORDS
 from prompts.catalogue import default_catalogue
+from prompts.dialects import MAX_WORDS
 from prompts.seeds import SEEDS, seed_from
 from prompts.wording import length
 from tests.unit.prompts.examples import JOB, MIA

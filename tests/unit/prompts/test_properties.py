@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from contracts.generation import GenerationPlanned, GenerationRejected
 from prompts.adults import ADULT_AGE, age_in_years, find_minor
-from prompts.dialects import MAX_WORDS
 from prompts.catalogue import default_catalogue
+from prompts.dialects import MAX_WORDS
 from prompts.explicit import find_explicit, remove_words
 from prompts.folding import fold
 from prompts.planner import plan
