@@ -58,28 +58,31 @@ def tokens(text: str) -> int:
     return sum(_tokens(piece) for piece in _PIECE.findall(text))
 
 
-def fit(clauses: Iterable[Clause], allowed: int, size: Size, *, more: int = 0) -> Fitted:
-    """The clauses that fit into what is allowed, none of them twice.
+def fit(clauses: Iterable[Clause], size: Size, page: int, pages: int = 1) -> Fitted:
+    """The clauses that fit, none of them twice.
 
-    Those of rank `KEPT` stay even where they do not fit; then the budget grows by `more` until they
-    do. Of each other rank the first ones stay until one is too long; what the user says in one long
-    clause is cut within it.
+    What is kept in any case and what the user said may fill all pages; the rest fills up the last
+    one that these begin. Of each rank the first clauses stay until one is too long; a long clause
+    of the user's that nothing came before is cut within it.
     """
     all_ = _once(clauses)
     costs = [size(f"{clause.text},") for clause in all_]
     kept = {at: clause for at, clause in enumerate(all_) if clause.rank is Rank.KEPT}
-    left = allowed - sum(costs[at] for at in kept)
-    if left < 0:
-        left = left % more if more else 0
+    used = sum(costs[at] for at in kept)
+    most = max(used, page * pages)
     for rank in (Rank.USER, Rank.SETTING, Rank.QUALITY):
-        first = True
-        for at in (at for at, clause in enumerate(all_) if clause.rank is rank):
-            if costs[at] > left:
-                if first and rank is Rank.USER and (part := _beginning(all_[at].text, left - 1, size)):
-                    kept[at] = replace(all_[at], text=part)
-                    left -= size(f"{part},")
-                break
-            kept[at], left, first = all_[at], left - costs[at], False
+        room = most if rank is Rank.USER else min(most, page * max(1, math.ceil(used / page)))
+        ranked = [at for at, clause in enumerate(all_) if clause.rank is rank]
+        for at in ranked:
+            if used + costs[at] <= room:
+                kept[at] = all_[at]
+                used += costs[at]
+                continue
+            beginning = _beginning(all_[at].text, room - used - 1, size)
+            if rank is Rank.USER and at == ranked[0] and beginning:
+                kept[at] = replace(all_[at], text=beginning)
+                used += size(f"{beginning},")
+            break
     stay = tuple(kept[at] for at in sorted(kept))
     return Fitted(stay, tuple(clause.text for at, clause in enumerate(all_) if at not in kept))
 

@@ -13,7 +13,9 @@ from prompts.wording import clauses_of, length
 MAX_WORDS: Final = 350
 """Of prose, as `wording.length` counts them: below the 512 tokens that Flux's T5 reads."""
 WINDOW: Final = 75
-"""Tokens that CLIP reads at once beside its start and end. What comes after them counts less."""
+"""Tokens that CLIP reads at once, beside its start and end."""
+WINDOWS: Final = 2
+"""Of tags; the second for the user's words where the first is full, since it counts a little less."""
 
 _WHO, _LOOKS, _SHOT = 1.2, 1.1, 1.2
 """Weights of tags: who it is, what it looks like, how much of it the picture shows."""
@@ -56,19 +58,16 @@ def prose(picture: Picture) -> Worded:
 
     A trigger word comes first and as it is.
     """
-    fitted = fit(_clauses(picture, _in_prose(picture.who)), MAX_WORDS, length)
+    fitted = fit(_clauses(picture, _in_prose(picture.who)), length, MAX_WORDS)
     sentences = groupby(fitted.clauses, key=lambda clause: clause.group)
     texts = (_sentence(", ".join(clause.text for clause in said), picture.trigger) for _, said in sentences)
     return Worded(" ".join(texts), fitted.cut)
 
 
 def tags(picture: Picture) -> Worded:
-    """Tags in the same order, the trigger word first; what identifies the person weighs more.
-
-    One window of CLIP; more only where what is never cut needs more.
-    """
-    clauses = _clauses(picture, _in_tags(picture.who), bare=_bare)
-    fitted = fit(clauses, WINDOW, tokens, more=WINDOW)
+    """Tags in the same order, the trigger word first; what identifies the person weighs more."""
+    apart = replace(picture, texts=tuple(text.replace(". ", ", ") for text in picture.texts))
+    fitted = fit(_clauses(apart, _in_tags(picture.who), bare=_bare), tokens, WINDOW, WINDOWS)
     return Worded(", ".join(map(_tag, fitted.clauses)), fitted.cut)
 
 
@@ -86,7 +85,7 @@ def _clauses(
     yield from person
     yield from _led(picture.shots[:1], 1, _SHOT)
     yield from _led(picture.shots[1:], 1)
-    yield from _led([picture.expression], shown)
+    yield from _ranked([picture.expression], shown, Rank.KEPT)
     yield from _led(map(bare, (*picture.outfits, *picture.scenes)), 2)
     yield from _ranked([picture.occupation], 0, Rank.SETTING)
     yield from map(_as_weighed, _ranked(picture.texts, 3, Rank.USER))

@@ -123,7 +123,7 @@ def test_a_profile_set_becomes_its_shots() -> None:
     assert {(render.width, render.height) for render in made.renders} == {(1024, 1024)}
     assert made.renders[0].prompt == (
         f"{MIA_LOOKS}. Corporate headshot, confident smile. Wearing a tailored navy suit and a white shirt,"
-        f" dark grey studio background. {PHOTO}, {HIGH}."
+        f" dark grey studio background, softbox light. {PHOTO}, {HIGH}."
     )
 
 
