@@ -93,7 +93,8 @@ def _once(clauses: Iterable[Clause]) -> Sequence[Clause]:
     for clause in filter(lambda clause: clause.text, clauses):
         key = fold(clause.text).text
         first = found.setdefault(key, clause)
-        found[key] = replace(first, rank=min(first.rank, clause.rank))
+        if clause.rank < first.rank:
+            found[key] = replace(first, rank=clause.rank)
     return list(found.values())
 
 

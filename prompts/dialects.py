@@ -26,6 +26,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _WEIGHTED = re.compile(r"\(\s*(?P<text>[^():]*?)\s*:\s*(?P<weight>\d?\.?\d+)\s*\)")
+_WORD_END = re.compile(r"[\W_]")
 _NO_ARTICLE = ("s", "hair", "skin")
 
 
@@ -155,7 +156,7 @@ def _bare(text: str) -> str:
 
 def _article(text: str) -> str:
     """`oval face` → an oval face; `green eyes` stays."""
-    first = re.split(r"[\W_]", text.lower(), maxsplit=1)[0]
+    first = _WORD_END.split(text.lower(), maxsplit=1)[0]
     if text.lower().endswith(_NO_ARTICLE) or first in ("a", "an", "the"):
         return text
     vowel = first.startswith(tuple("aeiou8")) and not first.startswith(("uni", "eu", "one"))
