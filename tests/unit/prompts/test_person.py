@@ -10,6 +10,8 @@ from contracts.wizard import known_values
 from prompts.adults import find_minor
 from prompts.builder import PromptBuilder
 from prompts.catalogue import default_catalogue, entry_of
+from prompts.dialects import MAX_WORDS
+from prompts.wording import length
 
 
 def _says(**appearance: str) -> str:
@@ -133,6 +135,22 @@ def test_what_the_wizard_offers_is_drawn_and_reads_well(model: type[Model], fiel
 def test_styles_of_dress_that_the_wizard_offers_are_outfits() -> None:
     outfits = default_catalogue().outfits
     assert all(entry_of(outfits, style) for style in known_values(Identity)["dress_style"])
+
+
+def test_a_character_whose_every_field_is_as_long_as_it_may_be_still_fits() -> None:
+    long = dict.fromkeys(Appearance.model_fields, "seven words that say nothing of use " * 5)
+    who = dict.fromkeys(Identity.model_fields, "x" * 200)
+    character = Character.model_validate({"name": "ń" * 200, "age": 30, "appearance": long, "identity": who})
+    builder = PromptBuilder().add_character(character).add_text("rain, " * 600).add_style("photorealistic")
+    prompt = builder.add_scene("y " * 100).add_outfit("z" * 200).add_trigger("mia_tok").build()
+    assert length(prompt.prompt) <= MAX_WORDS
+    assert prompt.prompt.startswith("mia_tok, a 30-year-old seven words that say nothing ")
+    assert "Photorealistic photograph" in prompt.prompt
+
+
+def test_empty_fields_say_nothing() -> None:
+    empty = dict.fromkeys(Appearance.model_fields, " , ")
+    assert _says(**empty) == "A 30-year-old adult."
 
 
 def test_the_name_is_never_drawn() -> None:
