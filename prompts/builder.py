@@ -164,7 +164,7 @@ class PromptBuilder:
         return entry.text if entry else f"dressed in {style} style"
 
     def _is_fine(self, tag_prompt: str) -> bool:
-        """Tags stand in another order than the prose that was checked; weights are numbers."""
+        """Tags lack the small words of the prose that was checked, and have digits for weights."""
         explicit = not self.nsfw and find_explicit(tag_prompt, self.catalogue.nsfw.explicit)
         return not explicit and not find_minor(tag_prompt, self.catalogue.underage)
 

@@ -62,10 +62,11 @@ def test_calls_of_other_loras_are_dropped() -> None:
     assert "A red hat." in prompt.prompt
 
 
-def test_an_explicit_word_does_not_come_back_with_the_weights() -> None:
-    """`(ana:1.1)` reads as a disguised word, so the prose is sent to all models."""
-    assert PromptBuilder().add_text("ana").build().tag_prompt == "ana"
-    assert PromptBuilder().add_text("(ana:1.1)").build().tag_prompt == ""
+def test_a_word_that_only_the_tags_would_spell_leaves_none() -> None:
+    """Without the small words of the prose, `n, u, d, e` stands there: all models get the prose."""
+    prompt = PromptBuilder().add_outfit("wearing a n").add_scene("on a u").add_text("d, e").build()
+    assert prompt.prompt == "Wearing a n, on a u. D, e."
+    assert prompt.tag_prompt == ""
 
 
 def test_long_words_of_the_users_fill_both_windows_and_no_more() -> None:

@@ -1,6 +1,7 @@
 """Character sheets as training data: captions, seeds, and single images drawn again."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ CATALOGUE = default_catalogue()
 LEARNED = ("hair", "eye", "skin", "freckle", "woman", "japanese", "27", "year", "face")
 
 
-def _sheet(**request: object) -> tuple[RenderSpec, ...]:
+def _sheet(**request: Any) -> tuple[RenderSpec, ...]:
     return planned("character_sheet", **request).renders
 
 
