@@ -3,30 +3,63 @@
 from pydantic import Field
 
 from contracts.base import PROVIDERS, AssetId, Line, Model, Provider, Text
+from contracts.wizard import (
+    BodyType,
+    DressStyle,
+    Ethnicity,
+    Expression,
+    EyeColor,
+    FaceShape,
+    FacialHair,
+    Gender,
+    HairColor,
+    HairLength,
+    HairStyle,
+    Height,
+    SkinTone,
+)
 
 
 class Appearance(Model):
-    """What the character looks like; every field is free text and may be left out."""
+    """What the character looks like. Every field may be left out.
 
-    gender: Line | None = None
-    ethnicity: Line | None = None
-    skin_tone: Line | None = None
-    hair_color: Line | None = None
-    hair_style: Line | None = None
-    eye_color: Line | None = None
+    Where values are listed, a wizard offers these; any other short text is understood as well.
+    """
+
+    gender: Gender | None = None
+    ethnicity: Ethnicity | None = None
+    skin_tone: SkinTone | None = None
+    hair_color: HairColor | None = None
+    hair_style: HairStyle | None = None
+    """How it is worn; may say everything about the hair: `long wavy`."""
+    hair_length: HairLength | None = None
+    eye_color: EyeColor | None = None
     face: Line | None = None
-    body_type: Line | None = None
+    """Its features: `high cheekbones`, `dimples`."""
+    face_shape: FaceShape | None = None
+    body_type: BodyType | None = None
+    height: Height | None = None
+    """A word, or a measure: `175 cm`."""
+    facial_hair: FacialHair | None = None
     details: Text | None = None
-    """Anything else: freckles, tattoos, glasses."""
+    """What distinguishes it: freckles, scars, tattoos, piercings, glasses."""
 
 
 class Identity(Model):
-    """Who the character is; it colours expression and surroundings, never the face."""
+    """Who the character is; it colours expression, clothes and surroundings, never the face."""
 
     occupation: Line | None = None
+    """Drawn where the request names neither shot, clothes nor place."""
     personality: Line | None = None
+    """Drawn as an expression where neither the request nor `expression` says one."""
     hobbies: Line | None = None
+    """Not drawn."""
     backstory: Text | None = None
+    """Not drawn."""
+    expression: Expression | None = None
+    """How it usually looks into the camera; a request's own expression comes first."""
+    dress_style: DressStyle | None = None
+    """What it usually wears; a request's own outfit comes first."""
 
 
 class Lora(Model):

@@ -68,7 +68,14 @@ class RenderSpec(Model):
     label: Line
     """What tells this image from its siblings: a pose, a shot, a number."""
     prompt: str
+    """In prose, for Flux models. In what a gateway says: the text that the model was given."""
+    tag_prompt: str = ""
+    """The same picture as weighted tags, for SDXL models: `(green eyes:1.1)`. Empty: there is none."""
     negative_prompt: str = ""
+    """What must not be seen, for models that take it: SDXL does, Flux does not."""
+    caption: str = ""
+    """For the trainer of a LoRA: `{trigger}`, then what varies from image to image, and never what
+    the LoRA must learn. Empty where the image is not made for training."""
     seed: int = 0
     width: int = 1024
     height: int = 1024

@@ -16,7 +16,8 @@ class RequestBase(Model):
 
     An explicit `provider`, `model` or `workflow` wins over the routing policy where that provider
     can do it. `workflow` is a ComfyUI graph in API format; the texts `{{prompt}}`,
-    `{{negative_prompt}}`, `{{seed}}`, `{{width}}` and `{{height}}` in it are filled in.
+    `{{negative_prompt}}`, `{{seed}}`, `{{width}}` and `{{height}}` in it are filled in. `{{prompt}}`
+    is prose where the graph loads a Flux model, weighted tags where it loads an SDXL model.
     """
 
     prompt: Text | None = None
@@ -25,7 +26,8 @@ class RequestBase(Model):
     quality: Line | None = None
     aspect: Aspect | None = None
     seed: Annotated[int, Field(ge=0, lt=2**53)] | None = None
-    """The first image's seed; the others follow from it. Left out: derived from the job id."""
+    """The first image's seed; the others follow from it. Left out: derived from the job id, of a
+    character sheet from its base image."""
     include_nsfw: bool = False
     """Whether the user's settings allow explicit wording. Never assumed."""
     provider: Provider | None = None
@@ -56,12 +58,18 @@ class _OfCharacter(RequestBase):
 
 
 class CharacterSheetRequest(_OfCharacter):
-    """One character in 7 to 10 poses, the training data of its LoRA. Target: 5 min."""
+    """One character in 7 to 10 poses, the training data of its LoRA. Target: 5 min.
+
+    `only` draws single images again: positions in the whole sheet of `count` poses. Each keeps the
+    label, seed and caption that it has there; seeds follow from `seed`, else from `base_image_id`.
+    """
 
     type: Literal["character_sheet"] = "character_sheet"
     base_image_id: AssetId
     """The chosen base image; it keeps the face the same in all poses."""
     count: int = Field(default=7, ge=7, le=10)
+    only: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(max_length=10)] = ()
+    """Left out: all."""
 
 
 class StudioShots(RequestBase):

@@ -1,0 +1,11 @@
+"""Prompts as a plain library: no service, no network, no clock.
+
+from prompts import PromptBuilder
+
+prompt = PromptBuilder().add_character(mara).add_scene("beach").add_outfit("swimsuit").build()
+prompt.prompt, prompt.tag_prompt, prompt.negative_prompt, prompt.seed
+"""
+
+from prompts.builder import Prompt, PromptBuilder
+
+__all__ = ["Prompt", "PromptBuilder"]

@@ -7,17 +7,16 @@ from typing import Self
 from contracts.characters import Character
 from prompts.adults import NotAnAdult, find_minor
 from prompts.catalogue import Catalogue, Entry, default_catalogue, entry_of
-from prompts.explicit import remove_words
-from prompts.person import Described, describe
+from prompts.dialects import Picture, prose, tags
+from prompts.explicit import find_explicit, remove_words
+from prompts.person import describe
 from prompts.seeds import seed_from, seed_of_image
-from prompts.wording import clean, join, length, phrase, replace_words, shorten
+from prompts.wording import clean, join, phrase, replace_words, shorten
 
-MAX_WORDS = 350
 _FREE_WORDS = 25
 _NEGATIVE_WORDS = 150
 _TRIGGER_WORDS = 100  # all that fit its field
-_NOBODY = Described((), "", "")
-_WORN = ("wearing ", "dressed ", "in ", "with ")
+_WORN = ("wearing ", "dressed ", "in ", "with ", "without ", "nude", "naked", "topless", "undressed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +24,18 @@ class Prompt:
     """What to send to an image model."""
 
     prompt: str
+    """In prose."""
     negative_prompt: str
     seed: int
+    tag_prompt: str = ""
+    """The same as weighted tags; empty where they could be misread."""
     nsfw_allowed: bool = False
     removed: tuple[str, ...] = ()
     """The explicit words that were dropped, as far as they were not disguised."""
+    cut: tuple[str, ...] = ()
+    """What did not fit into the prose."""
+    cut_tags: tuple[str, ...] = ()
+    """What did not fit into the tags."""
 
 
 @dataclass(frozen=True)
@@ -110,35 +116,57 @@ class PromptBuilder:
     def build(self) -> Prompt:
         """The prompt. Raises `NotAnAdult`, and `AgeNotUnderstood` for a character's age."""
         removed: list[str] = []
-        prompt = self._scrubbed(self._positive(removed), removed)
+        picture = self._picture(removed)
+        said, tagged = prose(picture), tags(picture)
+        prompt = self._scrubbed(said.text, removed)
         if found := find_minor(prompt, self.catalogue.underage):
             raise NotAnAdult(found)
         base = seed_from(prompt) if self.base_seed is None else self.base_seed
         return Prompt(
             prompt=prompt,
+            tag_prompt=tagged.text if self._is_fine(tagged.text) else "",
             negative_prompt=self._negative(removed),
             seed=seed_of_image(base, self.index),
             nsfw_allowed=self.nsfw,
             removed=tuple(dict.fromkeys(removed)),
+            cut=said.cut,
+            cut_tags=tagged.cut,
         )
 
-    def _positive(self, removed: list[str]) -> str:
+    def _picture(self, removed: list[str]) -> Picture:
         def tidy(text: str | None) -> str:
             return self._tidy(text, removed)
 
-        who = _NOBODY
+        known, who = self.catalogue, None
         if self.character:
-            who = describe(self.character, self.catalogue.person, tidy)
-        outfits = self._words(self.catalogue.outfits, self.outfits, lambda text: _worn(tidy(text)))
-        scenes = self._words(self.catalogue.scenes, self.scenes, tidy)
-        before = [phrase(self.trigger, _TRIGGER_WORDS), *who.looks, *map(tidy, self.shots)]
-        before += [tidy(self.expression) or who.expression, *outfits, *scenes]
-        if not (self.shots or outfits or scenes):
-            before.append(who.occupation)
-        after = self._words(self.catalogue.styles, self.styles, tidy)
-        after += self._words(self.catalogue.qualities, self.qualities, tidy)
-        left = max(0, MAX_WORDS - length(" ".join([*before, *after])))
-        return join([*before, shorten(join(map(tidy, self.texts)), left), *after])
+            who = describe(self.character, known.person, tidy)
+        outfits = self._words(known.outfits, self.outfits, lambda text: _worn(tidy(text)))
+        scenes = self._words(known.scenes, self.scenes, tidy)
+        nothing_else = not (self.shots or outfits or scenes)
+        if who and who.dress and not outfits:
+            outfits = [self._usual_dress(who.dress)]
+        return Picture(
+            trigger=phrase(self.trigger, _TRIGGER_WORDS),
+            who=who,
+            shots=tuple(map(tidy, self.shots)),
+            expression=tidy(self.expression) or (who.expression if who else ""),
+            outfits=tuple(outfits),
+            scenes=tuple(scenes),
+            occupation=who.occupation if who and nothing_else else "",
+            texts=tuple(map(tidy, self.texts)),
+            styles=tuple(self._words(known.styles, self.styles, tidy)),
+            qualities=tuple(self._words(known.qualities, self.qualities, tidy)),
+        )
+
+    def _usual_dress(self, style: str) -> str:
+        """Never the explicit wording: that is for outfits which a request names."""
+        entry = entry_of(self.catalogue.outfits, style)
+        return entry.text if entry else f"dressed in {style} style"
+
+    def _is_fine(self, tag_prompt: str) -> bool:
+        """Tags lack the small words of the prose that was checked, and have digits for weights."""
+        explicit = not self.nsfw and find_explicit(tag_prompt, self.catalogue.nsfw.explicit)
+        return not explicit and not find_minor(tag_prompt, self.catalogue.underage)
 
     def _negative(self, removed: list[str]) -> str:
         known = self.catalogue.negative

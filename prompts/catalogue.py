@@ -35,11 +35,15 @@ class Pose(_Data):
     """One image of a character sheet."""
 
     name: Key
-    pose: Words
-    angle: Words
-    expression: Words
     framing: Words
+    angle: Words
+    pose: Words
+    expression: Words
+    outfit: Words
     nsfw: Words | None = None
+    """Replaces `outfit` where explicit wording is allowed."""
+    background: Words
+    light: Words
 
 
 class Shot(_Data):

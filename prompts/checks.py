@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from contracts.characters import Character
 from contracts.generation import Reason
 from contracts.requests import (
+    CharacterSheetRequest,
     GenerationRequest,
     LoraTrainingRequest,
     ProfilePicturesRequest,
@@ -43,6 +44,8 @@ def reasons_against(
         found += _mode(request, character)
     if isinstance(request, ProfilePicturesRequest):
         found += _set(request, catalogue)
+    if isinstance(request, CharacterSheetRequest):
+        found += _only(request)
     found += _trigger(request, character, catalogue)
     return tuple(found)
 
@@ -87,7 +90,8 @@ def _texts(model: BaseModel, path: str) -> Iterator[tuple[str, str]]:
         elif isinstance(value, BaseModel):
             yield from _texts(value, f"{path}.{name}")
         elif isinstance(value, tuple):
-            yield from ((f"{path}.{name}.{at}", text) for at, text in enumerate(value))
+            texts = ((f"{path}.{name}.{at}", text) for at, text in enumerate(value))
+            yield from ((inner, text) for inner, text in texts if isinstance(text, str))
 
 
 def _mode(request: StudioRequest, character: Character) -> Iterator[Reason]:
@@ -114,6 +118,16 @@ def _set(request: ProfilePicturesRequest, catalogue: Catalogue) -> Iterator[Reas
         known = ", ".join(known.id for known in catalogue.profile_sets)
         message = f"unknown set {request.set_id[:100]!r}; known sets: {known}"
         yield Reason(field="request.set_id", message=message)
+
+
+def _only(request: CharacterSheetRequest) -> Iterator[Reason]:
+    for at, place in enumerate(request.only):
+        field = f"request.only.{at}"
+        if place >= request.count:
+            message = f"must be less than count {request.count}, is {place}; counted from 0"
+            yield Reason(field=field, message=message)
+        elif place in request.only[:at]:
+            yield Reason(field=field, message=f"image {place} is asked for twice")
 
 
 def _trigger(

@@ -7,24 +7,34 @@ from contracts.characters import Appearance, Character
 from prompts.adults import ADULT_AGE, NotAnAdult, age_in_years
 from prompts.catalogue import Person
 from prompts.folding import fold
-from prompts.wording import phrase, shorten
+from prompts.wording import clauses_of, phrase, shorten
 
 _TRAIT_WORDS = 10
 _DETAIL_WORDS = 30
+
+Tidy = Callable[[str | None], str]
 
 
 @dataclass(frozen=True, slots=True)
 class Described:
     """What of a character can be seen."""
 
-    looks: tuple[str, ...]
-    expression: str
-    """From its personality; for pictures that ask for no other."""
-    occupation: str
+    age: int
+    noun: str
+    """`Japanese woman`."""
+    traits: tuple[str, ...]
+    """What it is drawn with: `green eyes`, `oval face`."""
+    marks: tuple[str, ...]
+    """What else is to be seen of it: `tall`, `freckles`."""
+    expression: str = ""
+    """Its usual one, for pictures that ask for no other."""
+    dress: str = ""
+    """What it usually wears, for pictures that ask for nothing else."""
+    occupation: str = ""
     """For pictures that name neither shot, clothes nor place."""
 
 
-def describe(character: Character, words: Person, tidy: Callable[[str | None], str]) -> Described:
+def describe(character: Character, words: Person, tidy: Tidy) -> Described:
     """The character in clauses; `tidy` is applied to every text of it.
 
     Raises `AgeNotUnderstood`, and `NotAnAdult` for an age below 18.
@@ -36,13 +46,17 @@ def describe(character: Character, words: Person, tidy: Callable[[str | None], s
     age = age_in_years(character.age)
     if age < ADULT_AGE:
         raise NotAnAdult(str(character.age))
-    looks = character.appearance
-    who = [f"{age}-year-old", trait(looks.ethnicity), _noun(trait(looks.gender), words)]
+    looks, identity = character.appearance, character.identity
     details = shorten(tidy(looks.details), _DETAIL_WORDS)
+    marks = [_height(trait(looks.height)), trait(looks.facial_hair), *clauses_of(details)]
     return Described(
-        looks=tuple(filter(None, [_spaced(*who), *_traits(looks, words, trait), details])),
-        expression=_ending(trait(character.identity.personality), "expression"),
-        occupation=_ending(trait(character.identity.occupation), "by profession"),
+        age=age,
+        noun=_spaced(trait(looks.ethnicity), _noun(trait(looks.gender), words)),
+        traits=tuple(filter(None, _traits(looks, words, trait))),
+        marks=tuple(filter(None, marks)),
+        expression=trait(identity.expression) or _ending(trait(identity.personality), "expression"),
+        dress=trait(identity.dress_style),
+        occupation=_ending(trait(identity.occupation), "by profession"),
     )
 
 
@@ -57,20 +71,31 @@ def _noun(gender: str, words: Person) -> str:
     return gender if last in words.genders.values() else f"{gender} adult"
 
 
-def _traits(looks: Appearance, words: Person, trait: Callable[[str | None], str]) -> Iterator[str]:
+def _traits(looks: Appearance, words: Person, trait: Tidy) -> Iterator[str]:
     yield _ending(trait(looks.skin_tone), "skin")
-    yield _hair(trait(looks.hair_style), trait(looks.hair_color), words)
+    yield _hair(trait(looks.hair_length), trait(looks.hair_style), trait(looks.hair_color), words)
     yield _ending(trait(looks.eye_color), "eyes")
-    yield _ending(trait(looks.face), "face", also=("features", "jaw", "jawline", "cheekbones"))
+    yield _ending(trait(looks.face_shape), "face")
+    yield _ending(trait(looks.face), "face", also=("features", "jaw", "jawline", "cheekbones", "dimples"))
     yield _ending(trait(looks.body_type), "build", also=("body", "figure", "physique"))
 
 
-def _hair(style: str, color: str, words: Person) -> str:
-    """`long wavy` + `black` → long wavy black hair; `ponytail` + `black` → black ponytail."""
+def _hair(length: str, style: str, color: str, words: Person) -> str:
+    """`long` + `wavy` + `black` → long wavy black hair; `ponytail` + `black` → black ponytail."""
+    for bare in ("bald", "shaved"):
+        if bare in (length.lower(), style.lower()):
+            return f"{bare} head"
+    length = "" if length.lower() in style.lower() else length
+    color = color.removesuffix(" hair")
     if style and style.split()[-1].lower() in words.hair_nouns - {"hair"}:
-        return _spaced(color.removesuffix(" hair"), style)
-    whole = _spaced(style.removesuffix(" hair") if color else style, color)
-    return _ending(whole, "hair", also=("bald", "bald head", "shaved head"))
+        return _spaced(length, color, style)
+    whole = _spaced(length, style.removesuffix(" hair"), color)
+    return _ending(whole, "hair", also=("bald", "head"))
+
+
+def _height(text: str) -> str:
+    """`175 cm` → 175 cm tall; `petite` stays."""
+    return f"{text} tall" if text and text[0].isdigit() and "tall" not in text else text
 
 
 def _ending(text: str, ending: str, also: tuple[str, ...] = ()) -> str:

@@ -1,7 +1,8 @@
 """From a request that can be done to its images: one render each, and what it must show."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Final
 
 from contracts.base import AssetId
 from contracts.characters import Character, Lora
@@ -15,9 +16,22 @@ from contracts.requests import (
     StudioRequest,
 )
 from prompts.builder import Prompt, PromptBuilder
-from prompts.catalogue import Catalogue, ImageType, Pose, Size
+from prompts.catalogue import Catalogue, ImageType, Size
 from prompts.seeds import seed_from, seed_of_image
-from prompts.wording import clean
+from prompts.wording import clean, join
+
+ImageRequest = BaseImageRequest | CharacterSheetRequest | StudioRequest | ProfilePicturesRequest
+
+TRIGGER: Final = "{trigger}"
+"""Stands in captions where the trainer's trigger word goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One render, and the prompt that it came from."""
+
+    spec: RenderSpec
+    prompt: Prompt
 
 
 def renders_of(
@@ -27,7 +41,15 @@ def renders_of(
     request = requested.request
     if isinstance(request, LoraTrainingRequest):
         return (_training(requested.job_id, request),)
-    builder = _builder(requested.job_id, request, request.type, character, catalogue)
+    images = images_of(requested.job_id, request, character, catalogue)
+    return tuple(image.spec for image in images)
+
+
+def images_of(
+    job_id: str, request: ImageRequest, character: Character, catalogue: Catalogue
+) -> tuple[Image, ...]:
+    """All images of a job, in order. Raises as `renders_of` does."""
+    builder = _builder(job_id, request, request.type, character, catalogue)
     size = catalogue.aspects[request.aspect or catalogue.defaults[request.type].aspect]
     match request:
         case BaseImageRequest():
@@ -76,7 +98,7 @@ def _captions(request: LoraTrainingRequest) -> tuple[str, ...]:
     return (*request.captions, *missing)[: len(request.images)] if request.captions else ()
 
 
-def _candidates(request: BaseImageRequest, builder: PromptBuilder, size: Size) -> Iterator[RenderSpec]:
+def _candidates(request: BaseImageRequest, builder: PromptBuilder, size: Size) -> Iterator[Image]:
     framing = builder.catalogue.framing
     for index in range(request.count):
         variation = framing.candidates[index % len(framing.candidates)]
@@ -84,25 +106,30 @@ def _candidates(request: BaseImageRequest, builder: PromptBuilder, size: Size) -
         yield _image(index, f"candidate {index + 1}", prompt, size)
 
 
-def _sheet(request: CharacterSheetRequest, builder: PromptBuilder, size: Size) -> Iterator[RenderSpec]:
-    for index, pose in enumerate(builder.catalogue.poses[: request.count]):
-        posed = builder.add_shot(
-            pose.framing,
-            pose.angle,
-            _body(pose, allowed=request.include_nsfw),
-            expression=pose.expression,
+def _sheet(request: CharacterSheetRequest, builder: PromptBuilder, size: Size) -> Iterator[Image]:
+    """The same face gives the same sheet: an image that is drawn again is the one that was missing."""
+    if request.seed is None:
+        builder = builder.with_seed(seed_from(request.base_image_id))
+    wanted = sorted(request.only or range(request.count))
+    for index, place in enumerate(wanted):
+        pose = builder.catalogue.poses[place]
+        outfit = (request.include_nsfw and pose.nsfw) or pose.outfit
+        posed = builder.add_shot(pose.framing, pose.angle, pose.pose, expression=pose.expression)
+        prompt = posed.add_outfit(outfit).add_scene(f"{pose.background}, {pose.light}").for_image(place)
+        varies = (pose.framing, pose.angle, pose.pose, pose.expression, outfit, pose.background, pose.light)
+        yield _image(
+            index,
+            pose.name,
+            prompt.build(),
+            size,
+            caption=join([TRIGGER, *varies]),
+            reference=request.base_image_id,
         )
-        prompt = posed.for_image(index).build()
-        yield _image(index, pose.name, prompt, size, reference=request.base_image_id)
-
-
-def _body(pose: Pose, *, allowed: bool) -> str:
-    return pose.nsfw if allowed and pose.nsfw else pose.pose
 
 
 def _studio(
     request: StudioRequest, character: Character, builder: PromptBuilder, size: Size
-) -> Iterator[RenderSpec]:
+) -> Iterator[Image]:
     lora = character.lora if request.mode != "face_swap" else None
     face = None if lora else character.base_image_id
     first = (
@@ -118,7 +145,7 @@ def _studio(
 
 def _profile(
     request: ProfilePicturesRequest, character: Character, builder: PromptBuilder, size: Size
-) -> Iterator[RenderSpec]:
+) -> Iterator[Image]:
     chosen = builder.catalogue.profile_set(request.set_id)
     reference = character.base_image_id
     lora = None if reference else character.lora
@@ -140,15 +167,18 @@ def _image(
     prompt: Prompt,
     size: Size,
     *,
+    caption: str = "",
     reference: AssetId | None = None,
     face: AssetId | None = None,
     lora: Lora | None = None,
-) -> RenderSpec:
-    return RenderSpec(
+) -> Image:
+    spec = RenderSpec(
         index=index,
         label=label,
         prompt=prompt.prompt,
+        tag_prompt=prompt.tag_prompt,
         negative_prompt=prompt.negative_prompt,
+        caption=caption,
         seed=prompt.seed,
         width=size.width,
         height=size.height,
@@ -157,3 +187,4 @@ def _image(
         face=face,
         lora=lora,
     )
+    return Image(spec, prompt)

@@ -9,23 +9,30 @@ from functools import lru_cache
 from prompts.folding import fold, is_invisible
 
 _CLAUSE_END = re.compile(r"[,;\n]+(?![^()]*\))")
+_EXTRA_NETWORK = re.compile(r"<(?:lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
+_SPACES = re.compile(r"\s+")
 _LONG_WORD = 12
 _WIDE = frozenset("WF")
 
 
 @lru_cache(maxsize=1024)
 def clean(text: str | None) -> str:
-    """The text without invisible characters, stray commas and double spaces."""
+    """The text without invisible characters, stray commas, double spaces and calls of other LoRAs."""
     if not text:
         return ""
     visible = "".join(sign for sign in unicodedata.normalize("NFC", text) if not is_invisible(sign))
-    return ", ".join(clauses_of(visible))
+    return ", ".join(clauses_of(_EXTRA_NETWORK.sub(" ", visible)))
 
 
 def clauses_of(text: str) -> list[str]:
     """The parts between commas (but not those in brackets), without empty ones."""
-    parts = (re.sub(r"\s+", " ", part).strip(" .") for part in _CLAUSE_END.split(text))
-    return [part for part in parts if any(sign.isalnum() for sign in part)]
+    return list(_clauses_of(text))
+
+
+@lru_cache(maxsize=1024)
+def _clauses_of(text: str) -> tuple[str, ...]:
+    parts = (_SPACES.sub(" ", part).strip(" .") for part in _CLAUSE_END.split(text))
+    return tuple(part for part in parts if any(sign.isalnum() for sign in part))
 
 
 def phrase(text: str | None, words: int) -> str:

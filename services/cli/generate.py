@@ -18,14 +18,25 @@ from contracts.http import (
 from services.cli.client import Client, download
 from services.cli.connection import client_of
 from services.cli.following import Followed, follow
-from services.cli.options import Answer, Look, Person, bundled
+from services.cli.options import (
+    Answer,
+    BaseImage,
+    Candidates,
+    Count,
+    Look,
+    Only,
+    Outfit,
+    Person,
+    Poses,
+    Scene,
+    SetId,
+    bundled,
+)
 from services.cli.progress import job_with_images, live
 from services.cli.report import print_job
 from services.cli.requests import submission, training
 
 app = typer.Typer(no_args_is_help=True, help="Ask for images and watch them come.")
-
-BaseImage = typer.Option(help="An image's id, JOB_ID/INDEX: the face to keep.", metavar="JOB_ID/INDEX")
 
 
 @app.command()
@@ -35,7 +46,7 @@ def base_image(
     person: Person,
     look: Look,
     answer: Answer,
-    count: Annotated[int, typer.Option(min=1, max=3, help="How many candidates.")] = 3,
+    count: Candidates = 3,
 ) -> None:
     """Candidates for a new character's face. Target: 30 s for 3.
 
@@ -52,11 +63,15 @@ def character_sheet(
     person: Person,
     look: Look,
     answer: Answer,
-    count: Annotated[int, typer.Option(min=7, max=10, help="How many poses.")] = 7,
+    count: Poses = 7,
+    only: Only = None,
 ) -> None:
-    """One character in seven to ten poses. Target: 5 min."""
-    made = submission(CharacterSheetSubmission, person, look, base_image_id=base_image, count=count)
-    _run(ctx, made, answer)
+    """One character in seven to ten poses. Target: 5 min.
+
+    With --only, images that are missing are drawn again, as they were meant to be.
+    """
+    own = {"base_image_id": base_image, "count": count, "only": only}
+    _run(ctx, submission(CharacterSheetSubmission, person, look, **own), answer)
 
 
 @app.command()
@@ -67,9 +82,9 @@ def studio(
     look: Look,
     answer: Answer,
     base_image: Annotated[str | None, BaseImage] = None,
-    scene: Annotated[str | None, typer.Option(help="beach, cafe, neon-city, … or free text.")] = None,
-    outfit: Annotated[str | None, typer.Option(help="casual, business, sundress, … or free text.")] = None,
-    count: Annotated[int, typer.Option(min=1, max=10, help="How many images.")] = 1,
+    scene: Scene = None,
+    outfit: Outfit = None,
+    count: Count = 1,
 ) -> None:
     """A character in a scene; with --base-image it keeps that face. Target: 15 s."""
     own = {"scene": scene, "outfit": outfit, "count": count}
@@ -80,7 +95,7 @@ def studio(
 @bundled
 def profile_pictures(
     ctx: typer.Context,
-    set_id: Annotated[str, typer.Option("--set", help="classic, professional, social or dating.")],
+    set_id: SetId,
     person: Person,
     look: Look,
     answer: Answer,

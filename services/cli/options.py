@@ -21,6 +21,19 @@ def _option(panel: str, text: str, *names: str, **more: Any) -> Any:
     return typer.Option(*names, help=text, rich_help_panel=panel, show_default=False, **more)
 
 
+BaseImage = typer.Option(help="An image's id, JOB_ID/INDEX: the face to keep.", metavar="JOB_ID/INDEX")
+Candidates = Annotated[int, typer.Option(min=1, max=3, help="How many candidates.")]
+Poses = Annotated[int, typer.Option(min=7, max=10, help="How many poses.")]
+Only = Annotated[
+    list[int] | None,
+    typer.Option(min=0, max=9, help="Only this image of the sheet, counted from 0; may be repeated."),
+]
+Scene = Annotated[str | None, typer.Option(help="beach, cafe, neon-city, … or free text.")]
+Outfit = Annotated[str | None, typer.Option(help="casual, business, sundress, … or free text.")]
+Count = Annotated[int, typer.Option(min=1, max=10, help="How many images.")]
+SetId = Annotated[str, typer.Option("--set", help="classic, professional, social, dating, artistic.")]
+
+
 @dataclass(frozen=True)
 class Person:
     """Who is drawn. Options win over the file."""
@@ -34,11 +47,19 @@ class Person:
     ethnicity: Annotated[str | None, _option(CHARACTER, "Such as 'Nigerian'.")] = None
     skin_tone: Annotated[str | None, _option(CHARACTER, "Such as 'olive'.")] = None
     hair_color: Annotated[str | None, _option(CHARACTER, "Such as 'copper red'.")] = None
+    hair_length: Annotated[str | None, _option(CHARACTER, "Such as 'shoulder-length'.")] = None
     hair_style: Annotated[str | None, _option(CHARACTER, "Such as 'long braid'.")] = None
     eye_color: Annotated[str | None, _option(CHARACTER, "Such as 'green'.")] = None
+    face_shape: Annotated[str | None, _option(CHARACTER, "Such as 'oval'.")] = None
     face: Annotated[str | None, _option(CHARACTER, "Such as 'high cheekbones'.")] = None
     body_type: Annotated[str | None, _option(CHARACTER, "Such as 'athletic'.")] = None
+    height: Annotated[str | None, _option(CHARACTER, "Such as 'tall' or '175 cm'.")] = None
+    facial_hair: Annotated[str | None, _option(CHARACTER, "Such as 'stubble'.")] = None
     details: Annotated[str | None, _option(CHARACTER, "Anything else: freckles, glasses.")] = None
+    occupation: Annotated[str | None, _option(CHARACTER, "Such as 'chef'.")] = None
+    personality: Annotated[str | None, _option(CHARACTER, "Such as 'cheerful'.")] = None
+    expression: Annotated[str | None, _option(CHARACTER, "Its usual one: 'gentle smile'.")] = None
+    dress_style: Annotated[str | None, _option(CHARACTER, "What it usually wears: 'business'.")] = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Options and files → a request that can be submitted."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from contracts.base import Model
-from contracts.characters import Appearance, Character
+from contracts.characters import Appearance, Character, Identity
 from contracts.http import LoraTrainingSubmission
 from services.cli.errors import WrongInput
 from services.cli.options import Look, Person
@@ -49,9 +50,10 @@ def training(**fields: Any) -> LoraTrainingSubmission:
 def character_of(person: Person, base_image: str | None) -> Character:
     """The character in the file, changed by the options."""
     fields = read_object(person.character) if person.character else {}
-    appearance = {name: value for name in Appearance.model_fields if (value := getattr(person, name))}
-    if appearance:
-        fields["appearance"] = {**fields.get("appearance", {}), **appearance}
+    for part, model in (("appearance", Appearance), ("identity", Identity)):
+        given = {name: value for name in model.model_fields if (value := getattr(person, name, None))}
+        if given:
+            fields[part] = {**fields.get(part, {}), **given}
     fields |= {name: value for name in ("name", "age") if (value := getattr(person, name))}
     if base_image:
         fields["base_image_id"] = base_image
@@ -61,9 +63,9 @@ def character_of(person: Person, base_image: str | None) -> Character:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file."""
+    """A JSON object from a file; `-` is standard input."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(sys.stdin.read() if path == Path("-") else path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WrongInput(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     if not isinstance(value, dict):

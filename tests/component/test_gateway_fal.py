@@ -64,6 +64,13 @@ async def test_the_body_is_the_models_input(rig: Rig) -> None:
     }
 
 
+async def test_a_model_that_takes_a_negative_prompt_gets_it(rig: Rig) -> None:
+    order = an_order(model="fal-ai/fast-sdxl", negative_prompt="blurry")
+    payload = await rig.provider.prepare(order)
+    assert payload["body"]["negative_prompt"] == "blurry"
+    assert (rig.provider.dialect(order), rig.provider.dialect(an_order())) == ("tags", "prose")
+
+
 @pytest.mark.parametrize("field", ["reference", "face"])
 async def test_a_person_is_kept_by_the_identity_model_and_a_signed_link(rig: Rig, field: str) -> None:
     fields: dict[str, Any] = {field: ASSET}

@@ -150,3 +150,9 @@ async def test_what_a_call_drew_is_named_by_path(rig: Rig) -> None:
     assert output.path is not None
     assert output.path.startswith("/outputs/fc-")
     assert (news.seed, output.content_type) == (5, "image/png")
+
+
+async def test_our_application_reads_prose_and_a_workflow_reads_what_its_model_does(rig: Rig) -> None:
+    sdxl = {"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd_xl_base.safetensors"}}}
+    assert rig.provider.dialect(an_order("modal")) == "prose"
+    assert rig.provider.dialect(an_order("modal", workflow=sdxl)) == "tags"

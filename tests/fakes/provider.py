@@ -9,6 +9,7 @@ from contracts.base import Provider as ProviderName
 from contracts.generation import RenderSpec
 from contracts.renders import Output, RenderCancel, RenderRequested
 from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.dialects import Dialect
 from services.gateways.runtime.inputs import LINK_SECONDS, Inputs
 from services.gateways.runtime.provider import (
     Done,
@@ -41,12 +42,16 @@ class FakeProvider(Provider):
         self.submissions: list[Exception] = []
         self.findings: list[Handle | Exception | None] = []
         self.news: list[News | Exception] = []
+        self.reads: Dialect = "prose"
         self.before_submit: Callable[[Order], None] = lambda order: None
 
     @property
     def submitted(self) -> int:
         """How often something was sent that costs money."""
         return self.calls.count("submit")
+
+    def dialect(self, order: Order) -> Dialect:
+        return self.reads
 
     async def prepare(self, order: Order) -> Payload:
         self.calls.append("prepare")

@@ -10,10 +10,11 @@ import httpx
 
 from contracts.base import Provider as ProviderName
 from contracts.renders import Output
-from services.gateways.comfyui.graphs import graph_of, loads_lora
+from services.gateways.comfyui.graphs import graph_of, loads_lora, reads
 from services.gateways.comfyui.hints import Socket
 from services.gateways.comfyui.loras import LoraFolder
 from services.gateways.comfyui.settings import ComfyUISettings
+from services.gateways.runtime.dialects import Dialect
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import (
     Broken,
@@ -45,12 +46,16 @@ class ComfyUIProvider:
         self._http = http
         self._inputs = inputs
         self._url = settings.base_url.rstrip("/")
-        self._checkpoint = settings.checkpoint
+        self._settings = settings
         self._loras = LoraFolder(settings.lora_dir, inputs) if settings.lora_dir else None
         self._client_id = uuid7()
         self._socket = Socket(self._url, self._client_id)
         self._queue: asyncio.Task[dict[str, Working]] | None = None
         self._queue_until = 0.0
+
+    def dialect(self, order: Order) -> Dialect:
+        """See `Provider`."""
+        return reads(order, self._settings.dialect)
 
     async def prepare(self, order: Order) -> Payload:
         """See `Provider`. Input images are uploaded under their content's name."""
@@ -63,7 +68,7 @@ class ComfyUIProvider:
         if order.spec.face:
             images["face_image"] = await self._upload(order.tenant, order.spec.face)
         return {
-            "prompt": graph_of(order, self._checkpoint, lora_name=lora_name, **images),
+            "prompt": graph_of(order, self._settings, lora_name=lora_name, **images),
             "prompt_id": order.uuid,
             "client_id": self._client_id,
         }

@@ -5,6 +5,8 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from services.gateways.comfyui.settings import ComfyUISettings
+from services.gateways.runtime.dialects import Dialect, dialect_of, model_names
 from services.gateways.runtime.provider import Order
 from services.gateways.runtime.workflows import filled
 
@@ -14,7 +16,7 @@ LORA_NAME = "{{lora_name}}"
 def template_of(order: Order) -> str:
     """Which template fits a render that brings no workflow of its own."""
     if order.spec.lora:
-        return "lora"
+        return "flux_lora" if reads(order, "tags") == "prose" else "lora"
     if order.spec.face:
         return "face_swap"
     return "reference" if order.spec.reference else "base"
@@ -25,13 +27,24 @@ def loads_lora(order: Order) -> bool:
     return order.spec.lora is not None and LORA_NAME in json.dumps(_graph(order))
 
 
-def graph_of(order: Order, checkpoint: str, *, lora_name: str = "", **images: str) -> dict[str, Any]:
+def reads(order: Order, otherwise: Dialect) -> Dialect:
+    """The dialect of the model that draws an order, `otherwise` where the order does not say which."""
+    if order.workflow:
+        return dialect_of(model_names(order.workflow), otherwise)
+    lora = order.spec.lora
+    return dialect_of([lora.base_model], otherwise) if lora else otherwise
+
+
+def graph_of(
+    order: Order, settings: ComfyUISettings, *, lora_name: str = "", **images: str
+) -> dict[str, Any]:
     """The caller's workflow, or the fitting template, filled in."""
     lora = order.spec.lora
     return filled(
         _graph(order),
         order.spec,
-        checkpoint=checkpoint,
+        checkpoint=settings.checkpoint,
+        flux_checkpoint=settings.flux_checkpoint,
         prefix=f"imagegen/{order.uuid}",
         lora_name=lora_name,
         lora_scale=lora.scale if lora else 1.0,

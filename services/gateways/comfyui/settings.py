@@ -5,6 +5,8 @@ from pathlib import Path
 from pydantic import PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.gateways.runtime.dialects import Dialect
+
 
 class ComfyUISettings(BaseSettings):
     """The server has no authentication of its own: keep it on a private network."""
@@ -12,7 +14,12 @@ class ComfyUISettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="COMFYUI_", frozen=True, env_ignore_empty=True)
 
     base_url: str
-    checkpoint: str = "flux1-dev-fp8.safetensors"
+    checkpoint: str = "sd_xl_base_1.0.safetensors"
+    """Draws whatever needs no LoRA for Flux; the templates for it are of the SDXL kind."""
+    dialect: Dialect = "tags"
+    """What `checkpoint` reads, and a workflow that names neither a Flux nor an SDXL model."""
+    flux_checkpoint: str = "flux1-dev-fp8.safetensors"
+    """Draws with LoRAs that were trained on Flux."""
     lora_dir: Path | None = None
     """A folder that the server reads LoRAs from (its `models/loras`, or one of its extra model paths),
     shared with us; without it, renders with a LoRA are left to other providers."""

@@ -12,6 +12,7 @@ from services.gateways.fal.errors import STILL_RUNNING, failure_in, failure_of
 from services.gateways.fal.settings import FalSettings
 from services.gateways.fal.storage import FalStorage
 from services.gateways.fal.training import Training, percent_in
+from services.gateways.runtime.dialects import Dialect, dialect_of
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import (
     Broken,
@@ -81,6 +82,10 @@ class FalProvider:
         self._url = settings.queue_url.rstrip("/")
         self._headers = {"Authorization": f"Key {settings.key.get_secret_value()}"}
 
+    def dialect(self, order: Order) -> Dialect:
+        """See `Provider`."""
+        return dialect_of([endpoint_of(self._settings, order)], "prose")
+
     async def prepare(self, order: Order) -> Payload:
         """See `Provider`. Inputs go as signed links. `endpoint` is the model's path, not sent."""
         spec, inputs = order.spec, self._inputs
@@ -97,6 +102,8 @@ class FalProvider:
             "output_format": "png",
             "enable_safety_checker": not spec.nsfw_allowed,
         }
+        if spec.negative_prompt:
+            body["negative_prompt"] = spec.negative_prompt
         if person := spec.reference or spec.face:
             body["reference_image_url"] = await inputs.image_url(order.tenant, person)
         if spec.lora:

@@ -21,6 +21,7 @@ from contracts.modal_app import (
 )
 from contracts.renders import Output
 from services.gateways.modal.settings import ModalSettings
+from services.gateways.runtime.dialects import Dialect, dialect_of, model_names
 from services.gateways.runtime.inputs import LINK_SECONDS, Inputs
 from services.gateways.runtime.provider import (
     Broken,
@@ -55,6 +56,11 @@ class ModalProvider:
             "Modal-Key": settings.key.get_secret_value(),
             "Modal-Secret": settings.secret.get_secret_value(),
         }
+
+    def dialect(self, order: Order) -> Dialect:
+        """See `Provider`. The application draws with Flux, but runs any workflow."""
+        names = model_names(order.workflow) if order.workflow else [order.model or ""]
+        return dialect_of(names, "prose")
 
     async def prepare(self, order: Order) -> Payload:
         """See `Provider`. Inputs go as signed links."""

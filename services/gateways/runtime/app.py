@@ -88,7 +88,7 @@ class Process:
         self._shares = Shares(database["gateway_shares"], f"gateway-{provider.name}", pace.slots)
         self._engine = Engine(gateway.step, 0)
         self._service = service
-        handlers(service.subscribe, provider.name, self._ledger, self._engine, self._lease)
+        handlers(service.subscribe, provider, self._ledger, self._engine, self._lease)
         for loop in (self._lease.run, self._engine.run, outbox.run, self._tidy):
             service.background(loop)
         self._pushes = Pushes(self._attempts, provider.name, self._engine)

@@ -47,15 +47,19 @@ class Attempt:
     @property
     def order(self) -> Order:
         """What the adapter needs."""
-        command = self.command
-        return Order(
-            attempt_id=command.attempt_id,
-            tenant=command.tenant,
-            spec=command.spec,
-            model=command.model,
-            workflow=command.workflow,
-            deadline_at=command.deadline_at,
-        )
+        return order_of(self.command)
+
+
+def order_of(command: RenderRequested) -> Order:
+    """A command, as an adapter sees it."""
+    return Order(
+        attempt_id=command.attempt_id,
+        tenant=command.tenant,
+        spec=command.spec,
+        model=command.model,
+        workflow=command.workflow,
+        deadline_at=command.deadline_at,
+    )
 
 
 def attempt_of(document: dict[str, Any]) -> Attempt:

@@ -1,13 +1,16 @@
-"""render.requested → attempts, committed at once; render.cancel → attempts marked"""
+"""render.requested → attempts, worded for their model, committed at once; render.cancel → attempts marked"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from contracts.base import Provider
 from contracts.renders import RenderCancel, RenderRequested
+from services.gateways.runtime.attempt import order_of
+from services.gateways.runtime.dialects import worded
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gateway import LeaseOver
 from services.gateways.runtime.ledger import Ledger
+from services.gateways.runtime.provider import Provider
 from shared.envelope import Received
 from shared.leases import Lease
 from shared.publisher import Outgoing
@@ -20,13 +23,17 @@ def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: E
     @subscribe(
         RenderRequested,
         RenderCancel,
-        topics=[kind.topic.format(provider=provider) for kind in (RenderRequested, RenderCancel)],
-        group=f"gateway-{provider}",
+        topics=[kind.topic.format(provider=provider.name) for kind in (RenderRequested, RenderCancel)],
+        group=f"gateway-{provider.name}",
     )
     async def take_in(batch: Sequence[Received[Any]]) -> list[Outgoing]:
         if not lease.valid:
             raise LeaseOver("taking nothing in until the lease is renewed")
-        commands = [received for received in batch if isinstance(received.message, RenderRequested)]
+        commands = [
+            replace(received, message=worded(command, provider.dialect(order_of(command))))
+            for received in batch
+            if isinstance(command := received.message, RenderRequested)
+        ]
         cancels = [received.message for received in batch if isinstance(received.message, RenderCancel)]
         if commands:
             engine.add(await ledger.take_in(commands, lease.owner))

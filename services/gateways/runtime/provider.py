@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 from contracts.base import Provider as ProviderName
 from contracts.generation import RenderSpec
 from contracts.renders import Billed, Output
+from services.gateways.runtime.dialects import Dialect
 
 Handle = dict[str, str]
 """What an adapter needs to find a submission again; kept in the ledger. `id` is the provider's id."""
@@ -122,6 +123,9 @@ class Provider(Protocol):
     """An adapter. It knows its wire protocol and nothing else; it keeps no state of attempts."""
 
     name: ProviderName
+
+    def dialect(self, order: Order) -> Dialect:
+        """What the model reads that will draw this."""
 
     async def prepare(self, order: Order) -> Payload:
         """Make the request body; may upload inputs. Costs nothing and may be repeated.

@@ -20,7 +20,7 @@ class Intake(FakeService):
     def __init__(self, bench: GatewayBench) -> None:
         super().__init__(bench.publisher)
         self.engine = Engine(bench.step, slots=8)
-        handlers(self.subscribe, "fal", bench.ledger, self.engine, bench.lease)
+        handlers(self.subscribe, bench.provider, bench.ledger, self.engine, bench.lease)
 
 
 async def test_a_command_is_taken_in_once_however_often_it_comes(bench: GatewayBench) -> None:

@@ -3,8 +3,15 @@
 from uuid import UUID
 
 from services.gateways.comfyui.graphs import graph_of, template_of
+from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.runtime.workflows import filled
 from tests.fakes.provider import a_spec, an_order
+
+LORA = {"key": "loras/mia.safetensors", "trigger_word": "mia7", "scale": 0.8}
+
+SETTINGS = ComfyUISettings(
+    base_url="http://comfy", checkpoint="c.safetensors", flux_checkpoint="f.safetensors"
+)
 
 
 def test_a_hole_that_is_the_whole_text_takes_the_values_own_type() -> None:
@@ -36,18 +43,19 @@ def test_the_callers_graph_itself_is_not_changed() -> None:
 
 def test_the_template_is_chosen_by_what_the_render_brings() -> None:
     asset = "018f0000-0000-7000-8000-000000000000/0"
-    lora = {"key": "loras/mia.safetensors", "trigger_word": "mia7", "scale": 0.8}
     assert template_of(an_order()) == "base"
     assert template_of(an_order(reference=asset)) == "reference"
     assert template_of(an_order(reference=asset, face=asset)) == "face_swap"
-    assert template_of(an_order(lora=lora)) == "lora"
+    assert template_of(an_order(lora=LORA)) == "flux_lora"
+    assert template_of(an_order(lora=LORA | {"base_model": "sdxl"})) == "lora"
 
 
 def test_every_template_is_filled_without_a_rest() -> None:
     asset = "018f0000-0000-7000-8000-000000000000/0"
-    lora = {"key": "loras/mia.safetensors", "trigger_word": "mia7", "scale": 0.8}
-    for fields in ({}, {"reference": asset}, {"face": asset}, {"lora": lora}):
-        graph = graph_of(an_order(**fields), "c.safetensors", reference_image="r.png", face_image="f.png")
+    other = LORA | {"base_model": "sdxl"}
+    for fields in ({}, {"reference": asset}, {"face": asset}, {"lora": LORA}, {"lora": other}):
+        order = an_order(**fields)
+        graph = graph_of(order, SETTINGS, reference_image="r.png", face_image="f.png")
         assert "{{" not in str(graph), fields
 
 

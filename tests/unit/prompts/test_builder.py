@@ -4,8 +4,9 @@ import pytest
 
 from contracts.characters import Character
 from prompts.adults import AgeNotUnderstood, NotAnAdult
-from prompts.builder import MAX_WORDS, Prompt, PromptBuilder
+from prompts.builder import Prompt, PromptBuilder
 from prompts.catalogue import default_catalogue
+from prompts.dialects import MAX_WORDS
 from prompts.seeds import SEEDS, seed_from
 from prompts.wording import length
 from tests.unit.prompts.examples import JOB, MIA
@@ -26,10 +27,19 @@ def test_the_steps_make_one_prompt_that_reads_well() -> None:
         .build()
     )
     assert prompt.prompt == (
-        "27-year-old Japanese woman, long wavy black hair, green eyes, freckles, half-body shot, laughing,"
-        " wearing a classic one-piece swimsuit, on a sandy beach, turquoise water, gentle waves,"
-        " warm sunlight, volleyball in her hands, photorealistic photograph, natural skin texture,"
-        " 85mm lens, soft natural light, high quality, sharp focus, fine detail"
+        "A 27-year-old Japanese woman with long wavy black hair and green eyes, freckles."
+        " Half-body shot, laughing."
+        " Wearing a classic one-piece swimsuit, on a sandy beach, turquoise water, gentle waves,"
+        " warm sunlight."
+        " Volleyball in her hands."
+        " Photorealistic photograph, natural skin texture, 85mm lens, soft natural light, high quality,"
+        " sharp focus, fine detail."
+    )
+    assert prompt.tag_prompt == (
+        "(Japanese woman:1.2), 27 years old, (long wavy black hair:1.1), (green eyes:1.1), freckles,"
+        " (half-body shot:1.2), laughing, classic one-piece swimsuit, sandy beach, turquoise water,"
+        " gentle waves, warm sunlight, volleyball in her hands, photorealistic photograph,"
+        " natural skin texture, 85mm lens"
     )
     assert prompt.negative_prompt == (
         "child, teenager, underage, nsfw, nude, naked, explicit content, exposed breasts, genitals,"
@@ -61,19 +71,19 @@ def test_unknown_names_are_used_as_they_are() -> None:
         .build()
     )
     assert prompt.prompt == (
-        "wearing a yellow raincoat, at the docks of Porto, risograph print, museum grade"
+        "Wearing a yellow raincoat, at the docks of Porto. Risograph print, museum grade."
     )
 
 
 @pytest.mark.parametrize("spelled", ["sunset-beach", "Sunset Beach", "SUNSET_BEACH", "  sunset  beach "])
 def test_known_names_are_known_however_they_are_spelled(spelled: str) -> None:
-    assert PromptBuilder().add_scene(spelled).build().prompt.startswith("on a beach at sunset")
+    assert PromptBuilder().add_scene(spelled).build().prompt.startswith("On a beach at sunset")
 
 
 def test_nothing_is_said_twice_and_no_comma_stands_alone() -> None:
     text = "sharp focus,, , Sharp Focus,\nrain ,;, RAIN,"
     prompt = PromptBuilder().add_text(text).add_quality("ultra").build().prompt
-    assert prompt == "sharp focus, rain, best quality, 8k, intricate detail, professional colour grading"
+    assert prompt == "Sharp focus, rain. Best quality, 8k, intricate detail, professional colour grading."
 
 
 def test_nothing_given_says_nothing() -> None:
@@ -82,32 +92,32 @@ def test_nothing_given_says_nothing() -> None:
 
 
 def test_invisible_characters_do_not_reach_the_prompt() -> None:
-    assert PromptBuilder().add_text("a\u200b red\u00ad hat\ufeff").build().prompt == "a red hat"
+    assert PromptBuilder().add_text("a\u200b red\u00ad hat\ufeff").build().prompt == "A red hat."
 
 
 def test_the_trigger_word_comes_first() -> None:
     prompt = PromptBuilder().add_character(MIA).add_scene("beach").add_trigger("mia_tok").build()
-    assert prompt.prompt.startswith("mia_tok, 27-year-old")
+    assert prompt.prompt.startswith("mia_tok, a 27-year-old")
 
 
-def test_a_long_text_is_cut_after_a_clause_and_the_rest_stays() -> None:
+def test_a_long_text_is_cut_after_a_clause_and_what_the_picture_is_about_stays() -> None:
     text = ", ".join(f"clause number {index} of a very long text" for index in range(80))
     builder = PromptBuilder().add_trigger("mia_tok").add_character(MIA).add_text(text)
     prompt = builder.add_style("photorealistic").add_quality("high").build().prompt
     assert length(prompt) <= MAX_WORDS
-    assert prompt.startswith("mia_tok, 27-year-old")
-    assert prompt.endswith("high quality, sharp focus, fine detail")
+    assert prompt.startswith("mia_tok, a 27-year-old")
     assert ", clause number 12 of a very long text, " in prompt
+    assert prompt.endswith(" of a very long text. Photorealistic photograph.")
 
 
 def test_a_person_is_worded_adult() -> None:
     prompt = PromptBuilder().add_text("Girls and a boy in the girl's garden, girlfriend").build().prompt
-    assert prompt == "women and a man in the woman's garden, girlfriend"
+    assert prompt == "Women and a man in the woman's garden, girlfriend."
 
 
 def test_explicit_words_are_dropped_and_named_in_the_negative_prompt() -> None:
     prompt = PromptBuilder().add_text("a topless woman on a chair").add_outfit("nude").build()
-    assert prompt.prompt == "a woman on a chair"
+    assert prompt.prompt == "A woman on a chair."
     assert "topless" in prompt.negative_prompt
     assert all(word in prompt.negative_prompt for word in SAFETY)
     assert set(prompt.removed) == {"topless", "nude"}
@@ -115,8 +125,8 @@ def test_explicit_words_are_dropped_and_named_in_the_negative_prompt() -> None:
 
 def test_explicit_words_stay_where_they_are_allowed() -> None:
     prompt = PromptBuilder().add_text("a topless woman").add_scene("beach").allow_nsfw().build()
-    assert prompt.prompt.startswith("on a secluded nude beach")
-    assert prompt.prompt.endswith("a topless woman")
+    assert prompt.prompt.startswith("On a secluded nude beach")
+    assert prompt.prompt.endswith("A topless woman.")
     assert not any(word in prompt.negative_prompt for word in SAFETY)
     assert prompt.nsfw_allowed
 
@@ -126,13 +136,17 @@ def test_an_explicit_word_does_not_hide_across_fields() -> None:
     assert builder.build().prompt == ""
 
 
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
+
+
 def test_explicit_wording_of_the_catalogue_needs_permission() -> None:
     catalogue = default_catalogue()
     for name, entry in catalogue.outfits.items():
         said = PromptBuilder().add_outfit(name).build().prompt
         allowed = PromptBuilder().add_outfit(name).allow_nsfw().build().prompt
-        assert said == entry.text
-        assert allowed == (entry.nsfw or entry.text)
+        assert said == _sentence(entry.text)
+        assert allowed == _sentence(entry.nsfw or entry.text)
 
 
 def test_the_negative_prompt_cannot_ask_clothes_away() -> None:

@@ -45,6 +45,25 @@ def test_the_first_seven_poses_cover_all_sides_and_distances() -> None:
     assert all(distance in framings for distance in ("close-up", "half-body", "full-body"))
 
 
+@pytest.mark.parametrize("count", range(7, 11))
+def test_a_sheet_of_any_size_is_balanced(count: int) -> None:
+    """Else a LoRA learns that this person is always far away, or always smiles."""
+    poses = CATALOGUE.poses[:count]
+    near = [pose for pose in poses if "close-up" in pose.framing]
+    far = [pose for pose in poses if "full-body" in pose.framing]
+    smiling = [pose for pose in poses if "smile" in pose.expression or "laugh" in pose.expression]
+    for part in (near, far, smiling):
+        assert 2 <= len(part) <= count / 2
+    assert {"three-quarter view from the left", "three-quarter view from the right"} <= {
+        pose.angle for pose in poses
+    }
+
+
+def test_nothing_but_the_person_is_the_same_in_two_poses() -> None:
+    for varied in ("outfit", "background", "light", "expression", "pose"):
+        assert len({getattr(pose, varied) for pose in CATALOGUE.poses}) == len(CATALOGUE.poses), varied
+
+
 def test_every_aspect_has_its_pixels() -> None:
     sizes = {aspect: (size.width, size.height) for aspect, size in CATALOGUE.aspects.items()}
     assert sizes == {
@@ -66,7 +85,7 @@ def _safe_wording() -> Iterator[str]:
     for entries in (CATALOGUE.scenes, CATALOGUE.outfits, CATALOGUE.styles, CATALOGUE.qualities):
         yield from (entry.text for entry in entries.values())
     for pose in CATALOGUE.poses:
-        yield ", ".join((pose.pose, pose.angle, pose.expression, pose.framing))
+        yield ", ".join(pose.model_dump(exclude={"name", "nsfw"}).values())
     for known in CATALOGUE.profile_sets:
         yield from (", ".join((shot.framing, shot.expression, shot.background)) for shot in known.shots)
     yield from (CATALOGUE.framing.base_image, *CATALOGUE.framing.candidates)
@@ -82,6 +101,7 @@ def test_the_wording_for_everyone_is_neither_explicit_nor_about_minors() -> None
 def test_explicit_wording_of_the_catalogue_is_marked_as_such() -> None:
     entries = [*CATALOGUE.scenes.values(), *CATALOGUE.outfits.values()]
     explicit = [entry.nsfw for entry in entries if entry.nsfw]
+    explicit += [pose.nsfw for pose in CATALOGUE.poses if pose.nsfw]
     assert explicit
     for text in explicit:
         assert find_explicit(text, CATALOGUE.nsfw.explicit), text

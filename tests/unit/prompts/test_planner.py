@@ -22,18 +22,20 @@ from tests.unit.prompts.examples import (
     requested,
 )
 
-MIA_LOOKS = "27-year-old Japanese woman, long wavy black hair, green eyes, freckles"
-PHOTO = "photorealistic photograph, natural skin texture, 85mm lens, soft natural light"
+MIA_LOOKS = "A 27-year-old Japanese woman with long wavy black hair and green eyes, freckles"
+PHOTO = "Photorealistic photograph, natural skin texture"
+LENS = "85mm lens, soft natural light"
 HIGH = "high quality, sharp focus, fine detail"
 
 
 def test_a_base_image_request_becomes_three_candidates_of_one_person() -> None:
     made = planned("base_image")
-    framing = "head and shoulders portrait, face clearly visible, even soft light, plain light background"
+    framing = "Head and shoulders portrait, face clearly visible, even soft light, plain light background"
+    made_so = f"{PHOTO}, {LENS}, {HIGH}."
     assert [render.prompt for render in made.renders] == [
-        f"{MIA_LOOKS}, {framing}, facing the camera, neutral expression, {PHOTO}, {HIGH}",
-        f"{MIA_LOOKS}, {framing}, facing the camera, faint smile, {PHOTO}, {HIGH}",
-        f"{MIA_LOOKS}, {framing}, head slightly turned, relaxed expression, {PHOTO}, {HIGH}",
+        f"{MIA_LOOKS}. {framing}, facing the camera, neutral expression. {made_so}",
+        f"{MIA_LOOKS}. {framing}, facing the camera, faint smile. {made_so}",
+        f"{MIA_LOOKS}. {framing}, head slightly turned, relaxed expression. {made_so}",
     ]
     assert [render.label for render in made.renders] == ["candidate 1", "candidate 2", "candidate 3"]
     assert {(render.width, render.height) for render in made.renders} == {(896, 1152)}
@@ -44,17 +46,18 @@ def test_a_sheet_is_the_first_poses_with_the_chosen_face() -> None:
     assert [render.label for render in made.renders] == [
         "front-portrait",
         "three-quarter-left",
+        "full-body-front",
         "profile-right",
         "over-the-shoulder",
-        "full-body-front",
+        "laughing",
         "walking",
-        "seated-laughing",
     ]
     assert {render.reference for render in made.renders} == {BASE_IMAGE}
-    assert made.renders[3].prompt == (
-        f"{MIA_LOOKS}, half-body shot from the waist up, three-quarter view from behind,"
-        " back turned to the camera, looking back over the shoulder, soft smile,"
-        f" {PHOTO}, {HIGH}"
+    assert made.renders[4].prompt == (
+        f"{MIA_LOOKS}. Half-body shot, from the waist up, three-quarter view from behind,"
+        " back turned to the camera, looking back over the shoulder, soft smile."
+        " Wearing an olive green jacket, in front of a blurred hedge, overcast daylight."
+        f" {PHOTO}, {HIGH}."
     )
 
 
@@ -75,10 +78,10 @@ def test_a_studio_prompt_reads_well() -> None:
         prompt="beach scene, sunset", scene="beach", outfit="swimsuit", style="cinematic", quality="ultra"
     )
     assert made.renders[0].prompt == (
-        f"{MIA_LOOKS}, cheerful expression, wearing a classic one-piece swimsuit, on a sandy beach,"
-        " turquoise water, gentle waves, warm sunlight, beach scene, sunset, cinematic film still,"
+        f"{MIA_LOOKS}, cheerful expression. Wearing a classic one-piece swimsuit, on a sandy beach,"
+        " turquoise water, gentle waves, warm sunlight. Beach scene, sunset. Cinematic film still,"
         " dramatic lighting, shallow depth of field, subtle film grain, best quality, 8k, intricate detail,"
-        " sharp focus, professional colour grading"
+        " sharp focus, professional colour grading."
     )
 
 
@@ -87,7 +90,7 @@ def test_a_lora_is_used_when_there_is_one(mode: str) -> None:
     (render,) = planned(mode=mode, character=MIA_WITH_LORA).renders
     assert render.lora == LORA
     assert render.face is None
-    assert render.prompt.startswith("mia_tok, 27-year-old")
+    assert render.prompt.startswith("mia_tok, a 27-year-old")
 
 
 def test_a_face_is_swapped_in_where_there_is_no_lora() -> None:
@@ -119,8 +122,8 @@ def test_a_profile_set_becomes_its_shots() -> None:
     assert {render.reference for render in made.renders} == {BASE_IMAGE}
     assert {(render.width, render.height) for render in made.renders} == {(1024, 1024)}
     assert made.renders[0].prompt == (
-        f"{MIA_LOOKS}, corporate headshot, confident smile, wearing a tailored navy suit and a white shirt,"
-        f" dark grey studio background, {PHOTO}, {HIGH}"
+        f"{MIA_LOOKS}. Corporate headshot, confident smile. Wearing a tailored navy suit and a white shirt,"
+        f" dark grey studio background, softbox light. {PHOTO}, {HIGH}."
     )
 
 
@@ -166,12 +169,12 @@ def test_the_aspect_sets_the_pixels(aspect: str, size: tuple[int, int]) -> None:
 def test_explicit_wording_is_dropped_unless_the_request_allows_it() -> None:
     (safe,) = planned(prompt="a nude portrait", outfit="lingerie").renders
     assert not safe.nsfw_allowed
-    assert "a portrait" in safe.prompt
-    assert "wearing elegant lace lingerie" in safe.prompt
+    assert ". A portrait. " in safe.prompt
+    assert ". Wearing elegant lace lingerie " in safe.prompt
     assert "exposed breasts" in safe.negative_prompt
     (allowed,) = planned(prompt="a nude portrait", outfit="lingerie", include_nsfw=True).renders
     assert allowed.nsfw_allowed
-    assert "a nude portrait" in allowed.prompt
+    assert ". A nude portrait. " in allowed.prompt
     assert "bare breasts" in allowed.prompt
     assert "nude" not in allowed.negative_prompt
 

@@ -5,16 +5,21 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from contracts.base import Model
+from contracts.characters import Appearance, Character, Identity
 from contracts.generation import GenerationPlanned, GenerationRejected
+from contracts.storable import faults
+from contracts.wizard import known_values
 from prompts.adults import ADULT_AGE, age_in_years, find_minor
-from prompts.builder import MAX_WORDS
+from prompts.budget import tokens
 from prompts.catalogue import default_catalogue
+from prompts.dialects import MAX_WORDS, WINDOW, WINDOWS, unweighted
 from prompts.explicit import find_explicit, remove_words
 from prompts.folding import fold
 from prompts.planner import plan
 from prompts.seeds import SEEDS
 from prompts.wording import length
-from tests.unit.prompts.examples import AT, MIA, MIA_WITH_FACE, MIA_WITH_LORA, requested
+from tests.unit.prompts.examples import AT, BASE_IMAGE, LORA, MIA, MIA_WITH_FACE, MIA_WITH_LORA, requested
 
 CATALOGUE = default_catalogue()
 COUNTS = {"base_image": (1, 3), "character_sheet": (7, 10), "studio": (1, 10), "profile_pictures": (4, 8)}
@@ -36,6 +41,7 @@ _MINORS = ("teen", "a kid", "16 years old", "schoolgirl", "l o l i", "toddlers",
 
 words = st.lists(st.sampled_from(_HARMLESS + _EXPLICIT), max_size=8).map(" ".join)
 texts = st.one_of(st.none(), words)
+odd = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=12)
 wild = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
 
 
@@ -89,8 +95,61 @@ def test_nothing_explicit_is_drawn_where_it_is_not_allowed(request: dict[str, An
     assert isinstance(made, GenerationPlanned)
     for render in made.renders:
         assert find_explicit(render.prompt, CATALOGUE.nsfw.explicit) is None
+        assert find_explicit(render.tag_prompt, CATALOGUE.nsfw.explicit) is None
         assert set(CATALOGUE.negative.safety) <= set(render.negative_prompt.split(", "))
         assert not render.nsfw_allowed
+
+
+def _model(kind: type[Model], texts: st.SearchStrategy[str | None]) -> st.SearchStrategy[Any]:
+    """Each field left out, as the wizard offers it, or as nobody would expect."""
+    known = known_values(kind)
+    return st.builds(
+        kind,
+        **{name: st.one_of(texts, st.sampled_from(known.get(name, (None,)))) for name in kind.model_fields},
+    )
+
+
+def characters(free: st.SearchStrategy[str | None]) -> st.SearchStrategy[Character]:
+    """Characters as a wizard may describe them."""
+    return st.builds(
+        Character,
+        name=st.one_of(st.just("x" * 200), wild),
+        age=st.one_of(st.integers(18, 120), st.sampled_from(["twenty-seven", "late 30s"])),
+        appearance=_model(Appearance, free),
+        identity=_model(Identity, free),
+        base_image_id=st.sampled_from([None, BASE_IMAGE]),
+        lora=st.sampled_from([None, LORA]),
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(image_requests(free=st.one_of(texts, wild)), characters(st.one_of(texts, odd)), st.data())
+def test_every_plan_is_of_its_size_within_its_budgets_decent_and_storable(
+    request: dict[str, Any], character: Character, data: st.DataObject
+) -> None:
+    request["character"] = character
+    if request["type_"] == "character_sheet":
+        places = st.lists(st.integers(0, request["count"] - 1), unique=True)
+        request["only"] = tuple(data.draw(places))
+    made, wordless = _plan(request), _plan(request | {"prompt": None})
+    if isinstance(made, GenerationRejected) or isinstance(wordless, GenerationRejected):
+        return
+    shots = CATALOGUE.profile_set(request.get("set_id", ""))
+    asked = len(shots.shots) if shots else len(request.get("only", ())) or request["count"]
+    assert len(made.renders) == asked
+    for render, without in zip(made.renders, wordless.renders, strict=True):
+        plain = unweighted(render.tag_prompt)
+        never_cut = tokens(unweighted(without.tag_prompt))
+        assert length(render.prompt) <= MAX_WORDS
+        assert tokens(plain) <= max(WINDOW * WINDOWS, never_cut)
+        for text in (render.prompt, render.tag_prompt, plain, render.caption):
+            assert find_minor(text) is None
+            assert request["include_nsfw"] or find_explicit(text, CATALOGUE.nsfw.explicit) is None
+        if render.lora:
+            assert render.prompt.startswith("mia_tok")
+            assert plain.startswith("mia_tok") or not plain
+    assert not list(faults(made.model_dump(mode="json")))
+    assert GenerationPlanned.model_validate_json(made.model_dump_json()) == made
 
 
 @EXAMPLES
@@ -100,10 +159,12 @@ def test_prompts_are_well_formed(request: dict[str, Any]) -> None:
     assert isinstance(made, GenerationPlanned)
     for render in made.renders:
         assert "27-year-old Japanese woman" in render.prompt
-        assert length(render.prompt) <= MAX_WORDS
-        assert ", ," not in render.prompt
-        assert not render.prompt.endswith(",")
-        assert "  " not in render.prompt
+        assert "(Japanese woman:1.2), 27 years old, " in render.tag_prompt
+        for text in (render.prompt, render.tag_prompt):
+            assert ", ," not in text
+            assert ",." not in text
+            assert not text.endswith(",")
+            assert "  " not in text
 
 
 @EXAMPLES
@@ -114,18 +175,6 @@ def test_a_minor_is_rejected_wherever_it_stands(
     made = _plan(request | {field: f"{before}, {minor}"})
     assert isinstance(made, GenerationRejected)
     assert f"request.{field}" in [reason.field for reason in made.reasons]
-
-
-@EXAMPLES
-@given(image_requests(free=wild))
-def test_whatever_is_planned_shows_adults_and_nothing_that_is_not_allowed(request: dict[str, Any]) -> None:
-    made = _plan(request)
-    if isinstance(made, GenerationRejected):
-        return
-    for render in made.renders:
-        assert find_minor(render.prompt) is None
-        if not request["include_nsfw"]:
-            assert find_explicit(render.prompt, CATALOGUE.nsfw.explicit) is None
 
 
 @EXAMPLES

@@ -158,3 +158,16 @@ def test_nothing_long_is_said_back() -> None:
 def test_a_flood_of_mistakes_gives_a_few_reasons() -> None:
     images = {"type": "lora_training", "character_id": CHARACTER, "images": ["x"] * 50, "trigger_word": "t"}
     assert len(_reasons(_body(**images))) == 20
+
+
+def test_a_place_that_no_sheet_has_is_named() -> None:
+    body = _body(type="character_sheet", base_image_id=BASE_IMAGE, only=[1, 10, "x"])
+    assert _reasons(body) == {
+        "request.only.1": "must be at most 9, got 10",
+        "request.only.2": "must be a whole number, got 'x'",
+    }
+
+
+def test_a_wizards_field_that_is_too_long_is_named_once() -> None:
+    body = _body(character=MIA | {"appearance": {"gender": "x" * 201}})
+    assert _reasons(body) == {"request.character.appearance.gender": "at most 200 characters, got 201"}

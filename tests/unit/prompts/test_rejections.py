@@ -109,7 +109,7 @@ def test_a_face_swap_needs_a_face(waits: bool) -> None:
 
 def test_an_unknown_set_is_answered_with_the_known_ones() -> None:
     message = reasons("profile_pictures", set_id="vacation")["request.set_id"]
-    assert message == "unknown set 'vacation'; known sets: classic, professional, social, dating"
+    assert message == "unknown set 'vacation'; known sets: classic, professional, social, dating, artistic"
 
 
 def test_a_trigger_word_must_not_be_explicit() -> None:

@@ -1,0 +1,161 @@
+"""What the character wizard offers to choose from. Whatever else a caller writes is taken as well."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import GetJsonSchemaHandler
+
+from contracts.base import Line, Model
+
+
+@dataclass(frozen=True)
+class Known:
+    """The values that a wizard offers for a field; any other text is accepted too."""
+
+    values: tuple[str, ...]
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "enum": list(self.values)}, handler(schema)]}
+
+
+def known_values(model: type[Model]) -> Mapping[str, tuple[str, ...]]:
+    """The offered values of a model's fields, by field; fields of free text alone are left out."""
+    found = {}
+    for name, field in model.model_fields.items():
+        offered = [known.values for known in _metadata(field.annotation) if isinstance(known, Known)]
+        if offered:
+            found[name] = offered[0]
+    return found
+
+
+def _metadata(annotation: Any) -> tuple[Any, ...]:
+    """What is annotated on `X | None`."""
+    options = getattr(annotation, "__args__", ())
+    return tuple(data for option in options for data in getattr(option, "__metadata__", ()))
+
+
+Gender = Annotated[Line, Known(("woman", "man", "non-binary"))]
+
+Ethnicity = Annotated[
+    Line,
+    Known(
+        (
+            "Black",
+            "East Asian",
+            "Southeast Asian",
+            "South Asian",
+            "Middle Eastern",
+            "Latin American",
+            "Mediterranean",
+            "Northern European",
+            "Eastern European",
+            "Pacific Islander",
+            "Native American",
+            "mixed-heritage",
+        )
+    ),
+]
+
+SkinTone = Annotated[
+    Line, Known(("porcelain", "fair", "light", "medium", "olive", "tan", "brown", "dark brown", "deep"))
+]
+
+HairColor = Annotated[
+    Line,
+    Known(
+        (
+            "black",
+            "dark brown",
+            "brown",
+            "light brown",
+            "auburn",
+            "copper red",
+            "strawberry blonde",
+            "blonde",
+            "platinum blonde",
+            "grey",
+            "silver",
+            "white",
+            "pink",
+            "blue",
+            "purple",
+        )
+    ),
+]
+
+HairLength = Annotated[
+    Line,
+    Known(("bald", "shaved", "very short", "short", "chin-length", "shoulder-length", "long", "very long")),
+]
+
+HairStyle = Annotated[
+    Line,
+    Known(
+        (
+            "straight",
+            "wavy",
+            "curly",
+            "coily",
+            "braids",
+            "ponytail",
+            "bun",
+            "bob",
+            "pixie cut",
+            "undercut",
+            "afro",
+            "dreadlocks",
+        )
+    ),
+]
+
+EyeColor = Annotated[
+    Line, Known(("brown", "dark brown", "amber", "hazel", "green", "blue", "light blue", "grey"))
+]
+
+FaceShape = Annotated[Line, Known(("oval", "round", "square", "heart-shaped", "diamond-shaped", "long"))]
+
+BodyType = Annotated[
+    Line, Known(("slim", "petite", "average", "athletic", "muscular", "curvy", "plus-size", "stocky"))
+]
+
+Height = Annotated[Line, Known(("short", "average height", "tall", "very tall"))]
+
+FacialHair = Annotated[
+    Line, Known(("clean-shaven", "stubble", "moustache", "goatee", "short beard", "full beard"))
+]
+
+Expression = Annotated[
+    Line,
+    Known(
+        (
+            "neutral expression",
+            "gentle smile",
+            "broad smile",
+            "laughing",
+            "serious look",
+            "confident look",
+            "playful look",
+            "thoughtful look",
+            "dreamy look",
+        )
+    ),
+]
+
+DressStyle = Annotated[
+    Line,
+    Known(
+        (
+            "casual",
+            "smart-casual",
+            "business",
+            "streetwear",
+            "sportswear",
+            "denim",
+            "knitwear",
+            "bohemian",
+            "vintage",
+        )
+    ),
+]
+"""Names of the prompt library's outfits."""

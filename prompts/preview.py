@@ -1,0 +1,70 @@
+"""What would be sent for a request, to look at: nothing is asked of anyone."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from contracts.generation import Reason
+from prompts.adults import NotAnAdult
+from prompts.budget import tokens
+from prompts.catalogue import Catalogue, default_catalogue
+from prompts.checks import reasons_against
+from prompts.dialects import MAX_WORDS, WINDOW, WINDOWS, unweighted
+from prompts.renders import Image, ImageRequest, images_of
+from prompts.wording import length
+
+NO_JOB: Final = "00000000-0000-0000-0000-000000000000"
+"""The job whose seeds are shown where no job and no seed is given."""
+
+
+class CannotBeDone(ValueError):
+    """A request would be rejected."""
+
+    def __init__(self, reasons: Sequence[Reason]) -> None:
+        self.reasons = tuple(reasons)
+        super().__init__("; ".join(f"{reason.field}: {reason.message}" for reason in reasons))
+
+
+def preview(
+    request: ImageRequest, job_id: str = NO_JOB, catalogue: Catalogue | None = None
+) -> tuple[Image, ...]:
+    """The images of a request that brings its character along. Raises `CannotBeDone`."""
+    known = catalogue or default_catalogue()
+    if reasons := reasons_against(request, request.character, known):
+        raise CannotBeDone(reasons)
+    assert request.character is not None, "checked with the reasons"
+    try:
+        return images_of(job_id, request, request.character, known)
+    except NotAnAdult as error:
+        raise CannotBeDone([Reason(field="request", message=str(error))]) from None
+
+
+def written(images: Sequence[Image]) -> str:
+    """Images as text: a line for each thing that is sent, and for what is not."""
+    return "\n\n".join("\n".join(_lines(image)) for image in images)
+
+
+def fields(image: Image) -> dict[str, Any]:
+    """An image as JSON: its render, and what was left out of its prompts."""
+    left_out = {name: getattr(image.prompt, name) for name in ("removed", "cut", "cut_tags")}
+    return image.spec.model_dump(mode="json") | left_out
+
+
+def _lines(image: Image) -> Iterator[str]:
+    spec, prompt = image.spec, image.prompt
+    yield f"{spec.index}  {spec.label}: {spec.width} x {spec.height}, seed {spec.seed}"
+    yield _line("prose", spec.prompt, f"{length(spec.prompt)} of {MAX_WORDS} words")
+    if spec.tag_prompt:
+        count = tokens(unweighted(spec.tag_prompt))
+        yield _line("tags", spec.tag_prompt, f"about {count} of {WINDOW * WINDOWS} tokens")
+    yield _line("negative", spec.negative_prompt)
+    said = {
+        "caption": spec.caption,
+        "removed": ", ".join(prompt.removed),
+        "cut from prose": ", ".join(prompt.cut),
+        "cut from tags": ", ".join(prompt.cut_tags),
+    }
+    yield from (_line(name, text) for name, text in said.items() if text)
+
+
+def _line(name: str, text: str, size: str = "") -> str:
+    return f"   {name}{f' ({size})' if size else ''}: {text}"

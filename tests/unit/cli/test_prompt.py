@@ -1,0 +1,100 @@
+"""imagegen prompt: what would be sent, without a stack."""
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.cli.app import run
+
+WHO = ["--name", "Mara", "--age", "27"]
+FACE = "0190a6a0-0000-7000-8000-0000000000b1/0"
+MARA = {"name": "Mara", "age": 27}
+JOB = "0190a6a0-0000-7000-8000-000000000001"
+
+
+def _said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert run(["prompt", *arguments]) == 0
+    said = capsys.readouterr()
+    assert said.err == ""
+    return said.out
+
+
+def test_every_image_is_shown_with_its_prompts_seed_and_size(capsys: pytest.CaptureFixture[str]) -> None:
+    said = _said(capsys, "studio", *WHO, "--scene", "beach", "--seed", "42", "--count", "2")
+    first, second = said.split("\n\n")
+    assert first.startswith("0  1: 896 x 1152, seed 42\n   prose (")
+    assert "A 27-year-old adult. On a sandy beach, " in first
+    assert ": (adult:1.2), 27 years old, sandy beach, " in first
+    assert "   negative: child, " in first
+    assert second.startswith("1  2: 896 x 1152, seed 6607762075843647\n")
+
+
+def test_what_was_removed_and_what_was_cut_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "topless, " + ", ".join(f"wish number {n} of very many" for n in range(90))
+    said = _said(capsys, "studio", *WHO, "--prompt", long)
+    assert "   removed: topless\n" in said
+    assert "   cut from prose: wish number " in said
+    assert "   cut from tags: wish number " in said
+
+
+def test_single_images_of_a_sheet_are_shown_with_their_captions(capsys: pytest.CaptureFixture[str]) -> None:
+    said = _said(capsys, "character-sheet", *WHO, "--base-image", FACE, "--only", "6", "--only", "3")
+    assert [line for line in said.splitlines() if not line.startswith("   ")] == [
+        "0  profile-right: 896 x 1152, seed 1572995893249912",
+        "",
+        "1  walking: 896 x 1152, seed 3381883611298743",
+    ]
+    assert said.count("   caption: {trigger}, ") == 2
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_request_is_read_from_a_file_alone_or_as_it_is_published(
+    alone: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request: dict[str, Any] = {"type": "base_image", "character": MARA, "count": 1}
+    published = {"job_id": JOB, "tenant": "acme", "user_id": "u1", "request": request}
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(request if alone else published))
+    [image] = json.loads(_said(capsys, "--request", str(file), "--json"))
+    assert (image["label"], image["removed"]) == ("candidate 1", [])
+    assert image["seed"] == (7097883329191060 if alone else 6404640610585523)
+
+
+def test_a_request_is_read_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    request = {"type": "profile_pictures", "character": MARA, "set_id": "dating"}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(request)))
+    assert _said(capsys, "--request", "-").startswith("0  first-look: 1024 x 1024, seed ")
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        ({"type": "studio", "character": MARA, "count": 11}, "request.count: must be at most 10, got 11"),
+        ({"type": "studio", "character": MARA | {"age": 12}}, "request.character.age: must be at least 18"),
+        ({"type": "poem"}, "request.type: unknown type 'poem'"),
+        ({"type": "studio", "character_id": JOB}, "a stored character cannot be read here"),
+        (
+            {"type": "lora_training", "character_id": JOB, "images": [FACE] * 4, "trigger_word": "tok"},
+            "a training has no prompt",
+        ),
+        ([], "must hold one JSON object"),
+    ],
+)
+def test_a_request_that_cannot_be_done_says_why(
+    request_: object, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(request_))
+    assert run(["prompt", "--request", str(file)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert reason in said.err
+
+
+def test_without_anything_to_show_it_helps(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "imagegen prompt [OPTIONS] COMMAND" in _said(capsys)

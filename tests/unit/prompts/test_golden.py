@@ -1,0 +1,15 @@
+"""Prompts as they are sent, held to files that a reader can judge."""
+
+import pytest
+
+from tests.unit.prompts.golden import CASES, FOLDER, text_of
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_prompts_are_those_of_the_file(case: str) -> None:
+    expected = (FOLDER / f"{case}.txt").read_text(encoding="utf-8")
+    assert text_of(case) == expected, "if it is better now: python -m tests.unit.prompts.golden"
+
+
+def test_every_file_has_its_case() -> None:
+    assert {file.stem for file in FOLDER.iterdir()} == set(CASES)
