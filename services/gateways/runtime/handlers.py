@@ -1,10 +1,11 @@
-"""render.requested → attempts, committed at once; render.cancel → attempts marked"""
+"""render.requested → attempts, committed at once; render.cancel, result.stored → attempts marked"""
 
 from collections.abc import Sequence
 from typing import Any
 
 from contracts.base import Provider
-from contracts.renders import RenderCancel, RenderRequested
+from contracts.renders import RenderCancel, RenderRequested, ResultStored
+from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gateway import LeaseOver
 from services.gateways.runtime.ledger import Ledger
@@ -17,10 +18,11 @@ from shared.subscription import Subscribe
 def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: Engine, lease: Lease) -> None:
     """Declare what a gateway listens to."""
 
+    kinds = (RenderRequested, RenderCancel, ResultStored)
+
     @subscribe(
-        RenderRequested,
-        RenderCancel,
-        topics=[kind.topic.format(provider=provider) for kind in (RenderRequested, RenderCancel)],
+        *kinds,
+        topics=[kind.topic.format(provider=provider) for kind in kinds],
         group=f"gateway-{provider}",
     )
     async def take_in(batch: Sequence[Received[Any]]) -> list[Outgoing]:
@@ -29,8 +31,14 @@ def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: E
         commands = [received for received in batch if isinstance(received.message, RenderRequested)]
         cancels = [received.message for received in batch if isinstance(received.message, RenderCancel)]
         if commands:
-            engine.add(await ledger.take_in(commands, lease.owner))
+            new = await ledger.take_in(commands, lease.owner)
+            crash_point("after_intake")
+            engine.add(new)
         if cancels:
             await ledger.take_cancels(cancels, lease.owner)
             engine.cancel(cancel.attempt_id for cancel in cancels)
+        results = [received.message for received in batch if isinstance(received.message, ResultStored)]
+        await ledger.note_duplicates(
+            [each.attempt_id for each in results if each.duplicate and each.provider == provider]
+        )
         return []

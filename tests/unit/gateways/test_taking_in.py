@@ -59,7 +59,7 @@ async def test_a_redelivered_command_does_not_disturb_the_attempt_in_hand(bench:
 
 
 async def test_a_gateway_listens_to_its_own_provider_only(bench: GatewayBench) -> None:
-    assert Intake(bench).topics == ["render.requested.fal.v1", "render.cancel.fal.v1"]
+    assert Intake(bench).topics == ["render.requested.fal.v1", "render.cancel.fal.v1", "result.stored.v1"]
     assert RenderRequested.topic.count("{provider}") == RenderCancel.topic.count("{provider}") == 1
 
 
