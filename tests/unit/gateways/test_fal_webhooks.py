@@ -295,6 +295,7 @@ async def test_a_request_of_an_attempt_that_was_given_up_is_entered_and_the_end_
     assert (await desk.post(attempt_id)).status_code == 204
     entry = desk.attempts.kept[attempt_id]
     assert (entry["state"], entry["external_id"], entry["billed"]) == ("failed", "r1", "yes")
+    assert entry["ask_at"] <= now(), "what came of it is asked now"
 
 
 async def test_what_was_not_sent_cannot_have_ended(desk: Desk) -> None:
@@ -382,6 +383,15 @@ async def test_an_attempt_that_has_ended_is_not_marked(desk: Desk) -> None:
     desk.bell.ours = False
     assert (await desk.post(attempt_id)).status_code == 204
     assert "pushed_at" not in desk.attempts.kept[attempt_id]
+    assert "ask_at" not in desk.attempts.kept[attempt_id]
+
+
+async def test_an_end_that_nobody_was_sure_of_is_asked_for_when_its_webhook_comes(desk: Desk) -> None:
+    attempt_id = await desk.attempt(state="cancelled", external_id="r1")
+    desk.bell.ours = False
+    assert (await desk.post(attempt_id)).status_code == 204
+    entry = desk.attempts.kept[attempt_id]
+    assert (entry["ask_at"] <= now(), entry["state"], entry["billed"]) == (True, "cancelled", "unknown")
 
 
 def test_the_rebuilt_handle_names_the_model_that_was_asked() -> None:
