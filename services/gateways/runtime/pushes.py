@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from contracts.base import Provider
 from contracts.renders import RenderRequested
-from services.gateways.runtime.attempt import OPEN, Attempt, State
+from services.gateways.runtime.attempt import ENDED, OPEN, Attempt, State
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.provider import Handle, Order
 from shared.clock import now
@@ -71,7 +71,7 @@ class Pushes:
         if (await self._attempts.update_one(guard | sent, {"$set": entry | going_on})).matched_count:
             log.info("submission_adopted", attempt_id=attempt_id, external_id=handle["id"])
             return "adopted"
-        ended = {"state": {"$in": ["succeeded", "failed", "cancelled"]}}
+        ended = {"state": {"$in": list(ENDED)}}
         if (await self._attempts.update_one(guard | ended, {"$set": entry | _asked_now()})).matched_count:
             log.warning("submission_found_late", attempt_id=attempt_id, external_id=handle["id"])
             return "late"
@@ -87,7 +87,7 @@ class Pushes:
         going_on = {"_id": attempt_id, "state": {"$in": list(OPEN)}}
         if (await self._attempts.update_one(going_on, {"$set": {"pushed_at": now()}})).matched_count:
             return
-        unsure = {"_id": attempt_id, "billed": "unknown"}
+        unsure = {"_id": attempt_id, "state": {"$in": list(ENDED)}, "billed": "unknown"}
         await self._attempts.update_one(unsure, {"$set": _asked_now()})
 
     async def notice(self, owner: str) -> None:

@@ -42,6 +42,7 @@ from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Pace
 from services.gateways.runtime.pushes import Pushes
+from shared.clock import now
 from shared.errors import StartupError
 from shared.ids import uuid7
 from shared.mongo import Database
@@ -379,7 +380,7 @@ async def test_an_attempt_of_another_process_is_marked_and_its_owner_notices_onc
 
 
 async def test_an_attempt_that_has_ended_is_not_marked(desk: Desk) -> None:
-    attempt_id = await desk.attempt(state="succeeded", external_id="r1")
+    attempt_id = await desk.attempt(state="succeeded", external_id="r1", billed="yes")
     desk.bell.ours = False
     assert (await desk.post(attempt_id)).status_code == 204
     assert "pushed_at" not in desk.attempts.kept[attempt_id]
