@@ -5,13 +5,15 @@ Modal has no public job API: the routes below are the ones that `deploy/modal` d
 | call                          | answer                                                      |
 |-------------------------------|-------------------------------------------------------------|
 | `POST /submit` `ModalSubmit`  | 200 `ModalSubmitted`, for the same `id` the same call; 422 refused |
-| `GET /result/{call_id}`       | 200 `ModalResult`, 202 `ModalPending`, 404 unknown, 410 stopped |
+| `GET /result/{call_id}`       | 200 `ModalResult`, 202 `ModalPending`, 404 unknown, 410 `ModalStopped` |
 | `GET /by-id/{id}`             | 200 `ModalSubmitted`, 404                                   |
+| `GET /calls`                  | 200 `ModalUnfinished`                                       |
 | `POST /cancel/{call_id}`      | 200 `{}` whether or not it still ran: read the result after |
 | `GET /outputs/{call_id}/{name}` | 200 bytes, 404                                            |
 
 Any of them may answer 503 with `Retry-After`: nothing was decided, ask again. Without `Modal-Key`
-and `Modal-Secret` headers Modal itself answers 401 in plain text.
+and `Modal-Secret` headers Modal itself answers 401 in plain text, and 404 in plain text where the
+application is not deployed; the application's own answers are JSON.
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -109,6 +111,19 @@ class ModalSubmitted(ModalModel):
 
     call_id: str = Field(pattern=r"^fc-[A-Za-z0-9]+$")
     id: str
+
+
+class ModalUnfinished(ModalModel):
+    """Calls that have not ended, as far as the app has noticed: to be looked at, one by one."""
+
+    calls: tuple[ModalSubmitted, ...] = ()
+
+
+class ModalStopped(ModalModel):
+    """The call was cancelled. `started`: it ran before that, so that its time is paid for."""
+
+    status: Literal["cancelled"] = "cancelled"
+    started: bool | None = None
 
 
 class ModalPending(ModalModel):

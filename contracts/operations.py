@@ -9,7 +9,11 @@ from contracts.renders import AttemptMessage, Billed
 
 
 class AttemptSettled(AttemptMessage):
-    """What became of an attempt after its job. Produced by gateways, consumed by analytics."""
+    """What became of an attempt that no one waits for. Produced by gateways, consumed by analytics.
+
+    Said of a cancelled attempt that was or may have been billed, and of any whose end its provider
+    told only after we had given it up. The last one said of an attempt holds.
+    """
 
     topic: ClassVar[str] = "attempt.settled.v1"
     identity: ClassVar[tuple[str, ...]] = ("attempt_id", "outcome", "at")

@@ -5,6 +5,7 @@ library, and again in every container; what only a container has is imported ins
 """
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ import modal.experimental
 
 from contracts.modal_app import ModalImageInput, ModalSubmit, ModalTrainingInput
 from deploy.modal import containers
-from deploy.modal.calls import ModalCalls, SharedTable, VolumeFiles, WorkerDict
+from deploy.modal.calls import ModalCalls, OpenDict, SharedTable, VolumeFiles, WorkerDict
 from deploy.modal.ids import ReservedIds
 from deploy.modal.outputs import OutputFolder
 from deploy.modal.refusals import refusals
@@ -28,6 +29,7 @@ COMFYUI_START_SECONDS: Final = 300
 
 app = modal.App(SETTINGS.app_name)
 ledger = modal.Dict.from_name(f"{SETTINGS.app_name}-calls", create_if_missing=True)
+open_calls = modal.Dict.from_name(f"{SETTINGS.app_name}-open", create_if_missing=True)
 models_volume = modal.Volume.from_name(f"{SETTINGS.app_name}-models", create_if_missing=True)
 outputs_volume = modal.Volume.from_name(f"{SETTINGS.app_name}-outputs", create_if_missing=True)
 hf_token = modal.Secret.from_name(SETTINGS.hf_secret, required_keys=["HF_TOKEN"])
@@ -50,7 +52,8 @@ class OutputsVolume:
 
 def _work(asked: dict[str, Any], call_id: str, job: Job) -> dict[str, Any]:
     stop = modal.experimental.stop_fetching_inputs
-    return work(asked, call_id, WorkerDict(ledger), job, stop_taking=stop)
+    ended = partial(open_calls.pop, call_id, None)
+    return work(asked, call_id, WorkerDict(ledger), job, stop_taking=stop, ended=ended)
 
 
 def _call_id() -> str:
@@ -175,14 +178,13 @@ def _image_function(asked: ModalImageInput) -> Any:
 @modal.asgi_app(requires_proxy_auth=True)
 def web() -> Any:
     """The routes. Modal lets nobody in without a proxy-auth token, and starts no container for them."""
-    from functools import partial
-
     from deploy.modal.routes import create_api
 
     table = SharedTable(ledger)
     return create_api(
         ModalCalls(table, function_for),
         ReservedIds(table, stale_seconds=SETTINGS.stale_seconds),
+        OpenDict(open_calls),
         VolumeFiles(outputs_volume),
         partial(refusals, settings=SETTINGS),
     )

@@ -12,7 +12,17 @@ from pydantic import ValidationError
 from contracts.modal_app import ModalPending, ModalResult, ModalSubmit
 from deploy.modal.failures import failed
 from deploy.modal.ids import WorkerTable, progress_key, stop_key
-from deploy.modal.ports import Calls, Files, NotStarted, Sight, Stopped, Superseded, Table, Unavailable
+from deploy.modal.ports import (
+    Calls,
+    Files,
+    NotStarted,
+    OpenCalls,
+    Sight,
+    Stopped,
+    Superseded,
+    Table,
+    Unavailable,
+)
 
 FAILED_THERE: Final = (
     raised.FunctionTimeoutError,
@@ -68,11 +78,11 @@ class ModalCalls(Calls):
         except TimeoutError:
             return await self._pending(call_id)
         except raised.InputCancellation:
-            return Stopped()
+            return await self._stopped(call_id)
         except NO_SUCH_CALL:
-            return Stopped() if await self._was_asked_to_stop(call_id) else None
+            return await self._stopped(call_id) if await self._was_asked_to_stop(call_id) else None
         except FAILED_THERE as error:
-            return Stopped() if await self._was_stopped(call_id, error) else failed(error)
+            return await self._stopped(call_id) if await self._was_stopped(call_id, error) else failed(error)
         except raised.Error as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from error
         except Exception as error:  # what a function raised, for instance while its container started
@@ -90,6 +100,10 @@ class ModalCalls(Calls):
         if not isinstance(progress, int | float):
             return ModalPending(status="pending")
         return ModalPending(status="running", progress=float(progress))
+
+    async def _stopped(self, call_id: str) -> Stopped:
+        """The first that a call does is to tell its progress."""
+        return Stopped(started=await self._table.get(progress_key(call_id)) is not None)
 
     async def _was_asked_to_stop(self, call_id: str) -> bool:
         return await self._table.get(stop_key(call_id)) is not None
@@ -141,6 +155,28 @@ class SharedTable(Table):
         """See `Table`."""
         with translated():
             return bool(await self._entries.put.aio(key, value, skip_if_exists=True))
+
+
+class OpenDict(OpenCalls):
+    """A `modal.Dict` with nothing else in it, so that it can be read as a whole."""
+
+    def __init__(self, entries: Any) -> None:
+        self._entries = entries
+
+    async def add(self, call_id: str, our_id: str) -> None:
+        """See `OpenCalls`."""
+        with translated():
+            await self._entries.put.aio(call_id, our_id)
+
+    async def remove(self, call_id: str) -> None:
+        """See `OpenCalls`."""
+        with translated():
+            await self._entries.pop.aio(call_id, None)
+
+    async def all(self) -> dict[str, str]:
+        """See `OpenCalls`."""
+        with translated():
+            return {str(call_id): str(our_id) async for call_id, our_id in self._entries.items.aio()}
 
 
 class WorkerDict(WorkerTable):

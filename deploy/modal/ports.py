@@ -9,7 +9,9 @@ from contracts.modal_app import ModalPending, ModalResult, ModalSubmit
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The call was cancelled."""
+    """The call was cancelled; `started`: it had begun to work."""
+
+    started: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,19 @@ class Ids(Protocol):
 
         Before a call is stopped: otherwise a second call of its id could still begin to work.
         """
+
+
+class OpenCalls(Protocol):
+    """Calls that have not ended, as far as anybody noticed: to look through, never the truth."""
+
+    async def add(self, call_id: str, our_id: str) -> None:
+        """Note a call that was started. Raises `Unavailable`."""
+
+    async def remove(self, call_id: str) -> None:
+        """It has ended, or Modal does not know it. Raises `Unavailable`."""
+
+    async def all(self) -> dict[str, str]:
+        """The caller's id of each, by call id. Raises `Unavailable`."""
 
 
 class Files(Protocol):

@@ -1,6 +1,7 @@
 """HTTP → ports: the contract of `contracts/modal_app.py`, without a word about Modal's cloud."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -8,9 +9,17 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from contracts.modal_app import ModalModel, ModalPending, ModalResult, ModalSubmit, ModalSubmitted
+from contracts.modal_app import (
+    ModalModel,
+    ModalPending,
+    ModalResult,
+    ModalStopped,
+    ModalSubmit,
+    ModalSubmitted,
+    ModalUnfinished,
+)
 from deploy.modal.outputs import content_type, is_call_id, volume_path
-from deploy.modal.ports import Calls, Files, Ids, Sight, Stopped, Superseded, Unavailable
+from deploy.modal.ports import Calls, Files, Ids, OpenCalls, Sight, Stopped, Superseded, Unavailable
 from deploy.modal.refusals import Refusal
 
 RETRY_AFTER: Final = {"Retry-After": "2"}
@@ -18,15 +27,18 @@ MOST_HOPS: Final = 4
 Refuse = Callable[[ModalSubmit], list[Refusal]]
 
 
-def create_api(calls: Calls, ids: Ids, files: Files, refuse: Refuse = lambda asked: []) -> FastAPI:
+def create_api(
+    calls: Calls, ids: Ids, open_calls: OpenCalls, files: Files, refuse: Refuse = lambda asked: []
+) -> FastAPI:
     """`refuse` says what of a request this deployment cannot do; then nothing is started."""
     api = FastAPI(title="imagegen on Modal", docs_url=None, redoc_url=None, openapi_url=None)
     api.add_exception_handler(Unavailable, _unavailable)
     api.add_exception_handler(RequestValidationError, _invalid)
-    routes = CallRoutes(calls, ids, files, refuse)
+    routes = CallRoutes(calls, ids, open_calls, files, refuse)
     api.post("/submit")(routes.submit)
     api.get("/result/{call_id}", response_model=None)(routes.result)
     api.get("/by-id/{our_id:path}")(routes.by_id)
+    api.get("/calls")(routes.unfinished)
     api.post("/cancel/{call_id}")(routes.cancel)
     api.get("/outputs/{call_id}/{name}", response_model=None)(routes.output)
     return api
@@ -35,27 +47,42 @@ def create_api(calls: Calls, ids: Ids, files: Files, refuse: Refuse = lambda ask
 class CallRoutes:
     """Asks whether a call is ours before anything else: the app may see every call of its workspace."""
 
-    def __init__(self, calls: Calls, ids: Ids, files: Files, refuse: Refuse) -> None:
+    def __init__(self, calls: Calls, ids: Ids, open_calls: OpenCalls, files: Files, refuse: Refuse) -> None:
         self._calls = calls
         self._ids = ids
+        self._open = open_calls
         self._files = files
         self._refuse = refuse
 
     async def submit(self, asked: ModalSubmit) -> ModalSubmitted:
         if refusals := self._refuse(asked):
             raise HTTPException(422, [refusal.as_detail() for refusal in refusals])
-        call_id = await self._ids.submit(asked.id, partial(self._calls.start, asked))
+        call_id = await self._ids.submit(asked.id, partial(self._start, asked))
         return ModalSubmitted(call_id=call_id, id=asked.id)
 
+    async def _start(self, asked: ModalSubmit) -> str:
+        call_id = await self._calls.start(asked)
+        with suppress(Unavailable):  # the list is an aid: a call that runs is not denied for it
+            await self._open.add(call_id, asked.id)
+        return call_id
+
     async def result(self, call_id: str) -> Response:
-        match await self._look(call_id):
-            case ModalResult() as result:
-                return _json(result)
-            case ModalPending() as pending:
-                return _json(pending, 202)
-            case Stopped():
-                raise HTTPException(410, "cancelled")
+        sight = await self._look(call_id)
+        if isinstance(sight, ModalPending):
+            return _json(sight, 202)
+        if is_call_id(call_id):
+            with suppress(Unavailable):
+                await self._open.remove(call_id)
+        if isinstance(sight, ModalResult):
+            return _json(sight)
+        if isinstance(sight, Stopped):
+            return _json(ModalStopped(started=sight.started), 410)
         raise HTTPException(404)
+
+    async def unfinished(self) -> ModalUnfinished:
+        """Ended calls that nobody has looked at since may be among them."""
+        found = (await self._open.all()).items()
+        return ModalUnfinished(calls=tuple(ModalSubmitted(call_id=each, id=ours) for each, ours in found))
 
     async def by_id(self, our_id: str) -> ModalSubmitted:
         call_id = await self._ids.find(our_id)

@@ -37,16 +37,28 @@ def work(
     job: Job,
     *,
     stop_taking: Callable[[], None] = lambda: None,
+    ended: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """The value that the call returns: a `ModalResult`, or the name of the call that came first.
 
     Errors become an envelope here, where their classes can be loaded. A cancellation is none of
-    them (it is a BaseException) and passes. `stop_taking` ends this process after the call.
+    them (it is a BaseException) and passes. `stop_taking` ends this process after the call; `ended`
+    takes it off the list of those that have not.
     """
     submit = ModalSubmit.model_validate(asked)
-    holder = claim(table, submit.id, call_id)
-    if holder != call_id:
-        return {"superseded_by": holder}
+    try:
+        holder = claim(table, submit.id, call_id)
+        if holder != call_id:
+            return {"superseded_by": holder}
+        return _worked(submit, call_id, table, job, stop_taking)
+    finally:
+        with contextlib.suppress(Exception):  # the list is an aid; a picture is worth more
+            ended()
+
+
+def _worked(
+    submit: ModalSubmit, call_id: str, table: WorkerTable, job: Job, stop_taking: Callable[[], None]
+) -> dict[str, Any]:
     progress = Progress(table, call_id)
     progress(0)
     started = time.monotonic()

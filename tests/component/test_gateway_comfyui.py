@@ -53,6 +53,21 @@ class OldServer:
         return await self._app(scope, receive, send)
 
 
+class Deaf:
+    """Answers no cancel until it is told to."""
+
+    def __init__(self) -> None:
+        self.until_now = True
+
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            if self.until_now and scope.get("path", "").endswith("/cancel"):
+                return await Response("away", 502)(scope, receive, send)
+            return await app(scope, receive, send)
+
+        return answer
+
+
 class Played:
     """Recorded answers, by path; all with `status`, but the queue's."""
 
@@ -129,16 +144,59 @@ async def test_the_callers_workflow_is_run_with_its_holes_filled(rig: Rig) -> No
     assert entry["input"]["2"]["inputs"]["filename_prefix"] == f"imagegen/{order.uuid}"
 
 
-async def test_a_200_with_node_errors_is_a_refusal_and_what_runs_of_it_is_cancelled(rig: Rig) -> None:
+BROKEN_WORKFLOW = WORKFLOW | {"3": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}}}
+
+
+@pytest.mark.parametrize(("state", "billed"), [("running", "yes"), ("queued", "no")])
+async def test_a_200_with_node_errors_is_a_refusal_and_what_runs_of_it_is_stopped(
+    rig: Rig, state: str, billed: str
+) -> None:
     await rig.behave(latency_seconds=30)
-    broken = WORKFLOW | {"3": {"class_type": "SaveImage", "inputs": {"images": ["1", 0]}}}
-    order = an_order("comfyui", workflow=broken)
-    with pytest.raises(Refused) as raised:
-        await rig.submit(order)
-    assert raised.value.code == "invalid_workflow"
-    assert "node 3 (SaveImage)" in raised.value.message
-    await rig.end(order, {"id": order.uuid})
-    assert [entry["state"] for entry in await rig.books()] == ["cancelled"]
+    if state == "queued":
+        await rig.submit(an_order("comfyui"))
+    order = an_order("comfyui", workflow=BROKEN_WORKFLOW)
+    handle = await rig.submit(order)
+    await rig.reach(order, {"id": order.uuid}, state)
+    news = await rig.end(order, handle)
+    assert isinstance(news, Broken)
+    assert (news.code, news.retryable, news.billed) == ("invalid_workflow", False, billed)
+    assert "node 3 (SaveImage)" in news.message
+    assert (await rig.books())[-1]["state"] == "cancelled"
+
+
+async def test_a_refused_workflow_whose_stop_is_not_answered_is_followed_until_it_has_stopped() -> None:
+    deaf = Deaf()
+    async with a_rig("comfyui", wrap=deaf.wrap, latency_seconds=30) as rig:
+        order = an_order("comfyui", workflow=BROKEN_WORKFLOW)
+        handle = await rig.submit(order)
+        for _ in range(3):
+            with pytest.raises(NoAnswer):
+                await rig.provider.poll(order, handle)
+        assert [entry["state"] for entry in await rig.books()] == ["running"]
+        deaf.until_now = False
+        news = await rig.end(order, handle)
+    assert isinstance(news, Broken)
+    assert news.code == "invalid_workflow"
+
+
+async def test_a_refused_workflow_that_ran_to_its_end_all_the_same_is_no_success(rig: Rig) -> None:
+    order = an_order("comfyui", workflow=BROKEN_WORKFLOW)
+    handle = await rig.submit(order)
+    assert isinstance(await rig.end(order, {"id": order.uuid}), Done)
+    news = await rig.provider.poll(order, handle)
+    assert isinstance(news, Broken)
+    assert (news.code, news.billed) == ("invalid_workflow", "yes")
+
+
+async def test_whatever_is_in_the_queue_is_listed_whoever_sent_it(rig: Rig) -> None:
+    await rig.behave(latency_seconds=30)
+    assert isinstance(rig.provider, ComfyUIProvider)
+    assert await rig.provider.unfinished() == frozenset()
+    orders = [an_order("comfyui") for _ in range(3)]
+    handles = [await rig.submit(order) for order in orders]
+    assert await rig.provider.unfinished() == {order.uuid for order in orders}
+    await rig.provider.cancel(orders[2], handles[2])
+    assert await rig.provider.unfinished() == {order.uuid for order in orders[:2]}
 
 
 async def test_a_model_that_is_not_installed_is_refused(rig: Rig) -> None:

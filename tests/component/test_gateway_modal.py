@@ -6,9 +6,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from contracts.renders import Billed
 from services.gateways.modal.adapter import ModalProvider
 from services.gateways.modal.settings import ModalSettings
 from services.gateways.runtime.provider import (
+    LOCKED_OUT,
     Broken,
     Done,
     News,
@@ -34,11 +36,16 @@ async def rig() -> AsyncIterator[Rig]:
 
 
 def told(status: int, text: str = "") -> ModalProvider:
-    transport = httpx.MockTransport(lambda request: httpx.Response(status, text=text))
+    kind = {"content-type": "application/json" if text.startswith(("{", "[")) else "text/plain"}
+    transport = httpx.MockTransport(lambda request: httpx.Response(status, text=text, headers=kind))
     http = httpx.AsyncClient(transport=transport, verify=False)
     provider = an_adapter("modal", http, "https://acme--imagegen.modal.run", FakeInputs())
     assert isinstance(provider, ModalProvider)
     return provider
+
+
+def stopped(billed: Billed) -> Broken:
+    return Broken("cancelled", "the call was cancelled at Modal", False, billed)
 
 
 async def test_inputs_go_as_signed_links(rig: Rig) -> None:
@@ -73,14 +80,20 @@ async def test_percent_is_told_while_it_runs(rig: Rig) -> None:
     assert news.percent == 0
 
 
-async def test_a_call_that_was_cancelled_is_over_and_free(rig: Rig) -> None:
-    await rig.behave(latency_seconds=30)
+@pytest.mark.parametrize(("state", "billed"), [("queued", "no"), ("running", "yes")])
+async def test_a_call_that_was_cancelled_is_over_and_costs_the_time_it_ran(
+    rig: Rig, state: str, billed: str
+) -> None:
+    await rig.behave(latency_seconds=30, concurrency=1)
+    if state == "queued":
+        await rig.submit(an_order("modal"))
     order = an_order("modal")
     handle = await rig.submit(order)
+    await rig.reach(order, handle, state)
     await rig.provider.cancel(order, handle)
     news = await rig.end(order, handle)
     assert isinstance(news, Broken)
-    assert (news.code, news.retryable, news.billed) == ("cancelled", False, "no")
+    assert (news.code, news.retryable, news.billed) == ("cancelled", False, billed)
 
 
 async def test_without_credentials_nothing_is_taken(rig: Rig) -> None:
@@ -101,8 +114,10 @@ async def test_without_credentials_nothing_is_taken(rig: Rig) -> None:
         (202, '{"status":"pending"}', Working("queued")),
         (202, '{"status":"running","progress":41.6}', Working("running", percent=42)),
         (202, '{"status":"running","progress":1e9}', Working("running", percent=100)),
-        (404, "", Broken("lost", "Modal no longer knows this call", True)),
-        (410, "", Broken("cancelled", "the call was cancelled at Modal", False, "no")),
+        (404, '{"detail":"Not Found"}', Broken("lost", "Modal no longer knows this call", True)),
+        (410, '{"detail":"cancelled"}', stopped("unknown")),
+        (410, '{"status":"cancelled","started":false}', stopped("no")),
+        (410, '{"status":"cancelled","started":true}', stopped("yes")),
         (
             200,
             '{"status":"succeeded"}',
@@ -139,6 +154,39 @@ async def test_a_lookup_that_fails_is_not_taken_for_absence() -> None:
     for provider in (told(500, "boom"), told(503), told(200, "{}")):
         with pytest.raises(NoAnswer):
             await provider.find(an_order("modal"))
+
+
+NOT_DEPLOYED = "modal-http: app for invoked web endpoint is stopped"
+
+
+async def test_an_application_that_is_not_there_is_no_fault_of_the_request() -> None:
+    provider, order = told(404, NOT_DEPLOYED), an_order("modal")
+    with pytest.raises(Refused) as raised:
+        await provider.submit(order, await provider.prepare(order))
+    assert (raised.value.code, raised.value.retryable) == ("provider_not_deployed", False)
+    assert raised.value.code in LOCKED_OUT, "the circuit hears of it"
+
+
+async def test_an_application_that_is_not_there_does_not_say_that_it_has_nothing_of_ours() -> None:
+    provider, order = told(404, NOT_DEPLOYED), an_order("modal")
+    with pytest.raises(NoAnswer):
+        await provider.find(order)
+    with pytest.raises(NoAnswer):
+        await provider.poll(order, CALL)
+    with pytest.raises(NoAnswer):
+        await provider.unfinished()
+
+
+async def test_calls_are_listed_until_they_have_ended(rig: Rig) -> None:
+    await rig.behave(latency_seconds=0.2, concurrency=1)
+    assert isinstance(rig.provider, ModalProvider)
+    orders = [an_order("modal") for _ in range(2)]
+    handles = [await rig.submit(order) for order in orders]
+    assert await rig.provider.unfinished() == {order.uuid for order in orders}
+    await rig.end(orders[0], handles[0])
+    assert await rig.provider.unfinished() == {orders[1].uuid}
+    await rig.provider.cancel(orders[1], handles[1])
+    assert await rig.provider.unfinished() == frozenset()
 
 
 async def test_what_a_call_drew_is_named_by_path(rig: Rig) -> None:

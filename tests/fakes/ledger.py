@@ -8,6 +8,7 @@ from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.gateway import Gateway
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Pace
+from shared.clock import now
 from shared.leases import Lease
 from shared.outbox import MongoDebts, Outbox
 from tests.fakes.mongo import FakeCollection
@@ -59,6 +60,12 @@ class GatewayBench:
         """As if it had been sent that much earlier."""
         assert attempt.submitting_at is not None
         attempt.submitting_at -= timedelta(seconds=seconds)
+
+    @staticmethod
+    def age_deadline(attempt: Attempt, seconds: float) -> None:
+        """As if its deadline had passed so long ago."""
+        at = now() - timedelta(seconds=seconds)
+        attempt.command = attempt.command.model_copy(update={"deadline_at": at})
 
     async def _died(self, owner: str) -> None:
         raise AssertionError(f"{owner} was declared dead")

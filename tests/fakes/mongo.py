@@ -82,8 +82,8 @@ class FakeCollection:
         return next(iter(await self.find(query, fields).to_list(None)), None)
 
     def find(self, query: Document, fields: Mapping[str, Any] | None = None) -> Cursor:
-        found = [document for document in self.kept.values() if _matches(document, query)]
-        return Cursor(_projected(deepcopy(document), fields) for document in found)
+        found = [self.kept[key] for key in self._candidates(query) if _matches(self.kept[key], query)]
+        return Cursor(deepcopy(_projected(document, fields)) for document in found)
 
     async def update_one(self, query: Document, update: Document, *, upsert: bool = False) -> Changed:
         await self._round_trip()
@@ -134,13 +134,22 @@ class FakeCollection:
         return True
 
     def _update(self, query: Document, update: Document, most: int | None) -> Changed:
-        keys = [key for key, document in self.kept.items() if _matches(document, query)][:most]
+        keys = [key for key in self._candidates(query) if _matches(self.kept[key], query)][:most]
         result = Changed(matched_count=len(keys))
         for key in keys:
             after = _changed(self.kept[key], update)
             result.modified_count += after != self.kept[key]
             self.kept[key] = after
         return result
+
+    def _candidates(self, query: Document) -> list[str]:
+        """Whose ids fit, by what every collection has: an index on them."""
+        wanted = query.get("_id")
+        if isinstance(wanted, str):
+            return [wanted] if wanted in self.kept else []
+        if isinstance(wanted, dict) and "$in" in wanted:
+            return [key for key in wanted["$in"] if key in self.kept]
+        return list(self.kept)
 
     async def _round_trip(self) -> None:
         """Others come first, as on a network."""
@@ -150,6 +159,8 @@ class FakeCollection:
 
 
 def _at(document: Document, path: str) -> Any:
+    if "." not in path:
+        return document.get(path, MISSING)
     value: Any = document
     for part in path.split("."):
         if not isinstance(value, dict) or part not in value:
@@ -173,7 +184,7 @@ def _holds(value: Any, wanted: Any) -> bool:
 
 
 def _changed(document: Document, update: Document) -> Document:
-    after = deepcopy(document)
+    after = dict(document)
     for operator, fields in update.items():
         for name, value in fields.items():
             assert "." not in name, "only whole fields are changed"

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from contracts.modal_app import ModalSubmit, ModalSubmitted
+from contracts.modal_app import ModalStopped, ModalSubmit, ModalSubmitted, ModalUnfinished
 from deploy.local.simulators.behaviour import Behaviour
 from deploy.local.simulators.control import control_routes
 from deploy.local.simulators.faults import Faults
@@ -48,6 +48,7 @@ class CallRoutes:
             Route("/submit", self.submit, methods=["POST"]),
             Route("/result/{call_id}", self.result),
             Route("/by-id/{id:path}", self.by_id),
+            Route("/calls", self.unfinished),
             Route("/cancel/{call_id}", self.cancel, methods=["POST"]),
             Route("/outputs/{call_id}/{name}", self.output),
         ]
@@ -66,12 +67,16 @@ class CallRoutes:
         if call is None:
             return _not_found()
         if call.state == "cancelled":
-            return JSONResponse({"detail": "cancelled"}, 410)
+            return _json(ModalStopped(started=call.started is not None), 410)
         return _json(call.pending(), 202) if call.result is None else _json(call.result)
 
     async def by_id(self, request: Request) -> Response:
         call = self._calls.find_by_id(request.path_params["id"])
         return _json(ModalSubmitted(call_id=call.id, id=call.asked.id)) if call else _not_found()
+
+    async def unfinished(self, _: Request) -> Response:
+        going_on = [ModalSubmitted(call_id=call.id, id=call.asked.id) for call in self._calls.unfinished()]
+        return _json(ModalUnfinished(calls=tuple(going_on)))
 
     async def cancel(self, request: Request) -> Response:
         call = self._calls.find(request.path_params["call_id"])

@@ -81,6 +81,9 @@ class ModalCalls:
     def find_by_id(self, our_id: str) -> Call | None:
         return self._by_id.get(our_id)
 
+    def unfinished(self) -> list[Call]:
+        return [call for call in self._calls.values() if call.state in ("pending", "running")]
+
     def cancel(self, call: Call) -> None:
         if call.state == "ended" or (call.state == "running" and self.director.behaviour.cancel_is_ignored):
             return

@@ -98,7 +98,7 @@ class ComfyUIProvider:
         return f"{stored.get('subfolder') or ''}/{stored['name']}".lstrip("/")
 
     async def submit(self, order: Order, payload: Payload) -> Handle:
-        """See `Provider`. A 200 that carries node errors is a refusal: what runs of it is cancelled."""
+        """See `Provider`. A 200 that carries node errors is a refusal of what runs: see `poll`."""
         self._socket.steps.expect(order.uuid, payload["prompt"])
         try:
             answer = await send_paid(self._http, f"{self._url}/prompt", json=payload)
@@ -113,8 +113,7 @@ class ComfyUIProvider:
         if body.get("prompt_id") != order.uuid:
             raise OutcomeUnknown(f"submit answered for prompt {body.get('prompt_id')!r}")
         if body.get("node_errors"):
-            await self._cancel_quietly(order, handle)
-            raise Refused("invalid_workflow", _first_node_error(body["node_errors"]))
+            return handle | {"refused": _first_node_error(body["node_errors"])[:500]}
         return handle | {"client_id": self._client_id}
 
     async def _refuse_what_broke_the_server(self, order: Order, unknown: OutcomeUnknown) -> None:
@@ -128,12 +127,6 @@ class ComfyUIProvider:
         if taken is None:
             raise Refused("invalid_workflow", f"the server cannot read this workflow: {unknown}")
 
-    async def _cancel_quietly(self, order: Order, handle: Handle) -> None:
-        try:
-            await self.cancel(order, handle)
-        except NoAnswer:
-            return
-
     async def find(self, order: Order) -> Handle | None:
         """See `Provider`."""
         queue = await self._look_at_queue()
@@ -143,6 +136,8 @@ class ComfyUIProvider:
 
     async def poll(self, order: Order, handle: Handle) -> News:
         """See `Provider`. First the queue, then the history: the other way misses what moves between."""
+        if reason := handle.get("refused"):
+            return await self._stop_refused(order, handle, reason)
         queue = await self._shared_queue()
         if working := queue.get(handle["id"]):
             return working
@@ -155,6 +150,18 @@ class ComfyUIProvider:
         if run := await self._history(handle["id"]):
             return _end(run)
         return Broken("lost", "neither in the queue nor in the history", retryable=True, billed="no")
+
+    async def _stop_refused(self, order: Order, handle: Handle, reason: str) -> News:
+        """A part of a refused workflow is there: it is stopped, and followed until it has."""
+        if working := (await self._look_at_queue()).get(handle["id"]):
+            await self.cancel(order, handle)
+            return working
+        ran = await self._history(handle["id"]) is not None
+        return Broken("invalid_workflow", reason, retryable=False, billed="yes" if ran else "no")
+
+    async def unfinished(self) -> frozenset[str]:
+        """See `Listing`. Whatever anybody has in the queue."""
+        return frozenset(await self._look_at_queue())
 
     async def cancel(self, order: Order, handle: Handle) -> None:
         """See `Provider`. Servers without a cancel call get a delete and a targeted interrupt."""

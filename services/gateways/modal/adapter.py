@@ -14,12 +14,14 @@ from contracts.modal_app import (
     ModalModel,
     ModalPending,
     ModalResult,
+    ModalStopped,
     ModalSubmit,
     ModalSubmitted,
     ModalTrainingImage,
     ModalTrainingInput,
+    ModalUnfinished,
 )
-from contracts.renders import Output
+from contracts.renders import Billed, Output
 from services.gateways.modal.settings import ModalSettings
 from services.gateways.runtime.dialects import Dialect, dialect_of, model_names
 from services.gateways.runtime.inputs import LINK_SECONDS, Inputs
@@ -40,6 +42,7 @@ from services.gateways.runtime.workflows import filled
 from shared.clock import now
 
 M = TypeVar("M", bound=ModalModel)
+JSON = "application/json"
 
 
 class ModalProvider:
@@ -106,7 +109,13 @@ class ModalProvider:
 
     async def submit(self, order: Order, payload: Payload) -> Handle:
         """See `Provider`."""
-        answer = await send_paid(self._http, f"{self._url}/submit", json=payload, headers=self._headers)
+        try:
+            answer = await send_paid(self._http, f"{self._url}/submit", json=payload, headers=self._headers)
+        except Refused as refused:
+            if refused.status == 404:  # the route is there wherever the application is
+                reason = f"{refused.message}: is the application deployed?"
+                raise Refused("provider_not_deployed", reason, status=404) from refused
+            raise
         try:
             return {"id": ModalSubmitted.model_validate_json(answer.content).call_id}
         except ValidationError as error:
@@ -128,7 +137,7 @@ class ModalProvider:
             case 404:
                 return Broken("lost", "Modal no longer knows this call", retryable=True)
             case 410:
-                return Broken("cancelled", "the call was cancelled at Modal", False, "no")
+                return Broken("cancelled", "the call was cancelled at Modal", False, _billed(answer))
             case 200:
                 return _end(order, _read(ModalResult, answer))
         raise NoAnswer(f"result: {answer.status_code} {excerpt(answer)}")
@@ -137,8 +146,17 @@ class ModalProvider:
         """See `Provider`."""
         await self._ask("POST", f"/cancel/{handle['id']}")
 
+    async def unfinished(self) -> frozenset[str]:
+        """See `Listing`."""
+        answer = await self._ask("GET", "/calls")
+        return frozenset(call.id for call in _read(ModalUnfinished, answer).calls)
+
     async def _ask(self, method: str, path: str) -> httpx.Response:
-        return await ask(self._http, method, self._url + path, headers=self._headers)
+        """What the application answers. A 404 of Modal's own, in plain text, is none: nothing runs there."""
+        answer = await ask(self._http, method, self._url + path, headers=self._headers)
+        if answer.status_code == 404 and not answer.headers.get("content-type", "").startswith(JSON):
+            raise NoAnswer(f"{path}: {excerpt(answer)}: is the application deployed?")
+        return answer
 
 
 def _end(order: Order, result: ModalResult) -> News:
@@ -171,6 +189,16 @@ def _trained(result: ModalResult, manifest: ModalManifest | None) -> News:
         base_model=manifest.base_model,
         steps=manifest.steps,
     )
+
+
+def _billed(answer: httpx.Response) -> Billed:
+    """What a stopped call costs: the time that it ran."""
+    match _read(ModalStopped, answer).started:
+        case True:
+            return "yes"
+        case False:
+            return "no"
+    return "unknown"
 
 
 def _working(answer: httpx.Response) -> Working:

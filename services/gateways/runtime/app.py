@@ -8,15 +8,18 @@ import httpx
 import structlog
 
 from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.crash_points import crash_point, refuse_unknown_point
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gate import Announcements, Gate, Rate
 from services.gateways.runtime.gateway import Gateway
 from services.gateways.runtime.handlers import handlers
 from services.gateways.runtime.hints import Hints
 from services.gateways.runtime.inputs import Inputs, StoredInputs
+from services.gateways.runtime.late_ends import LateEnds
 from services.gateways.runtime.ledger import INDEXES, Ledger
 from services.gateways.runtime.provider import Hinting, Pace, Provider
 from services.gateways.runtime.pushes import AddRoutes, Pushes
+from services.gateways.runtime.reconciling import Reconciling
 from services.gateways.runtime.shares import Shares
 from shared import mongo
 from shared.errors import is_transient
@@ -46,6 +49,7 @@ async def serve_gateway(
     make_routes: MakeRoutes | None = None,
 ) -> None:
     """Run one gateway process for the provider that `make_provider` makes."""
+    refuse_unknown_point()
     async with (
         mongo.connect(read_settings(MongoSettings)) as database,
         open_bucket(read_settings(S3Settings)) as bucket,
@@ -91,6 +95,12 @@ class Process:
         handlers(service.subscribe, provider, self._ledger, self._engine, self._lease)
         for loop in (self._lease.run, self._engine.run, outbox.run, self._tidy):
             service.background(loop)
+        late_ends = LateEnds(self._attempts, provider, service.publisher.source)
+        reconciling = Reconciling(
+            self._attempts, provider, self._ledger, self._engine, self._lease, pace.reconcile
+        )
+        service.background(late_ends.run)
+        service.background(reconciling.run)
         self._pushes = Pushes(self._attempts, provider.name, self._engine)
         if add_routes is not None:
             add_routes(service.http, self._pushes)
@@ -109,15 +119,23 @@ class Process:
 
     async def _take_over(self, dead: str) -> None:
         page: list[Attempt] = []
+        taken = 0
         async for attempt in self._ledger.held_by(dead):
             page.append(attempt)
             if len(page) == PAGE:
-                self._engine.add(await self._ledger.take_over(page, dead, self._lease.owner))
+                taken += await self._inherit(page, dead)
                 page = []
-        taken = await self._ledger.take_over(page, dead, self._lease.owner)
-        self._engine.add(taken)
+        taken += await self._inherit(page, dead)
         await self._lease.forget(dead)
-        log.info("attempts_taken_over", dead=dead, attempts=len(taken))
+        if taken:
+            log.info("attempts_taken_over", dead=dead, attempts=taken)
+
+    async def _inherit(self, page: list[Attempt], dead: str) -> int:
+        taken = await self._ledger.take_over(page, dead, self._lease.owner)
+        if taken:
+            crash_point("during_takeover")
+        self._engine.add(taken)
+        return len(taken)
 
     async def _take_share(self) -> None:
         """Agree with the other processes on who uses how many slots, and how fast."""

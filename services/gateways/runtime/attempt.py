@@ -17,6 +17,7 @@ succeeded, failed, cancelled   the end
 """
 
 OPEN: tuple[State, ...] = ("accepted", "submitting", "unknown", "submitted")
+ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 
 
 @dataclass(slots=True, weakref_slot=True)

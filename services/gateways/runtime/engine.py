@@ -47,10 +47,17 @@ class Engine:
     def __len__(self) -> int:
         return len(self._held)
 
+    def __contains__(self, attempt_id: object) -> bool:
+        return attempt_id in self._held
+
     @property
     def in_flight(self) -> int:
         """How many have a slot."""
         return len(self._started)
+
+    def sent(self) -> list[Attempt]:
+        """Those that may be at the provider."""
+        return [each for each in map(self._held.__getitem__, self._started) if each.state != "accepted"]
 
     def resize(self, slots: int) -> None:
         """From now on so many may have a slot; what has one keeps it."""

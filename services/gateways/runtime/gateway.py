@@ -10,9 +10,11 @@ from datetime import datetime, timedelta
 import structlog
 
 from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.gate import Gate
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import (
+    LOCKED_OUT,
     Broken,
     CannotBeAsked,
     Done,
@@ -71,7 +73,7 @@ class Gateway:
 
     async def _submit(self, attempt: Attempt) -> float | None:
         if attempt.cancel:
-            await self._reports.cancelled(attempt, billed="no")
+            await self._reports.cancelled(attempt)
             return None
         if attempt.command.deadline_at <= now():
             broken = Broken("deadline_exceeded", "its deadline passed before it was sent", False, "no")
@@ -92,9 +94,11 @@ class Gateway:
         except NotTaken as busy:
             self._gate.not_sent()
             return await self._not_taken(attempt, busy)
+        crash_point("before_intent")
         if not await self._intend(attempt):
             self._gate.not_sent()
             return None
+        crash_point("after_intent")
         if not self._lease.valid:
             self._gate.not_sent()
             attempt.state = "accepted"  # surely not sent; the intent is written anew
@@ -112,13 +116,14 @@ class Gateway:
             log.warning("submit_outcome_unknown", attempt_id=attempt.id, error=str(unknown))
             attempt.state = "unknown"
             return await self._keep(attempt, "unknown", billed="unknown", then=0.5)
+        crash_point("after_answer")
         then = await self._submitted(attempt, handle)
         await self._gate.answered()
         return then
 
     async def _heard_refusal(self, refused: Refused) -> None:
         """A refused request is an answer; a provider that does not let us in is out of order."""
-        if refused.code == "provider_unauthorized":
+        if refused.code in LOCKED_OUT:
             await self._gate.failed(str(refused))
         else:
             await self._gate.answered()
@@ -155,6 +160,7 @@ class Gateway:
         if then is None:
             await self._ledger.save_handle_anyway(attempt.id, attempt.submitting_at, attempt.handle)
         attempt.saved = True
+        crash_point("after_handle")
         return then
 
     async def _ask_to_stop(self, attempt: Attempt, handle: Handle) -> None:
@@ -205,6 +211,7 @@ class Gateway:
             return await self._give_up_unknown(attempt, sent)
         if handle is not None:
             log.info("submission_found", attempt_id=attempt.id, external_id=handle["id"])
+            crash_point("after_finding")
             return await self._submitted(attempt, handle)
         if now() < sent + wait:
             return min(2.0, (sent + wait - now()).total_seconds() + 0.1)
@@ -221,7 +228,7 @@ class Gateway:
             self._pace.resubmit_unknown,
             "unknown",
         )
-        await self._reports.failed(attempt, broken)
+        await self._reports.given_up(attempt, broken)
         return None
 
     async def _follow(self, attempt: Attempt) -> float | None:
@@ -243,16 +250,14 @@ class Gateway:
                 return await self._finish_overdue(attempt)
             case Working():
                 await self._reports.progress(attempt, news)
+                crash_point("while_polling")
                 return self._slower(attempt)
-            case Done():
-                await self._reports.done(attempt, news)
-                return None
-            case Broken():
-                if attempt.cancel:
-                    await self._reports.cancelled(attempt, billed=news.billed)
-                    return None
-                await self._reports.failed(attempt, news)
-                return None
+        crash_point("before_end")
+        if isinstance(news, Done):
+            await self._reports.done(attempt, news)
+        else:
+            await self._reports.failed(attempt, news)
+        return None
 
     def _overdue(self, attempt: Attempt) -> bool:
         """No one has wanted it for so long that it must not keep its slot."""
@@ -260,7 +265,7 @@ class Gateway:
 
     async def _finish_overdue(self, attempt: Attempt) -> float | None:
         broken = Broken("lost", "the provider did not end it long after its deadline", False, "unknown")
-        await self._reports.failed(attempt, broken)
+        await self._reports.given_up(attempt, broken)
         return None
 
     def _slower(self, attempt: Attempt) -> float:

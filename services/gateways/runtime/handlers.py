@@ -1,11 +1,12 @@
-"""render.requested → attempts, worded for their model, committed at once; render.cancel → attempts marked"""
+"""render.requested → attempts, worded for their model; render.cancel, result.stored → attempts marked"""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from contracts.renders import RenderCancel, RenderRequested
+from contracts.renders import RenderCancel, RenderRequested, ResultStored
 from services.gateways.runtime.attempt import order_of
+from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.dialects import worded
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gateway import LeaseOver
@@ -20,10 +21,11 @@ from shared.subscription import Subscribe
 def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: Engine, lease: Lease) -> None:
     """Declare what a gateway listens to."""
 
+    kinds = (RenderRequested, RenderCancel, ResultStored)
+
     @subscribe(
-        RenderRequested,
-        RenderCancel,
-        topics=[kind.topic.format(provider=provider.name) for kind in (RenderRequested, RenderCancel)],
+        *kinds,
+        topics=[kind.topic.format(provider=provider.name) for kind in kinds],
         group=f"gateway-{provider.name}",
     )
     async def take_in(batch: Sequence[Received[Any]]) -> list[Outgoing]:
@@ -36,8 +38,14 @@ def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: E
         ]
         cancels = [received.message for received in batch if isinstance(received.message, RenderCancel)]
         if commands:
-            engine.add(await ledger.take_in(commands, lease.owner))
+            new = await ledger.take_in(commands, lease.owner)
+            crash_point("after_intake")
+            engine.add(new)
         if cancels:
             await ledger.take_cancels(cancels, lease.owner)
             engine.cancel(cancel.attempt_id for cancel in cancels)
+        results = [received.message for received in batch if isinstance(received.message, ResultStored)]
+        await ledger.note_duplicates(
+            [each.attempt_id for each in results if each.duplicate and each.provider == provider]
+        )
         return []

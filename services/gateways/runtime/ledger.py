@@ -1,6 +1,6 @@
 """The `attempts` collection: every submission to a provider, and what it cost. One writer: the gateways."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,7 @@ from pymongo import IndexModel, InsertOne, UpdateOne
 
 from contracts.renders import Billed, RenderCancel, RenderRequested
 from services.gateways.runtime.attempt import OPEN, Attempt, State, attempt_of
-from services.gateways.runtime.provider import Handle
+from services.gateways.runtime.provider import Handle, our_id_of
 from shared.clock import now
 from shared.envelope import Received
 from shared.group_commit import GroupCommit
@@ -21,6 +21,8 @@ INDEXES = (
     IndexModel([("owner", 1), ("cancel", 1)]),
     OWED_INDEX,
     due_index("pushed_at"),
+    due_index("ask_at"),
+    IndexModel([("our_id", 1)]),
 )
 
 PAGE = 500
@@ -32,7 +34,7 @@ class Ledger:
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
         self._writes = GroupCommit(collection)
-        self._said: list[str] = []
+        self._said: list[tuple[str, datetime]] = []
 
     async def take_in(self, batch: Sequence[Received[RenderRequested]], owner: str) -> list[Attempt]:
         """Store commands under `owner`; returns the new ones, and those of `owner` that are still open.
@@ -49,6 +51,7 @@ class Ledger:
                     "render_id": received.message.render_id,
                     "tenant": received.message.tenant,
                     "provider": received.message.provider,
+                    "our_id": our_id_of(received.message.attempt_id),
                     "command": received.message.model_dump(),
                     "trace": received.trace,
                     "state": "accepted",
@@ -83,6 +86,7 @@ class Ledger:
                     "render_id": cancel.render_id,
                     "tenant": cancel.tenant,
                     "provider": cancel.provider,
+                    "our_id": our_id_of(cancel.attempt_id),
                     "state": "cancelled",
                     "owner": owner,
                     "accepted_at": time,
@@ -144,8 +148,12 @@ class Ledger:
         billed: Billed,
         cost_usd: float | None = None,
         error: str | None = None,
+        ask_at: datetime | None = None,
     ) -> bool:
-        """The end of an attempt and the message it owes (`outbox.owe`), in one write."""
+        """The end of an attempt and the message it owes (`outbox.owe`), in one write.
+
+        `ask_at`: the provider has not told this end, and is asked for it then (`late_ends`).
+        """
         fields: dict[str, Any] = {
             "finished_at": now(),
             "billed": billed,
@@ -154,21 +162,39 @@ class Ledger:
         }
         if owed is not None:
             fields["owed"] = owed
+        if ask_at is not None:
+            fields["ask_at"] = ask_at
         return await self._writes.write(
             UpdateOne(
                 {"_id": attempt_id, **_open_of(owner)}, {"$set": {"state": state, **fields}}, upsert=True
             )
         )
 
-    def said(self, attempt_id: str) -> None:
-        """What this attempt owed is published; the debt is cleared with the next few others."""
-        self._said.append(attempt_id)
+    def said(self, attempt_id: str, at: datetime) -> None:
+        """What this attempt owed since `at` is published; the debt is cleared with the next few others."""
+        self._said.append((attempt_id, at))
 
     async def clear_debts(self) -> None:
-        """Clear the debts of what was said, in one write."""
+        """Clear the debts of what was said, in one write; not those that were made since."""
         said, self._said = self._said, []
-        if said:
-            await self._collection.update_many({"_id": {"$in": said}}, {"$unset": {"owed": ""}})
+        forget = {"$unset": {"owed": ""}}
+        paid = [UpdateOne({"_id": attempt_id, "owed.at": at}, forget) for attempt_id, at in said]
+        await write_guarded(self._collection, paid)
+
+    async def stranded(self, owner: str, held: Container[str]) -> list[Attempt]:
+        """Open attempts of an owner that it does not hold: a write of its was done and not answered."""
+        ids = [document["_id"] async for document in self._collection.find(_open_of(owner), {"_id": 1})]
+        missing = [attempt_id for attempt_id in ids if attempt_id not in held][:PAGE]
+        if not missing:
+            return []
+        found = self._collection.find({"_id": {"$in": missing}, **_open_of(owner)})
+        return [attempt_of(document) async for document in found]
+
+    async def note_duplicates(self, attempt_ids: Sequence[str]) -> None:
+        """The images of these were thrown away: others of the same renders had come first."""
+        if attempt_ids:
+            query = {"_id": {"$in": list(attempt_ids)}}
+            await self._collection.update_many(query, {"$set": {"duplicate": True}})
 
     async def held_by(self, owner: str) -> AsyncIterator[Attempt]:
         """The open attempts of an owner."""

@@ -18,6 +18,11 @@ Payload = dict[str, Any]
 """A request body, ready to be sent."""
 
 
+def our_id_of(attempt_id: str) -> str:
+    """The id that we give to a provider which takes one: always the same for an attempt."""
+    return str(uuid5(NAMESPACE_URL, f"imagegen:{attempt_id}"))
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """One attempt, as an adapter sees it."""
@@ -31,8 +36,8 @@ class Order:
 
     @property
     def uuid(self) -> str:
-        """The id that we give to a provider which takes one: always the same for this attempt."""
-        return str(uuid5(NAMESPACE_URL, f"imagegen:{self.attempt_id}"))
+        """See `our_id_of`."""
+        return our_id_of(self.attempt_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +76,24 @@ class Broken:
 News = Working | Done | Broken
 
 
-class Refused(Exception):
-    """The provider took nothing and will not: the same request fails again, here."""
+LOCKED_OUT = frozenset({"provider_unauthorized", "provider_not_deployed"})
+"""Codes of refusals that are not about the request: whatever is sent, it is refused."""
 
-    def __init__(self, code: str, message: str, *, retryable: bool = False) -> None:
+
+class Refused(Exception):
+    """The provider took nothing and will not: the same request fails again, here.
+
+    `status` is the HTTP status, where there was one.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, retryable: bool = False, status: int | None = None
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message[:1000]
         self.retryable = retryable
+        self.status = status
 
 
 class NotTaken(Exception):
@@ -166,6 +181,20 @@ class Provider(Protocol):
 
 
 @runtime_checkable
+class Listing(Protocol):
+    """What an adapter also has whose provider can be asked for all that it has in hand."""
+
+    async def unfinished(self) -> frozenset[str]:
+        """The ids under which submissions are there that have not ended, ours (`our_id_of`) or not.
+
+        Worth a look each, and no truth: `poll` is.
+
+        Raises:
+            NoAnswer: ask again later.
+        """
+
+
+@runtime_checkable
 class Hinting(Protocol):
     """What an adapter also has whose provider speaks by itself. A hint is no truth: `poll` is."""
 
@@ -203,3 +232,5 @@ class Pace:
     """A provider that wants a longer pause than this is left where another can do the work."""
     overdue: float = 60.0
     """So long after its deadline an attempt is given up that its provider does not end."""
+    reconcile: float = 30.0
+    """So often what we have in flight is compared with what the provider has."""

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from contracts.base import Provider
 from contracts.renders import RenderRequested
-from services.gateways.runtime.attempt import OPEN, Attempt, State
+from services.gateways.runtime.attempt import ENDED, OPEN, Attempt, State
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.provider import Handle, Order
 from shared.clock import now
@@ -71,8 +71,8 @@ class Pushes:
         if (await self._attempts.update_one(guard | sent, {"$set": entry | going_on})).matched_count:
             log.info("submission_adopted", attempt_id=attempt_id, external_id=handle["id"])
             return "adopted"
-        ended = {"state": {"$in": ["succeeded", "failed", "cancelled"]}}
-        if (await self._attempts.update_one(guard | ended, {"$set": entry})).matched_count:
+        ended = {"state": {"$in": list(ENDED)}}
+        if (await self._attempts.update_one(guard | ended, {"$set": entry | _asked_now()})).matched_count:
             log.warning("submission_found_late", attempt_id=attempt_id, external_id=handle["id"])
             return "late"
         again = await self.find(attempt_id)  # somebody else wrote in between
@@ -81,11 +81,14 @@ class Pushes:
         return "known" if again.external_id == handle["id"] else "other"
 
     async def hurry(self, attempt_id: str) -> None:
-        """Have its owner look at it now, whoever that is."""
-        if not self._engine.hurry(attempt_id):
-            await self._attempts.update_one(
-                {"_id": attempt_id, "state": {"$in": list(OPEN)}}, {"$set": {"pushed_at": now()}}
-            )
+        """Have its owner look at it now, whoever that is; or anybody, if its end is not known for sure."""
+        if self._engine.hurry(attempt_id):
+            return
+        going_on = {"_id": attempt_id, "state": {"$in": list(OPEN)}}
+        if (await self._attempts.update_one(going_on, {"$set": {"pushed_at": now()}})).matched_count:
+            return
+        unsure = {"_id": attempt_id, "state": {"$in": list(ENDED)}, "billed": "unknown"}
+        await self._attempts.update_one(unsure, {"$set": _asked_now()})
 
     async def notice(self, owner: str) -> None:
         """Hurry what others were told about this owner's attempts."""
@@ -97,6 +100,11 @@ class Pushes:
         await self._attempts.update_many({"_id": {"$in": ids}}, {"$unset": {"pushed_at": ""}})
         for attempt_id in ids:
             self._engine.hurry(attempt_id)
+
+
+def _asked_now() -> dict[str, Any]:
+    """See `late_ends`."""
+    return {"ask_at": now(), "looks": 0}
 
 
 AddRoutes = Callable[[FastAPI, Pushes], None]

@@ -1,6 +1,7 @@
 """What a gateway says of an attempt: how far it is, and its end with the message that it owes."""
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -8,6 +9,8 @@ import structlog
 from contracts.base import Message
 from contracts.renders import Billed, RenderFailed, RenderProgressed, RenderSucceeded
 from services.gateways.runtime.attempt import Attempt, State
+from services.gateways.runtime.crash_points import crash_point
+from services.gateways.runtime.late_ends import Outcome, first_look, settled
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Broken, Done, Working
 from shared.clock import now
@@ -44,7 +47,7 @@ class Reports:
     async def done(self, attempt: Attempt, done: Done) -> None:
         """The provider has outputs: a success, unless they are not wanted or not allowed."""
         if attempt.cancel:
-            await self.cancelled(attempt, billed="yes", cost_usd=done.cost_usd)
+            await self._cancelled(attempt, "succeeded", billed="yes", cost_usd=done.cost_usd)
             return
         if all(output.nsfw for output in done.outputs) and not attempt.command.spec.nsfw_allowed:
             broken = Broken("nsfw", "the provider flagged the image as not safe for work", False, "yes")
@@ -63,8 +66,15 @@ class Reports:
         )
         await self._end(attempt, "succeeded", message, billed="yes", cost_usd=done.cost_usd)
 
-    async def failed(self, attempt: Attempt, broken: Broken) -> None:
+    async def given_up(self, attempt: Attempt, broken: Broken) -> None:
+        """It is we who end it: what became of it at the provider is asked later."""
+        await self.failed(attempt, broken, ask_at=first_look(now()))
+
+    async def failed(self, attempt: Attempt, broken: Broken, *, ask_at: datetime | None = None) -> None:
         """There will be no output of this attempt."""
+        if attempt.cancel:
+            await self._cancelled(attempt, "cancelled", billed=broken.billed, ask_at=ask_at)
+            return
         message = RenderFailed(
             **_whose(attempt),
             code=broken.code,
@@ -73,11 +83,24 @@ class Reports:
             billed=broken.billed,
         )
         error = f"{broken.code}: {broken.message}"
-        await self._end(attempt, "failed", message, billed=broken.billed, error=error)
+        await self._end(attempt, "failed", message, billed=broken.billed, error=error, ask_at=ask_at)
 
-    async def cancelled(self, attempt: Attempt, *, billed: Billed, cost_usd: float | None = None) -> None:
-        """It was to be stopped, and has ended: nothing is said."""
-        await self._end(attempt, "cancelled", None, billed=billed, cost_usd=cost_usd)
+    async def cancelled(self, attempt: Attempt) -> None:
+        """It was to be stopped, and nothing of it is at the provider: nothing is said."""
+        await self._cancelled(attempt, "cancelled", billed="no")
+
+    async def _cancelled(
+        self,
+        attempt: Attempt,
+        outcome: Outcome,
+        *,
+        billed: Billed,
+        cost_usd: float | None = None,
+        ask_at: datetime | None = None,
+    ) -> None:
+        """No one waits for it any more; that it was billed is said to those who keep accounts."""
+        message = settled(attempt, outcome, billed, cost_usd) if billed != "no" else None
+        await self._end(attempt, "cancelled", message, billed=billed, cost_usd=cost_usd, ask_at=ask_at)
 
     async def _end(
         self,
@@ -88,6 +111,7 @@ class Reports:
         billed: Billed,
         cost_usd: float | None = None,
         error: str | None = None,
+        ask_at: datetime | None = None,
     ) -> None:
         """One write: the end and what it owes. Then say it; a crash in between leaves it to the sweeper."""
         source = self._publisher.source
@@ -100,11 +124,14 @@ class Reports:
             billed=billed,
             cost_usd=cost_usd,
             error=error,
+            ask_at=ask_at,
         )
         attempt.state = state
-        if kept and message is not None:
+        crash_point("after_end")
+        if kept and owed is not None and message is not None:
             await self._publisher.publish([Outgoing(message, attempt.trace)])
-            self._ledger.said(attempt.id)
+            crash_point("after_said")
+            self._ledger.said(attempt.id, owed["at"])
         log.info("attempt_finished", attempt_id=attempt.id, state=state, error=error, kept=kept)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 import structlog
 
+from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.provider import NoAnswer, NotTaken, OutcomeUnknown, Refused
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
@@ -35,7 +36,7 @@ async def send_paid(
         OutcomeUnknown: it was sent, and what came back does not tell: lost, late, or 5xx.
     """
     try:
-        answer = await _read(http, "POST", url, request)
+        answer = await _read(http, "POST", url, request, paid=True)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         log.warning("provider_unreachable", url=redacted(url), error=redacted(str(error)))
         raise NotTaken("provider_unreachable", f"no connection ({type(error).__name__})") from error
@@ -45,9 +46,10 @@ async def send_paid(
     if status in (429, 503) and mark_of_taken not in answer.headers:
         raise NotTaken("provider_busy", f"{status} {excerpt(answer)}", after_seconds=retry_after(answer))
     if status in (401, 403):
-        raise Refused("provider_unauthorized", f"{status} {excerpt(answer)}: check the credentials")
+        reason = f"{status} {excerpt(answer)}: check the credentials"
+        raise Refused("provider_unauthorized", reason, status=status)
     if 400 <= status < 500 and status not in (408, 429):
-        raise Refused("invalid_request", f"{status} {excerpt(answer)}")
+        raise Refused("invalid_request", f"{status} {excerpt(answer)}", status=status)
     if status >= 300:
         raise OutcomeUnknown(f"{status} {excerpt(answer)}", status)
     return answer
@@ -75,9 +77,13 @@ async def ask(
     return answer
 
 
-async def _read(http: httpx.AsyncClient, method: str, url: str, request: dict[str, Any]) -> httpx.Response:
+async def _read(
+    http: httpx.AsyncClient, method: str, url: str, request: dict[str, Any], *, paid: bool = False
+) -> httpx.Response:
     """An answer of a bounded size: providers' answers are input."""
     async with http.stream(method, url, **request) as answer:
+        if paid:
+            crash_point("after_send")
         body = bytearray()
         async for chunk in answer.aiter_bytes():
             body += chunk

@@ -42,6 +42,7 @@ from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Pace
 from services.gateways.runtime.pushes import Pushes
+from shared.clock import now
 from shared.errors import StartupError
 from shared.ids import uuid7
 from shared.mongo import Database
@@ -295,6 +296,7 @@ async def test_a_request_of_an_attempt_that_was_given_up_is_entered_and_the_end_
     assert (await desk.post(attempt_id)).status_code == 204
     entry = desk.attempts.kept[attempt_id]
     assert (entry["state"], entry["external_id"], entry["billed"]) == ("failed", "r1", "yes")
+    assert entry["ask_at"] <= now(), "what came of it is asked now"
 
 
 async def test_what_was_not_sent_cannot_have_ended(desk: Desk) -> None:
@@ -378,10 +380,19 @@ async def test_an_attempt_of_another_process_is_marked_and_its_owner_notices_onc
 
 
 async def test_an_attempt_that_has_ended_is_not_marked(desk: Desk) -> None:
-    attempt_id = await desk.attempt(state="succeeded", external_id="r1")
+    attempt_id = await desk.attempt(state="succeeded", external_id="r1", billed="yes")
     desk.bell.ours = False
     assert (await desk.post(attempt_id)).status_code == 204
     assert "pushed_at" not in desk.attempts.kept[attempt_id]
+    assert "ask_at" not in desk.attempts.kept[attempt_id]
+
+
+async def test_an_end_that_nobody_was_sure_of_is_asked_for_when_its_webhook_comes(desk: Desk) -> None:
+    attempt_id = await desk.attempt(state="cancelled", external_id="r1")
+    desk.bell.ours = False
+    assert (await desk.post(attempt_id)).status_code == 204
+    entry = desk.attempts.kept[attempt_id]
+    assert (entry["ask_at"] <= now(), entry["state"], entry["billed"]) == (True, "cancelled", "unknown")
 
 
 def test_the_rebuilt_handle_names_the_model_that_was_asked() -> None:

@@ -154,6 +154,7 @@ async def test_behind_a_shut_gate_what_another_can_do_is_let_go_at_once() -> Non
         (NotTaken("provider_unreachable", "no connection"), True),
         (OutcomeUnknown("500"), True),
         (Refused("provider_unauthorized", "401"), True),
+        (Refused("provider_not_deployed", "404"), True),
         (Refused("invalid_request", "422"), False),
     ],
 )

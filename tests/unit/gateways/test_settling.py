@@ -199,12 +199,6 @@ async def test_a_handle_of_an_earlier_sending_does_not_name_a_later_one(bench: G
     assert "handle" not in bench.entry(attempt)
 
 
-def long_past(attempt: Attempt, seconds: float = 61.0) -> None:
-    """As if its deadline had passed so long ago."""
-    at = now() - timedelta(seconds=seconds)
-    attempt.command = attempt.command.model_copy(update={"deadline_at": at})
-
-
 def lost_for_good(bench: GatewayBench, attempt: Attempt) -> None:
     [failure] = bench.publisher.said(RenderFailed)
     assert (failure.code, failure.retryable, failure.billed) == ("lost", False, "unknown")
@@ -218,9 +212,9 @@ async def test_what_the_provider_never_ends_is_given_up_long_after_its_deadline(
     attempt = await bench.take_in()
     bench.provider.news = [news] * 10
     await bench.step(attempt)
-    long_past(attempt, 55)
+    bench.age_deadline(attempt, 55)
     assert await bench.step(attempt) is not None
-    long_past(attempt, 61)
+    bench.age_deadline(attempt, 61)
     assert await bench.step(attempt) is None
     lost_for_good(bench, attempt)
 
@@ -229,7 +223,7 @@ async def test_what_runs_for_ever_is_stopped_when_it_is_given_up(bench: GatewayB
     attempt = await bench.take_in()
     bench.provider.news = [RUNNING]
     await bench.step(attempt)
-    long_past(attempt)
+    bench.age_deadline(attempt, 61)
     await bench.step(attempt)
     assert bench.provider.calls[-1] == "cancel"
 
@@ -237,7 +231,7 @@ async def test_what_runs_for_ever_is_stopped_when_it_is_given_up(bench: GatewayB
 async def test_what_ended_long_after_its_deadline_is_still_an_end(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     await bench.step(attempt)
-    long_past(attempt)
+    bench.age_deadline(attempt, 61)
     await bench.finish(attempt)
     assert bench.entry(attempt)["state"] == "succeeded"
 
@@ -247,7 +241,7 @@ async def test_an_unknown_outcome_of_long_ago_is_given_up_without_an_answer(
 ) -> None:
     bench.provider.findings = [NoAnswer("502")] * 10
     assert await bench.step(lost) is not None
-    long_past(lost)
+    bench.age_deadline(lost, 61)
     assert await bench.step(lost) is None
     lost_for_good(bench, lost)
     assert bench.provider.submitted == 1

@@ -1,12 +1,15 @@
 """Commands → attempts: once each, however often they are delivered, by whomever."""
 
+from typing import Any
+
 import pytest
 from pymongo.errors import AutoReconnect
 
-from contracts.renders import RenderCancel, RenderRequested
+from contracts.renders import RenderCancel, RenderRequested, ResultStored, StoredImage
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gateway import LeaseOver
 from services.gateways.runtime.handlers import handlers
+from shared.clock import now
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import a_cancel, a_command
 from tests.fakes.publisher import received
@@ -59,7 +62,7 @@ async def test_a_redelivered_command_does_not_disturb_the_attempt_in_hand(bench:
 
 
 async def test_a_gateway_listens_to_its_own_provider_only(bench: GatewayBench) -> None:
-    assert Intake(bench).topics == ["render.requested.fal.v1", "render.cancel.fal.v1"]
+    assert Intake(bench).topics == ["render.requested.fal.v1", "render.cancel.fal.v1", "result.stored.v1"]
     assert RenderRequested.topic.count("{provider}") == RenderCancel.topic.count("{provider}") == 1
 
 
@@ -87,3 +90,45 @@ async def test_a_database_that_is_away_leaves_the_batch_to_be_delivered_again(be
     with pytest.raises(AutoReconnect):
         await intake.deliver(a_command())
     assert len(intake.engine) == 0
+
+
+def a_result(command: RenderRequested, **fields: Any) -> ResultStored:
+    image = StoredImage(
+        key="acme/k.png",
+        content_type="image/png",
+        bytes=1,
+        sha256="0" * 64,
+        width=1,
+        height=1,
+        seed=1,
+        prompt="a lighthouse",
+        provider=command.provider,
+        attempt=1,
+    )
+    known = {
+        "attempt_id": command.attempt_id,
+        "job_id": command.job_id,
+        "tenant": command.tenant,
+        "provider": command.provider,
+        "at": now(),
+        "image": image,
+    }
+    return ResultStored.model_validate(known | fields)
+
+
+async def test_an_image_that_was_thrown_away_is_entered_as_a_duplicate(bench: GatewayBench) -> None:
+    intake = Intake(bench)
+    await bench.owner()
+    first, second = a_command(), a_command()
+    await intake.deliver(first, second)
+    await intake.deliver(a_result(first), a_result(second, duplicate=True))
+    entries = [bench.attempts.kept[command.attempt_id] for command in (first, second)]
+    assert ["duplicate" in entry for entry in entries] == [False, True]
+    assert entries[1]["duplicate"] is True
+
+
+async def test_a_duplicate_of_another_provider_is_entered_by_its_own_gateway(bench: GatewayBench) -> None:
+    intake = Intake(bench)
+    await bench.owner()
+    await intake.deliver(a_result(a_command(provider="modal"), duplicate=True))
+    assert bench.attempts.kept == {}

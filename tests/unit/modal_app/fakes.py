@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from contracts.modal_app import ModalImageInput, ModalPending, ModalResult, ModalSubmit, ModalTrainingInput
 from deploy.modal.ids import ReservedIds, WorkerTable, progress_key
 from deploy.modal.outputs import OutputFolder
-from deploy.modal.ports import Calls, Files, Sight, Stopped, Superseded, Table, Unavailable
+from deploy.modal.ports import Calls, Files, OpenCalls, Sight, Stopped, Superseded, Table, Unavailable
 from deploy.modal.refusals import refusals
 from deploy.modal.routes import create_api
 from deploy.modal.settings import AppSettings
@@ -61,6 +61,28 @@ class FakeWorkerTable(WorkerTable):
         return True
 
 
+class FakeOpenCalls(OpenCalls):
+    def __init__(self) -> None:
+        self.entries: dict[str, str] = {}
+        self.away = False
+
+    async def add(self, call_id: str, our_id: str) -> None:
+        self._look()
+        self.entries[call_id] = our_id
+
+    async def remove(self, call_id: str) -> None:
+        self._look()
+        self.entries.pop(call_id, None)
+
+    async def all(self) -> dict[str, str]:
+        self._look()
+        return dict(self.entries)
+
+    def _look(self) -> None:
+        if self.away:
+            raise Unavailable("away")
+
+
 class FakeCalls(Calls):
     """Runs the real `work` around `job`, `seconds` after a call was started; `held` ones wait."""
 
@@ -103,7 +125,7 @@ class FakeCalls(Calls):
         self.cancelled.append(call_id)
         if call_id in self.tasks:
             self.tasks[call_id].cancel()
-        self.sights[call_id] = Stopped()
+        self.sights[call_id] = Stopped(started=progress_key(call_id) in self._table.entries)
 
 
 class FolderFiles(Files):
@@ -132,6 +154,7 @@ class Bench:
         self.folder = folder
         self.table = FakeTable()
         self.calls = FakeCalls(self.table, self._job)
+        self.open_calls = FakeOpenCalls()
         self.files = FolderFiles(folder)
         self.now: Callable[[], float] = time.time
         self.ids = ReservedIds(
@@ -140,7 +163,13 @@ class Bench:
         self.settings = AppSettings.model_validate(settings)
 
     def api(self) -> FastAPI:
-        return create_api(self.calls, self.ids, self.files, lambda asked: refusals(asked, self.settings))
+        return create_api(
+            self.calls,
+            self.ids,
+            self.open_calls,
+            self.files,
+            lambda asked: refusals(asked, self.settings),
+        )
 
     @asynccontextmanager
     async def client(self) -> AsyncIterator[httpx.AsyncClient]:

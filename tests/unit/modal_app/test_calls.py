@@ -13,7 +13,7 @@ from modal import exception as raised
 from modal.types import InputStatus
 
 from contracts.modal_app import ModalPending, ModalResult
-from deploy.modal.calls import ModalCalls, SharedTable, VolumeFiles
+from deploy.modal.calls import ModalCalls, OpenDict, SharedTable, VolumeFiles
 from deploy.modal.ids import progress_key, stop_key
 from deploy.modal.ports import NotStarted, Stopped, Superseded, Unavailable
 from tests.unit.modal_app.fakes import FakeTable, OutOfMemoryError, asked
@@ -107,6 +107,13 @@ async def test_trouble_with_asking_says_nothing_about_the_call(error: Exception)
         await Case(error).calls.look("fc-1")
     with pytest.raises(Unavailable):
         await Case(cancel=error).calls.cancel("fc-1")
+
+
+async def test_a_call_that_was_stopped_says_whether_it_had_begun() -> None:
+    case = Case(raised.InputCancellation())
+    assert await case.calls.look("fc-1") == Stopped(started=False)
+    case.table.entries[progress_key("fc-1")] = 0.0
+    assert await case.calls.look("fc-1") == Stopped(started=True)
 
 
 async def test_a_call_that_we_stopped_is_stopped_and_not_failed() -> None:
@@ -222,3 +229,29 @@ async def test_a_file_that_is_not_on_the_volume_is_none(error: Exception) -> Non
 async def test_a_volume_that_does_not_answer_is_no_missing_file() -> None:
     with pytest.raises(Unavailable):
         await VolumeFiles(Volume(raised.ServiceError("away"))).open("fc-1/0.png")
+
+
+class Entries:
+    """A `modal.Dict` as far as the list of open calls uses it."""
+
+    def __init__(self, *pairs: tuple[str, str]) -> None:
+        self.put = Told(True)
+        self.pop = Told(None)
+        self.items = SimpleNamespace(aio=self._items)
+        self._pairs = pairs
+
+    async def _items(self) -> AsyncIterator[tuple[str, str]]:
+        for pair in self._pairs:
+            yield pair
+
+
+async def test_open_calls_are_put_popped_and_read_as_a_whole() -> None:
+    entries = Entries(("fc-1", "attempt-1"), ("fc-2", "attempt-2"))
+    open_calls = OpenDict(entries)
+    await open_calls.add("fc-1", "attempt-1")
+    await open_calls.remove("fc-1")
+    assert entries.put.got == [(("fc-1", "attempt-1"), {})]
+    assert entries.pop.got == [(("fc-1", None), {})]
+    assert await open_calls.all() == {"fc-1": "attempt-1", "fc-2": "attempt-2"}
+    with pytest.raises(Unavailable):
+        await OpenDict(SimpleNamespace(put=Told(raised.ServiceError("away")))).add("fc-1", "attempt-1")

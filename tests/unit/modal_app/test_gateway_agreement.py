@@ -108,13 +108,25 @@ async def test_a_running_call_tells_its_percent(side: Side) -> None:
     assert (news.state, news.percent is not None) == ("running", True)
 
 
-async def test_a_cancelled_call_is_broken_and_free(side: Side) -> None:
+async def test_a_cancelled_call_is_broken_and_billed_if_it_ran(side: Side) -> None:
     order = an_order("modal")
     handle = await side.submit(order)
+    async with asyncio.timeout(2):
+        while await side.provider.poll(order, handle) == Working("queued"):
+            await asyncio.sleep(0)
     await side.provider.cancel(order, handle)
     news = await side.end(order, handle)
-    assert news == Broken("cancelled", "the call was cancelled at Modal", False, "no")
+    assert news == Broken("cancelled", "the call was cancelled at Modal", False, "yes")
     await side.provider.cancel(order, handle)
+
+
+async def test_a_call_is_listed_until_it_has_ended(side: Side) -> None:
+    orders = [an_order("modal") for _ in range(2)]
+    handles = [await side.submit(order) for order in orders]
+    assert await side.provider.unfinished() == {order.uuid for order in orders}
+    for order, handle in zip(orders, handles, strict=True):
+        await side.end(order, handle)
+    assert await side.provider.unfinished() == frozenset()
 
 
 async def test_a_cancel_that_comes_too_late_changes_nothing(side: Side) -> None:

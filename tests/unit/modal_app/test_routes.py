@@ -7,7 +7,13 @@ from typing import Any
 import httpx
 import pytest
 
-from contracts.modal_app import ModalPending, ModalResult, ModalSubmit, ModalSubmitted
+from contracts.modal_app import (
+    ModalPending,
+    ModalResult,
+    ModalSubmit,
+    ModalSubmitted,
+    ModalUnfinished,
+)
 from deploy.modal.ids import call_key, run_key
 from deploy.modal.ports import NotStarted, Stopped, Superseded, Unavailable
 from tests.unit.modal_app.fakes import Bench, a_training, an_image
@@ -96,8 +102,53 @@ async def test_a_cancelled_call_is_gone(bench: Bench, client: httpx.AsyncClient)
     call_id = await submit(client, an_image())
     answer = await client.post(f"/cancel/{call_id}")
     assert (answer.status_code, answer.json()) == (200, {})
-    assert (await client.get(f"/result/{call_id}")).status_code == 410
+    stopped = await client.get(f"/result/{call_id}")
+    assert (stopped.status_code, stopped.json()) == (410, {"status": "cancelled", "started": True})
     assert (await client.post(f"/cancel/{call_id}")).json() == {}
+
+
+async def test_a_call_that_was_cancelled_before_it_began_says_so(
+    bench: Bench, client: httpx.AsyncClient
+) -> None:
+    bench.calls.held = True
+    call_id = await submit(client, an_image())
+    await client.post(f"/cancel/{call_id}")
+    assert (await client.get(f"/result/{call_id}")).json() == {"status": "cancelled", "started": False}
+
+
+async def unfinished(client: httpx.AsyncClient) -> dict[str, str]:
+    answer = await client.get("/calls")
+    assert answer.status_code == 200
+    return {call.id: call.call_id for call in ModalUnfinished.model_validate_json(answer.content).calls}
+
+
+async def test_calls_are_listed_until_somebody_sees_their_end(
+    bench: Bench, client: httpx.AsyncClient
+) -> None:
+    bench.calls.held = True
+    first, second, third = [await submit(client, an_image(f"attempt-{n}")) for n in (1, 2, 3)]
+    assert await unfinished(client) == {"attempt-1": first, "attempt-2": second, "attempt-3": third}
+    bench.calls.sights[first] = ModalResult(status="succeeded")
+    bench.calls.sights[second] = None
+    await client.post(f"/cancel/{third}")
+    for call_id in (first, second, third):
+        assert call_id in (await unfinished(client)).values(), "an end is noticed by looking"
+        await client.get(f"/result/{call_id}")
+    assert await unfinished(client) == {}
+
+
+async def test_the_same_id_again_is_listed_once(client: httpx.AsyncClient) -> None:
+    call_id = await submit(client, an_image())
+    await submit(client, an_image())
+    assert await unfinished(client) == {"attempt-1": call_id}
+
+
+async def test_a_list_that_is_away_denies_no_call_and_says_nothing(
+    bench: Bench, client: httpx.AsyncClient
+) -> None:
+    bench.open_calls.away = True
+    assert (await ended(client, await submit(client, an_image()))).status == "succeeded"
+    assert (await client.get("/calls")).status_code == 503
 
 
 async def test_cancelling_too_late_changes_nothing(bench: Bench, client: httpx.AsyncClient) -> None:

@@ -1,5 +1,6 @@
 """One call on the GPU machine: who may work, what is told, and how errors leave it."""
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -73,6 +74,21 @@ def test_an_error_leaves_as_an_envelope(error: Exception, retryable: bool) -> No
 
 def test_a_long_message_is_cut() -> None:
     assert len(worked(ValueError("x" * 10_000))["error"]["message"]) == 1000
+
+
+@pytest.mark.parametrize("outcome", [ModalResult(status="succeeded"), ValueError("bad"), KeyboardInterrupt()])
+def test_whatever_becomes_of_a_call_it_is_off_the_list(outcome: BaseException | ModalResult) -> None:
+    ends: list[str] = []
+    with suppress(KeyboardInterrupt):
+        worked(outcome, ended=lambda: ends.append("fc-1"))
+    assert ends == ["fc-1"]
+
+
+def test_a_list_that_is_away_spoils_no_picture() -> None:
+    def away() -> None:
+        raise OSError("away")
+
+    assert worked(ModalResult(status="succeeded"), ended=away)["status"] == "succeeded"
 
 
 def test_a_process_whose_gpu_is_lost_takes_no_more_calls() -> None:

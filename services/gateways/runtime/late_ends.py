@@ -1,0 +1,166 @@
+"""Ends that the provider had not told when they were written → asked for later, entered, said once.
+
+An attempt that we gave up on has an entry with `ask_at`; so has one that ended for us and is heard
+of again. Its state stays what it was: a late result is paid for and not delivered.
+"""
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Literal
+
+import structlog
+from prometheus_client import Counter
+
+from contracts.operations import AttemptSettled
+from contracts.renders import Billed
+from services.gateways.runtime.attempt import Attempt, attempt_of
+from services.gateways.runtime.provider import (
+    Broken,
+    CannotBeAsked,
+    Done,
+    Handle,
+    NoAnswer,
+    Provider,
+    Working,
+)
+from shared.clock import now
+from shared.errors import is_transient
+from shared.mongo import Collection, Document, due_by
+from shared.outbox import owe
+
+log = structlog.get_logger()
+
+FIRST_SECONDS = 10.0
+MOST_LOOKS = 9
+"""With pauses that double: for about an hour and a half."""
+PAGE = 20
+TICK_SECONDS = 1.0
+
+late_ends = Counter("imagegen_late_ends", "Ends that became known late", ["provider", "outcome"])
+orphans = Counter("imagegen_orphans_stopped", "What ran on although it had ended for us", ["provider"])
+
+Outcome = Literal["succeeded", "failed", "cancelled"]
+
+
+def first_look(finished_at: datetime) -> datetime:
+    """When an end is asked for that the provider had not told."""
+    return finished_at + timedelta(seconds=FIRST_SECONDS)
+
+
+def next_look(looks: int, time: datetime) -> datetime | None:
+    """When to ask again after so many looks; None when that is of no use any more."""
+    if looks >= MOST_LOOKS:
+        return None
+    return time + timedelta(seconds=FIRST_SECONDS * 2**looks)
+
+
+def settled(attempt: Attempt, outcome: Outcome, billed: Billed, cost_usd: float | None) -> AttemptSettled:
+    """What became of an attempt that no one waits for, as it is said to those who keep accounts."""
+    command = attempt.command
+    return AttemptSettled(
+        attempt_id=command.attempt_id,
+        job_id=command.job_id,
+        tenant=command.tenant,
+        provider=command.provider,
+        at=now(),
+        outcome=outcome,
+        billed=billed,
+        cost_usd=cost_usd,
+    )
+
+
+class LateEnds:
+    """Any process of the gateway may ask; one of them enters what it hears."""
+
+    def __init__(self, attempts: Collection, provider: Provider, source: str) -> None:
+        self._attempts = attempts
+        self._provider = provider
+        self._source = source
+
+    async def run(self) -> None:
+        """Ask when it is time, until cancelled."""
+        while True:
+            try:
+                while await self.ask_due() == PAGE:
+                    pass
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("late_ends_delayed", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def ask_due(self) -> int:
+        """Ask about a page of those that are due; returns how many there were."""
+        query = {"ask_at": due_by(now()), "provider": self._provider.name}
+        due = await self._attempts.find(query).limit(PAGE).to_list(None)
+        await asyncio.gather(*(self._ask(document) for document in due))
+        return len(due)
+
+    async def _ask(self, document: Document) -> None:
+        claimed = await self._claim(document)
+        if claimed is None:
+            return
+        attempt = attempt_of(document)
+        try:
+            handle = attempt.handle or await self._provider.find(attempt.order)
+            if handle is None:
+                await self._enter(claimed, attempt, "failed", "no")
+            else:
+                await self._hear(claimed, attempt, handle)
+        except NoAnswer as silence:
+            log.info("no_late_answer", attempt_id=attempt.id, error=str(silence))
+        except CannotBeAsked:
+            await self._forget(claimed)
+
+    async def _claim(self, document: Document) -> Document | None:
+        """Put off the next look before this one: nobody else looks now. Returns what guards its entry."""
+        looks = document.get("looks", 0)
+        again = next_look(looks, now())
+        guard = {"_id": document["_id"], "ask_at": document["ask_at"]}
+        update: Document = {"$set": {"ask_at": again, "looks": looks + 1}}
+        if not (await self._attempts.update_one(guard, update)).matched_count:
+            return None
+        return guard | {"ask_at": again}
+
+    async def _hear(self, claimed: Document, attempt: Attempt, handle: Handle) -> None:
+        known: Document = {"handle": handle, "external_id": handle["id"]}
+        match await self._provider.poll(attempt.order, handle):
+            case Working():
+                await self._provider.cancel(attempt.order, handle)
+                await self._attempts.update_one(claimed, {"$set": known | {"orphan": True}})
+                orphans.labels(self._provider.name).inc()
+                log.warning("orphan_stopped", attempt_id=attempt.id, external_id=handle["id"])
+            case Done() as done:
+                await self._enter(claimed, attempt, "succeeded", "yes", done.cost_usd, known)
+            case Broken(billed="unknown"):
+                await self._forget(claimed)
+            case Broken() as broken:
+                stopped = broken.code == "cancelled" or attempt.state == "cancelled"
+                outcome: Outcome = "cancelled" if stopped else "failed"
+                await self._enter(claimed, attempt, outcome, broken.billed, known=known)
+
+    async def _enter(
+        self,
+        claimed: Document,
+        attempt: Attempt,
+        outcome: Outcome,
+        billed: Billed,
+        cost_usd: float | None = None,
+        known: Document | None = None,
+    ) -> None:
+        """One write: what became of it, and the message that the outbox says of it.
+
+        Not while its end is unsaid: that comes first.
+        """
+        message = settled(attempt, outcome, billed, cost_usd)
+        owed = owe(message, source=self._source, trace=attempt.trace, at=message.at)
+        entry = {"billed": billed, "cost_usd": cost_usd, "settled_as": outcome, "settled_at": message.at}
+        update = {"$set": (known or {}) | entry | {"owed": owed}, "$unset": {"ask_at": "", "looks": ""}}
+        guard = claimed | {"owed": {"$exists": False}}
+        if (await self._attempts.update_one(guard, update)).matched_count:
+            late_ends.labels(self._provider.name, outcome).inc()
+            log.info("late_end", attempt_id=attempt.id, outcome=outcome, billed=billed)
+
+    async def _forget(self, claimed: Document) -> None:
+        """No one knows, now or later."""
+        await self._attempts.update_one(claimed, {"$unset": {"ask_at": "", "looks": ""}})

@@ -1,0 +1,123 @@
+"""What we think is in flight ↔ what the provider says, and the ledger: at the start and from then on.
+
+A difference is a reason to look, not the truth: attempts in hand are polled at once, ends that were
+contradicted are asked for again (`late_ends`, which stops what still runs).
+"""
+
+import asyncio
+import random
+from collections.abc import Collection as Names
+from datetime import datetime
+
+import structlog
+from prometheus_client import Counter
+
+from services.gateways.runtime.differences import compare
+from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.ledger import Ledger
+from services.gateways.runtime.provider import Listing, NoAnswer, Provider
+from shared.clock import now
+from shared.errors import is_transient
+from shared.leases import Lease
+from shared.mongo import Collection
+
+log = structlog.get_logger()
+
+differences = Counter("imagegen_reconciled", "Differences between ledger and provider", ["provider", "kind"])
+"""kind: gone, orphan, stranger, stranded."""
+
+
+class Reconciling:
+    """Compares this process's attempts with the provider; what has ended for us, with anybody's."""
+
+    def __init__(
+        self,
+        attempts: Collection,
+        provider: Provider,
+        ledger: Ledger,
+        engine: Engine,
+        lease: Lease,
+        every: float,
+    ) -> None:
+        self._attempts = attempts
+        self._provider = provider
+        self._ledger = ledger
+        self._engine = engine
+        self._lease = lease
+        self._every = every
+        self._strangers: frozenset[str] = frozenset()
+
+    async def run(self) -> None:
+        """Reconcile until cancelled, several processes not all at once."""
+        while True:
+            try:
+                await self.reconcile()
+            except NoAnswer as silence:
+                log.info("not_reconciled", error=str(silence))
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                log.warning("reconciling_delayed", error=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(self._every * random.uniform(0.8, 1.2))
+
+    async def reconcile(self) -> None:
+        """Once. A provider that cannot list what it has is asked for each attempt.
+
+        Raises:
+            NoAnswer: the provider did not tell.
+        """
+        await self._take_up_stranded()
+        if not isinstance(self._provider, Listing):
+            self._engine.hurry_all()
+            return
+        sent = {attempt.order.uuid: attempt.id for attempt in self._engine.sent()}
+        asked_at = now()
+        there = await self._provider.unfinished()
+        ends = await self._ends_of(there - sent.keys())
+        found = compare(sent, there, ends, asked_at)
+        for our_id in found.gone:
+            self._engine.hurry(sent[our_id])
+        await self._ask_about(found.orphans)
+        self._tell_strangers(found.strangers)
+        self._count(gone=len(found.gone), orphan=len(found.orphans))
+
+    async def _take_up_stranded(self) -> None:
+        """Ours in the ledger, and not in hand: a write was done whose answer was lost."""
+        stranded = await self._ledger.stranded(self._lease.owner, self._engine)
+        self._engine.add(stranded)
+        if stranded:
+            log.warning("stranded_attempts", attempts=len(stranded))
+            self._count(stranded=len(stranded))
+
+    async def _ends_of(self, our_ids: Names[str]) -> dict[str, datetime | None]:
+        """When the attempts ended that the provider knows by these ids; None for those that are open."""
+        if not our_ids:
+            return {}
+        query = {"our_id": {"$in": sorted(our_ids)}, "provider": self._provider.name}
+        found = self._attempts.find(query, {"our_id": 1, "finished_at": 1})
+        return {document["our_id"]: document.get("finished_at") async for document in found}
+
+    async def _ask_about(self, orphans: Names[str]) -> None:
+        """Have their ends asked for again; not those that are asked for anyway."""
+        if not orphans:
+            return
+        log.warning("orphans_found", ids=sorted(orphans)[:20], count=len(orphans))
+        query = {
+            "our_id": {"$in": sorted(orphans)},
+            "provider": self._provider.name,
+            "command": {"$exists": True},
+            "ask_at": None,
+        }
+        await self._attempts.update_many(query, {"$set": {"ask_at": now(), "looks": 0}})
+
+    def _tell_strangers(self, strangers: frozenset[str]) -> None:
+        """Each once; they may be another platform's, which shares this provider."""
+        new = strangers - self._strangers
+        self._strangers = strangers
+        if new:
+            log.warning("unknown_submissions", ids=sorted(new)[:20], count=len(new))
+            self._count(stranger=len(new))
+
+    def _count(self, **kinds: int) -> None:
+        for kind, count in kinds.items():
+            differences.labels(self._provider.name, kind).inc(count)

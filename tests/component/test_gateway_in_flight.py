@@ -1,0 +1,148 @@
+"""Ten thousand attempts in flight in one process: none has a task of its own, each a few kilobytes."""
+
+import asyncio
+import sys
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from contracts.renders import RenderRequested, RenderSucceeded
+from services.gateways.runtime.app import Process
+from services.gateways.runtime.engine import STEPS_AT_ONCE
+from services.gateways.runtime.gateway import LeaseOver
+from services.gateways.runtime.provider import Handle, News, Order, Pace
+from shared.mongo import Database
+from tests.fakes.mongo import FakeCollection
+from tests.fakes.provider import DONE, RUNNING, FakeProvider, a_command
+from tests.fakes.publisher import FakePublisher
+from tests.fakes.service import FakeService
+from tests.fakes.waiting import until
+
+MANY = 10_000
+SAMPLE = 1_000
+BATCH = 500
+PATIENCE = 120.0
+NOT_OURS = ("*/tests/fakes/*", "*/copy.py", "*/tracemalloc.py")
+"""The database and broker in memory, which a process does not hold."""
+
+
+class Slow(FakeProvider):
+    """Works until it may end; notes how many tasks there were."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_end = False
+        self.most_tasks = 0
+        self._asked = 0
+
+    async def submit(self, order: Order, payload: dict[str, Any]) -> Handle:
+        await self._work()
+        return {"id": f"external-{order.attempt_id}"}
+
+    async def poll(self, order: Order, handle: Handle) -> News:
+        await self._work()
+        return DONE if self.may_end else RUNNING
+
+    async def _work(self) -> None:
+        self._asked += 1
+        if self._asked % 50 == 0:
+            self.most_tasks = max(self.most_tasks, len(asyncio.all_tasks()))
+        await asyncio.sleep(0)
+
+
+def commands(many: int) -> Iterator[list[RenderRequested]]:
+    """As they come from the broker: in batches, each read from its own bytes."""
+    known = a_command()
+    text = known.model_dump_json()
+    for start in range(0, many, BATCH):
+        ids = [f"{known.job_id[:-5]}{number:05}" for number in range(start, start + BATCH)]
+        yield [RenderRequested.model_validate_json(text.replace(known.job_id, each)) for each in ids]
+
+
+class House:
+    """A process whose provider, database and broker are in memory."""
+
+    def __init__(self) -> None:
+        self.provider = Slow()
+        self.attempts = FakeCollection()
+        self.publisher = FakePublisher("gateway-fal")
+        self.service = FakeService(self.publisher)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["House"]:
+        others = {name: FakeCollection() for name in ("gateway_leases", "provider_health", "gateway_shares")}
+        database = cast(Database, others | {"attempts": self.attempts})
+        pace = Pace(slots=2 * MANY, first_poll=3.0, slowest_poll=10.0)
+        task = asyncio.create_task(Process(self.provider, pace, database, self.service.service).run())
+        await until(lambda: others["gateway_leases"].kept)
+        yield self
+        self.service.stop()
+        await task
+
+    async def fly(self, many: int) -> None:
+        """Take in so many, until all are at the provider."""
+        for batch in commands(many):
+            await self._deliver(batch)
+        await self.reach("submitted")
+
+    async def _deliver(self, batch: list[RenderRequested]) -> None:
+        """On a busy machine the lease may be over for a moment: the batch is handed over again."""
+        while True:
+            try:
+                await self.service.deliver(*batch)
+            except LeaseOver:
+                await asyncio.sleep(0.2)
+            else:
+                return
+
+    async def reach(self, state: str) -> None:
+        """Look seldom: looking at all takes time."""
+        async with asyncio.timeout(PATIENCE):
+            while {entry["state"] for entry in self.attempts.kept.values()} != {state}:
+                await asyncio.sleep(0.2)
+
+
+@pytest.fixture
+def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
+    """To the terminal, whatever is captured."""
+
+    def say(line: str) -> None:
+        with capsys.disabled():
+            sys.stdout.write(f"\n{line}\n")
+
+    return say
+
+
+@pytest.mark.timeout(400)
+async def test_ten_thousand_are_in_flight_at_once_and_all_end_once(say: Callable[[str], None]) -> None:
+    async with House().running() as house:
+        await house.fly(MANY)
+        say(f"{MANY} attempts in flight, at most {house.provider.most_tasks} tasks")
+        assert house.provider.most_tasks <= STEPS_AT_ONCE + 20
+        house.provider.may_end = True
+        await house.reach("succeeded")
+    said = [success.attempt_id for success in house.publisher.said(RenderSucceeded)]
+    assert len(said) == len(set(said)) == MANY
+
+
+@pytest.mark.timeout(400)
+async def test_what_is_in_flight_takes_some_kilobytes_each(say: Callable[[str], None]) -> None:
+    async with House().running() as house:
+        tracemalloc.start()
+        before = traced_bytes()
+        await house.fly(SAMPLE)
+        each = (traced_bytes() - before) / SAMPLE
+        tracemalloc.stop()
+        say(f"{each:.0f} bytes of memory for each attempt in flight")
+        assert each < 20_000
+        house.provider.may_end = True
+        await house.reach("succeeded")
+
+
+def traced_bytes() -> int:
+    filters = [tracemalloc.Filter(False, pattern) for pattern in NOT_OURS]
+    snapshot = tracemalloc.take_snapshot().filter_traces(filters)
+    return sum(statistic.size for statistic in snapshot.statistics("filename"))

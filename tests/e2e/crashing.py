@@ -1,0 +1,136 @@
+"""Gateway processes that die at a marked point, beside others that finish what they held.
+
+A process that is to die has a broker of its own with one command on it: it gets that command and
+nobody else does, so that many can die at once. Ledger and providers are everybody's.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from pydantic import SecretStr
+
+from contracts.base import Message, Provider
+from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
+from deploy.local.ports import Ports
+from deploy.local.processes import Command, Process
+from deploy.local.servers import Site, kafka
+from deploy.local.services import basics, service
+from deploy.local.stack import Stack
+from services.gateways.runtime.crash_points import VARIABLE, CrashPoint
+from shared import mongo
+from shared.envelope import encode
+from shared.mongo import Document
+from shared.settings import KafkaSettings, MongoSettings
+from shared.topics import ensure_topics
+
+QUICK = {
+    "MODAL_SUBMIT_TIMEOUT_SECONDS": "3",
+    "COMFYUI_SUBMIT_TIMEOUT_SECONDS": "3",
+    "FAL_SUBMIT_TIMEOUT_SECONDS": "3",
+    "FAL_GRACE_SECONDS": "3",
+}
+STARTING_AT_ONCE = 3
+ENDS: tuple[type[Message], ...] = (RenderSucceeded, RenderFailed)
+
+
+class Scene:
+    """Brokers and gateway processes beside a stack; all end with it."""
+
+    def __init__(self, stack: Stack, folder: Path, exits: AsyncExitStack) -> None:
+        self.stack = stack
+        self._site = Site(Ports({}), folder, folder, basics())
+        self._exits = exits
+        self._numbers = itertools.count(2)
+        self._one_port = asyncio.Lock()
+        self._starting = asyncio.Semaphore(STARTING_AT_ONCE)
+
+    @property
+    def bootstrap(self) -> str:
+        """The broker of those who live."""
+        return self.stack.environment["KAFKA_BOOTSTRAP"]
+
+    async def broker(self, *commands: RenderRequested) -> str:
+        """One more broker, with these commands on it; its address."""
+        async with self._one_port:
+            name = f"kafka-{next(self._numbers)}"
+            process = await self._start(replace(kafka(self._site), name=name))
+            await process.wait_ready()
+        settings = KafkaSettings(bootstrap=process.command.address, idempotence=False)
+        await ensure_topics(settings)
+        producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
+        await producer.start()
+        for command in commands:
+            sent = encode(command, source="test", trace=None)
+            await producer.send_and_wait(
+                sent.topic, sent.body, key=sent.key.encode(), headers=[*sent.headers]
+            )
+        await producer.stop()
+        return settings.bootstrap
+
+    async def live(self, provider: Provider, database: str) -> str:
+        """A process that lives; its address."""
+        process = await self._start(self._gateway(provider, database, self.bootstrap))
+        await process.wait_ready()
+        return process.command.address
+
+    async def die(
+        self, provider: Provider, database: str, point: CrashPoint, bootstrap: str, **environment: str
+    ) -> int:
+        """A process that dies by itself; its exit code."""
+        async with self._starting:
+            command = self._gateway(provider, database, bootstrap, **environment, **{VARIABLE: point})
+            process = await self._start(replace(command, name=f"{provider}-{point}"))
+            await asyncio.sleep(1.0)
+        async with asyncio.timeout(90):
+            return await process.wait()
+
+    def _gateway(self, provider: Provider, database: str, bootstrap: str, **environment: str) -> Command:
+        command = service(f"gateways.{provider}", next(self._numbers), self._site, self.stack.environment)
+        own = {"KAFKA_BOOTSTRAP": bootstrap, "MONGO_DATABASE": database}
+        return replace(command, environment={**command.environment, **QUICK, **own, **environment})
+
+    async def _start(self, command: Command) -> Process:
+        process = await Process.start(command, self._site.data / f"{command.name}.log")
+        self._exits.push_async_callback(process.stop, 0)
+        return process
+
+    async def entries(self, database: str, attempts: int, seconds: float) -> list[Document]:
+        """The ledger, once so many attempts have ended and nothing is left to be said of them."""
+        url = SecretStr(self.stack.environment["MONGO_URL"])
+        async with mongo.connect(MongoSettings(url=url, database=database)) as found:
+            going_on = {"$or": [{"finished_at": {"$exists": False}}, {"owed": {"$exists": True}}]}
+            async with asyncio.timeout(seconds):
+                while (
+                    await found["attempts"].count_documents({}) < attempts
+                    or await found["attempts"].count_documents(going_on) > 0
+                ):
+                    await asyncio.sleep(0.5)
+            return await found["attempts"].find({}, {"command": 0}).to_list(None)
+
+    async def said(self, attempts: int, seconds: float = 30.0) -> dict[str, set[str]]:
+        """What was said on the broker of those who live, by attempt, once all were spoken of."""
+        ends: dict[str, set[str]] = {}
+        topics = {kind.topic: kind for kind in ENDS}
+        consumer = AIOKafkaConsumer(*topics, bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            async with asyncio.timeout(seconds):
+                while len(ends) < attempts:
+                    record = await consumer.getone()
+                    message = topics[record.topic].model_validate_json(record.value)
+                    ends.setdefault(message.attempt_id, set()).add(record.topic)  # type: ignore[attr-defined]
+        finally:
+            await consumer.stop()
+        return ends
+
+
+@asynccontextmanager
+async def a_scene(stack: Stack, folder: Path) -> AsyncIterator[Scene]:
+    """Everything that it starts is stopped."""
+    async with AsyncExitStack() as exits:
+        yield Scene(stack, folder, exits)

@@ -1,0 +1,109 @@
+"""A gateway dies at every marked point of an attempt's way, and another one finishes the attempt."""
+
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Any, get_args
+
+import httpx
+import pytest
+import pytest_asyncio
+
+from contracts.base import PROVIDERS, Provider
+from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
+from deploy.local.stack import Stack, StackOptions
+from services.gateways.runtime.crash_points import CrashPoint
+from services.gateways.runtime.provider import our_id_of
+from shared.mongo import Document
+from tests.e2e.crashing import Scene, a_scene
+from tests.fakes.provider import a_command
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(420)]
+
+Commands = dict[tuple[Provider, CrashPoint], RenderRequested]
+
+INHERITING: tuple[CrashPoint, ...] = ("during_takeover", "after_finding")
+ON_THE_WAY = tuple(point for point in get_args(CrashPoint) if point not in INHERITING)
+WAYS, CHAINS = "ways", "chains"
+KILLED = -signal.SIGKILL
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+    options = StackOptions(state=tmp_path_factory.mktemp("stack"), services=(), latency_seconds=1.0)
+    async with Stack(options) as stack, a_scene(stack, tmp_path_factory.mktemp("scene")) as scene:
+        yield scene
+
+
+async def die_on_the_way(scene: Scene) -> Commands:
+    """Beside a living process of each provider, one dies at each point with a command in hand."""
+    living = dict(
+        zip(PROVIDERS, await asyncio.gather(*(scene.live(each, WAYS) for each in PROVIDERS)), strict=True)
+    )
+    webhooks = {"FAL_WEBHOOK_BASE_URL": living["fal"]}
+    commands: Commands = {}
+    brokers = {}
+    for point in ON_THE_WAY:
+        commands |= {(provider, point): a_command(provider=provider) for provider in PROVIDERS}
+        brokers[point] = await scene.broker(*(commands[provider, point] for provider in PROVIDERS))
+    deaths = (scene.die(provider, WAYS, point, brokers[point], **webhooks) for provider, point in commands)
+    exits = dict(zip(commands, await asyncio.gather(*deaths), strict=True))
+    assert set(exits.values()) == {KILLED}, exits
+    return commands
+
+
+async def die_one_after_the_other(scene: Scene, provider: Provider) -> RenderRequested:
+    """One dies with a command in hand, those that inherit it die of that; then one lives."""
+    command = a_command(provider=provider)
+    first: CrashPoint = "after_handle" if provider == "fal" else "after_send"
+    full, empty = await scene.broker(command), await scene.broker()
+    deaths = [scene.die(provider, CHAINS, first, full), scene.die(provider, CHAINS, "during_takeover", empty)]
+    if provider != "fal":  # which cannot be asked, so that nothing is found there
+        deaths.append(scene.die(provider, CHAINS, "after_finding", await scene.broker()))
+    exits = await asyncio.gather(*deaths)
+    assert set(exits) == {KILLED}, exits
+    await scene.live(provider, CHAINS)
+    return command
+
+
+async def books(scene: Scene, provider: Provider) -> list[dict[str, Any]]:
+    async with httpx.AsyncClient(base_url=scene.stack.simulator_url(provider), trust_env=False) as http:
+        found: list[dict[str, Any]] = (await http.get("/_sim/submissions")).json()
+    return found
+
+
+async def test_whatever_point_a_gateway_dies_at_another_finishes_its_attempts(scene: Scene) -> None:
+    ways, *chains = await asyncio.gather(
+        die_on_the_way(scene), *(die_one_after_the_other(scene, provider) for provider in PROVIDERS)
+    )
+    entries = await scene.entries(WAYS, len(ways), seconds=90)
+    entries += await scene.entries(CHAINS, len(chains), seconds=90)
+    ledger = {entry["_id"]: entry for entry in entries}
+    assert len(ledger) == len(ways) + len(chains), "each command has one entry"
+    never_sent = ways["fal", "after_intent"].attempt_id
+    await check_ends(scene, ledger, never_sent)
+    await check_books(scene, ledger, never_sent)
+    twice = {ways[provider, "after_intent"].attempt_id for provider in ("modal", "comfyui")}
+    assert {key for key, entry in ledger.items() if entry["submissions"] == 2} == twice
+
+
+async def check_ends(scene: Scene, ledger: dict[str, Document], never_sent: str) -> None:
+    """All have succeeded and are said to have, but for what nobody can know to have been sent."""
+    unknown = ledger.pop(never_sent)
+    assert (unknown["state"], unknown["billed"]) == ("failed", "unknown")
+    assert {(entry["state"], entry["billed"]) for entry in ledger.values()} == {("succeeded", "yes")}
+    said = await scene.said(len(ledger) + 1)
+    assert said.pop(never_sent) == {RenderFailed.topic}
+    assert said == {attempt_id: {RenderSucceeded.topic} for attempt_id in ledger}
+    ledger[never_sent] = unknown
+
+
+async def check_books(scene: Scene, ledger: dict[str, Document], never_sent: str) -> None:
+    """Each attempt was taken once; the one that was never sent may be sent by nobody."""
+    for provider in PROVIDERS:
+        taken = await books(scene, provider)
+        ours = [key for key, entry in ledger.items() if entry["provider"] == provider and key != never_sent]
+        names = ours if provider == "fal" else [our_id_of(attempt_id) for attempt_id in ours]
+        assert Counter(entry["our_id"] for entry in taken) == Counter(names), provider
+        assert {entry["asked"] for entry in taken} == {1}, "nothing had to be de-duplicated"
