@@ -46,6 +46,6 @@ def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: E
             engine.cancel(cancel.attempt_id for cancel in cancels)
         results = [received.message for received in batch if isinstance(received.message, ResultStored)]
         await ledger.note_duplicates(
-            [each.attempt_id for each in results if each.duplicate and each.provider == provider]
+            [each.attempt_id for each in results if each.duplicate and each.provider == provider.name]
         )
         return []

@@ -9,9 +9,7 @@ from tests.fakes.provider import a_spec, an_order
 
 LORA = {"key": "loras/mia.safetensors", "trigger_word": "mia7", "scale": 0.8}
 
-SETTINGS = ComfyUISettings(base_url="http://c", checkpoint="c.safetensors", flux_checkpoint="f.safetensors")
-    base_url="http://comfy", checkpoint="c.safetensors", flux_checkpoint="f.safetensors"
-)
+SETTINGS = ComfyUISettings(base_url="http://c", checkpoint="c.st", flux_checkpoint="f.st")
 
 
 def test_a_hole_that_is_the_whole_text_takes_the_values_own_type() -> None:
