@@ -69,6 +69,9 @@ class RenderSpec(Model):
     """What tells this image from its siblings: a pose, a shot, a number."""
     prompt: str
     negative_prompt: str = ""
+    caption: str = ""
+    """For the trainer of a LoRA: `{trigger}`, then what varies from image to image, and never what
+    the LoRA must learn. Empty where the image is not made for training."""
     seed: int = 0
     width: int = 1024
     height: int = 1024

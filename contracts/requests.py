@@ -56,12 +56,18 @@ class _OfCharacter(RequestBase):
 
 
 class CharacterSheetRequest(_OfCharacter):
-    """One character in 7 to 10 poses, the training data of its LoRA. Target: 5 min."""
+    """One character in 7 to 10 poses, the training data of its LoRA. Target: 5 min.
+
+    `only` draws single images again: positions in the whole sheet of `count` poses. Each keeps the
+    label, seed and caption that it has there; seeds follow from `seed`, else from `base_image_id`.
+    """
 
     type: Literal["character_sheet"] = "character_sheet"
     base_image_id: AssetId
     """The chosen base image; it keeps the face the same in all poses."""
     count: int = Field(default=7, ge=7, le=10)
+    only: Annotated[tuple[Annotated[int, Field(ge=0, le=9)], ...], Field(max_length=10)] = ()
+    """Left out: all."""
 
 
 class StudioShots(RequestBase):
