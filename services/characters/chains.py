@@ -57,14 +57,13 @@ def _begin(
         if not _is_the_same(chain, requested):
             raise ChainIdConflict(requested.chain)
         return chain, ()
-    new = _new(requested.chain or requested.job_id, requested.tenant, at)
-    if chain is not None:
-        new = chain if chain.tenant == new.tenant else new.model_copy(update={"handled": chain.handled})
-    heard_of = (each for each in new.early if each.job_id == requested.job_id)
+    if chain is None or chain.tenant != requested.tenant:
+        chain = _new(requested.chain or requested.job_id, requested.tenant, at)
+    heard_of = (each for each in chain.early if each.job_id == requested.job_id)
     first = next(heard_of, ChainTry(job_id=requested.job_id))
     first = first.model_copy(update={"poses": getattr(requested.request, "only", ())})
     follow_ups = (ChainStep(type=each.type, follow_up=each) for each in requested.then)
-    story = ChainStory(new, at, policies)
+    story = ChainStory(chain, at, policies)
     story.set(
         user_id=requested.user_id,
         character_id=requested.character_id,

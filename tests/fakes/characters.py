@@ -66,7 +66,7 @@ def an_event(kind: str, job_id: str = JOB, *, seconds: float = 10.0, **fields: A
         "tenant": "acme",
         "user_id": "ann",
         "type": "character_sheet",
-        "seq": 1,
+        "seq": 99 if kind in ("completed", "failed") else 1,
         "at": after(seconds),
         "status": kind if kind in ("completed", "failed") else "running",
         "phase": None,
@@ -97,7 +97,7 @@ def an_image(index: int, job_id: str = JOB, *, label: str | None = None, **field
     )
     label = label or f"pose {index}"
     image = ImageEvent(index=index, label=label, caption=f"{{trigger}}, {label}", stored=stored)
-    return an_event("image_ready", job_id, **{"image": image} | fields)
+    return an_event("image_ready", job_id, **{"image": image, "seq": 10 + index} | fields)
 
 
 def images(indexes: Iterable[int], job_id: str = JOB, **fields: Any) -> list[JobEvent]:

@@ -40,6 +40,7 @@ THEN = st.sampled_from(
     ]
 )
 
+
 class World:
     """Does the jobs that a chain asks for, and delivers the news of them in an order of its own.
 
@@ -159,7 +160,9 @@ def strange_messages() -> st.SearchStrategy[ChainMessage | tuple[int, int, str]]
     """Commands and conflicts at any time; news of a step's try by its place and number."""
     times = st.sampled_from([5.0, 15.0, 25.0, 35.0, 45.0])
     return st.one_of(
-        st.tuples(st.integers(0, 3), st.integers(0, 2), st.sampled_from(["completed", "failed", "cancelled"])),
+        st.tuples(
+            st.integers(0, 3), st.integers(0, 2), st.sampled_from(["completed", "failed", "cancelled"])
+        ),
         st.tuples(st.integers(0, 3), st.integers(0, 2), st.sampled_from(["completed", "failed", "image"])),
         st.builds(a_chain_cancel, times),
         st.builds(a_resume, times),
