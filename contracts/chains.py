@@ -134,6 +134,8 @@ class ChainStep(Model):
     """What was asked for; null in the first step, which is the chain's request itself."""
     state: StepState = "waiting"
     tries: tuple[ChainTry, ...] = ()
+    images: tuple[AssetId, ...] = ()
+    """Those of all tries; of a sheet in the order of its poses."""
     error: JobError | None = None
 
 

@@ -10,7 +10,7 @@ from contracts.generation import GenerationCancel, GenerationRequested
 from contracts.jobs import JobError
 from services.characters.asking import job_id_of
 from services.characters.policies import Policies
-from services.characters.steps import depends_on, request_of, state_of
+from services.characters.steps import depends_on, images_of, request_of, state_of
 from shared.fold import Folded
 
 
@@ -115,7 +115,7 @@ def _is_next(chain: Chain, place: int, resumed: bool) -> bool:
 def _see_states(story: ChainStory) -> None:
     for place in range(len(story.chain.steps)):
         state, error = state_of(story.chain, place, story.policies)
-        story.set_step(place, state=state, error=error)
+        story.set_step(place, state=state, error=error, images=images_of(story.chain.steps[place]))
 
 
 def _state(chain: Chain) -> ChainState:

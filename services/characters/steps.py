@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from contracts.base import AssetId
 from contracts.chains import Chain, ChainImage, ChainStep, StepState
 from contracts.jobs import JobError
 from contracts.requests import (
@@ -73,6 +74,13 @@ def images_by_pose(step: ChainStep) -> dict[int, ChainImage]:
             known = image.index < len(attempt.poses)
             found.setdefault(attempt.poses[image.index] if known else image.index, image)
     return dict(sorted(found.items()))
+
+
+def images_of(step: ChainStep) -> tuple[AssetId, ...]:
+    """What a step has given so far."""
+    if step.type == "character_sheet":
+        return tuple(image.asset for image in images_by_pose(step).values())
+    return tuple(image.asset for attempt in step.tries for image in attempt.images)
 
 
 def _missing(sheet: CharacterSheetRequest, step: ChainStep) -> tuple[int, ...]:
