@@ -23,6 +23,9 @@ Step = tuple[ChainRecord | None, Sequence[Message]]
 EARLY = 16
 """So many jobs of a chain that has not begun yet are remembered; all but its first are foreign to it."""
 
+ENDS = ("running", "cancelled", "failed", "completed")
+"""Of two things that are told of a job, the later one here holds."""
+
 
 class ChainIdConflict(PermanentError):
     """Another chain already has this id."""
@@ -109,7 +112,7 @@ def _hear_early(story: ChainStory, event: JobEvent) -> None:
 
 
 def _news(known: ChainTry, event: JobEvent) -> dict[str, Any]:
-    """What a job's event changes of a try. How a job ended, only the job knows."""
+    """What a job's event changes of a try. An end that was presumed gives way to the one that is told."""
     error = event.error
     match event.event:
         case "image_ready" if event.image and event.image.stored:
@@ -121,11 +124,14 @@ def _news(known: ChainTry, event: JobEvent) -> dict[str, Any]:
             images = sorted((*known.images, ready), key=lambda each: each.index)
             return {"images": tuple(images)}
         case "completed":
-            return {"state": "completed", "error": None, "ended_at": event.at}
-        case "failed" if known.state != "completed":
+            state = "completed"
+        case "failed":
             state = "cancelled" if error and error.code == "cancelled" else "failed"
-            return {"state": state, "error": error, "ended_at": event.at}
-    return {}
+        case _:
+            return {}
+    if ENDS.index(state) <= ENDS.index(known.state):
+        return {}
+    return {"state": state, "error": error, "ended_at": event.at}
 
 
 def _command(

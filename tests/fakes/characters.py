@@ -97,7 +97,8 @@ def an_image(index: int, job_id: str = JOB, *, label: str | None = None, **field
     )
     label = label or f"pose {index}"
     image = ImageEvent(index=index, label=label, caption=f"{{trigger}}, {label}", stored=stored)
-    return an_event("image_ready", job_id, **{"image": image, "seq": 10 + index} | fields)
+    known: dict[str, Any] = {"image": image, "seq": 10 + index}
+    return an_event("image_ready", job_id, **known | fields)
 
 
 def images(indexes: Iterable[int], job_id: str = JOB, **fields: Any) -> list[JobEvent]:

@@ -1,6 +1,7 @@
 """What a character's record keeps of its choice of face, its sheets and its trainings."""
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -192,7 +193,7 @@ def test_a_chains_sheet_that_is_heard_of_before_its_request_makes_the_same_recor
 
 
 @pytest.mark.parametrize("fields", [{"tenant": "other"}, {"character_id": uuid7()}])
-def test_a_sheet_of_an_unknown_or_foreign_character_is_not_kept(fields: dict[str, str]) -> None:
+def test_a_sheet_of_an_unknown_or_foreign_character_is_not_kept(fields: dict[str, Any]) -> None:
     assert Memory(a_sheet(**fields)).stored is None
     assert Memory(a_selection(), a_sheet(tenant="other")).record.sheet is None
 
@@ -268,7 +269,7 @@ def test_the_lora_is_that_of_the_training_that_was_asked_for_last(order: tuple[i
         a_training_event("accepted", OTHER, seconds=201, elapsed_seconds=1),
     ]
     memory = Memory(a_selection())
-    ready = {}
+    ready: dict[str, LoraReady] = {}
     for place in order:
         memory.hear(news[place])
         ready |= {each.job_id: each for each in memory.said if isinstance(each, LoraReady)}
@@ -285,7 +286,7 @@ def test_while_a_training_runs_an_older_failure_is_not_the_last_word() -> None:
 
 
 @pytest.mark.parametrize("fields", [{"tenant": "other"}, {"character_id": uuid7()}])
-def test_trainings_of_others_are_not_the_characters(fields: dict[str, str]) -> None:
+def test_trainings_of_others_are_not_the_characters(fields: dict[str, Any]) -> None:
     memory = Memory(a_selection())
     if "character_id" in fields:
         assert Memory(a_lora(**fields)).stored is None
