@@ -117,7 +117,7 @@ class ChainTry(Model):
 
     job_id: Id
     poses: tuple[int, ...] = ()
-    """The poses that a sheet was asked for, in the order of its images; empty: all."""
+    """The poses that a sheet was asked for, in their order, which is that of its images; empty: all."""
     resumed_at: Moment | None = None
     """The newest resumption when it was asked for: each brings a step at most one more try."""
     state: Literal["running", "completed", "failed", "cancelled"] = "running"

@@ -64,7 +64,7 @@ def _begin(
         chain = _new(requested.chain or requested.job_id, requested.tenant, at)
     heard_of = (each for each in chain.early if each.job_id == requested.job_id)
     first = next(heard_of, ChainTry(job_id=requested.job_id))
-    first = first.model_copy(update={"poses": getattr(requested.request, "only", ())})
+    first = first.model_copy(update={"poses": tuple(sorted(getattr(requested.request, "only", ())))})
     follow_ups = (ChainStep(type=each.type, follow_up=each) for each in requested.then)
     story = ChainStory(chain, at, policies)
     story.set(

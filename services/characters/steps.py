@@ -84,7 +84,7 @@ def images_of(step: ChainStep) -> tuple[AssetId, ...]:
 
 
 def _missing(sheet: CharacterSheetRequest, step: ChainStep) -> tuple[int, ...]:
-    wanted = sheet.only or range(sheet.count)
+    wanted = sorted(sheet.only or range(sheet.count))
     ready = images_by_pose(step)
     return tuple(pose for pose in wanted if pose not in ready)
 
@@ -93,7 +93,7 @@ def _to_draw(sheet: CharacterSheetRequest, step: ChainStep) -> tuple[int, ...]:
     """What is missing; where all that was asked for is there and still too few, the rest of the poses."""
     ready = images_by_pose(step)
     if not ready:
-        return sheet.only
+        return tuple(sorted(sheet.only))
     rest = tuple(pose for pose in range(sheet.count) if pose not in ready)
     return _missing(sheet, step) or rest
 

@@ -115,8 +115,14 @@ def test_a_sheet_that_was_too_small_is_resumed_with_the_other_poses() -> None:
 
 
 def test_few_poses_that_were_asked_for_are_filled_up_when_resumed() -> None:
-    tale = Tale(a_beginning(request={"only": (5, 6)}), *images(range(2)), an_event("completed"), a_resume())
+    tale = Tale(a_beginning(request={"only": (6, 5)}), *images(range(2)), an_event("completed"), a_resume())
     assert sheet_asked(tale).only == (0, 1, 2, 3, 4)
+
+
+def test_images_are_those_of_the_poses_in_their_order_however_these_were_asked_for() -> None:
+    tale = Tale(a_beginning(request={"only": (6, 2, 4)}), *images([0, 2]), a_failure(), a_resume())
+    assert tale.step(0).images == (f"{JOB}/0", f"{JOB}/2")
+    assert sheet_asked(tale).only == (4,)
 
 
 def test_a_failed_training_is_tried_again_under_another_id() -> None:
