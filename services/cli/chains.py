@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
 
-import click
 import typer
 from rich.console import Console
 
@@ -24,7 +23,7 @@ POLL_SECONDS = 1.0
 class ShowsByDefault(typer.core.TyperGroup):
     """`chain ID` is short for `chain show ID`."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """See click."""
         if args and args[0] not in self.commands and args[0] != "--help":
             args = ["show", *args]
