@@ -101,12 +101,12 @@ def key_of(message: Message) -> str:
 
 def id_of(message: Message) -> str:
     """The CloudEvents id: `{topic without version}:{identity}`, the same whenever it is said."""
-    values = (_written(getattr(message, field)) for field in message.identity)
+    values = (written(getattr(message, field)) for field in message.identity)
     name = topic_of(message).rpartition(".")[0]
     return f"{name}:{'/'.join(values)}"
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
     """A value in an id, the same in every language: times as ISO 8601, nothing as nothing."""
     if value is None:
         return ""
@@ -133,4 +133,5 @@ __all__ = [
     "key_of",
     "topic_of",
     "topics_of",
+    "written",
 ]

@@ -1,12 +1,15 @@
-"""A character's way from base image to LoRA."""
+"""A character's way from base image to LoRA and on to its pictures."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
+from uuid import UUID, uuid5
 
 from pydantic import Field
 
-from contracts.base import AssetId, Id, Line, Message, Moment, Name
+from contracts.base import AssetId, GenerationType, Id, Line, Message, Model, Moment, Name, written
 from contracts.characters import Character, Lora
-from contracts.requests import FollowUp
+from contracts.generation import Notify
+from contracts.jobs import JobError
+from contracts.requests import FollowUp, GenerationRequest
 
 
 class BaseImageSelected(Message):
@@ -26,11 +29,22 @@ class BaseImageSelected(Message):
     """As the wizard describes it; left out: as the job of the base image described it."""
     then: tuple[FollowUp, ...] = Field(default=(), max_length=20)
     """What is to follow the sheet; left out: the training of the LoRA."""
+    notify: Notify = Notify()
+    """Whom to tell of every job of the chain."""
     selected_at: Moment
+
+    @property
+    def chain_id(self) -> str:
+        """The chain that begins with it; also the id of its first job, the sheet."""
+        return str(uuid5(UUID(self.character_id), written(self.selected_at)))
 
 
 class LoraReady(Message):
-    """A LoRA can be used. Produced by characters; consumed by dispatcher, upstream services."""
+    """A LoRA can be used. Produced by characters; consumed by dispatcher, upstream services.
+
+    Each training that ends well is answered by one; `lora` is the character's newest, which a later
+    training may have made.
+    """
 
     topic: ClassVar[str] = "lora.ready.v1"
     key: ClassVar[str] = "character_id"
@@ -82,3 +96,77 @@ class ChainResume(Message):
     chain_id: Id
     tenant: Name
     requested_at: Moment
+
+
+ChainState = Literal["running", "completed", "failed", "cancelled"]
+StepState = Literal["waiting", "running", "completed", "failed", "cancelled"]
+
+
+class ChainImage(Model):
+    """An image of a step, ready in the bucket."""
+
+    index: int
+    """Its place in its job."""
+    asset: AssetId
+    label: Line = ""
+    caption: str = ""
+
+
+class ChainTry(Model):
+    """A job by which a step was tried."""
+
+    job_id: Id
+    poses: tuple[int, ...] = ()
+    """The poses that a sheet was asked for, in their order, which is that of its images; empty: all."""
+    resumed_at: Moment | None = None
+    """The newest resumption when it was asked for: each brings a step at most one more try."""
+    state: Literal["running", "completed", "failed", "cancelled"] = "running"
+    images: tuple[ChainImage, ...] = ()
+    error: JobError | None = None
+    ended_at: Moment | None = None
+
+
+class ChainStep(Model):
+    """One step of a chain."""
+
+    type: GenerationType
+    follow_up: FollowUp | None = None
+    """What was asked for; null in the first step, which is the chain's request itself."""
+    state: StepState = "waiting"
+    tries: tuple[ChainTry, ...] = ()
+    images: tuple[AssetId, ...] = ()
+    """Those of all tries; of a sheet in the order of its poses."""
+    error: JobError | None = None
+
+
+class Chain(Model):
+    """The `chains` document (`_id` is the chain id). Written by characters only; others may read.
+
+    `request` is null while news of its jobs, or commands, came before the request that begins it.
+    """
+
+    chain_id: Id
+    tenant: Name
+    user_id: Name | None = None
+    character_id: Id | None = None
+    request: GenerationRequest | None = None
+    notify: Notify = Notify()
+    state: ChainState = "running"
+    steps: tuple[ChainStep, ...] = ()
+    early: tuple[ChainTry, ...] = ()
+    """Jobs that were heard of before the request."""
+    cancelled_at: Moment | None = None
+    cancel_reason: Line = ""
+    resumed_at: Moment | None = None
+    """The newest command of each kind; the newer of the two holds."""
+    created_at: Moment
+    updated_at: Moment
+    finished_at: Moment | None = None
+    version: int = 0
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nothing more of it is to be started."""
+        if self.cancelled_at is None:
+            return False
+        return self.resumed_at is None or self.cancelled_at > self.resumed_at

@@ -1,8 +1,10 @@
 """Who is drawn: the wizard's answers about a character, and what was made of it since."""
 
+from typing import Literal
+
 from pydantic import Field
 
-from contracts.base import PROVIDERS, AssetId, Line, Model, Provider, Text
+from contracts.base import PROVIDERS, AssetId, Id, Line, Model, Moment, Name, Provider, Text
 from contracts.wizard import (
     BodyType,
     DressStyle,
@@ -89,3 +91,47 @@ class Character(Model):
     lora: Lora | None = None
     trigger_word: Line | None = None
     """The word that its LoRA will listen to; fixed when the character is stored."""
+
+
+class Sheet(Model):
+    """The images of a finished character sheet, each with its pose and its caption for a trainer."""
+
+    job_id: Id
+    chain_id: Id | None = None
+    images: tuple[AssetId, ...]
+    labels: tuple[Line, ...] = ()
+    captions: tuple[str, ...] = ()
+    at: Moment
+
+
+class Training(Model):
+    """A training of a character's LoRA."""
+
+    job_id: Id
+    chain_id: Id | None = None
+    requested_at: Moment
+    state: Literal["training", "ready", "failed"] = "training"
+    lora: Lora | None = None
+    error: str | None = None
+
+
+class CharacterRecord(Model):
+    """The `characters` document (`_id` is the character id). Written by characters only; others may read."""
+
+    character_id: Id
+    tenant: Name
+    user_id: Name
+    character: Character
+    """With the chosen base image, the trigger word, and the LoRA of the newest training that succeeded."""
+    selected_at: Moment | None = None
+    """When the base image was chosen; null where a request described the character."""
+    sheet: Sheet | None = None
+    """The newest; a retry within a chain adds to it."""
+    trainings: tuple[Training, ...] = ()
+    """The newest ones, in the order in which they were asked for."""
+    lora_state: Literal["none", "training", "ready", "failed"] = "none"
+    """`training` while any runs; else how the newest ended. An older LoRA stays usable meanwhile."""
+    lora_error: str | None = None
+    created_at: Moment
+    updated_at: Moment
+    version: int = 0

@@ -27,7 +27,9 @@ class Notify(Model):
 
 
 class GenerationRequested(Message):
-    """Please generate. Produced by upstream services, api, characters; consumed by prompt-builder.
+    """Please generate.
+
+    Produced by upstream services, api, characters; consumed by prompt-builder, characters.
 
     The caller chooses `job_id`; saying the same request again under it changes nothing.
     """

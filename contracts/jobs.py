@@ -37,6 +37,8 @@ class ImageEvent(Model):
 
     index: int
     label: str = ""
+    caption: str = ""
+    """What a trainer is to be told about it; empty where it is not made for training."""
     stored: StoredImage | None = None
     lora: StoredLora | None = None
     error: JobError | None = None
@@ -204,5 +206,7 @@ class CharacterSheetCompleted(Message):
     user_id: Name
     images: tuple[AssetId, ...] = Field(min_length=1)
     labels: tuple[Line, ...] = ()
+    captions: tuple[str, ...] = ()
+    """For a trainer, one per image; `{trigger}` stands for the trigger word."""
     chain_id: Id | None = None
     at: Moment

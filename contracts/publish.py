@@ -10,6 +10,8 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from contracts.base import Message, Model, topics_of
 from contracts.catalog import MESSAGES, TOPICS, Topic
+from contracts.chains import Chain
+from contracts.characters import CharacterRecord
 from contracts.jobs import Job
 from contracts.renders import LoraManifest
 
@@ -31,6 +33,14 @@ PARTIES = {
     "upstream services": "upstream",
 }
 """How docstrings call the services, and what the AsyncAPI document calls them."""
+
+DOCUMENTS: dict[str, type[Model]] = {
+    "jobs.document": Job,
+    "characters.document": CharacterRecord,
+    "chains.document": Chain,
+    "lora.manifest": LoraManifest,
+}
+"""Stored documents that others than their writer may read."""
 
 CLOUD_EVENT_HEADERS: dict[str, Any] = {
     "type": "object",
@@ -87,10 +97,8 @@ def parties_of(kind: type[Message]) -> tuple[list[str], list[str]]:
 
 def documents() -> dict[str, str]:
     """All that is made from the models: path below `contracts/` and content."""
-    schemas = {name_of(kind): kind for kind in MESSAGES}
+    schemas = {name_of(kind): kind for kind in MESSAGES} | DOCUMENTS
     texts = {f"schemas/{name}.json": _json(schema(kind, name)) for name, kind in schemas.items()}
-    texts["schemas/jobs.document.json"] = _json(schema(Job, "jobs.document"))
-    texts["schemas/lora.manifest.json"] = _json(schema(LoraManifest, "lora.manifest"))
     texts["asyncapi.yaml"] = "# Written by `python -m contracts`.\n" + _yaml(asyncapi())
     return texts
 

@@ -58,6 +58,8 @@ class Folded(Model):
 D = TypeVar("D", bound=Folded)
 Apply = Callable[[D | None, Received[Any]], tuple[D | None, Sequence[Message]]]
 """Pure: the document and a message to the new document (the same object if nothing changed) and outputs."""
+KeyOf = Callable[[Received[Any]], str]
+"""The key of the document that a message is about."""
 
 
 class Documents(Protocol[D]):
@@ -70,49 +72,52 @@ class Documents(Protocol[D]):
         """Write all whose stored version is one less than their own; return the keys that lost."""
 
 
+def message_key(received: Received[Any]) -> str:
+    """The value that keeps messages of its kind in order."""
+    return str(getattr(received.message, received.message.key))
+
+
 async def fold(
     batch: Sequence[Received[Any]],
     documents: Documents[D],
     apply: Apply[D],
     *,
     source: str,
+    key: KeyOf = message_key,
     snapshot: Callable[[Message], bool] = lambda _: False,
 ) -> list[Outgoing]:
     """Apply a batch to its documents and return what is to be said.
 
-    Messages for which `snapshot` holds are not stored; only the last of each document is said.
+    Messages of one document may have other keys, and so lie in other partitions and processes:
+    the guard of each write settles who was first, and the other folds again. Messages for which
+    `snapshot` holds are not stored; only the last of each document is said.
     """
     outputs: list[Outgoing] = []
-    todo = list(batch)
+    todo = [(key(received), received) for received in batch]
     for _ in range(MAX_RACES):
-        before = await documents.load({message_key(received) for received in todo})
+        before = await documents.load({name for name, _ in todo})
         after, said = _apply_all(todo, before, apply, source, snapshot)
-        changed = {key: document for key, document in after.items() if document is not before.get(key)}
+        changed = {name: document for name, document in after.items() if document is not before.get(name)}
         lost = await documents.save(changed)
-        outputs += [outgoing for key, outgoing in said if key not in lost]
+        outputs += [outgoing for name, outgoing in said if name not in lost]
         if not lost:
             return outputs
-        todo = [received for received in todo if message_key(received) in lost]
+        todo = [(name, received) for name, received in todo if name in lost]
     raise TimeoutError(f"{len(todo)} documents lost {MAX_RACES} races in a row")
 
 
-def message_key(received: Received[Any]) -> str:
-    """The key of the document that a message is about."""
-    return str(getattr(received.message, received.message.key))
-
-
 def _apply_all(
-    batch: Sequence[Received[Any]],
+    todo: Sequence[tuple[str, Received[Any]]],
     before: dict[str, D],
     apply: Apply[D],
     source: str,
     snapshot: Callable[[Message], bool],
 ) -> tuple[dict[str, D], list[tuple[str, Outgoing]]]:
     after = dict(before)
+    batch = [received for _, received in todo]
     said: list[tuple[str, Outgoing]] = []
     snapshots: dict[str, int] = {}
-    for received in batch:
-        key = message_key(received)
+    for key, received in todo:
         cause = (received.topic, received.partition)
         document = after.get(key)
         if document is not None and (known := _find(document.handled, received.id)):

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, nullcontext, suppress
 from typing import Any
 
@@ -76,6 +76,7 @@ class Service:
         topics: Sequence[str] | None = None,
         on_unreadable: OnUnreadable | None = None,
         on_failed: OnFailed | None = None,
+        answered_elsewhere: Collection[type[Message]] = (),
     ) -> Callable[[Handler], Handler]:
         """Give the handler batches of these messages; instances with the same group share them.
 
@@ -90,6 +91,7 @@ class Service:
                 topics=topics,
                 on_unreadable=on_unreadable,
                 on_failed=on_failed,
+                answered_elsewhere=answered_elsewhere,
             )
             self._listen(subscription, group)
             return handler

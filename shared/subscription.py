@@ -6,7 +6,7 @@ again. Nothing is committed before its outputs are on the broker.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, Protocol
@@ -75,6 +75,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         on_unreadable: may turn an invalid record into a message (a rejection) instead of a
             dead letter.
         on_failed: the same for a message that the handler cannot handle.
+        answered_elsewhere: message types whose invalid records another service answers for all.
     """
 
     def __init__(
@@ -86,6 +87,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         topics: Sequence[str] | None = None,
         on_unreadable: OnUnreadable | None = None,
         on_failed: OnFailed | None = None,
+        answered_elsewhere: Collection[type[Message]] = (),
         pauses: Pauses = Pauses(),
     ) -> None:
         self.kinds = {topic: kind for kind in kinds for topic in topics_of(kind)}
@@ -95,6 +97,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._publisher = publisher
         self._on_unreadable = on_unreadable
         self._on_failed = on_failed
+        self._answered_elsewhere = frozenset(answered_elsewhere)
         self._pauses = pauses
         self._lost: set[TopicPartition] = set()
         self._busy = asyncio.Lock()
@@ -135,12 +138,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         for record in records:
             try:
                 received = decode(record, self.kinds, starts[tp_of(record)])
-            except Unreadable as unreadable:
-                outputs.append(self._refusal(record, unreadable))
-                continue
-            except Exception as error:  # a validator that fails otherwise must not stop a partition
-                odd = Unreadable("invalid", f"{type(error).__name__}: {error}")
-                outputs.append(self._refusal(record, odd))
+            except Exception as error:  # whatever a validator raises must not stop a partition
+                outputs += self._refusal(record, error)
                 continue
             span = start_span(
                 f"process {record.topic}", received.trace, {"messaging.message.id": received.id}
@@ -178,16 +177,20 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             raise MessageTooLarge(envelope.topic, len(envelope.body))
         return replace(outgoing, message=envelope)
 
-    def _refusal(self, record: ConsumerRecord, unreadable: Unreadable) -> Outgoing:
+    def _refusal(self, record: ConsumerRecord, error: Exception) -> list[Outgoing]:
+        if self.kinds.get(record.topic) in self._answered_elsewhere:
+            return []
+        odd = Unreadable("invalid", f"{type(error).__name__}: {error}")
+        unreadable = error if isinstance(error, Unreadable) else odd
         try:
             message = self._on_unreadable(record, unreadable) if self._on_unreadable else None
-        except Exception as error:
-            log.error("refusal_failed", topic=record.topic, offset=record.offset, exc_info=error)
+        except Exception as another:
+            log.error("refusal_failed", topic=record.topic, offset=record.offset, exc_info=another)
             message = None
         letter = message or dead_letter(
             record, service=self._publisher.source, reason=unreadable.reason, error=str(unreadable)
         )
-        return Outgoing(letter, cause=(record.topic, record.partition))
+        return [Outgoing(letter, cause=(record.topic, record.partition))]
 
     def _set_aside(self, record: ConsumerRecord, received: Received[Any], error: Exception) -> Outgoing:
         reason = error.reason if isinstance(error, PermanentError) else "handler_failed"

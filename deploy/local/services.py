@@ -18,6 +18,7 @@ SERVICES = (
     "gateways.comfyui",
     "gateways.fal",
     "result_store",
+    "characters",
     "notifier",
     "api",
 )

@@ -7,12 +7,13 @@ from services.api.intake import Intake
 from services.api.reading import Reading
 from services.api.settings import Settings
 from services.api.store import (
-    CANCELLATION_INDEXES,
     SUBMISSION_INDEXES,
+    WISH_INDEXES,
     MongoAssets,
-    MongoCancellations,
     MongoJobs,
+    MongoStories,
     MongoSubmissions,
+    MongoWishes,
 )
 from shared import clock, mongo
 from shared.outbox import MongoDebts, Outbox
@@ -30,20 +31,21 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         Service("api", kafka, process) as service,
     ):
         await mongo.ensure_indexes(database["submissions"], *SUBMISSION_INDEXES)
-        await mongo.ensure_indexes(database["cancellations"], *CANCELLATION_INDEXES)
+        await mongo.ensure_indexes(database["wishes"], *WISH_INDEXES)
         service.health.add("mongo", partial(mongo.ping, database))
         jobs, submissions = MongoJobs(database["jobs"]), MongoSubmissions(database["submissions"])
         outboxes = (
             Outbox(MongoDebts(database["submissions"]), service.publisher),
-            Outbox(MongoDebts(database["cancellations"]), service.publisher),
+            Outbox(MongoDebts(database["wishes"]), service.publisher),
         )
         for outbox in outboxes:
             service.background(outbox.run)
-        cancellations, assets = MongoCancellations(database["cancellations"]), MongoAssets(database["assets"])
+        stories = MongoStories(database["chains"], database["characters"])
+        wishes, assets = MongoWishes(database["wishes"]), MongoAssets(database["assets"])
         build(
             service.http,
-            Intake(jobs, submissions, cancellations, outboxes, clock.now),
-            Reading(jobs, submissions, assets, bucket, clock.now, settings.link_seconds),
+            Intake(jobs, stories, submissions, wishes, outboxes, clock.now),
+            Reading(jobs, stories, submissions, assets, bucket, clock.now, settings.link_seconds),
         )
         await service.run()
 

@@ -5,6 +5,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 from services.api.body_limit import BodyLimit
+from services.api.chain_routes import chain_routes, character_routes
 from services.api.intake import Intake
 from services.api.job_routes import job_routes
 from services.api.reading import Reading
@@ -12,7 +13,7 @@ from services.api.submit_routes import submit_routes
 from shared.problems import install_problems
 
 DESCRIPTION = """
-Ask for images, follow and cancel jobs, fetch results.
+Ask for images, follow and cancel jobs and chains of jobs, fetch results.
 
 This service stands behind the product's own authentication. The product says who asks in
 `X-Tenant-Id` and `X-User-Id`; both are believed, so it must not be reachable from outside.
@@ -33,6 +34,8 @@ def build(app: FastAPI, intake: Intake, reading: Reading) -> None:
     install_problems(app)
     app.include_router(submit_routes(intake, reading))
     app.include_router(job_routes(intake, reading))
+    app.include_router(character_routes(intake, reading))
+    app.include_router(chain_routes(intake, reading))
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

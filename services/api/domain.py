@@ -4,11 +4,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import islice
+from itertools import chain, islice
 
 from contracts.base import GenerationType, Id, Model, Moment, Name
+from contracts.chains import BaseImageSelected
 from contracts.generation import GenerationRequested
-from contracts.http import AnySubmission, FieldError
+from contracts.http import AnySubmission, BaseImageSelection, FieldError
 from contracts.requests import (
     BaseImageRequest,
     CharacterSheetRequest,
@@ -46,6 +47,10 @@ class Accepted(Model):
     idempotency_key: str | None = None
     request_hash: str
     requested_at: Moment
+    chain_id: Id | None = None
+    character_id: Id | None = None
+    steps: tuple[GenerationType, ...] = ()
+    """Of the chain that it begins."""
 
 
 class Conflict(Exception):
@@ -66,6 +71,7 @@ def accept(
             "request": request,
             "requested_at": now,
             "notify": submission.notify,
+            "then": getattr(submission, "then", ()),
         }
     )
     accepted = Accepted(
@@ -75,16 +81,55 @@ def accept(
         type=submission.type,
         requested=1 if submission.type == "lora_training" else getattr(submission, "count", 0),
         idempotency_key=key,
-        request_hash=request_hash(submission, caller),
+        request_hash=request_hash(submission, caller, type=submission.type),
         requested_at=now,
+        chain_id=message.chain,
+        character_id=message.character_id,
+        steps=(submission.type, *(each.type for each in message.then)) if message.then else (),
     )
     return accepted, message
 
 
-def request_hash(submission: AnySubmission, caller: Caller) -> str:
-    """Tells a repetition from another request: everything said, by whom, but for the job id."""
-    said = submission.model_dump(mode="json", exclude={"job_id"}) | {"user_id": caller.user_id}
-    return hashlib.sha256(json.dumps(said, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def accept_selection(
+    character_id: str, selection: BaseImageSelection, caller: Caller, *, key: str | None, now: datetime
+) -> tuple[Accepted, BaseImageSelected]:
+    """What a choice of face becomes: the record of the sheet that it asks for, and the message to say."""
+    message = BaseImageSelected.model_validate(
+        dict(selection)
+        | {
+            "character_id": character_id,
+            "tenant": caller.tenant,
+            "user_id": caller.user_id,
+            "selected_at": now,
+        }
+    )
+    follow_ups = [each.type for each in message.then] or ["lora_training"]
+    accepted = Accepted.model_validate(
+        {
+            "job_id": message.chain_id,
+            "tenant": caller.tenant,
+            "user_id": caller.user_id,
+            "type": "character_sheet",
+            "requested": CharacterSheetRequest.model_fields["count"].default,
+            "idempotency_key": key,
+            "request_hash": request_hash(selection, caller, selected_for=character_id),
+            "requested_at": now,
+            "chain_id": message.chain_id,
+            "character_id": character_id,
+            "steps": ("character_sheet", *follow_ups),
+        }
+    )
+    return accepted, message
+
+
+def request_hash(said: Model, caller: Caller, **about: str) -> str:
+    """Tells a repetition from another request: everything said, by whom, but for the job id.
+
+    What equals its default does not count, so that a field of a later version changes no hash.
+    """
+    fields = said.model_dump(mode="json", exclude={"job_id"}, exclude_defaults=True)
+    meant = fields | about | {"user_id": caller.user_id}
+    return hashlib.sha256(json.dumps(meant, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 def repeated(new: Accepted, asked_id: str | None, known: Sequence[Accepted]) -> Accepted:
@@ -102,7 +147,9 @@ def repeated(new: Accepted, asked_id: str | None, known: Sequence[Accepted]) -> 
     return known[0]
 
 
-def unstorable(submission: AnySubmission) -> tuple[FieldError, ...]:
+def unstorable(said: Model) -> tuple[FieldError, ...]:
     """What is valid JSON, but cannot be kept or passed on."""
-    found = faults(getattr(submission, "workflow", None), ("workflow",))
+    follow_ups = enumerate(getattr(said, "then", ()))
+    parts = [(("workflow",), said), *((("then", str(place), "workflow"), each) for place, each in follow_ups)]
+    found = chain.from_iterable(faults(getattr(part, "workflow", None), path) for path, part in parts)
     return tuple(FieldError(field=field, message=message) for field, message in islice(found, 10))

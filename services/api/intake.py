@@ -1,10 +1,13 @@
-"""A submission or a cancel → a document that owes its message → generation.requested, .cancel"""
+"""A submission, a selection or a wish → a document that owes its message → what is to be done"""
 
-from contracts.base import Message
+from contracts.base import Message, topic_of
+from contracts.chains import ChainCancel, ChainResume
 from contracts.generation import GenerationCancel
-from contracts.http import AnySubmission
-from services.api.domain import Accepted, Caller, Conflict, accept, repeated, unstorable
-from services.api.ports import Cancellations, Jobs, Submissions
+from contracts.http import AnySubmission, BaseImageSelection, FieldError
+from contracts.jobs import Job
+from services.api.domain import Accepted, Caller, Conflict, accept, accept_selection, repeated, unstorable
+from services.api.ports import Jobs, Stories, Submissions, Wishes
+from services.api.reading import no_such_character
 from shared.clock import Clock
 from shared.ids import uuid7
 from shared.outbox import Debt, Outbox, Owed, owe
@@ -19,15 +22,17 @@ class Intake:
     def __init__(
         self,
         jobs: Jobs,
+        stories: Stories,
         submissions: Submissions,
-        cancellations: Cancellations,
+        wishes: Wishes,
         outboxes: tuple[Outbox, Outbox],
         now: Clock,
     ) -> None:
         self._jobs = jobs
+        self._stories = stories
         self._submissions = submissions
-        self._cancellations = cancellations
-        self._submitted, self._cancelled = outboxes
+        self._wishes = wishes
+        self._submitted, self._wished = outboxes
         self._now = now
 
     async def submit(
@@ -38,27 +43,68 @@ class Intake:
         Raises:
             Refusal: 409 when the key or the job id stands for another request; 422.
         """
-        if errors := unstorable(submission):
-            raise Refusal(422, "; ".join(f"{error.field}: {error.message}" for error in errors), errors)
+        _refuse(unstorable(submission))
         new, message = accept(
             submission, caller, key=key, job_id=submission.job_id or uuid7(), now=self._now()
         )
+        return await self._keep(new, submission.job_id, message, trace)
+
+    async def select(
+        self,
+        character_id: str,
+        selection: BaseImageSelection,
+        caller: Caller,
+        key: str | None,
+        trace: str | None,
+    ) -> tuple[Accepted, bool]:
+        """Accept the choice of a face as the sheet that it asks for; else as `submit`.
+
+        Raises:
+            Refusal: 404 when the character is another tenant's; 409; 422 for an image that is not
+                there, or of which nobody says who is on it.
+        """
+        _refuse(unstorable(selection))
+        record = await self._stories.character(character_id)
+        if record is not None and record.tenant != caller.tenant:
+            raise no_such_character(character_id)
+        job = await self._jobs.get(selection.base_image_id.partition("/")[0])
+        _refuse(_speaks_against(selection, job, caller))
+        new, message = accept_selection(character_id, selection, caller, key=key, now=self._now())
+        return await self._keep(new, None, message, trace)
+
+    async def cancel(self, job_id: str, caller: Caller, trace: str | None) -> None:
+        """Ask for the end of a job."""
+        await self._wish(job_id, caller, GenerationCancel(job_id=job_id, tenant=caller.tenant), trace)
+
+    async def cancel_chain(self, chain_id: str, caller: Caller, trace: str | None) -> None:
+        """Ask for the end of a chain."""
+        cancel = ChainCancel(chain_id=chain_id, tenant=caller.tenant, requested_at=self._now())
+        await self._wish(chain_id, caller, cancel, trace)
+
+    async def resume_chain(self, chain_id: str, caller: Caller, trace: str | None) -> None:
+        """Ask a chain to go on."""
+        resume = ChainResume(chain_id=chain_id, tenant=caller.tenant, requested_at=self._now())
+        await self._wish(chain_id, caller, resume, trace)
+
+    async def _keep(
+        self, new: Accepted, asked_id: str | None, message: Message, trace: str | None
+    ) -> tuple[Accepted, bool]:
+        owed = self._owed(message, trace)
         try:
-            if submission.job_id is not None:
-                await self._refuse_jobs_that_came_another_way(submission.job_id)
-            owed = self._owed(message, trace)
+            if asked_id is not None:
+                await self._refuse_jobs_that_came_another_way(asked_id)
             if not await self._submissions.add(new, owed):
-                return repeated(new, submission.job_id, await self._submissions.known(new)), False
+                return repeated(new, asked_id, await self._submissions.known(new)), False
         except Conflict as conflict:
             raise Refusal(409, str(conflict)) from None
         await self._submitted.offer(Debt(id=new.job_id, owed=Owed.model_validate(owed)))
         return new, True
 
-    async def cancel(self, job_id: str, caller: Caller, trace: str | None) -> None:
-        """Ask for the end of a job."""
-        owed = self._owed(GenerationCancel(job_id=job_id, tenant=caller.tenant), trace)
-        await self._cancellations.add(job_id, caller.tenant, owed)
-        await self._cancelled.offer(Debt(id=job_id, owed=Owed.model_validate(owed)))
+    async def _wish(self, about: str, caller: Caller, message: Message, trace: str | None) -> None:
+        """One of a kind about a thing is kept: the newest."""
+        owed, wish_id = self._owed(message, trace), f"{topic_of(message)}/{about}"
+        await self._wishes.add(wish_id, caller.tenant, owed)
+        await self._wished.offer(Debt(id=wish_id, owed=Owed.model_validate(owed)))
 
     async def _refuse_jobs_that_came_another_way(self, job_id: str) -> None:
         if await self._jobs.existing([job_id]) and await self._submissions.get(job_id) is None:
@@ -66,3 +112,20 @@ class Intake:
 
     def _owed(self, message: Message, trace: str | None) -> dict[str, object]:
         return owe(message, source=SOURCE, trace=trace, at=self._now())
+
+
+def _refuse(errors: tuple[FieldError, ...]) -> None:
+    if errors:
+        raise Refusal(422, "; ".join(f"{error.field}: {error.message}" for error in errors), errors)
+
+
+def _speaks_against(selection: BaseImageSelection, job: Job | None, caller: Caller) -> tuple[FieldError, ...]:
+    """An image that is not the tenant's is not there."""
+    index = int(selection.base_image_id.partition("/")[2])
+    ready = {render.spec.index for render in job.renders if render.stored} if job else set()
+    if job is None or job.tenant != caller.tenant or index not in ready:
+        return (FieldError(field="base_image_id", message="there is no such image"),)
+    if selection.character is None and job.character is None:
+        message = "is required: the job of the image does not say who is on it"
+        return (FieldError(field="character", message=message),)
+    return ()

@@ -5,6 +5,8 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from contracts.base import GenerationType, Model, Name
+from contracts.chains import Chain
+from contracts.characters import CharacterRecord
 from contracts.jobs import Job, Status
 from services.api.domain import Accepted
 
@@ -57,11 +59,19 @@ class Submissions(Protocol):
         """The newest that match, newest first, whatever became of them."""
 
 
-class Cancellations(Protocol):
-    """Cancels asked for over HTTP, each with the message it owes."""
+class Wishes(Protocol):
+    """What else was asked for over HTTP about a job or a chain, each with the message it owes."""
 
-    async def add(self, job_id: str, tenant: str, owed: dict[str, Any]) -> None:
+    async def add(self, wish_id: str, tenant: str, owed: dict[str, Any]) -> None:
         """Keep it durably; the same again owes its message again."""
+
+
+class Stories(Protocol):
+    """The documents of the characters service."""
+
+    async def chain(self, chain_id: str) -> Chain | None: ...
+
+    async def character(self, character_id: str) -> CharacterRecord | None: ...
 
 
 class Assets(Protocol):

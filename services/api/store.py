@@ -5,9 +5,11 @@ from typing import Any
 
 from pymongo import IndexModel, InsertOne
 
+from contracts.chains import Chain
+from contracts.characters import CharacterRecord
 from contracts.jobs import Job
 from services.api.domain import Accepted
-from services.api.ports import Assets, Cancellations, JobQuery, Jobs, Preview, Submissions
+from services.api.ports import Assets, JobQuery, Jobs, Preview, Stories, Submissions, Wishes
 from shared.group_commit import GroupCommit
 from shared.mongo import Collection, find_by_id
 from shared.outbox import OWED_INDEX
@@ -21,7 +23,7 @@ SUBMISSION_INDEXES = (
     IndexModel([("tenant", 1), ("requested_at", -1), ("_id", -1)]),
     OWED_INDEX,
 )
-CANCELLATION_INDEXES = (OWED_INDEX,)
+WISH_INDEXES = (OWED_INDEX,)
 
 _UNSEEN = {"events": 0, "handled": 0, "workflow": 0}
 
@@ -72,18 +74,34 @@ class MongoSubmissions(Submissions):
         return [Accepted.model_validate(document) for document in found]
 
 
-class MongoCancellations(Cancellations):
-    """Owns `cancellations`."""
+class MongoWishes(Wishes):
+    """Owns `wishes`."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
 
-    async def add(self, job_id: str, tenant: str, owed: dict[str, Any]) -> None:
+    async def add(self, wish_id: str, tenant: str, owed: dict[str, Any]) -> None:
         await self._collection.update_one(
-            {"_id": job_id},
+            {"_id": wish_id},
             {"$set": {"owed": owed}, "$setOnInsert": {"tenant": tenant, "requested_at": owed["at"]}},
             upsert=True,
         )
+
+
+class MongoStories(Stories):
+    """Reads `chains` and `characters`."""
+
+    def __init__(self, chains: Collection, characters: Collection) -> None:
+        self._chains = chains
+        self._characters = characters
+
+    async def chain(self, chain_id: str) -> Chain | None:
+        found = await self._chains.find_one({"_id": chain_id}, {"handled": 0})
+        return Chain.model_validate(found) if found else None
+
+    async def character(self, character_id: str) -> CharacterRecord | None:
+        found = await self._characters.find_one({"_id": character_id}, {"handled": 0})
+        return CharacterRecord.model_validate(found) if found else None
 
 
 class MongoAssets(Assets):

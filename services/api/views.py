@@ -29,6 +29,7 @@ def job_view(job: Job, now: datetime, submission: Accepted | None = None) -> Job
         deadline_at=None if is_placeholder(job) else job.deadline_at,
         created=created,
         finished_at=job.finished_at,
+        chain_id=source.chain_id if source else job.chain_id,
         error=job.error,
         images=tuple(_image(render) for render in job.renders),
         attempts=sum(len(render.attempts) for render in job.renders),
@@ -54,6 +55,7 @@ def pending_view(accepted: Accepted, now: datetime) -> JobView:
         failed=0,
         elapsed_seconds=_since(accepted.requested_at, now),
         created=accepted.requested_at,
+        chain_id=accepted.chain_id,
         cost_usd=0.0,
     )
 

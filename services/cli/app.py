@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
-from services.cli import demo, dlq, generate, jobs, local, prompt, topics, webhooks
+from services.cli import chains, demo, dlq, generate, jobs, local, prompt, topics, webhooks
 from services.cli.addresses import Addresses, Server
 from services.cli.connection import Connection
 from services.cli.errors import CommandFailed
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(generate.app, name="generate")
 app.add_typer(prompt.app, name="prompt")
+app.add_typer(chains.app, name="chain")
 app.add_typer(dlq.app, name="dlq")
 app.add_typer(webhooks.app, name="webhooks")
 for command in (
@@ -28,6 +29,8 @@ for command in (
     jobs.job,
     jobs.jobs,
     jobs.cancel,
+    chains.character,
+    chains.select,
     topics.topics,
     local.up,
     local.down,

@@ -12,6 +12,9 @@ from pydantic import ValidationError
 from contracts.base import Model
 from contracts.http import (
     AnySubmission,
+    BaseImageSelection,
+    ChainView,
+    CharacterView,
     EnableEndpoint,
     JobPage,
     JobView,
@@ -81,6 +84,24 @@ class Client:
 
     async def cancel(self, job_id: str) -> JobView:
         return await self._ask(JobView, "POST", f"/v1/jobs/{job_id}/cancel")
+
+    async def select(self, character_id: str, selection: BaseImageSelection, key: str) -> ChainView:
+        """Choose a character's face; the same key and body again give the same chain."""
+        body = selection.model_dump(mode="json", exclude_none=True)
+        path = f"/v1/characters/{character_id}/base-image"
+        return await self._ask(ChainView, "POST", path, json=body, headers={"Idempotency-Key": key})
+
+    async def character(self, character_id: str) -> CharacterView:
+        return await self._ask(CharacterView, "GET", f"/v1/characters/{character_id}")
+
+    async def chain(self, chain_id: str) -> ChainView:
+        return await self._ask(ChainView, "GET", f"/v1/chains/{chain_id}")
+
+    async def cancel_chain(self, chain_id: str) -> ChainView:
+        return await self._ask(ChainView, "POST", f"/v1/chains/{chain_id}/cancel")
+
+    async def resume_chain(self, chain_id: str) -> ChainView:
+        return await self._ask(ChainView, "POST", f"/v1/chains/{chain_id}/resume")
 
     async def fetch(self, image: ResultImage) -> bytes:
         """An image, by its signed link; nothing that says who we are goes along."""

@@ -14,6 +14,7 @@ from services.cli.following import Followed, Picture
 COLOURS = {
     "completed": "green",
     "failed": "red",
+    "cancelled": "yellow",
     "running": "cyan",
     "pending": "dim",
     "done": "green",

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from contracts.base import Model
 from contracts.characters import Appearance, Character, Identity
-from contracts.http import LoraTrainingSubmission
+from contracts.http import BaseImageSelection, LoraTrainingSubmission
 from services.cli.errors import WrongInput
 from services.cli.options import Look, Person
 
@@ -62,25 +62,55 @@ def character_of(person: Person, base_image: str | None) -> Character:
     return _checked(Character, fields)
 
 
+def selection(
+    base_image: str, *, nsfw: bool, character: Path | None, then: Path | None
+) -> BaseImageSelection:
+    """The choice of a face.
+
+    Raises:
+        WrongInput: naming each option that is wrong.
+    """
+    fields = {
+        "base_image_id": base_image,
+        "include_nsfw": nsfw,
+        "character": read_object(character) if character else None,
+        "then": read_list(then) if then else (),
+    }
+    return _checked(BaseImageSelection, fields, {"base_image_id": "BASE_IMAGE_ID"})
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """A JSON object from a file; `-` is standard input."""
-    try:
-        value = json.loads(sys.stdin.read() if path == Path("-") else path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WrongInput(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+    value = _read(path)
     if not isinstance(value, dict):
         raise WrongInput(f"{path}: must hold one JSON object")
     return value
 
 
-def _checked(kind: type[M], fields: Mapping[str, Any]) -> M:
+def read_list(path: Path) -> list[Any]:
+    """A JSON list from a file."""
+    value = _read(path)
+    if not isinstance(value, list):
+        raise WrongInput(f"{path}: must hold one JSON list")
+    return value
+
+
+def _read(path: Path) -> Any:
+    try:
+        return json.loads(sys.stdin.read() if path == Path("-") else path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WrongInput(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _checked(kind: type[M], fields: Mapping[str, Any], names: Mapping[str, str] = OPTIONS) -> M:
     try:
         return kind.model_validate(fields)
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)[:5]
-        raise WrongInput("; ".join(f"{_option(item['loc'])}: {item['msg']}" for item in wrong)) from None
+        said = (f"{_option(item['loc'], names)}: {item['msg']}" for item in wrong)
+        raise WrongInput("; ".join(said)) from None
 
 
-def _option(path: tuple[int | str, ...]) -> str:
+def _option(path: tuple[int | str, ...], names: Mapping[str, str]) -> str:
     first, *rest = (str(step) for step in path) if path else ("request",)
-    return ".".join([OPTIONS.get(first, f"--{first.replace('_', '-')}"), *rest])
+    return ".".join([names.get(first, f"--{first.replace('_', '-')}"), *rest])

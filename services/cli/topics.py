@@ -26,6 +26,7 @@ GROUPS = (
     "dispatcher",
     *(f"gateway-{provider}" for provider in PROVIDERS),
     "result-store",
+    "characters",
     "notifier",
 )
 SECONDS = 15.0

@@ -183,6 +183,7 @@ class Story:
             user_id=self.job.user_id,
             images=tuple(f"{self.job.job_id}/{render.spec.index}" for render in done),
             labels=tuple(render.spec.label for render in done),
+            captions=tuple(render.spec.caption for render in done),
             chain_id=self.job.chain_id,
             at=self.now,
         )
@@ -209,6 +210,7 @@ class Story:
             elapsed_seconds=self._elapsed(),
             webhook=job.notify.webhook_url is not None,
             chain_id=job.chain_id,
+            character_id=job.character_id,
             **facts,
         )
 
@@ -218,6 +220,7 @@ def image_event(render: Render) -> ImageEvent:
     return ImageEvent(
         index=render.spec.index,
         label=render.spec.label,
+        caption=render.spec.caption,
         stored=render.stored,
         lora=render.lora,
         error=render.error,

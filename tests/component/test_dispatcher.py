@@ -166,6 +166,18 @@ async def test_a_character_sheet_is_announced_under_its_character() -> None:
     assert (sheet.topic, sheet.key) == (CharacterSheetCompleted.topic, CHARACTER)
 
 
+async def test_what_a_trainer_is_to_be_told_is_said_with_each_image_and_with_the_sheet() -> None:
+    dispatcher = Dispatcher()
+    spec = a_spec(caption="{trigger}, front view")
+    await dispatcher.hear(a_plan(type="character_sheet", character_id=CHARACTER, renders=(spec,)))
+    said = [read(each) for each in await dispatcher.consume(*dispatcher.records(stored()))]
+    (ready,) = [each for each in said if isinstance(each, JobEvent) and each.event == "image_ready"]
+    (sheet,) = [each for each in said if isinstance(each, CharacterSheetCompleted)]
+    assert ready.image is not None
+    assert (ready.image.caption, ready.character_id) == ("{trigger}, front view", CHARACTER)
+    assert sheet.captions == ("{trigger}, front view",)
+
+
 async def test_each_message_goes_out_under_the_key_that_keeps_its_order() -> None:
     dispatcher = Dispatcher()
     plan = a_plan(renders=(a_spec(0), a_spec(1, face=f"{JOB}/0")))

@@ -2,22 +2,27 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 from fastapi import FastAPI
 
+from contracts.base import Message
+from contracts.chains import Chain
+from contracts.characters import CharacterRecord
 from contracts.generation import GenerationCancel, GenerationRequested
 from contracts.jobs import Job
 from services.api.app import build
 from services.api.domain import Accepted
 from services.api.intake import Intake
-from services.api.ports import Assets, Cancellations, JobQuery, Jobs, Links, Preview, Submissions
+from services.api.ports import Assets, JobQuery, Jobs, Links, Preview, Stories, Submissions, Wishes
 from services.api.reading import Reading
 from shared.clock import now
 from shared.envelope import Envelope
 from shared.errors import TransientError
 from shared.outbox import Debt, Debts, Outbox, Owed
+
+M = TypeVar("M", bound=Message)
 
 ACME = {"X-Tenant-Id": "acme", "X-User-Id": "ann"}
 OTHER = {"X-Tenant-Id": "other", "X-User-Id": "ann"}
@@ -41,19 +46,14 @@ class FakeBroker:
             raise BrokerAway("the broker is away")
         self.sent += envelopes
 
+    def said(self, kind: type[M]) -> list[M]:
+        return [kind.model_validate_json(sent.body) for sent in self.sent if sent.topic == kind.topic]
+
     def requests(self) -> list[GenerationRequested]:
-        return [
-            GenerationRequested.model_validate_json(envelope.body)
-            for envelope in self.sent
-            if envelope.topic == GenerationRequested.topic
-        ]
+        return self.said(GenerationRequested)
 
     def cancels(self) -> list[GenerationCancel]:
-        return [
-            GenerationCancel.model_validate_json(envelope.body)
-            for envelope in self.sent
-            if envelope.topic == GenerationCancel.topic
-        ]
+        return self.said(GenerationCancel)
 
 
 class FakeDebts(Debts):
@@ -109,14 +109,28 @@ class FakeSubmissions(Submissions):
         return _newest([other for other in self.kept.values() if _matches(other, query)], query)
 
 
-class FakeCancellations(Cancellations):
-    """`cancellations`."""
+class FakeWishes(Wishes):
+    """`wishes`."""
 
     def __init__(self) -> None:
         self.debts = FakeDebts()
 
-    async def add(self, job_id: str, tenant: str, owed: dict[str, Any]) -> None:
-        self.debts.owed[job_id] = Owed.model_validate(owed)
+    async def add(self, wish_id: str, tenant: str, owed: dict[str, Any]) -> None:
+        self.debts.owed[wish_id] = Owed.model_validate(owed)
+
+
+class FakeStories(Stories):
+    """`chains` and `characters`, as the characters service would have written them."""
+
+    def __init__(self) -> None:
+        self.chains: dict[str, Chain] = {}
+        self.characters: dict[str, CharacterRecord] = {}
+
+    async def chain(self, chain_id: str) -> Chain | None:
+        return self.chains.get(chain_id)
+
+    async def character(self, character_id: str) -> CharacterRecord | None:
+        return self.characters.get(character_id)
 
 
 class FakeJobs(Jobs):
@@ -169,16 +183,18 @@ class ApiBench:
         self.broker = FakeBroker()
         self.jobs = FakeJobs()
         self.submissions = FakeSubmissions()
-        self.cancellations = FakeCancellations()
+        self.wishes = FakeWishes()
+        self.stories = FakeStories()
         self.assets = FakeAssets()
         self.outboxes = (
             Outbox(self.submissions.debts, self.broker),
-            Outbox(self.cancellations.debts, self.broker),
+            Outbox(self.wishes.debts, self.broker),
         )
         app = FastAPI()
         clock = lambda: self.time  # noqa: E731 - the bench moves its time
-        intake = Intake(self.jobs, self.submissions, self.cancellations, self.outboxes, clock)
-        build(app, intake, Reading(self.jobs, self.submissions, self.assets, FakeLinks(), clock, 600))
+        intake = Intake(self.jobs, self.stories, self.submissions, self.wishes, self.outboxes, clock)
+        reading = Reading(self.jobs, self.stories, self.submissions, self.assets, FakeLinks(), clock, 600)
+        build(app, intake, reading)
         self.app = app
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=ACME)

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from pymongo import IndexModel, UpdateOne
 
 from deploy.local.stack import Stack
+from services.api.store import SUBMISSION_INDEXES, WISH_INDEXES
 from services.dispatcher.__main__ import INDEXES as JOB_INDEXES
 from services.gateways.runtime.ledger import INDEXES as ATTEMPT_INDEXES
 from services.notifier.store import DELIVERY_INDEXES
@@ -21,7 +22,6 @@ from shared.fold import Folded, MongoDocuments
 from shared.group_commit import GroupCommit
 from shared.leases import Lease
 from shared.mongo import Database, due_by, write_guarded
-from shared.outbox import OWED_INDEX
 from shared.settings import MongoSettings
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
@@ -80,7 +80,8 @@ POLLS: list[tuple[str, tuple[IndexModel, ...], Mapping[str, Any]]] = [
     ("attempts", ATTEMPT_INDEXES, {"owed.at": due_by(now())}),
     ("assets", ASSET_INDEXES, {"wake_at": due_by(now())}),
     ("assets", ASSET_INDEXES, {"preview_due_at": due_by(now())}),
-    ("submissions", (OWED_INDEX,), {"owed.at": due_by(now())}),
+    ("submissions", SUBMISSION_INDEXES, {"owed.at": due_by(now())}),
+    ("wishes", WISH_INDEXES, {"owed.at": due_by(now())}),
     ("deliveries", DELIVERY_INDEXES, {"state": "pending", "due_at": {"$lte": now()}}),
 ]
 

@@ -11,6 +11,7 @@ from services.cli.errors import WrongInput
 from services.cli.options import Look, Person
 from services.cli.requests import submission
 
+FACE = "0193f2a0-0000-7000-8000-000000000001/0"
 WHO = ["--name", "Mara", "--age", "27"]
 ID = "0193f2a0-0000-7000-8000-000000000001"
 IMAGE = ["--image", f"{ID}/0"]
@@ -42,6 +43,12 @@ TRAINING = ["--character-id", ID, "--trigger-word", "mara7", *IMAGE]
         (["topics"], "no stack is running: make up"),
         (["--api-url", "http://127.0.0.1:9", "jobs"], "the api at http://127.0.0.1:9 does not answer"),
         (["jobs", "--status", "gone"], "'gone' is not one of"),
+        (["select", "c", "face.png"], "BASE_IMAGE_ID: String should match"),
+        (["select", "c", FACE, "--then", "none.json"], "none.json: No such file"),
+        (["select", "c", FACE], "no stack is running: make up"),
+        (["chain", "abc"], "no stack is running: make up"),
+        (["chain", "cancel", "abc"], "no stack is running: make up"),
+        (["chain", "cancel"], "Missing argument 'ID'"),
     ],
 )
 def test_what_is_wrong_is_one_line(
@@ -63,7 +70,19 @@ def test_what_is_wrong_is_one_line(
 
 def test_every_command_has_help(capsys: pytest.CaptureFixture[str]) -> None:
     """Also each kind of image, with the options that they share."""
-    for command in ("demo", "job", "jobs", "cancel", "topics", "up", "down", "status"):
+    for command in (
+        "demo",
+        "job",
+        "jobs",
+        "cancel",
+        "character",
+        "select",
+        "chain",
+        "topics",
+        "up",
+        "down",
+        "status",
+    ):
         assert run([command, "--help"]) == 0
     for kind in ("base-image", "character-sheet", "studio", "profile-pictures"):
         assert run(["generate", kind, "--help"]) == 0

@@ -144,6 +144,16 @@ async def test_messages_of_many_keys_cost_one_load_and_one_save() -> None:
     assert (bench.documents.loads, bench.documents.saves) == (1, 1)
 
 
+async def test_messages_with_other_keys_may_be_about_one_document() -> None:
+    documents = FakeDocuments(Diary)
+    batch = [word("one", 0), word("two", 1, job_id=OTHER, batch_start=0)]
+    documents.rival({"both": Diary(version=1, heard=("the winner",))})
+    await fold(batch, documents, listen, source="test", key=lambda _: "both")
+    diary = documents.get("both")
+    assert diary is not None
+    assert (diary.heard, diary.version) == (("the winner", "one", "two"), 2)
+
+
 async def test_a_lost_race_is_folded_again_on_what_the_winner_wrote() -> None:
     bench = Bench()
     bench.documents.rival({JOB: Diary(version=1, heard=("the winner",))})

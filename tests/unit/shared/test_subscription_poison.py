@@ -239,3 +239,10 @@ async def test_huge_headers_are_cut_so_that_the_letter_can_be_sent(headers: Any)
     assert letter.original_headers["ce_id"] == "first"
     assert sum(map(len, letter.original_headers.values())) <= KEEP_HEADERS
     assert bench.consumer.committed == {ZERO: 9}
+
+
+async def test_what_another_service_answers_for_is_passed_over_when_it_cannot_be_read() -> None:
+    bench = Bench(answered_elsewhere=(type(a_cancel()),))
+    await bench.consume(said("a", 7), bad(b"{", 8), bad(BODY, 9, timestamp=2**62))
+    assert (bench.reasons(), bench.handled) == ([], ["a"])
+    assert bench.consumer.committed == {ZERO: 10}

@@ -1,0 +1,63 @@
+"""Chains and characters → what their owner sees. Pure."""
+
+from contracts.chains import Chain
+from contracts.characters import CharacterRecord
+from contracts.http import ChainStepView, ChainView, CharacterView
+from services.api.domain import Accepted
+
+
+def chain_view(chain: Chain) -> ChainView:
+    """A chain that has begun."""
+    steps = tuple(
+        ChainStepView(
+            type=step.type,
+            state=step.state,
+            job_ids=tuple(attempt.job_id for attempt in step.tries),
+            images=step.images,
+            error=step.error,
+        )
+        for step in chain.steps
+    )
+    return ChainView.model_validate(
+        {
+            "id": chain.chain_id,
+            "character_id": chain.character_id,
+            "user_id": chain.user_id,
+            "state": chain.state,
+            "steps": steps,
+            "created": chain.created_at,
+            "finished_at": chain.finished_at,
+        }
+    )
+
+
+def pending_chain_view(accepted: Accepted) -> ChainView:
+    """A chain that is accepted and has not begun yet."""
+    first, *others = accepted.steps
+    begun = ChainStepView(type=first, state="running", job_ids=(accepted.job_id,))
+    return ChainView.model_validate(
+        {
+            "id": accepted.chain_id,
+            "character_id": accepted.character_id,
+            "user_id": accepted.user_id,
+            "state": "running",
+            "steps": (begun, *(ChainStepView(type=kind, state="waiting") for kind in others)),
+            "created": accepted.requested_at,
+        }
+    )
+
+
+def character_view(record: CharacterRecord) -> CharacterView:
+    """A stored character."""
+    return CharacterView(
+        id=record.character_id,
+        user_id=record.user_id,
+        character=record.character,
+        selected_at=record.selected_at,
+        sheet=record.sheet,
+        lora_state=record.lora_state,
+        lora_error=record.lora_error,
+        trainings=record.trainings,
+        created=record.created_at,
+        updated=record.updated_at,
+    )

@@ -1,0 +1,34 @@
+"""Settings → clients → handlers → run."""
+
+from functools import partial
+
+from services.characters.drawn import MongoJobs
+from services.characters.going_on import ChainRecord
+from services.characters.handlers import handlers
+from services.characters.policies import load_policies
+from services.characters.records import Record
+from shared import mongo
+from shared.fold import MongoDocuments
+from shared.service import Service, main
+from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_settings
+
+
+async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
+    """Run one instance of the characters service. Both collections are read by `_id` alone."""
+    async with (
+        mongo.connect(read_settings(MongoSettings)) as database,
+        Service("characters", kafka, process) as service,
+    ):
+        service.health.add("mongo", partial(mongo.ping, database))
+        handlers(
+            service.subscribe,
+            MongoDocuments(database["characters"], Record),
+            MongoDocuments(database["chains"], ChainRecord),
+            MongoJobs(database["jobs"]),
+            load_policies(),
+        )
+        await service.run()
+
+
+if __name__ == "__main__":
+    main("characters", serve)

@@ -1,0 +1,44 @@
+"""policies.yaml → typed policies: when a LoRA is trained, on what, and where it can be used."""
+
+from importlib.resources import files
+from typing import Literal
+
+import yaml
+from pydantic import Field
+
+from contracts.base import Model, Provider
+from contracts.characters import Lora
+from contracts.renders import StoredLora
+
+
+class TrainingPolicy(Model):
+    """What a training is made of, and when one starts by itself."""
+
+    least_images: int = Field(ge=4)
+    most_images: int = Field(ge=4, le=50)
+    steps: int | None = Field(default=None, ge=1)
+    after_sheets_outside_chains: Literal["never", "first", "always"]
+
+
+class Policies(Model):
+    """All policies."""
+
+    training: TrainingPolicy
+    lora_providers: dict[str, tuple[Provider, ...]]
+
+    def lora_of(self, stored: StoredLora) -> Lora:
+        """What requests are given of a trained LoRA."""
+        families = (family for family in self.lora_providers if family in stored.base_model.lower())
+        family = next(families, None)
+        return Lora(
+            key=stored.key,
+            trigger_word=stored.trigger_word,
+            base_model=stored.base_model,
+            providers=self.lora_providers[family] if family else (stored.provider,),
+        )
+
+
+def load_policies() -> Policies:
+    """The policies that ship with the service."""
+    text = files("services.characters").joinpath("policies.yaml").read_text()
+    return Policies.model_validate(yaml.safe_load(text))

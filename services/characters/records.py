@@ -1,0 +1,222 @@
+"""The rules of a character's record: (record, message) → (record, what to say). No clock, no client.
+
+Who it is and its chosen face are here, what its trainings come to in `trainings.py`.
+
+Messages may come twice, late or in another order than they were caused; what is newer by its own
+time wins, and a rule returns the same record when it changes nothing.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from contracts.base import Message
+from contracts.chains import BaseImageSelected
+from contracts.characters import Character, CharacterRecord, Sheet
+from contracts.generation import GenerationRequested
+from contracts.jobs import CharacterSheetCompleted, JobEvent
+from contracts.requests import CharacterSheetRequest
+from services.characters.asking import job_id_of, sheet_of, training_on
+from services.characters.drawn import DrawnJobs
+from services.characters.policies import Policies
+from services.characters.trainings import heard_of_training
+from services.characters.trigger_words import trigger_word, with_trigger
+from shared.errors import PermanentError
+from shared.fold import Folded
+
+CharacterMessage = BaseImageSelected | GenerationRequested | CharacterSheetCompleted | JobEvent
+
+
+class Record(CharacterRecord, Folded):
+    """The `characters` document with what this service keeps for itself."""
+
+
+Step = tuple[Record | None, Sequence[Message]]
+
+
+class UnknownBaseImage(PermanentError):
+    """A selection names an image that its tenant does not have."""
+
+    reason = "unknown_base_image"
+
+    def __init__(self, selected: BaseImageSelected, why: str) -> None:
+        super().__init__(f"base image {selected.base_image_id} of {selected.tenant}: {why}")
+
+
+class CharacterIdConflict(PermanentError):
+    """Another tenant's character already has this id."""
+
+    reason = "character_id_conflict"
+
+    def __init__(self, character_id: str) -> None:
+        super().__init__(f"character {character_id} belongs to another tenant; use a new character_id")
+
+
+def advance(
+    record: Record | None, message: CharacterMessage, *, at: datetime, drawn: DrawnJobs, policies: Policies
+) -> Step:
+    """Apply one message to a record. `at` is the message's time in the log.
+
+    Raises:
+        UnknownBaseImage: when a selection's image is not there, or nobody says who is on it.
+        CharacterIdConflict: when another tenant has a character with this id.
+    """
+    match message:
+        case BaseImageSelected():
+            return _selected(record, message, at, drawn)
+        case GenerationRequested():
+            return _described(record, message, at), ()
+        case CharacterSheetCompleted():
+            return _sheet_completed(record, message, at, drawn, policies)
+        case JobEvent():
+            return _training_moved(record, message, at, policies)
+
+
+def _selected(record: Record | None, selected: BaseImageSelected, at: datetime, drawn: DrawnJobs) -> Step:
+    """The chosen face. The sheet is asked for also by a selection that a newer one has overtaken."""
+    if record is not None and record.tenant != selected.tenant:
+        raise CharacterIdConflict(selected.character_id)
+    who = _who_is_on(selected, drawn)
+    said = (sheet_of(selected),)
+    chosen_at = min(selected.selected_at, at)
+    if record is not None and record.selected_at is not None and chosen_at <= record.selected_at:
+        return record, said
+    who = _with(who, selected.character_id, base_image_id=selected.base_image_id)
+    if record is None:
+        record = _new(selected.character_id, selected.tenant, selected.user_id, who, at)
+    who = _with(who, selected.character_id, lora=record.character.lora)
+    return _changed(record, at, character=who, selected_at=chosen_at), said
+
+
+def _who_is_on(selected: BaseImageSelected, drawn: DrawnJobs) -> Character:
+    job_id, _, index = selected.base_image_id.partition("/")
+    job = drawn.get(job_id)
+    if job is None or job.tenant != selected.tenant or int(index) not in job.ready:
+        raise UnknownBaseImage(selected, "there is no such image")
+    who = selected.character or job.character
+    if who is None:
+        raise UnknownBaseImage(selected, "its job does not say who is on it; send 'character' as well")
+    return who
+
+
+def _described(record: Record | None, requested: GenerationRequested, at: datetime) -> Record | None:
+    """Whom a chain's request describes: stored, for its later steps name the character by its id."""
+    sheet, character_id = requested.request, requested.character_id
+    if not isinstance(sheet, CharacterSheetRequest) or sheet.character is None or character_id is None:
+        return record
+    if record is None:
+        who = _with(sheet.character, character_id, base_image_id=sheet.base_image_id)
+        return _new(character_id, requested.tenant, requested.user_id, who, at)
+    if record.tenant != requested.tenant:
+        raise CharacterIdConflict(character_id)
+    if record.selected_at is not None:
+        return record
+    who = _with(record.character, character_id, base_image_id=sheet.base_image_id)
+    return _changed(record, at, character=who)
+
+
+def _sheet_completed(
+    record: Record | None,
+    completed: CharacterSheetCompleted,
+    at: datetime,
+    drawn: DrawnJobs,
+    policies: Policies,
+) -> Step:
+    before, record = record, record or _told_by_job(completed, at, drawn)
+    if record is None or record.tenant != completed.tenant:
+        return before, ()
+    sheet = _newer(record.sheet, _sheet(completed))
+    after = _changed(record, at, sheet=sheet)
+    trains = sheet != record.sheet and _starts_training(record, completed, policies)
+    return after, (_training_of(completed, policies),) if trains else ()
+
+
+def _told_by_job(completed: CharacterSheetCompleted, at: datetime, drawn: DrawnJobs) -> Record | None:
+    """The record that the request of a chain will make, when the chain's sheet is heard of first."""
+    job = drawn.get(completed.job_id)
+    if job is None or job.character is None or completed.chain_id != completed.character_id:
+        return None
+    who = _with(job.character, completed.character_id)
+    return _new(completed.character_id, job.tenant, completed.user_id, who, at)
+
+
+def _sheet(completed: CharacterSheetCompleted) -> Sheet:
+    told = {name: getattr(completed, name) for name in Sheet.model_fields}
+    captions = (with_trigger(caption, completed.character_id) for caption in completed.captions)
+    return Sheet.model_validate(told | {"captions": tuple(captions)})
+
+
+def _newer(known: Sheet | None, sheet: Sheet) -> Sheet:
+    """The newest sheet counts. What a chain draws again is added to what the chain has drawn before."""
+    if known is None:
+        return sheet
+    older, newer = sorted((known, sheet), key=lambda each: (each.at, each.job_id))
+    if known.chain_id is None or known.chain_id != sheet.chain_id:
+        return newer
+    images = _by_label(older) | _by_label(newer)
+    merged = {
+        "images": tuple(image for image, _ in images.values()),
+        "labels": tuple(images),
+        "captions": tuple(caption for _, caption in images.values()),
+    }
+    return newer.model_copy(update=merged)
+
+
+def _by_label(sheet: Sheet) -> dict[str, tuple[str, str]]:
+    labels = sheet.labels or sheet.images
+    captions = sheet.captions or ("",) * len(sheet.images)
+    return {
+        label: (image, caption) for label, image, caption in zip(labels, sheet.images, captions, strict=False)
+    }
+
+
+def _starts_training(record: Record, completed: CharacterSheetCompleted, policies: Policies) -> bool:
+    when = policies.training.after_sheets_outside_chains
+    if completed.chain_id is not None or len(completed.images) < policies.training.least_images:
+        return False
+    has_one = record.character.lora is not None or record.lora_state == "training"
+    return when == "always" or (when == "first" and not has_one)
+
+
+def _training_of(completed: CharacterSheetCompleted, policies: Policies) -> GenerationRequested:
+    return GenerationRequested(
+        job_id=job_id_of(completed.job_id, "lora_training"),
+        tenant=completed.tenant,
+        user_id=completed.user_id,
+        request=training_on(
+            completed.images,
+            completed.captions,
+            character_id=completed.character_id,
+            policy=policies.training,
+        ),
+    )
+
+
+def _training_moved(record: Record | None, event: JobEvent, at: datetime, policies: Policies) -> Step:
+    if record is None or record.tenant != event.tenant:
+        return record, ()
+    fields, said = heard_of_training(record, event, policies)
+    return _changed(record, at, **fields), said
+
+
+def _new(character_id: str, tenant: str, user_id: str, who: Character, at: datetime) -> Record:
+    return Record(
+        character_id=character_id,
+        tenant=tenant,
+        user_id=user_id,
+        character=who,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def _with(who: Character, character_id: str, **fields: Any) -> Character:
+    """The trigger word is fixed by the id, whatever a request says."""
+    return who.model_copy(update=fields | {"trigger_word": trigger_word(character_id)})
+
+
+def _changed(record: Record, at: datetime, **fields: Any) -> Record:
+    """What is so already leaves it the same object."""
+    if all(getattr(record, name) == value for name, value in fields.items()):
+        return record
+    return record.model_copy(update=fields | {"updated_at": max(record.updated_at, at)})

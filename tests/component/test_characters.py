@@ -1,0 +1,287 @@
+"""The characters service as its neighbours see it: records in, records out, whatever happens in between."""
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord, TopicPartition
+from structlog.testing import capture_logs
+
+from contracts.base import Message, topics_of
+from contracts.catalog import MESSAGES
+from contracts.chains import LoraReady
+from contracts.generation import GenerationCancel, GenerationRequested
+from services.characters.asking import job_id_of
+from services.characters.going_on import ChainRecord
+from services.characters.handlers import chain_of, character_of, handlers
+from services.characters.records import Record
+from shared.envelope import Envelope
+from shared.errors import TransientError
+from shared.subscription import Handler, Pauses, Subscription
+from tests.fakes.builders import CHARACTER, JOB, TRACE
+from tests.fakes.characters import (
+    POLICIES,
+    FakeJobs,
+    a_beginning,
+    a_chain_cancel,
+    a_failure,
+    a_lora,
+    a_resume,
+    a_selection,
+    a_sheet,
+    a_training_event,
+    an_event,
+    faces,
+    images,
+)
+from tests.fakes.documents import FakeDocuments
+from tests.fakes.kafka import FakeConsumer, FakeSender, a_record, raw_record
+
+KINDS = {topic: kind for kind in MESSAGES for topic in topics_of(kind)}
+TRAINING = job_id_of(JOB, 1, 1)
+
+
+class Characters:
+    """A whole characters service whose broker and database are fakes."""
+
+    def __init__(self) -> None:
+        self.characters = FakeDocuments(Record)
+        self.chains = FakeDocuments(ChainRecord)
+        self.jobs = FakeJobs()
+        self.sender = FakeSender([])
+        self.consumer = FakeConsumer([], set())
+        self._offsets = count(100)
+        handlers(self._subscribe, self.characters, self.chains, self.jobs, POLICIES)
+
+    def _subscribe(self, *kinds: type[Message], group: str, **options: Any) -> Callable[[Handler], Handler]:
+        assert group == "characters"
+
+        def declare(handler: Handler) -> Handler:
+            pauses = Pauses(retry=0.001, parked=0.005)
+            self._subscription = Subscription(kinds, handler, self.sender, pauses=pauses, **options)
+            return handler
+
+        return declare
+
+    def records(self, *messages: Message) -> list[ConsumerRecord]:
+        """The messages as they lie in the log; each is put there once."""
+        return [a_record(message, offset=next(self._offsets)) for message in messages]
+
+    async def consume(self, *records: ConsumerRecord) -> list[Envelope]:
+        """One batch; what is sent because of it."""
+        before = len(self.sender.sent)
+        self.consumer.assigned |= {TopicPartition(record.topic, record.partition) for record in records}
+        await self._subscription.consume(records, self.consumer)
+        return self.sender.sent[before:]
+
+    async def hear(self, *messages: Message) -> list[str]:
+        """One batch; in short what is said because of it."""
+        return [in_short(envelope) for envelope in await self.consume(*self.records(*messages))]
+
+    def record(self, character_id: str = JOB) -> Record:
+        record = self.characters.get(character_id)
+        assert record is not None
+        return record
+
+    @property
+    def chain(self) -> ChainRecord:
+        chain = self.chains.get(JOB)
+        assert chain is not None
+        return chain
+
+
+def read(envelope: Envelope) -> Message:
+    return KINDS[envelope.topic].model_validate_json(envelope.body)
+
+
+def in_short(envelope: Envelope) -> str:
+    match read(envelope):
+        case GenerationRequested(request=request):
+            return f"please: {request.type}"
+        case GenerationCancel(job_id=job_id):
+            return f"stop {job_id}"
+    return envelope.topic
+
+
+def a_drawn_sheet() -> list[Message]:
+    return [*images(range(7)), an_event("completed")]
+
+
+def a_finished_training() -> list[Message]:
+    about = {"chain_id": JOB, "character_id": JOB}
+    return [a_lora(TRAINING, **about), a_training_event("completed", TRAINING, **about)]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with capture_logs():
+        yield
+
+
+async def test_a_chosen_face_becomes_a_character_and_a_request_that_begins_its_chain() -> None:
+    service = Characters()
+    said = await service.consume(*service.records(a_selection()))
+    assert service.record(CHARACTER).character.name == "Mara"
+    asked = read(said[0])
+    assert isinstance(asked, GenerationRequested)
+    assert await service.hear(asked) == []
+    chain = service.chains.get(a_selection().chain_id)
+    assert chain is not None
+    assert (chain.character_id, [step.type for step in chain.steps]) == (
+        CHARACTER,
+        ["character_sheet", "lora_training"],
+    )
+
+
+async def test_a_chain_goes_from_the_sheet_over_the_lora_to_its_pictures() -> None:
+    service = Characters()
+    assert await service.hear(a_beginning()) == []
+    assert await service.hear(*a_drawn_sheet()) == ["please: lora_training"]
+    assert await service.hear(*a_finished_training()) == [
+        "lora.ready.v1",
+        "please: studio",
+        "please: profile_pictures",
+    ]
+    assert service.record().character.lora is not None
+    ends = [an_event("completed", job_id_of(JOB, place, 1)) for place in (2, 3)]
+    assert await service.hear(*ends) == []
+    assert service.chain.state == "completed"
+
+
+async def test_all_that_happened_while_it_was_away_may_come_in_one_batch_in_any_order_of_topics() -> None:
+    service = Characters()
+    service.jobs.kept[JOB] = faces()
+    sheet = a_sheet(character_id=JOB, chain_id=JOB)
+    said = await service.hear(sheet, *a_drawn_sheet(), a_beginning())
+    assert said == ["please: lora_training"]
+    assert service.record().sheet is not None
+    assert service.jobs.reads == [{JOB}]
+
+
+async def test_a_chain_asks_for_pictures_only_after_the_lora_is_in_the_record() -> None:
+    service = Characters()
+    await service.hear(a_beginning(), *a_drawn_sheet())
+    stored: list[bool] = []
+    send = service.sender.send
+
+    async def looking(envelopes: Any) -> None:
+        stored.append(service.record().character.lora is not None)
+        await send(envelopes)
+
+    service.sender.send = looking  # type: ignore[method-assign]
+    await service.hear(*a_finished_training())
+    assert stored == [True]
+
+
+async def test_a_lora_is_announced_under_its_character_with_its_chain() -> None:
+    service = Characters()
+    await service.hear(a_beginning(), *a_drawn_sheet())
+    ready, *_ = await service.consume(*service.records(*a_finished_training()))
+    message = read(ready)
+    assert isinstance(message, LoraReady)
+    assert (ready.key, message.chain_id, message.job_id) == (JOB, JOB, TRAINING)
+
+
+async def test_a_failed_training_is_announced_and_fails_its_chain() -> None:
+    service = Characters()
+    await service.hear(a_beginning(), *a_drawn_sheet())
+    failure = a_failure(TRAINING, type="lora_training")
+    assert await service.hear(failure) == ["lora.failed.v1"]
+    assert service.chain.state == "failed"
+    assert await service.hear(a_resume()) == ["please: lora_training"]
+
+
+async def test_a_cancel_stops_the_jobs_of_its_chain() -> None:
+    service = Characters()
+    await service.hear(a_beginning())
+    assert await service.hear(a_chain_cancel(tenant="other")) == []
+    assert await service.hear(a_chain_cancel()) == [f"stop {JOB}"]
+
+
+async def test_an_unknown_face_goes_aside_with_its_reason_and_others_are_chosen() -> None:
+    service = Characters()
+    unknown = a_selection(base_image_id=f"{JOB}/0", character_id=JOB)
+    said = await service.hear(unknown, a_selection())
+    assert sorted(said) == ["dead-letters.v1", "please: character_sheet"]
+    assert [letter.reason for letter in service.sender.letters()] == ["unknown_base_image"]
+
+
+async def test_another_request_under_a_chains_id_goes_aside_and_the_chain_goes_on() -> None:
+    service = Characters()
+    await service.hear(a_beginning())
+    another = a_beginning(job_id=CHARACTER, chain_id=JOB)
+    said = await service.hear(another, *a_drawn_sheet())
+    assert said == ["dead-letters.v1", "please: lora_training"]
+    assert [letter.reason for letter in service.sender.letters()] == ["chain_id_conflict"]
+
+
+async def test_an_unreadable_request_is_the_prompt_builders_to_answer() -> None:
+    service = Characters()
+    poison = raw_record(GenerationRequested.topic, b"{", offset=7)
+    said = await service.consume(poison, *service.records(a_beginning()))
+    assert said == []
+    assert service.chain.state == "running"
+    assert service.consumer.committed == {TopicPartition(GenerationRequested.topic, 0): 101}
+
+
+async def test_other_poison_goes_aside() -> None:
+    service = Characters()
+    topics = ["character.base-image-selected.v1", "chain.cancel.v1", "chain.resume.v1"]
+    await service.consume(*(raw_record(topic, b"{", offset=7) for topic in topics))
+    assert [letter.original_topic for letter in service.sender.letters()] == topics
+
+
+async def test_a_crash_before_the_commit_says_the_same_bytes_again() -> None:
+    service = Characters()
+    records = service.records(a_selection(), a_beginning(), *a_drawn_sheet())
+    first = await service.consume(*records)
+    before = (service.record(), service.chain)
+    assert await service.consume(*records) == first
+    assert (service.record(), service.chain) == before
+
+
+async def test_a_crash_before_the_publish_loses_nothing() -> None:
+    service = Characters()
+    await service.hear(a_beginning())
+    records = service.records(*a_drawn_sheet())
+    service.sender.failures = [TransientError("the broker is away")] * 10
+    assert await service.consume(*records) == []
+    assert service.chain.steps[1].state == "running", "it is written, but nobody has heard of it"
+    service.sender.failures = []
+    assert [in_short(each) for each in await service.consume(*records)] == ["please: lora_training"]
+
+
+async def test_two_processes_with_messages_of_one_chain_ask_for_each_job_once() -> None:
+    one, other = Characters(), Characters()
+    await one.hear(a_beginning(), *a_drawn_sheet())
+    await one.hear(*a_finished_training())
+    other.chains.put(JOB, one.chain)
+    studio, profile = (job_id_of(JOB, place, 1) for place in (2, 3))
+    await other.hear(a_failure(studio, type="studio"))
+    one.chains.rival({JOB: other.chain})
+    await one.hear(an_event("completed", profile))
+    assert [step.state for step in one.chain.steps] == ["completed", "completed", "failed", "completed"]
+    assert one.chain.state == "failed"
+
+
+async def test_what_it_says_belongs_to_the_trace_of_what_caused_it() -> None:
+    service = Characters()
+    (said,) = await service.consume(*service.records(a_selection()))
+    assert dict(said.headers)["traceparent"].decode().split("-")[1] == TRACE.split("-")[1]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        a_beginning(then=()),
+        a_beginning(then=(), chain_id=JOB),
+        an_event("completed", chain_id=None),
+        an_event("accepted"),
+        an_event("progressed"),
+        a_training_event("progressed"),
+        a_training_event("accepted", character_id=None),
+    ],
+)
+def test_what_is_about_no_chain_and_no_record_is_passed_over(message: Message) -> None:
+    assert (character_of(message), chain_of(message)) == (None, None)

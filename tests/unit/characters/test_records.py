@@ -1,0 +1,307 @@
+"""What a character's record keeps of its choice of face, its sheets and its trainings."""
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from contracts.base import Message
+from contracts.chains import LoraFailed, LoraReady
+from contracts.characters import Character, Lora
+from contracts.generation import GenerationRequested
+from contracts.requests import LoraTrainingRequest, StudioFollowUp
+from services.characters.drawn import DrawnJobs
+from services.characters.policies import Policies
+from services.characters.records import (
+    CharacterIdConflict,
+    CharacterMessage,
+    Record,
+    UnknownBaseImage,
+    advance,
+)
+from services.characters.trainings import KEPT
+from services.characters.trigger_words import trigger_word
+from shared.ids import uuid7
+from tests.fakes.builders import CHARACTER, JOB, START, after
+from tests.fakes.characters import (
+    FACE,
+    FACES,
+    LATE,
+    MARA,
+    POLICIES,
+    TRAINING,
+    a_beginning,
+    a_lora,
+    a_selection,
+    a_sheet,
+    a_training_event,
+    faces,
+)
+
+OTHER = "0195940a-0000-7000-8000-000000007a12"
+EAGER = POLICIES.model_copy(
+    update={"training": POLICIES.training.model_copy(update={"after_sheets_outside_chains": "first"})}
+)
+
+
+class Memory:
+    """Applies messages to a record and keeps what they made it say."""
+
+    def __init__(self, *messages: CharacterMessage, drawn: DrawnJobs | None = None) -> None:
+        self.stored: Record | None = None
+        self.said: list[Message] = []
+        self.drawn = {FACES: faces()} if drawn is None else drawn
+        self.policies: Policies = POLICIES
+        self.hear(*messages)
+
+    @property
+    def record(self) -> Record:
+        assert self.stored is not None
+        return self.stored
+
+    @property
+    def lora(self) -> Lora | None:
+        return self.record.character.lora
+
+    def hear(self, *messages: CharacterMessage) -> "Memory":
+        self.said = []
+        for message in messages:
+            self.stored, said = advance(
+                self.stored, message, at=START + LATE, drawn=self.drawn, policies=self.policies
+            )
+            self.said += said
+        return self
+
+
+def test_a_selection_makes_the_character_and_asks_for_its_sheet() -> None:
+    memory = Memory(a_selection())
+    record = memory.record
+    assert (record.character_id, record.tenant, record.user_id) == (CHARACTER, "acme", "ann")
+    assert (record.character.name, record.character.base_image_id) == ("Mara", FACE)
+    assert record.character.trigger_word == trigger_word(CHARACTER)
+    (asked,) = memory.said
+    assert isinstance(asked, GenerationRequested)
+    assert (asked.job_id, asked.character_id) == (a_selection().chain_id, CHARACTER)
+
+
+def test_what_the_selection_says_of_the_character_comes_before_what_the_job_says() -> None:
+    told = Character(name="Mara Lind", age=28, trigger_word="mara")
+    memory = Memory(a_selection(character=told))
+    assert (memory.record.character.name, memory.record.character.age) == ("Mara Lind", 28)
+    assert memory.record.character.trigger_word == trigger_word(CHARACTER)
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        {},
+        {FACES: faces(tenant="other")},
+        {FACES: faces(ready=frozenset({0, 2}))},
+        {FACES: faces(character=None)},
+    ],
+)
+def test_an_image_that_the_tenant_does_not_have_cannot_be_chosen(drawn: DrawnJobs) -> None:
+    with pytest.raises(UnknownBaseImage) as refused:
+        Memory(a_selection(), drawn=drawn)
+    assert refused.value.reason == "unknown_base_image"
+
+
+def test_an_image_of_another_tenant_cannot_be_chosen_by_describing_it() -> None:
+    with pytest.raises(UnknownBaseImage):
+        Memory(a_selection(character=MARA), drawn={FACES: faces(tenant="other")})
+    Memory(a_selection(character=MARA), drawn={FACES: faces(character=None)})
+
+
+def test_another_tenants_character_is_not_changed() -> None:
+    memory = Memory(a_selection())
+    memory.drawn = {FACES: faces(tenant="other")}
+    with pytest.raises(CharacterIdConflict):
+        memory.hear(a_selection(tenant="other"))
+
+
+def test_another_choice_changes_the_face_and_keeps_the_lora() -> None:
+    memory = Memory(a_selection(), a_lora())
+    again = a_selection(base_image_id=f"{FACES}/2", selected_at=after(50))
+    memory.hear(again)
+    assert memory.record.character.base_image_id == f"{FACES}/2"
+    assert memory.lora is not None
+    assert len(memory.said) == 1
+
+
+def test_a_choice_that_a_newer_one_has_overtaken_gets_its_sheet_and_changes_nothing() -> None:
+    memory = Memory(a_selection(base_image_id=f"{FACES}/2", selected_at=after(50)))
+    before = memory.record
+    memory.hear(a_selection())
+    assert memory.stored is before
+    assert [type(each) for each in memory.said] == [GenerationRequested]
+
+
+def test_the_character_of_a_chains_request_is_stored_under_the_chains_id() -> None:
+    memory = Memory(a_beginning())
+    record = memory.record
+    assert (record.character_id, record.user_id, memory.said) == (JOB, "ann", [])
+    assert record.character.base_image_id == FACE
+    assert record.character.trigger_word == trigger_word(JOB)
+    before = memory.record
+    assert memory.hear(a_beginning()).stored is before
+
+
+def test_a_request_about_a_stored_character_does_not_describe_it() -> None:
+    request = {"character": None, "character_id": CHARACTER}
+    assert Memory(a_beginning(request=request)).stored is None
+
+
+def test_a_chain_under_another_tenants_character_is_a_conflict() -> None:
+    with pytest.raises(CharacterIdConflict):
+        Memory(a_beginning()).hear(a_beginning(tenant="other"))
+
+
+def test_a_sheet_is_kept_with_its_captions_made_ready_for_a_trainer() -> None:
+    memory = Memory(a_selection()).hear(a_sheet())
+    sheet = memory.record.sheet
+    assert sheet is not None
+    assert (sheet.job_id, len(sheet.images), sheet.labels[2]) == (JOB, 7, "pose 2")
+    assert sheet.captions[2] == f"{trigger_word(CHARACTER)}, pose 2"
+    assert memory.said == []
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_a_second_sheet_replaces_the_first_also_when_it_is_heard_of_first(swapped: bool) -> None:
+    sheets = [a_sheet(at=after(60)), a_sheet(job_id=OTHER, at=after(70))]
+    sheet = Memory(a_selection(), *(reversed(sheets) if swapped else sheets)).record.sheet
+    assert sheet is not None
+    assert sheet.job_id == OTHER
+    assert all(image.startswith(OTHER) for image in sheet.images)
+
+
+def test_what_a_chain_draws_again_is_added_to_its_sheet_in_any_order() -> None:
+    first = a_sheet([0, 1, 2, 3], at=after(60), chain_id=JOB)
+    second = a_sheet([4, 5], OTHER, at=after(70), chain_id=JOB)
+    third = a_sheet([6], uuid7(), at=after(80), chain_id=JOB)
+    sheets = [Memory(a_selection(), *order).record.sheet for order in permutations([first, second, third])]
+    assert sheets[0] is not None
+    assert sorted(sheets[0].labels) == [f"pose {pose}" for pose in range(7)]
+    assert {sheet and frozenset(sheet.images) for sheet in sheets} == {frozenset(sheets[0].images)}
+    assert {sheet and sheet.job_id for sheet in sheets} == {third.job_id}
+
+
+def test_a_chains_sheet_that_is_heard_of_before_its_request_makes_the_same_record() -> None:
+    sheet = a_sheet(character_id=JOB, chain_id=JOB)
+    early = Memory(sheet, a_beginning(), drawn={JOB: faces()})
+    late = Memory(a_beginning(), sheet)
+    assert early.record == late.record
+
+
+@pytest.mark.parametrize("fields", [{"tenant": "other"}, {"character_id": uuid7()}])
+def test_a_sheet_of_an_unknown_or_foreign_character_is_not_kept(fields: dict[str, Any]) -> None:
+    assert Memory(a_sheet(**fields)).stored is None
+    assert Memory(a_selection(), a_sheet(tenant="other")).record.sheet is None
+
+
+def test_a_sheet_outside_a_chain_trains_nothing_unless_the_policy_says_so() -> None:
+    memory = Memory(a_selection())
+    memory.policies = EAGER
+    (asked,) = memory.hear(a_sheet()).said
+    assert isinstance(asked, GenerationRequested)
+    request = asked.request
+    assert isinstance(request, LoraTrainingRequest)
+    assert (request.images, asked.chain, asked.then) == (a_sheet().images, None, ())
+    assert memory.hear(a_sheet()).said == [], "the same sheet again"
+    assert memory.hear(a_sheet(job_id=OTHER, at=after(70), chain_id=JOB)).said == [], "a chain's own matter"
+
+
+def test_a_policy_of_first_trainings_does_not_train_again() -> None:
+    for begun in (a_training_event("accepted"), a_lora()):
+        memory = Memory(a_selection(), begun)
+        memory.policies = EAGER
+        assert memory.hear(a_sheet()).said == []
+
+
+def test_too_small_a_sheet_is_not_trained_on() -> None:
+    memory = Memory(a_selection())
+    memory.policies = EAGER
+    assert memory.hear(a_sheet(range(3))).said == []
+
+
+def test_a_training_makes_the_characters_lora() -> None:
+    memory = Memory(a_selection(), a_training_event("accepted"), a_training_event("started"))
+    assert (memory.record.lora_state, memory.said[1:]) == ("training", [])
+    (ready,) = memory.hear(a_lora(seconds=100)).said
+    assert isinstance(ready, LoraReady)
+    assert ready.lora == memory.lora
+    assert (ready.lora.key, ready.lora.trigger_word, ready.lora.providers) == (
+        "acme/lora",
+        "qdvhzmwn",
+        ("modal", "fal"),
+    )
+    assert (ready.job_id, ready.character_id, ready.at) == (TRAINING, CHARACTER, after(100))
+    assert memory.record.lora_state == "ready"
+
+
+def test_a_lora_of_an_unknown_base_model_is_used_where_it_was_trained() -> None:
+    memory = Memory(a_selection(), a_lora(stored={"base_model": "sdxl", "provider": "modal"}))
+    assert memory.lora is not None
+    assert memory.lora.providers == ("modal",)
+
+
+def test_a_failed_training_is_told_and_leaves_an_older_lora_usable() -> None:
+    memory = Memory(a_selection(), a_lora(seconds=10, elapsed_seconds=5))
+    (failed,) = memory.hear(a_training_event("failed", OTHER, seconds=20, elapsed_seconds=5)).said
+    assert isinstance(failed, LoraFailed)
+    assert (failed.job_id, failed.reason) == (OTHER, "no reason is known")
+    assert (memory.record.lora_state, memory.record.lora_error) == ("failed", "no reason is known")
+    assert memory.lora is not None
+
+
+def test_news_of_a_training_that_come_again_change_and_say_nothing() -> None:
+    memory = Memory(a_selection(), a_lora())
+    before = memory.record
+    memory.hear(a_lora(), a_training_event("failed"), a_training_event("accepted"))
+    assert (memory.stored, memory.said) == (before, [])
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_the_lora_is_that_of_the_training_that_was_asked_for_last(order: tuple[int, ...]) -> None:
+    news = [
+        a_lora(TRAINING, key="acme/old", seconds=500, elapsed_seconds=490),
+        a_lora(OTHER, key="acme/new", seconds=300, elapsed_seconds=100),
+        a_training_event("accepted", TRAINING, seconds=11, elapsed_seconds=1),
+        a_training_event("accepted", OTHER, seconds=201, elapsed_seconds=1),
+    ]
+    memory = Memory(a_selection())
+    ready: dict[str, LoraReady] = {}
+    for place in order:
+        memory.hear(news[place])
+        ready |= {each.job_id: each for each in memory.said if isinstance(each, LoraReady)}
+    assert memory.lora is not None
+    assert (memory.lora.key, memory.record.lora_state) == ("acme/new", "ready")
+    assert set(ready) == {TRAINING, OTHER}, "each training is answered"
+    assert ready[OTHER].lora.key == "acme/new"
+
+
+def test_while_a_training_runs_an_older_failure_is_not_the_last_word() -> None:
+    memory = Memory(a_selection(), a_training_event("accepted", OTHER, seconds=20, elapsed_seconds=1))
+    memory.hear(a_training_event("failed", seconds=30, elapsed_seconds=29))
+    assert (memory.record.lora_state, memory.record.lora_error) == ("training", None)
+
+
+@pytest.mark.parametrize("fields", [{"tenant": "other"}, {"character_id": uuid7()}])
+def test_trainings_of_others_are_not_the_characters(fields: dict[str, Any]) -> None:
+    memory = Memory(a_selection())
+    if "character_id" in fields:
+        assert Memory(a_lora(**fields)).stored is None
+        return
+    assert memory.hear(a_lora(**fields)).said == []
+    assert memory.lora is None
+
+
+def test_only_the_newest_trainings_are_remembered() -> None:
+    many = [a_training_event("accepted", uuid7(), seconds=place) for place in range(KEPT + 5)]
+    memory = Memory(a_selection(), *many)
+    assert len(memory.record.trainings) == KEPT
+
+
+def test_a_choice_may_say_what_is_to_follow() -> None:
+    (asked,) = Memory(a_selection(then=[{"type": "studio", "scene": "beach"}])).said
+    assert isinstance(asked, GenerationRequested)
+    assert asked.then == (StudioFollowUp(scene="beach"),)
