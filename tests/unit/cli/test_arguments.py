@@ -35,7 +35,10 @@ WHO = ["--name", "Mara", "--age", "27"]
         (["generate", "studio", *WHO], "no stack is running: make up"),
         (["jobs"], "no stack is running: make up"),
         (["topics"], "no stack is running: make up"),
-        (["--api-url", "http://127.0.0.1:9", "jobs"], "the api at http://127.0.0.1:9 does not answer"),
+        (
+            ["--patience", "0", "--api-url", "http://127.0.0.1:9", "jobs"],
+            "the api at http://127.0.0.1:9 does not answer",
+        ),
         (["jobs", "--status", "gone"], "'gone' is not one of"),
     ],
 )

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.generation import GenerationPlanned, GenerationRejected
@@ -18,7 +18,6 @@ from tests.unit.prompts.examples import AT, MIA, MIA_WITH_FACE, MIA_WITH_LORA, r
 
 CATALOGUE = default_catalogue()
 COUNTS = {"base_image": (1, 3), "character_sheet": (7, 10), "studio": (1, 10), "profile_pictures": (4, 8)}
-EXAMPLES = settings(max_examples=30, deadline=None)
 
 _EXPLICIT = ("nude", "n u d e", "N.A.K.E.D", "tоpless", "p0rn", "without clothes", "nüde")
 _HARMLESS = (
@@ -66,7 +65,6 @@ def _plan(request: dict[str, Any]) -> GenerationPlanned | GenerationRejected:
     return plan(requested(**request), character=None, requested_at=AT, catalogue=CATALOGUE)
 
 
-@EXAMPLES
 @given(image_requests())
 def test_a_request_gives_exactly_its_images_and_always_the_same(request: dict[str, Any]) -> None:
     made = _plan(request)
@@ -82,7 +80,6 @@ def test_a_request_gives_exactly_its_images_and_always_the_same(request: dict[st
     assert made == _plan(request)
 
 
-@EXAMPLES
 @given(image_requests())
 def test_nothing_explicit_is_drawn_where_it_is_not_allowed(request: dict[str, Any]) -> None:
     made = _plan(request | {"include_nsfw": False})
@@ -93,7 +90,6 @@ def test_nothing_explicit_is_drawn_where_it_is_not_allowed(request: dict[str, An
         assert not render.nsfw_allowed
 
 
-@EXAMPLES
 @given(image_requests())
 def test_prompts_are_well_formed(request: dict[str, Any]) -> None:
     made = _plan(request)
@@ -106,7 +102,6 @@ def test_prompts_are_well_formed(request: dict[str, Any]) -> None:
         assert "  " not in render.prompt
 
 
-@EXAMPLES
 @given(image_requests(free=wild), st.sampled_from(["prompt", "style"]), st.sampled_from(_MINORS), wild)
 def test_a_minor_is_rejected_wherever_it_stands(
     request: dict[str, Any], field: str, minor: str, before: str
@@ -116,7 +111,6 @@ def test_a_minor_is_rejected_wherever_it_stands(
     assert f"request.{field}" in [reason.field for reason in made.reasons]
 
 
-@EXAMPLES
 @given(image_requests(free=wild))
 def test_whatever_is_planned_shows_adults_and_nothing_that_is_not_allowed(request: dict[str, Any]) -> None:
     made = _plan(request)
@@ -128,7 +122,6 @@ def test_whatever_is_planned_shows_adults_and_nothing_that_is_not_allowed(reques
             assert find_explicit(render.prompt, CATALOGUE.nsfw.explicit) is None
 
 
-@EXAMPLES
 @given(st.integers(-5, 200))
 def test_only_ages_of_adults_are_planned(age: int) -> None:
     made = _plan({"character": MIA.model_copy(update={"age": age})})
@@ -137,7 +130,6 @@ def test_only_ages_of_adults_are_planned(age: int) -> None:
         assert age_in_years(str(age)) == age
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=60))
 def test_folding_keeps_track_of_where_everything_was(text: str) -> None:
     folded = fold(text)
@@ -147,7 +139,6 @@ def test_folding_keeps_track_of_where_everything_was(text: str) -> None:
     assert fold(folded.text).text == fold(fold(folded.text).text).text
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(_EXPLICIT), st.text(max_size=5)), max_size=10).map("".join))
 def test_no_explicit_word_survives_its_removal(text: str) -> None:
     assert find_explicit(remove_words(text, CATALOGUE.nsfw.explicit).text, CATALOGUE.nsfw.explicit) is None
