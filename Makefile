@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help up down status demo check test test-faults contracts format clean
+.PHONY: help up down status demo check lint quick test properties test-faults servers contracts format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,15 +32,23 @@ status: $(READY)  ## what runs, and where
 demo: $(READY)  ## one request of each type over Kafka and HTTP; images in out/demo/index.html
 	@$(BIN)/imagegen demo
 
-check: $(READY)  ## lint, types, import rules, fast tests (no server needed)
+check: lint quick  ## lint, types, import rules, quick tests (no server needed)
+
+test: quick properties test-faults servers  ## everything, on the embedded servers
+
+lint: $(READY)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 12
+
+quick: $(READY)
 	@$(BIN)/pytest -q -n 2 -m 'not stack' --ignore=tests/faults
 
-test: $(READY)  ## everything, on the embedded servers
-	@$(BIN)/pytest -q -n 2 -m 'not stack'
+properties: $(READY)
+	@$(BIN)/pytest -q -n 2 -m hypothesis --hypothesis-profile=thorough
+
+servers: $(READY)
 	@$(BIN)/pytest -q -m stack
 
 test-faults: $(READY)  ## what each provider can do to us, as a table (no server needed)

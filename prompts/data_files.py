@@ -1,9 +1,14 @@
 """Data files: YAML that says nothing twice, and an error that names the file."""
 
 from importlib.resources.abc import Traversable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
+
+if TYPE_CHECKING:
+    from yaml import SafeLoader as Loader
+else:  # ten times faster, and there wherever PyYAML was not built without it
+    Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class CatalogueInvalid(ValueError):
@@ -15,7 +20,7 @@ class CatalogueInvalid(ValueError):
         super().__init__(f"{file}: {key or 'the file'}: {problem}")
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(Loader):
     """A YAML reader that takes no key twice, instead of silently keeping the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

@@ -4,6 +4,8 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from shared.certificates import certificates
+
 
 class HonestTransport(AiohttpTransport):
     """Says "could not connect" only when nothing was sent.
@@ -33,7 +35,8 @@ def request_timeout(seconds: float) -> httpx.Timeout:
 def http_client(*, timeout_seconds: float = 20.0, connections: int = 256) -> httpx.AsyncClient:
     """A client that follows no redirects and reads no proxy settings from the environment."""
     transport = HonestTransport(
-        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        verify=certificates(),
+        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
     )
     return httpx.AsyncClient(
         transport=transport,

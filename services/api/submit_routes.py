@@ -1,5 +1,6 @@
 """`POST /v1/base-images` and its siblings: a request in, 202 and its job out."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Response
@@ -14,6 +15,7 @@ from contracts.http import (
     StudioSubmission,
 )
 from services.api.callers import CallerHeaders
+from services.api.domain import Caller
 from services.api.intake import Intake
 from services.api.reading import Reading
 from shared.problems import problem_responses
@@ -35,7 +37,7 @@ TraceParent = Annotated[
 ]
 
 
-def trace_of(header: TraceParent = None) -> str | None:
+async def trace_of(header: TraceParent = None) -> str | None:
     """The trace to continue: the caller's, or a new one."""
     span = start_span("accept", header, {})
     span.end()
@@ -45,19 +47,24 @@ def trace_of(header: TraceParent = None) -> str | None:
 Trace = Annotated[str | None, Depends(trace_of)]
 
 
+@dataclass(frozen=True, slots=True)
 class Context:
     """What comes beside the body."""
 
-    def __init__(
-        self, response: Response, caller: CallerHeaders, trace: Trace, key: IdempotencyKey = None
-    ) -> None:
-        self.response = response
-        self.caller = caller
-        self.trace = trace
-        self.key = key
+    response: Response
+    caller: Caller
+    trace: str | None
+    key: str | None
 
 
-Beside = Annotated[Context, Depends()]
+async def _beside(
+    response: Response, caller: CallerHeaders, trace: Trace, key: IdempotencyKey = None
+) -> Context:
+    """Async, as every dependency here: FastAPI gives the others a thread each."""
+    return Context(response, caller, trace, key)
+
+
+Beside = Annotated[Context, Depends(_beside)]
 
 
 def submit_routes(intake: Intake, reading: Reading) -> APIRouter:

@@ -56,10 +56,14 @@ def connect(
     ] = Path(".imagegen"),
     tenant: Annotated[str, typer.Option(help="Whose jobs.", envvar="IMAGEGEN_TENANT")] = "local",
     user: Annotated[str, typer.Option(help="As which user.", envvar="IMAGEGEN_USER")] = "cli",
+    patience: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds to wait for an api that is away.", envvar="IMAGEGEN_PATIENCE"),
+    ] = 2.0,
 ) -> None:
     """Ask for images, watch them come, run the whole platform on this machine."""
     given: dict[Server, str | None] = {"api": api_url, "notifier": notifier_url, "kafka": kafka}
-    ctx.obj = Connection(Addresses(given, state), tenant, user)
+    ctx.obj = Connection(Addresses(given, state), tenant, user, patience)
 
 
 def run(arguments: list[str]) -> int:

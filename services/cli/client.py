@@ -29,6 +29,7 @@ from contracts.http import (
 from services.cli.addresses import Addresses, Server
 from services.cli.errors import RequestRefused, Unreachable
 from services.cli.events import EventStream
+from shared.certificates import certificates
 
 M = TypeVar("M", bound=Model)
 
@@ -45,16 +46,19 @@ ENDINGS = {"image/png": "png", "image/jpeg": "jpg", "image/webp": "webp"}
 class Client:
     """Speaks for one user of one tenant; waits `patience_seconds` for an api that is away."""
 
-    def __init__(
-        self, addresses: Addresses, tenant: str, user: str, *, patience_seconds: float = 2.0
-    ) -> None:
+    def __init__(self, addresses: Addresses, tenant: str, user: str, *, patience_seconds: float) -> None:
         self._addresses = addresses
         self._patience_seconds = patience_seconds
         headers = {"X-Tenant-Id": tenant, "X-User-Id": user}
         self._http = httpx.AsyncClient(
-            headers=headers, timeout=httpx.Timeout(30.0, connect=5.0), trust_env=False
+            headers=headers,
+            verify=certificates(),
+            timeout=httpx.Timeout(30.0, connect=5.0),
+            trust_env=False,
         )
-        self._links = httpx.AsyncClient(timeout=httpx.Timeout(60.0, connect=5.0), trust_env=False)
+        self._links = httpx.AsyncClient(
+            verify=certificates(), timeout=httpx.Timeout(60.0, connect=5.0), trust_env=False
+        )
 
     async def __aenter__(self) -> "Client":
         return self

@@ -15,6 +15,7 @@ class Connection:
     addresses: Addresses
     tenant: str
     user: str
+    patience_seconds: float
 
 
 def connection_of(ctx: typer.Context) -> Connection:
@@ -26,4 +27,9 @@ def connection_of(ctx: typer.Context) -> Connection:
 def client_of(ctx: typer.Context) -> Client:
     """An HTTP client for it."""
     connection = connection_of(ctx)
-    return Client(connection.addresses, connection.tenant, connection.user)
+    return Client(
+        connection.addresses,
+        connection.tenant,
+        connection.user,
+        patience_seconds=connection.patience_seconds,
+    )

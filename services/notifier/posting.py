@@ -17,6 +17,7 @@ from httpx_aiohttp import AiohttpTransport
 from standardwebhooks import Webhook
 
 from services.notifier.deliveries import Delivery, Outcome
+from shared.certificates import certificates
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -68,7 +69,7 @@ async def webhook_client(*, private_hosts: bool, connections: int) -> AsyncItera
         )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    transport = AiohttpTransport(client=session)
+    transport = AiohttpTransport(client=session, verify=certificates())
     async with httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as client:
         yield client
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import httpx
 from fastapi import FastAPI
@@ -21,6 +22,7 @@ from shared.clock import now
 from shared.envelope import Envelope
 from shared.errors import TransientError
 from shared.outbox import Debt, Debts, Outbox, Owed
+from tests.fakes.stand_in import StandIn
 
 M = TypeVar("M", bound=Message)
 
@@ -175,8 +177,18 @@ class FakeLinks(Links):
         return f"https://bucket.example/{key}?signature={self.signed}"
 
 
+_INTAKE, _READING = StandIn(), StandIn()
+
+
+@cache
+def _application() -> FastAPI:
+    app = FastAPI()
+    build(app, cast(Intake, _INTAKE), cast(Reading, _READING))
+    return app
+
+
 class ApiBench:
-    """An api whose neighbours are fakes."""
+    """An api whose neighbours are fakes. One at a time: they share the application."""
 
     def __init__(self) -> None:
         self.time = now()
@@ -190,13 +202,13 @@ class ApiBench:
             Outbox(self.submissions.debts, self.broker),
             Outbox(self.wishes.debts, self.broker),
         )
-        app = FastAPI()
         clock = lambda: self.time  # noqa: E731 - the bench moves its time
-        intake = Intake(self.jobs, self.stories, self.submissions, self.wishes, self.outboxes, clock)
-        reading = Reading(self.jobs, self.stories, self.submissions, self.assets, FakeLinks(), clock, 600)
-        build(app, intake, reading)
-        self.app = app
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        _INTAKE.part = Intake(self.jobs, self.stories, self.submissions, self.wishes, self.outboxes, clock)
+        _READING.part = Reading(
+            self.jobs, self.stories, self.submissions, self.assets, FakeLinks(), clock, 600
+        )
+        self.app = _application()
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=ACME)
 
     def wait(self, seconds: float) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 
 import httpx
@@ -23,6 +24,7 @@ from services.notifier.webhook_routes import webhook_routes
 from shared.envelope import Received
 from shared.subscription import Handler
 from tests.fakes.jobs import START
+from tests.fakes.stand_in import StandIn
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ANN = {"X-Tenant-Id": "acme", "X-User-Id": "ann"}
@@ -155,8 +157,21 @@ class FakeReceiver:
         return waiting.pop(0) if waiting else Outcome(status=200)
 
 
+_PARTS = [StandIn() for _ in range(7)]
+
+
+@cache
+def _application(heartbeat_seconds: float) -> FastAPI:
+    app = FastAPI()
+    parts: list[Any] = list(_PARTS)
+    hub, jobs, writer, deliveries, endpoints, wake, clock = parts
+    streams = routes(hub, jobs, writer, clock, heartbeat_seconds)
+    build(app, streams, webhook_routes(deliveries, endpoints, wake, SECRET, clock))
+    return app
+
+
 class NotifierBench:
-    """A notifier whose neighbours are fakes."""
+    """A notifier whose neighbours are fakes. One at a time: they share the application."""
 
     def __init__(self, heartbeat_seconds: float = 3600.0) -> None:
         self.time = START + timedelta(seconds=30)
@@ -169,11 +184,10 @@ class NotifierBench:
         self.writer = Writer(FakeLinks(), self.now, 600)
         self._handler: Handler | None = None
         handlers(self._subscribe, self.jobs, self.deliveries, self.now, self.courier.wake)
-        app = FastAPI()
-        streams = routes(self.hub, self.jobs, self.writer, self.now, heartbeat_seconds)
-        webhooks = webhook_routes(self.deliveries, self.endpoints, self.courier.wake, SECRET, self.now)
-        build(app, streams, webhooks)
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        own = self.hub, self.jobs, self.writer, self.deliveries, self.endpoints, self.courier.wake, self.now
+        for stand_in, part in zip(_PARTS, own, strict=True):
+            stand_in.part = part
+        transport = httpx.ASGITransport(_application(heartbeat_seconds), raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://notifier", headers=ANN)
 
     def another_courier(self, concurrency: int = 8) -> Courier:

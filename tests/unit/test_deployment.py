@@ -5,6 +5,7 @@ import importlib.util
 import pkgutil
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +22,7 @@ NOT_OURS = {"SERVICE", "PATH", "PYTHONUNBUFFERED"}
 SERVERS = {"kafka", "mongo", "s3"}
 
 
+@cache
 def settings_classes() -> set[type[BaseSettings]]:
     found = pkgutil.walk_packages(services.__path__, "services.")
     names = [info.name for info in found if info.name.endswith(".settings")]
@@ -41,6 +43,7 @@ def known_variables() -> set[str]:
     }
 
 
+@cache
 def compose_services() -> dict[str, dict[str, object]]:
     found: dict[str, dict[str, object]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())[
         "services"

@@ -32,6 +32,7 @@ from deploy.local.simulators.fal_webhooks import Signer, Webhooks
 from deploy.local.simulators.fetching import Unreachable
 from deploy.local.simulators.files import FileStore
 from deploy.local.simulators.line import Line
+from shared.certificates import certificates
 
 MODELS: Final[dict[str, Model]] = {
     "fal-ai/flux-pulid": draw_identity,
@@ -50,7 +51,7 @@ class FalQueue:
         self.outputs = FileStore()
         self.uploads = FileStore(space=None)
         self.line: Line[FalJob] = Line(self._run, lambda: self.director.behaviour.concurrency)
-        self._client = httpx.AsyncClient(trust_env=False, timeout=15)
+        self._client = httpx.AsyncClient(verify=certificates(), trust_env=False, timeout=15)
         self.webhooks = Webhooks(self.signer, self.director, self._client)
         self._jobs: dict[str, FalJob] = {}
 

@@ -27,6 +27,7 @@ from deploy.local.simulators.files import FileStore
 from deploy.local.simulators.line import Line
 from deploy.local.simulators.loras import label_of
 from deploy.local.simulators.studio import make
+from shared.certificates import certificates
 
 CALL_ID: Final = re.compile(r"fc-[A-Za-z0-9]+")
 OUT_OF_MEMORY: Final = "CUDA out of memory. Tried to allocate 2.25 GiB."
@@ -58,7 +59,7 @@ class ModalCalls:
         self.books = Books()
         self.outputs = FileStore()
         self.line: Line[Call] = Line(self._run, lambda: self.director.behaviour.concurrency)
-        self._client = httpx.AsyncClient(trust_env=False, timeout=10)
+        self._client = httpx.AsyncClient(verify=certificates(), trust_env=False, timeout=10)
         self._calls: dict[str, Call] = {}
         self._by_id: dict[str, Call] = {}
 

@@ -41,7 +41,10 @@ TRAINING = ["--character-id", ID, "--trigger-word", "mara7", *IMAGE]
         (["generate", "lora-training", *TRAINING, *IMAGE * 3], "no stack is running: make up"),
         (["jobs"], "no stack is running: make up"),
         (["topics"], "no stack is running: make up"),
-        (["--api-url", "http://127.0.0.1:9", "jobs"], "the api at http://127.0.0.1:9 does not answer"),
+        (
+            ["--patience", "0", "--api-url", "http://127.0.0.1:9", "jobs"],
+            "the api at http://127.0.0.1:9 does not answer",
+        ),
         (["jobs", "--status", "gone"], "'gone' is not one of"),
         (["select", "c", "face.png"], "BASE_IMAGE_ID: String should match"),
         (["select", "c", FACE, "--then", "none.json"], "none.json: No such file"),

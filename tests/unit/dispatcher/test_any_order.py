@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.base import Message, id_of
@@ -31,8 +31,6 @@ from tests.fakes.builders import (
     stored,
 )
 from tests.fakes.documents import FakeDocuments
-
-BOUNDED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 NEWEST = 0
 WOKEN = "woken when it asked to be"
@@ -167,7 +165,6 @@ def play(witness: Witness, story: Sequence[Step]) -> None:
         witness.hear(witness.message(step))
 
 
-@settings(BOUNDED, max_examples=120)
 @given(early=steps(news(), STRANGE, most=2), plan=PLANS, later=stories())
 def test_a_planned_job_keeps_its_promises(early: list[Step], plan: Any, later: list[Step]) -> None:
     witness = Witness()
@@ -179,7 +176,6 @@ def test_a_planned_job_keeps_its_promises(early: list[Step], plan: Any, later: l
     play(witness, [(0.0, plan), *later, *early])
 
 
-@settings(BOUNDED, max_examples=60)
 @given(story=steps(news(), STRANGE, PLANS))
 def test_no_order_of_messages_breaks_a_promise(story: list[Step]) -> None:
     witness = Witness()
@@ -218,7 +214,6 @@ class Folder(Witness):
         assert await self.deliver(given) == answer
 
 
-@settings(BOUNDED, max_examples=40)
 @given(plan=PLANS, story=stories())
 async def test_a_redelivery_says_the_same_bytes_however_far_the_job_has_moved(
     plan: Any, story: list[Step]
@@ -233,7 +228,6 @@ async def test_a_redelivery_says_the_same_bytes_however_far_the_job_has_moved(
     assert folder.job == last
 
 
-@settings(BOUNDED, max_examples=40)
 @given(plan=PLANS, story=stories())
 async def test_one_batch_says_what_many_batches_say(plan: Any, story: list[Step]) -> None:
     witness, folder = Witness(), Folder()

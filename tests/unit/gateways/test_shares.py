@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateways.runtime.shares import Shares, share_of
@@ -108,7 +108,6 @@ async def play(limit: int, steps: list[tuple[str, int]]) -> Cluster:
     return cluster
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 12), STEPS)
 def test_whoever_comes_goes_and_settles_no_more_slots_are_used_than_there_are(
     limit: int, steps: list[tuple[str, int]]
@@ -116,7 +115,6 @@ def test_whoever_comes_goes_and_settles_no_more_slots_are_used_than_there_are(
     asyncio.run(play(limit, steps))
 
 
-@settings(deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(1, 12), STEPS)
 def test_when_it_is_quiet_again_all_slots_are_shared_out(limit: int, steps: list[tuple[str, int]]) -> None:
     async def quiet() -> None:

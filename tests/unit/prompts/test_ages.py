@@ -64,10 +64,10 @@ def test_what_says_no_age_is_named(written: int | str) -> None:
     assert raised.value.value == written
 
 
-@pytest.mark.parametrize("age", range(1, 131))
-def test_every_number_is_the_same_in_digits_and_in_words(age: int) -> None:
-    assert age_in_years(str(age)) == age
-    assert age_in_years(_in_words(age)) == age
+def test_every_number_is_the_same_in_digits_and_in_words() -> None:
+    for age in range(1, 131):
+        assert age_in_years(str(age)) == age
+        assert age_in_years(_in_words(age)) == age, _in_words(age)
 
 
 def _in_words(number: int) -> str:

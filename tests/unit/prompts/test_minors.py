@@ -165,26 +165,26 @@ HARMLESS = [
 ]
 
 
-@pytest.mark.parametrize("text", MINORS)
-def test_a_person_below_18_is_found(text: str) -> None:
-    assert find_minor(text)
-    assert find_minor(f"portrait of someone, {text}, by the sea")
+def test_persons_below_18_are_found() -> None:
+    assert [text for text in MINORS if not find_minor(text)] == []
+    inside = [f"portrait of someone, {text}, by the sea" for text in MINORS]
+    assert [text for text in inside if not find_minor(text)] == []
 
 
-@pytest.mark.parametrize("text", HARMLESS)
-def test_other_words_are_left_alone(text: str) -> None:
-    assert find_minor(text) is None
+def test_other_words_are_left_alone() -> None:
+    found = {text: find_minor(text) for text in HARMLESS}
+    assert {text: minor for text, minor in found.items() if minor} == {}
 
 
-@pytest.mark.parametrize("age", range(1, 18))
-def test_every_age_below_18_is_found(age: int) -> None:
-    assert find_minor(f"a {age}-year-old in a garden") == f"{age}-year-old"
-    assert find_minor(f"a woman aged {age}")
+def test_every_age_below_18_is_found() -> None:
+    for age in range(1, 18):
+        assert find_minor(f"a {age}-year-old in a garden") == f"{age}-year-old"
+        assert find_minor(f"a woman aged {age}"), age
 
 
-@pytest.mark.parametrize("age", range(18, 100))
-def test_no_adult_age_is_found(age: int) -> None:
-    assert find_minor(f"a {age}-year-old woman aged {age}, she is {age}") is None
+def test_no_adult_age_is_found() -> None:
+    for age in range(18, 100):
+        assert find_minor(f"a {age}-year-old woman aged {age}, she is {age}") is None, age
 
 
 def test_what_was_found_is_said_as_it_was_written() -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.base import Model
@@ -23,7 +23,6 @@ from tests.unit.prompts.examples import AT, BASE_IMAGE, LORA, MIA, MIA_WITH_FACE
 
 CATALOGUE = default_catalogue()
 COUNTS = {"base_image": (1, 3), "character_sheet": (7, 10), "studio": (1, 10), "profile_pictures": (4, 8)}
-EXAMPLES = settings(max_examples=30, deadline=None)
 
 _EXPLICIT = ("nude", "n u d e", "N.A.K.E.D", "tоpless", "p0rn", "without clothes", "nüde")
 _HARMLESS = (
@@ -72,7 +71,6 @@ def _plan(request: dict[str, Any]) -> GenerationPlanned | GenerationRejected:
     return plan(requested(**request), character=None, requested_at=AT, catalogue=CATALOGUE)
 
 
-@EXAMPLES
 @given(image_requests())
 def test_a_request_gives_exactly_its_images_and_always_the_same(request: dict[str, Any]) -> None:
     made = _plan(request)
@@ -88,7 +86,6 @@ def test_a_request_gives_exactly_its_images_and_always_the_same(request: dict[st
     assert made == _plan(request)
 
 
-@EXAMPLES
 @given(image_requests())
 def test_nothing_explicit_is_drawn_where_it_is_not_allowed(request: dict[str, Any]) -> None:
     made = _plan(request | {"include_nsfw": False})
@@ -122,7 +119,6 @@ def characters(free: st.SearchStrategy[str | None]) -> st.SearchStrategy[Charact
     )
 
 
-@settings(max_examples=15, deadline=None)
 @given(image_requests(free=st.one_of(texts, wild)), characters(st.one_of(texts, odd)), st.data())
 def test_every_plan_is_of_its_size_within_its_budgets_decent_and_storable(
     request: dict[str, Any], character: Character, data: st.DataObject
@@ -152,7 +148,6 @@ def test_every_plan_is_of_its_size_within_its_budgets_decent_and_storable(
     assert GenerationPlanned.model_validate_json(made.model_dump_json()) == made
 
 
-@EXAMPLES
 @given(image_requests())
 def test_prompts_are_well_formed(request: dict[str, Any]) -> None:
     made = _plan(request)
@@ -167,7 +162,6 @@ def test_prompts_are_well_formed(request: dict[str, Any]) -> None:
             assert "  " not in text
 
 
-@EXAMPLES
 @given(image_requests(free=wild), st.sampled_from(["prompt", "style"]), st.sampled_from(_MINORS), wild)
 def test_a_minor_is_rejected_wherever_it_stands(
     request: dict[str, Any], field: str, minor: str, before: str
@@ -177,7 +171,6 @@ def test_a_minor_is_rejected_wherever_it_stands(
     assert f"request.{field}" in [reason.field for reason in made.reasons]
 
 
-@EXAMPLES
 @given(st.integers(-5, 200))
 def test_only_ages_of_adults_are_planned(age: int) -> None:
     made = _plan({"character": MIA.model_copy(update={"age": age})})
@@ -186,7 +179,6 @@ def test_only_ages_of_adults_are_planned(age: int) -> None:
         assert age_in_years(str(age)) == age
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.text(max_size=60))
 def test_folding_keeps_track_of_where_everything_was(text: str) -> None:
     folded = fold(text)
@@ -196,7 +188,6 @@ def test_folding_keeps_track_of_where_everything_was(text: str) -> None:
     assert fold(folded.text).text == fold(fold(folded.text).text).text
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.one_of(st.sampled_from(_EXPLICIT), st.text(max_size=5)), max_size=10).map("".join))
 def test_no_explicit_word_survives_its_removal(text: str) -> None:
     assert find_explicit(remove_words(text, CATALOGUE.nsfw.explicit).text, CATALOGUE.nsfw.explicit) is None

@@ -1,0 +1,29 @@
+"""How long tests take: nobody sleeps in those that need no server, and properties have two profiles."""
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.fakes.skipping_time import SkippingLoop
+
+sys.dont_write_bytecode = False  # rewriting the assertions of all tests takes longer than most of them
+
+HERE = Path(__file__).parent
+WITHOUT_SERVERS = ("unit", "component")
+
+for name, examples in (("quick", 25), ("thorough", 150)):
+    settings.register_profile(
+        name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+settings.load_profile("quick")
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    level = item.path.relative_to(HERE).parts[0]
+    return {"skipping": SkippingLoop} if level in WITHOUT_SERVERS else {"real": asyncio.new_event_loop}
