@@ -1,6 +1,7 @@
 """pending assets → fetched again until they come or are given up → result.stored, render.failed"""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
@@ -34,12 +35,14 @@ class LateOutputs:
         outbox: Outbox,
         *,
         fetch_seconds: float,
+        pauses: Sequence[float] = PAUSES_SECONDS,
     ) -> None:
         self._assets = assets
         self._storing = storing
         self._previews = previews
         self._outbox = outbox
         self._fetch_seconds = fetch_seconds
+        self._pauses = pauses
         self._slots = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
@@ -69,9 +72,9 @@ class LateOutputs:
         except (OutputUnavailable, BadImage) as error:
             return await self._give_up(asset, error)
         except (OutputLate, TimeoutError) as error:
-            if asset.tries >= len(PAUSES_SECONDS):
+            if asset.tries >= len(self._pauses):
                 return await self._give_up(asset, OutputUnavailable(f"after {asset.tries} tries: {error}"))
-            pause = timedelta(seconds=PAUSES_SECONDS[asset.tries])
+            pause = timedelta(seconds=self._pauses[asset.tries])
             later = asset.model_copy(update={"tries": asset.tries + 1, "wake_at": now() + pause})
             await self._assets.put_off(later)
             return None

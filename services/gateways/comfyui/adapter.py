@@ -4,19 +4,17 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx
 
 from contracts.base import Provider as ProviderName
-from contracts.renders import Output
+from services.gateways.comfyui.answers import end_of, node_problem_in, queue_in, refusal_in, run_in
 from services.gateways.comfyui.graphs import graph_of
 from services.gateways.comfyui.hints import Socket
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import (
     Broken,
-    Done,
     Handle,
     Hint,
     News,
@@ -84,7 +82,8 @@ class ComfyUIProvider:
         """See `Provider`. A 200 that carries node errors is a refusal: what runs of it is cancelled."""
         self._socket.steps.expect(order.uuid, payload["prompt"])
         try:
-            answer = await send_paid(self._http, f"{self._url}/prompt", json=payload)
+            url = f"{self._url}/prompt"
+            answer = await send_paid(self._http, url, reason_in=refusal_in, json=payload)
         except OutcomeUnknown as unknown:
             await self._refuse_what_broke_the_server(order, unknown)
             raise
@@ -97,7 +96,8 @@ class ComfyUIProvider:
             raise OutcomeUnknown(f"submit answered for prompt {body.get('prompt_id')!r}")
         if body.get("node_errors"):
             await self._cancel_quietly(order, handle)
-            raise Refused("invalid_workflow", _first_node_error(body["node_errors"]))
+            reason = node_problem_in(body["node_errors"]) or "the server dropped a part of the workflow"
+            raise Refused("invalid_workflow", reason)
         return handle | {"client_id": self._client_id}
 
     async def _refuse_what_broke_the_server(self, order: Order, unknown: OutcomeUnknown) -> None:
@@ -131,12 +131,12 @@ class ComfyUIProvider:
             return working
         run = await self._history(handle["id"])
         if run is not None:
-            return _end(run)
+            return end_of(run)
         queue = await self._look_at_queue()
         if working := queue.get(handle["id"]):
             return working
         if run := await self._history(handle["id"]):
-            return _end(run)
+            return end_of(run)
         return Broken("lost", "neither in the queue nor in the history", retryable=True, billed="no")
 
     async def cancel(self, order: Order, handle: Handle) -> None:
@@ -163,8 +163,7 @@ class ComfyUIProvider:
         answer = await ask(self._http, "GET", f"{self._url}/history/{prompt_id}")
         if answer.status_code != 200:
             raise NoAnswer(f"history: {answer.status_code} {excerpt(answer)}")
-        run = json_of(answer).get(prompt_id)
-        return run if isinstance(run, dict) else None
+        return run_in(json_of(answer), prompt_id)
 
     async def _shared_queue(self) -> dict[str, Working]:
         time = asyncio.get_running_loop().time()
@@ -174,51 +173,4 @@ class ComfyUIProvider:
         return await self._queue
 
     async def _look_at_queue(self) -> dict[str, Working]:
-        body = json_of(await ask(self._http, "GET", f"{self._url}/queue"))
-        running, pending = body.get("queue_running"), body.get("queue_pending")
-        if not isinstance(running, list) or not isinstance(pending, list):
-            raise NoAnswer(f"no queue in {str(body)[:200]}")
-        found = {str(item[1]): Working("running") for item in running}
-        for position, item in enumerate(sorted(pending, key=lambda item: float(item[0]))):
-            found[str(item[1])] = Working("queued", queue_position=position)
-        return found
-
-
-def _end(run: dict[str, Any]) -> News:
-    """A finished run of the history, as news."""
-    status = run.get("status") or {}
-    messages = dict(reversed(status.get("messages") or []))
-    if status.get("status_str") == "success":
-        outputs = _outputs(run)
-        return Done(outputs) if outputs else Broken("no_output", "the workflow saved no image", False, "yes")
-    if "execution_interrupted" in messages:
-        return Broken("cancelled", "interrupted at the server", retryable=False, billed="yes")
-    error = messages.get("execution_error") or {}
-    kind = str(error.get("exception_type", "unknown error"))
-    first_line = str(error.get("exception_message", "")).partition("\n")[0][:300]
-    message = f"{error.get('node_type', 'a node')}: {kind}: {first_line}"
-    return Broken("provider_error", message, retryable="OutOfMemory" in kind, billed="yes")
-
-
-def _outputs(run: dict[str, Any]) -> tuple[Output, ...]:
-    images = [
-        image
-        for node in (run.get("outputs") or {}).values()
-        for image in node.get("images") or []
-        if image.get("type") == "output"
-    ]
-    return tuple(
-        Output(
-            path="/view?"
-            + urlencode({key: str(image.get(key, "")) for key in ("filename", "subfolder", "type")})
-        )
-        for image in images
-    )
-
-
-def _first_node_error(node_errors: dict[str, Any]) -> str:
-    for node, problem in node_errors.items():
-        for error in problem.get("errors") or []:
-            where = f"node {node} ({problem.get('class_type')})"
-            return f"{where}: {error.get('message')}: {error.get('details')}"
-    return "the server dropped a part of the workflow"
+        return queue_in(json_of(await ask(self._http, "GET", f"{self._url}/queue")))
