@@ -4,9 +4,24 @@ import asyncio
 
 from contracts.renders import RenderRequested
 from tests.fakes.provider import a_cancel, a_command
-from tests.faults.between import ALWAYS, Spoil, closed, hang_up, status
+from tests.faults.between import ALWAYS, Spoil
 from tests.faults.house import House
-from tests.faults.rows import DONE, LONG, SELDOM, UNKNOWN, Fault, Row, cancelled, submit
+from tests.faults.rows import (
+    ALL,
+    ASKABLE,
+    COMFYUI,
+    DONE,
+    FAL,
+    LONG,
+    MODAL,
+    SELDOM,
+    UNKNOWN,
+    Fault,
+    at,
+    cancelled,
+    submit,
+)
+from tests.faults.spoiling import closed, hang_up, status
 
 
 async def cancel_first(house: House, command: RenderRequested) -> None:
@@ -85,34 +100,25 @@ UNNOTICED = Fault(
 LAST = Fault("cancel after the end", story=cancel_last)
 
 ROWS = (
-    #   provider   what happens     how it ends                            sent, taken
-    Row("modal", FIRST, cancelled("no"), 0, 0),
-    Row("comfyui", FIRST, cancelled("no"), 0, 0),
-    Row("fal", FIRST, cancelled("no"), 0, 0),
-    Row("modal", UNSENT, cancelled("no"), 1, 0),
-    Row("comfyui", UNSENT, cancelled("no"), 1, 0),
-    Row("fal", UNSENT, cancelled("no"), 1, 0),
-    Row("modal", UNANSWERED, cancelled("no"), 1, 1),
-    Row("comfyui", UNANSWERED, cancelled("yes"), 1, 1),
-    Row("fal", UNHEARD, UNKNOWN, 1, 1),
-    Row("modal", QUEUED, cancelled("no"), 1, 1),
-    Row("comfyui", QUEUED, cancelled("no"), 1, 1),
-    Row("fal", QUEUED, cancelled("unknown"), 1, 1),
-    Row("modal", RUNNING, cancelled("no"), 1, 1),
-    Row("comfyui", RUNNING, cancelled("yes"), 1, 1),
-    Row("fal", RUNNING, cancelled("unknown"), 1, 1),
-    Row("modal", BROKE, cancelled("no"), 1, 1),
-    Row("comfyui", BROKE, cancelled("yes"), 1, 1),
-    Row("fal", BROKE, cancelled("unknown"), 1, 1),
-    Row("modal", DROPPED, cancelled("no"), 1, 1),
-    Row("comfyui", DROPPED, cancelled("yes"), 1, 1),
-    Row("fal", DROPPED, cancelled("unknown"), 1, 1),
-    Row("modal", IGNORED, cancelled("yes"), 1, 1),
-    Row("fal", IGNORED, cancelled("yes"), 1, 1),
-    Row("modal", UNNOTICED, cancelled("yes"), 1, 1),
-    Row("comfyui", UNNOTICED, cancelled("yes"), 1, 1),
-    Row("fal", UNNOTICED, cancelled("yes"), 1, 1),
-    Row("modal", LAST, DONE, 1, 1),
-    Row("comfyui", LAST, DONE, 1, 1),
-    Row("fal", LAST, DONE, 1, 1),
+    # where, what happens, how it ends, sent, taken
+    *at(ALL, FIRST, cancelled("no"), 0, 0),
+    *at(ALL, UNSENT, cancelled("no"), 1, 0),
+    *at(MODAL, UNANSWERED, cancelled("no"), 1, 1),
+    *at(COMFYUI, UNANSWERED, cancelled("yes"), 1, 1),
+    *at(FAL, UNHEARD, UNKNOWN, 1, 1),
+    *at(ASKABLE, QUEUED, cancelled("no"), 1, 1),
+    *at(FAL, QUEUED, cancelled("unknown"), 1, 1),
+    *at(MODAL, RUNNING, cancelled("no"), 1, 1),
+    *at(COMFYUI, RUNNING, cancelled("yes"), 1, 1),
+    *at(FAL, RUNNING, cancelled("unknown"), 1, 1),
+    *at(MODAL, BROKE, cancelled("no"), 1, 1),
+    *at(COMFYUI, BROKE, cancelled("yes"), 1, 1),
+    *at(FAL, BROKE, cancelled("unknown"), 1, 1),
+    *at(MODAL, DROPPED, cancelled("no"), 1, 1),
+    *at(COMFYUI, DROPPED, cancelled("yes"), 1, 1),
+    *at(FAL, DROPPED, cancelled("unknown"), 1, 1),
+    *at(MODAL, IGNORED, cancelled("yes"), 1, 1),
+    *at(FAL, IGNORED, cancelled("yes"), 1, 1),
+    *at(ALL, UNNOTICED, cancelled("yes"), 1, 1),
+    *at(ALL, LAST, DONE, 1, 1),
 )

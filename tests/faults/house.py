@@ -1,9 +1,8 @@
 """One whole gateway process around a real adapter and its simulator, and the result-store behind it."""
 
 import asyncio
-import socket
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -16,7 +15,7 @@ from pydantic import SecretStr
 from contracts.base import Message
 from contracts.base import Provider as ProviderName
 from contracts.renders import RenderFailed, RenderRequested, ResultStored
-from deploy.local.simulators.serving import HOST, running
+from deploy.local.simulators.serving import running
 from services.gateways.fal.adapter import FalProvider, handle_of
 from services.gateways.fal.settings import FalSettings
 from services.gateways.fal.signatures import Keys
@@ -33,8 +32,9 @@ from tests.fakes.publisher import FakePublisher
 from tests.fakes.service import FakeService
 from tests.fakes.waiting import until
 from tests.faults.accounting import TAKEN, Account, Entry, Sent, Submission
+from tests.faults.addresses import door, nobodys
 from tests.faults.between import Between
-from tests.faults.rows import Door, Fault
+from tests.faults.rows import Fault
 from tests.faults.storing import Broker, ResultStore
 
 M = TypeVar("M", bound=Message)
@@ -179,10 +179,10 @@ async def a_house(
     lost = {} if fault.webhooks else {"webhook_lost_rate": 1.0}
     strangers: list[str] = []
     async with AsyncExitStack() as stack:
-        elsewhere = await stack.enter_async_context(_nobodys(strangers))
+        elsewhere = await stack.enter_async_context(nobodys(strangers))
         between = Between(fault.spoils, elsewhere)
         rig = await stack.enter_async_context(a_rig(name, wrap=between.before, **(lost | fault.behaviour)))
-        url = stack.enter_context(_door(fault.door, rig.url))
+        url = stack.enter_context(door(fault.door, rig.url))
         connect = 5.0 if fault.door == "open" else QUICK_CONNECT
         http = await stack.enter_async_context(quick_client(fault.timeout, connect))
         fetching = await stack.enter_async_context(quick_client(FETCH_SILENCE))
@@ -190,44 +190,14 @@ async def a_house(
         house.store = ResultStore(rig.url, fetching, house.publisher, fault.fetch_seconds)
         provider, routes = an_adapter(name, http, url, rig.inputs), None
         if name == "fal":
-            door = FastAPI()
-            front = await stack.enter_async_context(running(door))
-            provider, routes = _fal(http, url, front, rig)
-            door.mount("/", house.service.http)
+            front = FastAPI()
+            front_url = await stack.enter_async_context(running(front))
+            provider, routes = _fal(http, url, front_url, rig)
+            front.mount("/", house.service.http)
         house.note(monkeypatch, provider)
         async with house.store.running(), _process(house, provider, pace, routes):
             yield house
         await house.close_books()
-
-
-@contextmanager
-def _door(door: Door, url: str) -> Iterator[str]:
-    """The provider's address."""
-    if door == "open":
-        yield url
-        return
-    with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
-        listener.bind((HOST, 0))
-        if door == "full":
-            listener.listen(0)
-            for waiting in (first, second):
-                waiting.setblocking(False)
-                with suppress(BlockingIOError):
-                    waiting.connect(listener.getsockname())
-        yield f"http://{HOST}:{listener.getsockname()[1]}"
-
-
-@asynccontextmanager
-async def _nobodys(came: list[str]) -> AsyncIterator[str]:
-    """Another host; whoever comes is written down."""
-
-    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        came.append((await reader.read(1000)).decode(errors="replace"))
-        writer.close()
-
-    server = await asyncio.start_server(note, HOST, 0)
-    async with server:
-        yield f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
 
 
 def _fal(http: httpx.AsyncClient, url: str, front: str, rig: Rig) -> tuple[Provider, AddRoutes]:

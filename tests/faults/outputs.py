@@ -6,22 +6,9 @@ from io import BytesIO
 
 from PIL import Image
 
-from tests.faults.between import (
-    ALWAYS,
-    LARGE_BYTES,
-    Exchange,
-    How,
-    Spoil,
-    cut,
-    endless,
-    hang_up,
-    moved,
-    redirect,
-    saying,
-    slow,
-    status,
-)
-from tests.faults.rows import DONE, Fault, Row, lost_output
+from tests.faults.between import ALWAYS, Exchange, How, Spoil
+from tests.faults.rows import ALL, DONE, FAL, Fault, at, lost_output
+from tests.faults.spoiling import LARGE_BYTES, cut, endless, hang_up, moved, redirect, saying, slow, status
 
 
 @cache
@@ -62,36 +49,16 @@ REDIRECTED = output("redirect to another host", redirect)
 ELSEWHERE = Fault("output: link to another host", spoils=(Spoil(("result",), moved),))
 
 ROWS = (
-    #   provider   what happens     how it ends                            sent, taken
-    Row("modal", GONE, lost_output("output_unavailable"), 1, 1),
-    Row("comfyui", GONE, lost_output("output_unavailable"), 1, 1),
-    Row("fal", GONE, lost_output("output_unavailable"), 1, 1),
-    Row("modal", BROKE, DONE, 1, 1),
-    Row("comfyui", BROKE, DONE, 1, 1),
-    Row("fal", BROKE, DONE, 1, 1),
-    Row("modal", DROPPED, DONE, 1, 1),
-    Row("comfyui", DROPPED, DONE, 1, 1),
-    Row("fal", DROPPED, DONE, 1, 1),
-    Row("modal", TRUNCATED, DONE, 1, 1),
-    Row("comfyui", TRUNCATED, DONE, 1, 1),
-    Row("fal", TRUNCATED, DONE, 1, 1),
-    Row("modal", SLOW, DONE, 1, 1),
-    Row("comfyui", SLOW, DONE, 1, 1),
-    Row("fal", SLOW, DONE, 1, 1),
-    Row("modal", ENDLESS, lost_output("output_unavailable"), 1, 1),
-    Row("comfyui", ENDLESS, lost_output("output_unavailable"), 1, 1),
-    Row("fal", ENDLESS, lost_output("output_unavailable"), 1, 1),
-    Row("modal", LARGE, DONE, 1, 1),
-    Row("comfyui", LARGE, DONE, 1, 1),
-    Row("fal", LARGE, DONE, 1, 1),
-    Row("modal", TOO_LARGE, lost_output("image_too_large"), 1, 1),
-    Row("comfyui", TOO_LARGE, lost_output("image_too_large"), 1, 1),
-    Row("fal", TOO_LARGE, lost_output("image_too_large"), 1, 1),
-    Row("modal", NO_IMAGE, lost_output("not_an_image"), 1, 1),
-    Row("comfyui", NO_IMAGE, lost_output("not_an_image"), 1, 1),
-    Row("fal", NO_IMAGE, lost_output("not_an_image"), 1, 1),
-    Row("modal", REDIRECTED, lost_output("output_unavailable"), 1, 1),
-    Row("comfyui", REDIRECTED, lost_output("output_unavailable"), 1, 1),
-    Row("fal", REDIRECTED, lost_output("output_unavailable"), 1, 1),
-    Row("fal", ELSEWHERE, lost_output("output_unavailable"), 1, 1),
+    # where, what happens, how it ends, sent, taken
+    *at(ALL, GONE, lost_output("output_unavailable"), 1, 1),
+    *at(ALL, BROKE, DONE, 1, 1),
+    *at(ALL, DROPPED, DONE, 1, 1),
+    *at(ALL, TRUNCATED, DONE, 1, 1),
+    *at(ALL, SLOW, DONE, 1, 1),
+    *at(ALL, ENDLESS, lost_output("output_unavailable"), 1, 1),
+    *at(ALL, LARGE, DONE, 1, 1),
+    *at(ALL, TOO_LARGE, lost_output("image_too_large"), 1, 1),
+    *at(ALL, NO_IMAGE, lost_output("not_an_image"), 1, 1),
+    *at(ALL, REDIRECTED, lost_output("output_unavailable"), 1, 1),
+    *at(FAL, ELSEWHERE, lost_output("output_unavailable"), 1, 1),
 )

@@ -1,10 +1,10 @@
 """What a row of the matrix is: what goes wrong, at which provider, and how it must end."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from contracts.base import Provider
+from contracts.base import PROVIDERS, Provider
 from contracts.renders import Billed, RenderRequested
 from services.gateways.runtime.attempt import State
 from tests.faults.between import Spoil
@@ -85,6 +85,19 @@ class Row:
             str(self.sent),
             str(self.taken),
         )
+
+
+ALL = PROVIDERS
+ASKABLE: tuple[Provider, ...] = ("modal", "comfyui")
+"""They can be asked whether they took a submission."""
+MODAL: tuple[Provider, ...] = ("modal",)
+COMFYUI: tuple[Provider, ...] = ("comfyui",)
+FAL: tuple[Provider, ...] = ("fal",)
+
+
+def at(providers: tuple[Provider, ...], fault: Fault, end: End, sent: int, taken: int) -> Iterator[Row]:
+    """The rows of providers at which a fault ends in the same way."""
+    return (Row(provider, fault, end, sent, taken) for provider in providers)
 
 
 def submit(name: str, fault: str, **more: Any) -> Fault:

@@ -1,9 +1,10 @@
 """Faults of Fal's webhooks. Polls are rare here where a webhook must do; a webhook is only a hint."""
 
 from contracts.renders import RenderRequested
-from tests.faults.between import Spoil, late
+from tests.faults.between import Spoil
 from tests.faults.house import House
-from tests.faults.rows import DONE, NEVER, SELDOM, UNKNOWN, End, Fault, Row, submit
+from tests.faults.rows import DONE, FAL, NEVER, SELDOM, UNKNOWN, End, Fault, at, submit
+from tests.faults.spoiling import late
 
 
 async def wait_for_the_webhook(house: House, command: RenderRequested) -> None:
@@ -46,11 +47,11 @@ TOO_LATE = submit(
 )
 
 ROWS = (
-    #   provider  what happens     how it ends                             sent, taken
-    Row("fal", TWICE, DONE, 1, 1),
-    Row("fal", EARLY, DONE, 1, 1),
-    Row("fal", WITHOUT_PAYLOAD, DONE, 1, 1),
-    Row("fal", ADOPTED, DONE, 1, 1),
-    Row("fal", FORGED, DONE, 1, 1),
-    Row("fal", TOO_LATE, End("failed", "yes", UNKNOWN.said), 1, 1),
+    # where, what happens, how it ends, sent, taken
+    *at(FAL, TWICE, DONE, 1, 1),
+    *at(FAL, EARLY, DONE, 1, 1),
+    *at(FAL, WITHOUT_PAYLOAD, DONE, 1, 1),
+    *at(FAL, ADOPTED, DONE, 1, 1),
+    *at(FAL, FORGED, DONE, 1, 1),
+    *at(FAL, TOO_LATE, End("failed", "yes", UNKNOWN.said), 1, 1),
 )

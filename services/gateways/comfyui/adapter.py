@@ -93,7 +93,7 @@ class ComfyUIProvider:
         except NoAnswer as odd:
             raise OutcomeUnknown(str(odd)) from odd
         if body.get("prompt_id") != order.uuid:
-            raise OutcomeUnknown(f"submit answered for prompt {body.get('prompt_id')!r}")
+            raise OutcomeUnknown(f"submit answered for prompt {str(body.get('prompt_id'))[:100]!r}")
         if body.get("node_errors"):
             await self._cancel_quietly(order, handle)
             reason = node_problem_in(body["node_errors"]) or "the server dropped a part of the workflow"

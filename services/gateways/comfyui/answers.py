@@ -53,9 +53,9 @@ def end_of(run: dict[str, Any]) -> News:
     if "execution_interrupted" in messages:
         return Broken("cancelled", "interrupted at the server", retryable=False, billed="yes")
     error = messages.get("execution_error", {})
-    kind = str(error.get("exception_type", "unknown error"))
+    kind = str(error.get("exception_type", "unknown error"))[:100]
     first_line = str(error.get("exception_message", "")).partition("\n")[0][:300]
-    message = f"{error.get('node_type', 'a node')}: {kind}: {first_line}"
+    message = f"{str(error.get('node_type', 'a node'))[:100]}: {kind}: {first_line}"
     return Broken("provider_error", message, retryable="OutOfMemory" in kind, billed="yes")
 
 
@@ -65,10 +65,10 @@ def refusal_in(answer: httpx.Response) -> str:
         body = json_of(answer)
     except NoAnswer:
         return excerpt(answer)
-    error = body.get("error")
     if problem := node_problem_in(body.get("node_errors")):
         return problem
-    return f"{error.get('message')}: {error.get('details')}" if isinstance(error, dict) else excerpt(answer)
+    error = body.get("error")
+    return _words(error) if isinstance(error, dict) else excerpt(answer)
 
 
 def node_problem_in(node_errors: Any) -> str | None:
@@ -76,9 +76,14 @@ def node_problem_in(node_errors: Any) -> str | None:
     for node, problem in node_errors.items() if isinstance(node_errors, dict) else ():
         for error in _items(problem.get("errors")) if isinstance(problem, dict) else ():
             if isinstance(error, dict):
-                where = f"node {node} ({problem.get('class_type')})"
-                return f"{where}: {error.get('message')}: {error.get('details')}"
+                return f"node {node[:50]} ({str(problem.get('class_type'))[:100]}): {_words(error)}"
     return None
+
+
+def _words(error: dict[str, Any]) -> str:
+    """Its message and its details, on one line, where they are not the same."""
+    parts = [" ".join(str(error.get(name) or "").split())[:300] for name in ("message", "details")]
+    return ": ".join(dict.fromkeys(part for part in parts if part)) or "no reason given"
 
 
 def _outputs(run: dict[str, Any]) -> Iterator[Output]:
