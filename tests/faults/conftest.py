@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.accounting import TAKEN, discrepancies, together, unpacked
-from tests.faults.table import table
+from tests.faults.table import tables
 
 HERE = Path(__file__).parent
 
@@ -56,7 +56,8 @@ class Matrix:
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
         if reporter is None:
             return
-        for line in (*table(self._rows[at] for at in sorted(self._rows)), "", *self._summary()):
+        rows = [self._rows[at] for at in sorted(self._rows)]
+        for line in (*tables(rows), *self._summary()):
             reporter.write_line(line)
         reporter.write_line(f"{self._passed} passed, {self._failed} failed")
 

@@ -10,7 +10,7 @@ from shared.clock import now
 from tests.fakes.provider import a_command
 from tests.faults.accounting import discrepancies, packed
 from tests.faults.house import a_house
-from tests.faults.matrix import MATRIX, missing
+from tests.faults.matrix import MATRIX
 from tests.faults.rows import End, Row
 
 SHORT = {
@@ -54,8 +54,3 @@ async def test_row(
     assert {submission["asked"] for submission in house.books} <= {1}, "nothing had to be de-duplicated"
     record_property("account", packed(account))
     assert discrepancies(account) == []
-
-
-def test_every_fault_that_can_happen_at_a_provider_has_a_row() -> None:
-    assert missing() == []
-    assert len({row.id for row in MATRIX}) == len(MATRIX), "a row is named once"
