@@ -27,6 +27,8 @@ class Exchange:
     send: Send
     elsewhere: str
     """A host that nobody has any business with."""
+    complaints: list[str]
+    """What the gateway should not have done."""
     start: Message = field(default_factory=dict)
     body: bytes = b""
 
@@ -87,6 +89,7 @@ class Between:
         self._elsewhere = elsewhere
         self._left = [(spoil, dict.fromkeys(spoil.kinds, spoil.times)) for spoil in spoils]
         self._app: ASGIApp
+        self.complaints: list[str] = []
 
     def before(self, app: ASGIApp) -> ASGIApp:
         """The simulator, seen from the gateway."""
@@ -105,7 +108,7 @@ class Between:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = _kind_of(scope)
-        exchange = Exchange(self._app, scope, receive, send, self._elsewhere)
+        exchange = Exchange(self._app, scope, receive, send, self._elsewhere, self.complaints)
         if kind == "status":
             await exchange.ask()
             kind = "result" if _is_end(exchange) else kind

@@ -12,7 +12,7 @@ HERE = Path(__file__).parent
 
 def pytest_configure(config: pytest.Config) -> None:
     asked = {Path(argument.partition("::")[0]).resolve() for argument in config.args}
-    alone = all(path == HERE or HERE in path.parents for path in asked)
+    alone = bool(asked) and all(path == HERE or HERE in path.parents for path in asked)
     if alone and not hasattr(config, "workerinput"):
         config.pluginmanager.register(Matrix(config), "fault-matrix")
 

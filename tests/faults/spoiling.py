@@ -2,7 +2,7 @@
 
 import asyncio
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.types import Message
 
 from tests.faults.between import Exchange, How
@@ -67,19 +67,22 @@ async def slow(exchange: Exchange) -> None:
 
 
 async def large(exchange: Exchange) -> None:
-    """Fifty megabytes of nothing."""
+    """Fifty megabytes of nothing, which nobody should read to the end."""
     await exchange.begin()
     gone = asyncio.create_task(exchange.until_gone())
     for _ in range(0, LARGE_BYTES, 65_536):
         if gone.done():
             return
         await exchange.say(b" " * 65_536, more=True)
-    await exchange.say(b"")
+        await asyncio.sleep(0)  # what is said to nobody is said at once
+    exchange.complaints.append(f"all of {exchange.scope['path']} was read")
+    await exchange.say(exchange.body)
 
 
 async def redirect(exchange: Exchange) -> None:
-    """Go and ask somebody else."""
-    await exchange.answer(RedirectResponse(exchange.elsewhere + exchange.scope["path"], 307))
+    """Go and ask somebody else, in words that could be an answer."""
+    headers = {"Location": exchange.elsewhere + exchange.scope["path"]}
+    await exchange.answer(JSONResponse({"status": "moved"}, 307, headers=headers))
 
 
 def status(code: int, **headers: str) -> How:

@@ -49,6 +49,7 @@ async def test_row(
     if fault.second_after:
         assert house.sent[1].at - house.sent[0].at >= fault.second_after
     assert house.between.unused == [], "the fault happened"
+    assert house.between.complaints == []
     assert len(house.store.bucket.objects) == said.count("stored")
     assert house.strangers == [], "nobody else is asked anything"
     assert {submission["asked"] for submission in house.books} <= {1}, "nothing had to be de-duplicated"
