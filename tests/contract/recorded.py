@@ -13,7 +13,7 @@ from tests.fakes.provider import FakeInputs, an_order
 
 SAMPLES = Path(__file__).parent / "samples"
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-IDLE = {"queue_running": [], "queue_pending": []}
+IDLE: dict[str, Any] = {"queue_running": [], "queue_pending": []}
 
 Event = dict[str, Any]
 

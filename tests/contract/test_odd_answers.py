@@ -149,15 +149,20 @@ def playing(name: ProviderName, answers: Answers) -> Any:
 
 def check_sayable(order: Order, news: News) -> None:
     """What an adapter tells can be said."""
-    job_id = order.attempt_id.partition("/")[0]
-    of = {"attempt_id": order.attempt_id, "job_id": job_id, "tenant": "acme", "provider": "fal", "at": now()}
+    of: dict[str, Any] = {
+        "attempt_id": order.attempt_id,
+        "job_id": order.attempt_id.partition("/")[0],
+        "tenant": "acme",
+        "provider": "fal",
+        "at": now(),
+    }
     match news:
         case Working(state, percent, position):
-            fields = {"state": state, "percent": percent, "queue_position": position}
-            RenderProgressed.model_validate(of | fields).model_dump_json()
-        case Done(outputs, seed, seconds):
-            fields = {"spec": order.spec, "outputs": outputs, "seed": seed or 0, "provider_seconds": seconds}
-            RenderSucceeded.model_validate(of | fields).model_dump_json()
+            of |= {"state": state, "percent": percent, "queue_position": position}
+            RenderProgressed.model_validate(of).model_dump_json()
+        case Done(outputs=outputs, seed=seed, seconds=seconds):
+            of |= {"spec": order.spec, "outputs": outputs, "seed": seed or 0, "provider_seconds": seconds}
+            RenderSucceeded.model_validate(of).model_dump_json()
         case Broken(message=message):
             assert len(message) <= 1000, "an error is for people"
 
