@@ -109,6 +109,8 @@ class Between:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = _kind_of(scope)
         exchange = Exchange(self._app, scope, receive, send, self._elsewhere, self.complaints)
+        if scope.get("path", "").startswith("/files/") and b"authorization" in dict(scope["headers"]):
+            self.complaints.append("Fal's key went to where it keeps files")
         if kind == "status":
             await exchange.ask()
             kind = "result" if _is_end(exchange) else kind
