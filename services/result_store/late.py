@@ -1,6 +1,7 @@
 """pending assets → fetched until they come or are given up → result.stored, render.failed"""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 import structlog
@@ -39,6 +40,7 @@ class LateOutputs:
         fetch_seconds: float,
         kind: Kind = "image",
         at_once: int = AT_ONCE,
+        pauses: Sequence[float] = PAUSES_SECONDS,
     ) -> None:
         self._assets = assets
         self._stores = stores
@@ -48,6 +50,7 @@ class LateOutputs:
         self._fetch_seconds = fetch_seconds
         self._kind = kind
         self._at_once = at_once
+        self._pauses = pauses
 
     async def run(self) -> None:
         """Look for due assets until cancelled; servers that are away are waited for."""
@@ -86,9 +89,9 @@ class LateOutputs:
         except PermanentError as error:
             return await self._give_up(asset, error)
         except (OutputLate, TimeoutError) as error:
-            if asset.tries >= len(PAUSES_SECONDS):
+            if asset.tries >= len(self._pauses):
                 return await self._give_up(asset, OutputUnavailable(f"after {asset.tries} tries: {error}"))
-            pause = timedelta(seconds=PAUSES_SECONDS[asset.tries])
+            pause = timedelta(seconds=self._pauses[asset.tries])
             later = asset.model_copy(update={"tries": asset.tries + 1, "wake_at": now() + pause})
             await self._assets.put_off(later)
             return None

@@ -121,6 +121,8 @@ async def test_fals_own_retries_are_off_and_it_may_wait_until_our_deadline() -> 
         "https://queue.fal.run.evil.example",
         "https://queue.fal.run@evil.example",
         "//queue.fal.run",
+        f"{QUEUE}/\x00",
+        f"{QUEUE}/{'x' * 70_000}",
     ],
 )
 async def test_links_to_another_host_are_not_used_and_our_key_stays_here(host: str) -> None:
@@ -224,6 +226,24 @@ async def test_flags_and_images_are_read_in_every_shape(body: dict[str, Any], fl
     assert isinstance(news, Done)
     assert [(output.url, output.nsfw) for output in news.outputs] == [(IMAGE["url"], flagged)]
     assert news.seed == 196619188014358660
+
+
+async def test_a_null_result_is_final_and_was_billed() -> None:
+    news = await completed(httpx.Response(200, text=" null\n")).provider.poll(an_order(), LINKS)
+    assert news == Broken("no_output", "the result is null", retryable=False, billed="yes")
+
+
+@pytest.mark.parametrize("place", [-1, "3", None, 2.5])
+async def test_a_place_that_is_none_is_not_told(place: Any) -> None:
+    fal = FakeFal(status=httpx.Response(200, json={"status": "IN_QUEUE", "queue_position": place}))
+    assert await fal.provider.poll(an_order(), LINKS) == Working("queued")
+
+
+async def test_an_id_cannot_lead_to_another_place() -> None:
+    fal = FakeFal(submit=httpx.Response(200, json={"request_id": "../../x?y"}))
+    order = an_order()
+    handle = await fal.provider.submit(order, await fal.provider.prepare(order))
+    assert handle["cancel_url"] == f"{QUEUE}/fal-ai/flux/requests/..%2F..%2Fx%3Fy/cancel"
 
 
 @pytest.mark.parametrize("body", [{}, {"images": []}, {"images": [{"url": 7}]}, {"images": 7}, {"video": {}}])

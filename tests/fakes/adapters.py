@@ -49,11 +49,11 @@ def an_adapter(
     return ModalProvider(http, settings, inputs)
 
 
-def quick_client(timeout_seconds: float) -> httpx.AsyncClient:
+def quick_client(timeout_seconds: float, connect_seconds: float = 5.0) -> httpx.AsyncClient:
     """`shared.http_client`, without reading the certificates that loopback has no use for."""
-    return httpx.AsyncClient(
-        transport=HonestTransport(verify=False), timeout=request_timeout(timeout_seconds), trust_env=False
-    )
+    timeout = request_timeout(timeout_seconds)
+    timeout.connect = connect_seconds
+    return httpx.AsyncClient(transport=HonestTransport(verify=False), timeout=timeout, trust_env=False)
 
 
 @dataclass

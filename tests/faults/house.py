@@ -1,12 +1,11 @@
-"""One whole gateway process around a real adapter and its simulator, and notes of all that is sent."""
+"""One whole gateway process around a real adapter and its simulator, and the result-store behind it."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import httpx
 import pytest
@@ -15,7 +14,7 @@ from pydantic import SecretStr
 
 from contracts.base import Message
 from contracts.base import Provider as ProviderName
-from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
+from contracts.renders import RenderFailed, RenderRequested, ResultStored
 from deploy.local.simulators.serving import running
 from services.gateways.fal.adapter import FalProvider, handle_of
 from services.gateways.fal.settings import FalSettings
@@ -27,25 +26,23 @@ from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.provider import Handle, Order, Pace, Payload, Provider
 from services.gateways.runtime.pushes import AddRoutes
 from shared.mongo import Database
-from tests.fakes.adapters import KEY, Rig, Wrap, a_rig, an_adapter, quick_client
+from tests.fakes.adapters import KEY, Rig, a_rig, an_adapter, quick_client
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.service import FakeService
 from tests.fakes.waiting import until
+from tests.faults.accounting import TAKEN, Account, Entry, Sent, Submission
+from tests.faults.addresses import door, nobodys
+from tests.faults.between import Between
+from tests.faults.rows import Fault
+from tests.faults.storing import Broker, ResultStore
 
-TAKEN = "taken"
+M = TypeVar("M", bound=Message)
 LEASE_WAIT = 0.1
 """In place of the ten seconds that a request of a dying process may be under way."""
-CLOSED = "http://127.0.0.1:1"
-
-
-@dataclass(frozen=True)
-class Sent:
-    """One submission as the adapter saw it: `outcome` is TAKEN or the error's name."""
-
-    attempt_id: str
-    outcome: str
-    at: float
+FETCH_SILENCE = 5.0
+QUICK_CONNECT = 0.3
+"""How long a connection may take where none can be made."""
 
 
 @dataclass
@@ -56,13 +53,17 @@ class House:
     attempts: FakeCollection = field(default_factory=FakeCollection)
     leases: FakeCollection = field(default_factory=FakeCollection)
     sent: list[Sent] = field(default_factory=list)
+    between: Between = field(default_factory=lambda: Between((), ""))
+    strangers: list[str] = field(default_factory=list)
+    """Who came to a host that nobody has any business with."""
     service: FakeService = field(init=False)
-    publisher: FakePublisher = field(init=False)
-    taken: int = 0
-    """Submissions in the provider's books, once the process has left."""
+    publisher: Broker = field(init=False)
+    store: ResultStore = field(init=False)
+    books: list[dict[str, Any]] = field(default_factory=list)
+    """What the provider took, once the process has left."""
 
     def __post_init__(self) -> None:
-        self.publisher = FakePublisher(f"gateway-{self.rig.name}")
+        self.publisher = Broker(f"gateway-{self.rig.name}")
         self.service = FakeService(self.publisher)
 
     async def deliver(self, message: Message) -> None:
@@ -76,11 +77,10 @@ class House:
         """Wait for a state in the ledger."""
         await until(lambda: self.entry(command)["state"] == state, seconds=10)
 
-    async def reach_running(self, command: RenderRequested) -> None:
-        """Wait until the ledger has the handle and the provider works on it."""
-        await self.reach(command, "submitted")
+    async def at_the_provider(self, *states: str) -> None:
+        """Wait until these are the states of all submissions there, in order."""
         async with asyncio.timeout(10):
-            while [entry["state"] for entry in await self.rig.books()] != ["running"]:
+            while [entry["state"] for entry in await self.rig.books()] != list(states):
                 await asyncio.sleep(0.005)
 
     async def webhooks(self) -> list[Any]:
@@ -94,16 +94,28 @@ class House:
                 await asyncio.sleep(0.01)
 
     async def end(self, command: RenderRequested) -> None:
-        """Wait until the ledger has its end and, but for a cancelled one, the message is said."""
-        await until(lambda: self.entry(command)["state"] == "cancelled" or self.said(), seconds=15)
+        """Wait until the ledger has its end and, but for a cancelled one, the last word is said."""
+        await until(
+            lambda: self.entry(command)["state"] == "cancelled" or self._ends(attempt_id=command.attempt_id),
+            seconds=30,
+        )
 
-    def said(self) -> list[str]:
-        """All ends that were announced, in words."""
-        done = ["succeeded" for _ in self.publisher.said(RenderSucceeded)]
-        return done + [
+    def said(self, command: RenderRequested) -> list[str]:
+        """All that was finally said of a job, by the gateway or the result-store."""
+        return self._ends(job_id=command.job_id)
+
+    def failures(self, command: RenderRequested) -> list[RenderFailed]:
+        """Those that the gateway told of a job."""
+        return _told(self.publisher, RenderFailed, job_id=command.job_id)
+
+    def _ends(self, **of: str) -> list[str]:
+        words = [
             f"failed: {failure.code}{', retryable' if failure.retryable else ''}"
-            for failure in self.publisher.said(RenderFailed)
+            for source in (self.publisher, self.store.publisher)
+            for failure in _told(source, RenderFailed, **of)
         ]
+        stored = _told(self.store.publisher, ResultStored, **of)
+        return words + ["stored, a duplicate" if each.duplicate else "stored" for each in stored]
 
     def note(self, monkeypatch: pytest.MonkeyPatch, provider: Provider) -> None:
         """From now on every submission of this adapter is written down."""
@@ -121,69 +133,71 @@ class House:
 
         monkeypatch.setattr(provider, "submit", noted)
 
-    async def check_books(self) -> int:
-        """Every submission at the provider is of exactly one ledger entry; returns how many there are."""
-        books = await self._books_at_rest()
-        owners: dict[str, list[str]] = {}
-        for attempt_id, entry in self.attempts.kept.items():
-            if "command" in entry:
-                order = Attempt(RenderRequested.model_validate(entry["command"]), trace=None).order
-                name = attempt_id if self.rig.name == "fal" else order.uuid
-                owners.setdefault(name, []).append(attempt_id)
-        for submission in books:
-            assert len(owners.get(submission["our_id"], [])) == 1, f"nobody's, or of many: {submission}"
-        known = {entry.get("external_id") for entry in self.attempts.kept.values()} - {None}
-        assert known <= {submission["id"] for submission in books}, "the ledger names what was taken"
-        assert {submission["asked"] for submission in books} <= {1}, "nothing had to be de-duplicated"
-        return len(books)
-
-    async def _books_at_rest(self) -> list[dict[str, Any]]:
-        """The books once nothing goes on at the provider: what has ended for us must not run on there."""
+    async def close_books(self) -> None:
+        """Wait until nothing goes on at the provider: what has ended for us must not run on there."""
         async with asyncio.timeout(5):
-            while True:
-                books = await self.rig.books()
-                if not {entry["state"] for entry in books} & {"queued", "running"}:
-                    return books
+            while {entry["state"] for entry in await self.rig.books()} & {"queued", "running"}:
                 await asyncio.sleep(0.01)
+        self.books = await self.rig.books()
 
-    def check_sent(self) -> int:
-        """What was taken was never sent again, and the ledger counted all; returns how often was sent."""
-        for earlier, later in zip(self.sent, self.sent[1:], strict=False):
-            again = earlier.attempt_id == later.attempt_id
-            assert not (again and earlier.outcome == TAKEN), f"sent twice: {self.sent}"
-        counted = {key: entry["submissions"] for key, entry in self.attempts.kept.items()}
-        assert +Counter(counted) == Counter(sent.attempt_id for sent in self.sent)
-        return len(self.sent)
+    @property
+    def account(self) -> Account:
+        """What is to add up. Fal knows an attempt by its id in the webhook's URL, the others by our uuid."""
+        entries = [
+            Entry(
+                key,
+                key if self.rig.name == "fal" or "command" not in entry else _uuid_of(entry),
+                entry["state"],
+                entry["billed"],
+                entry["submissions"],
+                entry.get("external_id"),
+            )
+            for key, entry in self.attempts.kept.items()
+        ]
+        taken = [Submission(submission["id"], submission["our_id"]) for submission in self.books]
+        return Account(tuple(entries), tuple(taken), tuple(self.sent))
+
+
+def _told(publisher: FakePublisher, kind: type[M], **of: str) -> list[M]:
+    """The messages of one kind about something, in order, each once: brokers may have them twice."""
+    told = {
+        sent.id: kind.model_validate_json(sent.body) for sent in publisher.sent if sent.topic == kind.topic
+    }
+    return [each for each in told.values() if all(getattr(each, name) == value for name, value in of.items())]
+
+
+def _uuid_of(entry: dict[str, Any]) -> str:
+    return Attempt(RenderRequested.model_validate(entry["command"]), trace=None).order.uuid
 
 
 @asynccontextmanager
 async def a_house(
-    name: ProviderName,
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    pace: Pace,
-    timeout: float,
-    closed: bool,
-    wrap: Wrap,
-    behaviour: dict[str, Any],
+    name: ProviderName, monkeypatch: pytest.MonkeyPatch, *, fault: Fault, pace: Pace
 ) -> AsyncIterator[House]:
-    """A running gateway process; `closed`: at the provider's address nobody listens."""
+    """A running gateway process, and a result-store that fetches what it announces."""
     monkeypatch.setattr(runtime, "LEASE_SECONDS", LEASE_WAIT)
+    lost = {} if fault.webhooks else {"webhook_lost_rate": 1.0}
+    strangers: list[str] = []
     async with AsyncExitStack() as stack:
-        rig = await stack.enter_async_context(a_rig(name, wrap=wrap, **behaviour))
-        http = await stack.enter_async_context(quick_client(timeout))
-        url = CLOSED if closed else rig.url
-        house = House(rig)
+        elsewhere = await stack.enter_async_context(nobodys(strangers))
+        between = Between(fault.spoils, elsewhere)
+        rig = await stack.enter_async_context(a_rig(name, wrap=between.before, **(lost | fault.behaviour)))
+        url = stack.enter_context(door(fault.door, rig.url))
+        connect = 5.0 if fault.door == "open" else QUICK_CONNECT
+        http = await stack.enter_async_context(quick_client(fault.timeout, connect))
+        fetching = await stack.enter_async_context(quick_client(FETCH_SILENCE))
+        house = House(rig, between=between, strangers=strangers)
+        house.store = ResultStore(rig.url, fetching, house.publisher, fault.fetch_seconds)
         provider, routes = an_adapter(name, http, url, rig.inputs), None
         if name == "fal":
-            door = FastAPI()
-            front = await stack.enter_async_context(running(door))
-            provider, routes = _fal(http, url, front, rig)
-            door.mount("/", house.service.http)
+            front = FastAPI()
+            front_url = await stack.enter_async_context(running(front))
+            provider, routes = _fal(http, url, front_url, rig)
+            front.mount("/", house.service.http)
         house.note(monkeypatch, provider)
-        async with _process(house, provider, pace, routes):
+        async with house.store.running(), _process(house, provider, pace, routes):
             yield house
-        house.taken = await house.check_books()
+        await house.close_books()
 
 
 def _fal(http: httpx.AsyncClient, url: str, front: str, rig: Rig) -> tuple[Provider, AddRoutes]:
@@ -204,6 +218,8 @@ async def _process(
     process = Process(provider, pace, cast(Database, database), house.service.service, routes)
     task = asyncio.create_task(process.run())
     await until(lambda: house.leases.kept)
-    yield
-    house.service.stop()
-    await task
+    try:
+        yield
+    finally:
+        house.service.stop()
+        await task

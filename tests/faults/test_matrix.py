@@ -5,12 +5,13 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.renders import RenderFailed
 from services.gateways.runtime.provider import Pace
 from shared.clock import now
 from tests.fakes.provider import a_command
+from tests.faults.accounting import discrepancies, packed
 from tests.faults.house import a_house
-from tests.faults.matrix import MATRIX, End, Row
+from tests.faults.matrix import MATRIX
+from tests.faults.rows import End, Row
 
 SHORT = {
     "slots": 10,
@@ -30,28 +31,27 @@ async def test_row(
 ) -> None:
     record_property("row", [MATRIX.index(row), *row.cells])
     fault = row.fault
-    lost = {} if fault.webhooks else {"webhook_lost_rate": 1.0}
-    deadline = now() + timedelta(seconds=fault.deadline)
-    command = a_command(provider=row.provider, workflow=fault.workflow, deadline_at=deadline)
-    async with a_house(
-        row.provider,
-        monkeypatch,
-        pace=Pace(**(SHORT | fault.pace)),
-        timeout=fault.timeout,
-        closed=fault.closed,
-        wrap=fault.wrap,
-        behaviour=lost | fault.behaviour,
-    ) as house:
+    pace = Pace(**(SHORT | fault.pace))
+    async with a_house(row.provider, monkeypatch, fault=fault, pace=pace) as house:
+        deadline = now() + timedelta(seconds=fault.deadline)
+        command = a_command(provider=row.provider, workflow=fault.workflow, deadline_at=deadline)
         await (fault.story(house, command) if fault.story else house.deliver(command))
         await house.end(command)
         if fault.webhooks:
             await house.heard(len(fault.webhooks))
             assert set(await house.webhooks()) == set(fault.webhooks), "a refused one comes again"
-    entry = house.entry(command)
-    said = " and ".join(house.said()) or "nothing"
+    entry, account = house.entry(command), house.account
+    said = ", then ".join(house.said(command)) or "nothing"
     assert End(entry["state"], entry["billed"], said) == row.end
-    told = {failure.billed for failure in house.publisher.said(RenderFailed)}
-    assert told <= {fault.told or row.end.billed}
-    assert (house.check_sent(), house.taken) == (row.sent, row.taken), house.sent
+    assert {failure.billed for failure in house.failures(command)} <= {fault.told or row.end.billed}
+    of_render = account.of_render(command.render_id)
+    assert (len(of_render.sent), len(of_render.taken)) == (row.sent, row.taken), house.sent
     if fault.second_after:
         assert house.sent[1].at - house.sent[0].at >= fault.second_after
+    assert house.between.unused == [], "the fault happened"
+    assert house.between.complaints == []
+    assert len(house.store.bucket.objects) == said.count("stored")
+    assert house.strangers == [], "nobody else is asked anything"
+    assert {submission["asked"] for submission in house.books} <= {1}, "nothing had to be de-duplicated"
+    record_property("account", packed(account))
+    assert discrepancies(account) == []

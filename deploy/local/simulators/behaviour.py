@@ -55,6 +55,8 @@ class Behaviour(BaseModel):
     webhook_delay_seconds: NonNegativeFloat = 0.0
     webhook_lost_rate: Rate = 0.0
     webhook_bad_signature: bool = False
+    webhook_without_payload: bool = False
+    """`payload` is null and `payload_error` says why: the result is only to be had from the queue."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from deploy.local.simulators.fetching import is_local
 
 USER_ID: Final = "simulated-user"
 PAUSES: Final = (0.1, 0.3, 1.0, 3.0, 10.0)
+NO_PAYLOAD: Final = {"payload": None, "payload_error": "Response payload is not JSON serializable"}
 
 
 class Signer:
@@ -81,7 +82,7 @@ class Webhooks:
     async def _deliver(self, job: FalJob, url: str) -> None:
         behaviour = self._director.behaviour
         await asyncio.sleep(behaviour.webhook_delay_seconds)
-        body = json.dumps(_message(job)).encode()
+        body = json.dumps(_message(job) | (NO_PAYLOAD if behaviour.webhook_without_payload else {})).encode()
         for _ in range(1 + behaviour.webhook_duplicates):
             for pause in (*self._pauses, None):
                 if await self._post(job.id, url, body) or pause is None:

@@ -4,12 +4,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
-from urllib.parse import urlencode
 
 import httpx
 
 from contracts.base import Provider as ProviderName
-from contracts.renders import Output
+from services.gateways.comfyui.answers import end_of, node_problem_in, queue_in, refusal_in, run_in
 from services.gateways.comfyui.graphs import graph_of, loads_lora, reads
 from services.gateways.comfyui.hints import Socket
 from services.gateways.comfyui.loras import LoraFolder
@@ -18,7 +17,6 @@ from services.gateways.runtime.dialects import Dialect
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import (
     Broken,
-    Done,
     Handle,
     Hint,
     News,
@@ -101,7 +99,8 @@ class ComfyUIProvider:
         """See `Provider`. A 200 that carries node errors is a refusal of what runs: see `poll`."""
         self._socket.steps.expect(order.uuid, payload["prompt"])
         try:
-            answer = await send_paid(self._http, f"{self._url}/prompt", json=payload)
+            url = f"{self._url}/prompt"
+            answer = await send_paid(self._http, url, reason_in=refusal_in, json=payload)
         except OutcomeUnknown as unknown:
             await self._refuse_what_broke_the_server(order, unknown)
             raise
@@ -111,9 +110,10 @@ class ComfyUIProvider:
         except NoAnswer as odd:
             raise OutcomeUnknown(str(odd)) from odd
         if body.get("prompt_id") != order.uuid:
-            raise OutcomeUnknown(f"submit answered for prompt {body.get('prompt_id')!r}")
+            raise OutcomeUnknown(f"submit answered for prompt {str(body.get('prompt_id'))[:100]!r}")
         if body.get("node_errors"):
-            return handle | {"refused": _first_node_error(body["node_errors"])[:500]}
+            reason = node_problem_in(body["node_errors"]) or "the server dropped a part of the workflow"
+            return handle | {"refused": reason[:500]}
         return handle | {"client_id": self._client_id}
 
     async def _refuse_what_broke_the_server(self, order: Order, unknown: OutcomeUnknown) -> None:
@@ -143,12 +143,12 @@ class ComfyUIProvider:
             return working
         run = await self._history(handle["id"])
         if run is not None:
-            return _end(run)
+            return end_of(run)
         queue = await self._look_at_queue()
         if working := queue.get(handle["id"]):
             return working
         if run := await self._history(handle["id"]):
-            return _end(run)
+            return end_of(run)
         return Broken("lost", "neither in the queue nor in the history", retryable=True, billed="no")
 
     async def _stop_refused(self, order: Order, handle: Handle, reason: str) -> News:
@@ -187,8 +187,7 @@ class ComfyUIProvider:
         answer = await ask(self._http, "GET", f"{self._url}/history/{prompt_id}")
         if answer.status_code != 200:
             raise NoAnswer(f"history: {answer.status_code} {excerpt(answer)}")
-        run = json_of(answer).get(prompt_id)
-        return run if isinstance(run, dict) else None
+        return run_in(json_of(answer), prompt_id)
 
     async def _shared_queue(self) -> dict[str, Working]:
         time = asyncio.get_running_loop().time()
@@ -198,51 +197,4 @@ class ComfyUIProvider:
         return await self._queue
 
     async def _look_at_queue(self) -> dict[str, Working]:
-        body = json_of(await ask(self._http, "GET", f"{self._url}/queue"))
-        running, pending = body.get("queue_running"), body.get("queue_pending")
-        if not isinstance(running, list) or not isinstance(pending, list):
-            raise NoAnswer(f"no queue in {str(body)[:200]}")
-        found = {str(item[1]): Working("running") for item in running}
-        for position, item in enumerate(sorted(pending, key=lambda item: float(item[0]))):
-            found[str(item[1])] = Working("queued", queue_position=position)
-        return found
-
-
-def _end(run: dict[str, Any]) -> News:
-    """A finished run of the history, as news."""
-    status = run.get("status") or {}
-    messages = dict(reversed(status.get("messages") or []))
-    if status.get("status_str") == "success":
-        outputs = _outputs(run)
-        return Done(outputs) if outputs else Broken("no_output", "the workflow saved no image", False, "yes")
-    if "execution_interrupted" in messages:
-        return Broken("cancelled", "interrupted at the server", retryable=False, billed="yes")
-    error = messages.get("execution_error") or {}
-    kind = str(error.get("exception_type", "unknown error"))
-    first_line = str(error.get("exception_message", "")).partition("\n")[0][:300]
-    message = f"{error.get('node_type', 'a node')}: {kind}: {first_line}"
-    return Broken("provider_error", message, retryable="OutOfMemory" in kind, billed="yes")
-
-
-def _outputs(run: dict[str, Any]) -> tuple[Output, ...]:
-    images = [
-        image
-        for node in (run.get("outputs") or {}).values()
-        for image in node.get("images") or []
-        if image.get("type") == "output"
-    ]
-    return tuple(
-        Output(
-            path="/view?"
-            + urlencode({key: str(image.get(key, "")) for key in ("filename", "subfolder", "type")})
-        )
-        for image in images
-    )
-
-
-def _first_node_error(node_errors: dict[str, Any]) -> str:
-    for node, problem in node_errors.items():
-        for error in problem.get("errors") or []:
-            where = f"node {node} ({problem.get('class_type')})"
-            return f"{where}: {error.get('message')}: {error.get('details')}"
-    return "the server dropped a part of the workflow"
+        return queue_in(json_of(await ask(self._http, "GET", f"{self._url}/queue")))

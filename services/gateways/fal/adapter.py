@@ -33,6 +33,8 @@ from shared.clock import now
 ALIASES = {"fal-ai/flux": "fal-ai/flux/dev"}
 NAMESPACES = ("workflows", "comfy")
 URLS = ("status_url", "response_url", "cancel_url")
+LONGEST = 2000
+"""No id and no link of Fal's has more characters."""
 
 
 def endpoint_of(settings: FalSettings, order: Order) -> str:
@@ -131,18 +133,19 @@ class FalProvider:
         except NoAnswer as odd:
             raise OutcomeUnknown(str(odd)) from odd
         request_id = body.get("request_id")
-        if not isinstance(request_id, str) or not request_id:
+        if not isinstance(request_id, str) or not 0 < len(request_id) <= LONGEST:
             raise OutcomeUnknown(f"submit answered {excerpt(answer)}")
         return {"id": request_id} | self._links(payload["endpoint"], request_id, body)
 
     def _links(self, endpoint: str, request_id: str, body: dict[str, Any]) -> dict[str, str]:
         """The links that Fal gave, where they lead to Fal; else rebuilt below owner/alias."""
-        rebuilt = links_of(self._url, endpoint, request_id)
+        rebuilt = links_of(self._url, endpoint, quote(request_id, safe=""))
         return {name: str(body[name]) if self._is_ours(body.get(name)) else rebuilt[name] for name in URLS}
 
     def _is_ours(self, url: object) -> bool:
-        """Our key goes to the queue's host and to no other."""
-        return isinstance(url, str) and url.startswith(f"{self._url}/")
+        """Our key goes to the queue's host and to no other, and only where a request can be sent."""
+        sendable = isinstance(url, str) and url.isascii() and url.isprintable() and len(url) <= LONGEST
+        return sendable and str(url).startswith(f"{self._url}/")
 
     async def find(self, order: Order) -> Handle | None:
         """See `Provider`. Fal cannot be asked."""
@@ -158,8 +161,9 @@ class FalProvider:
             case "COMPLETED":
                 return await self._result(order, handle, status)
             case "IN_QUEUE":
-                position = status.get("queue_position")
-                return Working("queued", queue_position=position if isinstance(position, int) else None)
+                place = status.get("queue_position")
+                known = isinstance(place, int) and place >= 0
+                return Working("queued", queue_position=place if known else None)
         return Working("running", percent=percent_in(status.get("logs")))
 
     async def _status(self, order: Order, handle: Handle) -> httpx.Response:
@@ -180,6 +184,8 @@ class FalProvider:
             raise
         if answer.status_code == 404:
             return Broken("lost", "Fal no longer has this result", retryable=True, billed="yes")
+        if answer.status_code == 200 and answer.content.strip() == b"null":
+            return Broken("no_output", "the result is null", retryable=False, billed="yes")
         body = json_of(answer)
         if answer.status_code >= 400:
             if body.get("detail") == STILL_RUNNING:

@@ -51,7 +51,8 @@ def _kind_and_message(answer: httpx.Response, body: dict[str, Any]) -> tuple[str
     detail = body.get("detail")
     if isinstance(detail, list) and detail and isinstance(detail[0], dict):
         first = detail[0]
-        where = ".".join(str(part) for part in first.get("loc", ()))
+        loc = first.get("loc")
+        where = ".".join(str(part) for part in loc) if isinstance(loc, list) else ""
         return str(first.get("type", "model_error")), f"{where}: {first.get('msg', '')}"
     kind = body.get("error_type") or answer.headers.get("X-Fal-Error-Type") or f"http_{answer.status_code}"
     return str(kind), str(detail or body.get("error") or answer.text[:300])

@@ -1,6 +1,8 @@
 """What HTTP answers and errors mean for a paid submission, and for a question about one."""
 
+import asyncio
 import re
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -21,26 +23,37 @@ class TooMuch(Exception):
     """An answer is larger than any of ours."""
 
 
+def excerpt(answer: httpx.Response) -> str:
+    """The beginning of an answer, on one line, for people; without what links carry."""
+    return redacted(" ".join(answer.text[:300].split()))
+
+
 async def send_paid(
-    http: httpx.AsyncClient, url: str, *, mark_of_taken: str = "", **request: Any
+    http: httpx.AsyncClient,
+    url: str,
+    *,
+    mark_of_taken: str = "",
+    reason_in: Callable[[httpx.Response], str] = excerpt,
+    **request: Any,
 ) -> httpx.Response:
-    """POST a submission once; returns the answer if its status is below 400.
+    """POST a submission once; returns the answer if its status is below 300.
 
     Args:
         mark_of_taken: a header that tells that an answer came from behind the provider's door, so
             that even 429 or 503 may mean that the request was taken.
+        reason_in: what a refusal says, for people, where the provider says more than its beginning.
 
     Raises:
         NotTaken: the connection was not made, or the provider's door says 429 or 503.
         Refused: another 4xx: the request is wrong for this provider, or we are not let in.
-        OutcomeUnknown: it was sent, and what came back does not tell: lost, late, or 5xx.
+        OutcomeUnknown: it was sent, and what came back does not tell: lost, late, elsewhere, or 5xx.
     """
     try:
         answer = await _read(http, "POST", url, request, paid=True)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         log.warning("provider_unreachable", url=redacted(url), error=redacted(str(error)))
         raise NotTaken("provider_unreachable", f"no connection ({type(error).__name__})") from error
-    except (httpx.HTTPError, TooMuch) as error:
+    except (httpx.HTTPError, TooMuch, TimeoutError) as error:
         raise OutcomeUnknown(f"{type(error).__name__}: {redacted(str(error))}") from error
     status = answer.status_code
     if status in (429, 503) and mark_of_taken not in answer.headers:
@@ -49,7 +62,7 @@ async def send_paid(
         reason = f"{status} {excerpt(answer)}: check the credentials"
         raise Refused("provider_unauthorized", reason, status=status)
     if 400 <= status < 500 and status not in (408, 429):
-        raise Refused("invalid_request", f"{status} {excerpt(answer)}", status=status)
+        raise Refused("invalid_request", f"{status} {redacted(reason_in(answer))}", status=status)
     if status >= 300:
         raise OutcomeUnknown(f"{status} {excerpt(answer)}", status)
     return answer
@@ -64,15 +77,15 @@ async def ask(
         errors_tell: a 5xx is the answer: a result that failed, not a provider that does.
 
     Raises:
-        NoAnswer: the provider is away, limits us or fails: ask again later.
+        NoAnswer: the provider is away, limits us, fails or sends us elsewhere: ask again later.
     """
     path = httpx.URL(url).path
     try:
         answer = await _read(http, method, url, request)
-    except (httpx.HTTPError, TooMuch) as error:
+    except (httpx.HTTPError, TooMuch, TimeoutError) as error:
         raise NoAnswer(f"{path}: {type(error).__name__}: {redacted(str(error))}") from error
     status = answer.status_code
-    if status in (401, 403, 408, 429) or (status >= 500 and not errors_tell):
+    if 300 <= status < 400 or status in (401, 403, 408, 429) or (status >= 500 and not errors_tell):
         raise NoAnswer(f"{path}: {status} {excerpt(answer)}")
     return answer
 
@@ -80,11 +93,14 @@ async def ask(
 async def _read(
     http: httpx.AsyncClient, method: str, url: str, request: dict[str, Any], *, paid: bool = False
 ) -> httpx.Response:
-    """An answer of a bounded size: providers' answers are input."""
-    async with http.stream(method, url, **request) as answer:
+    """An answer of a bounded size, read in bounded time: providers' answers are input.
+
+    httpx bounds each silence; the rest of an answer may take no longer than its longest silence.
+    """
+    body = bytearray()
+    async with http.stream(method, url, **request) as answer, asyncio.timeout(http.timeout.read):
         if paid:
             crash_point("after_send")
-        body = bytearray()
         async for chunk in answer.aiter_bytes():
             body += chunk
             if len(body) > MAX_ANSWER_BYTES:
@@ -114,11 +130,6 @@ def retry_after(answer: httpx.Response) -> float | None:
         return min(3600.0, max(0.0, float(answer.headers.get("Retry-After", ""))))
     except ValueError:
         return None
-
-
-def excerpt(answer: httpx.Response) -> str:
-    """The beginning of an answer, on one line, for people; without what links carry."""
-    return redacted(" ".join(answer.text[:300].split()))
 
 
 def redacted(text: str) -> str:

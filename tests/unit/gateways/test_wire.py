@@ -1,5 +1,6 @@
 """What each HTTP answer means: for a paid submission, and for a question about one."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import httpx
@@ -76,7 +77,7 @@ async def test_retry_after_is_heeded_within_reason(header: str, seconds: float |
     assert raised.value.after_seconds == seconds
 
 
-@pytest.mark.parametrize("status", [401, 403, 408, 429, 502, 503])
+@pytest.mark.parametrize("status", [301, 303, 307, 401, 403, 408, 429, 502, 503])
 async def test_a_question_that_is_not_answered_now_is_asked_again(status: int) -> None:
     with pytest.raises(NoAnswer):
         await ask(answering(status), "GET", URL)
@@ -130,6 +131,42 @@ async def test_an_endless_answer_to_a_question_is_none() -> None:
     with pytest.raises(NoAnswer):
         await ask(endless.http, "GET", URL)
     assert endless.read <= MAX_ANSWER_BYTES + 65_536
+
+
+class Dripping:
+    """A provider that says a little all the time, and never all of it."""
+
+    def __init__(self) -> None:
+        self.said = 0
+        answer = httpx.MockTransport(lambda request: httpx.Response(200, content=self._body()))
+        self.http = httpx.AsyncClient(transport=answer, verify=False, timeout=0.1)
+
+    async def _body(self) -> AsyncIterator[bytes]:
+        while True:
+            self.said += 1
+            yield b" "
+            await asyncio.sleep(0.01)
+
+
+async def test_an_answer_that_drips_is_left_off_and_may_mean_anything() -> None:
+    with pytest.raises(OutcomeUnknown):
+        await send_paid(Dripping().http, URL, json={})
+
+
+async def test_a_dripping_answer_to_a_question_is_none() -> None:
+    dripping = Dripping()
+    with pytest.raises(NoAnswer):
+        await ask(dripping.http, "GET", URL)
+    said = dripping.said
+    await asyncio.sleep(0.05)
+    assert dripping.said == said, "nobody listens any more"
+
+
+async def test_a_refusal_says_what_its_provider_makes_of_it() -> None:
+    with pytest.raises(Refused) as raised:
+        await send_paid(answering(400, "{...}"), URL, reason_in=lambda answer: f"node 7: {SECRETS}", json={})
+    assert raised.value.message.startswith("400 node 7: cannot read")
+    assert "s3cr3t" not in raised.value.message
 
 
 async def test_a_large_answer_within_the_limit_is_read_whole() -> None:

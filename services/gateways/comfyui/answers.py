@@ -1,0 +1,104 @@
+"""What a ComfyUI server's answers mean. They are input: whatever is odd in them is left out, or no answer."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+
+from contracts.renders import Output
+from services.gateways.runtime.provider import Broken, Done, News, NoAnswer, Working
+from services.gateways.runtime.wire import excerpt, json_of
+
+
+def queue_in(body: dict[str, Any]) -> dict[str, Working]:
+    """Who runs and who waits where. The same id twice is what is nearest to its end.
+
+    Raises:
+        NoAnswer: this is no queue.
+    """
+    found: dict[str, Working] = {}
+    try:
+        for item in body["queue_running"]:
+            found[str(item[1])] = Working("running")
+        pending = sorted(body["queue_pending"], key=lambda item: float(item[0]))
+        for position, item in enumerate(pending):
+            found.setdefault(str(item[1]), Working("queued", queue_position=position))
+    except (LookupError, TypeError, ValueError) as odd:
+        raise NoAnswer(f"no queue in {str(body)[:200]}") from odd
+    return found
+
+
+def run_in(history: dict[str, Any], prompt_id: str) -> dict[str, Any] | None:
+    """The run of a prompt, or None where the history has none.
+
+    Raises:
+        NoAnswer: there is something in its place.
+    """
+    if prompt_id not in history:
+        return None
+    run = history[prompt_id]
+    if not isinstance(run, dict) or not isinstance(run.get("status"), dict):
+        raise NoAnswer(f"no run in {str(history)[:200]}")
+    return run
+
+
+def end_of(run: dict[str, Any]) -> News:
+    """What became of a finished run. A failed one may have outputs of branches that ended well."""
+    status: dict[str, Any] = run["status"]
+    if status.get("status_str") == "success":
+        outputs = tuple(_outputs(run))
+        return Done(outputs) if outputs else Broken("no_output", "the workflow saved no image", False, "yes")
+    messages = {str(pair[0]): pair[1] for pair in _items(status.get("messages")) if _is_pair(pair)}
+    if "execution_interrupted" in messages:
+        return Broken("cancelled", "interrupted at the server", retryable=False, billed="yes")
+    error = messages.get("execution_error", {})
+    kind = str(error.get("exception_type", "unknown error"))[:100]
+    first_line = str(error.get("exception_message", "")).partition("\n")[0][:300]
+    message = f"{str(error.get('node_type', 'a node'))[:100]}: {kind}: {first_line}"
+    return Broken("provider_error", message, retryable="OutOfMemory" in kind, billed="yes")
+
+
+def refusal_in(answer: httpx.Response) -> str:
+    """Why a prompt was refused: the first node with a problem, else what the server says of the whole."""
+    try:
+        body = json_of(answer)
+    except NoAnswer:
+        return excerpt(answer)
+    if problem := node_problem_in(body.get("node_errors")):
+        return problem
+    error = body.get("error")
+    return _words(error) if isinstance(error, dict) else excerpt(answer)
+
+
+def node_problem_in(node_errors: Any) -> str | None:
+    """The first problem of a node, by the node's id and class."""
+    for node, problem in node_errors.items() if isinstance(node_errors, dict) else ():
+        for error in _items(problem.get("errors")) if isinstance(problem, dict) else ():
+            if isinstance(error, dict):
+                return f"node {node[:50]} ({str(problem.get('class_type'))[:100]}): {_words(error)}"
+    return None
+
+
+def _words(error: dict[str, Any]) -> str:
+    """Its message and its details, on one line, where they are not the same."""
+    parts = [" ".join(str(error.get(name) or "").split())[:300] for name in ("message", "details")]
+    return ": ".join(dict.fromkeys(part for part in parts if part)) or "no reason given"
+
+
+def _outputs(run: dict[str, Any]) -> Iterator[Output]:
+    """Saved images only: previews are gone when the server restarts."""
+    nodes = run.get("outputs")
+    for node in nodes.values() if isinstance(nodes, dict) else ():
+        for image in _items(node.get("images")) if isinstance(node, dict) else ():
+            if isinstance(image, dict) and image.get("type") == "output":
+                where = {key: str(image.get(key, "")) for key in ("filename", "subfolder", "type")}
+                yield Output(path=f"/view?{urlencode(where)}")
+
+
+def _items(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[1], dict)

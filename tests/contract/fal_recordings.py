@@ -1,0 +1,107 @@
+"""What Fal's own client sends, and a webhook that Fal signed, held against our adapter."""
+
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from contracts.renders import Output
+from services.gateways.fal.adapter import FalProvider
+from services.gateways.fal.settings import FalSettings
+from services.gateways.fal.signatures import Keys, NotFals, verify
+from services.gateways.runtime.provider import Done, Order
+from shared.clock import now
+from tests.contract.recorded import events_of
+from tests.fakes.provider import FakeInputs, an_order
+
+QUEUE = "https://queue.fal.run"
+WEBHOOK = "https://gw.example/hook?job=1&a=b"
+KEY = "lab-id:lab-secret"
+
+Sample = Any
+Story = Callable[[Sample], Awaitable[None]]
+
+
+class Fal:
+    """Answers with as little as it may, and keeps what it was asked."""
+
+    def __init__(self, result: Any) -> None:
+        self.asked: list[httpx.Request] = []
+        self._result = result
+        self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer), verify=False)
+        settings = FalSettings(key=SecretStr(KEY))
+        self.provider = FalProvider(self.http, settings, FakeInputs(), lambda attempt_id: WEBHOOK)
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        end = request.url.path.rpartition("/")[2]
+        said = {"status": {"status": "COMPLETED"}, "dev": {"request_id": "RID"}, "RID": self._result}
+        return httpx.Response(202 if end == "cancel" else 200, json=said.get(end, {}))
+
+    async def submitted(self) -> tuple[Order, dict[str, str]]:
+        order = an_order(prompt="x", deadline_at=now() + timedelta(seconds=30))
+        return order, await self.provider.submit(order, await self.provider.prepare(order))
+
+
+async def client_wire(sample: Sample) -> None:
+    """Submit, status, result and cancel go where Fal's client sends them, with the same credentials."""
+    recorded = {_call(each["method"], each["url"]): each["headers"] for each in sample}
+    uploads = {call for call in recorded if not call[1].startswith(QUEUE)}
+    assert len(uploads) == 2, "inputs go as signed links: nothing is uploaded"
+    fal = Fal({"images": [{"url": "https://v3.fal.media/a.png"}]})
+    order, handle = await fal.submitted()
+    await fal.provider.poll(order, handle)
+    await fal.provider.cancel(order, handle)
+    made = {_call(each.method, str(each.url)): each.headers for each in fal.asked}
+    assert made.keys() == recorded.keys() - uploads
+    for call, headers in made.items():
+        assert headers["authorization"] == recorded[call]["authorization"] == f"Key {KEY}"
+        assert headers.get("content-type") == recorded[call].get("content-type")
+    submit = _call(
+        "POST", f"{QUEUE}/fal-ai/flux/dev?fal_webhook=https%3A%2F%2Fgw.example%2Fhook%3Fjob%3D1%26a%3Db"
+    )
+    assert made[submit]["x-fal-no-retry"] == recorded[submit]["x-fal-no-retry"]
+    limits = [float(headers[submit]["x-fal-request-timeout"]) for headers in (made, recorded)]
+    assert limits == [pytest.approx(30, abs=2), 30], "seconds to its start"
+    cancel = _call("PUT", f"{QUEUE}/fal-ai/flux/requests/RID/cancel")
+    assert made[cancel]["content-length"] == recorded[cancel]["content-length"] == "0"
+
+
+async def webhook_vector(sample: Sample) -> None:
+    """It verifies at its time and as it is; its payload is a result that the adapter reads."""
+    keys = Keys(_published(sample["jwks"]), "https://rest.fal.ai")
+    headers = {name.lower(): value for name, value in sample["headers"].items()}
+    body, at = sample["body"].encode(), int(headers["x-fal-webhook-timestamp"])
+    assert await verify(headers, body, keys, at) == ("RID", "user-1")
+    for tampered in (body + b" ", body.replace(b"OK", b"KO")):
+        with pytest.raises(NotFals):
+            await verify(headers, tampered, keys, at)
+    with pytest.raises(NotFals):
+        await verify(headers, body, keys, at + 301)
+    fal = Fal(json.loads(body)["payload"])
+    order, handle = await fal.submitted()
+    output = Output(url="https://v3.fal.media/files/x/y.png", content_type="image/jpeg")
+    assert await fal.provider.poll(order, handle) == Done((output,), seed=7)
+
+
+STORIES: dict[str, Story] = {"client_wire": client_wire, "webhook_vector": webhook_vector}
+
+
+async def played(name: str) -> None:
+    """Hold the adapter against a sample."""
+    await STORIES[name](events_of(f"fal/{name}"))
+
+
+def _published(jwks: Any) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        transport=httpx.MockTransport(lambda _: httpx.Response(200, json=jwks)), verify=False
+    )
+
+
+def _call(method: str, url: str) -> tuple[str, str]:
+    """Whether logs are wanted is everybody's own choice."""
+    return method, url.partition("?logs=")[0]

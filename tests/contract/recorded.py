@@ -1,0 +1,148 @@
+"""Plays a recording of a real ComfyUI server to the adapter, answer by answer."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from services.gateways.runtime.provider import Handle, News, Order, Provider
+from tests.fakes.adapters import an_adapter
+from tests.fakes.provider import FakeInputs, an_order
+
+SAMPLES = Path(__file__).parent / "samples"
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+IDLE: dict[str, Any] = {"queue_running": [], "queue_pending": []}
+
+Event = dict[str, Any]
+
+
+def events_of(name: str) -> Any:
+    """A sample, by its path below `samples` without `.json`."""
+    return json.loads((SAMPLES / f"{name}.json").read_text())
+
+
+class Tape:
+    """One recording, and where in it we are.
+
+    A submission is answered by the next one that was recorded, and brings us behind it. A question
+    is answered by the next answer to it from there on, other calls by their own. What was not
+    recorded is answered as the server answers what it does not know (07, 19).
+    """
+
+    def __init__(self, name: str) -> None:
+        self.exchanges: list[Event] = [each for each in events_of(name) if each["kind"] == "http"]
+        self.unplayed = {at for at, each in enumerate(self.exchanges) if _is_ours(each["request"])}
+        self.asked: list[httpx.Request] = []
+        self.old = False
+        """A server from before `/api/jobs`."""
+        self.down = False
+        self._at = 0
+        self._orders: dict[str, Order] = {}
+        self.provider = self._an_adapter()
+
+    def wind_past(self, note: str) -> None:
+        """Somebody else did what was noted so."""
+        self._at = 1 + next(at for at, each in enumerate(self.exchanges) if each["note"] == note)
+
+    def order(self, beginning: str) -> Order:
+        """Our order that the recording knows by the id that begins so."""
+        [prompt_id] = {
+            each for each in UUID.findall(json.dumps(self.exchanges)) if each.startswith(beginning)
+        }
+        return self._orders.setdefault(prompt_id, an_order("comfyui"))
+
+    @property
+    def next_submission(self) -> Event:
+        """The exchange that the next submission gets."""
+        return self.exchanges[self._next_submission()]
+
+    def _next_submission(self) -> int:
+        return next(
+            at
+            for at, each in enumerate(self.exchanges)
+            if at >= self._at and _call(each["request"]) == ("POST", "/prompt")
+        )
+
+    async def submit(self) -> tuple[Order, Handle]:
+        """Send the next recorded prompt, under our own id."""
+        asked = self.next_submission["request"].get("json")
+        body: Event = asked if isinstance(asked, dict) else {}
+        theirs = str(body.get("prompt_id"))
+        order = self.order(theirs) if UUID.fullmatch(theirs) else an_order("comfyui")
+        graph = body.get("prompt", {})
+        return order, await self.provider.submit(order, {"prompt": graph, "prompt_id": order.uuid})
+
+    async def poll(self, beginning: str) -> News:
+        """How our order stands that the recording knows by the id that begins so."""
+        self.provider = self._an_adapter()  # polls of one adapter share a look at the queue for a moment
+        order = self.order(beginning)
+        return await self.provider.poll(order, {"id": order.uuid})
+
+    async def cancel(self, beginning: str) -> None:
+        """Stop it, and nothing else."""
+        order = self.order(beginning)
+        await self.provider.cancel(order, {"id": order.uuid})
+
+    def _an_adapter(self) -> Provider:
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer), verify=False)
+        return an_adapter("comfyui", http, "http://comfyui.internal", FakeInputs())
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+        if self.down:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        text = f"{request.url.path}\n{request.content.decode()}"
+        for theirs, order in self._orders.items():
+            text = text.replace(order.uuid, theirs)
+        path, _, body = text.partition("\n")
+        if self.old and path.startswith("/api/jobs"):
+            return httpx.Response(405)
+        at = self._find(request.method, path, json.loads(body) if body else None)
+        if at is None:
+            return _unknown(request.method, path)
+        self.unplayed.discard(at)
+        return self._said(self.exchanges[at])
+
+    def _find(self, method: str, path: str, body: Any) -> int | None:
+        if (method, path) == ("POST", "/prompt"):
+            at = self._next_submission()
+            self._at = at + 1
+            return at
+        same = [
+            at
+            for at, each in enumerate(self.exchanges)
+            if _call(each["request"]) == (method, path) and each["request"].get("json") == body
+        ]
+        if method == "GET":
+            return next((at for at in same if at >= self._at), None)
+        return next((at for at in same if at in self.unplayed), None)
+
+    def _said(self, exchange: Event) -> httpx.Response:
+        body = exchange["body"]
+        text = body if isinstance(body, str) else json.dumps(body)
+        for theirs, order in self._orders.items():
+            text = text.replace(theirs, order.uuid)
+        return httpx.Response(exchange["status"], text=text)
+
+
+def _call(request: Event) -> tuple[str, str]:
+    return request["method"], request["path"]
+
+
+def _is_ours(request: Event) -> bool:
+    """Whether our adapter makes such a call: nothing that touches what is not its own."""
+    method, path = _call(request)
+    if method == "GET":
+        return path == "/queue" or path.startswith("/history/")
+    if path in ("/queue", "/interrupt"):
+        return bool({"delete", "prompt_id"} & (request.get("json") or {}).keys())
+    return path == "/prompt" or re.fullmatch("/api/jobs/[^/]+/cancel", path) is not None
+
+
+def _unknown(method: str, path: str) -> httpx.Response:
+    """What a server says that knows nothing of it."""
+    if method == "GET":
+        return httpx.Response(200, json=IDLE if path == "/queue" else {})
+    return httpx.Response(200, json={"cancelled": False}) if "cancel" in path else httpx.Response(200)

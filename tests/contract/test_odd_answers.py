@@ -1,0 +1,199 @@
+"""Providers' answers are input: whatever is odd in one, it is news, a refusal or no answer, never a crash.
+
+Each value of each answer is replaced by values of other kinds, one at a time.
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from contracts.base import Provider as ProviderName
+from contracts.renders import RenderProgressed, RenderSucceeded
+from services.gateways.runtime.provider import (
+    Broken,
+    Done,
+    Handle,
+    News,
+    NoAnswer,
+    NotTaken,
+    Order,
+    OutcomeUnknown,
+    Refused,
+    Working,
+)
+from shared.clock import now
+from tests.contract.recorded import IDLE, events_of
+from tests.fakes.adapters import an_adapter
+from tests.fakes.provider import FakeInputs, an_order
+
+ODD: tuple[Any, ...] = (None, [], {}, "x" * 70_000, "\x00/\n", -1, True, {"x": 1})
+UNREAD = ("prompt", "meta", "traceback", "current_inputs", "current_outputs", "timings")
+"""Large parts of ComfyUI's answers that no adapter looks into."""
+URL = "https://provider.example"
+FAL = {
+    "id": "r1",
+    "status_url": f"{URL}/a/b/requests/r1/status",
+    "response_url": f"{URL}/a/b/requests/r1",
+    "cancel_url": f"{URL}/a/b/requests/r1/cancel",
+}
+IMAGES = json.loads(events_of("fal/webhook_vector")["body"])["payload"] | {"has_nsfw_concepts": [False]}
+COMPLETED = {"status": "COMPLETED", "metrics": {"inference_time": 1.5}}
+DETAIL = [{"loc": ["body", "prompt"], "msg": "too long", "type": "sequence_too_long"}]
+OUTPUT = {"path": "/outputs/fc-1/0.png", "content_type": "image/png", "nsfw": False}
+DONE = {"status": "succeeded", "outputs": [OUTPUT], "seed": 7, "gpu_seconds": 1.5}
+FAILED = {"status": "failed", "error": {"type": "ValueError", "message": "no", "retryable": False}}
+
+Answers = dict[str, tuple[int, Any]]
+"""By the last part of a path: status and body."""
+
+
+def recorded(name: str, path: str) -> list[Any]:
+    """The bodies that a ComfyUI server gave for a path."""
+    events = events_of(f"comfyui/{name}")
+    http = [event for event in events if event["kind"] == "http" and event["status"] == 200]
+    return [event["body"] for event in http if event["request"]["path"].startswith(path) and event["body"]]
+
+
+HISTORIES = [
+    *recorded("01_success", "/history/")[:1],
+    *recorded("04_execution_error", "/history/"),
+    *recorded("06_interrupt_running", "/history/")[:1],
+]
+QUEUES = [recorded("05_cancel_queued", "/queue")[0], recorded("12_queue_order_and_housekeeping", "/queue")[0]]
+REFUSAL = next(
+    event["body"]
+    for event in events_of("comfyui/03_validation_errors")
+    if event["kind"] == "http" and event["note"] == "required_input_missing"
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question's answers, of which one is spoilt."""
+
+    provider: ProviderName
+    answers: Answers
+    spoilt: str
+    handle: Handle
+
+    def __str__(self) -> str:
+        return f"{self.provider} {self.spoilt[:8]} {str(self.answers[self.spoilt])[:60]}"
+
+
+def of_history(body: dict[str, Any]) -> Asked:
+    [prompt_id] = body
+    return Asked("comfyui", {"queue": (200, IDLE), prompt_id: (200, body)}, prompt_id, {"id": prompt_id})
+
+
+def of_queue(body: dict[str, Any]) -> Asked:
+    short = {name: [[*item[:2], {}] for item in items] for name, items in body.items()}
+    return Asked("comfyui", {"queue": (200, short)}, "queue", {"id": body["queue_pending"][0][1]})
+
+
+def of_fal(spoilt: str, status: dict[str, Any], code: int = 200, result: Any = None) -> Asked:
+    return Asked("fal", {"status": (200, status), "r1": (code, result)}, spoilt, FAL)
+
+
+def of_modal(code: int, body: dict[str, Any]) -> Asked:
+    return Asked("modal", {"fc-1": (code, body)}, "fc-1", {"id": "fc-1"})
+
+
+POLLS = [
+    *map(of_history, HISTORIES),
+    *map(of_queue, QUEUES),
+    of_fal("status", {"status": "IN_QUEUE", "queue_position": 3}),
+    of_fal("status", COMPLETED, 200, IMAGES),
+    of_fal("status", COMPLETED | {"error_type": "runner_disconnected", "error": "gone"}, 503, {}),
+    of_fal("r1", COMPLETED, 200, IMAGES),
+    of_fal("r1", COMPLETED, 422, {"detail": DETAIL}),
+    of_fal("r1", COMPLETED, 500, {"detail": "Runner failed", "error_type": "runner_server_error"}),
+    of_modal(200, DONE),
+    of_modal(200, FAILED),
+    of_modal(202, {"status": "running", "progress": 41.5}),
+]
+SUBMISSIONS: list[tuple[ProviderName, int, Any]] = [
+    ("fal", 200, {"request_id": "r1", "status_url": FAL["status_url"], "queue_position": 0}),
+    ("modal", 200, {"call_id": "fc-1", "id": "our-id"}),
+    ("comfyui", 200, {"prompt_id": "our-id", "number": 1, "node_errors": {}}),
+    ("comfyui", 200, {"prompt_id": "our-id", "node_errors": REFUSAL["node_errors"]}),
+    ("comfyui", 400, REFUSAL),
+]
+
+
+def odd_versions(value: Any) -> Iterator[Any]:
+    """The value with one of its parts replaced."""
+    yield from ODD
+    parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, part in parts:
+        for odd in odd_versions(None if key in UNREAD else part):
+            changed = value.copy()
+            changed[key] = odd
+            yield changed
+
+
+def playing(name: ProviderName, answers: Answers) -> Any:
+    """An adapter whose provider answers so; whatever else it asks is not there."""
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        status, body = answers.get(request.url.path.rpartition("/")[2], (404, {}))
+        return httpx.Response(status, text=json.dumps(body))
+
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer), verify=False)
+    return an_adapter(name, http, URL, FakeInputs())
+
+
+def check_sayable(order: Order, news: News) -> None:
+    """What an adapter tells can be said."""
+    of: dict[str, Any] = {
+        "attempt_id": order.attempt_id,
+        "job_id": order.attempt_id.partition("/")[0],
+        "tenant": "acme",
+        "provider": "fal",
+        "at": now(),
+    }
+    match news:
+        case Working(state, percent, position):
+            of |= {"state": state, "percent": percent, "queue_position": position}
+            RenderProgressed.model_validate(of).model_dump_json()
+        case Done(outputs=outputs, seed=seed, seconds=seconds):
+            of |= {"spec": order.spec, "outputs": outputs, "seed": seed or 0, "provider_seconds": seconds}
+            RenderSucceeded.model_validate(of).model_dump_json()
+        case Broken(message=message):
+            assert len(message) <= 1000, "an error is for people"
+
+
+@pytest.mark.parametrize("asked", POLLS, ids=str)
+async def test_an_odd_answer_to_a_poll_is_news_or_none(asked: Asked) -> None:
+    order = an_order(asked.provider)
+    status, body = asked.answers[asked.spoilt]
+    check_sayable(order, await playing(asked.provider, asked.answers).poll(order, asked.handle))
+    for odd in odd_versions(body):
+        provider = playing(asked.provider, asked.answers | {asked.spoilt: (status, odd)})
+        try:
+            news = await provider.poll(order, asked.handle)
+        except NoAnswer:
+            continue
+        check_sayable(order, news)
+
+
+@pytest.mark.parametrize(("name", "status", "body"), SUBMISSIONS, ids=str)
+async def test_an_odd_answer_to_a_submission_is_a_handle_or_tells_what_is_sure(
+    name: ProviderName, status: int, body: dict[str, Any]
+) -> None:
+    order, longest = an_order(name), 0
+    for odd in odd_versions(json.loads(json.dumps(body).replace("our-id", order.uuid))):
+        answers = dict.fromkeys(("submit", "prompt", "dev"), (status, odd)) | {"queue": (200, IDLE)}
+        provider = playing(name, answers)
+        try:
+            handle = await provider.submit(order, await provider.prepare(order))
+        except (Refused, NotTaken, OutcomeUnknown) as error:
+            longest = max(longest, len(str(error)))
+        else:
+            with suppress(NoAnswer):
+                await provider.poll(order, handle)
+    assert longest <= 1200, "an error is for people"

@@ -1,0 +1,130 @@
+"""What a row of the matrix is: what goes wrong, at which provider, and how it must end."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from contracts.base import PROVIDERS, Provider
+from contracts.renders import Billed, RenderRequested
+from services.gateways.runtime.attempt import State
+from tests.faults.between import Spoil
+
+if TYPE_CHECKING:
+    from tests.faults.house import House
+
+Story = Callable[["House", RenderRequested], Awaitable[None]]
+"""Hands the command to the gateway, and does what else happens to it."""
+
+Door = Literal["open", "closed", "full"]
+"""At the provider's address a server listens, nobody does, or the server lets nobody in any more."""
+
+NEVER = 60.0
+DEADLINE = 300.0
+LONG = {"latency_seconds": 30}
+SELDOM = {"first_poll": NEVER, "slowest_poll": NEVER, "slowest_poll_with_hints": NEVER}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong. `behaviour` is the simulator's, `pace` overrides the short times of all rows."""
+
+    name: str
+    behaviour: dict[str, Any] = field(default_factory=dict)
+    story: Story | None = None
+    spoils: tuple[Spoil, ...] = ()
+    pace: dict[str, Any] = field(default_factory=dict)
+    timeout: float = 5.0
+    """So long may the provider be silent."""
+    door: Door = "open"
+    deadline: float = DEADLINE
+    workflow: dict[str, Any] | None = None
+    second_after: float = 0.0
+    """So many seconds must lie between the first submission and the second."""
+    webhooks: tuple[int, ...] = ()
+    """What Fal's webhooks are answered; without any, all are lost on their way."""
+    told: Billed | None = None
+    """What the message says of the bill, where the ledger learned more afterwards."""
+    fetch_seconds: float = 5.0
+    """So long may the result-store take for an output, before it fetches it in the background."""
+
+
+@dataclass(frozen=True)
+class End:
+    """The ledger's state, whether it was billed, and what was finally said."""
+
+    state: State
+    billed: Billed
+    said: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """`sent`: submissions of the render by the gateway. `taken`: those in the provider's books."""
+
+    provider: Provider
+    fault: Fault
+    end: End
+    sent: int
+    taken: int
+
+    @property
+    def id(self) -> str:
+        """As pytest names it."""
+        return f"{self.provider}: {self.fault.name}"
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As the table shows it."""
+        end = self.end
+        return (
+            self.provider,
+            self.fault.name,
+            end.state,
+            end.billed,
+            end.said,
+            str(self.sent),
+            str(self.taken),
+        )
+
+
+ALL = PROVIDERS
+ASKABLE: tuple[Provider, ...] = ("modal", "comfyui")
+"""They can be asked whether they took a submission."""
+MODAL: tuple[Provider, ...] = ("modal",)
+COMFYUI: tuple[Provider, ...] = ("comfyui",)
+FAL: tuple[Provider, ...] = ("fal",)
+
+
+def at(providers: tuple[Provider, ...], fault: Fault, end: End, sent: int, taken: int) -> Iterator[Row]:
+    """The rows of providers at which a fault ends in the same way."""
+    return (Row(provider, fault, end, sent, taken) for provider in providers)
+
+
+def submit(name: str, fault: str, **more: Any) -> Fault:
+    """A one-shot fault of the simulator at the next submission."""
+    behaviour = {"next_faults": (fault,)} | more.pop("behaviour", {})
+    return Fault(name, behaviour, **more)
+
+
+DONE = End("succeeded", "yes", "stored")
+UNKNOWN = End("failed", "unknown", "failed: outcome_unknown, retryable")
+
+
+def failed(code: str, billed: Billed = "no") -> End:
+    """For good, at this provider."""
+    return End("failed", billed, f"failed: {code}")
+
+
+def again(code: str, billed: Billed = "no") -> End:
+    """The dispatcher may make another attempt of it."""
+    return End("failed", billed, f"failed: {code}, retryable")
+
+
+def lost_output(code: str) -> End:
+    """The provider made an image and was paid for it, but it could not be stored."""
+    return End("succeeded", "yes", f"failed: {code}, retryable")
+
+
+def cancelled(billed: Billed) -> End:
+    """Nobody wants to hear of it."""
+    return End("cancelled", billed, "nothing")
