@@ -17,6 +17,7 @@ TICK_SECONDS = 0.25
 AGAIN_SECONDS = 10.0
 """A job that was called is called again after this long, if its document has not moved."""
 PAGE = 500
+FIELDS = ("wake_at", "trace", "phase", "character_id")
 
 
 class Timers:
@@ -42,12 +43,14 @@ class Timers:
         """One look."""
         clock = asyncio.get_running_loop().time()
         self._called = {key: called for key, called in self._called.items() if clock - called < AGAIN_SECONDS}
-        due = self._jobs.find({"wake_at": due_by(now())}, {"wake_at": 1, "trace": 1}).batch_size(PAGE)
+        due = self._jobs.find({"wake_at": due_by(now())}, dict.fromkeys(FIELDS, 1)).batch_size(PAGE)
         calls: dict[tuple[str, datetime], Outgoing] = {}
         async for job in due:
             key = (job["_id"], job["wake_at"])
             if key not in self._called:
-                message = JobDue(job_id=job["_id"], due_at=job["wake_at"])
+                waits = job.get("phase") == "waiting_for_lora"
+                character_id = job.get("character_id") if waits else None
+                message = JobDue(job_id=job["_id"], due_at=job["wake_at"], character_id=character_id)
                 calls[key] = Outgoing(message, job.get("trace"))
         if calls:
             await self._publisher.publish(calls.values())
