@@ -126,7 +126,7 @@ def _trigger(
         field, word = "request.trigger_word", request.trigger_word
     elif character and character.lora and not request.include_nsfw:
         field, word = "request.character.lora.trigger_word", character.lora.trigger_word
-    elif character and waits_for_lora(request, character):
+    elif character and waits_for_lora(request, character) and request.character_id:
         field, word = "request.character.trigger_word", character.trigger_word or ""
         allowed = request.include_nsfw
     else:

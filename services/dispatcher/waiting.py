@@ -49,7 +49,9 @@ def look_for_lora(story: Story, loras: KnownLoras) -> None:
     known = loras.get(job.character_id or "")
     if story.now >= job.deadline_at:
         waited = (job.deadline_at - job.requested_at).total_seconds()
-        story.fail("deadline_exceeded", f"it waited {waited:g} s for the character's LoRA, which is not ready")
+        story.fail(
+            "deadline_exceeded", f"it waited {waited:g} s for the character's LoRA, which is not ready"
+        )
     elif known is None or known.tenant != job.tenant:
         _look_later(story)
     elif known.lora:
