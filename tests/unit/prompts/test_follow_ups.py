@@ -30,7 +30,9 @@ def reasons(
 ) -> dict[str, str]:
     rejected = made(chain(type_, *then, **request), stored)
     assert isinstance(rejected, GenerationRejected), rejected
-    return {reason.field: reason.message for reason in rejected.reasons}
+    found = {reason.field: reason.message for reason in rejected.reasons}
+    assert len(found) == len(rejected.reasons), "nothing is said twice"
+    return found
 
 
 def test_a_sheet_may_be_followed_by_its_training_and_then_by_pictures() -> None:
