@@ -145,7 +145,12 @@ async def test_no_kill_and_no_interleaving_loses_the_wake_up(
 async def test_only_the_jobs_of_that_character_and_tenant_are_called() -> None:
     world = await play(World(), "plan", "dispatch", "look", "dispatch")
     assert world.job is not None
-    others = {"tenant": "other"}, {"character_id": JOB}, {"phase": "rendering"}, {"phase": None}
+    others: tuple[dict[str, str | None], ...] = (
+        {"tenant": "other"},
+        {"character_id": JOB},
+        {"phase": "rendering"},
+        {"phase": None},
+    )
     for place, fields in enumerate(others):
         job_id = f"0195940a-5b40-7d3e-b0c4-00000000000{place}"
         world.put(world.job.model_copy(update=fields | {"job_id": job_id}))

@@ -165,8 +165,9 @@ class Witness:
             assert not said
         if self.job is not None:
             assert self.job.delivered + self.job.failed <= self.job.requested
-            assert self.job.terminal or self.job.wake_at is not None, "someone must look again"
-            assert self.job.terminal or self.job.wake_at <= self.job.deadline_at, "and in time"
+            if not self.job.terminal:
+                assert self.job.wake_at is not None, "someone must look again"
+                assert self.job.wake_at <= self.job.deadline_at, "and in time"
             assert [event.seq for event in self.job.events] == list(range(1, self.job.seq + 1))
             assert not (self.job.terminal and self.open_attempts()), "an ended job lets nothing run"
             self.check_waiting(self.job)

@@ -8,7 +8,7 @@ from tests.fakes.documents import FakeCollection
 from tests.unit.prompts.examples import CHARACTER, MIA_WITH_LORA, STORED_MIA
 
 OTHER = "0190a6a0-0000-7000-8000-0000000000c2"
-RECORD = {"_id": CHARACTER, "tenant": "acme", "character": STORED_MIA.model_dump()}
+RECORD: dict[str, object] = {"_id": CHARACTER, "tenant": "acme", "character": STORED_MIA.model_dump()}
 
 
 def characters(*documents: dict[str, object]) -> MongoCharacters:
@@ -16,7 +16,7 @@ def characters(*documents: dict[str, object]) -> MongoCharacters:
 
 
 async def test_characters_are_found_with_their_word_and_their_lora() -> None:
-    trained = {"_id": OTHER, "tenant": "acme", "character": MIA_WITH_LORA.model_dump()}
+    trained: dict[str, object] = {"_id": OTHER, "tenant": "acme", "character": MIA_WITH_LORA.model_dump()}
     wanted = {("acme", CHARACTER), ("acme", OTHER)}
     found = await characters(RECORD, trained).find(wanted)
     assert found == {("acme", CHARACTER): STORED_MIA, ("acme", OTHER): MIA_WITH_LORA}
