@@ -34,6 +34,7 @@ from tests.fakes.builders import (
     refused,
     stored,
 )
+from tests.fakes.dispatcher import FakeLoras
 from tests.fakes.documents import FakeDocuments
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record, raw_record
 
@@ -46,10 +47,11 @@ class Dispatcher:
     def __init__(self) -> None:
         self.now = START
         self.jobs = FakeDocuments(JobRecord)
+        self.loras = FakeLoras()
         self.sender = FakeSender([])
         self.consumer = FakeConsumer([], set())
         self._offsets = count(100)
-        handlers(self._subscribe, self.jobs, POLICIES, lambda: self.now)
+        handlers(self._subscribe, self.jobs, self.loras, POLICIES, lambda: self.now)
 
     def _subscribe(self, *kinds: type[Message], group: str) -> Callable[[Handler], Handler]:
         assert group == "dispatcher"

@@ -13,6 +13,7 @@ from pymongo import IndexModel, UpdateOne
 from deploy.local.stack import Stack
 from services.api.store import SUBMISSION_INDEXES, WISH_INDEXES
 from services.dispatcher.__main__ import INDEXES as JOB_INDEXES
+from services.dispatcher.wakeups import WAITING
 from services.gateways.runtime.ledger import INDEXES as ATTEMPT_INDEXES
 from services.notifier.store import DELIVERY_INDEXES
 from services.result_store.assets import INDEXES as ASSET_INDEXES
@@ -73,6 +74,7 @@ async def test_of_two_writers_of_one_version_one_is_told_that_it_lost(database: 
 
 POLLS: list[tuple[str, tuple[IndexModel, ...], Mapping[str, Any]]] = [
     ("jobs", JOB_INDEXES, {"wake_at": due_by(now())}),
+    ("jobs", JOB_INDEXES, {"character_id": {"$in": ["a", "b"]}} | WAITING),
     ("jobs", JOB_INDEXES, {"tenant": "t", "user_id": "u", "updated_at": {"$gte": now()}}),
     ("jobs", JOB_INDEXES, {"tenant": "t", "requested_at": {"$lte": now()}}),
     ("attempts", ATTEMPT_INDEXES, {"owner": "me", "cancel": True}),
