@@ -86,8 +86,8 @@ def embedded(site: Site) -> Command:
     except TansuBinaryNotFound as error:
         raise MissingServer("tansu") from error
     port = site.ports.pick("kafka")
-    url = f"tcp://{HOST}:{port}"
-    urls = ("--listener-url", url, "--advertised-listener-url", url)
+    listens, told = (f"tcp://{HOST}:{each}" for each in (port, site.fronts.get(node_name(1), port)))
+    urls = ("--listener-url", listens, "--advertised-listener-url", told)
     return Command(
         name=node_name(1),
         kind="server",
@@ -106,5 +106,8 @@ def apache(number: int, nodes: int, site: Site) -> Command:
     """One node. A node alone may try other ports; those of a cluster know each other's, which stay."""
     port = site.ports.pick if nodes == 1 else site.ports.keep
     names = {each: node_name(each) for each in range(1, nodes + 1)}
-    members = [Member(each, port(name), port(f"{name}.controller")) for each, name in names.items()]
+    members = [
+        Member(each, port(name), port(f"{name}.controller"), site.fronts.get(name))
+        for each, name in names.items()
+    ]
     return node(names[number], number, members, site, find_installation())

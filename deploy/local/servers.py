@@ -3,7 +3,7 @@
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deploy.local.missing import MissingServer
@@ -26,6 +26,8 @@ class Site:
     data: Path
     temporary: Path
     environment: dict[str, str]
+    fronts: Mapping[str, int] = field(default_factory=dict)
+    """The ports at which clients reach a server through a proxy, by its name."""
 
 
 def mongo(site: Site) -> Command:

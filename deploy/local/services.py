@@ -4,7 +4,7 @@ import base64
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from deploy.local.ports import HOST
 from deploy.local.probes import answers
@@ -81,8 +81,13 @@ def providers_environment(simulators: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def service(name: str, number: int, site: Site, environment: Mapping[str, str]) -> Command:
-    """One instance; the first has the service's name, others a number behind it."""
+def service(
+    name: str, number: int, site: Site, environment: Mapping[str, str], launcher: Sequence[str] = ()
+) -> Command:
+    """One instance; the first has the service's name, others a number behind it.
+
+    `launcher` is a module, and its arguments, that runs the service's module instead of Python itself.
+    """
     instance = name if number == 1 else f"{name}-{number}"
     port = site.ports.pick(instance)
     address = f"http://{HOST}:{port}"
@@ -94,7 +99,7 @@ def service(name: str, number: int, site: Site, environment: Mapping[str, str]) 
     return Command(
         name=instance,
         kind="service",
-        arguments=(sys.executable, "-m", f"services.{name}"),
+        arguments=(sys.executable, "-m", *launcher, f"services.{name}"),
         environment={**site.environment, **environment, **own},
         directory=ROOT,
         ports=(port,),

@@ -15,6 +15,7 @@ from deploy.local.brokers import Broker, BrokerKind
 from deploy.local.outages import BrokerControl
 from deploy.local.ports import Ports
 from deploy.local.processes import Command, Kind
+from deploy.local.proxy import Proxy
 from deploy.local.servers import SIMULATORS, STORES, Site, simulator, store
 from deploy.local.services import (
     SERVICES,
@@ -51,6 +52,12 @@ class StackOptions:
     services: tuple[str, ...] = SERVICES
     instances: Mapping[str, int] = field(default_factory=dict)
     latency_seconds: float = 0.5
+    proxied: tuple[str, ...] = ()
+    """Servers (kafka, mongo, s3) that services reach through a proxy, which can cut them off."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """More of it for every service."""
+    launcher: tuple[str, ...] = ()
+    """A module, and its arguments, that runs the services' modules."""
 
 
 class StackFailed(Exception):
@@ -66,6 +73,7 @@ class Stack:
         self._broker = Broker.of(options.broker, options.brokers)
         self.failure: str | None = None
         self.failed = asyncio.Event()
+        self.proxies: dict[str, Proxy] = {}
         self._processes: dict[str, Supervised] = {}
         self._state = StackState()
         self._site = Site(Ports({}), self.folder.data, self.folder.temporary, {})
@@ -134,7 +142,8 @@ class Stack:
         """Start a service, or one more instance, or what was stopped; gives the process's name."""
         process = self._processes.get(name if number == 1 else f"{name}-{number}")
         if process is None:
-            prepare = partial(service, name, number, self._site, self.environment)
+            launcher = self.options.launcher
+            prepare = partial(service, name, number, self._site, self.environment, launcher)
             process = await self._run(prepare)
         elif process.pid is None:
             await process.stop()
@@ -158,18 +167,22 @@ class Stack:
         secrets = keep_or_make_secrets(last_time.environment)
         environment = {**basics(), TOKEN_VARIABLE: self._state.token}
         ports = Ports(last_time.ports)
-        self._site = Site(ports, self.folder.data, self.folder.temporary, environment)
+        proxied = {*self.options.proxied, *(self._broker.names if "kafka" in self.options.proxied else ())}
+        fronts = {name: ports.pick(f"{name}.proxy") for name in sorted(proxied)}
+        self._site = Site(ports, self.folder.data, self.folder.temporary, environment, fronts)
         self._state.environment = secrets  # kept from the first moment on
         self._state.ports = dict(last_time.ports)
         self._write("starting")
         await self._start_servers(secrets)
-        stores = {name: self.addresses[name] for name in self.options.stores}
+        await self._start_proxies()
+        stores = {name: self._entrance(name) for name in self.options.stores}
         simulated = {name: self.addresses[name] for name in self.options.simulators}
         self._state.environment = {
             **secrets,
-            **self._broker.environment([self.addresses[name] for name in self._broker.names]),
+            **self._broker.environment([self._entrance(name) for name in self._broker.names]),
             **stores_environment(stores),
             **providers_environment(simulated),
+            **self.options.environment,
         }
         await together(*(self.start_service(*each) for each in self._wanted_services()))
         self._write("ready")
@@ -181,6 +194,16 @@ class Stack:
         for name in self.options.simulators:
             prepare.append(partial(simulator, name, self._site, latency))
         await together(*(self._run(each) for each in prepare))
+
+    async def _start_proxies(self) -> None:
+        for name, port in self._site.fronts.items():
+            proxy = Proxy(self.addresses[name].removeprefix("http://"), port)
+            self.proxies[name] = await proxy.__aenter__()
+
+    def _entrance(self, name: str) -> str:
+        """Where clients reach a server."""
+        address, proxy = self.addresses[name], self.proxies.get(name)
+        return address.replace(address.removeprefix("http://"), proxy.address) if proxy else address
 
     def _wanted_services(self) -> list[tuple[str, int]]:
         count = self.options.instances
@@ -218,6 +241,8 @@ class Stack:
                 for failure in await asyncio.gather(*stopping, return_exceptions=True):
                     if failure:
                         logger.error("while stopping: %r", failure)
+            for proxy in self.proxies.values():
+                await proxy.__aexit__()
             self._write("stopped")
         finally:
             self.folder.release()

@@ -52,6 +52,8 @@ class Member:
     number: int
     port: int
     controller_port: int
+    front: int | None = None
+    """The port that clients are told, where it is another."""
 
 
 def replicas(nodes: int) -> int:
@@ -71,7 +73,7 @@ def properties(number: int, members: Iterable[Member], log: Path) -> dict[str, s
         "node.id": str(number),
         "controller.quorum.voters": voters,
         "listeners": f"BROKER://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-        "advertised.listeners": f"BROKER://{HOST}:{port}",
+        "advertised.listeners": f"BROKER://{HOST}:{nodes[number].front or port}",
         "log.dirs": str(log),
         "default.replication.factor": copies,
         "min.insync.replicas": in_sync,

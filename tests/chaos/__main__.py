@@ -1,0 +1,50 @@
+"""python -m tests.chaos: breaks a running platform on purpose and reports what it lost or doubled."""
+
+import argparse
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from random import SystemRandom
+
+from tests.chaos.run import Plan, run
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code 1 when a promise was not kept."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--jobs", type=int, default=1000)
+    parser.add_argument(
+        "--seed", type=int, default=None, help="the same seed plans the same; default: a new one"
+    )
+    parser.add_argument("--minutes", type=float, default=28.0, help="end within this time, come what may")
+    parser.add_argument("--out", type=Path, default=Path("out/chaos"))
+    parser.add_argument("--instances", type=int, default=2, help="of each service")
+    parser.add_argument(
+        "--broken", default=None, help="run services with this fault built in (tests.chaos.broken)"
+    )
+    options = parser.parse_args(arguments)
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    seed = SystemRandom().randrange(10**6) if options.seed is None else options.seed
+    plan = Plan(
+        jobs=options.jobs,
+        seed=seed,
+        seconds=60 * options.minutes,
+        out=options.out,
+        instances=options.instances,
+        broken=options.broken,
+    )
+    report = asyncio.run(run(plan))
+    for fault in report.faults[:40]:
+        print(f"{fault.kind}: {fault.where}: {fault.what}")
+    (options.out / "report.json").write_text(json.dumps(report.whole(), indent=2) + "\n")
+    print(json.dumps(report.last_line()))
+    return 1 if report.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

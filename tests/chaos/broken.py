@@ -1,0 +1,116 @@
+"""python -m tests.chaos.broken FAULT MODULE: a service with a fault built in, for the checker to find.
+
+The services themselves have no switch for this: each fault replaces one function from outside, and
+waits a moment where a process must die to show it.
+"""
+
+import asyncio
+import os
+import runpy
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pymongo import ReplaceOne
+
+import services.notifier.courier
+from services.gateways.runtime.gateway import Gateway
+from services.notifier.deliveries import Delivery, Outcome, after
+from shared.fold import MongoDocuments
+from shared.service import Service
+from shared.subscription import Subscription
+
+A_MOMENT = 0.3
+
+
+def commit_before_publish() -> None:
+    """A batch is committed first: what a crash interrupts is never handled."""
+
+    async def handled(self: Any, records: Any, consumer: Any, tries: int) -> bool:
+        await self._commit(records, consumer)
+        await asyncio.sleep(A_MOMENT)
+        await self._handle(records)
+        return True
+
+    Subscription._handled = handled  # type: ignore[method-assign]
+
+
+def two_at_once() -> None:
+    """No fault: each dispatcher reads everything, so that writes meet. The guards must hold."""
+    subscribe = Service.subscribe
+
+    def alone(self: Any, *kinds: Any, group: str, **more: Any) -> Any:
+        own = f"{group}-{os.environ['HTTP_PORT']}" if group == "dispatcher" else group
+        return subscribe(self, *kinds, group=own, **more)
+
+    Service.subscribe = alone  # type: ignore[method-assign]
+
+
+def unguarded_write() -> None:
+    """A document is written whatever happened to it since it was read."""
+    two_at_once()
+
+    async def save(self: Any, documents: Any) -> set[str]:
+        writes = [ReplaceOne({"_id": key}, each.model_dump(), upsert=True) for key, each in documents.items()]
+        await asyncio.sleep(A_MOMENT / 10)
+        if writes:
+            await self._collection.bulk_write(writes, ordered=False)
+        return set()
+
+    MongoDocuments.save = save  # type: ignore[method-assign]
+
+
+def submit_before_intent() -> None:
+    """The provider is called before the ledger knows of it."""
+    begin = Gateway.__init__
+
+    def hasty(self: Any, provider: Any, *rest: Any, **more: Any) -> None:
+        begin(self, provider, *rest, **more)
+        prepare, submit = provider.prepare, provider.submit
+
+        async def prepare_and_submit(order: Any) -> Any:
+            handle = await submit(order, await prepare(order))
+            await asyncio.sleep(A_MOMENT)
+            return {"handle": handle}
+
+        async def hand_over(order: Any, payload: Any) -> Any:
+            return payload["handle"]
+
+        provider.prepare, provider.submit = prepare_and_submit, hand_over
+
+    Gateway.__init__ = hasty  # type: ignore[method-assign]
+
+
+def forgetful_webhooks() -> None:
+    """A webhook is tried once."""
+
+    def tried(delivery: Delivery, outcome: Outcome, now: Any) -> Delivery:
+        return after(delivery, replace_outcome(outcome), now)
+
+    def replace_outcome(outcome: Outcome) -> Outcome:
+        return outcome.model_copy(update={"status": 200})
+
+    vars(services.notifier.courier)["after"] = tried
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    build.__name__: build
+    for build in (
+        commit_before_publish,
+        two_at_once,
+        unguarded_write,
+        submit_before_intent,
+        forgetful_webhooks,
+    )
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Build the fault in and run the module."""
+    fault, module = arguments
+    FAULTS[fault]()
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

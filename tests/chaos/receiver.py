@@ -1,0 +1,65 @@
+"""Webhook receivers that are slow, fail, drop and are down for a while; they remember what they took."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from random import Random
+
+from tests.chaos.evidence import Got
+
+MOST_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How a receiver behaves: shares of its answers, and seconds."""
+
+    fails: float = 0.0
+    """Answers 500 and has not taken it."""
+    forgets: float = 0.0
+    """Has taken it and closes the connection instead of answering."""
+    delay: float = 0.0
+
+
+class Receiver:
+    """One endpoint on loopback; `got` is in the order of arrival."""
+
+    def __init__(self, manners: Manners, got: list[Got], dice: Random) -> None:
+        self._manners = manners
+        self._got = got
+        self._dice = dice
+        self._server: asyncio.Server | None = None
+        self.down = False
+        self.url = ""
+
+    async def __aenter__(self) -> "Receiver":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=MOST_BYTES)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/hook"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError, ConnectionError):
+            while not self.down:
+                await self._one(reader, writer)
+        writer.close()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        lines = (line.partition(":") for line in head.splitlines()[1:])
+        headers = {name.lower(): value.strip() for name, _, value in lines}
+        body = await reader.readexactly(int(headers.get("content-length", "0")))
+        if self._manners.delay:
+            await asyncio.sleep(self._dice.uniform(0, 2 * self._manners.delay))
+        chance = self._dice.random()
+        if self.down or chance < self._manners.fails:
+            writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
+        else:
+            self._got.append(Got(headers["webhook-id"], self.url, body))
+            if chance < self._manners.fails + self._manners.forgets:
+                raise ConnectionError("taken, and not answered")
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await writer.drain()
