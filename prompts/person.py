@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from contracts.characters import Appearance, Character
+from contracts.wizard import known_values
 from prompts.adults import ADULT_AGE, NotAnAdult, age_in_years
 from prompts.catalogue import Person
 from prompts.folding import fold
@@ -11,6 +12,7 @@ from prompts.wording import clauses_of, phrase, shorten
 
 _TRAIT_WORDS = 10
 _DETAIL_WORDS = 30
+_LENGTHS = known_values(Appearance)["hair_length"]
 
 Tidy = Callable[[str | None], str]
 
@@ -85,12 +87,21 @@ def _hair(length: str, style: str, color: str, words: Person) -> str:
     for bare in ("bald", "shaved"):
         if bare in (length.lower(), style.lower()):
             return f"{bare} head"
-    length = "" if length.lower() in style.lower() else length
+    said, style = _parted(style)
+    length = said or length
     color = color.removesuffix(" hair")
     if style and style.split()[-1].lower() in words.hair_nouns - {"hair"}:
         return _spaced(length, color, style)
-    whole = _spaced(length, style.removesuffix(" hair"), color)
+    whole = _spaced(length, style.removesuffix("hair").strip(), color)
     return _ending(whole, "hair", also=("bald", "head"))
+
+
+def _parted(style: str) -> tuple[str, str]:
+    """`short curls` → short, curls: a color stands between them."""
+    for length in sorted(_LENGTHS, key=len, reverse=True):
+        if style.lower().startswith(f"{length} "):
+            return style[: len(length)], style[len(length) + 1 :]
+    return "", style
 
 
 def _height(text: str) -> str:

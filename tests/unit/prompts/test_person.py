@@ -42,6 +42,8 @@ def test_a_person_is_always_an_adult_in_years(gender: str, person: str) -> None:
     [
         ("long wavy", "black", "long wavy black hair"),
         ("ponytail", "black", "a black ponytail"),
+        ("short curls", "black", "short black curls"),
+        ("long ponytail", "black", "a long black ponytail"),
         ("pixie cut", "", "a pixie cut"),
         ("", "auburn hair", "auburn hair"),
         ("short hair", "red", "short red hair"),
