@@ -17,6 +17,7 @@ from services.api.domain import Accepted
 from services.api.intake import Intake
 from services.api.ports import Assets, JobQuery, Jobs, Links, Preview, Stories, Submissions, Wishes
 from services.api.reading import Reading
+from services.api.reading_chains import ChainReading
 from shared.clock import now
 from shared.envelope import Envelope
 from shared.errors import TransientError
@@ -193,8 +194,8 @@ class ApiBench:
         app = FastAPI()
         clock = lambda: self.time  # noqa: E731 - the bench moves its time
         intake = Intake(self.jobs, self.stories, self.submissions, self.wishes, self.outboxes, clock)
-        reading = Reading(self.jobs, self.stories, self.submissions, self.assets, FakeLinks(), clock, 600)
-        build(app, intake, reading)
+        reading = Reading(self.jobs, self.submissions, self.assets, FakeLinks(), clock, 600)
+        build(app, intake, reading, ChainReading(self.stories, self.submissions))
         self.app = app
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=ACME)
