@@ -5,6 +5,7 @@ from functools import partial
 from services.api.app import build
 from services.api.intake import Intake
 from services.api.reading import Reading
+from services.api.reading_chains import ChainReading
 from services.api.settings import Settings
 from services.api.store import (
     SUBMISSION_INDEXES,
@@ -45,7 +46,8 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         build(
             service.http,
             Intake(jobs, stories, submissions, wishes, outboxes, clock.now),
-            Reading(jobs, stories, submissions, assets, bucket, clock.now, settings.link_seconds),
+            Reading(jobs, submissions, assets, bucket, clock.now, settings.link_seconds),
+            ChainReading(stories, submissions),
         )
         await service.run()
 

@@ -9,6 +9,7 @@ from services.api.chain_routes import chain_routes, character_routes
 from services.api.intake import Intake
 from services.api.job_routes import job_routes
 from services.api.reading import Reading
+from services.api.reading_chains import ChainReading
 from services.api.submit_routes import submit_routes
 from shared.problems import install_problems
 
@@ -25,7 +26,7 @@ Errors are problems (RFC 9457). On 503 repeat the request after `Retry-After` se
 """
 
 
-def build(app: FastAPI, intake: Intake, reading: Reading) -> None:
+def build(app: FastAPI, intake: Intake, reading: Reading, chains: ChainReading) -> None:
     """Give the application its routes, its errors and its documentation."""
     app.title = "imagegen"
     app.version = "1"
@@ -34,8 +35,8 @@ def build(app: FastAPI, intake: Intake, reading: Reading) -> None:
     install_problems(app)
     app.include_router(submit_routes(intake, reading))
     app.include_router(job_routes(intake, reading))
-    app.include_router(character_routes(intake, reading))
-    app.include_router(chain_routes(intake, reading))
+    app.include_router(character_routes(intake, chains))
+    app.include_router(chain_routes(intake, chains))
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:

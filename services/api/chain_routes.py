@@ -6,12 +6,12 @@ from contracts.base import Id
 from contracts.http import BaseImageSelection, ChainView, CharacterView
 from services.api.callers import CallerHeaders
 from services.api.intake import Intake
-from services.api.reading import Reading
+from services.api.reading_chains import ChainReading
 from services.api.submit_routes import Beside, Trace
 from shared.problems import problem_responses
 
 
-def character_routes(intake: Intake, reading: Reading) -> APIRouter:
+def character_routes(intake: Intake, reading: ChainReading) -> APIRouter:
     """Everything below `/v1/characters`."""
     router = APIRouter(
         prefix="/v1/characters", tags=["characters"], responses=problem_responses(401, 404, 422, 503)
@@ -34,7 +34,7 @@ def character_routes(intake: Intake, reading: Reading) -> APIRouter:
     return router
 
 
-def chain_routes(intake: Intake, reading: Reading) -> APIRouter:
+def chain_routes(intake: Intake, reading: ChainReading) -> APIRouter:
     """Everything below `/v1/chains`."""
     router = APIRouter(prefix="/v1/chains", tags=["chains"], responses=problem_responses(401, 404, 422, 503))
 

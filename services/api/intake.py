@@ -7,7 +7,7 @@ from contracts.http import AnySubmission, BaseImageSelection, FieldError
 from contracts.jobs import Job
 from services.api.domain import Accepted, Caller, Conflict, accept, accept_selection, repeated, unstorable
 from services.api.ports import Jobs, Stories, Submissions, Wishes
-from services.api.reading import no_such_character
+from services.api.reading_chains import no_such_character
 from shared.clock import Clock
 from shared.ids import uuid7
 from shared.outbox import Debt, Outbox, Owed, owe

@@ -3,20 +3,12 @@
 import asyncio
 from datetime import timedelta
 
-from contracts.http import (
-    ChainView,
-    CharacterView,
-    JobPage,
-    JobView,
-    ResultImage,
-    ResultLora,
-    Results,
-)
+from contracts.http import JobPage, JobView, ResultImage, ResultLora, Results
 from contracts.jobs import Render
 from contracts.renders import StoredImage, StoredLora
 from services.api.domain import Accepted
 from services.api.listing import page
-from services.api.ports import Assets, JobQuery, Jobs, Links, Preview, Stories, Submissions
+from services.api.ports import Assets, JobQuery, Jobs, Links, Preview, Submissions
 from services.api.views import (
     is_placeholder,
     job_view,
@@ -25,18 +17,16 @@ from services.api.views import (
     result_lora,
     results_view,
 )
-from services.api.views_of_chains import chain_view, character_view, pending_chain_view
 from shared.clock import Clock
 from shared.problems import Refusal
 
 
 class Reading:
-    """Answers from `jobs`, `chains` and `characters`; what has not begun yet, from `submissions`."""
+    """Answers from `jobs`; what is not planned yet, from `submissions`."""
 
     def __init__(
         self,
         jobs: Jobs,
-        stories: Stories,
         submissions: Submissions,
         assets: Assets,
         links: Links,
@@ -44,7 +34,6 @@ class Reading:
         link_seconds: int,
     ) -> None:
         self._jobs = jobs
-        self._stories = stories
         self._submissions = submissions
         self._assets = assets
         self._links = links
@@ -114,35 +103,6 @@ class Reading:
         manifest = await self._links.signed_url(stored.manifest_key, self._link_seconds)
         return result_lora(render, stored, (weights, manifest), ends)
 
-    async def chain(self, chain_id: str, tenant: str) -> ChainView:
-        """A chain of this tenant.
-
-        Raises:
-            Refusal: 404, also for another tenant's chain.
-        """
-        chain = await self._stories.chain(chain_id)
-        if chain is not None and chain.request is not None:
-            view, owner = chain_view(chain), chain.tenant
-        else:
-            accepted = await self._submissions.get(chain_id)
-            if accepted is None or not accepted.steps:
-                raise no_such_chain(chain_id)
-            view, owner = pending_chain_view(accepted), accepted.tenant
-        if owner != tenant:
-            raise no_such_chain(chain_id)
-        return view
-
-    async def character(self, character_id: str, tenant: str) -> CharacterView:
-        """A stored character of this tenant.
-
-        Raises:
-            Refusal: 404, also for another tenant's character.
-        """
-        record = await self._stories.character(character_id)
-        if record is None or record.tenant != tenant:
-            raise no_such_character(character_id)
-        return character_view(record)
-
     async def _image(self, render: Render, stored: StoredImage, preview: Preview | None) -> ResultImage:
         ends = self._now() + timedelta(seconds=self._link_seconds)
         url = await self._links.signed_url(stored.key, self._link_seconds)
@@ -154,13 +114,3 @@ class Reading:
 def no_such_job(job_id: str) -> Refusal:
     """Says the same whether there is none or it is another tenant's."""
     return Refusal(404, f"there is no job {job_id}")
-
-
-def no_such_chain(chain_id: str) -> Refusal:
-    """Says the same whether there is none or it is another tenant's."""
-    return Refusal(404, f"there is no chain {chain_id}")
-
-
-def no_such_character(character_id: str) -> Refusal:
-    """Says the same whether there is none or it is another tenant's."""
-    return Refusal(404, f"there is no character {character_id}")

@@ -18,6 +18,7 @@ from services.api.domain import Accepted
 from services.api.intake import Intake
 from services.api.ports import Assets, JobQuery, Jobs, Links, Preview, Stories, Submissions, Wishes
 from services.api.reading import Reading
+from services.api.reading_chains import ChainReading
 from shared.clock import now
 from shared.envelope import Envelope
 from shared.errors import TransientError
@@ -177,13 +178,13 @@ class FakeLinks(Links):
         return f"https://bucket.example/{key}?signature={self.signed}"
 
 
-_INTAKE, _READING = StandIn(), StandIn()
+_INTAKE, _READING, _CHAINS = StandIn(), StandIn(), StandIn()
 
 
 @cache
 def _application() -> FastAPI:
     app = FastAPI()
-    build(app, cast(Intake, _INTAKE), cast(Reading, _READING))
+    build(app, cast(Intake, _INTAKE), cast(Reading, _READING), cast(ChainReading, _CHAINS))
     return app
 
 
@@ -204,9 +205,8 @@ class ApiBench:
         )
         clock = lambda: self.time  # noqa: E731 - the bench moves its time
         _INTAKE.part = Intake(self.jobs, self.stories, self.submissions, self.wishes, self.outboxes, clock)
-        _READING.part = Reading(
-            self.jobs, self.stories, self.submissions, self.assets, FakeLinks(), clock, 600
-        )
+        _READING.part = Reading(self.jobs, self.submissions, self.assets, FakeLinks(), clock, 600)
+        _CHAINS.part = ChainReading(self.stories, self.submissions)
         self.app = _application()
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=ACME)

@@ -1,0 +1,53 @@
+"""Documents → views of one tenant's chains and characters."""
+
+from contracts.http import ChainView, CharacterView
+from services.api.ports import Stories, Submissions
+from services.api.views_of_chains import chain_view, character_view, pending_chain_view
+from shared.problems import Refusal
+
+
+class ChainReading:
+    """Answers from `chains` and `characters`; what has not begun yet, from `submissions`."""
+
+    def __init__(self, stories: Stories, submissions: Submissions) -> None:
+        self._stories = stories
+        self._submissions = submissions
+
+    async def chain(self, chain_id: str, tenant: str) -> ChainView:
+        """A chain of this tenant.
+
+        Raises:
+            Refusal: 404, also for another tenant's chain.
+        """
+        chain = await self._stories.chain(chain_id)
+        if chain is not None and chain.request is not None:
+            view, owner = chain_view(chain), chain.tenant
+        else:
+            accepted = await self._submissions.get(chain_id)
+            if accepted is None or not accepted.steps:
+                raise no_such_chain(chain_id)
+            view, owner = pending_chain_view(accepted), accepted.tenant
+        if owner != tenant:
+            raise no_such_chain(chain_id)
+        return view
+
+    async def character(self, character_id: str, tenant: str) -> CharacterView:
+        """A stored character of this tenant.
+
+        Raises:
+            Refusal: 404, also for another tenant's character.
+        """
+        record = await self._stories.character(character_id)
+        if record is None or record.tenant != tenant:
+            raise no_such_character(character_id)
+        return character_view(record)
+
+
+def no_such_chain(chain_id: str) -> Refusal:
+    """Says the same whether there is none or it is another tenant's."""
+    return Refusal(404, f"there is no chain {chain_id}")
+
+
+def no_such_character(character_id: str) -> Refusal:
+    """Says the same whether there is none or it is another tenant's."""
+    return Refusal(404, f"there is no character {character_id}")
