@@ -99,7 +99,8 @@ def an_order_of(command: RenderRequested) -> Order:
 
 
 def counted(provider: ProviderName, kind: str) -> float:
-    return differences.labels(provider, kind)._value.get()
+    found: float = differences.labels(provider, kind)._value.get()
+    return found
 
 
 async def books(rig: Rig) -> list[tuple[str, str]]:

@@ -16,9 +16,10 @@ from pydantic import SecretStr
 
 from contracts.base import Message, Provider
 from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
+from deploy.local.brokers import embedded
 from deploy.local.ports import Ports
 from deploy.local.processes import Command, Process
-from deploy.local.servers import Site, kafka
+from deploy.local.servers import Site
 from deploy.local.services import basics, service
 from deploy.local.stack import Stack
 from services.gateways.runtime.crash_points import VARIABLE, CrashPoint
@@ -58,7 +59,7 @@ class Scene:
         """One more broker, with these commands on it; its address."""
         async with self._one_port:
             name = f"kafka-{next(self._numbers)}"
-            process = await self._start(replace(kafka(self._site), name=name))
+            process = await self._start(replace(embedded(self._site), name=name))
             await process.wait_ready()
         settings = KafkaSettings(bootstrap=process.command.address, idempotence=False)
         await ensure_topics(settings)

@@ -59,9 +59,17 @@ class ResultStore:
         previews = Previews(assets, self.bucket, limits)
         outbox = Outbox(MongoDebts(documents), self.publisher)
         self.late = LateOutputs(
-            assets, storing, previews, outbox, fetch_seconds=10 * fetch_seconds, pauses=PAUSES
+            assets,
+            storing,
+            self.bucket,
+            previews,
+            outbox,
+            fetch_seconds=10 * fetch_seconds,
+            pauses=PAUSES,
         )
-        self._results = Results(assets, storing, previews, fetch_seconds=fetch_seconds, fetches_at_once=4)
+        self._results = Results(
+            assets, storing, self.bucket, previews, fetch_seconds=fetch_seconds, fetches_at_once=4
+        )
         self._broker = broker
 
     @asynccontextmanager

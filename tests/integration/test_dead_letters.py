@@ -16,7 +16,7 @@ from shared.ids import uuid7
 from shared.publisher import Outgoing
 from shared.service import Service
 from shared.settings import KafkaSettings, ProcessSettings
-from tests.integration.test_kafka import settings
+from tests.integration.workers import kafka_settings as settings
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
