@@ -1,6 +1,7 @@
 """How long tests take: nobody sleeps in those that need no server, and properties have two profiles."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +21,13 @@ for name, examples in (("quick", 25), ("thorough", 150)):
         name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
 settings.load_profile("quick")
+
+gc.disable()  # until all is collected: nothing of it is garbage, and looking for some takes a second
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_asyncio_loop_factories(
