@@ -13,7 +13,7 @@ Arguments = TypeVarTuple("Arguments")
 TURN = 0.0001
 """A turn of the loop that has something to do takes so long, whatever it takes on this machine."""
 GRACE, MOST_GRACE = 0.01, 0.05
-"""Before a jump, what is on its way through a socket gets this part of it on the real clock."""
+"""Before a jump over 0.1 s or more, what is on its way through a socket gets this part of it for real."""
 
 
 class _Selector(selectors.DefaultSelector):
@@ -28,7 +28,8 @@ class _Selector(selectors.DefaultSelector):
             return super().select(timeout)
         if self.threads:
             return self._wait(timeout)
-        if ready := super().select(min(timeout * GRACE, MOST_GRACE)):
+        grace = min(timeout * GRACE, MOST_GRACE)
+        if ready := super().select(grace if grace >= 0.001 else 0):
             return ready
         self.now += timeout
         return []
