@@ -1,10 +1,13 @@
 """What is valid JSON and still cannot be kept: faults of free-form objects such as workflows."""
 
+import re
 from collections.abc import Iterable, Iterator
+from math import isfinite
 from typing import Any
 
 DEEPEST = 80
 """MongoDB stores documents of at most 100 levels; a workflow lies a few levels down."""
+_HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def faults(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
@@ -32,10 +35,10 @@ def _fault(value: Any) -> str | None:
     if isinstance(value, str):
         if "\0" in value:
             return "must not contain the character U+0000"
-        if any("\ud800" <= character <= "\udfff" for character in value):
+        if not value.isascii() and _HALF_OF_A_PAIR.search(value):
             return "must not contain half of a surrogate pair"
-    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
         return "must fit into 64 bits"
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+    elif isinstance(value, float) and not isfinite(value):
         return "must be a finite number"
     return None

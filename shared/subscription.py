@@ -270,7 +270,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Let the batch in hand finish; what does not finish is neither published nor committed."""
         try:
-            await asyncio.wait_for(self._busy.acquire(), self._pauses.revoke)
+            async with asyncio.timeout(self._pauses.revoke):
+                await self._busy.acquire()
         except TimeoutError:
             self._lost |= set(revoked)
         else:

@@ -4,11 +4,13 @@ Nobody sleeps in tests that need no server; properties have two profiles.
 """
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from tests.fakes.skipping_time import SkippingLoop
@@ -24,6 +26,21 @@ for name, examples in (("quick", 25), ("thorough", 150)):
         name, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
     )
 settings.load_profile("quick")
+
+structlog.configure(  # as it is by itself, but for tracebacks: drawing one takes longer than most tests
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
+
+gc.disable()  # until all is collected: nothing of it is garbage, and looking for some takes a second
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_asyncio_loop_factories(

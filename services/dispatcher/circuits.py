@@ -59,7 +59,8 @@ class Circuits:
                     raise
                 log.warning("circuits_delayed", error=f"{type(error).__name__}: {error}")
             try:
-                await asyncio.wait_for(self._missed.wait(), AGAIN_SECONDS)
+                async with asyncio.timeout(AGAIN_SECONDS):
+                    await self._missed.wait()
             except TimeoutError:
                 continue
 

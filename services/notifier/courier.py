@@ -74,7 +74,8 @@ class Courier:
 
     async def _until_woken(self) -> None:
         try:
-            await asyncio.wait_for(self._woken.wait(), TICK_SECONDS)
+            async with asyncio.timeout(TICK_SECONDS):
+                await self._woken.wait()
         except TimeoutError:
             return
 

@@ -54,7 +54,8 @@ class Mailbox:
         if not self._ready():
             self._news.clear()
             try:
-                await asyncio.wait_for(self._news.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._news.wait()
             except TimeoutError:
                 return Signal.IDLE
         if self._closed:

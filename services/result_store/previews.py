@@ -51,7 +51,8 @@ class Previews:
             self._news.clear()
             if not self._waiting:
                 try:
-                    await asyncio.wait_for(self._news.wait(), IDLE_SECONDS)
+                    async with asyncio.timeout(IDLE_SECONDS):
+                        await self._news.wait()
                 except TimeoutError:
                     continue
 

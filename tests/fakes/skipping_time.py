@@ -2,6 +2,7 @@
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar, TypeVarTuple
@@ -9,47 +10,57 @@ from typing import TypeVar, TypeVarTuple
 T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
-FAR = 0.02
-"""A jump over more than this could overtake what a socket of this process is about to bring."""
-GRACE = 0.002
-"""So that gets this much time, on the real clock."""
+TURN = 0.0001
+"""A turn of the loop that has something to do takes so long, whatever it takes on this machine."""
+GRACE, MOST_GRACE = 0.01, 0.05
+"""Before a jump over 0.1 s or more, what is on its way through a socket gets this part of it for real."""
 
 
 class _Selector(selectors.DefaultSelector):
-    """Leaves out the waiting, and says how much it has left out."""
+    """Keeps the time: it passes where the loop would wait, and nowhere else."""
 
-    skipped = 0.0
+    now = 0.0
     threads = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or timeout <= 0 or self.threads:
+        if timeout is None or timeout <= 0:
+            self.now += TURN
             return super().select(timeout)
-        if ready := super().select(GRACE if timeout > FAR else 0):
+        if self.threads:
+            return self._wait(timeout)
+        grace = min(timeout * GRACE, MOST_GRACE)
+        if ready := super().select(grace if grace >= 0.001 else 0):
             return ready
-        self.skipped += timeout
+        self.now += timeout
         return []
+
+    def _wait(self, timeout: float) -> list[tuple[selectors.SelectorKey, int]]:
+        started = time.monotonic()
+        ready = super().select(timeout)
+        self.now += time.monotonic() - started
+        return ready
 
 
 class SkippingLoop(asyncio.SelectorEventLoop):
-    """Work takes the time that it takes, sleeping takes none; timers keep their order and distance.
+    """Sleeping takes no time; timers keep their order and distance, however slow the machine.
 
     A thread is waited for on the real clock: this loop cannot know what it is about to bring.
     """
 
     def __init__(self) -> None:
-        self._leaping = _Selector()
-        super().__init__(self._leaping)
+        self._clock = _Selector()
+        super().__init__(self._clock)
 
     def time(self) -> float:
-        return super().time() + self._leaping.skipped
+        return self._clock.now
 
     def run_in_executor(
         self, executor: Executor | None, func: Callable[[*Arguments], T], *args: *Arguments
     ) -> asyncio.Future[T]:
         future = super().run_in_executor(executor, func, *args)
-        self._leaping.threads += 1
+        self._clock.threads += 1
         future.add_done_callback(self._came_back)
         return future
 
     def _came_back(self, _: asyncio.Future[T]) -> None:
-        self._leaping.threads -= 1
+        self._clock.threads -= 1

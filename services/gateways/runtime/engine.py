@@ -181,6 +181,7 @@ class Engine:
         if self._due and len(self._tasks) < STEPS_AT_ONCE:
             pause = max(0.0, self._due[0][0] - asyncio.get_running_loop().time())
         try:
-            await asyncio.wait_for(self._news.wait(), pause)
+            async with asyncio.timeout(pause):  # in Python 3.11 `wait_for` may lose our end
+                await self._news.wait()
         except TimeoutError:
             return

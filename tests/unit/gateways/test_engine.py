@@ -257,3 +257,18 @@ async def test_thousands_are_in_flight_without_a_task_for_each() -> None:
         engine.cancel(ids)
         await until(lambda: len(engine) == 0)
     assert most_tasks <= STEPS_AT_ONCE + 5
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_its_end_is_not_lost_when_news_come_at_the_same_moment(turns: int) -> None:
+    steps = Steps(60.0)
+    engine = Engine(steps, slots=1)
+    engine.add([an_attempt()])
+    running = asyncio.create_task(engine.run())
+    await until(lambda: steps.taken)
+    engine.resize(2)
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    running.cancel()
+    ended, _ = await asyncio.wait([running], timeout=1.0)
+    assert ended
