@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.prompt_builder.examples import IMAGES, planned
+from tests.unit.prompts.examples import IMAGES, planned
 
 
 def test_a_training_is_one_render_of_its_images_under_its_word() -> None:
