@@ -6,11 +6,10 @@ import pytest
 
 from services.gateways.runtime.inputs import StoredInputs
 from services.gateways.runtime.provider import Refused
-from shared.ids import uuid7
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.results import FakeBucket
 
-JOB = uuid7()
+JOB = "0195940a-5b40-7d3e-b0c4-8a6b2d7e9f01"
 KEY = f"acme/{JOB}/0/aa.safetensors"
 
 
