@@ -78,6 +78,8 @@ POLLS: list[tuple[str, tuple[IndexModel, ...], Mapping[str, Any]]] = [
     ("attempts", ATTEMPT_INDEXES, {"owner": "me", "cancel": True}),
     ("attempts", ATTEMPT_INDEXES, {"owner": "me", "state": {"$in": ["accepted", "submitted"]}}),
     ("attempts", ATTEMPT_INDEXES, {"owed.at": due_by(now())}),
+    ("attempts", ATTEMPT_INDEXES, {"ask_at": due_by(now()), "provider": "modal"}),
+    ("attempts", ATTEMPT_INDEXES, {"our_id": {"$in": ["a", "b"]}, "provider": "modal"}),
     ("assets", ASSET_INDEXES, {"wake_at": due_by(now())}),
     ("assets", ASSET_INDEXES, {"preview_due_at": due_by(now())}),
     ("submissions", (OWED_INDEX,), {"owed.at": due_by(now())}),
