@@ -99,7 +99,7 @@ def an_order_of(command: RenderRequested) -> Order:
 
 
 def counted(provider: ProviderName, kind: str) -> float:
-    return differences.labels(provider, kind)._value.get()
+    return float(differences.labels(provider, kind)._value.get())
 
 
 async def books(rig: Rig) -> list[tuple[str, str]]:
