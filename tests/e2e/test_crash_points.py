@@ -82,8 +82,9 @@ async def books(scene: Scene, provider: Provider) -> list[dict[str, Any]]:
 
 
 async def test_whatever_point_a_gateway_dies_at_another_finishes_its_attempts(scene: Scene) -> None:
-    ways, *chains = await asyncio.gather(
-        die_on_the_way(scene), *(die_one_after_the_other(scene, provider) for provider in PROVIDERS)
+    ways, chains = await asyncio.gather(
+        die_on_the_way(scene),
+        asyncio.gather(*(die_one_after_the_other(scene, provider) for provider in PROVIDERS)),
     )
     entries = await scene.entries(WAYS, len(ways)) + await scene.entries(CHAINS, len(chains))
     ledger = {entry["_id"]: entry for entry in entries}

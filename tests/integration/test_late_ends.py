@@ -53,9 +53,9 @@ async def database(servers: Stack) -> AsyncIterator[Database]:
 async def an_end(attempts: Collection, command: RenderRequested, **fields: object) -> None:
     """An attempt that failed a minute ago, whose bill is unknown."""
     await Ledger(attempts).take_in([received(command)], OWNER)
-    end = {"state": "failed", "billed": "unknown", "handle": {"id": "external"}}
-    end |= {"finished_at": now() - timedelta(minutes=1)}
-    await attempts.update_one({"_id": command.attempt_id}, {"$set": end | fields})
+    end: dict[str, object] = {"state": "failed", "billed": "unknown", "handle": {"id": "external"}}
+    ended = end | {"finished_at": now() - timedelta(minutes=1)}
+    await attempts.update_one({"_id": command.attempt_id}, {"$set": ended | fields})
 
 
 async def test_of_many_processes_one_asks_and_what_it_hears_is_said_once(database: Database) -> None:
