@@ -99,8 +99,7 @@ def an_order_of(command: RenderRequested) -> Order:
 
 
 def counted(provider: ProviderName, kind: str) -> float:
-    found: float = differences.labels(provider, kind)._value.get()
-    return found
+    return float(differences.labels(provider, kind)._value.get())
 
 
 async def books(rig: Rig) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from pydantic import SecretStr
 
-from contracts.base import Message, Provider
+from contracts.base import Provider
 from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
 from deploy.local.brokers import embedded
 from deploy.local.ports import Ports
@@ -35,8 +35,9 @@ QUICK = {
     "FAL_SUBMIT_TIMEOUT_SECONDS": "3",
     "FAL_GRACE_SECONDS": "3",
 }
-STARTING_AT_ONCE = 3
-ENDS: tuple[type[Message], ...] = (RenderSucceeded, RenderFailed)
+PATIENCE = 150.0
+"""Seconds; on a machine that does nothing else everything takes a tenth of it."""
+ENDS: tuple[type[RenderSucceeded | RenderFailed], ...] = (RenderSucceeded, RenderFailed)
 
 
 class Scene:
@@ -48,7 +49,7 @@ class Scene:
         self._exits = exits
         self._numbers = itertools.count(2)
         self._one_port = asyncio.Lock()
-        self._starting = asyncio.Semaphore(STARTING_AT_ONCE)
+        self._brokers: list[str] = []
 
     @property
     def bootstrap(self) -> str:
@@ -61,6 +62,7 @@ class Scene:
             name = f"kafka-{next(self._numbers)}"
             process = await self._start(replace(embedded(self._site), name=name))
             await process.wait_ready()
+        self._brokers.append(process.command.address)
         settings = KafkaSettings(bootstrap=process.command.address, idempotence=False)
         await ensure_topics(settings)
         producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
@@ -83,11 +85,9 @@ class Scene:
         self, provider: Provider, database: str, point: CrashPoint, bootstrap: str, **environment: str
     ) -> int:
         """A process that dies by itself; its exit code."""
-        async with self._starting:
-            command = self._gateway(provider, database, bootstrap, **environment, **{VARIABLE: point})
-            process = await self._start(replace(command, name=f"{provider}-{point}"))
-            await asyncio.sleep(1.0)
-        async with asyncio.timeout(90):
+        command = self._gateway(provider, database, bootstrap, **environment, **{VARIABLE: point})
+        process = await self._start(replace(command, name=f"{database}-{provider}-{point}"))
+        async with asyncio.timeout(PATIENCE):
             return await process.wait()
 
     def _gateway(self, provider: Provider, database: str, bootstrap: str, **environment: str) -> Command:
@@ -100,12 +100,12 @@ class Scene:
         self._exits.push_async_callback(process.stop, 0)
         return process
 
-    async def entries(self, database: str, attempts: int, seconds: float) -> list[Document]:
+    async def entries(self, database: str, attempts: int) -> list[Document]:
         """The ledger, once so many attempts have ended and nothing is left to be said of them."""
         url = SecretStr(self.stack.environment["MONGO_URL"])
         async with mongo.connect(MongoSettings(url=url, database=database)) as found:
             going_on = {"$or": [{"finished_at": {"$exists": False}}, {"owed": {"$exists": True}}]}
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(PATIENCE):
                 while (
                     await found["attempts"].count_documents({}) < attempts
                     or await found["attempts"].count_documents(going_on) > 0
@@ -113,19 +113,17 @@ class Scene:
                     await asyncio.sleep(0.5)
             return await found["attempts"].find({}, {"command": 0}).to_list(None)
 
-    async def said(self, attempts: int, seconds: float = 30.0) -> dict[str, set[str]]:
-        """What was said on the broker of those who live, by attempt, once all were spoken of."""
+    async def said(self) -> dict[str, set[str]]:
+        """Which ends were said of each attempt, on whichever broker."""
         ends: dict[str, set[str]] = {}
         topics = {kind.topic: kind for kind in ENDS}
-        consumer = AIOKafkaConsumer(*topics, bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
-        await consumer.start()
-        try:
-            async with asyncio.timeout(seconds):
-                while len(ends) < attempts:
-                    record = await consumer.getone()
+        for bootstrap in (self.bootstrap, *self._brokers):
+            consumer = AIOKafkaConsumer(*topics, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+            await consumer.start()
+            while found := await consumer.getmany(timeout_ms=1000):
+                for record in itertools.chain(*found.values()):
                     message = topics[record.topic].model_validate_json(record.value)
-                    ends.setdefault(message.attempt_id, set()).add(record.topic)  # type: ignore[attr-defined]
-        finally:
+                    ends.setdefault(message.attempt_id, set()).add(record.topic)
             await consumer.stop()
         return ends
 

@@ -91,8 +91,12 @@ class LateEnds:
 
     async def ask_due(self) -> int:
         """Ask about a page of those that are due; returns how many there were."""
-        query = {"ask_at": due_by(now()), "provider": self._provider.name}
-        due = await self._attempts.find(query).limit(PAGE).to_list(None)
+        due: list[Document] = []
+        async for document in self._attempts.find({"ask_at": due_by(now())}):
+            if document["provider"] == self._provider.name:
+                due.append(document)
+            if len(due) == PAGE:
+                break
         await asyncio.gather(*(self._ask(document) for document in due))
         return len(due)
 

@@ -92,8 +92,8 @@ class Pushes:
 
     async def notice(self, owner: str) -> None:
         """Hurry what others were told about this owner's attempts."""
-        query = {"pushed_at": due_by(now()), "owner": owner}
-        ids = [found["_id"] async for found in self._attempts.find(query, {"_id": 1})]
+        pushed = self._attempts.find({"pushed_at": due_by(now())}, {"owner": 1})
+        ids = [found["_id"] async for found in pushed if found["owner"] == owner]
         if not ids:
             return
         # In this order: a push that comes in between is not forgotten.

@@ -93,7 +93,7 @@ class Reconciling:
         """When the attempts ended that the provider knows by these ids; None for those that are open."""
         if not our_ids:
             return {}
-        query = {"our_id": {"$in": sorted(our_ids)}, "provider": self._provider.name}
+        query = {"our_id": {"$in": sorted(our_ids)}}
         found = self._attempts.find(query, {"our_id": 1, "finished_at": 1})
         return {document["our_id"]: document.get("finished_at") async for document in found}
 
@@ -104,7 +104,6 @@ class Reconciling:
         log.warning("orphans_found", ids=sorted(orphans)[:20], count=len(orphans))
         query = {
             "our_id": {"$in": sorted(orphans)},
-            "provider": self._provider.name,
             "command": {"$exists": True},
             "ask_at": None,
         }

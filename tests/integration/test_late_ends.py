@@ -1,0 +1,115 @@
+"""Late ends and reconciliation on a real database: its guards, nulls and times decide who enters what."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+from contracts.operations import AttemptSettled
+from contracts.renders import RenderRequested
+from deploy.local.stack import Stack
+from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.late_ends import MOST_LOOKS, LateEnds
+from services.gateways.runtime.ledger import INDEXES, Ledger
+from services.gateways.runtime.provider import NoAnswer, Provider, our_id_of
+from services.gateways.runtime.reconciling import Reconciling
+from shared import mongo
+from shared.clock import now
+from shared.leases import Lease
+from shared.mongo import Collection, Database
+from shared.outbox import MongoDebts, Outbox
+from shared.settings import MongoSettings
+from tests.fakes.provider import FakeProvider, a_command
+from tests.fakes.publisher import FakePublisher, received
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
+
+OWNER = "gateway-fal:someone"
+
+
+class ListingProvider(FakeProvider):
+    """Says that it has these."""
+
+    def __init__(self, *commands: RenderRequested) -> None:
+        super().__init__()
+        self.there = frozenset(our_id_of(command.attempt_id) for command in commands)
+
+    async def unfinished(self) -> frozenset[str]:
+        return self.there
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def database(servers: Stack) -> AsyncIterator[Database]:
+    settings = MongoSettings(url=SecretStr(servers.environment["MONGO_URL"]), database="late_ends")
+    async with mongo.connect(settings) as connected:
+        await connected.drop_collection("attempts")
+        await mongo.ensure_indexes(connected["attempts"], *INDEXES)
+        yield connected
+
+
+async def an_end(attempts: Collection, command: RenderRequested, **fields: object) -> None:
+    """An attempt that failed a minute ago, whose bill is unknown."""
+    await Ledger(attempts).take_in([received(command)], OWNER)
+    end: dict[str, object] = {"state": "failed", "billed": "unknown", "handle": {"id": "external"}}
+    ended = end | {"finished_at": now() - timedelta(minutes=1)}
+    await attempts.update_one({"_id": command.attempt_id}, {"$set": ended | fields})
+
+
+async def test_of_many_processes_one_asks_and_what_it_hears_is_said_once(database: Database) -> None:
+    attempts, command = database["attempts"], a_command()
+    await an_end(attempts, command, ask_at=now())
+    provider, publisher = FakeProvider(), FakePublisher("gateway-fal")
+    await asyncio.gather(*(LateEnds(attempts, provider, "gateway-fal").ask_due() for _ in range(8)))
+    assert provider.calls == ["poll"]
+    assert await Outbox(MongoDebts(attempts), publisher).sweep(timedelta(seconds=-1)) == 1
+    assert len(publisher.said(AttemptSettled)) == 1
+    entry = await attempts.find_one({"_id": command.attempt_id})
+    assert entry is not None
+    assert (entry["billed"], entry["settled_as"], "ask_at" in entry) == ("yes", "succeeded", False)
+
+
+async def test_the_last_look_is_the_last(database: Database) -> None:
+    attempts, command, provider = database["attempts"], a_command(), FakeProvider()
+    await an_end(attempts, command, ask_at=now(), looks=MOST_LOOKS)
+    provider.news = [NoAnswer("502")]
+    late = LateEnds(attempts, provider, "gateway-fal")
+    assert [await late.ask_due() for _ in range(2)] == [1, 0]
+
+
+async def test_an_orphan_is_asked_for_and_entered_although_it_had_no_more_looks(database: Database) -> None:
+    attempts, over, fresh = database["attempts"], a_command(), a_command()
+    await an_end(attempts, over, ask_at=None, billed="no")
+    await an_end(attempts, fresh, finished_at=now(), billed="no")
+    provider = ListingProvider(over, fresh)
+    await reconciling(database, provider).reconcile()
+    late = LateEnds(attempts, provider, "gateway-fal")
+    assert await late.ask_due() == 1, "what has just ended may be on its way out"
+    entry = await attempts.find_one({"_id": over.attempt_id})
+    assert entry is not None
+    assert (entry["billed"], entry["settled_as"]) == ("yes", "succeeded")
+
+
+async def test_what_is_ours_and_not_in_hand_is_found_whatever_it_is(database: Database) -> None:
+    attempts, ledger = database["attempts"], Ledger(database["attempts"])
+    ours = [a_command() for _ in range(3)]
+    await ledger.take_in([received(command) for command in ours], OWNER)
+    await an_end(attempts, a_command())
+    held = {ours[0].attempt_id}
+    stranded = await ledger.stranded(OWNER, held)
+    assert {attempt.id for attempt in stranded} == {command.attempt_id for command in ours[1:]}
+
+
+def reconciling(database: Database, provider: Provider) -> Reconciling:
+    async def nothing(*_: str) -> None:
+        return None
+
+    async def no_step(_: object) -> float | None:
+        return None
+
+    lease = Lease(database["leases"], "gateway-fal", on_death=nothing, on_lost=nothing)
+    return Reconciling(
+        database["attempts"], provider, Ledger(database["attempts"]), Engine(no_step, 0), lease, 30.0
+    )
