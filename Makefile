@@ -7,8 +7,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# KAFKA=apache runs `up`, `demo` and `test` on Apache Kafka, KAFKA_BROKERS=3 on three nodes of it.
+SERVERS := $(READY) $(if $(filter apache,$(KAFKA)),apache-kafka)
 
-.PHONY: help up down status demo check test test-faults contracts format clean
+.PHONY: help up down status demo check test test-faults test-kafka kafka-up kafka-down apache-kafka contracts format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +22,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev,modal]'
 	@touch $@
 
-up: $(READY)  ## start the local stack: broker, stores, provider simulators, all services
+up: $(SERVERS)  ## start the local stack: broker, stores, provider simulators, all services
 	@$(BIN)/imagegen up
 
 down: $(READY)  ## stop it
@@ -29,7 +31,7 @@ down: $(READY)  ## stop it
 status: $(READY)  ## what runs, and where
 	@$(BIN)/imagegen status
 
-demo: $(READY)  ## one request of each type over Kafka and HTTP; images in out/demo/index.html
+demo: $(SERVERS)  ## one request of each type over Kafka and HTTP; images in out/demo/index.html
 	@$(BIN)/imagegen demo
 
 check: $(READY)  ## lint, types, import rules, fast tests (no server needed)
@@ -39,12 +41,24 @@ check: $(READY)  ## lint, types, import rules, fast tests (no server needed)
 	@$(BIN)/lint-imports --no-cache | tail -n 12
 	@$(BIN)/pytest -q -n 2 -m 'not stack' --ignore=tests/faults
 
-test: $(READY)  ## everything, on the embedded servers
+test: $(SERVERS)  ## everything, on the embedded servers
 	@$(BIN)/pytest -q -n 2 -m 'not stack'
 	@$(BIN)/pytest -q -m stack
 
 test-faults: $(READY)  ## what each provider can do to us, as a table (no server needed)
 	@$(BIN)/pytest -q -n 2 --no-header tests/faults
+
+test-kafka: $(READY) apache-kafka  ## integration and end-to-end tests on Apache Kafka
+	@KAFKA=apache $(BIN)/pytest -q -m stack
+
+kafka-up: $(READY) apache-kafka  ## start Apache Kafka alone, on a free port (KAFKA_BROKERS=3: a cluster)
+	@KAFKA=apache $(BIN)/python -m deploy.local up --only broker --state .imagegen/kafka
+
+kafka-down: $(READY)  ## stop it
+	@$(BIN)/python -m deploy.local down --state .imagegen/kafka
+
+apache-kafka: $(READY)
+	@$(BIN)/python -m deploy.local.apache_kafka
 
 contracts: $(READY)  ## write JSON Schemas and the AsyncAPI document from the code
 	@$(BIN)/python -m contracts

@@ -12,11 +12,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from deploy.local.missing import MissingServer
 from deploy.local.processes import ProcessFailed
-from deploy.local.servers import ROOT, SIMULATORS, MissingServer
+from deploy.local.servers import ROOT, SIMULATORS, STORES
 from deploy.local.services import SERVICES
 from deploy.local.stack import Stack, StackFailed, StackOptions
 from deploy.local.state import AlreadyRunning, StackState, StateFolder, clear_leftovers
+from shared.errors import StartupError
 
 START_SECONDS = 270.0
 STOP_SECONDS = 45.0
@@ -26,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.command(options)
-    except (AlreadyRunning, MissingServer, ProcessFailed, StackFailed) as error:
+    except (AlreadyRunning, MissingServer, ProcessFailed, StackFailed, StartupError) as error:
         print(error, file=sys.stderr)
         return 1
     return code
@@ -146,7 +148,8 @@ def _stack_options(options: argparse.Namespace) -> StackOptions:
     services = _services(options)
     return StackOptions(
         state=options.state,
-        simulators=() if options.only == "servers" else SIMULATORS,
+        stores=() if options.only == "broker" else STORES,
+        simulators=() if options.only else SIMULATORS,
         services=services,
         instances=_instances(options.instances, services),
         latency_seconds=options.latency_seconds,
@@ -154,7 +157,7 @@ def _stack_options(options: argparse.Namespace) -> StackOptions:
 
 
 def _services(options: argparse.Namespace) -> tuple[str, ...]:
-    return () if options.only == "servers" else tuple(filter(None, options.services.split(",")))
+    return () if options.only else tuple(filter(None, options.services.split(",")))
 
 
 def _instances(text: str, services: tuple[str, ...]) -> dict[str, int]:
@@ -176,7 +179,7 @@ def _parser() -> argparse.ArgumentParser:
         if command in (up, run):
             sub.add_argument("--latency-seconds", type=float, default=0.5)
             sub.add_argument("--instances", default="1", help="2, or dispatcher=2,api=1")
-            sub.add_argument("--only", choices=["servers"])
+            sub.add_argument("--only", choices=["broker", "servers"])
             sub.add_argument("--services", default=",".join(SERVICES))
     return parser
 

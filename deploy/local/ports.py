@@ -44,6 +44,10 @@ class Ports:
                 return port
         raise OSError(f"no free port for {name} between {PORTS.start} and {PORTS.stop}")
 
+    def keep(self, name: str) -> int:
+        """The port that this name has; a free one the first time."""
+        return self.chosen.get(name) or self.pick(name)
+
 
 def listens(pid: int, port: int) -> bool:
     """Whether it is this process that listens on the port, not one that was quicker."""

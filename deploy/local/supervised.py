@@ -44,8 +44,10 @@ class Supervised:
         return self.process.pid if self.process and alive else None
 
     async def start(self) -> None:
+        """Raises ProcessFailed, with the end of its log, when it does not become ready."""
         keep_one_older(self._log)
-        for tries_left in reversed(range(PORT_TRIES)):
+        tries = PORT_TRIES if self.process is None else 1  # others know the port of one that ran
+        for tries_left in reversed(range(tries)):
             try:
                 await self._launch()
                 break
@@ -56,14 +58,15 @@ class Supervised:
                 self.command = self._prepare()
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.command.name}")
 
-    async def stop(self) -> None:
+    async def stop(self, grace_seconds: float | None = None) -> None:
+        """It stays down until it is started again. No grace is SIGKILL."""
         if self._keeper and self._keeper is not asyncio.current_task():
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await self._keeper
         self.ready.clear()
         if self.process:
-            await self.process.stop()
+            await self.process.stop(grace_seconds)
 
     async def send(self, number: signal.Signals) -> None:
         """Send a signal; one that ends a process is awaited, up to ten seconds."""

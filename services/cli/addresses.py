@@ -34,4 +34,4 @@ class Addresses:
             raise NoStack(OPTIONS[server])
         if state.phase != "ready" or server not in state.addresses:
             raise StackNotReady(state.phase)
-        return state.addresses[server]
+        return state.environment["KAFKA_BOOTSTRAP"] if server == "kafka" else state.addresses[server]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.cli.errors import CommandFailed, NotInstalled
+from shared.errors import StartupError
 
 if TYPE_CHECKING:
     from deploy.local.stack import Stack
@@ -24,8 +25,8 @@ async def demo_stack(folder: Path, latency_seconds: float) -> "AsyncIterator[Sta
         StackBroken: with the end of the log of what failed.
     """
     try:
+        from deploy.local.missing import MissingServer
         from deploy.local.processes import ProcessFailed
-        from deploy.local.servers import MissingServer
         from deploy.local.stack import Stack, StackFailed, StackOptions
         from deploy.local.state import AlreadyRunning
     except ModuleNotFoundError as missing:
@@ -33,7 +34,7 @@ async def demo_stack(folder: Path, latency_seconds: float) -> "AsyncIterator[Sta
     try:
         async with Stack(StackOptions(state=folder, latency_seconds=latency_seconds)) as stack:
             yield stack
-    except (AlreadyRunning, MissingServer, ProcessFailed, StackFailed) as error:
+    except (AlreadyRunning, MissingServer, ProcessFailed, StackFailed, StartupError) as error:
         raise StackBroken(str(error)) from None
 
 

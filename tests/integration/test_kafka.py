@@ -1,74 +1,17 @@
 """The subscription on a real broker: what is committed, what comes again, who shares what."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer
 
 from contracts.catalog import PARTITIONS, TOPICS
 from contracts.generation import GenerationCancel
 from contracts.operations import DeadLetter
 from deploy.local.stack import Stack
-from shared.envelope import Received
-from shared.ids import uuid7
-from shared.publisher import Outgoing
-from shared.service import Service
-from shared.settings import KafkaSettings, ProcessSettings
+from tests.integration.workers import Worker, say
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
-
-
-def settings(stack: Stack) -> KafkaSettings:
-    return KafkaSettings(
-        bootstrap=stack.environment["KAFKA_BOOTSTRAP"], idempotence=False, fetch_max_wait_ms=20
-    )
-
-
-class Worker:
-    """A service with one handler, which remembers what it was given."""
-
-    def __init__(self, stack: Stack, group: str) -> None:
-        self.seen: list[str] = []
-        self.failures: list[Exception] = []
-        self.service = Service("worker", settings(stack), ProcessSettings())
-        self.service.subscribe(GenerationCancel, group=group)(self.handle)
-
-    async def handle(self, batch: Sequence[Received[Any]]) -> Iterable[Outgoing]:
-        if self.failures:
-            raise self.failures.pop()
-        self.seen += [received.message.reason for received in batch]
-        return []
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator["Worker"]:
-        async with self.service:
-            await self.service.listen()
-            try:
-                yield self
-            finally:
-                await self.service.stop_listening()
-
-    async def saw(self, count: int, seconds: float = 20.0) -> list[str]:
-        async with asyncio.timeout(seconds):
-            while len(self.seen) < count:
-                await asyncio.sleep(0.02)
-        return self.seen
-
-
-async def say(stack: Stack, marks: Iterable[str], *, raw: bytes | None = None) -> None:
-    producer = AIOKafkaProducer(bootstrap_servers=stack.environment["KAFKA_BOOTSTRAP"])
-    await producer.start()
-    try:
-        for mark in marks:
-            body = {"job_id": uuid7(), "tenant": "t", "reason": mark}
-            value = raw if raw is not None else json.dumps(body).encode()
-            await producer.send_and_wait(GenerationCancel.topic, value, key=str(body["job_id"]).encode())
-    finally:
-        await producer.stop()
 
 
 async def test_a_process_that_ends_goes_on_where_it_had_committed(servers: Stack) -> None:

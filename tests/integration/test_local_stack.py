@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,17 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from motor.motor_asyncio import AsyncIOMotorClient
 
+from deploy.local.brokers import Broker
 from deploy.local.ports import GRPC_OFFSET, is_free
 from deploy.local.processes import ProcessFailed
+from deploy.local.servers import STORES
 from deploy.local.stack import Stack, StackFailed, StackOptions
 from deploy.local.state import TOKEN_VARIABLE, AlreadyRunning, StateFolder
 
 pytestmark = pytest.mark.stack
 
 ROOT = Path(__file__).parents[2]
+NAMES = (*Broker.of(None, None).names, *STORES)
 
 
 def servers_only(state: Path, services: tuple[str, ...] = ()) -> StackOptions:
@@ -175,9 +179,10 @@ async def test_a_second_stack_in_the_same_folder_is_refused(stack: Stack) -> Non
             pass
 
 
-async def test_a_lost_broker_stops_the_stack_and_says_why(tmp_path: Path) -> None:
+async def test_a_lost_embedded_broker_stops_the_stack_and_says_why(tmp_path: Path) -> None:
     async def lose_the_broker() -> None:
-        async with Stack(servers_only(tmp_path / "state")) as stack:
+        options = replace(servers_only(tmp_path / "state"), broker="embedded")
+        async with Stack(options) as stack:
             await stack.kill("kafka", signal.SIGKILL)
             await asyncio.wait_for(stack.failed.wait(), 5)
 
@@ -197,11 +202,7 @@ def test_the_command_line_starts_shows_refuses_and_stops(detached: Path) -> None
     again = local("up", "--state", str(detached), "--only", "servers")
     assert (again.returncode, "already running" in again.stderr) == (1, True)
     shown = json.loads(local("status", "--state", str(detached), "--json").stdout)
-    assert {name: each["ready"] for name, each in shown["processes"].items()} == {
-        "kafka": True,
-        "mongo": True,
-        "s3": True,
-    }
+    assert {name: each["ready"] for name, each in shown["processes"].items()} == dict.fromkeys(NAMES, True)
     assert (detached / "stack.json").stat().st_mode & 0o777 == 0o600
     assert local("down", "--state", str(detached)).returncode == 0
     assert nothing_is_left(detached)
@@ -218,7 +219,7 @@ def test_a_signal_ends_everything_in_order(detached: Path, number: signal.Signal
 
 
 def test_nothing_outlives_a_killed_supervisor(detached: Path) -> None:
-    assert len(carriers(detached)) == 3
+    assert len(carriers(detached)) == len(NAMES)
     os.kill(StateFolder(detached).holder() or 0, signal.SIGKILL)
     assert eventually(lambda: nothing_is_left(detached), 3)
     assert local("up", "--state", str(detached), "--only", "servers").returncode == 0

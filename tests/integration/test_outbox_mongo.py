@@ -23,10 +23,11 @@ from shared.ids import uuid7
 from shared.mongo import Database, connect, ensure_indexes
 from shared.outbox import MongoDebts, Outbox, owe
 from shared.publisher import Outgoing, Publisher
-from shared.settings import KafkaSettings, MongoSettings
+from shared.settings import MongoSettings
 from shared.topics import ensure_topics
 from tests.fakes.api import FakeBroker
 from tests.fakes.jobs import an_event
+from tests.integration.workers import kafka_settings
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -123,9 +124,7 @@ async def test_a_delivery_is_noted_once_and_claimed_once(database: Database) -> 
 
 
 async def test_a_reader_without_a_group_begins_at_the_end_and_misses_nothing_after(stack: Stack) -> None:
-    settings = KafkaSettings(
-        bootstrap=stack.environment["KAFKA_BOOTSTRAP"], idempotence=False, fetch_max_wait_ms=20
-    )
+    settings = kafka_settings(stack)
     await ensure_topics(settings)
     seen: list[int] = []
     positioned = asyncio.Event()

@@ -15,7 +15,9 @@ def running(tmp_path: Path) -> Iterator[StateFolder]:
     """A folder that a supervisor holds: this process."""
     folder = StateFolder(tmp_path / "state")
     folder.hold()
-    folder.write(StackState(phase="ready", addresses={"api": "http://stack:1", "kafka": "stack:2"}))
+    addresses = {"api": "http://stack:1", "kafka": "stack:2", "kafka-2": "stack:3"}
+    environment = {"KAFKA_BOOTSTRAP": "stack:2,stack:3"}
+    folder.write(StackState(phase="ready", addresses=addresses, environment=environment))
     yield folder
     folder.release()
 
@@ -24,7 +26,7 @@ def test_a_given_address_wins_over_the_stack(running: StateFolder) -> None:
     """Options and the environment say where the platform is."""
     addresses = Addresses({"api": "http://elsewhere/", "kafka": None}, running.path)
     assert addresses.of("api") == "http://elsewhere"
-    assert addresses.of("kafka") == "stack:2"
+    assert addresses.of("kafka") == "stack:2,stack:3"
 
 
 def test_a_given_address_needs_no_stack(tmp_path: Path) -> None:

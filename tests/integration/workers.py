@@ -1,0 +1,69 @@
+"""A service with one handler that remembers, and an upstream that speaks to it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from contracts.generation import GenerationCancel
+from deploy.local.stack import Stack
+from shared.envelope import Received
+from shared.ids import uuid7
+from shared.publisher import Outgoing
+from shared.service import Service
+from shared.settings import KafkaSettings, ProcessSettings
+
+
+def kafka_settings(stack: Stack) -> KafkaSettings:
+    """As the services of this stack have them."""
+    given = {name.partition("_"): value for name, value in stack.environment.items()}
+    return KafkaSettings.model_validate(
+        {field.lower(): value for (prefix, _, field), value in given.items() if prefix == "KAFKA"}
+    )
+
+
+class Worker:
+    """A service with one handler, which remembers what it was given."""
+
+    def __init__(self, stack: Stack, group: str) -> None:
+        self.seen: list[str] = []
+        self.failures: list[Exception] = []
+        self.service = Service("worker", kafka_settings(stack), ProcessSettings())
+        self.service.subscribe(GenerationCancel, group=group)(self.handle)
+
+    async def handle(self, batch: Sequence[Received[Any]]) -> Iterable[Outgoing]:
+        if self.failures:
+            raise self.failures.pop()
+        self.seen += [received.message.reason for received in batch]
+        return []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Worker"]:
+        async with self.service:
+            await self.service.listen()
+            try:
+                yield self
+            finally:
+                await self.service.stop_listening()
+
+    async def saw(self, count: int, seconds: float = 20.0) -> list[str]:
+        async with asyncio.timeout(seconds):
+            while len(self.seen) < count:
+                await asyncio.sleep(0.02)
+        return self.seen
+
+
+async def say(stack: Stack, marks: Iterable[str], *, raw: bytes | None = None) -> None:
+    """One message for each mark, each about a job of its own."""
+    producer = AIOKafkaProducer(bootstrap_servers=stack.environment["KAFKA_BOOTSTRAP"])
+    await producer.start()
+    try:
+        for mark in marks:
+            body = {"job_id": uuid7(), "tenant": "t", "reason": mark}
+            value = raw if raw is not None else json.dumps(body).encode()
+            await producer.send_and_wait(GenerationCancel.topic, value, key=str(body["job_id"]).encode())
+    finally:
+        await producer.stop()
