@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.catalog import PARTITIONS, TOPICS
 from contracts.generation import GenerationCancel
@@ -69,12 +70,12 @@ async def test_two_processes_of_a_group_share_the_messages(servers: Stack) -> No
 
 
 async def test_every_topic_of_the_contracts_is_declared_with_its_partitions(servers: Stack) -> None:
-    bootstrap = servers.environment["KAFKA_BOOTSTRAP"]
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
-    await consumer.start()
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers.environment["KAFKA_BOOTSTRAP"])
+    await admin.start()
     try:
-        await consumer.topics()
-        for topic in TOPICS:
-            assert len(consumer.partitions_for_topic(topic.name) or ()) == PARTITIONS, topic.name
+        described = await admin.describe_topics([topic.name for topic in TOPICS])
     finally:
-        await consumer.stop()
+        await admin.close()
+    assert {topic["topic"]: len(topic["partitions"]) for topic in described} == {
+        topic.name: PARTITIONS for topic in TOPICS
+    }

@@ -69,9 +69,7 @@ def properties(number: int, members: Iterable[Member], log: Path) -> dict[str, s
     return {
         **SETTINGS,
         "node.id": str(number),
-        "controller.quorum.voters": ",".join(
-            f"{n.number}@{HOST}:{n.controller_port}" for n in nodes.values()
-        ),
+        "controller.quorum.voters": voters,
         "listeners": f"BROKER://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
         "advertised.listeners": f"BROKER://{HOST}:{port}",
         "log.dirs": str(log),
