@@ -1,6 +1,14 @@
 """Three fates of a failure: try again, set aside with a reason, or stop at start-up."""
 
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    InvalidProducerEpoch,
+    KafkaError,
+    KafkaTimeoutError,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
+    UnknownProducerId,
+)
 from botocore.exceptions import BotoCoreError, ClientError
 from pymongo.errors import (
     BulkWriteError,
@@ -29,6 +37,16 @@ _ABOUT_THE_DOCUMENT = (DocumentTooLarge, DuplicateKeyError, InvalidOperation)
 _CODES_ABOUT_THE_DOCUMENT = frozenset({2, 9, 14, 52, 121, 10334, 17280})
 """MongoDB: bad value, parse error, type mismatch, bad field name, validation, too large, key too large."""
 
+_ABOUT_THE_PRODUCER = (
+    InvalidProducerEpoch,
+    KafkaTimeoutError,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+    ProducerFenced,
+    UnknownProducerId,
+)
+"""Not retriable with the same producer; the publisher makes another one."""
+
 _TRANSIENT = (
     TransientError,
     BotoCoreError,
@@ -40,7 +58,7 @@ _TRANSIENT = (
 def is_transient(error: BaseException) -> bool:
     """Whether the same work may succeed later: a server is away, slow or re-electing."""
     if isinstance(error, KafkaError):
-        return bool(error.retriable)
+        return bool(error.retriable) or isinstance(error, _ABOUT_THE_PRODUCER) or type(error) is KafkaError
     if isinstance(error, PyMongoError):
         return not _is_about_the_document(error)
     if isinstance(error, ClientError):

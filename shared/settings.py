@@ -22,6 +22,9 @@ class KafkaSettings(BaseSettings):
     fetch_max_wait_ms: PositiveInt = 500
     batch_records: PositiveInt = 500
     replication: PositiveInt = 1
+    """Of the topics that we create."""
+    send_seconds: PositiveFloat = 20.0
+    """Until a message that was not acknowledged counts as not sent."""
     startup_seconds: PositiveFloat = 60.0
 
 

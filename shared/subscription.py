@@ -96,13 +96,14 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._on_unreadable = on_unreadable
         self._on_failed = on_failed
         self._pauses = pauses
-        self._lost: set[TopicPartition] = set()
+        self._lost: set[TopicPartition] = set()  # by the batch in hand
         self._busy = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def consume(self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer) -> None:
         """Handle one batch to its end. Never raises: what fails is parked and read again."""
         async with self._busy:
+            self._lost.clear()
             if not await self._handled(records, consumer, RETRIES):
                 for part in by_partition(records):
                     if not await self._handled(part, consumer, 1):
@@ -226,6 +227,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     def _park(self, part: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer) -> None:
         """Leave this partition for a while and read it again from here; others go on."""
         tp = tp_of(part[0])
+        if tp in self._lost:
+            return
         log.error("partition_parked", topic=tp.topic, partition=tp.partition, offset=part[0].offset)
         try:
             consumer.seek(tp, part[0].offset)
@@ -272,8 +275,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self.parked -= set(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Partitions that come back are ours again."""
-        self._lost -= set(assigned)
+        """What comes back begins at what was committed; the batch that lost it stays silent about it."""
 
 
 def tp_of(record: ConsumerRecord) -> TopicPartition:

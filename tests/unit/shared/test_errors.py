@@ -1,6 +1,15 @@
 """Which failures may pass by themselves, and which are about what we write."""
 
 import pytest
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    NotEnoughReplicasError,
+    OutOfOrderSequenceNumber,
+    ProducerClosed,
+)
 from botocore.exceptions import ClientError, EndpointConnectionError
 from pymongo.errors import (
     AutoReconnect,
@@ -51,6 +60,12 @@ def bulk(*codes: int, concern: bool = False) -> BulkWriteError:
         TransientError("busy"),
         TimeoutError(),
         ConnectionResetError(),
+        KafkaConnectionError("refused"),
+        NotEnoughReplicasError(),
+        KafkaTimeoutError(),
+        OutOfOrderSequenceNumber(),
+        ProducerClosed(),
+        KafkaError("Unexpected error during batch delivery"),
     ],
     ids=repr,
 )
@@ -70,6 +85,7 @@ def test_a_server_that_is_away_slow_or_electing_is_waited_for(error: Exception) 
         bucket(400),
         bucket(403),
         bucket(404),
+        MessageSizeTooLargeError(),
         KeyError("a bug"),
     ],
     ids=repr,

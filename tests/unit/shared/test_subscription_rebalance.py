@@ -56,6 +56,32 @@ async def test_a_partition_that_comes_back_is_ours_again() -> None:
     assert bench.consumer.committed == {ZERO: 9, ONE: 4}
 
 
+async def test_a_batch_stays_silent_about_a_partition_that_was_lost_and_came_back_meanwhile() -> None:
+    bench = Bench()
+    bench.may_go_on.clear()
+    batch = asyncio.create_task(bench.consume(said("a", 7), said("x", 3, partition=1)))
+    await bench.under_way.wait()
+    await bench.subscription.on_partitions_revoked([ZERO])
+    await bench.subscription.on_partitions_assigned([ZERO])  # another has committed further since
+    bench.may_go_on.set()
+    await batch
+    assert bench.answers() == 1
+    assert bench.consumer.committed == {ONE: 4}
+
+
+async def test_a_lost_partition_is_not_sought_back_either() -> None:
+    bench = Bench()
+    bench.troubles["a"] = lambda: TimeoutError("away")
+    bench.may_go_on.clear()
+    batch = asyncio.create_task(bench.consume(said("a", 7)))
+    await bench.under_way.wait()
+    await bench.subscription.on_partitions_revoked([ZERO])
+    await bench.subscription.on_partitions_assigned([ZERO])
+    bench.may_go_on.set()
+    await batch
+    assert bench.consumer.sought == {}
+
+
 async def test_a_rebalance_waits_for_the_batch_in_hand() -> None:
     bench = Bench()
     bench.may_go_on.clear()

@@ -1,0 +1,34 @@
+"""On three nodes of Apache Kafka the loss of one is not noticed."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+
+from deploy.local.stack import Stack, StackOptions
+from tests.e2e.platform import CHARACTER, Platform, platform_of
+
+pytestmark = [pytest.mark.stack, pytest.mark.apache, pytest.mark.asyncio(loop_scope="module")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+    state = tmp_path_factory.mktemp("stack")
+    options = StackOptions(state=state, broker="apache", brokers=3, latency_seconds=0.2)
+    async with Stack(options) as stack, platform_of(stack) as client:
+        yield client
+
+
+@pytest.mark.parametrize("number", [2, 3])
+async def test_jobs_complete_although_a_node_is_killed_and_stays_away(
+    platform: Platform, number: int
+) -> None:
+    await platform.behave("modal", tiny=True, concurrency=8)
+    request = {"type": "base_image", "character": CHARACTER, "provider": "modal"}
+    jobs = [await platform.publish(request) for _ in range(5)]
+    await platform.heard(jobs[0], "accepted")
+    await platform.stack.broker.kill(number)
+    jobs += [await platform.publish(request) for _ in range(5)]
+    ends = await platform.ended(*jobs, seconds=90)
+    assert [end.event for end in ends] == ["completed"] * 10
+    await platform.stack.broker.start(number)
