@@ -27,9 +27,9 @@ from shared.tracing import configure_tracing
 
 log = structlog.get_logger()
 
-BATCH_SECONDS = 7.0
+BATCH_SECONDS = 6.0
 """For the batches in hand when the process is told to end."""
-LEAVE_SECONDS = 2.0
+LEAVE_SECONDS = 1.5
 """For leaving the groups after that; a broker that does not answer notices by itself."""
 IDLE_POLL_MS = 5
 """FastStream sleeps this long after an empty poll, and is deaf meanwhile."""
