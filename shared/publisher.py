@@ -16,7 +16,7 @@ from shared.waiting import wait_until_up
 
 log = structlog.get_logger()
 
-FLUSH_SECONDS = 3.0
+FLUSH_SECONDS = 1.0
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 
@@ -143,6 +143,6 @@ async def _end(producer: AIOKafkaProducer) -> None:
         await asyncio.wait_for(producer.stop(), FLUSH_SECONDS)
     except TimeoutError:
         log.warning("producer_dropped")
-        with suppress(TimeoutError):
+        with suppress(TimeoutError):  # its request in flight ends only when it times out
             await asyncio.wait_for(producer._sender.close(), FLUSH_SECONDS)
         await producer.client.close()

@@ -27,6 +27,10 @@ from shared.tracing import configure_tracing
 
 log = structlog.get_logger()
 
+BATCH_SECONDS = 6.0
+"""For the batches in hand when the process is told to end."""
+LEAVE_SECONDS = 1.5
+"""For leaving the groups after that; a broker that does not answer notices by itself."""
 IDLE_POLL_MS = 5
 """FastStream sleeps this long after an empty poll, and is deaf meanwhile."""
 
@@ -47,11 +51,11 @@ class Service:
         self._kafka = kafka
         self._process = process
         self._broker = KafkaBroker(
-            kafka.bootstrap,
+            kafka.bootstrap.split(","),
             client_id=f"imagegen-{name}",
             consumer_only=True,
             apply_types=False,
-            graceful_timeout=10.0,
+            graceful_timeout=BATCH_SECONDS,
             logger=None,
         )
         self._background: list[Callable[[], Awaitable[None]]] = []
@@ -135,8 +139,11 @@ class Service:
         await self._broker.start()
 
     async def stop_listening(self) -> None:
-        """Finish the batches in hand and leave the groups."""
-        await self._broker.stop()
+        """Finish the batches in hand and leave the groups, as far as the broker answers."""
+        try:
+            await asyncio.wait_for(self._broker.stop(), BATCH_SECONDS + LEAVE_SECONDS)
+        except TimeoutError:
+            log.warning("stopped_without_leaving")
 
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT, or until a background loop fails; then drain and return."""

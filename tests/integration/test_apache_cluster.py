@@ -59,7 +59,7 @@ async def test_producing_and_consuming_go_on_while_a_node_is_away(stack: Stack, 
 
 
 async def test_one_node_alone_acknowledges_nothing(stack: Stack) -> None:
-    settings = kafka_settings(stack).model_copy(update={"send_seconds": 5.0})
+    settings = kafka_settings(stack, send_seconds=5.0)
     envelope = Envelope(topic=GenerationCancel.topic, key="k", body=b"{}", headers=())
     async with Publisher("test", settings) as publisher:
         await publisher.send([envelope])

@@ -16,7 +16,7 @@ from shared.ids import uuid7
 from shared.publisher import Outgoing
 from shared.service import Service
 from shared.settings import KafkaSettings, ProcessSettings
-from tests.integration.workers import kafka_settings as settings
+from tests.integration.workers import kafka_settings
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -79,7 +79,7 @@ async def until_listed(stack: Stack, count: int) -> list[dict[str, object]]:
 
 
 async def test_dead_letters_are_listed_replayed_once_and_dropped(servers: Stack) -> None:
-    kafka = settings(servers)
+    kafka = kafka_settings(servers)
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
     await producer.start()
     faulty = Faulty(kafka)

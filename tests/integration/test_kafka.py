@@ -69,6 +69,17 @@ async def test_two_processes_of_a_group_share_the_messages(servers: Stack) -> No
         assert ones.isdisjoint(twos)
 
 
+async def test_a_process_works_although_one_of_several_addresses_does_not_answer(servers: Stack) -> None:
+    nobody = "127.0.0.1:9"
+    async with Worker(
+        servers, "addresses", bootstrap=f"{nobody},{servers.environment['KAFKA_BOOTSTRAP']}"
+    ).running() as worker:
+        await say(servers, ["hello"])
+        async with asyncio.timeout(20):
+            while "hello" not in worker.seen:
+                await asyncio.sleep(0.02)
+
+
 async def test_every_topic_of_the_contracts_is_declared_with_its_partitions(servers: Stack) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=servers.environment["KAFKA_BOOTSTRAP"])
     await admin.start()

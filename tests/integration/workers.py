@@ -17,21 +17,21 @@ from shared.service import Service
 from shared.settings import KafkaSettings, ProcessSettings
 
 
-def kafka_settings(stack: Stack) -> KafkaSettings:
-    """As the services of this stack have them."""
+def kafka_settings(stack: Stack, **other: Any) -> KafkaSettings:
+    """As the services of this stack have them, but for some."""
     given = {name.partition("_"): value for name, value in stack.environment.items()}
     return KafkaSettings.model_validate(
-        {field.lower(): value for (prefix, _, field), value in given.items() if prefix == "KAFKA"}
+        {field.lower(): value for (prefix, _, field), value in given.items() if prefix == "KAFKA"} | other
     )
 
 
 class Worker:
     """A service with one handler, which remembers what it was given."""
 
-    def __init__(self, stack: Stack, group: str) -> None:
+    def __init__(self, stack: Stack, group: str, **settings: Any) -> None:
         self.seen: list[str] = []
         self.failures: list[Exception] = []
-        self.service = Service("worker", kafka_settings(stack), ProcessSettings())
+        self.service = Service("worker", kafka_settings(stack, **settings), ProcessSettings())
         self.service.subscribe(GenerationCancel, group=group)(self.handle)
 
     async def handle(self, batch: Sequence[Received[Any]]) -> Iterable[Outgoing]:
