@@ -1,7 +1,7 @@
 """What speaks against a request: every reason with the path of its field."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeGuard
 
 from pydantic import BaseModel
 
@@ -26,7 +26,7 @@ from prompts.explicit import find_explicit
 from prompts.workflows import workflow_reasons
 
 OLDEST: Final = 120
-_CHOICES = {"type", "mode", "aspect", "provider", "model", "workflow", "set_id", "base_model"}
+_CHOICES = {"type", "mode", "aspect", "provider", "providers", "model", "workflow", "set_id", "base_model"}
 _IDS = {"images", "character_id", "base_image_id", "key"}
 _NO_WORDING = frozenset(_CHOICES | _IDS | {"negative_prompt", "age"})
 """Fields whose text is not drawn, or is judged elsewhere."""
@@ -45,6 +45,13 @@ def reasons_against(
         found += _set(request, catalogue)
     found += _trigger(request, character, catalogue)
     return tuple(found)
+
+
+def waits_for_lora(request: GenerationRequest, character: Character) -> TypeGuard[StudioRequest]:
+    """Whether nothing of it can be rendered before the character's LoRA is ready."""
+    if not isinstance(request, StudioRequest) or request.mode == "face_swap":
+        return False
+    return request.wait_for_lora and character.lora is None
 
 
 def _person(request: GenerationRequest, character: Character | None) -> Iterator[Reason]:
@@ -91,17 +98,11 @@ def _texts(model: BaseModel, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _mode(request: StudioRequest, character: Character) -> Iterator[Reason]:
-    if character.lora and request.mode != "face_swap":
-        return
-    if request.mode == "face_swap" or not request.wait_for_lora:
-        yield from _without_waiting(request, character)
-    elif request.mode == "lora" or character.base_image_id is None:
-        message = "waiting for a LoRA is not supported yet; ask again when the character has one"
-        yield Reason(field="request.wait_for_lora", message=message)
-
-
-def _without_waiting(request: StudioRequest, character: Character) -> Iterator[Reason]:
-    if request.mode == "lora":
+    if waits_for_lora(request, character):
+        if request.character_id is None:
+            message = "only a stored character's LoRA can be waited for; name it by its 'character_id'"
+            yield Reason(field="request.wait_for_lora", message=message)
+    elif request.mode == "lora" and character.lora is None:
         message = "the character has no LoRA; use 'auto' or 'face_swap', or train one first"
         yield Reason(field="request.mode", message=message)
     elif request.mode == "face_swap" and character.base_image_id is None:
@@ -120,13 +121,17 @@ def _trigger(
     request: GenerationRequest, character: Character | None, catalogue: Catalogue
 ) -> Iterator[Reason]:
     """A trigger word goes into prompts as it is, so it must not be explicit by itself."""
+    allowed = False
     if isinstance(request, LoraTrainingRequest):
         field, word = "request.trigger_word", request.trigger_word
     elif character and character.lora and not request.include_nsfw:
         field, word = "request.character.lora.trigger_word", character.lora.trigger_word
+    elif character and waits_for_lora(request, character) and request.character_id:
+        field, word = "request.character.trigger_word", character.trigger_word or ""
+        allowed = request.include_nsfw
     else:
         return
     if not word.strip():
         yield Reason(field=field, message="must not be empty")
-    elif find_explicit(word, catalogue.nsfw.explicit):
+    elif not allowed and find_explicit(word, catalogue.nsfw.explicit):
         yield Reason(field=field, message="must not be an explicit word")

@@ -15,7 +15,8 @@ from contracts.generation import (
 from contracts.requests import GenerationRequest, LoraTrainingRequest
 from prompts.adults import NotAnAdult
 from prompts.catalogue import Catalogue
-from prompts.checks import reasons_against
+from prompts.checks import reasons_against, waits_for_lora
+from prompts.follow_ups import reasons_against_follow_ups
 from prompts.renders import renders_of
 
 
@@ -32,16 +33,19 @@ def plan(
     `requested_at` is the record's time: the latest that the request itself may claim.
     """
     request = requested.request
-    about = _about(requested, requested_at)
     person = getattr(request, "character", None) or character
-    if reasons := reasons_against(request, person, catalogue):
-        return GenerationRejected(**about, reasons=reasons)
+    about = _about(requested, person, requested_at)
+    reasons = reasons_against(request, person, catalogue)
+    reasons += reasons_against_follow_ups(requested, person, catalogue)
+    if reasons:
+        return GenerationRejected(**about, reasons=tuple(dict.fromkeys(reasons)))
     assert person is not None, "checked with the reasons"
     try:
         renders = renders_of(requested, person, catalogue)
     except NotAnAdult as error:  # harmless fields that together say something else
         return GenerationRejected(**about, reasons=(Reason(field="request", message=str(error)),))
-    return GenerationPlanned(**about, renders=renders, **_wishes(request))
+    waits = waits_for_lora(request, person)
+    return GenerationPlanned(**about, renders=renders, waits_for_lora=waits, **_wishes(request))
 
 
 def stored_character_id(requested: GenerationRequested) -> str | None:
@@ -51,17 +55,22 @@ def stored_character_id(requested: GenerationRequested) -> str | None:
 
 
 def request_hash(requested: GenerationRequested) -> str:
-    """SHA-256 of who asks for what.
+    """SHA-256 of who asks for what, and for what then.
 
     Values that equal their default do not count: left out, null and said are the same, and a field
     that a later version adds changes no old request's hash.
     """
-    asked = {
+    asked: dict[str, Any] = {
         "tenant": requested.tenant,
         "user_id": requested.user_id,
         "type": requested.request.type,
         "request": requested.request.model_dump(mode="json", exclude_defaults=True),
     }
+    if requested.then:
+        asked["then"] = [
+            {"type": follow_up.type} | follow_up.model_dump(mode="json", exclude_defaults=True)
+            for follow_up in requested.then
+        ]
     canonical = json.dumps(asked, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -73,7 +82,9 @@ def _wishes(request: GenerationRequest) -> dict[str, Any]:
     return {"provider": request.provider, "model": request.model, "workflow": request.workflow}
 
 
-def _about(requested: GenerationRequested, recorded_at: datetime) -> dict[str, Any]:
+def _about(
+    requested: GenerationRequested, character: Character | None, recorded_at: datetime
+) -> dict[str, Any]:
     return {
         "job_id": requested.job_id,
         "tenant": requested.tenant,
@@ -82,6 +93,7 @@ def _about(requested: GenerationRequested, recorded_at: datetime) -> dict[str, A
         "request_hash": request_hash(requested),
         "requested_at": min(requested.requested_at or recorded_at, recorded_at),
         "notify": requested.notify,
-        "chain_id": requested.chain_id,
-        "character_id": stored_character_id(requested),
+        "chain_id": requested.chain,
+        "character_id": requested.character_id,
+        "character": character,
     }

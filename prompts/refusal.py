@@ -10,9 +10,11 @@ from pydantic_core import ErrorDetails
 
 from contracts.base import GenerationType, Id, Moment, Name
 from contracts.generation import GenerationRejected, Notify, Reason
+from contracts.requests import FollowUp
 
 MAX_REASONS: Final = 20
 _TYPES = get_args(GenerationType)
+_FOLLOWING = tuple(kind.model_fields["type"].default for kind in get_args(get_args(FollowUp)[0]))
 _SHOWN = 100
 _FIELD_SHOWN = 200
 
@@ -56,6 +58,8 @@ def rejection_of(value: bytes, key: str, error: ValidationError, at: datetime) -
         return None
     request = _dict(body.get("request"))
     kind = request.get("type")
+    chain_id = _valid(Id, body.get("chain_id")) or (job_id if body.get("then") else None)
+    character_id = _valid(Id, request.get("character_id"))
     return GenerationRejected(
         job_id=job_id,
         tenant=_valid(Name, body.get("tenant")) or "unknown",
@@ -64,8 +68,8 @@ def rejection_of(value: bytes, key: str, error: ValidationError, at: datetime) -
         request_hash=hashlib.sha256(value).hexdigest(),
         requested_at=min(_valid(Moment, body.get("requested_at")) or at, at),
         notify=_valid(Notify, body.get("notify")) or Notify(),
-        chain_id=_valid(Id, body.get("chain_id")),
-        character_id=_valid(Id, request.get("character_id")),
+        chain_id=chain_id,
+        character_id=character_id or (chain_id if body.get("then") else None),
         reasons=reasons_of(error),
     )
 
@@ -82,9 +86,10 @@ def reasons_of(error: ValidationError) -> tuple[Reason, ...]:
 def _field(details: ErrorDetails) -> str:
     """The path as the caller wrote it: without the union's tags that pydantic puts into it."""
     path = [str(part) for part in details["loc"]]
-    if path[:1] == ["request"]:
-        if path[1:2] and path[1] in _TYPES:
-            del path[1]
+    tag = 1 if path[:1] == ["request"] else 2
+    if path[:1] in (["request"], ["then"]):
+        if path[tag:] and path[tag] in _TYPES:
+            del path[tag]
         if details["type"].startswith("union_tag"):
             path.append("type")
     if path[:3] == ["request", "character", "age"]:
@@ -99,7 +104,8 @@ def _message(field: str, details: ErrorDetails) -> str:
         return f"must be an age in years, as a number or in words, got {_shown(details['input'])}"
     given = details["input"]
     context: dict[str, Any] = dict(details.get("ctx", {}))
-    context |= {"got": _shown(given), "types": ", ".join(_TYPES)}
+    known = _FOLLOWING if field.startswith("then.") else _TYPES
+    context |= {"got": _shown(given), "types": ", ".join(known)}
     context["tag"] = _shown(context.get("tag"))
     context["length"] = len(given) if isinstance(given, str) else 0
     template = _MESSAGES.get(details["type"])

@@ -16,6 +16,7 @@ from contracts.requests import (
 )
 from prompts.builder import Prompt, PromptBuilder
 from prompts.catalogue import Catalogue, ImageType, Pose, Size
+from prompts.checks import waits_for_lora
 from prompts.seeds import seed_from, seed_of_image
 from prompts.wording import clean
 
@@ -95,10 +96,12 @@ def _body(pose: Pose, *, allowed: bool) -> str:
 def _studio(
     request: StudioRequest, character: Character, builder: PromptBuilder, size: Size
 ) -> Iterator[RenderSpec]:
+    waits = waits_for_lora(request, character)
     lora = character.lora if request.mode != "face_swap" else None
-    face = None if lora else character.base_image_id
+    face = None if lora or waits else character.base_image_id
+    coming = character.trigger_word if waits else None
     first = (
-        builder.add_trigger(lora.trigger_word if lora else None)
+        builder.add_trigger(lora.trigger_word if lora else coming)
         .add_scene(request.scene)
         .add_outfit(request.outfit)
         .build()

@@ -77,6 +77,7 @@ def give_up(received: Received[GenerationRequested], error: Exception) -> Messag
         request_hash=request_hash(requested),
         requested_at=asked_at(received),
         notify=requested.notify,
-        chain_id=requested.chain_id,
+        chain_id=requested.chain,
+        character_id=requested.character_id,
         reasons=(Reason(field="request", message=f"could not be planned: {what}"[:500]),),
     )

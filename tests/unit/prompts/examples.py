@@ -31,6 +31,7 @@ MIA = Character(
     identity=Identity(occupation="chef", personality="cheerful"),
 )
 LORA = Lora(key="acme/loras/mia.safetensors", trigger_word="mia_tok")
+STORED_MIA = MIA.model_copy(update={"trigger_word": LORA.trigger_word})
 MIA_WITH_FACE = MIA.model_copy(update={"base_image_id": BASE_IMAGE})
 MIA_WITH_LORA = MIA_WITH_FACE.model_copy(update={"lora": LORA})
 

@@ -108,11 +108,6 @@ def test_a_character_without_face_and_lora_is_drawn_by_its_looks() -> None:
     assert (render.face, render.lora, render.reference) == (None, None, None)
 
 
-def test_waiting_is_not_needed_where_a_face_can_be_swapped() -> None:
-    (render,) = planned(character=MIA_WITH_FACE, wait_for_lora=True).renders
-    assert render.face == BASE_IMAGE
-
-
 def test_a_profile_set_becomes_its_shots() -> None:
     made = planned("profile_pictures", set_id="professional", character=MIA_WITH_FACE)
     assert [render.label for render in made.renders] == ["headshot", "desk", "standing", "speaking"]

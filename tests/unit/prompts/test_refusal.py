@@ -77,6 +77,33 @@ def test_a_missing_type_is_named() -> None:
     assert "is required" in _reasons(body)["request.type"]
 
 
+@pytest.mark.parametrize(
+    ("follow_up", "field", "message"),
+    [
+        ({"type": "studio", "count": 11}, "then.1.count", "must be at most 10, got 11"),
+        ({"type": "profile_pictures"}, "then.1.set_id", "is required"),
+        ({"type": "lora_training", "steps": 0}, "then.1.steps", "must be at least 1, got 0"),
+        ({}, "then.1.type", "is required; known types: lora_training, studio, profile_pictures"),
+        (
+            {"type": "base_image"},
+            "then.1.type",
+            "unknown type 'base_image'; known types: lora_training, studio, profile_pictures",
+        ),
+        ("studio", "then.1", "must be an object, got 'studio'"),
+    ],
+)
+def test_what_is_to_follow_is_named_by_its_place(follow_up: Any, field: str, message: str) -> None:
+    sheet = _body(type="character_sheet", base_image_id=BASE_IMAGE)
+    assert _reasons(sheet | {"then": [{"type": "lora_training"}, follow_up]}) == {field: message}
+
+
+def test_a_chain_that_cannot_be_read_is_rejected_as_a_chain() -> None:
+    body = _body(type="character_sheet", base_image_id=BASE_IMAGE)
+    rejected = _rejected(json.dumps(body | {"then": [{"type": "studio", "count": 11}]}).encode())
+    assert rejected is not None
+    assert (rejected.chain_id, rejected.character_id) == (JOB, JOB)
+
+
 def test_several_reasons_are_given_at_once() -> None:
     body = _body(count=11, prompt="x" * 5000) | {"tenant": "no spaces"}
     assert list(_reasons(body)) == ["tenant", "request.prompt", "request.count"]

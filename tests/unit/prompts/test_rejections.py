@@ -95,12 +95,6 @@ def test_mode_lora_needs_a_lora() -> None:
     assert "has no LoRA" in reasons(mode="lora", character=MIA_WITH_FACE)["request.mode"]
 
 
-@pytest.mark.parametrize(("mode", "character"), [("lora", MIA_WITH_FACE), ("auto", MIA)])
-def test_waiting_for_a_lora_is_not_supported_yet(mode: str, character: Character) -> None:
-    found = reasons(mode=mode, character=character, wait_for_lora=True)
-    assert "not supported yet" in found["request.wait_for_lora"]
-
-
 @pytest.mark.parametrize("waits", [True, False])
 def test_a_face_swap_needs_a_face(waits: bool) -> None:
     found = reasons(mode="face_swap", wait_for_lora=waits)

@@ -6,7 +6,7 @@ import pytest
 
 from contracts.generation import GenerationRequested
 from prompts.planner import request_hash
-from tests.unit.prompts.examples import AT, JOB, MIA, requested
+from tests.unit.prompts.examples import AT, BASE_IMAGE, JOB, MIA, requested
 
 BODY: dict[str, Any] = {
     "job_id": JOB,
@@ -54,6 +54,28 @@ def test_who_asks_counts_but_not_when_nor_whom_to_tell() -> None:
     assert _hash(tenant="other") != _hash()
     assert _hash(user_id="u2") != _hash()
     assert _hash(requested_at=AT, notify={"webhook_url": "https://example.com"}, chain_id=JOB) == _hash()
+
+
+SHEET = {"type": "character_sheet", "character": {"name": "Mia", "age": 27}, "base_image_id": BASE_IMAGE}
+THEN: list[dict[str, Any]] = [{"type": "lora_training"}, {"type": "studio", "scene": "beach"}]
+
+
+def _then(*then: dict[str, Any]) -> str:
+    return _hash(request=SHEET, then=then)
+
+
+def test_what_is_to_follow_counts_and_nothing_to_follow_does_not() -> None:
+    assert _then() == _hash(request=SHEET)
+    assert len({_then(), _then(*THEN), _then(THEN[0]), _then(THEN[1]), _then(*reversed(THEN))}) == 5
+    assert _then(THEN[0], {"type": "studio", "scene": "city"}) != _then(*THEN)
+
+
+def test_kinds_of_which_nothing_is_said_are_told_apart() -> None:
+    assert _then({"type": "lora_training"}) != _then({"type": "studio"})
+
+
+def test_null_defaults_and_left_out_are_the_same_in_what_follows() -> None:
+    assert _then(THEN[0], THEN[1] | {"count": 1, "mode": "auto", "style": None}) == _then(*THEN)
 
 
 def test_the_type_counts() -> None:
