@@ -7,9 +7,11 @@ from pymongo import IndexModel
 from contracts.operations import ProviderHealth
 from services.dispatcher.circuits import Circuits
 from services.dispatcher.handlers import handlers
+from services.dispatcher.loras import MongoLoras
 from services.dispatcher.policies import load_policies
 from services.dispatcher.story import JobRecord
 from services.dispatcher.timers import Timers
+from services.dispatcher.wakeups import WAITING_INDEX, wakeups
 from shared import clock, mongo
 from shared.broadcast import Broadcast
 from shared.fold import MongoDocuments
@@ -20,6 +22,7 @@ INDEXES = (
     mongo.due_index("wake_at"),
     IndexModel([("tenant", 1), ("requested_at", -1), ("_id", -1)]),
     IndexModel([("tenant", 1), ("user_id", 1), ("updated_at", 1)]),
+    WAITING_INDEX,
 )
 
 
@@ -34,7 +37,9 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         circuits = Circuits(database["provider_health"])
         news = Broadcast(kafka, [ProviderHealth], on_messages=circuits.hear, on_positioned=circuits.catch_up)
         jobs = MongoDocuments(database["jobs"], JobRecord)
-        handlers(service.subscribe, jobs, load_policies(), clock.now, lambda: circuits.down)
+        loras = MongoLoras(database["characters"])
+        handlers(service.subscribe, jobs, loras, load_policies(), clock.now, lambda: circuits.down)
+        wakeups(service.subscribe, database["jobs"])
         service.background(circuits.run)
         service.background(news.run)
         service.background(Timers(database["jobs"], service.publisher).run)

@@ -1,6 +1,7 @@
 """The rules of a job's life: (document, message) → (document, what to say). No clock, no client.
 
-Beginnings and cancels are here, what happens in between in `rendering.py`.
+Beginnings and cancels are here, what happens in between in `rendering.py`, and in `waiting.py` where
+the character's LoRA must be ready first.
 
 Messages may come twice, late or in another order than they were caused; each rule changes only
 what its message still may change, and returns the same document when it changes nothing.
@@ -8,6 +9,7 @@ what its message still may change, and returns the same document when it changes
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from contracts.base import Message, Provider
 from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRejected, PlanRequest
@@ -22,6 +24,7 @@ from services.dispatcher.rendering import (
     start_waiting,
 )
 from services.dispatcher.story import JobRecord, Story
+from services.dispatcher.waiting import KnownLoras, begin_to_wait, is_waiting, look_for_lora
 from shared.errors import PermanentError
 
 JobMessage = (
@@ -34,6 +37,7 @@ JobMessage = (
     | JobDue
 )
 Step = tuple[JobRecord | None, Sequence[Message]]
+NOT_LOOKED_AT: KnownLoras = MappingProxyType({})
 
 
 class JobIdConflict(PermanentError):
@@ -52,8 +56,12 @@ def advance(
     policies: Policies,
     now: datetime,
     down: frozenset[Provider] = frozenset(),
+    loras: KnownLoras = NOT_LOOKED_AT,
 ) -> Step:
-    """Apply one message to a job. `down` are the providers whose circuit is open.
+    """Apply one message to a job.
+
+    `down` are the providers whose circuit is open, `loras` what is known of the characters whose
+    jobs are due; both as they were read after the message came.
 
     Raises:
         JobIdConflict: when a plan or rejection comes for a job id that another request has.
@@ -68,6 +76,10 @@ def advance(
     if isinstance(message, JobDue):
         now = max(now, message.due_at)  # the caller's clock may be ahead of ours
     story = Story(job, now, policies, down)
+    if is_waiting(job):
+        if isinstance(message, JobDue):
+            look_for_lora(story, loras)
+        return story.job, story.said
     match message:
         case RenderProgressed():
             progress(story, message)
@@ -102,7 +114,7 @@ def _begin(
         story.fail("cancelled", job.error.message)
     elif now >= story.job.deadline_at:
         story.fail("deadline_exceeded", "the request was older than its deadline when it was planned")
-    else:
+    elif not plan.waits_for_lora:
         start_waiting(story)
     return story.job, story.said
 
@@ -127,6 +139,8 @@ def _take_plan(story: Story, plan: GenerationPlanned) -> None:
         model=plan.model,
         workflow=plan.workflow,
     )
+    if plan.waits_for_lora:
+        begin_to_wait(story)
     story.event("accepted")
 
 

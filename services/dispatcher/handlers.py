@@ -1,6 +1,8 @@
 """plans, failures and stored results → the life of a job → renders to do, job events"""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Protocol
 
 from contracts.base import Message, Provider
 from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRejected
@@ -9,6 +11,7 @@ from contracts.renders import RenderFailed, RenderProgressed, ResultStored
 from services.dispatcher.domain import JobMessage, advance
 from services.dispatcher.policies import Policies
 from services.dispatcher.story import JobRecord
+from services.dispatcher.waiting import KnownLora, KnownLoras
 from shared.clock import Clock
 from shared.envelope import Received
 from shared.fold import Documents, Handled, fold
@@ -16,14 +19,22 @@ from shared.publisher import Outgoing
 from shared.subscription import Subscribe
 
 
+class Loras(Protocol):
+    """How far the LoRAs of characters are, as the characters service wrote it down."""
+
+    async def of(self, character_ids: Iterable[str]) -> dict[str, KnownLora]:
+        """Of those characters that exist, by id; one round trip, none for nobody."""
+
+
 def handlers(
     subscribe: Subscribe,
     jobs: Documents[JobRecord],
+    loras: Loras,
     policies: Policies,
     now: Clock,
     down: Callable[[], frozenset[Provider]] = frozenset,
 ) -> None:
-    """Declare what the dispatcher listens to."""
+    """Declare what moves a job."""
 
     @subscribe(
         GenerationPlanned,
@@ -36,17 +47,24 @@ def handlers(
         group="dispatcher",
     )
     async def advance_jobs(batch: Sequence[Received[JobMessage]]) -> list[Outgoing]:
-        return await fold(batch, jobs, apply, source="dispatcher", snapshot=is_progress)
+        known = await loras.of(waited_for(batch))
+        return await fold(batch, jobs, partial(apply, known), source="dispatcher", snapshot=is_progress)
 
     def apply(
-        job: JobRecord | None, received: Received[JobMessage]
+        known: KnownLoras, job: JobRecord | None, received: Received[JobMessage]
     ) -> tuple[JobRecord | None, Sequence[Message]]:
-        after, said = advance(job, received.message, policies=policies, now=now(), down=down())
+        after, said = advance(job, received.message, policies=policies, now=now(), down=down(), loras=known)
         if after is not None and after is not job and after.trace is None:
             after = after.model_copy(update={"trace": received.trace})
         if after is not None and after.terminal and (job is None or not job.terminal):
             after = after.model_copy(update={"handled": events_only(after.handled)})
         return after, said
+
+
+def waited_for(batch: Sequence[Received[JobMessage]]) -> set[str]:
+    """The characters whose LoRAs the jobs that are called wait for."""
+    calls = (received.message for received in batch if isinstance(received.message, JobDue))
+    return {call.character_id for call in calls if call.character_id}
 
 
 def events_only(handled: Sequence[Handled]) -> tuple[Handled, ...]:

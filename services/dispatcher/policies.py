@@ -67,6 +67,8 @@ class Retries(Model):
 class Policies(Model):
     """All policies."""
 
+    look_for_lora_seconds: float = Field(gt=0)
+    """How often a job looks whether the LoRA that it waits for is there, also when nobody calls it."""
     types: dict[GenerationType, TypePolicy]
     capabilities: dict[Provider, frozenset[Need]]
     preferred: dict[Need, tuple[Provider, ...]] = Field(default_factory=dict)
@@ -90,7 +92,8 @@ class Policies(Model):
             None,
         )
         order = (asked,) if asked else self.preferred.get(need, self.types[kind].providers)
-        return tuple(name for name in order if need in self.capabilities.get(name, frozenset()))
+        able = tuple(name for name in order if need in self.capabilities.get(name, frozenset()))
+        return tuple(name for name in able if name in spec.lora.providers) if spec.lora else able
 
     def cost_of(self, job: Job) -> Cost:
         """What all attempts of a job cost: as billed, else by the price list."""

@@ -140,11 +140,17 @@ def start_waiting(story: Story) -> None:
         route = _route(story, render)
         provider = policies.retries.next_provider(route, render.attempts, story.down)
         if provider is None:
-            asked = f" at {story.job.provider}" if story.job.provider else ""
-            story.fail("no_provider", f"no provider{asked} can do '{render.spec.label}' of this job")
+            story.fail("no_provider", _why_nobody(story.job, render))
             return
         story.start_attempt(render, provider, policy.priority, alternatives=len(route) > 1)
     _set_alarm(story)
+
+
+def _why_nobody(job: Job, render: Render) -> str:
+    asked = f" at {job.provider}" if job.provider else ""
+    lora = render.spec.lora
+    bound = f" with its LoRA, which works at {', '.join(lora.providers) or 'none'}" if lora else ""
+    return f"no provider{asked} can do '{render.spec.label}' of this job{bound}"
 
 
 def _minimum(story: Story) -> int:

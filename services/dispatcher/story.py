@@ -209,6 +209,7 @@ class Story:
             elapsed_seconds=self._elapsed(),
             webhook=job.notify.webhook_url is not None,
             chain_id=job.chain_id,
+            character_id=job.character_id,
             **facts,
         )
 

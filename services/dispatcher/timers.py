@@ -6,7 +6,7 @@ from datetime import datetime
 import structlog
 
 from contracts.jobs import JobDue
-from shared.clock import now
+from shared.clock import Clock, now
 from shared.errors import is_transient
 from shared.mongo import Collection, due_by
 from shared.publisher import Outgoing, Publisher
@@ -17,14 +17,16 @@ TICK_SECONDS = 0.25
 AGAIN_SECONDS = 10.0
 """A job that was called is called again after this long, if its document has not moved."""
 PAGE = 500
+FIELDS = ("wake_at", "trace", "phase", "character_id")
 
 
 class Timers:
     """Calls due jobs. Every instance does; a job that is called twice shrugs."""
 
-    def __init__(self, jobs: Collection, publisher: Publisher) -> None:
+    def __init__(self, jobs: Collection, publisher: Publisher, now: Clock = now) -> None:
         self._jobs = jobs
         self._publisher = publisher
+        self._now = now
         self._called: dict[tuple[str, datetime], float] = {}
 
     async def run(self) -> None:
@@ -42,12 +44,14 @@ class Timers:
         """One look."""
         clock = asyncio.get_running_loop().time()
         self._called = {key: called for key, called in self._called.items() if clock - called < AGAIN_SECONDS}
-        due = self._jobs.find({"wake_at": due_by(now())}, {"wake_at": 1, "trace": 1}).batch_size(PAGE)
+        due = self._jobs.find({"wake_at": due_by(self._now())}, dict.fromkeys(FIELDS, 1)).batch_size(PAGE)
         calls: dict[tuple[str, datetime], Outgoing] = {}
         async for job in due:
             key = (job["_id"], job["wake_at"])
             if key not in self._called:
-                message = JobDue(job_id=job["_id"], due_at=job["wake_at"])
+                waits = job.get("phase") == "waiting_for_lora"
+                character_id = job.get("character_id") if waits else None
+                message = JobDue(job_id=job["_id"], due_at=job["wake_at"], character_id=character_id)
                 calls[key] = Outgoing(message, job.get("trace"))
         if calls:
             await self._publisher.publish(calls.values())

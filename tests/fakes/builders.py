@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from contracts.base import Message, id_of, topic_of
+from contracts.characters import Lora
 from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRejected, Reason, RenderSpec
 from contracts.jobs import JobDue
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored, StoredImage
@@ -18,9 +19,11 @@ JOB = "0195940a-5b40-7d3e-b0c4-8a6b2d7e9f01"
 CHARACTER = "0195940a-0000-7000-8000-00000000c4a2"
 CHAIN = "0195940a-0000-7000-8000-000000000c4a"
 START = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
+LORA = Lora(key="acme/loras/mia.safetensors", trigger_word="mia_tok")
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 DEADLINE_SECONDS = 300.0
+PATIENCE_SECONDS = 900.0
 TYPE = {
     "target_seconds": 15,
     "deadline_seconds": DEADLINE_SECONDS,
@@ -35,7 +38,7 @@ POLICIES = Policies.model_validate(
             "character_sheet": TYPE | {"completed_from": 0.7},
             "studio": TYPE,
             "profile_pictures": TYPE | {"providers": ["comfyui", "modal"]},
-            "lora_training": TYPE | {"providers": ["fal"]},
+            "lora_training": TYPE | {"providers": ["fal"], "deadline_seconds": PATIENCE_SECONDS},
         },
         "capabilities": {
             "modal": ["text_to_image", "reference", "face_swap", "lora", "workflow"],
@@ -44,6 +47,7 @@ POLICIES = Policies.model_validate(
         },
         "preferred": {"face_swap": ["fal", "modal"]},
         "model_prefixes": {"fal-ai/": "fal"},
+        "look_for_lora_seconds": 30,
         "retries": {
             "pauses_seconds": [1, 2, 3],
             "tries_at_one_provider": 4,
@@ -74,6 +78,11 @@ def a_plan(images: int = 1, **fields: Any) -> GenerationPlanned:
         "renders": tuple(a_spec(index) for index in range(images)),
     }
     return GenerationPlanned.model_validate(known | fields)
+
+
+def a_waiting_plan(images: int = 1, **fields: Any) -> GenerationPlanned:
+    """A plan of a character's picture, for which its LoRA must be ready first."""
+    return a_plan(images, **{"waits_for_lora": True, "character_id": CHARACTER} | fields)
 
 
 def a_rejection(**fields: Any) -> GenerationRejected:

@@ -8,6 +8,7 @@ from contracts.renders import RenderCancel, RenderRequested
 from services.dispatcher.domain import JobMessage, advance
 from services.dispatcher.policies import Policies
 from services.dispatcher.story import JobRecord
+from services.dispatcher.waiting import KnownLora
 from tests.fakes.builders import POLICIES, START, after
 
 M = TypeVar("M", bound=Message)
@@ -20,6 +21,7 @@ class Life:
         self.now = START
         self.stored: JobRecord | None = None
         self.said: list[Message] = []
+        self.loras: dict[str, KnownLora] = {}
         self._policies = policies
         self.hear(*messages)
 
@@ -36,7 +38,9 @@ class Life:
     def hear(self, *messages: JobMessage) -> "Life":
         self.said = []
         for message in messages:
-            self.stored, said = advance(self.stored, message, policies=self._policies, now=self.now)
+            self.stored, said = advance(
+                self.stored, message, policies=self._policies, now=self.now, loras=self.loras
+            )
             self.said += said
         return self
 

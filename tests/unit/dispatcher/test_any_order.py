@@ -14,16 +14,22 @@ from contracts.renders import RenderRequested
 from services.dispatcher.domain import JobIdConflict, JobMessage, advance
 from services.dispatcher.handlers import is_progress
 from services.dispatcher.story import JobRecord
+from services.dispatcher.waiting import KnownLora, is_waiting
 from shared.envelope import Envelope, Received
 from shared.fold import fold
 from tests.fakes.builders import (
     CHARACTER,
+    DEADLINE_SECONDS,
     JOB,
+    LORA,
+    PATIENCE_SECONDS,
     POLICIES,
     START,
     a_cancel,
     a_plan,
     a_rejection,
+    a_waiting_plan,
+    after,
     due,
     failed,
     progressed,
@@ -49,7 +55,8 @@ class News:
     fields: dict[str, Any]
 
 
-Step = tuple[float, JobMessage | News | str]
+Step = tuple[float, JobMessage | News | KnownLora | str]
+"""After so many seconds: something is heard, or the characters service writes something down."""
 
 
 def often(strategy: st.SearchStrategy[Any], times: int) -> list[st.SearchStrategy[Any]]:
@@ -76,6 +83,13 @@ def news() -> st.SearchStrategy[Any]:
     )
 
 
+def loras() -> st.SearchStrategy[KnownLora]:
+    """What becomes of the LoRA that a job may wait for; mostly it takes its time."""
+    trains, ready = KnownLora("acme"), KnownLora("acme", LORA)
+    others, failure = KnownLora("other", LORA), KnownLora("acme", failure="too few images")
+    return st.sampled_from([trains, trains, ready, ready, others, failure])
+
+
 PLANS = st.builds(
     a_plan,
     images=st.integers(1, 4),
@@ -84,6 +98,10 @@ PLANS = st.builds(
     provider=st.sampled_from([*[None] * 6, "fal"]),
     workflow=st.sampled_from([*[None] * 6, {"3": {}}]),
 )
+WAITING_PLANS = st.builds(
+    a_waiting_plan, images=st.integers(1, 4), provider=st.sampled_from([*[None] * 6, "fal"])
+)
+ANY_PLAN = st.one_of(PLANS, WAITING_PLANS)
 STRANGE = st.sampled_from([a_cancel(), a_rejection(), a_cancel(tenant="other"), a_plan(request_hash="def")])
 
 
@@ -95,7 +113,7 @@ def steps(*kinds: st.SearchStrategy[Any], least: int = 0, most: int = 30) -> st.
 def stories() -> st.SearchStrategy[list[Step]]:
     """What a job may hear after its plan, a third of the times with a cancel in between."""
     cancels = st.sampled_from([[], [], [(0.0, a_cancel())]])
-    parts = st.tuples(steps(news(), least=8), cancels, steps(news(), most=4))
+    parts = st.tuples(steps(news(), loras(), least=8), cancels, steps(news(), most=4))
     return parts.map(lambda three: [*three[0], *three[1], *three[2]])
 
 
@@ -106,6 +124,8 @@ class Witness:
         self.now = START
         self.job: JobRecord | None = None
         self.said: list[Message] = []
+        self.loras: dict[str, KnownLora] = {}
+        self.has_waited = False
 
     def message(self, step: JobMessage | News | str) -> JobMessage:
         """The message that a step means now."""
@@ -123,16 +143,21 @@ class Witness:
     def hear(self, message: JobMessage) -> None:
         before = self.job
         try:
-            self.job, said = advance(before, message, policies=POLICIES, now=self.now)
+            self.job, said = self.advanced(before, message)
         except JobIdConflict:
             assert before is not None
             assert getattr(message, "request_hash", "") != before.request_hash
             return
         self.said += said
         self.check(before, said)
-        again, nothing = advance(self.job, message, policies=POLICIES, now=self.now)
+        again, nothing = self.advanced(self.job, message)
         assert again is self.job, "a repetition changes nothing"
         assert not nothing, "and says nothing"
+
+    def advanced(
+        self, job: JobRecord | None, message: JobMessage
+    ) -> tuple[JobRecord | None, Sequence[Message]]:
+        return advance(job, message, policies=POLICIES, now=self.now, loras=self.loras)
 
     def check(self, before: JobRecord | None, said: Sequence[Message]) -> None:
         if before is not None and before.terminal and before.seq:
@@ -140,10 +165,21 @@ class Witness:
             assert not said
         if self.job is not None:
             assert self.job.delivered + self.job.failed <= self.job.requested
-            assert self.job.terminal or self.job.wake_at is not None, "someone must look again"
+            if not self.job.terminal:
+                assert self.job.wake_at is not None, "someone must look again"
+                assert self.job.wake_at <= self.job.deadline_at, "and in time"
             assert [event.seq for event in self.job.events] == list(range(1, self.job.seq + 1))
             assert not (self.job.terminal and self.open_attempts()), "an ended job lets nothing run"
+            self.check_waiting(self.job)
         self.check_all_that_was_said()
+
+    def check_waiting(self, job: JobRecord) -> None:
+        commands = [each for each in self.said if isinstance(each, RenderRequested)]
+        if is_waiting(job):
+            self.has_waited = True
+            assert not commands, "what waits for its LoRA commands nothing"
+        if self.has_waited:
+            assert all(command.spec.lora == LORA for command in commands), "and nothing without it"
 
     def open_attempts(self) -> list[int]:
         renders = self.job.renders if self.job else ()
@@ -157,18 +193,22 @@ class Witness:
         assert len(attempts) == len(set(attempts)), "nothing is submitted twice"
 
     def wait_until_after_the_deadline(self) -> None:
-        self.now = START + timedelta(seconds=301)
+        last = self.job.deadline_at if self.job else START
+        self.now = max(self.now, last, after(DEADLINE_SECONDS)) + timedelta(seconds=1)
         self.hear(due(self.now))
 
 
 def play(witness: Witness, story: Sequence[Step]) -> None:
     for wait, step in story:
         witness.now += timedelta(seconds=wait)
-        witness.hear(witness.message(step))
+        if isinstance(step, KnownLora):
+            witness.loras = {CHARACTER: step}
+        else:
+            witness.hear(witness.message(step))
 
 
 @settings(BOUNDED, max_examples=120)
-@given(early=steps(news(), STRANGE, most=2), plan=PLANS, later=stories())
+@given(early=steps(news(), loras(), STRANGE, most=2), plan=ANY_PLAN, later=stories())
 def test_a_planned_job_keeps_its_promises(early: list[Step], plan: Any, later: list[Step]) -> None:
     witness = Witness()
     play(witness, [*early, (0.0, plan), *later])
@@ -180,7 +220,7 @@ def test_a_planned_job_keeps_its_promises(early: list[Step], plan: Any, later: l
 
 
 @settings(BOUNDED, max_examples=60)
-@given(story=steps(news(), STRANGE, PLANS))
+@given(story=steps(news(), loras(), STRANGE, ANY_PLAN))
 def test_no_order_of_messages_breaks_a_promise(story: list[Step]) -> None:
     witness = Witness()
     play(witness, story)
@@ -200,7 +240,7 @@ class Folder(Witness):
     def apply(
         self, job: JobRecord | None, given: Received[JobMessage]
     ) -> tuple[JobRecord | None, Sequence[Message]]:
-        return advance(job, given.message, policies=POLICIES, now=given.at)
+        return advance(job, given.message, policies=POLICIES, now=given.at, loras=self.loras)
 
     async def deliver(self, given: Received[JobMessage]) -> list[Envelope]:
         outputs = await fold([given], self.documents, self.apply, source="dispatcher", snapshot=is_progress)
@@ -219,26 +259,34 @@ class Folder(Witness):
 
 
 @settings(BOUNDED, max_examples=40)
-@given(plan=PLANS, story=stories())
+@given(plan=ANY_PLAN, story=stories())
 async def test_a_redelivery_says_the_same_bytes_however_far_the_job_has_moved(
     plan: Any, story: list[Step]
 ) -> None:
     folder = Folder()
-    for wait, step in [(0.0, plan), *story, (300.0, DUE)]:
+    for wait, step in [(0.0, plan), *story, (PATIENCE_SECONDS, DUE)]:
         folder.now += timedelta(seconds=wait)
-        await folder.deliver_twice(folder.message(step))
+        if isinstance(step, KnownLora):
+            folder.loras = {CHARACTER: step}
+        else:
+            await folder.deliver_twice(folder.message(step))
     last = folder.job
+    assert last is not None
+    assert last.terminal
     for given_once in folder.heard:
         assert await folder.deliver(given_once) == folder.answers.get(given_once.id, [])
     assert folder.job == last
 
 
 @settings(BOUNDED, max_examples=40)
-@given(plan=PLANS, story=stories())
-async def test_one_batch_says_what_many_batches_say(plan: Any, story: list[Step]) -> None:
+@given(plan=ANY_PLAN, known=loras(), story=stories())
+async def test_one_batch_says_what_many_batches_say(plan: Any, known: KnownLora, story: list[Step]) -> None:
     witness, folder = Witness(), Folder()
+    witness.loras = folder.loras = {CHARACTER: known}  # read once for a batch
     batch: list[Received[JobMessage]] = []
     for _, step in [(0.0, plan), *story]:
+        if isinstance(step, KnownLora):
+            continue
         message = witness.message(step)
         witness.hear(message)
         place = len(batch)

@@ -4,14 +4,13 @@ from typing import Any
 
 import pytest
 
-from contracts.characters import Lora
+from contracts.base import Provider
 from contracts.generation import RenderSpec
 from contracts.renders import RenderRequested
 from services.dispatcher.policies import load_policies
-from tests.fakes.builders import JOB, POLICIES, a_plan, a_spec, after, due, failed
+from tests.fakes.builders import JOB, LORA, POLICIES, a_plan, a_spec, after, due, failed
 from tests.unit.dispatcher.life import Life
 
-LORA = Lora(key="loras/mia", trigger_word="mia")
 FACE = f"{JOB}/0"
 
 
@@ -43,6 +42,27 @@ def test_only_those_who_can_do_it_are_asked_and_those_preferred_for_it_first(
     needs: dict[str, Any], able: tuple[str, ...]
 ) -> None:
     assert routed(a_spec(**needs)) == able
+
+
+@pytest.mark.parametrize(
+    ("bound", "able"),
+    [(("comfyui",), ("comfyui",)), (("fal", "comfyui"), ("comfyui",)), (("fal",), ()), ((), ())],
+)
+def test_a_lora_is_used_only_where_its_weights_work(
+    bound: tuple[Provider, ...], able: tuple[str, ...]
+) -> None:
+    lora = LORA.model_copy(update={"providers": bound})
+    assert routed(a_spec(lora=lora)) == able
+    assert routed(a_spec(lora=lora), workflow=True) == able
+
+
+def test_a_lora_that_works_nowhere_here_fails_by_name() -> None:
+    life = Life(a_plan(renders=(a_spec(lora=LORA.model_copy(update={"providers": ("fal",)})),)))
+    assert life.job.error is not None
+    assert (life.job.error.code, life.job.error.message) == (
+        "no_provider",
+        "no provider can do 'shot 0' of this job with its LoRA, which works at fal",
+    )
 
 
 def test_an_own_workflow_goes_to_who_runs_workflows() -> None:
@@ -108,6 +128,10 @@ def test_the_shipped_policies_give_every_image_type_a_provider() -> None:
 def test_the_shipped_policies_promise_what_we_say(kind: Any, target: float, deadline: float) -> None:
     policy = load_policies().types[kind]
     assert (policy.target_seconds, policy.deadline_seconds) == (target, deadline)
+
+
+def test_a_waiting_job_looks_every_30_seconds_as_shipped() -> None:
+    assert load_policies().look_for_lora_seconds == 30
 
 
 def test_a_quick_face_swap_goes_to_fal_as_shipped() -> None:

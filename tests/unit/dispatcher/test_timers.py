@@ -15,7 +15,7 @@ from shared.errors import TransientError
 from shared.ids import uuid7
 from shared.mongo import Collection
 from shared.publisher import Outgoing, Publisher
-from tests.fakes.builders import JOB, TRACE
+from tests.fakes.builders import CHARACTER, JOB, TRACE
 from tests.fakes.documents import FakeCollection
 
 SECOND = timedelta(seconds=1)
@@ -55,6 +55,18 @@ async def test_a_job_whose_time_has_come_is_called_in_its_own_trace() -> None:
     (outgoing,) = bench.publisher.said
     assert outgoing.message == JobDue(job_id=JOB, due_at=bench.jobs.kept[JOB]["wake_at"])
     assert outgoing.trace == TRACE
+
+
+@pytest.mark.parametrize(
+    ("phase", "named"), [("waiting_for_lora", CHARACTER), ("rendering", None), (None, None)]
+)
+async def test_a_call_names_the_character_whose_lora_is_waited_for(
+    phase: str | None, named: str | None
+) -> None:
+    bench = Bench(wake_in=-1)
+    bench.jobs.kept[JOB] |= {"phase": phase, "character_id": CHARACTER}
+    await bench.timers.call_due()
+    assert [call.character_id for call in bench.called()] == [named]
 
 
 @pytest.mark.parametrize("wake_in", [60, None])

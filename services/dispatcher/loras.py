@@ -1,0 +1,43 @@
+"""The `characters` collection, read only: how far the LoRAs are that jobs wait for."""
+
+from collections.abc import Iterable
+
+import structlog
+from pydantic import ValidationError
+
+from contracts.characters import Lora
+from services.dispatcher.handlers import Loras
+from services.dispatcher.waiting import KnownLora
+from shared.envelope import explain
+from shared.mongo import Collection, Document, find_by_id
+
+log = structlog.get_logger()
+
+FIELDS = ("tenant", "character.lora", "lora_state", "lora_error")
+
+
+class MongoLoras(Loras):
+    """As the characters service wrote them. One that cannot be read is not known: it is looked at again."""
+
+    def __init__(self, characters: Collection) -> None:
+        self._characters = characters
+
+    async def of(self, character_ids: Iterable[str]) -> dict[str, KnownLora]:
+        """See `Loras`."""
+        documents = await find_by_id(self._characters, character_ids, dict.fromkeys(FIELDS, 1))
+        return {document["_id"]: known for document in documents if (known := _known(document))}
+
+
+def _known(record: Document) -> KnownLora | None:
+    stored = (record.get("character") or {}).get("lora")
+    try:
+        lora = Lora.model_validate(stored) if stored else None
+    except ValidationError as error:
+        log.warning("lora_unreadable", character_id=record["_id"], error=explain(error))
+        return None
+    failed = record.get("lora_state") == "failed"
+    return KnownLora(
+        tenant=record.get("tenant", ""),
+        lora=lora,
+        failure=(record.get("lora_error") or "it gave no reason") if failed else None,
+    )

@@ -1,0 +1,78 @@
+"""The rules of a job that waits for its character's LoRA: it looks now and then, and when it is called."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from contracts.characters import Lora
+from contracts.jobs import Job
+from services.dispatcher.rendering import start_waiting
+from services.dispatcher.story import Story
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLora:
+    """How far a character's LoRA is, as its record says."""
+
+    tenant: str
+    lora: Lora | None = None
+    failure: str | None = None
+    """Why there will be none: its training failed, and none runs."""
+
+
+KnownLoras = Mapping[str, KnownLora]
+"""By character id; a character that is not in it was not looked at, or does not exist."""
+
+
+def is_waiting(job: Job) -> bool:
+    """Whether nothing of it may be rendered before the LoRA is there."""
+    return job.phase == "waiting_for_lora"
+
+
+def begin_to_wait(story: Story) -> None:
+    """Wait as long as a training may take.
+
+    The first look is not taken here but when the timers call, which is after this was written: a
+    LoRA that was announced before, to a job that could not be found yet, is seen by then.
+    """
+    patience = timedelta(seconds=story.policies.types["lora_training"].deadline_seconds)
+    story.set(
+        phase="waiting_for_lora",
+        deadline_at=story.job.requested_at + patience,
+        wake_at=story.now,
+    )
+
+
+def look_for_lora(story: Story, loras: KnownLoras) -> None:
+    """Begin when the LoRA is ready, end when none will come, else look again later."""
+    job = story.job
+    known = loras.get(job.character_id or "")
+    if story.now >= job.deadline_at:
+        waited = (job.deadline_at - job.requested_at).total_seconds()
+        story.fail(
+            "deadline_exceeded", f"it waited {waited:g} s for the character's LoRA, which is not ready"
+        )
+    elif known is None or known.tenant != job.tenant:
+        _look_later(story)
+    elif known.lora:
+        _wake(story, known.lora)
+    elif known.failure is not None:
+        story.fail("lora_failed", f"the training of the character's LoRA failed: {known.failure}"[:1000])
+    else:
+        _look_later(story)
+
+
+def _look_later(story: Story) -> None:
+    pause = timedelta(seconds=story.policies.look_for_lora_seconds)
+    story.set(wake_at=min(story.now + pause, story.job.deadline_at))
+
+
+def _wake(story: Story, lora: Lora) -> None:
+    """Every image gets the LoRA, and the time that its type has counts from now."""
+    own = timedelta(seconds=story.policies.types[story.job.type].deadline_seconds)
+    renders = tuple(
+        render.model_copy(update={"spec": render.spec.model_copy(update={"lora": lora})})
+        for render in story.job.renders
+    )
+    story.set(phase="queued", deadline_at=story.now + own, renders=renders)
+    start_waiting(story)
