@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import structlog
 from pydantic import ValidationError
 
-from contracts.characters import Character
+from contracts.characters import Lora
 from services.dispatcher.handlers import Loras
 from services.dispatcher.waiting import KnownLora
 from shared.envelope import explain
@@ -13,11 +13,11 @@ from shared.mongo import Collection, Document, find_by_id
 
 log = structlog.get_logger()
 
-FIELDS = ("tenant", "character", "lora_state", "lora_error")
+FIELDS = ("tenant", "character.lora", "lora_state", "lora_error")
 
 
 class MongoLoras(Loras):
-    """By the characters service's records; one that cannot be read is not known, and is looked at again."""
+    """As the characters service wrote them. One that cannot be read is not known: it is looked at again."""
 
     def __init__(self, characters: Collection) -> None:
         self._characters = characters
@@ -28,16 +28,16 @@ class MongoLoras(Loras):
         return {document["_id"]: known for document in documents if (known := _known(document))}
 
 
-def _known(document: Document) -> KnownLora | None:
+def _known(record: Document) -> KnownLora | None:
+    stored = (record.get("character") or {}).get("lora")
     try:
-        stored = document.get("character")
-        character = Character.model_validate(stored) if stored else None
+        lora = Lora.model_validate(stored) if stored else None
     except ValidationError as error:
-        log.warning("character_unreadable", character_id=document["_id"], error=explain(error))
+        log.warning("lora_unreadable", character_id=record["_id"], error=explain(error))
         return None
-    failed = document.get("lora_state") == "failed"
+    failed = record.get("lora_state") == "failed"
     return KnownLora(
-        tenant=document.get("tenant", ""),
-        lora=character.lora if character else None,
-        failure=str(document.get("lora_error") or "no reason is known") if failed else None,
+        tenant=record.get("tenant", ""),
+        lora=lora,
+        failure=(record.get("lora_error") or "it gave no reason") if failed else None,
     )

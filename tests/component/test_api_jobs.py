@@ -42,6 +42,14 @@ async def test_a_running_job_shows_its_images_and_the_time_so_far(bench: ApiBenc
     assert second["queue_position"] == 3
 
 
+async def test_a_job_that_waits_for_a_lora_says_so(bench: ApiBench) -> None:
+    waiting = {"status": "pending", "phase": "waiting_for_lora", "renders": (a_render(state="waiting"),)}
+    job = bench.jobs.put(a_job(**waiting, deadline_at=START + timedelta(hours=2)))
+    view = (await bench.http.get(f"/v1/jobs/{job.job_id}")).json()
+    assert (view["status"], view["phase"], view["target_seconds"]) == ("pending", "waiting_for_lora", 15.0)
+    assert (view["elapsed_seconds"], view["deadline_at"]) == (4.0, "2030-01-01T14:00:00Z")
+
+
 async def test_attempts_and_costs_are_summed(bench: ApiBench) -> None:
     renders = (
         a_render(0, attempts=(an_attempt(1, None, "no"), an_attempt(2, 0.01))),

@@ -15,12 +15,14 @@ from contracts.jobs import CharacterSheetCompleted, JobEvent
 from contracts.renders import RenderRequested
 from services.dispatcher.handlers import handlers
 from services.dispatcher.story import JobRecord
+from services.dispatcher.waiting import KnownLora
 from shared.envelope import Envelope
 from shared.errors import TransientError
 from shared.subscription import Handler, Pauses, Subscription
 from tests.fakes.builders import (
     CHARACTER,
     JOB,
+    LORA,
     POLICIES,
     START,
     TRACE,
@@ -28,6 +30,7 @@ from tests.fakes.builders import (
     a_plan,
     a_rejection,
     a_spec,
+    a_waiting_plan,
     due,
     failed,
     progressed,
@@ -136,6 +139,15 @@ async def test_a_job_ends_at_its_deadline_even_if_no_provider_ever_answers() -> 
     dispatcher.now = dispatcher.job.wake_at
     said = await dispatcher.hear(due(dispatcher.now))
     assert said == ["render.cancel.modal.v1", "image_failed 2", "failed 3"]
+
+
+async def test_characters_are_looked_up_once_for_all_calls_of_a_batch() -> None:
+    dispatcher = Dispatcher()
+    await dispatcher.hear(a_waiting_plan())
+    dispatcher.loras.known = {CHARACTER: KnownLora("acme", LORA)}
+    calls = [due(START + timedelta(seconds=n), character_id=CHARACTER) for n in range(3)]
+    assert await dispatcher.hear(*calls) == ["modal: /0/1"]
+    assert dispatcher.loras.asked == [set(), {CHARACTER}]
 
 
 async def test_the_messages_of_a_job_may_all_come_in_one_batch() -> None:

@@ -13,7 +13,7 @@ from pymongo import IndexModel, UpdateOne
 from deploy.local.stack import Stack
 from services.api.store import SUBMISSION_INDEXES, WISH_INDEXES
 from services.dispatcher.__main__ import INDEXES as JOB_INDEXES
-from services.dispatcher.wakeups import WAITING
+from services.dispatcher.wakeups import WAITING, find_waiting
 from services.gateways.runtime.ledger import INDEXES as ATTEMPT_INDEXES
 from services.notifier.store import DELIVERY_INDEXES
 from services.result_store.assets import INDEXES as ASSET_INDEXES
@@ -104,6 +104,20 @@ async def test_every_repeated_query_reads_an_index(
         stages.append(stage["stage"])
         stage = stage.get("inputStage")
     assert "IXSCAN" in stages, stages
+
+
+async def test_a_job_that_waits_no_more_is_not_called_again(database: Database) -> None:
+    jobs = database["jobs"]
+    await mongo.ensure_indexes(jobs, *JOB_INDEXES)
+    waiting = {"tenant": "acme", "character_id": "mia"} | WAITING
+    await jobs.insert_many([{"_id": f"waits {n}", **waiting} for n in range(3)])
+    await jobs.replace_one({"_id": "waits 1"}, waiting | {"phase": "queued"})
+    await jobs.replace_one({"_id": "waits 2"}, waiting | {"phase": None})
+    found = await find_waiting(jobs, {"mia", "nobody"})
+    assert [job["_id"] for job in found["acme", "mia"]] == ["waits 0"]
+    await jobs.replace_one({"_id": "waits 1"}, waiting)
+    found = await find_waiting(jobs, {"mia"})
+    assert {job["_id"] for job in found["acme", "mia"]} == {"waits 0", "waits 1"}
 
 
 async def test_what_a_dead_process_held_is_taken_over_once(database: Database) -> None:

@@ -77,7 +77,7 @@ def test_a_plan_that_waits_says_the_word_already_but_has_no_lora_and_no_face(
     assert plan.waits_for_lora
     assert len(plan.renders) == 2
     for render in plan.renders:
-        assert render.prompt.startswith("mia_tok, 27-year-old")
+        assert render.prompt.startswith("mia_tok, a 27-year-old")
         assert (render.lora, render.face, render.reference) == (None, None, None)
 
 
