@@ -83,20 +83,23 @@ async def validation_errors(tape: Tape) -> None:
     for _ in range(sum(each["request"]["path"] == "/prompt" for each in tape.exchanges)):
         note = tape.next_submission["note"]
         try:
-            await tape.submit()
+            _, handle = await tape.submit()
         except Refused as refusal:
             refused[note] = f"{refusal.code}: {refusal.message}"
-            if note == "one_good_one_bad_output":
-                assert isinstance(await tape.poll("49e1"), Done), "only the answer told that half is missing"
         except OutcomeUnknown as unknown:
             refused[note] = f"unknown: {unknown}"
         else:
-            assert note == "numeric_string_coerced"
-            assert file(await tape.poll("2988")).startswith("/view?filename=coerced")
+            if note == "one_good_one_bad_output":
+                news = await tape.poll("49e1", refused=handle["refused"])  # the history shows a success
+                assert isinstance(news, Broken)
+                refused[note] = f"{news.code}: {news.message} (billed {news.billed})"
+            else:
+                assert note == "numeric_string_coerced"
+                assert file(await tape.poll("2988")).startswith("/view?filename=coerced")
     for note, words in REFUSALS.items():
         assert refused.pop(note) == f"invalid_request: 400 {words}"
     assert refused.pop("one_good_one_bad_output") == (
-        "invalid_workflow: node 3 (SaveImage): Required input is missing: filename_prefix"
+        "invalid_workflow: node 3 (SaveImage): Required input is missing: filename_prefix (billed yes)"
     )
     for note in ("not json", "prompt is UI-format workflow"):
         assert refused.pop(note).startswith("invalid_workflow: the server cannot read this workflow: 500")

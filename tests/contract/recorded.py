@@ -74,11 +74,11 @@ class Tape:
         graph = body.get("prompt", {})
         return order, await self.provider.submit(order, {"prompt": graph, "prompt_id": order.uuid})
 
-    async def poll(self, beginning: str) -> News:
+    async def poll(self, beginning: str, **handle: str) -> News:
         """How our order stands that the recording knows by the id that begins so."""
         self.provider = self._an_adapter()  # polls of one adapter share a look at the queue for a moment
         order = self.order(beginning)
-        return await self.provider.poll(order, {"id": order.uuid})
+        return await self.provider.poll(order, {"id": order.uuid} | handle)
 
     async def cancel(self, beginning: str) -> None:
         """Stop it, and nothing else."""

@@ -21,6 +21,8 @@ from tests.fakes.publisher import FakePublisher
 from tests.fakes.service import FakeService
 from tests.fakes.waiting import until
 
+pytestmark = pytest.mark.stack  # needs no server, but its time: it stands with those that do
+
 MANY = 10_000
 SAMPLE = 1_000
 BATCH = 500
