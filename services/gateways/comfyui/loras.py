@@ -13,7 +13,7 @@ from contextlib import aclosing
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from services.gateways.runtime.inputs import Inputs
+from services.gateways.runtime.inputs import Inputs, lora_key
 from services.gateways.runtime.provider import NotTaken
 from shared.hashed_file import HashedFile, TooLong
 
@@ -36,10 +36,10 @@ class LoraFolder:
         """The name by which a graph can load it, once it is there.
 
         Raises:
-            Refused: there is no such LoRA.
+            Refused: this tenant has no such LoRA.
             NotTaken: it cannot be written now.
         """
-        name = file_name(key)
+        name = file_name(lora_key(tenant, key))  # what another tenant's render left is there, too
         writing = self._writing.setdefault(name, asyncio.Lock())
         async with writing:
             try:
