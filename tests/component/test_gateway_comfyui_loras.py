@@ -98,6 +98,14 @@ async def test_many_renders_at_once_read_their_lora_once(inputs: FakeInputs, tmp
     assert inputs.read == [KEY]
 
 
+async def test_what_was_laid_down_for_one_tenant_is_not_anothers(inputs: FakeInputs, tmp_path: Path) -> None:
+    folder = LoraFolder(tmp_path, inputs)
+    await folder.place("acme", KEY)
+    with pytest.raises(Refused) as raised:
+        await folder.place("other", KEY)
+    assert raised.value.code == "input_not_found"
+
+
 async def test_until_it_is_whole_a_lora_is_not_there(inputs: FakeInputs, tmp_path: Path) -> None:
     seen: set[str] = set()
 

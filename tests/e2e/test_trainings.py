@@ -172,10 +172,14 @@ async def test_without_a_wish_a_lora_goes_where_policy_says(platform: Platform, 
     assert ready.image.stored.provider == "modal"
 
 
-async def test_another_tenants_lora_cannot_be_used(platform: Platform, story: Story) -> None:
+@pytest.mark.parametrize("provider", PROVIDERS)
+async def test_another_tenants_lora_cannot_be_used(
+    platform: Platform, story: Story, provider: Provider
+) -> None:
     key = story.loras["fal"].key.replace(TENANT, "other", 1)
     character = CHARACTER | {"lora": {"key": key, "trigger_word": "mara7"}}
-    (end,) = await platform.ended(await platform.publish({"type": "studio", "character": character}))
+    request = {"type": "studio", "character": character, "provider": provider}
+    (end,) = await platform.ended(await platform.publish(request))
     assert end.error is not None
     assert end.error.code == "input_not_found"
 

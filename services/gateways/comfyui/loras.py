@@ -9,10 +9,11 @@ import os
 import re
 import tempfile
 import time
+from contextlib import aclosing
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from services.gateways.runtime.inputs import Inputs
+from services.gateways.runtime.inputs import Inputs, lora_key
 from services.gateways.runtime.provider import NotTaken
 from shared.hashed_file import HashedFile, TooLong
 
@@ -35,10 +36,10 @@ class LoraFolder:
         """The name by which a graph can load it, once it is there.
 
         Raises:
-            Refused: there is no such LoRA.
+            Refused: this tenant has no such LoRA.
             NotTaken: it cannot be written now.
         """
-        name = file_name(key)
+        name = file_name(lora_key(tenant, key))  # what another tenant's render left is there, too
         writing = self._writing.setdefault(name, asyncio.Lock())
         async with writing:
             try:
@@ -54,7 +55,8 @@ class LoraFolder:
         try:
             with part.open("wb") as opened:
                 file = HashedFile(opened, MOST_BYTES)
-                await file.take(self._inputs.lora(tenant, key))
+                async with aclosing(self._inputs.lora(tenant, key)) as parts:
+                    await file.take(parts)
             expected = OF_A_HASH.fullmatch(name)
             if expected and expected["sha256"] != file.sha256:
                 raise NotTaken("lora_not_placed", f"{name}: what was read has the hash {file.sha256}")
@@ -81,6 +83,6 @@ def file_name(key: str) -> str:
     Names of callers' own would mix up two tenants' characters.
     """
     last = key.rpartition("/")[2]
-    return (
-        last if OF_A_HASH.fullmatch(last) else f"key-{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
-    )
+    if OF_A_HASH.fullmatch(last):
+        return last
+    return f"key-{hashlib.sha256(key.encode()).hexdigest()}.safetensors"
