@@ -41,6 +41,8 @@ orphans = Counter("imagegen_orphans_stopped", "What ran on although it had ended
 
 Outcome = Literal["succeeded", "failed", "cancelled"]
 
+NO_MORE = {"ask_at": "", "looks": ""}
+
 
 def first_look(finished_at: datetime) -> datetime:
     """When an end is asked for that the provider had not told."""
@@ -101,20 +103,27 @@ class LateEnds:
         return len(due)
 
     async def _ask(self, document: Document) -> None:
+        """An answer that cannot be handled is no reason to ask about nothing else: it is asked again."""
         claimed = await self._claim(document)
         if claimed is None:
             return
-        attempt = attempt_of(document)
         try:
-            handle = attempt.handle or await self._provider.find(attempt.order)
-            if handle is None:
-                await self._enter(claimed, attempt, "failed", "no")
-            else:
-                await self._hear(claimed, attempt, handle)
+            await self._look(claimed, attempt_of(document))
         except NoAnswer as silence:
-            log.info("no_late_answer", attempt_id=attempt.id, error=str(silence))
+            log.info("no_late_answer", attempt_id=document["_id"], error=str(silence))
         except CannotBeAsked:
             await self._forget(claimed)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.exception("late_end_failed", attempt_id=document["_id"])
+
+    async def _look(self, claimed: Document, attempt: Attempt) -> None:
+        handle = attempt.handle or await self._provider.find(attempt.order)
+        if handle is None:
+            await self._enter(claimed, attempt, Broken("lost", "surely never taken", False, "no"), {})
+        else:
+            await self._hear(claimed, attempt, handle)
 
     async def _claim(self, document: Document) -> Document | None:
         """Put off the next look before this one: nobody else looks now. Returns what guards its entry."""
@@ -134,37 +143,39 @@ class LateEnds:
                 await self._attempts.update_one(claimed, {"$set": known | {"orphan": True}})
                 orphans.labels(self._provider.name).inc()
                 log.warning("orphan_stopped", attempt_id=attempt.id, external_id=handle["id"])
-            case Done() as done:
-                await self._enter(claimed, attempt, "succeeded", "yes", done.cost_usd, known)
-            case Broken(billed="unknown"):
+            case news if attempt.state == "succeeded" or _says_nothing(news):
                 await self._forget(claimed)
-            case Broken() as broken:
-                stopped = broken.code == "cancelled" or attempt.state == "cancelled"
-                outcome: Outcome = "cancelled" if stopped else "failed"
-                await self._enter(claimed, attempt, outcome, broken.billed, known=known)
+            case news:
+                await self._enter(claimed, attempt, news, known)
 
-    async def _enter(
-        self,
-        claimed: Document,
-        attempt: Attempt,
-        outcome: Outcome,
-        billed: Billed,
-        cost_usd: float | None = None,
-        known: Document | None = None,
-    ) -> None:
+    async def _enter(self, claimed: Document, attempt: Attempt, news: Done | Broken, known: Document) -> None:
         """One write: what became of it, and the message that the outbox says of it.
 
         Not while its end is unsaid: that comes first.
         """
-        message = settled(attempt, outcome, billed, cost_usd)
+        cost = news.cost_usd if isinstance(news, Done) else None
+        billed = "yes" if isinstance(news, Done) else news.billed
+        message = settled(attempt, _outcome(attempt, news), billed, cost)
         owed = owe(message, source=self._source, trace=attempt.trace, at=message.at)
-        entry = {"billed": billed, "cost_usd": cost_usd, "settled_as": outcome, "settled_at": message.at}
-        update = {"$set": (known or {}) | entry | {"owed": owed}, "$unset": {"ask_at": "", "looks": ""}}
+        entry = {"billed": billed, "settled_as": message.outcome, "settled_at": message.at, "owed": owed}
+        if cost is not None:
+            entry["cost_usd"] = cost
         guard = claimed | {"owed": {"$exists": False}}
+        update = {"$set": known | entry, "$unset": NO_MORE}
         if (await self._attempts.update_one(guard, update)).matched_count:
-            late_ends.labels(self._provider.name, outcome).inc()
-            log.info("late_end", attempt_id=attempt.id, outcome=outcome, billed=billed)
+            late_ends.labels(self._provider.name, message.outcome).inc()
+            log.info("late_end", attempt_id=attempt.id, outcome=message.outcome, billed=billed)
 
     async def _forget(self, claimed: Document) -> None:
-        """No one knows, now or later."""
-        await self._attempts.update_one(claimed, {"$unset": {"ask_at": "", "looks": ""}})
+        """There is nothing more to be known."""
+        await self._attempts.update_one(claimed, {"$unset": NO_MORE})
+
+
+def _says_nothing(news: Done | Broken) -> bool:
+    return isinstance(news, Broken) and news.billed == "unknown"
+
+
+def _outcome(attempt: Attempt, news: Done | Broken) -> Outcome:
+    if isinstance(news, Done):
+        return "succeeded"
+    return "cancelled" if news.code == "cancelled" or attempt.state == "cancelled" else "failed"

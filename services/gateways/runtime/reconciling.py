@@ -55,9 +55,8 @@ class Reconciling:
             except NoAnswer as silence:
                 log.info("not_reconciled", error=str(silence))
             except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("reconciling_delayed", error=f"{type(error).__name__}: {error}")
+                odd = not is_transient(error)  # whatever it is, attempts go on without it
+                log.warning("reconciling_failed", error=f"{type(error).__name__}: {error}", exc_info=odd)
             await asyncio.sleep(self._every * random.uniform(0.8, 1.2))
 
     async def reconcile(self) -> None:

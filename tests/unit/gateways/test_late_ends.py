@@ -222,3 +222,28 @@ async def test_clearing_what_was_said_leaves_a_later_debt(bench: GatewayBench) -
     bench.entry(attempt)["owed"] = later  # another process has cleared the first and made this one
     await bench.ledger.clear_debts()
     assert bench.entry(attempt)["owed"] == later
+
+
+async def test_an_answer_that_cannot_be_handled_holds_up_nothing(bench: GatewayBench, late: LateEnds) -> None:
+    odd, other = await given_up(bench), await given_up(bench)
+    for attempt in (odd, other):
+        bench.entry(attempt)["ask_at"] = now()
+    bench.provider.news = [RuntimeError("a bug of ours"), PAID]
+    assert await late.ask_due() == 2
+    assert sorted(bench.entry(attempt)["billed"] for attempt in (odd, other)) == ["unknown", "yes"]
+
+
+@pytest.mark.parametrize("news", [PAID, STOPPED, NOBODY_KNOWS, Broken("lost", "", True, "no")])
+async def test_an_image_that_was_delivered_stays_paid_whatever_is_heard_of_it_later(
+    bench: GatewayBench, late: LateEnds, news: Any
+) -> None:
+    """Its copy ran on, and was stopped."""
+    attempt = await bench.take_in()
+    bench.provider.news = [PAID, RUNNING, news]
+    await bench.finish(attempt)
+    await bench.ledger.clear_debts()
+    for _ in range(2):
+        await look(bench, late, attempt)
+    entry = bench.entry(attempt)
+    assert (entry["billed"], entry["cost_usd"], entry["orphan"]) == ("yes", 0.03, True)
+    assert bench.publisher.said(AttemptSettled) == []
