@@ -56,7 +56,16 @@ def test_the_java_of_java_home_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_
 
 def launch(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     java = a_program(folder, "java", script)
-    command = [sys.executable, LAUNCH, "config", folder / "log", "cluster", java, "-cp", "jars"]
+    command = [
+        sys.executable,
+        str(LAUNCH),
+        "config",
+        str(folder / "log"),
+        "cluster",
+        str(java),
+        "-cp",
+        "jars",
+    ]
     return subprocess.run(command, check=False, capture_output=True, text=True, env=dict(os.environ))
 
 
