@@ -87,7 +87,7 @@ def install(java: Path, maven: Path) -> None:
 def _fetch(maven: Path, folder: Path) -> None:
     draft = Path(tempfile.mkdtemp(dir=folder.parent))
     goal = ("dependency:copy-dependencies", "-DincludeScope=runtime", f"-DoutputDirectory={draft}")
-    command: list[str | Path] = [maven, "--batch-mode", "--quiet", "-f", POM, *goal]
+    command = [str(maven), "--batch-mode", "--quiet", "-f", str(POM), *goal]
     try:
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=FETCH_SECONDS)
         if done.returncode:

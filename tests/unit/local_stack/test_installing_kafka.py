@@ -56,13 +56,13 @@ def test_the_java_of_java_home_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_
 
 def launch(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
     java = a_program(folder, "java", script)
-    command: list[str | Path] = [
+    command = [
         sys.executable,
-        LAUNCH,
+        str(LAUNCH),
         "config",
-        folder / "log",
+        str(folder / "log"),
         "cluster",
-        java,
+        str(java),
         "-cp",
         "jars",
     ]
