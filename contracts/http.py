@@ -4,9 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from contracts.base import AssetId, GenerationType, Id, Line, Model, Moment, Name, Provider
-from contracts.chains import ChainState, StepState
-from contracts.characters import Character, Sheet, Training
+from contracts.base import GenerationType, Id, Line, Model, Moment, Name, Provider
 from contracts.generation import Notify
 from contracts.jobs import JobError, Phase, RenderProgress, Status
 from contracts.requests import (
@@ -61,19 +59,6 @@ AnySubmission = (
     | ProfilePicturesSubmission
     | LoraTrainingSubmission
 )
-
-
-class BaseImageSelection(Model):
-    """`POST /v1/characters/{id}/base-image`: the face of a new character, or another one for an old."""
-
-    base_image_id: AssetId
-    include_nsfw: bool = False
-    """Whether the user's settings allow explicit wording on the sheet. Never assumed."""
-    character: Character | None = None
-    """Left out: as the job of the base image described it."""
-    then: tuple[FollowUp, ...] = Field(default=(), max_length=20)
-    """What is to follow the sheet; left out: the training of the LoRA."""
-    notify: Notify = Notify()
 
 
 class FieldError(Model):
@@ -137,44 +122,6 @@ class JobPage(Model):
 
     jobs: tuple[JobView, ...]
     next_cursor: str | None = None
-
-
-class ChainStepView(Model):
-    """A step of a chain, and the jobs by which it was tried: the newest last."""
-
-    type: GenerationType
-    state: StepState
-    job_ids: tuple[Id, ...] = ()
-    images: tuple[AssetId, ...] = ()
-    """What is ready, of all tries; links are in each job's results."""
-    error: JobError | None = None
-
-
-class ChainView(Model):
-    """A chain as its owner sees it: `running`, until all steps ended or one failed and none runs."""
-
-    id: Id
-    character_id: Id
-    user_id: Name
-    state: ChainState
-    steps: tuple[ChainStepView, ...]
-    created: Moment
-    finished_at: Moment | None = None
-
-
-class CharacterView(Model):
-    """A stored character as its owner sees it. `character` has its base image, trigger word and LoRA."""
-
-    id: Id
-    user_id: Name
-    character: Character
-    selected_at: Moment | None = None
-    sheet: Sheet | None = None
-    lora_state: Literal["none", "training", "ready", "failed"]
-    lora_error: str | None = None
-    trainings: tuple[Training, ...] = ()
-    created: Moment
-    updated: Moment
 
 
 class ResultImage(Model):

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Response
 
 from contracts.base import Id
-from contracts.http import BaseImageSelection, ChainView, CharacterView
+from contracts.http_chains import BaseImageSelection, ChainView, CharacterView
 from services.api.callers import CallerHeaders
 from services.api.intake import Intake
 from services.api.reading_chains import ChainReading

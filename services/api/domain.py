@@ -9,7 +9,8 @@ from itertools import chain, islice
 from contracts.base import GenerationType, Id, Model, Moment, Name
 from contracts.chains import BaseImageSelected
 from contracts.generation import GenerationRequested
-from contracts.http import AnySubmission, BaseImageSelection, FieldError
+from contracts.http import AnySubmission, FieldError
+from contracts.http_chains import BaseImageSelection
 from contracts.requests import (
     BaseImageRequest,
     CharacterSheetRequest,

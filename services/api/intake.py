@@ -3,7 +3,8 @@
 from contracts.base import Message, topic_of
 from contracts.chains import ChainCancel, ChainResume
 from contracts.generation import GenerationCancel
-from contracts.http import AnySubmission, BaseImageSelection, FieldError
+from contracts.http import AnySubmission, FieldError
+from contracts.http_chains import BaseImageSelection
 from contracts.jobs import Job
 from services.api.domain import Accepted, Caller, Conflict, accept, accept_selection, repeated, unstorable
 from services.api.ports import Jobs, Stories, Submissions, Wishes

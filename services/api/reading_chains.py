@@ -1,6 +1,6 @@
 """Documents → views of one tenant's chains and characters."""
 
-from contracts.http import ChainView, CharacterView
+from contracts.http_chains import ChainView, CharacterView
 from services.api.ports import Stories, Submissions
 from services.api.views_of_chains import chain_view, character_view, pending_chain_view
 from shared.problems import Refusal

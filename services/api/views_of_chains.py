@@ -2,7 +2,7 @@
 
 from contracts.chains import Chain
 from contracts.characters import CharacterRecord
-from contracts.http import ChainStepView, ChainView, CharacterView
+from contracts.http_chains import ChainStepView, ChainView, CharacterView
 from services.api.domain import Accepted
 
 

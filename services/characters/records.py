@@ -1,6 +1,7 @@
 """The rules of a character's record: (record, message) → (record, what to say). No clock, no client.
 
-Who it is and its chosen face are here, what its trainings come to in `trainings.py`.
+Who it is and its chosen face are here; which sheet counts is in `sheets.py`, what its trainings come
+to in `trainings.py`.
 
 Messages may come twice, late or in another order than they were caused; what is newer by its own
 time wins, and a rule returns the same record when it changes nothing.
@@ -12,15 +13,16 @@ from typing import Any
 
 from contracts.base import Message
 from contracts.chains import BaseImageSelected
-from contracts.characters import Character, CharacterRecord, Sheet
+from contracts.characters import Character, CharacterRecord
 from contracts.generation import GenerationRequested
 from contracts.jobs import CharacterSheetCompleted, JobEvent
 from contracts.requests import CharacterSheetRequest
-from services.characters.asking import job_id_of, sheet_of, training_on
+from services.characters.asking import sheet_of
 from services.characters.drawn import DrawnJobs
 from services.characters.policies import Policies
+from services.characters.sheets import newer, sheet_told_by, starts_training, training_of
 from services.characters.trainings import heard_of_training
-from services.characters.trigger_words import trigger_word, with_trigger
+from services.characters.trigger_words import trigger_word
 from shared.errors import PermanentError
 from shared.fold import Folded
 
@@ -125,10 +127,10 @@ def _sheet_completed(
     before, record = record, record or _told_by_job(completed, at, drawn)
     if record is None or record.tenant != completed.tenant:
         return before, ()
-    sheet = _newer(record.sheet, _sheet(completed))
-    after = _changed(record, at, sheet=sheet)
-    trains = sheet != record.sheet and _starts_training(record, completed, policies)
-    return after, (_training_of(completed, policies),) if trains else ()
+    sheet = newer(record.sheet, sheet_told_by(completed))
+    trains = sheet != record.sheet and starts_training(record, completed, policies.training)
+    said = (training_of(completed, policies.training),) if trains else ()
+    return _changed(record, at, sheet=sheet), said
 
 
 def _told_by_job(completed: CharacterSheetCompleted, at: datetime, drawn: DrawnJobs) -> Record | None:
@@ -138,58 +140,6 @@ def _told_by_job(completed: CharacterSheetCompleted, at: datetime, drawn: DrawnJ
         return None
     who = _with(job.character, completed.character_id)
     return _new(completed.character_id, job.tenant, completed.user_id, who, at)
-
-
-def _sheet(completed: CharacterSheetCompleted) -> Sheet:
-    told = {name: getattr(completed, name) for name in Sheet.model_fields}
-    captions = (with_trigger(caption, completed.character_id) for caption in completed.captions)
-    return Sheet.model_validate(told | {"captions": tuple(captions)})
-
-
-def _newer(known: Sheet | None, sheet: Sheet) -> Sheet:
-    """The newest sheet counts. What a chain draws again is added to what the chain has drawn before."""
-    if known is None:
-        return sheet
-    older, newer = sorted((known, sheet), key=lambda each: (each.at, each.job_id))
-    if known.chain_id is None or known.chain_id != sheet.chain_id:
-        return newer
-    images = _by_label(older) | _by_label(newer)
-    merged = {
-        "images": tuple(image for image, _ in images.values()),
-        "labels": tuple(images),
-        "captions": tuple(caption for _, caption in images.values()),
-    }
-    return newer.model_copy(update=merged)
-
-
-def _by_label(sheet: Sheet) -> dict[str, tuple[str, str]]:
-    labels = sheet.labels or sheet.images
-    captions = sheet.captions or ("",) * len(sheet.images)
-    return {
-        label: (image, caption) for label, image, caption in zip(labels, sheet.images, captions, strict=False)
-    }
-
-
-def _starts_training(record: Record, completed: CharacterSheetCompleted, policies: Policies) -> bool:
-    when = policies.training.after_sheets_outside_chains
-    if completed.chain_id is not None or len(completed.images) < policies.training.least_images:
-        return False
-    has_one = record.character.lora is not None or record.lora_state == "training"
-    return when == "always" or (when == "first" and not has_one)
-
-
-def _training_of(completed: CharacterSheetCompleted, policies: Policies) -> GenerationRequested:
-    return GenerationRequested(
-        job_id=job_id_of(completed.job_id, "lora_training"),
-        tenant=completed.tenant,
-        user_id=completed.user_id,
-        request=training_on(
-            completed.images,
-            completed.captions,
-            character_id=completed.character_id,
-            policy=policies.training,
-        ),
-    )
 
 
 def _training_moved(record: Record | None, event: JobEvent, at: datetime, policies: Policies) -> Step:

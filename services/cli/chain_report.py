@@ -6,7 +6,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from contracts.http import ChainStepView, ChainView, CharacterView
+from contracts.http_chains import ChainStepView, ChainView, CharacterView
 from services.cli.progress import COLOURS, NAMES
 
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import typer
 from rich.console import Console
 
-from contracts.http import ChainView
+from contracts.http_chains import ChainView
 from services.cli.chain_report import chain_with_steps, character_lines
 from services.cli.client import Client
 from services.cli.connection import client_of

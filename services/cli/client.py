@@ -12,9 +12,6 @@ from pydantic import ValidationError
 from contracts.base import Model
 from contracts.http import (
     AnySubmission,
-    BaseImageSelection,
-    ChainView,
-    CharacterView,
     EnableEndpoint,
     JobPage,
     JobView,
@@ -26,6 +23,7 @@ from contracts.http import (
     WebhookDeliveries,
     WebhookEndpoints,
 )
+from contracts.http_chains import BaseImageSelection, ChainView, CharacterView
 from services.cli.addresses import Addresses, Server
 from services.cli.errors import RequestRefused, Unreachable
 from services.cli.events import EventStream

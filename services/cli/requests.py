@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from contracts.base import Model
 from contracts.characters import Appearance, Character, Identity
-from contracts.http import BaseImageSelection, LoraTrainingSubmission
+from contracts.http import LoraTrainingSubmission
+from contracts.http_chains import BaseImageSelection
 from services.cli.errors import WrongInput
 from services.cli.options import Look, Person
 

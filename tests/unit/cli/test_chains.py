@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from contracts.characters import Character, Lora, Sheet
-from contracts.http import ChainStepView, ChainView, CharacterView
+from contracts.http_chains import ChainStepView, ChainView, CharacterView
 from contracts.jobs import JobError
 from contracts.requests import StudioFollowUp, TrainingFollowUp
 from services.cli.chain_report import chain_with_steps, character_lines
