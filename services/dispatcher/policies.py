@@ -125,6 +125,13 @@ def need_of(spec: RenderSpec, *, workflow: bool) -> Need:
     return "reference" if spec.reference else "text_to_image"
 
 
+def why_nobody(spec: RenderSpec, provider: Provider | None) -> str:
+    """Why no route leads anywhere: what was to be done, where it was asked for, what binds it."""
+    asked = f" at {provider}" if provider else ""
+    bound = f" with its LoRA, which works at {', '.join(spec.lora.providers) or 'none'}" if spec.lora else ""
+    return f"no provider{asked} can do '{spec.label}' of this job{bound}"
+
+
 def load_policies() -> Policies:
     """The policies that ship with the service."""
     text = files("services.dispatcher").joinpath("policies.yaml").read_text()

@@ -6,7 +6,9 @@ from datetime import datetime, timedelta
 from contracts.base import Provider
 from contracts.jobs import Attempt, ErrorCode, Job, JobError, Render
 from contracts.renders import AttemptMessage, RenderFailed, RenderProgressed, ResultStored
-from services.dispatcher.story import Story, image_event
+from services.dispatcher.news import image_event
+from services.dispatcher.policies import why_nobody
+from services.dispatcher.story import Story
 
 
 def progress(story: Story, news: RenderProgressed) -> None:
@@ -147,17 +149,10 @@ def start_waiting(story: Story) -> None:
         route = _route(story, render)
         provider = policies.retries.next_provider(route, render.attempts, story.down)
         if provider is None:
-            story.fail("no_provider", _why_nobody(story.job, render))
+            story.fail("no_provider", why_nobody(render.spec, story.job.provider))
             return
         story.start_attempt(render, provider, policy.priority, alternatives=len(route) > 1)
     _set_alarm(story)
-
-
-def _why_nobody(job: Job, render: Render) -> str:
-    asked = f" at {job.provider}" if job.provider else ""
-    lora = render.spec.lora
-    bound = f" with its LoRA, which works at {', '.join(lora.providers) or 'none'}" if lora else ""
-    return f"no provider{asked} can do '{render.spec.label}' of this job{bound}"
 
 
 def _minimum(story: Story) -> int:

@@ -4,19 +4,9 @@ from datetime import datetime
 from typing import Any
 
 from contracts.base import Message, Provider
-from contracts.jobs import (
-    Attempt,
-    CharacterSheetCompleted,
-    ErrorCode,
-    EventKind,
-    ImageEvent,
-    Job,
-    JobError,
-    JobEvent,
-    Render,
-    RenderProgress,
-)
+from contracts.jobs import Attempt, ErrorCode, EventKind, Job, JobError, Render
 from contracts.renders import RenderCancel, RenderRequested
+from services.dispatcher.news import elapsed, image_event, job_event, progress_of, sheet_completed
 from services.dispatcher.policies import Policies
 from shared.fold import Folded
 
@@ -57,22 +47,13 @@ class Story:
     def event(self, kind: EventKind, **facts: Any) -> None:
         """Say a numbered event and keep it in the document."""
         self.set(seq=self.job.seq + 1)
-        event = self._event(kind, **facts)
+        event = job_event(self.job, kind, self.now, **facts)
         self.set(events=(*self.job.events, event))
         self.said.append(event)
 
     def progressed(self) -> None:
         """Say a snapshot of all renders."""
-        progress = tuple(
-            RenderProgress(
-                index=render.spec.index,
-                state=render.state,
-                percent=render.percent,
-                queue_position=render.queue_position,
-            )
-            for render in self.job.renders
-        )
-        self.said.append(self._event("progressed", progress=progress))
+        self.said.append(job_event(self.job, "progressed", self.now, progress=progress_of(self.job)))
 
     def start_attempt(self, render: Render, provider: str, priority: int, *, alternatives: bool) -> None:
         """Open the next attempt of a render and command it."""
@@ -143,7 +124,7 @@ class Story:
         """The job's good end."""
         self._end("completed", None)
         if self.job.type == "character_sheet" and self.job.character_id:
-            self.said.append(self._sheet(self.job.character_id))
+            self.said.append(sheet_completed(self.job, self.job.character_id, self.now))
 
     def fail(self, code: ErrorCode, message: str, **details: Any) -> None:
         """The job's other end; what still runs is cancelled."""
@@ -162,66 +143,13 @@ class Story:
 
     def _end(self, status: EventKind, error: JobError | None) -> None:
         self._account_for_the_rest(error)
-        elapsed = self._elapsed()
         self.set(
             status=status,
             phase=None,
             error=error,
             finished_at=self.now,
             wake_at=None,
-            elapsed_seconds=elapsed,
+            elapsed_seconds=elapsed(self.job, self.now),
             cost=self.policies.cost_of(self.job),
         )
         self.event(status, error=error, cost=self.job.cost)
-
-    def _sheet(self, character_id: str) -> CharacterSheetCompleted:
-        done = [render for render in self.job.renders if render.stored]
-        return CharacterSheetCompleted(
-            character_id=character_id,
-            job_id=self.job.job_id,
-            tenant=self.job.tenant,
-            user_id=self.job.user_id,
-            images=tuple(f"{self.job.job_id}/{render.spec.index}" for render in done),
-            labels=tuple(render.spec.label for render in done),
-            captions=tuple(render.spec.caption for render in done),
-            chain_id=self.job.chain_id,
-            at=self.now,
-        )
-
-    def _elapsed(self) -> float:
-        return round((self.now - self.job.requested_at).total_seconds(), 3)
-
-    def _event(self, kind: EventKind, **facts: Any) -> JobEvent:
-        job = self.job
-        return JobEvent(
-            event=kind,
-            job_id=job.job_id,
-            tenant=job.tenant,
-            user_id=job.user_id,
-            type=job.type,
-            seq=job.seq,
-            at=self.now,
-            status=job.status,
-            phase=job.phase,
-            requested=job.requested,
-            delivered=job.delivered,
-            failed=job.failed,
-            target_seconds=job.target_seconds,
-            elapsed_seconds=self._elapsed(),
-            webhook=job.notify.webhook_url is not None,
-            chain_id=job.chain_id,
-            character_id=job.character_id,
-            **facts,
-        )
-
-
-def image_event(render: Render) -> ImageEvent:
-    """What an event says of one image."""
-    return ImageEvent(
-        index=render.spec.index,
-        label=render.spec.label,
-        caption=render.spec.caption,
-        stored=render.stored,
-        lora=render.lora,
-        error=render.error,
-    )

@@ -20,6 +20,5 @@ class MongoCharacters(Characters):
         found = {
             (document["tenant"], document["_id"]): Character.model_validate(document["character"])
             for document in documents
-            if document.get("character")  # selected, and not described yet
         }
         return {whose: character for whose, character in found.items() if whose in asked}

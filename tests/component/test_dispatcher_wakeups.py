@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import permutations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
@@ -110,7 +110,9 @@ async def test_a_failed_training_ends_those_who_wait() -> None:
 
 
 async def test_every_order_of_the_steps_ends_in_the_same() -> None:
-    for order in set(permutations(("plan", "train", "dispatch", "look", "announce", "hear"))):
+    for order in permutations(("plan", "train", "dispatch", "look", "announce", "hear")):
+        if order.index("plan") > order.index("dispatch") or order.index("train") > order.index("announce"):
+            continue  # nothing is there to be dispatched, or announced
         world = await play(World(), *order)
         await world.settle()
         check_that_it_was_woken_once(world)
@@ -119,7 +121,6 @@ async def test_every_order_of_the_steps_ends_in_the_same() -> None:
 STEPS = ("plan", "dispatch", "dispatch", "look", "train", "announce", "hear")
 
 
-@settings(deadline=None, max_examples=150)
 @given(
     story=st.lists(
         st.tuples(

@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from contracts.base import PROVIDERS, Message
 from contracts.chains import LoraFailed, LoraReady
-from contracts.characters import Character, Lora
+from contracts.characters import Character, CharacterRecord, Lora
 from contracts.generation import GenerationPlanned, GenerationRequested, RenderSpec
 from contracts.jobs import Job, JobDue
 from contracts.renders import RenderRequested
@@ -55,10 +55,18 @@ class Room:
 
     async def character(self) -> str:
         """A stored character whose LoRA is being trained."""
-        character_id = uuid7()
-        known = {"tenant": "acme", "character": MIA.model_dump(), "lora_state": "training"}
-        await self._database["characters"].insert_one({"_id": character_id} | known)
-        return character_id
+        record = CharacterRecord(
+            character_id=uuid7(),
+            tenant="acme",
+            user_id="ann",
+            character=MIA,
+            lora_state="training",
+            created_at=now(),
+            updated_at=now(),
+        )
+        document = {"_id": record.character_id} | record.model_dump()
+        await self._database["characters"].insert_one(document)
+        return record.character_id
 
     async def request(self, character_id: str) -> str:
         """Upstream asks for a picture that waits."""

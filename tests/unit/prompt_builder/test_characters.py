@@ -2,13 +2,29 @@
 
 from typing import cast
 
+from contracts.characters import Character, CharacterRecord
 from services.prompt_builder.characters import MongoCharacters
 from shared.mongo import Collection
 from tests.fakes.documents import FakeCollection
-from tests.unit.prompts.examples import CHARACTER, MIA_WITH_LORA, STORED_MIA
+from tests.unit.prompts.examples import AT, CHARACTER, MIA_WITH_LORA, STORED_MIA
 
 OTHER = "0190a6a0-0000-7000-8000-0000000000c2"
-RECORD: dict[str, object] = {"_id": CHARACTER, "tenant": "acme", "character": STORED_MIA.model_dump()}
+
+
+def a_record(character_id: str, character: Character) -> dict[str, object]:
+    """As the characters service writes it."""
+    record = CharacterRecord(
+        character_id=character_id,
+        tenant="acme",
+        user_id="ann",
+        character=character,
+        created_at=AT,
+        updated_at=AT,
+    )
+    return {"_id": character_id} | record.model_dump()
+
+
+RECORD = a_record(CHARACTER, STORED_MIA)
 
 
 def characters(*documents: dict[str, object]) -> MongoCharacters:
@@ -16,15 +32,10 @@ def characters(*documents: dict[str, object]) -> MongoCharacters:
 
 
 async def test_characters_are_found_with_their_word_and_their_lora() -> None:
-    trained: dict[str, object] = {"_id": OTHER, "tenant": "acme", "character": MIA_WITH_LORA.model_dump()}
     wanted = {("acme", CHARACTER), ("acme", OTHER)}
-    found = await characters(RECORD, trained).find(wanted)
+    found = await characters(RECORD, a_record(OTHER, MIA_WITH_LORA)).find(wanted)
     assert found == {("acme", CHARACTER): STORED_MIA, ("acme", OTHER): MIA_WITH_LORA}
 
 
 async def test_another_tenants_character_does_not_exist() -> None:
     assert await characters(RECORD).find({("other", CHARACTER)}) == {}
-
-
-async def test_a_character_that_nobody_has_described_yet_does_not_exist() -> None:
-    assert await characters(RECORD | {"character": None}).find({("acme", CHARACTER)}) == {}

@@ -1,0 +1,84 @@
+"""What is said of a job: events and announcements, made from its document."""
+
+from datetime import datetime
+from typing import Any
+
+from contracts.jobs import (
+    CharacterSheetCompleted,
+    EventKind,
+    ImageEvent,
+    Job,
+    JobEvent,
+    Render,
+    RenderProgress,
+)
+
+
+def job_event(job: Job, kind: EventKind, at: datetime, **facts: Any) -> JobEvent:
+    """An event of a job as it is now."""
+    return JobEvent(
+        event=kind,
+        job_id=job.job_id,
+        tenant=job.tenant,
+        user_id=job.user_id,
+        type=job.type,
+        seq=job.seq,
+        at=at,
+        status=job.status,
+        phase=job.phase,
+        requested=job.requested,
+        delivered=job.delivered,
+        failed=job.failed,
+        target_seconds=job.target_seconds,
+        elapsed_seconds=elapsed(job, at),
+        webhook=job.notify.webhook_url is not None,
+        chain_id=job.chain_id,
+        character_id=job.character_id,
+        **facts,
+    )
+
+
+def elapsed(job: Job, at: datetime) -> float:
+    """Seconds from the request, whatever the job waited for."""
+    return round((at - job.requested_at).total_seconds(), 3)
+
+
+def image_event(render: Render) -> ImageEvent:
+    """What an event says of one image."""
+    return ImageEvent(
+        index=render.spec.index,
+        label=render.spec.label,
+        caption=render.spec.caption,
+        stored=render.stored,
+        lora=render.lora,
+        error=render.error,
+    )
+
+
+def progress_of(job: Job) -> tuple[RenderProgress, ...]:
+    """How far each image is."""
+    return tuple(
+        RenderProgress(
+            index=render.spec.index,
+            state=render.state,
+            percent=render.percent,
+            queue_position=render.queue_position,
+        )
+        for render in job.renders
+    )
+
+
+def sheet_completed(job: Job, character_id: str, at: datetime) -> CharacterSheetCompleted:
+    """A sheet's images, for those who train on them."""
+    done = [render for render in job.renders if render.stored]
+    return CharacterSheetCompleted(
+        character_id=character_id,
+        job_id=job.job_id,
+        tenant=job.tenant,
+        user_id=job.user_id,
+        images=tuple(f"{job.job_id}/{render.spec.index}" for render in done),
+        labels=tuple(render.spec.label for render in done),
+        captions=tuple(render.spec.caption for render in done),
+        chain_id=job.chain_id,
+        at=at,
+    )
