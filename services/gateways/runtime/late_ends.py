@@ -157,7 +157,12 @@ class LateEnds:
         billed = "yes" if isinstance(news, Done) else news.billed
         message = settled(attempt, _outcome(attempt, news), billed, cost)
         owed = owe(message, source=self._source, trace=attempt.trace, at=message.at)
-        entry: Document = {"billed": billed, "settled_as": message.outcome, "settled_at": message.at, "owed": owed}
+        entry: Document = {
+            "billed": billed,
+            "settled_as": message.outcome,
+            "settled_at": message.at,
+            "owed": owed,
+        }
         if cost is not None:
             entry["cost_usd"] = cost
         guard = claimed | {"owed": {"$exists": False}}
