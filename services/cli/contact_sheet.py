@@ -68,6 +68,17 @@ def _images(asked: Asked, folder: Path) -> Iterable[str]:
     pictures = asked.job.pictures
     for image, path in asked.images:
         yield _image(image, path.relative_to(folder).as_posix(), pictures.get(image.index, Picture()))
+    for lora in asked.loras:
+        yield _fill(
+            "lora",
+            trigger_word=lora.trigger_word,
+            base_model=lora.base_model,
+            size=f"{lora.bytes / 1000:.0f}",
+            sha256=lora.sha256[:16],
+            steps=lora.steps or "?",
+            provider=lora.provider,
+            provider_name=PROVIDERS[lora.provider],
+        )
     for picture in pictures.values():
         if picture.state == "failed":
             yield _fill("missing", label=picture.label, error=picture.error or "no image")

@@ -1,4 +1,4 @@
-"""imagegen demo: a stack of its own, one request of each type over Kafka and HTTP, a contact sheet"""
+"""imagegen demo: a stack of its own, a character from her first face to her LoRA, a contact sheet"""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaError
 from rich.console import Console
 
 from services.cli.contact_sheet import write_sheet
-from services.cli.demo_requests import JOBS
+from services.cli.demo_requests import JOBS, LORAS
 from services.cli.demo_run import Asked, Demo
 from services.cli.demo_stack import demo_stack, discard
 from services.cli.errors import CommandFailed
@@ -31,7 +31,7 @@ def demo(
         Path | None, typer.Option(help="Keep the stack's data and logs here.", show_default=False)
     ] = None,
 ) -> None:
-    """Start a stack of its own, ask for one of each type over Kafka and HTTP, show the images.
+    """Start a stack of its own, ask for one of each type over Kafka and HTTP, train a LoRA and use it.
 
     Needs no set-up and disturbs no stack that runs. The last line is a summary as JSON.
     """
@@ -58,15 +58,17 @@ async def _show(out: Path, folder: Path, latency_seconds: float) -> int:
     asked = demo.asked
     completed = sum(each.job.status == "completed" for each in asked)
     images = sum(len(each.images) for each in asked)
+    loras = sum(len(each.loras) for each in asked)
     seconds = round(monotonic() - started, 1)
     if asked:
         _say(console, f"Look at {write_sheet(asked, out, seconds)}")
-    if error or completed < JOBS:
+    good = not error and (completed, loras) == (JOBS, LORAS)
+    if not good:
         why = error or "not all jobs completed"
         typer.echo(f"imagegen: {why}\nlogs: {folder / 'logs'}", err=True)
     counts = {"jobs": JOBS, "completed": completed, "failed": JOBS - completed, "images": images}
-    typer.echo(json.dumps(counts | {"seconds": seconds}))
-    return 1 if error or completed < JOBS else 0
+    typer.echo(json.dumps(counts | {"loras": loras, "seconds": seconds}))
+    return 0 if good else 1
 
 
 async def _run(demo: Demo, console: Console, folder: Path, latency_seconds: float) -> str | None:

@@ -1,4 +1,7 @@
-"""What the demo asks for: one request of each type as another service would say it, one over HTTP."""
+"""What the demo asks for: a character's whole story as another service would say it, each type over HTTP.
+
+Mara's is a chain: her sheet, then by itself her LoRA, then pictures with it.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -47,6 +50,8 @@ class Wish:
     title: str
     way: Way
     request: dict[str, Any]
+    then: tuple["Wish", ...] = ()
+    """What the platform asks for by itself, once this is done."""
 
     @property
     def type(self) -> GenerationType:
@@ -56,7 +61,13 @@ class Wish:
     @property
     def folder(self) -> str:
         """Where its images go."""
-        return f"{self.type.replace('_', '-')}-{self.way.lower()}"
+        words = "".join(letter if letter.isalnum() else " " for letter in self.title.lower())
+        return "-".join(words.split())
+
+    @property
+    def follow_ups(self) -> tuple[dict[str, Any], ...]:
+        """`then`, as the request says it."""
+        return tuple(wish.request for wish in self.then)
 
     def submission(self, job_id: str) -> AnySubmission:
         """For the api."""
@@ -74,7 +85,15 @@ FIRST: tuple[Wish, ...] = (
 )
 """Nothing has to exist for these."""
 
-JOBS = len(FIRST) * len(SUBMISSIONS)
+LORA = Wish("Mara’s LoRA, trained on her sheet", "Kafka", {"type": "lora_training"})
+BY_LORA = Wish(
+    "Mara in the old library, by her LoRA",
+    "Kafka",
+    {"type": "studio", "scene": "library", "outfit": "business", "mode": "lora", "count": 2},
+)
+JOBS = 11
+"""Four of each way, the two that a chain asks for by itself, and one that waits for the LoRA."""
+LORAS = 1
 
 
 def then(first: Wish, base_image: str) -> tuple[Wish, ...]:
@@ -82,9 +101,26 @@ def then(first: Wish, base_image: str) -> tuple[Wish, ...]:
     who = first.request["character"] | {"base_image_id": base_image}
     wishes = _over_kafka(base_image) if first.way == "Kafka" else _over_http(base_image)
     return tuple(
-        Wish(title.format(name=who["name"]), first.way, {"character": who} | request)
+        Wish(
+            title.format(name=who["name"]),
+            first.way,
+            {"character": who} | request,
+            (LORA, BY_LORA) if first.way == "Kafka" and request["type"] == "character_sheet" else (),
+        )
         for title, request in wishes.items()
     )
+
+
+def waiting(character_id: str) -> Wish:
+    """About a character that is stored by now: it waits for her LoRA."""
+    request = {
+        "type": "studio",
+        "character_id": character_id,
+        "scene": "snow",
+        "outfit": "winter",
+        "mode": "lora",
+    }
+    return Wish("Mara in the snow, as soon as she has one", "HTTP", request | {"wait_for_lora": True})
 
 
 def _over_kafka(base_image: str) -> dict[str, dict[str, Any]]:
@@ -92,7 +128,7 @@ def _over_kafka(base_image: str) -> dict[str, dict[str, Any]]:
     scene = {"scene": "sunset-beach", "outfit": "sundress", "mode": "face_swap", "count": 2}
     return {
         "{name}’s character sheet": {"type": "character_sheet", "base_image_id": base_image},
-        "{name} at the beach": {"type": "studio"} | scene,
+        "{name} at the beach, at once": {"type": "studio"} | scene,
         "{name}’s classic profile pictures": {"type": "profile_pictures", "set_id": "classic"},
     }
 

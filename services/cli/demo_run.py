@@ -9,11 +9,11 @@ from typing import IO, TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 
-from contracts.http import ResultImage
+from contracts.http import ResultImage, ResultLora
 from contracts.jobs import JobEvent
 from services.cli.addresses import Addresses
 from services.cli.client import Client, download
-from services.cli.demo_requests import FIRST, WAYS, Wish, then
+from services.cli.demo_requests import FIRST, WAYS, Wish, then, waiting
 from services.cli.demo_stack import lost
 from services.cli.errors import RequestRefused
 from services.cli.events import EventStream
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 TENANT = "demo"
 USER = "demo-user"
 LOOK_SECONDS = 3.0
+POLL_SECONDS = 0.5
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Asked:
     job: Followed
     ended: asyncio.Event = field(default_factory=asyncio.Event)
     images: list[tuple[ResultImage, Path]] = field(default_factory=list)
+    loras: tuple[ResultLora, ...] = ()
 
     @property
     def heading(self) -> str:
@@ -49,6 +51,7 @@ class Demo:
 
     def __init__(self, out: Path, on_end: Callable[[Asked], None]) -> None:
         self.jobs: dict[str, Asked] = {}
+        self._early: dict[str, list[JobEvent]] = {}
         self._out = out
         self._on_end = on_end
 
@@ -73,7 +76,7 @@ class Demo:
             with (self._out / "events.jsonl").open("w", encoding="utf-8") as log:
                 async with Client(addresses, TENANT, USER, patience_seconds=60.0) as client:
                     stream = client.all_events()
-                    wishes = Wishes(client, producer, self.jobs, self._out / "images", self._on_end)
+                    wishes = Wishes(client, producer, self._follow, self._out / "images", self._on_end)
                     await until_first(self._listen(stream, log), self._look(client), wishes.say_all(stream))
         finally:
             await producer.stop()
@@ -87,9 +90,16 @@ class Demo:
                 event = JobEvent.model_validate_json(said.data)
                 log.write(event.model_dump_json() + "\n")
                 if asked := self.jobs.get(event.job_id):
-                    asked.job.apply(event)
-                    if asked.job.ended:
-                        asked.ended.set()
+                    _take(asked, event)
+                else:
+                    self._early.setdefault(event.job_id, []).append(event)
+
+    def _follow(self, wish: Wish, job_id: str) -> Asked:
+        """From now on this job is shown; what was heard of it before counts."""
+        asked = self.jobs[job_id] = Asked(wish, Followed(job_id, wish.type))
+        for event in self._early.pop(job_id, ()):
+            _take(asked, event)
+        return asked
 
     async def _look(self, client: Client) -> None:
         """Ask the api now and then: what a broken stream did not bring is seen all the same."""
@@ -102,6 +112,12 @@ class Demo:
                     asked.ended.set()
 
 
+def _take(asked: Asked, event: JobEvent) -> None:
+    asked.job.apply(event)
+    if asked.job.ended:
+        asked.ended.set()
+
+
 class Wishes:
     """Says them in the order that they need."""
 
@@ -109,13 +125,13 @@ class Wishes:
         self,
         client: Client,
         producer: AIOKafkaProducer,
-        jobs: dict[str, Asked],
+        follow: Callable[[Wish, str], Asked],
         folder: Path,
         on_end: Callable[[Asked], None],
     ) -> None:
         self._client = client
         self._producer = producer
-        self._jobs = jobs
+        self._follow = follow
         self._folder = folder
         self._on_end = on_end
 
@@ -128,23 +144,51 @@ class Wishes:
         faces = await self._say(first)
         if faces.images:
             base_image = f"{faces.job.job_id}/{faces.images[0][0].index}"
-            await together(*(self._say(wish) for wish in then(first, base_image)))
+            await together(*(self._with_its_chain(wish) for wish in then(first, base_image)))
 
-    async def _say(self, wish: Wish) -> Asked:
-        job_id = uuid7()
-        asked = self._jobs[job_id] = Asked(wish, Followed(job_id, wish.type))
+    async def _with_its_chain(self, wish: Wish) -> None:
+        """A wish; beside it what follows it by itself, and what waits for that."""
+        job_id = uuid7()  # also the chain's, and its character's
+        steps = (self._step(job_id, place, step) for place, step in enumerate(wish.then, 1))
+        late = [self._wait_for_lora(job_id)] if wish.then else []
+        await together(self._say(wish, job_id), *steps, *late)
+
+    async def _step(self, chain_id: str, place: int, wish: Wish) -> None:
+        """A job that the platform asks for: its chain tells which."""
+        while True:
+            with suppress(RequestRefused):  # not known yet
+                step = (await self._client.chain(chain_id)).steps[place]
+                if step.job_ids:
+                    return await self._end(self._follow(wish, step.job_ids[-1]))
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _wait_for_lora(self, character_id: str) -> None:
+        while True:
+            with suppress(RequestRefused):  # not stored yet
+                await self._client.character(character_id)
+                break
+            await asyncio.sleep(POLL_SECONDS)
+        await self._say(waiting(character_id))
+
+    async def _say(self, wish: Wish, job_id: str | None = None) -> Asked:
+        job_id = job_id or uuid7()
+        asked = self._follow(wish, job_id)
         if wish.way == "Kafka":
-            await request_images(
-                self._producer, job_id=job_id, tenant=TENANT, user_id=USER, request=wish.request
-            )
+            whose = {"job_id": job_id, "tenant": TENANT, "user_id": USER}
+            await request_images(self._producer, **whose, request=wish.request, then=wish.follow_ups)
         else:
             await self._client.submit(wish.submission(job_id), key=f"demo-{job_id}")
-        await asked.ended.wait()
-        results = await self._client.results(job_id)
-        paths = await download(self._client, results, self._folder / wish.folder)
-        asked.images = list(zip(results.images, paths, strict=True))
-        self._on_end(asked)
+        await self._end(asked)
         return asked
+
+    async def _end(self, asked: Asked) -> None:
+        """Wait for it, and fetch what came of it."""
+        await asked.ended.wait()
+        results = await self._client.results(asked.job.job_id)
+        paths = await download(self._client, results, self._folder / asked.wish.folder)
+        asked.images = list(zip(results.images, paths, strict=True))
+        asked.loras = results.loras
+        self._on_end(asked)
 
 
 async def together(*work: Coroutine[Any, Any, Any]) -> None:

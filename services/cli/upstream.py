@@ -1,6 +1,7 @@
 """How another service asks for images: one Kafka record. Copy it; it needs aiokafka and nothing else."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +11,13 @@ TOPIC = "generation.requested.v1"
 
 
 async def request_images(
-    producer: AIOKafkaProducer, *, job_id: str, tenant: str, user_id: str, request: dict[str, Any]
+    producer: AIOKafkaProducer,
+    *,
+    job_id: str,
+    tenant: str,
+    user_id: str,
+    request: dict[str, Any],
+    then: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Returns when the broker has it. The same `job_id` again changes nothing, so repeating is safe."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
@@ -19,6 +26,7 @@ async def request_images(
         "tenant": tenant,
         "user_id": user_id,
         "request": request,  # contracts/schemas/generation.requested.v1.json
+        "then": list(then),  # what follows by itself: docs/chain.md
         "requested_at": now,
     }
     headers = {
