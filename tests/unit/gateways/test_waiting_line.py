@@ -79,8 +79,11 @@ def test_a_line_that_was_cleared_begins_anew() -> None:
     assert all_of(line) == [again]
 
 
-MOVES = st.lists(
-    st.one_of(st.none(), st.tuples(st.sampled_from("abcd"), st.sampled_from([0, 5]))), max_size=50
+PUSHES = st.tuples(st.sampled_from("aaab"), st.sampled_from([0, 5, 5, 5]))
+MOVES = st.builds(
+    list.__add__,
+    st.lists(PUSHES, min_size=5, max_size=30),
+    st.lists(st.one_of(st.none(), st.none(), PUSHES), max_size=40),
 )
 
 
