@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 # KAFKA=apache runs `up`, `demo` and `test` on Apache Kafka, KAFKA_BROKERS=3 on three nodes of it.
 SERVERS := $(READY) $(if $(filter apache,$(KAFKA)),apache-kafka)
 
-.PHONY: help up down status demo check lint quick test properties test-faults servers test-kafka kafka-up \
+.PHONY: help up down status demo check lint quick test properties test-faults servers chaos test-kafka kafka-up \
 	kafka-down apache-kafka contracts format clean
 
 help:  ## list the targets
@@ -56,6 +56,9 @@ servers: $(SERVERS)
 
 test-faults: $(READY)  ## what each provider can do to us, as a table (no server needed)
 	@$(BIN)/pytest -q -n 2 --no-header tests/faults
+
+chaos: $(SERVERS)  ## break everything under 1 000 jobs, then check that nothing is lost or doubled (< 30 min)
+	@$(BIN)/python -m tests.chaos
 
 test-kafka: $(READY) apache-kafka  ## integration and end-to-end tests on Apache Kafka
 	@KAFKA=apache $(BIN)/pytest -q -m stack

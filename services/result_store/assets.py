@@ -128,7 +128,7 @@ class MongoAssets(Assets):
         taken = await self._collection.update_one(
             {"_id": asset.id, "wake_at": asset.wake_at}, {"$set": {"wake_at": until}}
         )
-        return asset.model_copy(update={"wake_at": until}) if taken.modified_count else None
+        return asset.model_copy(update={"wake_at": until}) if taken.matched_count else None
 
     async def without_preview(self, before: datetime) -> list[Asset]:
         """Stored assets whose preview is overdue."""

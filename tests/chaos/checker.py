@@ -131,16 +131,11 @@ def _submissions(evidence: Evidence) -> Iterator[Fault]:
         if len(taken) > entry["submissions"]:
             what = f"taken {len(taken)} times, intended {entry['submissions']} times"
             yield Fault("unexplained_submission", attempt_id, what)
-        elif len(taken) > 1 and not _may_repeat(entry):
+        elif sum(each.state != "lost" for each in taken) > 1:  # it could have been asked for
             yield Fault("unexplained_submission", attempt_id, f"taken {len(taken)} times without a doubt")
         if entry["billed"] == "no" and any(each.state == "succeeded" for each in taken):
             yield Fault("unexplained_submission", attempt_id, "rendered, but the ledger says not billed")
     yield from _second_attempts(evidence, by_attempt)
-
-
-def _may_repeat(entry: Document) -> bool:
-    """It was sent again after an outcome that nobody knew."""
-    return entry.get("unknown_at") is not None
 
 
 def _second_attempts(evidence: Evidence, by_attempt: Mapping[str, list[Submission]]) -> Iterator[Fault]:

@@ -91,8 +91,8 @@ def test_progress_is_not_numbered() -> None:
     assert check(replace(GOOD, events=(*GOOD.events, said(2, "progressed")))) == []
 
 
-def test_a_submission_that_was_repeated_after_a_doubt_is_no_fault() -> None:
-    doubtful = changed("attempts", entry(SECOND, submissions=2, unknown_at="now"))
+def test_a_submission_that_the_provider_lost_may_be_repeated() -> None:
+    doubtful = changed("attempts", entry(SECOND, submissions=2))
     twice = (*GOOD.submissions, Submission("comfyui", "c2", id_at_provider(SECOND), "lost"))
     assert check(replace(doubtful, submissions=twice)) == []
 
