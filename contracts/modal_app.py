@@ -11,14 +11,17 @@ Modal has no public job API: the routes below are the ones that `deploy/modal` d
 | `POST /cancel/{call_id}`      | 200 `{}` whether or not it still ran: read the result after |
 | `GET /outputs/{call_id}/{name}` | 200 bytes, 404                                            |
 
-Any of them may answer 503 with `Retry-After`: nothing was decided, ask again. Without `Modal-Key`
-and `Modal-Secret` headers Modal itself answers 401 in plain text, and 404 in plain text where the
-application is not deployed; the application's own answers are JSON.
+Any of them may answer 503 with `Retry-After`: ask again. With the header `X-Imagegen-Undecided` a call
+may have been started for a submission all the same: `/by-id` tells, before it is submitted again.
+Without `Modal-Key` and `Modal-Secret` headers Modal itself answers 401 in plain text, and 404 in plain
+text where the application is not deployed; the application's own answers are JSON.
 """
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+
+UNDECIDED = "X-Imagegen-Undecided"
 
 
 class ModalModel(BaseModel):

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any, Protocol
 
-from deploy.modal.ports import Ids, NotStarted, Table, Unavailable
+from deploy.modal.ports import Ids, NothingStarted, NotStarted, Table, Unavailable
 
 
 def reserve_key(n: int, our_id: str) -> str:
@@ -99,7 +99,7 @@ class ReservedIds(Ids):
             call_id = await start()
         except NotStarted as reason:
             await self._table.put(key, {"at": 0})  # stale at once: the next submit need not wait
-            raise Unavailable(str(reason)) from reason
+            raise NothingStarted(str(reason)) from reason
         await self._table.put(call_key(call_id), our_id)
         await self._table.put(key, {"at": self._clock(), "call_id": call_id})
         return call_id

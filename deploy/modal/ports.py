@@ -28,6 +28,10 @@ class Unavailable(Exception):
     """Modal did not answer, or we cannot tell yet. Nothing was decided: ask again."""
 
 
+class NothingStarted(Unavailable):
+    """The same, but surely nothing runs for it: a submission may be sent again at once."""
+
+
 class NotStarted(Exception):
     """Modal surely started nothing, but may later."""
 

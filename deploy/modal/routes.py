@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from contracts.modal_app import (
+    UNDECIDED,
     ModalModel,
     ModalPending,
     ModalResult,
@@ -19,7 +20,17 @@ from contracts.modal_app import (
     ModalUnfinished,
 )
 from deploy.modal.outputs import content_type, is_call_id, volume_path
-from deploy.modal.ports import Calls, Files, Ids, OpenCalls, Sight, Stopped, Superseded, Unavailable
+from deploy.modal.ports import (
+    Calls,
+    Files,
+    Ids,
+    NothingStarted,
+    OpenCalls,
+    Sight,
+    Stopped,
+    Superseded,
+    Unavailable,
+)
 from deploy.modal.refusals import Refusal
 
 RETRY_AFTER: Final = {"Retry-After": "2"}
@@ -122,7 +133,8 @@ def _json(model: ModalModel, status: int = 200) -> Response:
 
 
 async def _unavailable(_: Request, error: Exception) -> Response:
-    return JSONResponse({"detail": str(error)[:500]}, 503, headers=RETRY_AFTER)
+    undecided = {} if isinstance(error, NothingStarted) else {UNDECIDED: "1"}
+    return JSONResponse({"detail": str(error)[:500]}, 503, headers=RETRY_AFTER | undecided)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:

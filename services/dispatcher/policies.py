@@ -51,6 +51,8 @@ class Retries(Model):
         code = last.error.code if last.error else ""
         if code in self.never or len(attempts) > len(self.pauses_seconds):
             return None
+        if code == "outcome_unknown" and not last.retryable:
+            return None  # it may have been paid for, and its gateway was told not to risk that twice
         tries = Counter(attempt.provider for attempt in attempts)
         stays = last.retryable and code not in self.elsewhere
         if stays and last.provider not in down and tries[last.provider] < self.tries_at_one_provider:

@@ -6,6 +6,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from contracts.modal_app import UNDECIDED
 from contracts.renders import Billed
 from services.gateways.modal.adapter import ModalProvider
 from services.gateways.modal.settings import ModalSettings
@@ -15,6 +16,7 @@ from services.gateways.runtime.provider import (
     Done,
     News,
     NoAnswer,
+    NotTaken,
     OutcomeUnknown,
     Refused,
     Working,
@@ -35,8 +37,8 @@ async def rig() -> AsyncIterator[Rig]:
         yield made
 
 
-def told(status: int, text: str = "") -> ModalProvider:
-    kind = {"content-type": "application/json" if text.startswith(("{", "[")) else "text/plain"}
+def told(status: int, text: str = "", **headers: str) -> ModalProvider:
+    kind = {"content-type": "application/json" if text.startswith(("{", "[")) else "text/plain"} | headers
     transport = httpx.MockTransport(lambda request: httpx.Response(status, text=text, headers=kind))
     http = httpx.AsyncClient(transport=transport, verify=False)
     provider = an_adapter("modal", http, "https://acme--imagegen.modal.run", FakeInputs())
@@ -148,6 +150,14 @@ async def test_a_call_id_that_is_none_is_an_unknown_outcome(text: str) -> None:
     provider, order = told(200, text), an_order("modal")
     with pytest.raises(OutcomeUnknown):
         await provider.submit(order, await provider.prepare(order))
+
+
+async def test_a_busy_application_that_may_have_started_it_is_an_unknown_outcome() -> None:
+    order = an_order("modal")
+    for headers, kind in (({}, NotTaken), ({UNDECIDED: "1"}, OutcomeUnknown)):
+        provider = told(503, **headers)
+        with pytest.raises(kind):
+            await provider.submit(order, await provider.prepare(order))
 
 
 async def test_a_lookup_that_fails_is_not_taken_for_absence() -> None:

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from contracts.base import Provider as ProviderName
 from contracts.modal_app import (
+    UNDECIDED,
     ModalImageInput,
     ModalLora,
     ModalManifest,
@@ -110,7 +111,10 @@ class ModalProvider:
     async def submit(self, order: Order, payload: Payload) -> Handle:
         """See `Provider`."""
         try:
-            answer = await send_paid(self._http, f"{self._url}/submit", json=payload, headers=self._headers)
+            url = f"{self._url}/submit"
+            answer = await send_paid(
+                self._http, url, mark_of_taken=UNDECIDED, json=payload, headers=self._headers
+            )
         except Refused as refused:
             if refused.status == 404:  # the route is there wherever the application is
                 reason = f"{refused.message}: is the application deployed?"
