@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from contracts.characters import Lora
+from contracts.generation import RenderSpec
 from contracts.jobs import Job
 from services.dispatcher.rendering import start_waiting
 from services.dispatcher.story import Story
@@ -67,11 +68,23 @@ def _look_later(story: Story) -> None:
     story.set(wake_at=min(story.now + pause, story.job.deadline_at))
 
 
+def _with_lora(spec: RenderSpec, lora: Lora, planned: str | None) -> RenderSpec:
+    """Its texts begin with the word that was planned with; a LoRA may listen to another."""
+    texts = {}
+    if planned and planned != lora.trigger_word:
+        for name in ("prompt", "tag_prompt"):
+            text: str = getattr(spec, name)
+            if text.startswith(planned):
+                texts[name] = lora.trigger_word + text.removeprefix(planned)
+    return spec.model_copy(update={"lora": lora, **texts})
+
+
 def _wake(story: Story, lora: Lora) -> None:
     """Every image gets the LoRA, and the time that its type has counts from now."""
     own = timedelta(seconds=story.policies.types[story.job.type].deadline_seconds)
+    planned = story.job.character.trigger_word if story.job.character else None
     renders = tuple(
-        render.model_copy(update={"spec": render.spec.model_copy(update={"lora": lora})})
+        render.model_copy(update={"spec": _with_lora(render.spec, lora, planned)})
         for render in story.job.renders
     )
     story.set(phase="queued", deadline_at=story.now + own, renders=renders)
