@@ -11,6 +11,10 @@ from tests.e2e.platform import Platform, platform_of
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
-    options = StackOptions(state=tmp_path_factory.mktemp("stack"), latency_seconds=0.3)
+    options = StackOptions(
+        state=tmp_path_factory.mktemp("stack"),
+        latency_seconds=0.3,
+        environment={"FAL_GRACE_SECONDS": "20"},  # a submission that a kill left unknown is waited for
+    )
     async with Stack(options) as stack, platform_of(stack) as client:
         yield client

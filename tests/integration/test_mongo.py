@@ -87,7 +87,7 @@ POLLS: list[tuple[str, tuple[IndexModel, ...], Mapping[str, Any]]] = [
     ("assets", ASSET_INDEXES, {"preview_due_at": due_by(now())}),
     ("submissions", SUBMISSION_INDEXES, {"owed.at": due_by(now())}),
     ("wishes", WISH_INDEXES, {"owed.at": due_by(now())}),
-    ("deliveries", DELIVERY_INDEXES, {"state": "pending", "due_at": {"$lte": now()}}),
+    ("deliveries", DELIVERY_INDEXES, {"due_at": due_by(now())}),
 ]
 
 
