@@ -96,10 +96,10 @@ def test_with_the_lora_every_image_begins_and_has_it() -> None:
 def test_its_texts_begin_with_the_word_that_the_lora_listens_to() -> None:
     """A LoRA may have been trained on another word than the one that was planned with."""
     spec = a_spec(index=0, prompt="mia_tok, a woman", tag_prompt="mia_tok, (woman:1.2)")
-    life = looks(waiting(renders=(spec,), character=MIA), 100, READY)
+    other = LORA.model_copy(update={"trigger_word": "qdvg"})
+    life = looks(waiting(renders=(spec,), character=MIA), 100, KnownLora("acme", other))
     (command,) = life.only(RenderRequested)
-    assert command.spec.prompt == f"{LORA.trigger_word}, a woman"
-    assert command.spec.tag_prompt == f"{LORA.trigger_word}, (woman:1.2)"
+    assert (command.spec.prompt, command.spec.tag_prompt) == ("qdvg, a woman", "qdvg, (woman:1.2)")
 
 
 def test_its_own_deadline_starts_when_it_is_woken() -> None:
