@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 # KAFKA=apache runs `up`, `demo` and `test` on Apache Kafka, KAFKA_BROKERS=3 on three nodes of it.
 SERVERS := $(READY) $(if $(filter apache,$(KAFKA)),apache-kafka)
 
-.PHONY: help up down status demo check lint quick test properties test-faults servers chaos test-kafka kafka-up \
+.PHONY: help up down status demo check lint quick fast unit component test properties test-faults servers chaos test-kafka kafka-up \
 	kafka-down apache-kafka contracts format clean
 
 help:  ## list the targets
@@ -45,8 +45,14 @@ lint: $(READY)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 12
 
-quick: $(READY)
-	@$(BIN)/pytest -q -n 2 -m 'not stack' --ignore=tests/faults
+quick: fast
+	@$(BIN)/pytest -q -n 2 -m 'not stack and not hypothesis' tests/contract
+
+fast: $(READY)  ## unit and component tests, side by side (no server, under 15 s on 2 cores)
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit component
+
+unit component: $(READY)
+	@$(BIN)/pytest -q -m 'not hypothesis' tests/$@
 
 properties: $(READY)
 	@$(BIN)/pytest -q -n 2 -m hypothesis --hypothesis-profile=thorough

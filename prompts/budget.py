@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from functools import lru_cache
 
 from prompts.folding import fold
 
@@ -49,6 +50,7 @@ class Fitted:
     cut: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=4096)
 def tokens(text: str) -> int:
     """About as many tokens as CLIP makes of a text, rather more, without its vocabulary.
 

@@ -61,6 +61,7 @@ def shorten(text: str, words: int) -> str:
     return ", ".join(kept)
 
 
+@lru_cache(maxsize=4096)
 def length(text: str) -> int:
     """Words as an image model counts them, roughly: wide characters one each, long words more."""
     return sum(_length(word) for word in text.split())
@@ -68,8 +69,12 @@ def length(text: str) -> int:
 
 def replace_words(text: str, instead: Mapping[str, str]) -> str:
     """The text with whole words replaced, whatever their case."""
-    pattern = rf"(?<!\w)(?:{'|'.join(map(re.escape, instead))})(?!\w)"
-    return re.sub(pattern, lambda found: instead[found.group().lower()], text, flags=re.IGNORECASE)
+    return _any_of(tuple(instead)).sub(lambda found: instead[found.group().lower()], text)
+
+
+@lru_cache(maxsize=16)
+def _any_of(words: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, words))})(?!\w)", re.IGNORECASE)
 
 
 def _length(word: str) -> int:

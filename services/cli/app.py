@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+import typer.main
 from typer.exceptions import TyperException
 
 from services.cli import chains, demo, dlq, generate, jobs, local, prompt, topics, webhooks
@@ -66,10 +67,13 @@ def connect(
     ctx.obj = Connection(Addresses(given, state), tenant, user, patience)
 
 
+_command = typer.main.get_command(app)
+
+
 def run(arguments: list[str]) -> int:
     """The exit code of a command line."""
     try:
-        return app(arguments, prog_name="imagegen", standalone_mode=False) or 0
+        return _command(arguments, prog_name="imagegen", standalone_mode=False) or 0
     except TyperException as error:
         return _fail(error.format_message())
     except CommandFailed as error:
