@@ -58,7 +58,7 @@ properties: $(READY)
 	@$(BIN)/pytest -q -n 2 -m hypothesis --hypothesis-profile=thorough
 
 servers: $(SERVERS)
-	@$(BIN)/pytest -q -m stack
+	@$(BIN)/pytest -q -n 2 --dist loadfile -m stack
 
 test-faults: $(READY)  ## what each provider can do to us, as a table (no server needed)
 	@$(BIN)/pytest -q -n 2 --no-header tests/faults
@@ -67,7 +67,7 @@ chaos: $(SERVERS)  ## break everything under 1 000 jobs, then check that nothing
 	@$(BIN)/python -m tests.chaos
 
 test-kafka: $(READY) apache-kafka  ## integration and end-to-end tests on Apache Kafka
-	@KAFKA=apache $(BIN)/pytest -q -m stack
+	@KAFKA=apache $(BIN)/pytest -q -n 2 --dist loadfile -m stack
 
 kafka-up: $(READY) apache-kafka  ## start Apache Kafka alone, on a free port (KAFKA_BROKERS=3: a cluster)
 	@KAFKA=apache $(BIN)/python -m deploy.local up --only broker --state .imagegen/kafka
