@@ -1,5 +1,6 @@
-"""policies.yaml → typed policies: when a LoRA is trained, on what, and where it can be used."""
+"""policies.yaml → typed policies: what a good sheet is, when a LoRA is trained, on what, where it is used."""
 
+import math
 from importlib.resources import files
 from typing import Literal
 
@@ -9,6 +10,16 @@ from pydantic import Field
 from contracts.base import Model, Provider
 from contracts.characters import Lora
 from contracts.renders import StoredLora
+
+
+class SheetPolicy(Model):
+    """When a sheet is good enough, by the images of all of its tries."""
+
+    completed_from: float = Field(gt=0, le=1)
+
+    def minimum(self, wanted: int) -> int:
+        """The least number of images of so many poses that is good enough."""
+        return max(1, math.ceil(self.completed_from * wanted))
 
 
 class TrainingPolicy(Model):
@@ -23,6 +34,7 @@ class TrainingPolicy(Model):
 class Policies(Model):
     """All policies."""
 
+    sheet: SheetPolicy
     training: TrainingPolicy
     lora_providers: dict[str, tuple[Provider, ...]]
 

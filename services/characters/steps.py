@@ -38,7 +38,7 @@ def state_of(chain: Chain, place: int, policies: Policies) -> tuple[StepState, J
     if not step.tries:
         return "waiting", None
     last = step.tries[-1]
-    if not _is_done(chain, place):
+    if not _is_done(chain, place, policies):
         return last.state, last.error
     too_few = _too_few(chain, place, policies)
     if too_few is None:
@@ -46,14 +46,20 @@ def state_of(chain: Chain, place: int, policies: Policies) -> tuple[StepState, J
     return ("running", None) if last.state == "running" else ("failed", too_few)
 
 
-def _is_done(chain: Chain, place: int) -> bool:
-    """Whether one of its tries did it, or all of them together."""
+def _is_done(chain: Chain, place: int, policies: Policies) -> bool:
+    """Whether one of its tries did it; of a sheet, also whether all of them together did.
+
+    They are judged together once none runs, so that neither news that come earlier nor such that come
+    later change what is found. What was stopped is not good enough as long as an image is missing.
+    """
     step = chain.steps[place]
     if any(attempt.state == "completed" for attempt in step.tries):
         return True
-    sheet = chain.request if place == 0 else None
-    ended = step.tries[-1].state != "running"
-    return ended and isinstance(sheet, CharacterSheetRequest) and not _missing(sheet, step)
+    sheet, last = chain.request if place == 0 else None, step.tries[-1].state
+    if last == "running" or not isinstance(sheet, CharacterSheetRequest):
+        return False
+    wanted, missing = len(sheet.only) or sheet.count, len(_missing(sheet, step))
+    return not missing or (last == "failed" and wanted - missing >= policies.sheet.minimum(wanted))
 
 
 def _too_few(chain: Chain, place: int, policies: Policies) -> JobError | None:

@@ -16,6 +16,7 @@ from tests.fakes.builders import CHARACTER, JOB, after
 
 POLICIES = Policies.model_validate(
     {
+        "sheet": {"completed_from": 0.7},
         "training": {
             "least_images": 4,
             "most_images": 50,

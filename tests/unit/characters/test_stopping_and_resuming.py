@@ -101,9 +101,25 @@ def test_a_sheet_without_any_image_is_drawn_whole() -> None:
 
 
 def test_a_sheet_whose_tries_have_all_images_together_is_completed() -> None:
-    tale = Tale(a_beginning(), *images(range(5)), a_failure(), a_resume())
-    tale.hear(*images(range(2), tale.job(0)), tale.lost(0))
+    tale = Tale(a_beginning(), *images(range(4)), a_failure(), a_resume())
+    tale.hear(*images(range(3), tale.job(0)), tale.lost(0))
     assert (tale.asked, tale.step(0).state) == (["lora_training"], "completed")
+
+
+def test_a_sheet_whose_tries_have_enough_images_together_is_completed_once_none_of_them_runs() -> None:
+    tale = Tale(a_beginning(), *images(range(4)), a_failure(), a_resume())
+    again = tale.job(0)
+    tale.hear(*images(range(2), again))
+    assert (tale.asked, tale.step(0).state) == ([], "running"), "the last one may still come"
+    tale.hear(tale.lost(0))
+    assert (tale.asked, tale.step(0).state, tale.step(0).error) == (["lora_training"], "completed", None)
+    assert len(training_asked(tale).images) == 6
+
+
+def test_a_sheet_that_was_stopped_is_resumed_although_it_has_enough_images() -> None:
+    tale = Tale(a_beginning(), *images(range(6)), a_failure(code="cancelled"))
+    assert (tale.asked, tale.chain.state) == ([], "failed")
+    assert sheet_asked(tale.hear(a_resume())).only == (6,)
 
 
 def test_a_sheet_that_was_too_small_is_resumed_with_the_other_poses() -> None:
