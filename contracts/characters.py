@@ -113,6 +113,7 @@ class Training(Model):
     state: Literal["training", "ready", "failed"] = "training"
     lora: Lora | None = None
     error: str | None = None
+    failed_at: Moment | None = None
 
 
 class CharacterRecord(Model):
@@ -132,6 +133,8 @@ class CharacterRecord(Model):
     lora_state: Literal["none", "training", "ready", "failed"] = "none"
     """`training` while any runs; else how the newest ended. An older LoRA stays usable meanwhile."""
     lora_error: str | None = None
+    lora_failed_at: Moment | None = None
+    """When a training failed last; null while any runs. Who began to wait only then waits for another."""
     created_at: Moment
     updated_at: Moment
     version: int = 0

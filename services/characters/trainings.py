@@ -30,12 +30,14 @@ def heard_of_training(
     trainings = tuple(sorted((*others, after), key=lambda each: (each.requested_at, each.job_id)))[-KEPT:]
     loras = [each.lora for each in trainings if each.lora]
     lora = loras[-1] if loras else record.character.lora
+    failed_at = (each.failed_at for each in trainings if each.failed_at)
     runs = any(each.state == "training" for each in trainings)
     fields = {
         "trainings": trainings,
         "character": record.character.model_copy(update={"lora": lora}),
         "lora_state": "training" if runs else trainings[-1].state,
         "lora_error": None if runs else trainings[-1].error,
+        "lora_failed_at": None if runs else max(failed_at, default=None),
     }
     about = {name: getattr(event, name) for name in ("character_id", "job_id", "tenant", "chain_id", "at")}
     if after.state == "ready":
@@ -56,5 +58,5 @@ def _moved(training: Training, event: JobEvent, policies: Policies) -> Training:
         return training.model_copy(update={"state": "ready", "lora": policies.lora_of(stored)})
     if event.event == "failed":
         why = f"{event.error.code}: {event.error.message}" if event.error else "no reason is known"
-        return training.model_copy(update={"state": "failed", "error": why})
+        return training.model_copy(update={"state": "failed", "error": why, "failed_at": event.at})
     return training

@@ -13,7 +13,7 @@ from shared.mongo import Collection, Document, find_by_id
 
 log = structlog.get_logger()
 
-FIELDS = ("tenant", "character.lora", "lora_state", "lora_error")
+FIELDS = ("tenant", "character.lora", "lora_state", "lora_error", "lora_failed_at")
 
 
 class MongoLoras(Loras):
@@ -40,4 +40,5 @@ def _known(record: Document) -> KnownLora | None:
         tenant=record.get("tenant", ""),
         lora=lora,
         failure=(record.get("lora_error") or "it gave no reason") if failed else None,
+        failed_at=record.get("lora_failed_at") if failed else None,
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from contracts.characters import Lora
 from contracts.generation import RenderSpec
@@ -19,6 +19,11 @@ class KnownLora:
     lora: Lora | None = None
     failure: str | None = None
     """Why there will be none: its training failed, and none runs."""
+    failed_at: datetime | None = None
+
+    def ends(self, job: Job) -> bool:
+        """Whether a training failed that the job may have waited for: none that was over before it."""
+        return self.failed_at is not None and self.failed_at >= job.requested_at
 
 
 KnownLoras = Mapping[str, KnownLora]
@@ -57,7 +62,7 @@ def look_for_lora(story: Story, loras: KnownLoras) -> None:
         _look_later(story)
     elif known.lora:
         _wake(story, known.lora)
-    elif known.failure is not None:
+    elif known.ends(job):
         story.fail("lora_failed", f"the training of the character's LoRA failed: {known.failure}"[:1000])
     else:
         _look_later(story)

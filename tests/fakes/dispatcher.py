@@ -91,7 +91,7 @@ class World:
 
     async def fail(self) -> None:
         """The characters service writes that the training failed, and owes the announcement."""
-        self._write(lora_state="failed", lora_error="too few images")
+        self._write(lora_state="failed", lora_error="too few images", lora_failed_at=self.now)
         self._owed.append(LoraFailed(**self._about(), reason="too few images"))
 
     async def announce(self) -> None:

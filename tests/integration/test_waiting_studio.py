@@ -105,7 +105,8 @@ class Room:
     async def failed(self, character_id: str) -> None:
         """The training failed: written, then announced."""
         about: dict[str, Any] = {"character_id": character_id, "job_id": uuid7(), "tenant": "acme"}
-        await self._write(character_id, lora_state="failed", lora_error="too few images")
+        failure = {"lora_error": "too few images", "lora_failed_at": now()}
+        await self._write(character_id, lora_state="failed", **failure)
         await self.say(LoraFailed(**about, reason="too few images", at=now()))
 
     async def _write(self, character_id: str, **fields: Any) -> None:

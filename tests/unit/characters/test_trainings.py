@@ -42,6 +42,7 @@ def test_a_failed_training_is_told_and_leaves_an_older_lora_usable() -> None:
     assert isinstance(failed, LoraFailed)
     assert (failed.job_id, failed.reason) == (OTHER, "no reason is known")
     assert (memory.record.lora_state, memory.record.lora_error) == ("failed", "no reason is known")
+    assert memory.record.lora_failed_at == after(20)
     assert memory.lora is not None
 
 
@@ -75,6 +76,9 @@ def test_while_a_training_runs_an_older_failure_is_not_the_last_word() -> None:
     memory = Memory(a_selection(), a_training_event("accepted", OTHER, seconds=20, elapsed_seconds=1))
     memory.hear(a_training_event("failed", seconds=30, elapsed_seconds=29))
     assert (memory.record.lora_state, memory.record.lora_error) == ("training", None)
+    assert memory.record.lora_failed_at is None
+    memory.hear(a_training_event("failed", OTHER, seconds=25, elapsed_seconds=6))
+    assert memory.record.lora_failed_at == after(30), "the last of all that failed"
 
 
 @pytest.mark.parametrize("fields", [{"tenant": "other"}, {"character_id": uuid7()}])

@@ -84,7 +84,7 @@ def news() -> st.SearchStrategy[Any]:
 def loras() -> st.SearchStrategy[KnownLora]:
     """What becomes of the LoRA that a job may wait for; mostly it takes its time."""
     trains, ready = KnownLora("acme"), KnownLora("acme", LORA)
-    others, failure = KnownLora("other", LORA), KnownLora("acme", failure="too few images")
+    others, failure = KnownLora("other", LORA), KnownLora("acme", failure="too few images", failed_at=START)
     return st.sampled_from([trains, trains, ready, ready, others, failure])
 
 

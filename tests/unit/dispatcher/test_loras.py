@@ -44,8 +44,9 @@ async def test_a_lora_is_there_also_while_another_is_trained(state: str) -> None
 
 
 @pytest.mark.parametrize(("error", "why"), [("too dark", "too dark"), (None, "it gave no reason")])
-async def test_a_failed_training_says_why(error: str | None, why: str) -> None:
-    assert await known(lora_state="failed", lora_error=error) == KnownLora("acme", failure=why)
+async def test_a_failed_training_says_why_and_when(error: str | None, why: str) -> None:
+    told = await known(lora_state="failed", lora_error=error, lora_failed_at=START)
+    assert told == KnownLora("acme", failure=why, failed_at=START)
 
 
 async def test_a_record_that_cannot_be_read_is_not_known_and_ends_nobody() -> None:

@@ -28,7 +28,7 @@ from tests.unit.dispatcher.life import Life
 
 READY = KnownLora(tenant="acme", lora=LORA)
 TRAINS = KnownLora(tenant="acme")
-FAILED = KnownLora(tenant="acme", failure="the images are too much alike")
+FAILED = KnownLora(tenant="acme", failure="the images are too much alike", failed_at=after(50))
 MIA = Character(name="Mia", age=27, trigger_word="mia_tok")
 
 
@@ -77,7 +77,7 @@ def test_it_looks_no_later_than_at_its_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    "known", [None, KnownLora(tenant="other", lora=LORA), KnownLora("other", None, "no")]
+    "known", [None, KnownLora(tenant="other", lora=LORA), KnownLora("other", None, "no", after(5))]
 )
 def test_a_character_that_is_not_there_or_another_tenants_is_waited_for(known: KnownLora | None) -> None:
     life = looks(waiting(), 10, known)
@@ -152,8 +152,15 @@ def test_a_failed_training_ends_it_by_that_name() -> None:
     assert not life.commands()
 
 
+def test_a_training_that_failed_before_it_was_asked_for_does_not_end_it() -> None:
+    for failed_at in (after(-1), None):  # None: by a record from before the time was kept
+        life = looks(waiting(), 100, KnownLora("acme", failure="too dark", failed_at=failed_at))
+        assert not life.said
+        assert (life.job.phase, life.job.wake_at) == ("waiting_for_lora", after(130))
+
+
 def test_an_older_lora_is_good_enough_although_its_retraining_failed() -> None:
-    life = looks(waiting(), 100, KnownLora("acme", LORA, "cancelled"))
+    life = looks(waiting(), 100, KnownLora("acme", LORA, "cancelled", after(50)))
     assert life.commands() == [f"{JOB}/0/1"]
 
 
