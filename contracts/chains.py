@@ -43,7 +43,7 @@ class LoraReady(Message):
     """A LoRA can be used. Produced by characters; consumed by dispatcher, upstream services.
 
     Each training that ends well is answered by one; `lora` is the character's newest, which a later
-    training may have made.
+    training may have made. Where another face was chosen meanwhile, and has none yet, by `lora.failed`.
     """
 
     topic: ClassVar[str] = "lora.ready.v1"

@@ -93,6 +93,14 @@ class Character(Model):
     """The word that its LoRA will listen to; fixed when the character is stored."""
 
 
+class ChosenFace(Model):
+    """A base image that was chosen as a character's face, and the chain that began with it."""
+
+    base_image_id: AssetId
+    chain_id: Id
+    at: Moment
+
+
 class Sheet(Model):
     """The images of a finished character sheet, each with its pose and its caption for a trainer."""
 
@@ -123,15 +131,18 @@ class CharacterRecord(Model):
     tenant: Name
     user_id: Name
     character: Character
-    """With the chosen base image, the trigger word, and the LoRA of the newest training that succeeded."""
+    """With the chosen base image, the trigger word, and the LoRA of the newest training on this face."""
     selected_at: Moment | None = None
     """When the base image was chosen; null where a request described the character."""
+    faces: tuple[ChosenFace, ...] = ()
+    """The newest choices, the present face last; the first may come from a request's description."""
     sheet: Sheet | None = None
     """The newest; a retry within a chain adds to it."""
     trainings: tuple[Training, ...] = ()
     """The newest ones, in the order in which they were asked for."""
     lora_state: Literal["none", "training", "ready", "failed"] = "none"
-    """`training` while any runs; else how the newest ended. An older LoRA stays usable meanwhile."""
+    """`training` while any on this face runs; else how the newest ended. An older LoRA of this face
+    stays usable meanwhile."""
     lora_error: str | None = None
     lora_failed_at: Moment | None = None
     """When a training failed last; null while any runs. Who began to wait only then waits for another."""

@@ -19,9 +19,10 @@ from contracts.jobs import CharacterSheetCompleted, JobEvent
 from contracts.requests import CharacterSheetRequest
 from services.characters.asking import sheet_of
 from services.characters.drawn import DrawnJobs
+from services.characters.faces import with_face
 from services.characters.policies import Policies
 from services.characters.sheets import newer, sheet_told_by, starts_training, training_of
-from services.characters.trainings import heard_of_training
+from services.characters.trainings import heard_of_training, standing
 from services.characters.trigger_words import trigger_word
 from shared.errors import PermanentError
 from shared.fold import Folded
@@ -78,16 +79,17 @@ def _selected(record: Record | None, selected: BaseImageSelected, at: datetime, 
     """The chosen face. The sheet is asked for also by a selection that a newer one has overtaken."""
     if record is not None and record.tenant != selected.tenant:
         raise CharacterIdConflict(selected.character_id)
-    who = _who_is_on(selected, drawn)
-    said = (sheet_of(selected),)
-    chosen_at = min(selected.selected_at, at)
-    if record is not None and record.selected_at is not None and chosen_at <= record.selected_at:
-        return record, said
-    who = _with(who, selected.character_id, base_image_id=selected.base_image_id)
+    who = _with(_who_is_on(selected, drawn), selected.character_id, base_image_id=selected.base_image_id)
     if record is None:
         record = _new(selected.character_id, selected.tenant, selected.user_id, who, at)
-    who = _with(who, selected.character_id, lora=record.character.lora)
-    return _changed(record, at, character=who, selected_at=chosen_at), said
+    chosen_at = min(selected.selected_at, at)
+    chosen = with_face(record, selected.base_image_id, selected.chain_id, chosen_at)
+    if chosen is not record and chosen.faces[-1].chain_id == selected.chain_id:
+        if record.character.base_image_id == selected.base_image_id:
+            who = _with(who, selected.character_id, lora=who.lora or record.character.lora)
+        chosen = chosen.model_copy(update={"character": who, "selected_at": chosen_at})
+    fields = {"faces": chosen.faces, "selected_at": chosen.selected_at} | standing(chosen)
+    return _changed(record, at, **fields), (sheet_of(selected),)
 
 
 def _who_is_on(selected: BaseImageSelected, drawn: DrawnJobs) -> Character:
@@ -108,13 +110,14 @@ def _described(record: Record | None, requested: GenerationRequested, at: dateti
         return record
     if record is None:
         who = _with(sheet.character, character_id, base_image_id=sheet.base_image_id)
-        return _new(character_id, requested.tenant, requested.user_id, who, at)
+        record = _new(character_id, requested.tenant, requested.user_id, who, at)
     if record.tenant != requested.tenant:
         raise CharacterIdConflict(character_id)
-    if record.selected_at is not None:
-        return record
-    who = _with(record.character, character_id, base_image_id=sheet.base_image_id)
-    return _changed(record, at, character=who)
+    described = with_face(record, sheet.base_image_id, character_id, at)
+    if record.selected_at is None:
+        who = _with(record.character, character_id, base_image_id=sheet.base_image_id)
+        described = described.model_copy(update={"character": who})
+    return _changed(record, at, faces=described.faces, **standing(described))
 
 
 def _sheet_completed(

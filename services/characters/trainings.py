@@ -8,7 +8,10 @@ from contracts.base import Message
 from contracts.chains import LoraFailed, LoraReady
 from contracts.characters import CharacterRecord, Training
 from contracts.jobs import JobEvent
+from services.characters.faces import trainings_of_the_face
 from services.characters.policies import Policies
+
+ANOTHER_FACE = "another face was chosen since it was asked for"
 
 KEPT = 20
 """So many trainings of a character are remembered."""
@@ -28,23 +31,33 @@ def heard_of_training(
     after = _moved(known, event, policies)
     others = (each for each in record.trainings if each.job_id != event.job_id)
     trainings = tuple(sorted((*others, after), key=lambda each: (each.requested_at, each.job_id)))[-KEPT:]
-    loras = [each.lora for each in trainings if each.lora]
-    lora = loras[-1] if loras else record.character.lora
-    failed_at = (each.failed_at for each in trainings if each.failed_at)
-    runs = any(each.state == "training" for each in trainings)
-    fields = {
-        "trainings": trainings,
-        "character": record.character.model_copy(update={"lora": lora}),
-        "lora_state": "training" if runs else trainings[-1].state,
-        "lora_error": None if runs else trainings[-1].error,
-        "lora_failed_at": None if runs else max(failed_at, default=None),
-    }
+    fields: dict[str, Any] = {"trainings": trainings}
+    fields |= standing(record.model_copy(update=fields))
+    lora = fields["character"].lora
     about = {name: getattr(event, name) for name in ("character_id", "job_id", "tenant", "chain_id", "at")}
-    if after.state == "ready":
-        return fields, (LoraReady(**about, lora=lora or after.lora),)
-    if after.state == "failed":
-        return fields, (LoraFailed(**about, reason=after.error),)
+    if after.state == "ready" and lora:
+        return fields, (LoraReady(**about, lora=lora),)
+    if after.state != "training":
+        return fields, (LoraFailed(**about, reason=after.error or ANOTHER_FACE),)
     return fields, ()
+
+
+def standing(record: CharacterRecord) -> dict[str, Any]:
+    """What the trainings on the present face come to; what was trained on another does not count."""
+    trainings = trainings_of_the_face(record)
+    others = {each.lora.key for each in record.trainings if each.lora and each not in trainings}
+    loras = [each.lora for each in trainings if each.lora]
+    told = record.character.lora
+    lora = loras[-1] if loras else None if told and told.key in others else told
+    runs = any(each.state == "training" for each in trainings)
+    newest = trainings[-1] if trainings and not runs else None
+    failed_at = (each.failed_at for each in trainings if each.failed_at)
+    return {
+        "character": record.character.model_copy(update={"lora": lora}),
+        "lora_state": "training" if runs else newest.state if newest else "none",
+        "lora_error": newest.error if newest else None,
+        "lora_failed_at": max(failed_at, default=None) if newest else None,
+    }
 
 
 def _begun(event: JobEvent) -> Training:
