@@ -137,7 +137,7 @@ class CharacterRecord(Model):
     faces: tuple[ChosenFace, ...] = ()
     """The newest choices, the present face last; the first may come from a request's description."""
     sheet: Sheet | None = None
-    """The newest; a retry within a chain adds to it."""
+    """The newest; poses that are drawn again (`only`) are added to it, as is what its chain draws."""
     trainings: tuple[Training, ...] = ()
     """The newest ones, in the order in which they were asked for."""
     lora_state: Literal["none", "training", "ready", "failed"] = "none"

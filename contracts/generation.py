@@ -120,6 +120,8 @@ class GenerationPlanned(PlanRequest, Message):
     renders: tuple[RenderSpec, ...] = Field(min_length=1)
     waits_for_lora: bool = False
     """Nothing is rendered before the character's LoRA is ready; it is then put into every render."""
+    partial: bool = False
+    """Whether single poses of a character sheet are drawn again, not a new one."""
     provider: Provider | None = None
     model: str | None = None
     workflow: dict[str, Any] | None = None

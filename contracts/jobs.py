@@ -153,6 +153,8 @@ class Job(Model):
     requested: int
     delivered: int = 0
     failed: int = 0
+    partial: bool = False
+    """Whether it draws single poses of a character sheet again."""
     minimum: int = 1
     """The least number of images that counts as completed."""
     error: JobError | None = None
@@ -208,5 +210,7 @@ class CharacterSheetCompleted(Message):
     labels: tuple[Line, ...] = ()
     captions: tuple[str, ...] = ()
     """For a trainer, one per image; `{trigger}` stands for the trigger word."""
+    partial: bool = False
+    """Whether these are single poses that were drawn again: they join the sheet that there is."""
     chain_id: Id | None = None
     at: Moment

@@ -44,8 +44,10 @@ def plan(
         renders = renders_of(requested, person, catalogue)
     except NotAnAdult as error:  # harmless fields that together say something else
         return GenerationRejected(**about, reasons=(Reason(field="request", message=str(error)),))
-    waits = waits_for_lora(request, person)
-    return GenerationPlanned(**about, renders=renders, waits_for_lora=waits, **_wishes(request))
+    waits, partial = waits_for_lora(request, person), bool(getattr(request, "only", ()))
+    return GenerationPlanned(
+        **about, renders=renders, waits_for_lora=waits, partial=partial, **_wishes(request)
+    )
 
 
 def stored_character_id(requested: GenerationRequested) -> str | None:

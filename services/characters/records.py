@@ -21,7 +21,7 @@ from services.characters.asking import sheet_of
 from services.characters.drawn import DrawnJobs
 from services.characters.faces import with_face
 from services.characters.policies import Policies
-from services.characters.sheets import newer, sheet_told_by, starts_training, training_of
+from services.characters.sheets import SheetPart, sheet_of_parts, starts_training, training_of, with_part
 from services.characters.trainings import heard_of_training, standing
 from services.characters.trigger_words import trigger_word
 from shared.errors import PermanentError
@@ -32,6 +32,8 @@ CharacterMessage = BaseImageSelected | GenerationRequested | CharacterSheetCompl
 
 class Record(CharacterRecord, Folded):
     """The `characters` document with what this service keeps for itself."""
+
+    sheet_parts: tuple[SheetPart, ...] = ()
 
 
 Step = tuple[Record | None, Sequence[Message]]
@@ -130,10 +132,11 @@ def _sheet_completed(
     before, record = record, record or _told_by_job(completed, at, drawn)
     if record is None or record.tenant != completed.tenant:
         return before, ()
-    sheet = newer(record.sheet, sheet_told_by(completed))
-    trains = sheet != record.sheet and starts_training(record, completed, policies.training)
-    said = (training_of(completed, policies.training),) if trains else ()
-    return _changed(record, at, sheet=sheet), said
+    parts = with_part(record.sheet_parts, record.sheet, completed)
+    sheet = sheet_of_parts(parts)
+    trains = starts_training(record, sheet, completed, policies.training)
+    said = (training_of(sheet, completed, policies.training),) if trains else ()
+    return _changed(record, at, sheet_parts=parts, sheet=sheet), said
 
 
 def _told_by_job(completed: CharacterSheetCompleted, at: datetime, drawn: DrawnJobs) -> Record | None:

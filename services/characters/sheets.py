@@ -1,5 +1,7 @@
 """Which sheet of a character counts, and whether a sheet by itself is trained on. Pure."""
 
+from collections.abc import Sequence
+
 from contracts.characters import CharacterRecord, Sheet
 from contracts.generation import GenerationRequested
 from contracts.jobs import CharacterSheetCompleted
@@ -7,28 +9,53 @@ from services.characters.asking import job_id_of, training_on
 from services.characters.policies import TrainingPolicy
 from services.characters.trigger_words import with_trigger
 
+KEPT = 20
+"""So many parts of a character's sheet are remembered."""
 
-def sheet_told_by(completed: CharacterSheetCompleted) -> Sheet:
-    """What a record keeps of a sheet: its captions with the trigger word in them."""
-    told = {name: getattr(completed, name) for name in Sheet.model_fields}
+
+class SheetPart(Sheet):
+    """What one job drew of a sheet."""
+
+    partial: bool = False
+
+
+def with_part(
+    parts: Sequence[SheetPart], known: Sheet | None, completed: CharacterSheetCompleted
+) -> tuple[SheetPart, ...]:
+    """What is known of the newest sheet and of its older ones, in the order in which it was drawn."""
+    if not parts and known:
+        parts = (SheetPart.model_validate(known.model_dump()),)
+    told = _told_by(completed)
+    others = (part for part in parts if part.job_id != told.job_id)
+    return tuple(sorted((*others, told), key=lambda part: (part.at, part.job_id))[-KEPT:])
+
+
+def _told_by(completed: CharacterSheetCompleted) -> SheetPart:
+    """With the trigger word in the captions."""
+    told = {name: getattr(completed, name) for name in SheetPart.model_fields}
     captions = (with_trigger(caption, completed.character_id) for caption in completed.captions)
-    return Sheet.model_validate(told | {"captions": tuple(captions)})
+    return SheetPart.model_validate(told | {"captions": tuple(captions)})
 
 
-def newer(known: Sheet | None, sheet: Sheet) -> Sheet:
-    """The newest sheet counts. What a chain draws again is added to what the chain has drawn before."""
-    if known is None:
-        return sheet
-    older, newer = sorted((known, sheet), key=lambda each: (each.at, each.job_id))
-    if known.chain_id is None or known.chain_id != sheet.chain_id:
-        return newer
-    images = _by_label(older) | _by_label(newer)
+def sheet_of_parts(parts: Sequence[SheetPart]) -> Sheet:
+    """The newest sheet counts. Poses that were drawn again after it are added, as is what its chain drew."""
+    sheet: Sheet | None = None
+    for part in parts:
+        newest = Sheet.model_validate(part.model_dump())
+        of_its_chain = sheet and part.chain_id and part.chain_id == sheet.chain_id
+        sheet = _joined(sheet, newest) if sheet and (part.partial or of_its_chain) else newest
+    assert sheet is not None, "there is a part that was just told"
+    return sheet
+
+
+def _joined(sheet: Sheet, newest: Sheet) -> Sheet:
+    images = _by_label(sheet) | _by_label(newest)
     merged = {
         "images": tuple(image for image, _ in images.values()),
         "labels": tuple(images),
         "captions": tuple(caption for _, caption in images.values()),
     }
-    return newer.model_copy(update=merged)
+    return newest.model_copy(update=merged)
 
 
 def _by_label(sheet: Sheet) -> dict[str, tuple[str, str]]:
@@ -40,25 +67,27 @@ def _by_label(sheet: Sheet) -> dict[str, tuple[str, str]]:
 
 
 def starts_training(
-    record: CharacterRecord, completed: CharacterSheetCompleted, policy: TrainingPolicy
+    record: CharacterRecord, sheet: Sheet, completed: CharacterSheetCompleted, policy: TrainingPolicy
 ) -> bool:
     """Whether a sheet that nobody asked to be trained on is trained on all the same."""
     when = policy.after_sheets_outside_chains
-    if completed.chain_id is not None or len(completed.images) < policy.least_images:
+    if completed.chain_id is not None or len(sheet.images) < policy.least_images or sheet == record.sheet:
         return False
     has_one = record.character.lora is not None or record.lora_state == "training"
     return when == "always" or (when == "first" and not has_one)
 
 
-def training_of(completed: CharacterSheetCompleted, policy: TrainingPolicy) -> GenerationRequested:
-    """The training on a sheet that is part of no chain."""
+def training_of(
+    sheet: Sheet, completed: CharacterSheetCompleted, policy: TrainingPolicy
+) -> GenerationRequested:
+    """The training on a sheet whose newest images are part of no chain."""
     return GenerationRequested(
         job_id=job_id_of(completed.job_id, "lora_training"),
         tenant=completed.tenant,
         user_id=completed.user_id,
         request=training_on(
-            completed.images,
-            completed.captions,
+            sheet.images,
+            sheet.captions,
             character_id=completed.character_id,
             policy=policy,
         ),

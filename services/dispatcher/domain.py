@@ -138,6 +138,7 @@ def _take_plan(story: Story, plan: GenerationPlanned) -> None:
         provider=plan.provider,
         model=plan.model,
         workflow=plan.workflow,
+        partial=plan.partial,
     )
     if plan.waits_for_lora:
         begin_to_wait(story)

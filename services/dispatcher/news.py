@@ -80,5 +80,6 @@ def sheet_completed(job: Job, character_id: str, at: datetime) -> CharacterSheet
         labels=tuple(render.spec.label for render in done),
         captions=tuple(render.spec.caption for render in done),
         chain_id=job.chain_id,
+        partial=job.partial,
         at=at,
     )

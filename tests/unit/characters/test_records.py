@@ -136,6 +136,31 @@ def test_what_a_chain_draws_again_is_added_to_its_sheet_in_any_order() -> None:
     assert {sheet and sheet.job_id for sheet in sheets} == {third.job_id}
 
 
+def test_poses_that_are_drawn_again_join_the_sheet_that_there_is_whoever_asks_for_them() -> None:
+    older = a_sheet(at=after(60), chain_id=CHARACTER)
+    newest = a_sheet([0, 1, 2, 3, 5], OTHER, at=after(70), chain_id=JOB)
+    alone = a_sheet([4], uuid7(), at=after(80), partial=True)
+    of_the_older = a_sheet([3, 6], uuid7(), at=after(90), chain_id=CHARACTER, partial=True)
+    for order in permutations([older, newest, alone, of_the_older]):
+        sheet = Memory(a_selection(), *order).record.sheet
+        assert sheet is not None
+        assert sheet.job_id == of_the_older.job_id
+        assert dict(zip(sheet.labels, sheet.images, strict=True)) == {
+            **{f"pose {pose}": newest.images[place] for place, pose in enumerate([0, 1, 2, 3, 5])},
+            "pose 4": alone.images[0],
+            "pose 3": of_the_older.images[0],
+            "pose 6": of_the_older.images[1],
+        }
+
+
+def test_a_record_from_before_parts_were_kept_gets_poses_that_are_drawn_again() -> None:
+    memory = Memory(a_selection(), a_sheet([0, 1, 2, 3, 4]))
+    memory.stored = memory.record.model_copy(update={"sheet_parts": ()})
+    memory.hear(a_sheet([5, 6], OTHER, at=after(70), partial=True))
+    assert memory.record.sheet is not None
+    assert len(memory.record.sheet.images) == 7
+
+
 def test_a_chains_sheet_that_is_heard_of_before_its_request_makes_the_same_record() -> None:
     sheet = a_sheet(character_id=JOB, chain_id=JOB)
     early = Memory(sheet, a_beginning(), drawn={JOB: faces()})
@@ -168,10 +193,14 @@ def test_a_policy_of_first_trainings_does_not_train_again() -> None:
         assert memory.hear(a_sheet()).said == []
 
 
-def test_too_small_a_sheet_is_not_trained_on() -> None:
+def test_too_small_a_sheet_is_trained_on_once_the_missing_poses_have_joined_it() -> None:
     memory = Memory(a_selection())
     memory.policies = EAGER
     assert memory.hear(a_sheet(range(3))).said == []
+    (asked,) = memory.hear(a_sheet([3, 4], OTHER, at=after(70), partial=True)).said
+    assert isinstance(asked, GenerationRequested)
+    assert isinstance(asked.request, LoraTrainingRequest)
+    assert len(asked.request.images) == len(asked.request.captions) == 5
 
 
 def test_a_choice_may_say_what_is_to_follow() -> None:

@@ -104,6 +104,13 @@ def test_a_complete_character_sheet_is_announced_for_training() -> None:
     assert (sheet.character_id, sheet.job_id, sheet.chain_id) == (CHARACTER, JOB, CHAIN)
     assert sheet.images == (f"{JOB}/0", f"{JOB}/2", f"{JOB}/3"), "the failed one is not trained on"
     assert sheet.labels == ("shot 0", "shot 2", "shot 3")
+    assert not sheet.partial
+
+
+def test_poses_that_were_drawn_again_are_announced_as_such() -> None:
+    life = Life(a_plan(type="character_sheet", character_id=CHARACTER, partial=True)).hear(stored(0))
+    (sheet,) = life.only(CharacterSheetCompleted)
+    assert sheet.partial
 
 
 def test_a_sheet_with_too_few_images_is_not_trained_on() -> None:

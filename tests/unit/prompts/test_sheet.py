@@ -75,6 +75,11 @@ def test_single_images_are_drawn_again_as_they_were_meant(only: tuple[int, ...],
     ]
 
 
+def test_a_plan_says_whether_it_draws_single_images_or_a_new_sheet() -> None:
+    assert planned("character_sheet", only=(2,)).partial
+    assert not planned("character_sheet").partial
+
+
 def test_places_beyond_the_sheet_and_places_said_twice_are_named() -> None:
     assert reasons("character_sheet", only=(3, 7, 3)) == {
         "request.only.1": "must be less than count 7, is 7; counted from 0",
