@@ -4,6 +4,7 @@ from contracts.base import Message, Model, topics_of
 from contracts.chains import BaseImageSelected, ChainCancel, ChainResume, LoraFailed, LoraReady
 from contracts.generation import (
     GenerationCancel,
+    GenerationConflicted,
     GenerationPlanned,
     GenerationRejected,
     GenerationRequested,
@@ -29,6 +30,7 @@ RETENTION_SECONDS: dict[type[Message], int] = {
     GenerationRequested: 7 * DAY,
     GenerationPlanned: 7 * DAY,
     GenerationRejected: 7 * DAY,
+    GenerationConflicted: 7 * DAY,
     GenerationCancel: 7 * DAY,
     RenderRequested: 2 * DAY,
     RenderCancel: 2 * DAY,

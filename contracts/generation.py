@@ -147,6 +147,23 @@ class GenerationRejected(PlanRequest, Message):
     reasons: tuple[Reason, ...] = Field(min_length=1)
 
 
+class GenerationConflicted(Message):
+    """The first job of a chain cannot be: another request has its job id.
+
+    Produced by dispatcher; consumed by characters.
+    """
+
+    topic: ClassVar[str] = "generation.conflicted.v1"
+    identity: ClassVar[tuple[str, ...]] = ("job_id", "chain_id")
+
+    job_id: Id
+    tenant: Name
+    """The refused request's, as is the chain."""
+    chain_id: Id
+    reason: str
+    at: Moment
+
+
 class GenerationCancel(Message):
     """Please stop. Produced by upstream services, api, characters; consumed by dispatcher."""
 

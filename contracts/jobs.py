@@ -17,6 +17,7 @@ ErrorCode = Literal[
     "cancelled",
     "deadline_exceeded",
     "input_not_found",
+    "job_id_conflict",
     "lora_failed",
     "provider_failed",
     "no_provider",

@@ -11,13 +11,14 @@ from typing import Any
 
 from contracts.base import Message
 from contracts.chains import ChainCancel, ChainImage, ChainResume, ChainStep, ChainTry
-from contracts.generation import GenerationRequested
-from contracts.jobs import JobEvent
+from contracts.generation import GenerationConflicted, GenerationRequested
+from contracts.jobs import JobError, JobEvent
 from services.characters.going_on import ChainRecord, ChainStory, go_on
 from services.characters.policies import Policies
 from shared.errors import PermanentError
 
-ChainMessage = GenerationRequested | JobEvent | ChainCancel | ChainResume
+JobNews = JobEvent | GenerationConflicted
+ChainMessage = GenerationRequested | JobNews | ChainCancel | ChainResume
 Step = tuple[ChainRecord | None, Sequence[Message]]
 
 EARLY = 16
@@ -47,7 +48,7 @@ def advance(chain: ChainRecord | None, message: ChainMessage, *, at: datetime, p
     match message:
         case GenerationRequested():
             return _begin(chain, message, at, policies)
-        case JobEvent():
+        case JobEvent() | GenerationConflicted():
             return _hear(chain, message, at, policies)
         case ChainCancel() | ChainResume():
             return _command(chain, message, at, policies)
@@ -86,7 +87,7 @@ def _is_the_same(chain: ChainRecord, requested: GenerationRequested) -> bool:
     return known == asked and [step.follow_up for step in others] == list(requested.then)
 
 
-def _hear(chain: ChainRecord | None, event: JobEvent, at: datetime, policies: Policies) -> Step:
+def _hear(chain: ChainRecord | None, event: JobNews, at: datetime, policies: Policies) -> Step:
     """What became of a job. Jobs that are no try of this chain's steps change nothing."""
     story = ChainStory(chain or _new(event.chain_id or event.job_id, event.tenant, at), at, policies)
     if story.chain.tenant != event.tenant:
@@ -103,7 +104,7 @@ def _hear(chain: ChainRecord | None, event: JobEvent, at: datetime, policies: Po
     return story.chain, story.said
 
 
-def _hear_early(story: ChainStory, event: JobEvent) -> None:
+def _hear_early(story: ChainStory, event: JobNews) -> None:
     early = {each.job_id: each for each in story.chain.early}
     known = early.get(event.job_id) or ChainTry(job_id=event.job_id)
     if event.job_id in early or len(early) < EARLY:
@@ -111,8 +112,10 @@ def _hear_early(story: ChainStory, event: JobEvent) -> None:
         story.set(early=tuple(early.values()))
 
 
-def _news(known: ChainTry, event: JobEvent) -> dict[str, Any]:
+def _news(known: ChainTry, event: JobNews) -> dict[str, Any]:
     """What a job's event changes of a try. An end that was presumed gives way to the one that is told."""
+    if isinstance(event, GenerationConflicted):
+        return _end(known, "failed", JobError(code="job_id_conflict", message=event.reason), event.at)
     error = event.error
     match event.event:
         case "image_ready" if event.image and event.image.stored:
@@ -124,14 +127,17 @@ def _news(known: ChainTry, event: JobEvent) -> dict[str, Any]:
             images = sorted((*known.images, ready), key=lambda each: each.index)
             return {"images": tuple(images)}
         case "completed":
-            state = "completed"
+            return _end(known, "completed", error, event.at)
         case "failed":
             state = "cancelled" if error and error.code == "cancelled" else "failed"
-        case _:
-            return {}
+            return _end(known, state, error, event.at)
+    return {}
+
+
+def _end(known: ChainTry, state: str, error: JobError | None, at: datetime) -> dict[str, Any]:
     if ENDS.index(state) <= ENDS.index(known.state):
         return {}
-    return {"state": state, "error": error, "ended_at": event.at}
+    return {"state": state, "error": error, "ended_at": at}
 
 
 def _command(

@@ -5,7 +5,7 @@ from functools import partial
 
 from contracts.base import Message
 from contracts.chains import BaseImageSelected, ChainCancel, ChainResume
-from contracts.generation import GenerationRequested
+from contracts.generation import GenerationConflicted, GenerationRequested
 from contracts.jobs import CharacterSheetCompleted, JobEvent
 from services.characters import chains, records
 from services.characters.chains import ChainMessage
@@ -41,6 +41,7 @@ def handlers(
         GenerationRequested,
         CharacterSheetCompleted,
         JobEvent,
+        GenerationConflicted,
         ChainCancel,
         ChainResume,
         group="characters",
@@ -84,7 +85,7 @@ def character_of(message: Message) -> str | None:
 def chain_of(message: Message) -> str | None:
     """The chain that a message may move."""
     match message:
-        case ChainCancel() | ChainResume():
+        case ChainCancel() | ChainResume() | GenerationConflicted():
             return message.chain_id
         case GenerationRequested() if message.then:
             return message.chain

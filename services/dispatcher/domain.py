@@ -12,7 +12,13 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from contracts.base import Message, Provider
-from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRejected, PlanRequest
+from contracts.generation import (
+    GenerationCancel,
+    GenerationConflicted,
+    GenerationPlanned,
+    GenerationRejected,
+    PlanRequest,
+)
 from contracts.jobs import JobDue, JobError, Render
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored
 from services.dispatcher.policies import Policies
@@ -46,7 +52,7 @@ class JobIdConflict(PermanentError):
     reason = "job_id_conflict"
 
     def __init__(self, job_id: str) -> None:
-        super().__init__(f"job {job_id} exists with another tenant or another request; use a new job_id")
+        super().__init__(f"job {job_id} exists with another tenant, request or chain; use a new job_id")
 
 
 def advance(
@@ -64,7 +70,8 @@ def advance(
     jobs are due; both as they were read after the message came.
 
     Raises:
-        JobIdConflict: when a plan or rejection comes for a job id that another request has.
+        JobIdConflict: when a plan or rejection comes for a job id that another request has, and no
+            chain waits for the answer.
     """
     match message:
         case GenerationPlanned() | GenerationRejected():
@@ -101,9 +108,7 @@ def _begin(
 ) -> Step:
     cancelled = job is not None and not job.request_hash
     if job is not None and not cancelled:
-        if (job.tenant, job.request_hash) != (plan.tenant, plan.request_hash):
-            raise JobIdConflict(plan.job_id)
-        return job, ()
+        return job, _repeated(job, plan, now)
     story = Story(_new_job(plan, policies, now), now, policies, down)
     if isinstance(plan, GenerationRejected):
         summary = "; ".join(f"{reason.field}: {reason.message}" for reason in plan.reasons)
@@ -117,6 +122,17 @@ def _begin(
     elif not plan.waits_for_lora:
         start_waiting(story)
     return story.job, story.said
+
+
+def _repeated(job: JobRecord, plan: PlanRequest, now: datetime) -> Sequence[Message]:
+    """The same request again is boring. A chain that waits for a job which is not its own is told so."""
+    conflict = JobIdConflict(plan.job_id)
+    if plan.chain_id is not None and plan.chain_id != job.chain_id:
+        about = {name: getattr(plan, name) for name in ("job_id", "tenant", "chain_id")}
+        return (GenerationConflicted(**about, reason=str(conflict), at=now),)
+    if (job.tenant, job.request_hash) != (plan.tenant, plan.request_hash):
+        raise conflict
+    return ()
 
 
 def _new_job(plan: PlanRequest, policies: Policies, now: datetime) -> JobRecord:

@@ -1,4 +1,4 @@
-"""plans, failures and stored results → the life of a job → renders to do, job events"""
+"""plans, failures and stored results → the life of a job → renders to do, job events, conflicts"""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial

@@ -6,7 +6,7 @@ from typing import Any
 
 from contracts.chains import BaseImageSelected, ChainCancel, ChainResume
 from contracts.characters import Character
-from contracts.generation import GenerationRequested
+from contracts.generation import GenerationConflicted, GenerationRequested
 from contracts.jobs import CharacterSheetCompleted, ImageEvent, JobError, JobEvent
 from contracts.renders import StoredImage, StoredLora
 from contracts.requests import ProfileFollowUp, StudioFollowUp, TrainingFollowUp
@@ -109,6 +109,12 @@ def images(indexes: Iterable[int], job_id: str = JOB, **fields: Any) -> list[Job
 def a_failure(job_id: str = JOB, *, code: str = "provider_failed", **fields: Any) -> JobEvent:
     error = JobError(code=code, message="nobody could do it")
     return an_event("failed", job_id, **{"error": error} | fields)
+
+
+def a_conflict(job_id: str = JOB, **fields: Any) -> GenerationConflicted:
+    """Another request has the job id that the chain was begun with."""
+    known = {"job_id": job_id, "tenant": "acme", "chain_id": JOB, "reason": "it is taken", "at": after(10)}
+    return GenerationConflicted.model_validate(known | fields)
 
 
 def a_stored_lora(key: str = "acme/lora", **fields: Any) -> StoredLora:

@@ -21,6 +21,7 @@ from tests.fakes.characters import (
     POLICIES,
     a_beginning,
     a_chain_cancel,
+    a_conflict,
     a_failure,
     a_resume,
     an_event,
@@ -183,6 +184,7 @@ def strange_messages() -> st.SearchStrategy[ChainMessage | tuple[int, int, str]]
                 a_chain_cancel(tenant="other"),
                 an_event("completed", tenant="other"),
                 an_event("completed", uuid7()),
+                a_conflict(),
             ]
         ),
     )

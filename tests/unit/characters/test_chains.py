@@ -22,7 +22,9 @@ from tests.fakes.characters import (
     FACE,
     MARA,
     a_beginning,
+    a_conflict,
     a_failure,
+    a_resume,
     a_selection,
     an_event,
     an_image,
@@ -183,6 +185,16 @@ def test_another_request_under_the_chains_id_is_a_conflict(another: dict[str, ob
     tale = Tale(a_beginning())
     with pytest.raises(ChainIdConflict):
         tale.hear(a_beginning(**another))
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_chain_whose_job_id_is_taken_fails_and_goes_on_under_another_when_resumed(early: bool) -> None:
+    tale = Tale(a_conflict(), a_beginning()) if early else Tale(a_beginning(), a_conflict())
+    error = tale.step(0).error
+    assert error is not None
+    assert (error.code, error.message, tale.states()) == ("job_id_conflict", "it is taken", "failed: fwww")
+    assert tale.hear(a_conflict(tenant="other"), a_resume()).asked == ["character_sheet"]
+    assert (tale.job(0), tale.states()) == (job_id_of(JOB, 0, 2), "running: rwww")
 
 
 @pytest.mark.parametrize("fields", [{"job_id": uuid7()}, {"tenant": "other"}])

@@ -2,6 +2,7 @@
 
 import pytest
 
+from contracts.generation import GenerationConflicted
 from contracts.jobs import JobEvent
 from contracts.renders import RenderRequested
 from services.dispatcher.domain import JobIdConflict
@@ -58,6 +59,23 @@ def test_another_request_under_a_known_job_id_is_a_conflict(other: dict[str, str
         life.hear(again(**other))
     assert conflict.value.reason == "job_id_conflict"
     assert life.job is before
+
+
+@pytest.mark.parametrize("again", [a_plan, a_rejection])
+def test_a_chain_that_waits_for_a_job_which_is_not_its_own_is_told_so(again: type) -> None:
+    life = Life(a_plan())
+    before = life.job
+    others: tuple[dict[str, str], ...] = ({"request_hash": "def"}, {"tenant": "other"}, {})
+    for fields in others:
+        life.hear(again(chain_id=CHAIN, **fields))
+        (told,) = life.only(GenerationConflicted)
+        assert (told.job_id, told.chain_id, told.tenant) == (JOB, CHAIN, fields.get("tenant", "acme"))
+        assert "use a new job_id" in told.reason
+        assert life.job is before
+    life = Life(a_plan(chain_id=CHAIN))
+    assert not life.hear(again(chain_id=CHAIN)).said
+    with pytest.raises(JobIdConflict):
+        life.hear(again(chain_id=CHAIN, request_hash="def"))
 
 
 def test_a_rejection_is_the_whole_life_of_its_job() -> None:
