@@ -1,5 +1,6 @@
 """What holds for every request."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from hypothesis import given
@@ -19,9 +20,21 @@ from prompts.folding import fold
 from prompts.planner import plan
 from prompts.seeds import SEEDS
 from prompts.wording import length
-from tests.unit.prompts.examples import AT, BASE_IMAGE, LORA, MIA, MIA_WITH_FACE, MIA_WITH_LORA, requested
+from tests.unit.prompts.examples import (
+    AT,
+    BASE_IMAGE,
+    CHARACTER,
+    IMAGES,
+    LORA,
+    MIA,
+    MIA_WITH_LORA,
+    STORED_MIA,
+    requested,
+)
 
 CATALOGUE = default_catalogue()
+STORED_WITH_FACE = STORED_MIA.model_copy(update={"base_image_id": BASE_IMAGE})
+ABOUT = ("character", "character_id", "stored")
 COUNTS = {"base_image": (1, 3), "character_sheet": (7, 10), "studio": (1, 10), "profile_pictures": (4, 8)}
 
 _EXPLICIT = ("nude", "n u d e", "N.A.K.E.D", "tоpless", "p0rn", "without clothes", "nüde")
@@ -45,12 +58,13 @@ wild = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
 
 
 @st.composite
-def image_requests(draw: st.DrawFn, free: st.SearchStrategy[str | None] = texts) -> dict[str, Any]:
+def image_requests(
+    draw: st.DrawFn, free: st.SearchStrategy[str | None] = texts, types: Iterable[str] = COUNTS
+) -> dict[str, Any]:
     """The arguments of any image request that can be done."""
-    type_ = draw(st.sampled_from(sorted(COUNTS)))
+    type_ = draw(st.sampled_from(sorted(types)))
     request: dict[str, Any] = {
         "type_": type_,
-        "character": draw(st.sampled_from([MIA, MIA_WITH_FACE, MIA_WITH_LORA])),
         "prompt": draw(free),
         "style": draw(st.one_of(free, st.sampled_from(sorted(CATALOGUE.styles)))),
         "negative_prompt": draw(free),
@@ -58,6 +72,11 @@ def image_requests(draw: st.DrawFn, free: st.SearchStrategy[str | None] = texts)
         "seed": draw(st.one_of(st.none(), st.integers(0, SEEDS - 1))),
         "include_nsfw": draw(st.booleans()),
     }
+    stored = type_ != "base_image" and draw(st.booleans())
+    character = draw(st.sampled_from([STORED_MIA, STORED_WITH_FACE, MIA_WITH_LORA]))
+    if type_ == "studio":
+        request |= draw(modes(character, stored=stored))
+    request = about(request, character, stored=stored)
     if type_ == "profile_pictures":
         return request | {"set_id": draw(st.sampled_from([known.id for known in CATALOGUE.profile_sets]))}
     request["count"] = draw(st.integers(*COUNTS[type_]))
@@ -67,23 +86,92 @@ def image_requests(draw: st.DrawFn, free: st.SearchStrategy[str | None] = texts)
     return request
 
 
+def about(request: dict[str, Any], character: Character, *, stored: bool) -> dict[str, Any]:
+    """The same request about this character: described in it, or stored and named by its id."""
+    others = {name: value for name, value in request.items() if name not in ABOUT}
+    return others | ({"character_id": CHARACTER, "stored": character} if stored else {"character": character})
+
+
+def modes(character: Character, *, stored: bool) -> st.SearchStrategy[dict[str, Any]]:
+    """The ways to draw this character in a scene that can be done."""
+    known = {"auto", "lora" if character.lora else "auto"}
+    known |= {"face_swap"} if character.base_image_id else set()
+    at_once = st.fixed_dictionaries({"mode": st.sampled_from(sorted(known))})
+    if not stored or not character.trigger_word:
+        return at_once
+    waiting = {"mode": st.sampled_from(["auto", "lora", *known]), "wait_for_lora": st.just(True)}
+    return st.one_of(at_once, st.fixed_dictionaries(waiting))
+
+
+@st.composite
+def trainings(draw: st.DrawFn) -> dict[str, Any]:
+    """The arguments of any training that can be done."""
+    images = draw(st.lists(st.sampled_from(IMAGES), min_size=4, max_size=50))
+    captions = st.sampled_from(["", "{trigger}, walking", "mia_tok at the sea"])
+    return {
+        "type_": "lora_training",
+        "character_id": CHARACTER,
+        "stored": draw(st.sampled_from([MIA, STORED_MIA, MIA_WITH_LORA])),
+        "images": tuple(images),
+        "captions": tuple(draw(st.lists(captions, max_size=len(images)))),
+        "trigger_word": draw(st.sampled_from(["mia_tok", " qdvhzmwn "])),
+        "steps": draw(st.one_of(st.none(), st.integers(1, 10_000))),
+        "provider": draw(st.sampled_from([None, "fal", "modal"])),
+    }
+
+
+def size_of(request: dict[str, Any]) -> int:
+    """How many renders it is to have."""
+    if chosen := CATALOGUE.profile_set(request.get("set_id", "")):
+        return len(chosen.shots)
+    return len(request.get("only", ())) or int(request.get("count", 1))
+
+
 def _plan(request: dict[str, Any]) -> GenerationPlanned | GenerationRejected:
-    return plan(requested(**request), character=None, requested_at=AT, catalogue=CATALOGUE)
+    asked = {name: value for name, value in request.items() if name != "stored"}
+    stored = request.get("stored")
+    return plan(requested(**asked), character=stored, requested_at=AT, catalogue=CATALOGUE)
 
 
-@given(image_requests())
+@given(st.one_of(image_requests(), image_requests(), trainings()))
 def test_a_request_gives_exactly_its_images_and_always_the_same(request: dict[str, Any]) -> None:
     made = _plan(request)
     assert isinstance(made, GenerationPlanned)
-    wanted = request.get("count")
-    if chosen := CATALOGUE.profile_set(request.get("set_id", "")):
-        wanted = len(chosen.shots)
-    assert [render.index for render in made.renders] == list(range(wanted or 0))
+    wanted = size_of(request)
+    assert [render.index for render in made.renders] == list(range(wanted))
     assert len({render.label for render in made.renders}) == wanted
     seeds = [render.seed for render in made.renders]
     assert len(set(seeds)) == wanted
     assert all(0 <= seed < SEEDS for seed in seeds)
     assert made == _plan(request)
+
+
+@given(image_requests(types=["studio"]))
+def test_pictures_wait_for_a_lora_only_where_that_is_asked_for_and_there_is_none(
+    request: dict[str, Any],
+) -> None:
+    made = _plan(request)
+    assert isinstance(made, GenerationPlanned)
+    mode, character = request.get("mode"), request.get("stored") or request["character"]
+    asked = request.get("wait_for_lora", False) and mode != "face_swap"
+    assert made.waits_for_lora == (asked and character.lora is None)
+    for render in made.renders:
+        assert not made.waits_for_lora or (render.lora, render.face) == (None, None)
+        assert mode != "face_swap" or (render.lora, render.face) == (None, BASE_IMAGE)
+        assert mode != "lora" or made.waits_for_lora or render.lora == LORA
+
+
+@given(trainings())
+def test_a_training_is_given_its_images_in_their_order_with_a_caption_for_each_or_none(
+    request: dict[str, Any],
+) -> None:
+    made = _plan(request)
+    assert isinstance(made, GenerationPlanned)
+    (render,) = made.renders
+    assert (render.kind, render.training_images) == ("lora_training", request["images"])
+    assert (render.prompt, render.steps) == (request["trigger_word"].strip(), request["steps"])
+    assert len(render.captions) == (len(request["images"]) if request["captions"] else 0)
+    assert made.provider == request["provider"]
 
 
 @given(image_requests())
@@ -116,6 +204,7 @@ def characters(free: st.SearchStrategy[str | None]) -> st.SearchStrategy[Charact
         identity=_model(Identity, free),
         base_image_id=st.sampled_from([None, BASE_IMAGE]),
         lora=st.sampled_from([None, LORA]),
+        trigger_word=st.sampled_from([None, "mia_tok"]),
     )
 
 
@@ -123,16 +212,14 @@ def characters(free: st.SearchStrategy[str | None]) -> st.SearchStrategy[Charact
 def test_every_plan_is_of_its_size_within_its_budgets_decent_and_storable(
     request: dict[str, Any], character: Character, data: st.DataObject
 ) -> None:
-    request["character"] = character
+    request = about(request, character, stored="stored" in request)
     if request["type_"] == "character_sheet":
         places = st.lists(st.integers(0, request["count"] - 1), unique=True)
         request["only"] = tuple(data.draw(places))
     made, wordless = _plan(request), _plan(request | {"prompt": None})
     if isinstance(made, GenerationRejected) or isinstance(wordless, GenerationRejected):
         return
-    shots = CATALOGUE.profile_set(request.get("set_id", ""))
-    asked = len(shots.shots) if shots else len(request.get("only", ())) or request["count"]
-    assert len(made.renders) == asked
+    assert len(made.renders) == size_of(request)
     for render, without in zip(made.renders, wordless.renders, strict=True):
         plain = unweighted(render.tag_prompt)
         never_cut = tokens(unweighted(without.tag_prompt))
@@ -141,7 +228,7 @@ def test_every_plan_is_of_its_size_within_its_budgets_decent_and_storable(
         for text in (render.prompt, render.tag_prompt, plain, render.caption):
             assert find_minor(text) is None
             assert request["include_nsfw"] or find_explicit(text, CATALOGUE.nsfw.explicit) is None
-        if render.lora:
+        if render.lora or made.waits_for_lora:
             assert render.prompt.startswith("mia_tok")
             assert plain.startswith("mia_tok") or not plain
     assert not list(faults(made.model_dump(mode="json")))
