@@ -14,6 +14,8 @@ from contracts.generation import RenderSpec
 from contracts.jobs import Attempt, Cost, Job
 
 Need = Literal["text_to_image", "reference", "face_swap", "lora", "workflow", "lora_training"]
+UNSURE = frozenset({"outcome_unknown", "lost"})
+"""Failures after which its provider may still do it, and be paid."""
 
 
 class TypePolicy(Model):
@@ -51,7 +53,7 @@ class Retries(Model):
         code = last.error.code if last.error else ""
         if code in self.never or len(attempts) > len(self.pauses_seconds):
             return None
-        if code == "outcome_unknown" and not last.retryable:
+        if code in UNSURE and not last.retryable:
             return None  # it may have been paid for, and its gateway was told not to risk that twice
         tries = Counter(attempt.provider for attempt in attempts)
         stays = last.retryable and code not in self.elsewhere

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from services.gateways.runtime.provider import Broken, Done, NoAnswer, Refused, Working
+from services.gateways.runtime.provider import Broken, Done, Missing, NoAnswer, Refused, Working
 from shared.clock import now
 from shared.ids import uuid7
 from tests.fakes.adapters import KEY, Rig, a_rig, an_adapter
@@ -257,5 +257,5 @@ async def test_a_result_without_an_image_is_a_failure_that_was_billed(body: dict
 async def test_a_result_that_has_expired_was_billed() -> None:
     fal = completed(httpx.Response(404, json={"detail": "Not found"}))
     news = await fal.provider.poll(an_order(), LINKS)
-    assert isinstance(news, Broken)
-    assert (news.code, news.billed, news.retryable) == ("lost", "yes", True)
+    assert isinstance(news, Missing)
+    assert news.billed == "yes"

@@ -27,7 +27,7 @@ from tests.fakes.service import FakeService
 from tests.fakes.waiting import until
 
 NEVER = 600.0
-SELDOM = Pace(first_poll=NEVER, slowest_poll=NEVER, slowest_poll_with_hints=NEVER, reconcile=0.05)
+SELDOM = Pace(first_poll=NEVER, slowest_poll=NEVER, slowest_poll_with_hints=NEVER, reconcile=0.05, grace=0.0)
 """What is found under this pace, the reconciliation has found."""
 
 

@@ -18,7 +18,7 @@ from tests.faults.rows import (
     failed,
     submit,
 )
-from tests.faults.spoiling import cut, endless, hang_up, large, redirect, saying, silence, status
+from tests.faults.spoiling import cut, endless, hang_up, large, missing, redirect, saying, silence, status
 
 A_WHILE = {"latency_seconds": 0.2}
 """Long enough to be asked about."""
@@ -41,12 +41,13 @@ def polls(name: str, how: How, times: int = 2, timeout: float = 5.0) -> Fault:
 FAILS = submit("job fails for good", "fail")
 OUT_OF_MEMORY = submit("job fails, retryable", "oom")
 COMPLETED_AWAY = submit("COMPLETED failed, result 429", "oom", spoils=(Spoil(("result",), status(429)),))
-EXPIRED = Fault("COMPLETED, result 404", spoils=(Spoil(("result",), status(404)),))
+EXPIRED = Fault("COMPLETED, result 404", spoils=(Spoil(("result",), missing, ALWAYS),))
 FLAGGED = submit("flagged as nsfw", "nsfw")
 NULL = Fault("result is null", spoils=(Spoil(("result",), saying(b"null"), 2),))
 EMPTY = Fault("result is empty", spoils=(Spoil(("result",), saying(b""), 2),))
 BROKE = polls("500", status(500))
 LIMITED = polls("429", status(429, retry_after="1"))
+NOT_THERE = polls("404", missing, times=1)
 LOCKED = polls("401", status(401))
 MALFORMED = polls("malformed JSON", saying(b'{"status": "'))
 TRUNCATED = polls("truncated body", cut)
@@ -62,6 +63,7 @@ UNANSWERED = Fault(
     pace=OVERDUE_SOON,
 )
 RESTARTS = Fault("restart, memory lost", LONG, restart)
+UNREPEATED = Fault("restart, resubmit off", LONG, restart, pace={"resubmit_unknown": False})
 OVERDUE = Fault("never ends", LONG, pace=OVERDUE_SOON)
 
 ROWS = (
@@ -80,6 +82,8 @@ ROWS = (
     *at(ALL, EMPTY, DONE, 1, 1),
     *at(ALL, BROKE, DONE, 1, 1),
     *at(ALL, LIMITED, DONE, 1, 1),
+    *at(MODAL, NOT_THERE, DONE, 1, 1),
+    *at(FAL, NOT_THERE, DONE, 1, 1),
     *at(ALL, LOCKED, DONE, 1, 1),
     *at(ALL, MALFORMED, DONE, 1, 1),
     *at(ALL, TRUNCATED, DONE, 1, 1),
@@ -91,6 +95,8 @@ ROWS = (
     *at(ALL, UNANSWERED, failed("lost", "unknown"), 1, 1),
     *at(MODAL, RESTARTS, again("lost", "unknown"), 1, 1),
     *at(FAL, RESTARTS, again("lost", "unknown"), 1, 1),
+    *at(MODAL, UNREPEATED, failed("lost", "unknown"), 1, 1),
+    *at(FAL, UNREPEATED, failed("lost", "unknown"), 1, 1),
     *at(COMFYUI, RESTARTS, again("lost", "no"), 1, 1),
     *at(ALL, OVERDUE, failed("lost", "unknown"), 1, 1),
 )

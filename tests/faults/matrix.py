@@ -32,6 +32,7 @@ REQUIRED = (
     "result is empty",
     "restart, memory lost",
     "poll: 500",
+    "poll: 404",
     "poll: 429",
     "poll: malformed JSON",
     "poll: truncated body",
@@ -59,6 +60,7 @@ IMPOSSIBLE: tuple[tuple[Provider, str, str], ...] = (
     ("fal", "200 with node_errors", "it runs models, not workflows"),
     ("modal", "COMPLETED, result 404", "the state and the result are one answer"),
     ("comfyui", "COMPLETED, result 404", "the state and the result are one answer"),
+    ("comfyui", "poll: 404", "its queue and its history are always there"),
     ("modal", "webhook", "our application calls nobody: it is polled"),
     ("comfyui", "webhook", "a server calls nobody: its websocket only hints"),
 )

@@ -95,6 +95,11 @@ def status(code: int, **headers: str) -> How:
     return answer
 
 
+async def missing(exchange: Exchange) -> None:
+    """The provider's own word for what it does not know."""
+    await exchange.answer(JSONResponse({"detail": "Not Found"}, 404))
+
+
 def saying(body: bytes, content_type: str = "application/json") -> How:
     """A 200 with this body."""
 

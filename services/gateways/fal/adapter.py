@@ -19,6 +19,7 @@ from services.gateways.runtime.provider import (
     CannotBeAsked,
     Done,
     Handle,
+    Missing,
     News,
     NoAnswer,
     Order,
@@ -155,7 +156,7 @@ class FalProvider:
         """See `Provider`."""
         answer = await self._status(order, handle)
         if answer.status_code == 404:
-            return Broken("lost", "Fal no longer knows this request", retryable=True)
+            return Missing("Fal no longer knows this request")
         status = json_of(answer)
         match status.get("status"):
             case "COMPLETED":
@@ -183,7 +184,7 @@ class FalProvider:
                 return failure_in(status)
             raise
         if answer.status_code == 404:
-            return Broken("lost", "Fal no longer has this result", retryable=True, billed="yes")
+            return Missing("Fal no longer has this result", billed="yes")
         if answer.status_code == 200 and answer.content.strip() == b"null":
             return Broken("no_output", "the result is null", retryable=False, billed="yes")
         body = json_of(answer)

@@ -33,6 +33,8 @@ class FalSettings(BaseSettings):
     slots: PositiveInt = 64
     submit_timeout_seconds: PositiveFloat = 30.0
     grace_seconds: PositiveFloat = 120.0
+    """So long a webhook may bring the id of an unanswered submission, and so long Fal must say that it
+    knows nothing of a request that it took."""
     resubmit_unknown: bool = True
     """Send again when an outcome stayed unknown; both may be billed, and the ledger says so."""
 

@@ -14,7 +14,12 @@ from shared.settings import KafkaSettings, ProcessSettings, read_settings
 async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     """Run one Modal gateway."""
     settings = read_settings(ModalSettings)
-    pace = Pace(slots=settings.slots, submit_timeout=settings.submit_timeout_seconds)
+    pace = Pace(
+        slots=settings.slots,
+        submit_timeout=settings.submit_timeout_seconds,
+        grace=settings.grace_seconds,
+        resubmit_unknown=settings.resubmit_unknown,
+    )
 
     def make(http: httpx.AsyncClient, inputs: Inputs) -> ModalProvider:
         return ModalProvider(http, settings, inputs)

@@ -30,6 +30,7 @@ from services.gateways.runtime.provider import (
     Broken,
     Done,
     Handle,
+    Missing,
     News,
     NoAnswer,
     Order,
@@ -139,7 +140,7 @@ class ModalProvider:
             case 202:
                 return _working(answer)
             case 404:
-                return Broken("lost", "Modal no longer knows this call", retryable=True)
+                return Missing("Modal no longer knows this call")
             case 410:
                 return Broken("cancelled", "the call was cancelled at Modal", False, _billed(answer))
             case 200:

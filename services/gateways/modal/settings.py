@@ -14,5 +14,9 @@ class ModalSettings(BaseSettings):
     secret: SecretStr
     slots: PositiveInt = 64
     submit_timeout_seconds: PositiveFloat = 30.0
+    grace_seconds: PositiveFloat = 120.0
+    """So long the application must say that it knows nothing of a call that it started."""
+    resubmit_unknown: bool = True
+    """Whether a render is then tried again; both may be billed, and the ledger says so."""
     training_steps: PositiveInt = 1000
     """For requests that do not say."""

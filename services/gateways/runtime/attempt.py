@@ -33,6 +33,9 @@ class Attempt:
     tries: int = 0
     pause: float = 0.0
     told: Working | None = None
+    missing_since: datetime | None = None
+    """Since when the provider says that it has none of it."""
+    missing_looks: int = 0
     busy: bool = False
     hurried: bool = False
     """Something was heard of it since its step began."""

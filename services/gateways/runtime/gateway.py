@@ -20,6 +20,7 @@ from services.gateways.runtime.provider import (
     Done,
     Handle,
     Hinting,
+    Missing,
     NoAnswer,
     NotTaken,
     OutcomeUnknown,
@@ -34,6 +35,9 @@ from shared.leases import LEASE_SECONDS, Lease
 from shared.publisher import Publisher
 
 log = structlog.get_logger()
+
+MISSING_LOOKS = 4
+"""So often, spread over the grace, a provider must say that it has none of what it took."""
 
 
 class LeaseOver(TimeoutError):
@@ -248,7 +252,10 @@ class Gateway:
             case Working() if self._overdue(attempt):
                 await self._ask_to_stop(attempt, attempt.handle)
                 return await self._finish_overdue(attempt)
+            case Missing():
+                return await self._miss(attempt, news)
             case Working():
+                attempt.missing_since, attempt.missing_looks = None, 0
                 await self._reports.progress(attempt, news)
                 crash_point("while_polling")
                 return self._slower(attempt)
@@ -257,6 +264,19 @@ class Gateway:
             await self._reports.done(attempt, news)
         else:
             await self._reports.failed(attempt, news)
+        return None
+
+    async def _miss(self, attempt: Attempt, missing: Missing) -> float | None:
+        """One 404 buys no second submission; a cancelled one buys none anyway."""
+        since = attempt.missing_since = attempt.missing_since or now()
+        attempt.missing_looks += 1
+        left = (since + timedelta(seconds=self._pace.grace) - now()).total_seconds()
+        doubtful = left > 0 or attempt.missing_looks < MISSING_LOOKS
+        if doubtful and not attempt.cancel and not self._overdue(attempt):
+            log.info("missing_at_provider", attempt_id=attempt.id, looks=attempt.missing_looks)
+            return self._pace.grace / (MISSING_LOOKS - 1)
+        broken = Broken("lost", missing.message, self._pace.resubmit_unknown, missing.billed)
+        await self._reports.given_up(attempt, broken)
         return None
 
     def _overdue(self, attempt: Attempt) -> bool:

@@ -19,6 +19,7 @@ from services.gateways.runtime.provider import (
     CannotBeAsked,
     Done,
     Handle,
+    Missing,
     NoAnswer,
     Provider,
     Working,
@@ -145,6 +146,8 @@ class LateEnds:
                 log.warning("orphan_stopped", attempt_id=attempt.id, external_id=handle["id"])
             case news if attempt.state == "succeeded" or _says_nothing(news):
                 await self._forget(claimed)
+            case Missing(message):
+                log.info("no_late_end", attempt_id=attempt.id, error=message)
             case news:
                 await self._enter(claimed, attempt, news, known)
 
@@ -176,7 +179,7 @@ class LateEnds:
         await self._attempts.update_one(claimed, {"$unset": NO_MORE})
 
 
-def _says_nothing(news: Done | Broken) -> bool:
+def _says_nothing(news: Done | Broken | Missing) -> bool:
     return isinstance(news, Broken) and news.billed == "unknown"
 
 

@@ -65,7 +65,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """The provider tried and failed, or no longer knows of it."""
+    """The provider tried and failed."""
 
     code: str
     message: str
@@ -73,7 +73,15 @@ class Broken:
     billed: Billed = "unknown"
 
 
-News = Working | Done | Broken
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The provider says that it has none of what it took: believed when it keeps saying so."""
+
+    message: str
+    billed: Billed = "unknown"
+
+
+News = Working | Done | Broken | Missing
 
 
 LOCKED_OUT = frozenset({"provider_unauthorized", "provider_not_deployed"})
@@ -222,7 +230,8 @@ class Pace:
     slowest_poll_with_hints: float = 5.0
     submit_timeout: float = 20.0
     grace: float = 120.0
-    """How long an unknown outcome may still show itself where the provider cannot be asked."""
+    """How long an unknown outcome may still show itself where the provider cannot be asked, and for how
+    long a provider must say that it has none of what it took."""
     resubmit_unknown: bool = True
     """Whether an outcome that stayed unknown may be tried again, at the risk of paying twice."""
     bury_after: float = 10.0

@@ -20,6 +20,8 @@ from services.gateways.runtime.provider import (
     Broken,
     Done,
     Handle,
+    Missing,
+    News,
     NoAnswer,
     Order,
     OutcomeUnknown,
@@ -46,7 +48,7 @@ class Side:
     async def submit(self, order: Order) -> Handle:
         return await self.provider.submit(order, await self.provider.prepare(order))
 
-    async def end(self, order: Order, handle: Handle) -> Done | Broken:
+    async def end(self, order: Order, handle: Handle) -> News:
         async with asyncio.timeout(5):
             while isinstance(news := await self.provider.poll(order, handle), Working):
                 await asyncio.sleep(0.005)
@@ -153,10 +155,10 @@ async def test_a_flag_arrives_with_its_output(side: Side) -> None:
 
 
 @pytest.mark.parametrize("call_id", ["fc-UNKNOWN", "none", "fc-.."])
-async def test_a_call_that_nobody_knows_is_lost(side: Side, call_id: str) -> None:
+async def test_a_call_that_nobody_knows_is_missing(side: Side, call_id: str) -> None:
     order = an_order("modal")
     news = await side.provider.poll(order, {"id": call_id})
-    assert news == Broken("lost", "Modal no longer knows this call", retryable=True)
+    assert news == Missing("Modal no longer knows this call")
     await side.provider.cancel(order, {"id": call_id})
 
 

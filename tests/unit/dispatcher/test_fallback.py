@@ -48,9 +48,10 @@ def test_what_no_provider_would_do_better_is_given_up(code: str) -> None:
     assert after(("modal", code, True)) is None
 
 
-def test_an_unknown_outcome_is_tried_elsewhere_only_where_paying_twice_may_be_risked() -> None:
-    assert after(("fal", "outcome_unknown", True)) is not None
-    assert after(("fal", "outcome_unknown", False)) is None
+@pytest.mark.parametrize("code", ["outcome_unknown", "lost"])
+def test_an_unknown_outcome_is_tried_elsewhere_only_where_paying_twice_may_be_risked(code: str) -> None:
+    assert after(("fal", code, True)) is not None
+    assert after(("fal", code, False)) is None
 
 
 def test_a_failure_for_good_at_the_only_provider_is_given_up() -> None:

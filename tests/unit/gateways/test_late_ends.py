@@ -13,6 +13,7 @@ from services.gateways.runtime.provider import (
     Broken,
     CannotBeAsked,
     Done,
+    Missing,
     NoAnswer,
     OutcomeUnknown,
 )
@@ -247,3 +248,14 @@ async def test_an_image_that_was_delivered_stays_paid_whatever_is_heard_of_it_la
     entry = bench.entry(attempt)
     assert (entry["billed"], entry["cost_usd"], entry["orphan"]) == ("yes", 0.03, True)
     assert bench.publisher.said(AttemptSettled) == []
+
+
+async def test_what_is_missing_is_asked_for_until_it_shows_itself(
+    bench: GatewayBench, late: LateEnds
+) -> None:
+    attempt = await given_up(bench)
+    bench.provider.news = [Missing("404"), PAID]
+    await look(bench, late, attempt)
+    assert bench.entry(attempt)["billed"] == "unknown"
+    await look(bench, late, attempt)
+    assert (bench.entry(attempt)["settled_as"], bench.entry(attempt)["billed"]) == ("succeeded", "yes")

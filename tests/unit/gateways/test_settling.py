@@ -7,7 +7,7 @@ import pytest
 
 from contracts.renders import RenderFailed, RenderSucceeded
 from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.provider import CannotBeAsked, NoAnswer, OutcomeUnknown
+from services.gateways.runtime.provider import CannotBeAsked, Missing, NoAnswer, OutcomeUnknown
 from shared.clock import now
 from shared.leases import LEASE_SECONDS
 from tests.fakes.ledger import GatewayBench
@@ -245,3 +245,39 @@ async def test_an_unknown_outcome_of_long_ago_is_given_up_without_an_answer(
     assert await bench.step(lost) is None
     lost_for_good(bench, lost)
     assert bench.provider.submitted == 1
+
+
+MISSING = Missing("the provider knows nothing of it")
+
+
+async def test_one_404_loses_nothing(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.news = [MISSING, MISSING, MISSING, RUNNING, MISSING]
+    await bench.step(attempt)
+    assert await bench.step(attempt) == 20.0, "looks are spread over the grace"
+    attempt.missing_since = now() - timedelta(seconds=60)
+    for _ in range(4):
+        assert await bench.step(attempt) is not None
+    await bench.finish(attempt)
+    assert (bench.entry(attempt)["state"], bench.provider.submitted) == ("succeeded", 1)
+
+
+@pytest.mark.parametrize("resubmit", [True, False])
+async def test_what_stays_missing_is_given_up_and_asked_for_later(resubmit: bool) -> None:
+    bench = GatewayBench(grace=0.0, resubmit_unknown=resubmit)
+    attempt = await bench.take_in()
+    bench.provider.news = [MISSING] * 4
+    assert await bench.finish(attempt) == 5
+    [failure] = bench.publisher.said(RenderFailed)
+    assert (failure.code, failure.retryable, failure.billed) == ("lost", resubmit, "unknown")
+    assert "ask_at" in bench.entry(attempt)
+
+
+async def test_a_cancelled_attempt_that_is_missing_ends_at_once(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.news = [MISSING]
+    await bench.step(attempt)
+    attempt.cancel = True
+    assert await bench.step(attempt) is None
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("cancelled", "unknown")
+    assert "ask_at" in bench.entry(attempt)
