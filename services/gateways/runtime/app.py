@@ -90,7 +90,7 @@ class Process:
         gateway = Gateway(provider, self._ledger, self._lease, service.publisher, pace, self._gate)
         self._pace = pace
         self._shares = Shares(database["gateway_shares"], f"gateway-{provider.name}", pace.slots)
-        self._engine = Engine(gateway.step, 0)
+        self._engine = Engine(gateway.step, 0, self._gate.hold)
         self._service = service
         handlers(service.subscribe, provider, self._ledger, self._engine, self._lease)
         for loop in (self._lease.run, self._engine.run, outbox.run, self._tidy):

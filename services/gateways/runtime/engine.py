@@ -2,11 +2,13 @@
 
 An attempt is either ready (to be submitted, by priority) or due at some time (to be settled,
 polled, or tried again). A bounded number of steps runs at once; everything else is two heaps.
+Who waits with nothing sent has no slot: it comes back to the line when its pause is over.
 """
 
 import asyncio
 import heapq
 import itertools
+import math
 from collections.abc import Awaitable, Callable, Iterable
 from weakref import WeakValueDictionary
 
@@ -30,11 +32,13 @@ class Engine:
     Args:
         step: see `Step`. A transient error repeats it in a second, another one in half a minute.
         slots: how many attempts may be between submission and end at once.
+        hold: seconds in which none may begin, whichever it is; the line keeps its order meanwhile.
     """
 
-    def __init__(self, step: Step, slots: int) -> None:
+    def __init__(self, step: Step, slots: int, hold: Callable[[], float] = lambda: 0.0) -> None:
         self._step = step
         self.slots = slots
+        self._hold = hold
         self._ready = WaitingLine()
         self._due: list[tuple[float, int, Attempt]] = []
         self._order = itertools.count()
@@ -132,12 +136,23 @@ class Engine:
         while self._due and self._due[0][0] <= time and len(self._tasks) < STEPS_AT_ONCE:
             due, _, attempt = heapq.heappop(self._due)
             if due == attempt.due:
-                self._run_step(attempt)
-        while self._ready and len(self._started) < self.slots and len(self._tasks) < STEPS_AT_ONCE:
+                self._go_on(attempt)
+        while self._one_may_begin() and not self._hold():
             attempt = self._ready.pop()
             if self._held.get(attempt.id) is attempt:
                 self._started.add(attempt.id)
                 self._run_step(attempt)
+
+    def _one_may_begin(self) -> bool:
+        free = len(self._started) < self.slots and len(self._tasks) < STEPS_AT_ONCE
+        return free and len(self._ready) > 0
+
+    def _go_on(self, attempt: Attempt) -> None:
+        """What is to be sent needs a slot first; a cancelled one is not going to be sent."""
+        if attempt.state != "accepted" or attempt.cancel or attempt.busy:
+            self._run_step(attempt)
+        elif self._held.get(attempt.id) is attempt:
+            self._ready.push(attempt)
 
     def _run_step(self, attempt: Attempt) -> None:
         if self._held.get(attempt.id) is not attempt or attempt.busy:
@@ -166,6 +181,8 @@ class Engine:
             del self._held[attempt.id]
             self._started.discard(attempt.id)
         else:
+            if attempt.state == "accepted":
+                self._started.discard(attempt.id)
             if attempt.handle is not None:
                 self._called[attempt.handle["id"]] = attempt
             hurried = attempt.hurried and attempt.state != "accepted"
@@ -180,6 +197,8 @@ class Engine:
         pause: float | None = None
         if self._due and len(self._tasks) < STEPS_AT_ONCE:
             pause = max(0.0, self._due[0][0] - asyncio.get_running_loop().time())
+        if self._one_may_begin():
+            pause = min(self._hold(), pause if pause is not None else math.inf)
         try:
             async with asyncio.timeout(pause):  # in Python 3.11 `wait_for` may lose our end
                 await self._news.wait()

@@ -65,6 +65,10 @@ class Gate:
         clock = self._clock()
         return max(self.breaker.wait(clock), self.rate.wait(clock))
 
+    def hold(self) -> float:
+        """Seconds until anything may be sent; 0 behind an open circuit, where some can go elsewhere."""
+        return 0.0 if self.shut else self.wait()
+
     @property
     def shut(self) -> bool:
         """Nothing gets through for a while."""

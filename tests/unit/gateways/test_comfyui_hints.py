@@ -343,7 +343,7 @@ async def test_what_was_not_sent_is_not_hurried() -> None:
         assert not engine.hurry("of another process")
         engine.hurry_all()
         await asyncio.sleep(0.02)
-    assert steps.taken == [backing_off.id]
+    assert steps.taken == [backing_off.id, waiting.id], "each once"
 
 
 async def test_an_attempt_is_found_by_both_its_ids_for_as_long_as_it_is_held() -> None:

@@ -17,7 +17,7 @@ def an_attempt(**fields: object) -> Attempt:
 
 
 class Steps:
-    """Counts the steps of each attempt and answers with the next pause of its plan."""
+    """Sends each attempt, counts its steps and answers with the next pause of its plan."""
 
     def __init__(self, *plan: float | None) -> None:
         self.plan = plan
@@ -27,6 +27,7 @@ class Steps:
 
     async def __call__(self, attempt: Attempt) -> float | None:
         self.order.append(attempt.command.priority)
+        attempt.state = "submitted"
         self.together += 1
         self.most_together = max(self.most_together, self.together)
         await asyncio.sleep(0)
@@ -52,6 +53,7 @@ async def test_no_more_than_its_slots_are_at_the_provider() -> None:
 
     async def step(attempt: Attempt) -> float | None:
         begun.add(attempt.id)
+        attempt.state = "submitted"
         return None if free.is_set() else 0.001
 
     engine = Engine(step, slots=3)
@@ -131,6 +133,7 @@ async def test_a_cancel_does_not_wait_for_the_next_poll() -> None:
 
 async def test_a_cancel_does_not_wait_for_a_slot() -> None:
     async def step(attempt: Attempt) -> float | None:
+        attempt.state = "submitted"
         return None if attempt.cancel else 60.0
 
     engine = Engine(step, slots=1)
@@ -244,6 +247,7 @@ async def test_thousands_are_in_flight_without_a_task_for_each() -> None:
         nonlocal most_tasks
         most_tasks = max(most_tasks, len(asyncio.all_tasks()))
         begun.add(attempt.id)
+        attempt.state = "submitted"
         await asyncio.sleep(0)
         return None if attempt.cancel else 60.0
 
@@ -272,3 +276,37 @@ async def test_its_end_is_not_lost_when_news_come_at_the_same_moment(turns: int)
     running.cancel()
     ended, _ = await asyncio.wait([running], timeout=1.0)
     assert ended
+
+
+async def test_who_waits_with_nothing_sent_keeps_no_slot_from_others() -> None:
+    """And comes back when its pause is over; a cancel does not wait for that."""
+    time = asyncio.get_running_loop().time
+    begun: list[tuple[int, float]] = []
+
+    async def step(attempt: Attempt) -> float | None:
+        begun.append((attempt.command.priority, round(time())))
+        return 30.0 if attempt.command.priority < 5 and len(begun) < 4 and not attempt.cancel else None
+
+    engine = Engine(step, slots=1)
+    busy, cancelled = an_attempt(priority=0), an_attempt(priority=1)
+    started = round(time())
+    async with background(engine.run):
+        engine.add([busy, cancelled, an_attempt(priority=5)])
+        await until(lambda: len(begun) == 3)
+        assert engine.in_flight == 0
+        engine.cancel([cancelled.id])
+        await until(lambda: len(engine) == 0, seconds=40)
+    assert begun == [(0, started), (1, started), (5, started), (1, started), (0, started + 30)]
+
+
+async def test_while_nothing_may_be_sent_the_line_keeps_its_order_and_nobody_steps() -> None:
+    time = asyncio.get_running_loop().time
+    steps, opens = Steps(None), time() + 20.0
+    engine = Engine(steps, 4, lambda: max(0.0, opens - time()))
+    async with background(engine.run):
+        engine.add([an_attempt(priority=5)])
+        await asyncio.sleep(10.0)
+        engine.add([an_attempt(priority=1)])
+        assert steps.order == []
+        await until(lambda: len(engine) == 0, seconds=15)
+    assert steps.order == [1, 5]

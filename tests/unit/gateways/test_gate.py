@@ -82,6 +82,16 @@ async def test_the_longer_of_both_waits_counts() -> None:
     assert bench.gate.wait() == 4.0
 
 
+async def test_behind_an_open_circuit_each_is_looked_at_and_beside_a_probe_none() -> None:
+    bench = Bench()
+    await bench.shut()
+    assert (bench.gate.wait(), bench.gate.hold()) == (5.0, 0.0)
+    bench.clock.time += 5
+    assert bench.gate.wait() == 0.0
+    await bench.gate.sending()
+    assert bench.gate.hold() == 1.0
+
+
 async def test_each_move_of_the_circuit_is_told_once() -> None:
     bench = Bench()
     await bench.shut()
