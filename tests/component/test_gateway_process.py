@@ -3,18 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
 from contracts.renders import RenderRequested, RenderSucceeded
 from services.gateways.runtime.app import Process
-from services.gateways.runtime.provider import Pace
+from services.gateways.runtime.provider import Order, Pace, Provider
 from shared.clock import now
 from shared.leases import FORGET_SECONDS
 from shared.mongo import Database
-from tests.fakes.adapters import Rig, a_rig
+from tests.fakes.adapters import a_rig
 from tests.fakes.mongo import FakeCollection
-from tests.fakes.provider import a_cancel, a_command
+from tests.fakes.provider import FakeProvider, a_cancel, a_command
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.service import FakeService
 from tests.fakes.waiting import until
@@ -25,8 +26,9 @@ PACE = Pace(slots=100, first_poll=0.01, slowest_poll=0.05, submit_timeout=5.0, b
 class Cluster:
     """The database and the broker that several processes share."""
 
-    def __init__(self, rig: Rig) -> None:
-        self.rig = rig
+    def __init__(self, provider: Provider, pace: Pace = PACE) -> None:
+        self.provider = provider
+        self.pace = pace
         self.attempts = FakeCollection()
         self.leases = FakeCollection()
         self.others = {name: FakeCollection() for name in ("provider_health", "gateway_shares")}
@@ -35,7 +37,7 @@ class Cluster:
     def process(self) -> tuple[FakeService, Process]:
         service = FakeService(self.publisher)
         database = self.others | {"attempts": self.attempts, "gateway_leases": self.leases}
-        return service, Process(self.rig.provider, PACE, cast(Database, database), service.service)
+        return service, Process(self.provider, self.pace, cast(Database, database), service.service)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[FakeService]:
@@ -69,7 +71,7 @@ class Cluster:
 
 async def test_commands_become_results_although_answers_are_lost() -> None:
     async with a_rig("modal", concurrency=50, lose_answer_rate=0.4, seed=3) as rig:
-        cluster = Cluster(rig)
+        cluster = Cluster(rig.provider)
         commands = [a_command(provider="modal") for _ in range(40)]
         async with cluster.running() as service:
             await service.deliver(*commands)
@@ -83,7 +85,7 @@ async def test_commands_become_results_although_answers_are_lost() -> None:
 
 async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> None:
     async with a_rig("modal", concurrency=50, latency_seconds=0.3) as rig:
-        cluster = Cluster(rig)
+        cluster = Cluster(rig.provider)
         commands = [a_command(provider="modal") for _ in range(10)]
         await cluster.crash(*commands)
         assert cluster.succeeded() == []
@@ -96,7 +98,7 @@ async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> 
 
 async def test_the_dead_are_forgotten_once_nothing_is_theirs() -> None:
     async with a_rig("modal", concurrency=50, latency_seconds=0.2) as rig:
-        cluster = Cluster(rig)
+        cluster = Cluster(rig.provider)
         await cluster.crash(a_command(provider="modal"), ago=FORGET_SECONDS + 1)
         [dead] = cluster.leases.kept
         async with cluster.running():
@@ -106,7 +108,7 @@ async def test_the_dead_are_forgotten_once_nothing_is_theirs() -> None:
 
 async def test_a_cancel_that_comes_to_another_process_is_carried_out_by_the_attempts_own() -> None:
     async with a_rig("modal", latency_seconds=30) as rig:
-        cluster, command = Cluster(rig), a_command(provider="modal")
+        cluster, command = Cluster(rig.provider), a_command(provider="modal")
         async with cluster.running() as one, cluster.running() as two:
             await one.deliver(command)
             await until(lambda: cluster.states() == {"submitted"})
@@ -118,7 +120,7 @@ async def test_a_cancel_that_comes_to_another_process_is_carried_out_by_the_atte
 
 async def test_who_was_declared_dead_drops_everything_and_pays_nothing_twice() -> None:
     async with a_rig("modal", concurrency=50, latency_seconds=0.3) as rig:
-        cluster = Cluster(rig)
+        cluster = Cluster(rig.provider)
         commands = [a_command(provider="modal") for _ in range(5)]
         async with cluster.running() as slow:
             await slow.deliver(*commands)
@@ -133,3 +135,24 @@ async def test_who_was_declared_dead_drops_everything_and_pays_nothing_twice() -
     assert lease["_id"] not in owners
     assert len(books) == 5
     assert cluster.succeeded() == sorted(command.attempt_id for command in commands)
+
+
+async def test_two_processes_keep_the_rate_together() -> None:
+    time, sent = asyncio.get_running_loop().time, list[float]()
+
+    def note(_: Order) -> None:
+        sent.append(time())
+
+    provider = FakeProvider()
+    provider.before_submit = note
+    cluster = Cluster(provider, replace(PACE, submits_per_second=4.0))
+    async with cluster.running() as one, cluster.running() as two:
+        await asyncio.sleep(5.0)
+        for service in (one, two):
+            await service.deliver(*(a_command() for _ in range(60)))
+        started = time()
+        await asyncio.sleep(20.0)
+        owners = {entry["owner"] for entry in cluster.attempts.kept.values() if entry["submissions"]}
+    in_time = [each for each in sent if each <= started + 20.0]
+    assert 70 <= len(in_time) <= 20 * 4 + 4, "and a second's worth at once"
+    assert len(owners) == 2

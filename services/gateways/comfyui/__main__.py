@@ -6,7 +6,6 @@ from services.gateways.comfyui.adapter import ComfyUIProvider
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.runtime.app import serve_gateway
 from services.gateways.runtime.inputs import Inputs
-from services.gateways.runtime.provider import Pace
 from shared.service import main
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
 
@@ -14,12 +13,11 @@ from shared.settings import KafkaSettings, ProcessSettings, read_settings
 async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     """Run one ComfyUI gateway."""
     settings = read_settings(ComfyUISettings)
-    pace = Pace(slots=settings.slots, submit_timeout=settings.submit_timeout_seconds)
 
     def make(http: httpx.AsyncClient, inputs: Inputs) -> ComfyUIProvider:
         return ComfyUIProvider(http, settings, inputs)
 
-    await serve_gateway(make, pace, kafka, process, "comfyui")
+    await serve_gateway(make, settings.pace, kafka, process, "comfyui")
 
 
 if __name__ == "__main__":

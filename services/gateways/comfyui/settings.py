@@ -6,6 +6,7 @@ from pydantic import PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.gateways.runtime.dialects import Dialect
+from services.gateways.runtime.provider import Pace
 
 
 class ComfyUISettings(BaseSettings):
@@ -25,4 +26,15 @@ class ComfyUISettings(BaseSettings):
     shared with us; without it, renders with a LoRA are left to other providers."""
     slots: PositiveInt = 64
     """Prompts in the server's queue at the most; it runs one at a time."""
+    submits_per_second: PositiveFloat | None = None
+    """At the most, on average, over all processes of the gateway; None is no limit."""
     submit_timeout_seconds: PositiveFloat = 20.0
+
+    @property
+    def pace(self) -> Pace:
+        """How the server is used."""
+        return Pace(
+            slots=self.slots,
+            submits_per_second=self.submits_per_second,
+            submit_timeout=self.submit_timeout_seconds,
+        )

@@ -10,7 +10,6 @@ from services.gateways.fal.signatures import Keys
 from services.gateways.fal.webhooks import WebhookUrls, webhook_routes
 from services.gateways.runtime.app import serve_gateway
 from services.gateways.runtime.inputs import Inputs
-from services.gateways.runtime.provider import Pace
 from services.gateways.runtime.pushes import AddRoutes
 from shared.service import main
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
@@ -19,12 +18,6 @@ from shared.settings import KafkaSettings, ProcessSettings, read_settings
 async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     """Run one Fal gateway."""
     settings = read_settings(FalSettings)
-    pace = Pace(
-        slots=settings.slots,
-        submit_timeout=settings.submit_timeout_seconds,
-        grace=settings.grace_seconds,
-        resubmit_unknown=settings.resubmit_unknown,
-    )
 
     urls: WebhookUrls | None = None
     if settings.webhook_base_url:
@@ -39,7 +32,7 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         keys = Keys(http, settings.rest_url)
         return webhook_routes(urls, keys, partial(handle_of, settings), settings.user_id)
 
-    await serve_gateway(make, pace, kafka, process, "fal", make_routes)
+    await serve_gateway(make, settings.pace, kafka, process, "fal", make_routes)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from pydantic import PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.gateways.runtime.provider import Pace
 from shared.errors import StartupError
 
 
@@ -31,12 +32,25 @@ class FalSettings(BaseSettings):
     training_steps: PositiveInt = 1000
     """For requests that do not say."""
     slots: PositiveInt = 64
+    submits_per_second: PositiveFloat | None = None
+    """At the most, on average, over all processes of the gateway; None is no limit."""
     submit_timeout_seconds: PositiveFloat = 30.0
     grace_seconds: PositiveFloat = 120.0
     """So long a webhook may bring the id of an unanswered submission, and so long Fal must say that it
     knows nothing of a request that it took."""
     resubmit_unknown: bool = True
     """Send again when an outcome stayed unknown; both may be billed, and the ledger says so."""
+
+    @property
+    def pace(self) -> Pace:
+        """How Fal is used."""
+        return Pace(
+            slots=self.slots,
+            submits_per_second=self.submits_per_second,
+            submit_timeout=self.submit_timeout_seconds,
+            grace=self.grace_seconds,
+            resubmit_unknown=self.resubmit_unknown,
+        )
 
     @property
     def hosts(self) -> frozenset[str]:

@@ -6,7 +6,6 @@ from services.gateways.modal.adapter import ModalProvider
 from services.gateways.modal.settings import ModalSettings
 from services.gateways.runtime.app import serve_gateway
 from services.gateways.runtime.inputs import Inputs
-from services.gateways.runtime.provider import Pace
 from shared.service import main
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
 
@@ -14,17 +13,11 @@ from shared.settings import KafkaSettings, ProcessSettings, read_settings
 async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     """Run one Modal gateway."""
     settings = read_settings(ModalSettings)
-    pace = Pace(
-        slots=settings.slots,
-        submit_timeout=settings.submit_timeout_seconds,
-        grace=settings.grace_seconds,
-        resubmit_unknown=settings.resubmit_unknown,
-    )
 
     def make(http: httpx.AsyncClient, inputs: Inputs) -> ModalProvider:
         return ModalProvider(http, settings, inputs)
 
-    await serve_gateway(make, pace, kafka, process, "modal")
+    await serve_gateway(make, settings.pace, kafka, process, "modal")
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 from pydantic import PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from services.gateways.runtime.provider import Pace
+
 
 class ModalSettings(BaseSettings):
     """`key` and `secret` are proxy-auth credentials (wk-…, ws-…), not API tokens."""
@@ -13,6 +15,8 @@ class ModalSettings(BaseSettings):
     key: SecretStr
     secret: SecretStr
     slots: PositiveInt = 64
+    submits_per_second: PositiveFloat | None = None
+    """At the most, on average, over all processes of the gateway; None is no limit."""
     submit_timeout_seconds: PositiveFloat = 30.0
     grace_seconds: PositiveFloat = 120.0
     """So long the application must say that it knows nothing of a call that it started."""
@@ -20,3 +24,14 @@ class ModalSettings(BaseSettings):
     """Whether a render is then tried again; both may be billed, and the ledger says so."""
     training_steps: PositiveInt = 1000
     """For requests that do not say."""
+
+    @property
+    def pace(self) -> Pace:
+        """How our application is used."""
+        return Pace(
+            slots=self.slots,
+            submits_per_second=self.submits_per_second,
+            submit_timeout=self.submit_timeout_seconds,
+            grace=self.grace_seconds,
+            resubmit_unknown=self.resubmit_unknown,
+        )

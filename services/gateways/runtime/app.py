@@ -142,9 +142,9 @@ class Process:
         alive = self._lease.alive | {self._lease.owner}
         engine = self._engine
         await self._shares.settle(self._lease.owner, alive, lambda: engine.in_flight, engine.resize)
-        if self._pace.submits_per_second:
+        if self._pace.submits_per_second and self._shares.mine:
             part = self._shares.mine / self._pace.slots
-            self._gate.rate.per_second = max(0.01, self._pace.submits_per_second * part)
+            self._gate.rate.per_second = self._pace.submits_per_second * part
 
     async def _lost(self) -> None:
         self._engine.drop_all()

@@ -1,6 +1,6 @@
 """Whether something may be sent to the provider now: its circuit and its rate; and who is told of it."""
 
-import time
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -22,6 +22,10 @@ Told = Callable[[Circuit, str], Awaitable[None]]
 
 async def _tell_no_one(state: Circuit, reason: str) -> None:
     return None
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()
 
 
 class Rate:
@@ -52,7 +56,7 @@ class Gate:
         breaker: Breaker | None = None,
         rate: Rate | None = None,
         told: Told = _tell_no_one,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = _loop_time,
     ) -> None:
         self.breaker = breaker or Breaker()
         self.rate = rate or Rate(None)
