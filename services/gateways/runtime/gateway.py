@@ -36,8 +36,14 @@ from shared.publisher import Publisher
 
 log = structlog.get_logger()
 
+LONGEST_BACKOFF = 30.0
 MISSING_LOOKS = 4
 """So often, spread over the grace, a provider must say that it has none of what it took."""
+
+
+def backoff(tries: int) -> float:
+    """Seconds, with full jitter: who was turned away together does not come back together."""
+    return random.uniform(0.0, min(LONGEST_BACKOFF, 0.5 * 2**tries))
 
 
 class LeaseOver(TimeoutError):
@@ -189,13 +195,12 @@ class Gateway:
         if attempt.tries >= self._pace.not_taken_tries:
             await self._reports.failed(attempt, Broken(busy.code, busy.message, True, "no"))
             return None
-        pause = random.uniform(0.5, 1.0) * min(30.0, 0.5 * 2**attempt.tries)
-        then = max(pause, busy.after_seconds or 0.0)
-        if then > self._pace.longest_wait and attempt.command.alternatives:
+        floor = busy.after_seconds or 0.0
+        if floor > self._pace.longest_wait and attempt.command.alternatives:
             await self._reports.failed(attempt, Broken(busy.code, busy.message, True, "no"))
             return None
         left = (attempt.command.deadline_at - now()).total_seconds()
-        then = min(then, max(0.0, left) + 0.1)
+        then = min(floor + backoff(attempt.tries), max(0.0, left) + 0.1)
         return await self._keep(attempt, "accepted", billed="no", then=then)
 
     async def _settle(self, attempt: Attempt) -> float | None:

@@ -6,7 +6,7 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from contracts.renders import RenderFailed, RenderProgressed, RenderSucceeded
-from services.gateways.runtime.gateway import LeaseOver
+from services.gateways.runtime.gateway import LeaseOver, backoff
 from services.gateways.runtime.provider import NotTaken, Order, OutcomeUnknown, Refused
 from shared.clock import now
 from tests.fakes.ledger import GatewayBench
@@ -114,7 +114,7 @@ async def test_a_busy_provider_is_tried_again_in_the_same_attempt(bench: Gateway
     bench.provider.submissions = [NotTaken("provider_busy", "429")]
     pause = await bench.step(attempt)
     assert pause is not None
-    assert 0.5 <= pause <= 1.0
+    assert 0.0 <= pause <= 1.0
     assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("accepted", "no")
     await bench.finish(attempt)
     assert bench.entry(attempt)["state"] == "succeeded"
@@ -124,7 +124,16 @@ async def test_a_busy_provider_is_tried_again_in_the_same_attempt(bench: Gateway
 async def test_a_provider_that_names_a_time_is_left_alone_until_then(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     bench.provider.submissions = [NotTaken("provider_busy", "429", after_seconds=17.0)]
-    assert await bench.step(attempt) == 17.0
+    pause = await bench.step(attempt)
+    assert pause is not None
+    assert 17.0 < pause <= 18.0, "and not all at the same moment"
+
+
+def test_a_backoff_is_any_time_up_to_one_that_doubles() -> None:
+    for tries, longest in [(1, 1.0), (3, 4.0), (10, 30.0)]:
+        pauses = [backoff(tries) for _ in range(400)]
+        assert min(pauses) < longest * 0.1
+        assert longest * 0.9 < max(pauses) <= longest
 
 
 @pytest.mark.parametrize(("pause", "ends"), [(4.9, False), (5.1, True), (3600.0, True)])
