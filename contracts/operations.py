@@ -24,16 +24,26 @@ class AttemptSettled(AttemptMessage):
 
 
 class ProviderHealth(Message):
-    """A circuit breaker moved. Produced by gateways, consumed by every dispatcher instance."""
+    """A circuit breaker moved. Produced by gateways, consumed by every dispatcher instance.
+
+    Each process of a gateway has a breaker of its own. A provider is passed over while one is open.
+    """
 
     topic: ClassVar[str] = "provider.health.v1"
     key: ClassVar[str] = "provider"
-    identity: ClassVar[tuple[str, ...]] = ("provider", "at")
+    identity: ClassVar[tuple[str, ...]] = ("breaker", "at")
 
     provider: Provider
+    instance: str = ""
+    """The gateway's process; earlier ones did not tell."""
     state: Literal["open", "half_open", "closed"]
     reason: str
     at: Moment
+
+    @property
+    def breaker(self) -> str:
+        """`{provider}/{instance}`."""
+        return f"{self.provider}/{self.instance}" if self.instance else self.provider
 
 
 class DeadLetter(Message):

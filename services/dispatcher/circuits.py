@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import structlog
@@ -18,11 +18,14 @@ log = structlog.get_logger()
 
 AGAIN_SECONDS = 5.0
 LAPSE = timedelta(seconds=120)
-"""A gateway that lives probes its provider more often than this, and says what came of it."""
+"""Longer than a circuit stays open. Its probe is the next render, and a provider that is passed over gets
+none: after this time one is sent there, and tells."""
 
 
 class Circuits:
-    """The providers whose circuit is open, as their gateways say.
+    """The providers of which a gateway's process says that its circuit is open.
+
+    One is enough: a render cannot choose the process that it comes to.
 
     Events come at once; the `provider_health` documents tell what was said before, and are read
     again now and then, so that an event that was missed is not missed for long.
@@ -30,14 +33,16 @@ class Circuits:
 
     def __init__(self, health: Collection) -> None:
         self._health = health
-        self._open: dict[Provider, datetime] = {}
+        self._said: dict[tuple[Provider, str], ProviderHealth] = {}
         self._missed = asyncio.Event()
 
     @property
     def down(self) -> frozenset[Provider]:
         """Who is to be passed over now. A gateway that died does not close its circuit: that lapses."""
         since = now() - LAPSE
-        return frozenset(provider for provider, at in self._open.items() if at > since)
+        return frozenset(
+            said.provider for said in self._said.values() if said.state == "open" and said.at > since
+        )
 
     def hear(self, batch: Sequence[Received[Any]]) -> None:
         """Take in what gateways say."""
@@ -66,11 +71,13 @@ class Circuits:
 
     async def read(self) -> None:
         """What the documents say."""
-        async for document in self._health.find({}):
-            self._take(ProviderHealth.model_validate(document | {"provider": document["_id"]}))
+        async for document in self._health.find({"at": {"$gt": now() - LAPSE}}):
+            self._take(ProviderHealth.model_validate({"provider": document["_id"]} | document))
+        since = now() - LAPSE
+        self._said = {key: said for key, said in self._said.items() if said.at > since}
 
     def _take(self, health: ProviderHealth) -> None:
-        if health.state == "open":
-            self._open[health.provider] = health.at
-        else:
-            self._open.pop(health.provider, None)
+        """The last word of each process."""
+        key = health.provider, health.instance
+        if key not in self._said or self._said[key].at <= health.at:
+            self._said[key] = health

@@ -10,7 +10,7 @@ import structlog
 from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.crash_points import crash_point, refuse_unknown_point
 from services.gateways.runtime.engine import Engine
-from services.gateways.runtime.gate import Announcements, Gate, Rate
+from services.gateways.runtime.gate import HEALTH_INDEXES, Announcements, Gate, Rate
 from services.gateways.runtime.gateway import Gateway
 from services.gateways.runtime.handlers import handlers
 from services.gateways.runtime.hints import Hints
@@ -24,6 +24,7 @@ from services.gateways.runtime.shares import Shares
 from shared import mongo
 from shared.errors import is_transient
 from shared.http_client import http_client
+from shared.ids import uuid7
 from shared.leases import Lease
 from shared.mongo import Database
 from shared.outbox import MongoDebts, Outbox
@@ -57,6 +58,7 @@ async def serve_gateway(
         Service(f"gateway-{name}", kafka, process) as service,
     ):
         await mongo.ensure_indexes(database["attempts"], *INDEXES)
+        await mongo.ensure_indexes(database["provider_health"], *HEALTH_INDEXES)
         service.health.add("mongo", partial(mongo.ping, database))
         provider = make_provider(http, StoredInputs(database["assets"], bucket))
         add_routes = make_routes(http) if make_routes else None
@@ -85,7 +87,7 @@ class Process:
             on_lost=self._lost,
             patience_seconds=pace.bury_after,
         )
-        told = Announcements(provider.name, database["provider_health"], service.publisher)
+        told = Announcements(provider.name, uuid7(), database["provider_health"], service.publisher)
         self._gate = Gate(rate=Rate(pace.submits_per_second), told=told)
         gateway = Gateway(provider, self._ledger, self._lease, service.publisher, pace, self._gate)
         self._pace = pace

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 from prometheus_client import Gauge
+from pymongo import IndexModel
 
 from contracts.base import Provider
 from contracts.operations import ProviderHealth
@@ -14,6 +15,9 @@ from shared.mongo import Collection
 from shared.publisher import Outgoing, Publisher
 
 log = structlog.get_logger()
+
+HEALTH_INDEXES = (IndexModel([("at", 1)], expireAfterSeconds=24 * 3600),)
+"""What a process said that is no more is forgotten."""
 
 circuit_open = Gauge("imagegen_circuit_open", "1 while nothing is sent to a provider", ["provider"])
 
@@ -114,18 +118,21 @@ class Gate:
 
 
 class Announcements:
-    """Tells dispatchers and operators of a circuit: a document, an event, a metric."""
+    """Tells dispatchers and operators of this process's circuit: a document, an event, a metric."""
 
-    def __init__(self, provider: Provider, collection: Collection, publisher: Publisher) -> None:
+    def __init__(
+        self, provider: Provider, instance: str, collection: Collection, publisher: Publisher
+    ) -> None:
         self._provider = provider
+        self._instance = instance
         self._collection = collection
         self._publisher = publisher
 
     async def __call__(self, state: Circuit, reason: str) -> None:
         """Say it. The document comes first: who misses the event reads it there."""
         circuit_open.labels(self._provider).set(state == "open")
-        time = now()
-        fields = {"state": state, "reason": reason[:300], "at": time}
-        await self._collection.update_one({"_id": self._provider}, {"$set": fields}, upsert=True)
-        event = ProviderHealth(provider=self._provider, state=state, reason=reason[:300], at=time)
+        event = ProviderHealth(
+            provider=self._provider, instance=self._instance, state=state, reason=reason[:300], at=now()
+        )
+        await self._collection.update_one({"_id": event.breaker}, {"$set": event.model_dump()}, upsert=True)
         await self._publisher.publish([Outgoing(event)])

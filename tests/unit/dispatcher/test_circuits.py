@@ -11,8 +11,9 @@ from shared.mongo import Collection
 from tests.fakes.mongo import FakeCollection
 
 
-def said(provider: str, state: str) -> Received[ProviderHealth]:
-    health = ProviderHealth.model_validate({"provider": provider, "state": state, "reason": "r", "at": now()})
+def said(provider: str, state: str, instance: str = "") -> Received[ProviderHealth]:
+    fields = {"provider": provider, "instance": instance, "state": state, "reason": "r", "at": now()}
+    health = ProviderHealth.model_validate(fields)
     return Received(health, "id", ProviderHealth.topic, 0, 0, now(), None, 0)
 
 
@@ -37,5 +38,30 @@ async def test_an_open_circuit_that_no_one_speaks_of_any_more_lapses() -> None:
     long_ago = now() - timedelta(minutes=5)
     health.kept["fal"] = {"_id": "fal", "state": "open", "reason": "r", "at": long_ago}
     circuits = Circuits(health.mongo)
+    await circuits.read()
+    assert circuits.down == frozenset()
+
+
+async def test_a_process_whose_circuit_closes_does_not_speak_for_another() -> None:
+    circuits = Circuits(cast(Collection, FakeCollection()))
+    circuits.hear([said("fal", "open", "one"), said("fal", "open", "two"), said("fal", "closed", "one")])
+    assert circuits.down == {"fal"}
+    circuits.hear([said("fal", "closed", "two")])
+    assert circuits.down == frozenset()
+
+
+async def test_a_document_that_was_read_does_not_undo_what_was_heard_since() -> None:
+    health = FakeCollection()
+    before = now() - timedelta(seconds=1)
+    health.kept["fal/one"] = {
+        "_id": "fal/one",
+        "provider": "fal",
+        "instance": "one",
+        "state": "open",
+        "reason": "r",
+        "at": before,
+    }
+    circuits = Circuits(health.mongo)
+    circuits.hear([said("fal", "closed", "one")])
     await circuits.read()
     assert circuits.down == frozenset()

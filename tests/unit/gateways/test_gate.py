@@ -116,13 +116,15 @@ async def test_what_cannot_be_told_stops_no_submission_and_is_told_with_the_next
 
 async def test_an_announcement_is_a_document_and_an_event() -> None:
     health, publisher = FakeCollection(), FakePublisher()
-    tell = Announcements("fal", health.mongo, publisher)
+    tell = Announcements("fal", "one", health.mongo, publisher)
+    await Announcements("fal", "two", health.mongo, publisher)("closed", "")
+    publisher.sent.clear()
     await tell("open", "x" * 1000)
     [event] = publisher.said(ProviderHealth)
-    assert (event.provider, event.state, len(event.reason)) == ("fal", "open", 300)
-    assert (health.kept["fal"]["state"], health.kept["fal"]["at"]) == ("open", event.at)
+    assert (event.provider, event.instance, event.state, len(event.reason)) == ("fal", "one", "open", 300)
+    assert (health.kept["fal/one"]["state"], health.kept["fal/one"]["at"]) == ("open", event.at)
     await tell("closed", "")
-    assert (len(health.kept), health.kept["fal"]["state"]) == (1, "closed")
+    assert (len(health.kept), health.kept["fal/one"]["state"]) == (2, "closed")
 
 
 class Guarded(GatewayBench):
