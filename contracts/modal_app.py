@@ -17,11 +17,14 @@ Without `Modal-Key` and `Modal-Secret` headers Modal itself answers 401 in plain
 text where the application is not deployed; the application's own answers are JSON.
 """
 
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 UNDECIDED = "X-Imagegen-Undecided"
+TOO_LATE = "DeadlineExceeded"
+"""The type of the error of a call that was not begun because its deadline had passed."""
 
 
 class ModalModel(BaseModel):
@@ -101,6 +104,12 @@ class ModalSubmit(ModalModel):
     id: str = Field(min_length=1, max_length=128)
     kind: Literal["image", "lora_training"] = "image"
     input: ModalInput
+    deadline_at: AwareDatetime | None = None
+    """Nobody wants it later: a call that gets its GPU only then fails as `TOO_LATE`, without using it."""
+
+    def is_late(self) -> bool:
+        """Whether its deadline has passed."""
+        return self.deadline_at is not None and self.deadline_at <= datetime.now(UTC)
 
     @model_validator(mode="after")
     def _input_of_its_kind(self) -> Self:

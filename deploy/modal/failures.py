@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from contracts.modal_app import ModalError, ModalResult
+from contracts.modal_app import TOO_LATE, ModalError, ModalResult
 
 LONGEST: Final = 1000
 RETRYABLE: Final = frozenset({"OutOfMemoryError", "FunctionTimeoutError", "InternalFailure", "RemoteError"})
@@ -22,6 +22,12 @@ def failed(error: BaseException) -> ModalResult:
         type=type(error).__name__, message=message[:LONGEST], retryable=is_retryable(error, message)
     )
     return ModalResult(status="failed", error=reason)
+
+
+def too_late() -> ModalResult:
+    """What becomes of a call that nobody waits for any more when its turn comes."""
+    error = ModalError(type=TOO_LATE, message="its deadline passed before it could begin")
+    return ModalResult(status="failed", error=error)
 
 
 def is_retryable(error: BaseException, message: str) -> bool:

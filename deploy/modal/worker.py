@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from contracts.modal_app import ModalResult, ModalSubmit
-from deploy.modal.failures import failed, is_poison
+from deploy.modal.failures import failed, is_poison, too_late
 from deploy.modal.ids import WorkerTable, claim, progress_key
 
 Job = Callable[[ModalSubmit, "Progress"], ModalResult]
@@ -50,6 +50,8 @@ def work(
         holder = claim(table, submit.id, call_id)
         if holder != call_id:
             return {"superseded_by": holder}
+        if submit.is_late() and table.get(progress_key(call_id)) is None:
+            return too_late().model_dump(mode="json")
         return _worked(submit, call_id, table, job, stop_taking)
     finally:
         with contextlib.suppress(Exception):  # the list is an aid; a picture is worth more

@@ -10,6 +10,7 @@ from typing import Final, Literal
 import httpx
 
 from contracts.modal_app import (
+    TOO_LATE,
     ModalError,
     ModalImageInput,
     ModalOutput,
@@ -111,6 +112,8 @@ class ModalCalls:
 
     async def _result(self, call: Call) -> ModalResult:
         fate = call.fate
+        if call.asked.is_late():
+            return _failed(TOO_LATE, "its deadline passed before it could begin")
         if fate.end != "ok":
             await asyncio.sleep(fate.seconds)
             if fate.end == "oom":

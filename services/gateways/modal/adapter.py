@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from contracts.base import Provider as ProviderName
 from contracts.modal_app import (
+    TOO_LATE,
     UNDECIDED,
     ModalImageInput,
     ModalLora,
@@ -86,7 +87,7 @@ class ModalProvider:
             else None,
             workflow=filled(order.workflow, spec) if order.workflow else None,
         )
-        return ModalSubmit(id=order.uuid, input=image).model_dump(exclude_none=True)
+        return _written(ModalSubmit(id=order.uuid, input=image, deadline_at=order.deadline_at))
 
     async def _training(self, order: Order) -> Payload:
         """Its images may wait for a GPU as long as the order may: so long their links live."""
@@ -106,8 +107,10 @@ class ModalProvider:
         except ValidationError as error:
             wrong = error.errors(include_url=False, include_input=False)[0]
             raise Refused("invalid_request", f"{wrong['loc']}: {wrong['msg']}") from error
-        submit = ModalSubmit(id=order.uuid, kind="lora_training", input=training)
-        return submit.model_dump(exclude_none=True)
+        deadline = order.deadline_at
+        return _written(
+            ModalSubmit(id=order.uuid, kind="lora_training", input=training, deadline_at=deadline)
+        )
 
     async def submit(self, order: Order, payload: Payload) -> Handle:
         """See `Provider`."""
@@ -164,11 +167,17 @@ class ModalProvider:
         return answer
 
 
+def _written(submit: ModalSubmit) -> Payload:
+    return submit.model_dump(mode="json", exclude_none=True)
+
+
 def _end(order: Order, result: ModalResult) -> News:
     if result.status == "failed" or not result.outputs:
         error = result.error
         if error is None:
             return Broken("no_output", "the call succeeded without an output", False, "yes")
+        if error.type == TOO_LATE:
+            return Broken("deadline_exceeded", error.message, False, "no")
         return Broken("provider_error", f"{error.type}: {error.message}"[:500], error.retryable, "yes")
     if order.spec.kind == "lora_training":
         return _trained(result, result.manifest)

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from services.gateways.runtime.provider import (
     Refused,
     Working,
 )
+from shared.clock import now
 from shared.ids import uuid7
 from tests.component.modal_app.fakes import Bench, a_training
 from tests.fakes.provider import FakeInputs, an_order
@@ -145,6 +147,13 @@ async def test_a_failed_call_is_broken_and_billed(side: Side, word: str, retryab
     news = await side.end(order, await side.submit(order))
     assert isinstance(news, Broken)
     assert (news.code, news.retryable, news.billed) == ("provider_error", retryable, "yes")
+
+
+async def test_what_gets_its_turn_after_its_deadline_is_not_drawn(side: Side) -> None:
+    order = an_order("modal", deadline_at=now() - timedelta(seconds=1))
+    news = await side.end(order, await side.submit(order))
+    assert isinstance(news, Broken)
+    assert (news.code, news.retryable, news.billed) == ("deadline_exceeded", False, "no")
 
 
 async def test_a_flag_arrives_with_its_output(side: Side) -> None:
