@@ -55,11 +55,11 @@ class GatewayBench:
         """What the ledger says of it."""
         return self.attempts.kept[attempt.id]
 
-    @staticmethod
-    def age(attempt: Attempt, seconds: float) -> None:
+    def age(self, attempt: Attempt, seconds: float) -> None:
         """As if it had been sent that much earlier."""
         assert attempt.submitting_at is not None
         attempt.submitting_at -= timedelta(seconds=seconds)
+        self.entry(attempt)["submitting_at"] = attempt.submitting_at
 
     @staticmethod
     def age_deadline(attempt: Attempt, seconds: float) -> None:

@@ -67,13 +67,20 @@ def order_of(command: RenderRequested) -> Order:
 
 
 def attempt_of(document: dict[str, Any]) -> Attempt:
-    """An attempt as the ledger keeps it; one that was being submitted has an unknown outcome."""
-    state = document["state"]
+    """An attempt as the ledger keeps it.
+
+    One that was being submitted has an unknown outcome, but what has a handle was taken.
+    """
+    state, handle = document["state"], document.get("handle")
+    if state == "submitting":
+        state = "unknown"
+    if state in OPEN and handle:
+        state = "submitted"
     return Attempt(
         command=RenderRequested.model_validate(document["command"]),
         trace=document.get("trace"),
-        state="unknown" if state == "submitting" else state,
-        handle=document.get("handle"),
+        state=state,
+        handle=handle,
         submitting_at=document.get("submitting_at"),
         cancel=document.get("cancel", False),
     )

@@ -201,7 +201,8 @@ class Gateway:
             return None
         left = (attempt.command.deadline_at - now()).total_seconds()
         then = min(floor + backoff(attempt.tries), max(0.0, left) + 0.1)
-        return await self._keep(attempt, "accepted", billed="no", then=then)
+        kept = await self._ledger.wait_again(attempt.id, self._lease.owner, attempt.submitting_at)
+        return then if kept else None
 
     async def _settle(self, attempt: Attempt) -> float | None:
         """Find out what became of a submission before anything is sent again."""

@@ -118,6 +118,16 @@ class Ledger:
             UpdateOne({"_id": attempt_id, **_open_of(owner)}, update, upsert=True)
         )
 
+    async def wait_again(self, attempt_id: str, owner: str, submitting_at: datetime | None) -> bool:
+        """The provider has nothing of this sending: the attempt waits to be sent again.
+
+        A write that is done only after the next sending changes nothing.
+        """
+        guard = {"_id": attempt_id, "submitting_at": submitting_at, "handle": None, **_open_of(owner)}
+        return await self._writes.write(
+            UpdateOne(guard, {"$set": {"state": "accepted", "billed": "no"}}, upsert=True)
+        )
+
     async def save_handle_anyway(
         self, attempt_id: str, submitting_at: datetime | None, handle: Handle
     ) -> None:
@@ -208,7 +218,7 @@ class Ledger:
         """
         writes = [
             UpdateOne(
-                {"_id": attempt.id, "owner": dead, "state": _as_read(attempt)},
+                {"_id": attempt.id, "owner": dead, **_as_read(attempt)},
                 {"$set": {"owner": owner, "state": attempt.state}},
                 upsert=True,
             )
@@ -224,5 +234,8 @@ def _open_of(owner: str) -> dict[str, Any]:
 
 def _as_read(attempt: Attempt) -> dict[str, Any]:
     """Nothing was sent, or something may have been: that must not have changed."""
-    sent = [state for state in OPEN if state != "accepted"]
-    return {"$in": ["accepted"] if attempt.state == "accepted" else sent}
+    if attempt.handle:
+        return {"state": {"$in": list(OPEN)}}
+    if attempt.state == "accepted":
+        return {"state": "accepted", "handle": None}
+    return {"state": {"$in": [state for state in OPEN if state != "accepted"]}}

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.renders import RenderFailed, RenderSucceeded
 from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.provider import CannotBeAsked, Missing, NoAnswer, OutcomeUnknown
+from services.gateways.runtime.provider import CannotBeAsked, Missing, NoAnswer, NotTaken, OutcomeUnknown
 from shared.clock import now
 from shared.leases import LEASE_SECONDS
 from tests.fakes.ledger import GatewayBench
@@ -281,3 +281,33 @@ async def test_a_cancelled_attempt_that_is_missing_ends_at_once(bench: GatewayBe
     assert await bench.step(attempt) is None
     assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("cancelled", "unknown")
     assert "ask_at" in bench.entry(attempt)
+
+
+async def test_a_note_that_nothing_was_taken_does_not_undo_what_was_sent_since(
+    bench: GatewayBench,
+) -> None:
+    attempt = await bench.take_in()
+    bench.provider.submissions = [NotTaken("provider_busy", "503")]
+    await bench.step(attempt)
+    before = attempt.submitting_at
+    await bench.step(attempt)
+    assert not await bench.ledger.wait_again(attempt.id, bench.lease.owner, before)
+    assert not await bench.ledger.wait_again(attempt.id, bench.lease.owner, attempt.submitting_at)
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("submitted", "yes")
+
+
+async def test_what_has_a_handle_was_taken_whatever_else_its_entry_says(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    bench.entry(attempt).update(owner="dead", state="accepted")
+    [heir] = await taken_over(bench)
+    await bench.finish(heir)
+    assert (bench.entry(attempt)["state"], bench.provider.submitted) == ("succeeded", 1)
+
+
+async def test_a_handle_that_came_since_the_heir_looked_is_not_overlooked(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.entry(attempt)["owner"] = "dead"
+    held = [found async for found in bench.ledger.held_by("dead")]
+    bench.entry(attempt)["handle"] = {"id": "external"}
+    assert await bench.ledger.take_over(held, "dead", bench.lease.owner) == []
