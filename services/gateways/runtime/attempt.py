@@ -31,6 +31,8 @@ class Attempt:
     submitting_at: datetime | None = None
     cancel: bool = False
     tries: int = 0
+    errors: int = 0
+    """What nobody foresaw, before it was sent."""
     pause: float = 0.0
     told: Working | None = None
     missing_since: datetime | None = None

@@ -4,15 +4,16 @@ The intent is durable before anything is sent, and what was sent without a usabl
 by asking before anything is sent again.
 """
 
-import random
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.gate import Gate
+from services.gateways.runtime.giving_up import GivingUp
 from services.gateways.runtime.ledger import Ledger
+from services.gateways.runtime.pauses import backoff, longer, unevenly
 from services.gateways.runtime.provider import (
     LOCKED_OUT,
     Broken,
@@ -25,25 +26,21 @@ from services.gateways.runtime.provider import (
     NotTaken,
     OutcomeUnknown,
     Pace,
+    Payload,
     Provider,
     Refused,
     Working,
 )
 from services.gateways.runtime.reports import Reports
 from shared.clock import now
+from shared.errors import is_transient
 from shared.leases import LEASE_SECONDS, Lease
 from shared.publisher import Publisher
 
 log = structlog.get_logger()
 
-LONGEST_BACKOFF = 30.0
-MISSING_LOOKS = 4
-"""So often, spread over the grace, a provider must say that it has none of what it took."""
-
-
-def backoff(tries: int) -> float:
-    """Seconds, with full jitter: who was turned away together does not come back together."""
-    return random.uniform(0.0, min(LONGEST_BACKOFF, 0.5 * 2**tries))
+MOST_ERRORS = 3
+"""So often something unforeseen may happen to an attempt before it is sent, half a minute apart."""
 
 
 class LeaseOver(TimeoutError):
@@ -69,6 +66,7 @@ class Gateway:
         self._pace = pace
         self._gate = gate or Gate()
         self._reports = Reports(ledger, lease, publisher)
+        self._giving_up = GivingUp(self._reports, provider.name, pace)
 
     async def step(self, attempt: Attempt) -> float | None:
         """Take an attempt's next step; seconds until the one after, None at its end."""
@@ -97,22 +95,13 @@ class Gateway:
             return pause
         await self._gate.sending()  # nothing is awaited since the look: one probe, not many
         try:
-            payload = await self._provider.prepare(attempt.order)
-        except Refused as refused:
+            payload = await self._get_ready(attempt)
+        except Exception as error:
             self._gate.not_sent()
-            return await self._refused(attempt, refused)
-        except NotTaken as busy:
-            self._gate.not_sent()
-            return await self._not_taken(attempt, busy)
-        crash_point("before_intent")
-        if not await self._intend(attempt):
+            return await self._not_ready(attempt, error)
+        if payload is None:
             self._gate.not_sent()
             return None
-        crash_point("after_intent")
-        if not self._lease.valid:
-            self._gate.not_sent()
-            attempt.state = "accepted"  # surely not sent; the intent is written anew
-            raise LeaseOver(f"lease of {self._lease.owner} is over before sending {attempt.id}")
         try:
             handle = await self._provider.submit(attempt.order, payload)
         except Refused as refused:
@@ -130,6 +119,35 @@ class Gateway:
         then = await self._submitted(attempt, handle)
         await self._gate.answered()
         return then
+
+    async def _get_ready(self, attempt: Attempt) -> Payload | None:
+        """All that comes before the sending; None: the attempt is another's by now."""
+        payload = await self._provider.prepare(attempt.order)
+        crash_point("before_intent")
+        if not await self._intend(attempt):
+            return None
+        crash_point("after_intent")
+        if not self._lease.valid:
+            attempt.state = "accepted"  # surely not sent; the intent is written anew
+            raise LeaseOver(f"lease of {self._lease.owner} is over before sending {attempt.id}")
+        return payload
+
+    async def _not_ready(self, attempt: Attempt, error: Exception) -> float | None:
+        """Nothing was sent. What nobody foresaw is loud each time, and not repeated for ever."""
+        match error:
+            case Refused():
+                return await self._refused(attempt, error)
+            case NotTaken():
+                return await self._not_taken(attempt, error)
+        if is_transient(error):
+            raise error
+        attempt.errors += 1
+        if attempt.errors < MOST_ERRORS:
+            raise error
+        log.error("given_up_before_sending", attempt_id=attempt.id, exc_info=error)
+        reason = f"{type(error).__name__} before it was sent; the gateway's log has more"
+        await self._reports.failed(attempt, Broken("internal_error", reason, True, "no"))
+        return None
 
     async def _heard_refusal(self, refused: Refused) -> None:
         """A refused request is an answer; a provider that does not let us in is out of order."""
@@ -208,8 +226,8 @@ class Gateway:
         """Find out what became of a submission before anything is sent again."""
         if known := attempt.handle or await self._ledger.handle_of(attempt.id):
             return await self._submitted(attempt, known)
-        if self._overdue(attempt):
-            return await self._finish_overdue(attempt)
+        if self._giving_up.overdue(attempt):
+            return await self._giving_up.end_overdue(attempt)
         sent = attempt.submitting_at or now()
         wait = timedelta(seconds=LEASE_SECONDS + self._pace.submit_timeout)
         attempt.state = "unknown"
@@ -218,7 +236,7 @@ class Gateway:
         except NoAnswer:
             return self._slower(attempt)
         except CannotBeAsked:
-            return await self._give_up_unknown(attempt, sent)
+            return await self._giving_up.end_unanswered(attempt, sent)
         if handle is not None:
             log.info("submission_found", attempt_id=attempt.id, external_id=handle["id"])
             crash_point("after_finding")
@@ -227,19 +245,6 @@ class Gateway:
             return min(2.0, (sent + wait - now()).total_seconds() + 0.1)
         lost = NotTaken("submission_lost", "sent without an answer, and the provider has none of it")
         return await self._not_taken(attempt, lost)
-
-    async def _give_up_unknown(self, attempt: Attempt, sent: datetime) -> float | None:
-        left = (sent + timedelta(seconds=self._pace.grace) - now()).total_seconds()
-        if left > 0:
-            return left
-        broken = Broken(
-            "outcome_unknown",
-            f"{self._provider.name} never said whether it took this; it may have been billed",
-            self._pace.resubmit_unknown,
-            "unknown",
-        )
-        await self._reports.given_up(attempt, broken)
-        return None
 
     async def _follow(self, attempt: Attempt) -> float | None:
         assert attempt.handle is not None, "a submitted attempt has a handle"
@@ -251,15 +256,15 @@ class Gateway:
             news = await self._provider.poll(attempt.order, attempt.handle)
         except NoAnswer as silence:
             log.info("no_answer", attempt_id=attempt.id, error=str(silence))
-            if self._overdue(attempt):
-                return await self._finish_overdue(attempt)
+            if self._giving_up.overdue(attempt):
+                return await self._giving_up.end_overdue(attempt)
             return self._slower(attempt)
         match news:
-            case Working() if self._overdue(attempt):
+            case Working() if self._giving_up.overdue(attempt):
                 await self._ask_to_stop(attempt, attempt.handle)
-                return await self._finish_overdue(attempt)
+                return await self._giving_up.end_overdue(attempt)
             case Missing():
-                return await self._miss(attempt, news)
+                return await self._giving_up.miss(attempt, news)
             case Working():
                 attempt.missing_since, attempt.missing_looks = None, 0
                 await self._reports.progress(attempt, news)
@@ -272,35 +277,13 @@ class Gateway:
             await self._reports.failed(attempt, news)
         return None
 
-    async def _miss(self, attempt: Attempt, missing: Missing) -> float | None:
-        """One 404 buys no second submission; a cancelled one buys none anyway."""
-        since = attempt.missing_since = attempt.missing_since or now()
-        attempt.missing_looks += 1
-        left = (since + timedelta(seconds=self._pace.grace) - now()).total_seconds()
-        doubtful = left > 0 or attempt.missing_looks < MISSING_LOOKS
-        if doubtful and not attempt.cancel and not self._overdue(attempt):
-            log.info("missing_at_provider", attempt_id=attempt.id, looks=attempt.missing_looks)
-            return self._pace.grace / (MISSING_LOOKS - 1)
-        broken = Broken("lost", missing.message, self._pace.resubmit_unknown, missing.billed)
-        await self._reports.given_up(attempt, broken)
-        return None
-
-    def _overdue(self, attempt: Attempt) -> bool:
-        """No one has wanted it for so long that it must not keep its slot."""
-        return now() > attempt.command.deadline_at + timedelta(seconds=self._pace.overdue)
-
-    async def _finish_overdue(self, attempt: Attempt) -> float | None:
-        broken = Broken("lost", "the provider did not end it long after its deadline", False, "unknown")
-        await self._reports.given_up(attempt, broken)
-        return None
-
     def _slower(self, attempt: Attempt) -> float:
         """The next poll, a little later than the last, with jitter."""
         slowest = self._pace.slowest_poll
         if attempt.handle and self._hinting and self._hinting.hints_about(attempt.handle):
             slowest = self._pace.slowest_poll_with_hints
-        attempt.pause = min(slowest, max(attempt.pause, self._pace.first_poll) * 1.4)
-        return attempt.pause * random.uniform(0.8, 1.2)
+        attempt.pause = longer(attempt.pause, self._pace.first_poll, slowest)
+        return unevenly(attempt.pause)
 
     async def hinted(self, attempt: Attempt, percent: int) -> None:
         """The provider said by itself how far it is."""

@@ -188,3 +188,14 @@ async def test_a_handle_is_not_lost_because_its_good_news_could_not_be_told() ->
     bench.guard.troubles = [BrokerAway("away"), BrokerAway("away")]
     await bench.step(attempt)
     assert bench.entry(attempt)["state"] == "submitted"
+
+
+async def test_a_probe_that_is_not_sent_for_an_unforeseen_reason_leaves_the_next_one_free() -> None:
+    bench = Guarded()
+    await bench.guard.shut()
+    bench.guard.clock.time += 5
+    attempt = await bench.take_in()
+    bench.provider.preparations = [KeyError("a bug of ours")]
+    with pytest.raises(KeyError):
+        await bench.step(attempt)
+    assert bench.guard.gate.wait() == 0.0

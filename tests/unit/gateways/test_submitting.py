@@ -6,7 +6,8 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from contracts.renders import RenderFailed, RenderProgressed, RenderSucceeded
-from services.gateways.runtime.gateway import LeaseOver, backoff
+from services.gateways.runtime.gateway import MOST_ERRORS, LeaseOver
+from services.gateways.runtime.pauses import backoff
 from services.gateways.runtime.provider import NotTaken, Order, OutcomeUnknown, Refused
 from shared.clock import now
 from tests.fakes.ledger import GatewayBench
@@ -259,3 +260,25 @@ async def test_an_unknown_outcome_is_written_down_as_such(bench: GatewayBench) -
     bench.provider.submissions = [OutcomeUnknown("the answer was lost")]
     assert await bench.step(attempt) == 0.5
     assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("unknown", "unknown")
+
+
+async def test_what_nobody_foresaw_is_not_repeated_for_ever(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.preparations = [KeyError("a bug of ours") for _ in range(10)]
+    for _ in range(MOST_ERRORS - 1):
+        with pytest.raises(KeyError):
+            await bench.step(attempt)
+    assert await bench.step(attempt) is None
+    [failure] = bench.publisher.said(RenderFailed)
+    assert (failure.code, failure.retryable, failure.billed) == ("internal_error", True, "no")
+    assert (bench.entry(attempt)["submissions"], bench.provider.submitted) == (0, 0)
+
+
+async def test_a_database_that_is_away_is_waited_for(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.preparations = [AutoReconnect("away") for _ in range(2 * MOST_ERRORS)]
+    for _ in range(2 * MOST_ERRORS):
+        with pytest.raises(AutoReconnect):
+            await bench.step(attempt)
+    await bench.finish(attempt)
+    assert bench.entry(attempt)["state"] == "succeeded"
