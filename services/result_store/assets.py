@@ -27,10 +27,14 @@ Kind = Literal["image", "lora_training"]
 
 
 class Asset(Model):
-    """A render's result. `pending`: still to be fetched, at `wake_at`; `failed`: given up."""
+    """A render's result. `pending`: still to be fetched, at `wake_at`; `failed`: given up.
+
+    An attempt that waits while its render's asset is another attempt's has one apart, under its own id;
+    `done`: what became of it is said.
+    """
 
     id: str
-    state: Literal["pending", "stored", "failed"]
+    state: Literal["pending", "stored", "failed", "done"]
     result: RenderSucceeded
     """The attempt that this asset comes from."""
     trace: str | None = None
@@ -46,6 +50,15 @@ class Asset(Model):
         """Its objects in the bucket, as far as they differ from another attempt's."""
         image = {self.image.key} if self.image else set()
         return frozenset(image | ({self.lora.key, self.lora.manifest_key} if self.lora else set()))
+
+    @property
+    def is_apart(self) -> bool:
+        """Whether its render's asset is another document."""
+        return self.id != asset_id(self.result)
+
+    def waits_for_another(self, attempt: RenderSucceeded) -> bool:
+        """Whether it must not be overwritten by this attempt's before it is set apart."""
+        return self.state == "pending" and self.result.attempt_id != attempt.attempt_id
 
     def announcement(self, attempt: RenderSucceeded) -> ResultStored:
         """What is said of an attempt's output, now that this asset is stored."""
@@ -66,6 +79,11 @@ class Asset(Model):
 def asset_id(result: RenderSucceeded) -> str:
     """`{job_id}/{index}`: the same for all attempts of a render."""
     return f"{result.job_id}/{result.spec.index}"
+
+
+def apart(asset: Asset) -> Asset:
+    """The same, in a document of its attempt's own."""
+    return asset.model_copy(update={"id": asset.result.attempt_id})
 
 
 async def sweep(bucket: Bucket, loser: Asset, winner: Asset) -> None:
@@ -102,6 +120,12 @@ class MongoAssets(Assets):
             for asset in assets
         ]
         return {assets[position].id for position in await write_guarded(self._collection, writes)}
+
+    async def set_apart(self, id_: str, attempt: RenderSucceeded) -> None:
+        """This attempt's result is about to be written: another's that is waited for is not forgotten."""
+        held = (await self.load([id_])).get(id_)
+        if held is not None and held.waits_for_another(attempt):
+            await self.keep([apart(held)])
 
     async def put_off(self, asset: Asset) -> bool:
         """Write an asset that has no image, unless its render has one, or waits for another attempt's."""

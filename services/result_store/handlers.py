@@ -8,7 +8,7 @@ import structlog
 
 from contracts.base import Message
 from contracts.renders import RenderProgressed, RenderSucceeded
-from services.result_store.assets import Asset, Assets, asset_id, sweep
+from services.result_store.assets import Asset, Assets, apart, asset_id, sweep
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.images import BadImage
 from services.result_store.previews import HELD_BYTES, Previews
@@ -52,11 +52,13 @@ class Results:
 
     async def store(self, batch: Sequence[Received[RenderSucceeded]]) -> list[Outgoing]:
         """What is to be said of each result."""
-        known = await self._assets.load({asset_id(received.message) for received in batch})
+        results = [received.message for received in batch]
+        ids = {asset_id(each) for each in results} | {each.attempt_id for each in results}
+        known = await self._assets.load(ids)
         pictures: dict[str, bytes] = {}
         until = asyncio.get_running_loop().time() + self._fetch_seconds
         outcomes = await asyncio.gather(*(self._one(each, known, pictures, until) for each in batch))
-        winners = await self._keep([outcome for outcome in outcomes if isinstance(outcome, Asset)])
+        winners = await self._keep([outcome for outcome in outcomes if isinstance(outcome, Asset)], known)
         for winner in winners.values():
             if winner.image and winner.image.key in pictures:
                 self._previews.make_soon(winner.id, winner.image.key, pictures[winner.image.key])
@@ -65,12 +67,12 @@ class Results:
             outputs += caused_by(received, *self._said(received.message, outcome, winners))
         return outputs
 
-    async def _keep(self, assets: Sequence[Asset]) -> dict[str, Asset]:
+    async def _keep(self, assets: Sequence[Asset], known: dict[str, Asset]) -> dict[str, Asset]:
         """Write the first of each render; returns who won, and sweeps the losers' objects."""
-        first: dict[str, Asset] = {}
-        for asset in sorted(assets, key=lambda asset: asset.state != "stored"):
-            first.setdefault(asset.id, asset)
-        late = await self._assets.keep(list(first.values()))
+        first, waiting = _placed(assets, known)
+        if waiting:
+            await self._assets.keep(waiting)
+        late = await self._assets.keep([asset for id_, asset in first.items() if known.get(id_) is not asset])
         winners = first | (await self._assets.load(late) if late else {})
         for asset in assets:
             winner = winners[asset.id]
@@ -89,8 +91,9 @@ class Results:
         asset = known.get(asset_id(result))
         if asset is not None and asset.state == "stored":
             return asset.announcement(result)
-        if asset is not None and asset.state == "pending" and asset.result == result:
-            return storing_progress(result)
+        for held in (asset, known.get(result.attempt_id)):
+            if held is not None and held.state == "pending" and held.result == result:
+                return storing_progress(result)
         if result.spec.kind == "lora_training":
             return pending(result, received.trace, after=timedelta())
         try:
@@ -120,6 +123,22 @@ class Results:
         if winner.state == "stored":
             return [winner.announcement(result)]
         return [storing_progress(result)]
+
+
+def _placed(assets: Sequence[Asset], known: dict[str, Asset]) -> tuple[dict[str, Asset], list[Asset]]:
+    """The first of each render, and apart from them those that are waited for beside it."""
+    first: dict[str, Asset] = {}
+    waiting: dict[str, Asset] = {}
+    for asset in sorted(assets, key=lambda asset: asset.state != "stored"):
+        held = known.get(asset.id)
+        if held is not None and held.waits_for_another(asset.result):
+            if asset.state == "stored":
+                waiting[held.result.attempt_id] = apart(held)
+            else:
+                first.setdefault(asset.id, held)
+        if first.setdefault(asset.id, asset).waits_for_another(asset.result):
+            waiting[asset.result.attempt_id] = apart(asset)
+    return first, list(waiting.values())
 
 
 def pending(result: RenderSucceeded, trace: str | None, after: timedelta = RETRY_AFTER) -> Asset:

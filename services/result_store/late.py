@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 
 from contracts.base import Message
-from services.result_store.assets import CLAIM, Asset, Kind, MongoAssets, sweep
+from services.result_store.assets import CLAIM, Asset, Kind, MongoAssets, apart, asset_id, sweep
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.previews import Previews
 from services.result_store.storing import Stored, Stores, failure
@@ -83,6 +83,8 @@ class LateOutputs:
             held = await self._assets.claim(held)
 
     async def _again(self, asset: Asset) -> None:
+        if asset.is_apart and (winner := await self._winner(asset)):
+            return await self._close(asset, winner)
         try:
             async with asyncio.timeout(self._fetch_seconds):
                 stored = await self._stores.store(asset.result)
@@ -98,15 +100,32 @@ class LateOutputs:
         return await self._keep(asset, stored)
 
     async def _keep(self, asset: Asset, stored: Stored) -> None:
-        update = {"state": "stored", "image": stored.image, "lora": stored.lora, "wake_at": None}
+        id_ = asset_id(asset.result)
+        update = {"state": "stored", "image": stored.image, "lora": stored.lora, "wake_at": None, "id": id_}
         kept = asset.model_copy(update=update | {"preview_due_at": now() if stored.image else None})
+        await self._assets.set_apart(id_, asset.result)
         if await self._assets.keep([self._owing(kept, kept.announcement(kept.result))]):
-            winner = (await self._assets.load([asset.id]))[asset.id]
-            return await sweep(self._bucket, kept, winner)  # the winner's own message announces it
+            winner = (await self._assets.load([id_]))[id_]
+            await sweep(self._bucket, kept, winner)
+            return await self._close(asset, winner)
         if stored.image:
-            self._previews.make_soon(asset.id, stored.image.key, stored.data)
-        await self._outbox.settle([asset.id])
+            self._previews.make_soon(id_, stored.image.key, stored.data)
+        await self._outbox.settle([id_])
+        if asset.is_apart:
+            await self._close(asset, kept)
         return None
+
+    async def _winner(self, asset: Asset) -> Asset | None:
+        """What is stored of its render, if anything is."""
+        id_ = asset_id(asset.result)
+        found = (await self._assets.load([id_])).get(id_)
+        return found if found is not None and found.state == "stored" else None
+
+    async def _close(self, asset: Asset, winner: Asset) -> None:
+        """Its render has a result: so it is said, in case of another attempt's as a duplicate."""
+        ended = apart(asset).model_copy(update={"state": "done", "wake_at": None})
+        await self._assets.keep([self._owing(ended, winner.announcement(asset.result))])
+        await self._outbox.settle([ended.id])
 
     async def _give_up(self, asset: Asset, error: PermanentError) -> None:
         ended = asset.model_copy(update={"state": "failed", "wake_at": None})

@@ -27,6 +27,12 @@ def bench() -> ResultsBench:
     return made
 
 
+def wake_all(bench: ResultsBench) -> None:
+    """As if the time had come of all that is waited for."""
+    for document in bench.documents.kept.values():
+        document["wake_at"] = now() if document["state"] == "pending" else None
+
+
 async def late(bench: ResultsBench, done: Callable[[], object]) -> None:
     """Let the background work go on until that holds."""
     async with background(bench.late.run):
@@ -328,7 +334,8 @@ async def test_a_late_loser_is_swept_and_the_winner_keeps_its_picture() -> None:
     assert isinstance(said, ResultStored)
     assert set(bench.bucket.objects) == {image_of(said).key, f"{image_of(said).key}.preview.webp"}
     assert bench.document(winner)["preview"]["key"] == f"{image_of(said).key}.preview.webp"
-    assert bench.publisher.sent == []
+    told = {each.attempt_id: each.duplicate for each in bench.publisher.said(ResultStored)}
+    assert told == {waiting.attempt_id: True}
 
 
 @pytest.mark.parametrize("end", [OutputUnavailable("404"), OutputLate("503")])
@@ -345,8 +352,53 @@ async def test_one_attempts_trouble_does_not_forget_the_other_that_is_waited_for
         await bench.store(second)
         bench.fetch.slow[PATH].set()
         await asyncio.sleep(0.02)
-    asset = await bench.asset(second)
-    assert (asset.state, asset.result.attempt_id, asset.tries) == ("pending", second.attempt_id, 0)
+    document = bench.documents.kept[second.attempt_id]
+    assert (document["state"], document["attempt_id"], document["tries"]) == ("pending", second.attempt_id, 0)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_of_two_late_attempts_each_is_announced(bench: ResultsBench, together: bool) -> None:
+    first = a_result(1)
+    second = a_result(2, OTHER, job_id=first.job_id)
+    pictures = dict(bench.fetch.outputs)
+    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: OutputLate("503")}
+    for batch in [(first, second)] if together else [(first,), (second,)]:
+        assert {type(said) for said in await bench.store(*batch)} == {RenderProgressed}
+    assert {type(said) for said in await bench.store(second, first)} == {RenderProgressed}, "once more"
+    bench.fetch.outputs |= pictures
+    wake_all(bench)
+    await late(bench, lambda: len({said.attempt_id for said in bench.publisher.said(ResultStored)}) == 2)
+    told = {said.attempt_id: said.duplicate for said in bench.publisher.said(ResultStored)}
+    assert told == {first.attempt_id: False, second.attempt_id: True}
+    assert len(bench.bucket.objects) == 1
+
+
+async def test_the_second_late_attempt_is_stored_where_the_first_was_given_up(bench: ResultsBench) -> None:
+    first = a_result(1)
+    second = a_result(2, OTHER, job_id=first.job_id)
+    picture = bench.fetch.outputs[OTHER]
+    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: OutputLate("503")}
+    await bench.store(first, second)
+    bench.fetch.outputs = {PATH: OutputUnavailable("404"), OTHER: picture}
+    wake_all(bench)
+    await late(bench, lambda: bench.publisher.said(ResultStored) and bench.publisher.said(RenderFailed))
+    assert [said.attempt_id for said in bench.publisher.said(RenderFailed)] == [first.attempt_id]
+    assert {said.attempt_id for said in bench.publisher.said(ResultStored)} == {second.attempt_id}
+    assert (await bench.asset(second)).state == "stored"
+
+
+async def test_who_is_waited_for_is_announced_although_another_is_there_at_once(bench: ResultsBench) -> None:
+    first = a_result(1)
+    second = a_result(2, OTHER, job_id=first.job_id)
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    await bench.store(first)
+    [said] = await bench.store(second)
+    assert isinstance(said, ResultStored)
+    wake_all(bench)
+    await late(bench, lambda: bench.publisher.sent)
+    [duplicate] = bench.publisher.said(ResultStored)
+    assert (duplicate.attempt_id, duplicate.duplicate) == (first.attempt_id, True)
+    assert duplicate.image == said.image
 
 
 async def test_an_asset_is_claimed_by_one_process_at_a_time(bench: ResultsBench) -> None:
