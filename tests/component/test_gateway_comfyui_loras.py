@@ -18,6 +18,7 @@ WEIGHTS = b"safe weights of a lighthouse keeper"
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
 NAME = f"{SHA256}.safetensors"
 KEY = f"acme/0195940a-5b40-7d3e-b0c4-8a6b2d7e9f01/0/{NAME}"
+KEEP_DAYS = 30.0
 LORA = {"key": KEY, "trigger_word": "mia7", "scale": 0.8}
 BY_NAME = {"1": {"class_type": "LoraLoader", "inputs": {"lora_name": "{{lora_name}}"}}}
 OWN = {
@@ -91,15 +92,15 @@ async def test_a_lora_that_is_gone_fails_for_good(rig: Rig) -> None:
 
 
 async def test_many_renders_at_once_read_their_lora_once(inputs: FakeInputs, tmp_path: Path) -> None:
-    folder = LoraFolder(tmp_path, inputs)
+    folder = LoraFolder(tmp_path, inputs, KEEP_DAYS)
     names = await asyncio.gather(*(folder.place("acme", KEY) for _ in range(10)))
     assert set(names) == {NAME}
-    assert await LoraFolder(tmp_path, inputs).place("acme", KEY) == NAME, "another process, later"
+    assert await LoraFolder(tmp_path, inputs, KEEP_DAYS).place("acme", KEY) == NAME, "another process, later"
     assert inputs.read == [KEY]
 
 
 async def test_what_was_laid_down_for_one_tenant_is_not_anothers(inputs: FakeInputs, tmp_path: Path) -> None:
-    folder = LoraFolder(tmp_path, inputs)
+    folder = LoraFolder(tmp_path, inputs, KEEP_DAYS)
     await folder.place("acme", KEY)
     with pytest.raises(Refused) as raised:
         await folder.place("other", KEY)
@@ -115,7 +116,7 @@ async def test_until_it_is_whole_a_lora_is_not_there(inputs: FakeInputs, tmp_pat
             await asyncio.sleep(0)
 
     watching = asyncio.create_task(watch())
-    await LoraFolder(tmp_path, inputs).place("acme", KEY)
+    await LoraFolder(tmp_path, inputs, KEEP_DAYS).place("acme", KEY)
     await watching
     assert seen
     assert not any(name.endswith(".safetensors") for name in seen)
@@ -126,13 +127,13 @@ async def test_weights_that_are_not_what_their_name_says_are_not_laid_down(
 ) -> None:
     inputs.loras[KEY] = WEIGHTS + b"!"
     with pytest.raises(NotTaken):
-        await LoraFolder(tmp_path, inputs).place("acme", KEY)
+        await LoraFolder(tmp_path, inputs, KEEP_DAYS).place("acme", KEY)
     assert names_in(tmp_path) == []
 
 
 async def test_a_folder_that_cannot_be_written_is_no_refusal_for_good(inputs: FakeInputs) -> None:
     with pytest.raises(NotTaken) as raised:
-        await LoraFolder(Path("/proc/none"), inputs).place("acme", KEY)
+        await LoraFolder(Path("/proc/none"), inputs, KEEP_DAYS).place("acme", KEY)
     assert raised.value.code == "lora_not_placed"
 
 
@@ -144,7 +145,7 @@ async def test_what_a_killed_process_left_half_written_is_cleared_away(
         part.touch()
     long_ago = time.time() - STALE_SECONDS - 1
     os.utime(old, (long_ago, long_ago))
-    await LoraFolder(tmp_path, inputs).place("acme", KEY)
+    await LoraFolder(tmp_path, inputs, KEEP_DAYS).place("acme", KEY)
     assert names_in(tmp_path) == [young.name, NAME]
 
 
@@ -153,3 +154,17 @@ def test_two_tenants_loras_of_the_same_name_are_two_files() -> None:
     assert mine != theirs
     assert file_name("acme/x.bin").endswith(".safetensors"), "never loaded as a pickle"
     assert file_name(KEY) == NAME
+
+
+async def test_what_no_render_used_for_long_is_removed_when_another_is_written(
+    inputs: FakeInputs, tmp_path: Path
+) -> None:
+    long_ago = time.time() - (KEEP_DAYS + 1) * 24 * 3600
+    used, unused, operators = f"{'a' * 64}.safetensors", f"key-{'b' * 64}.safetensors", "detail.safetensors"
+    for name in (used, unused, operators):
+        (tmp_path / name).write_bytes(b"weights")
+        os.utime(tmp_path / name, (long_ago, long_ago))
+    folder = LoraFolder(tmp_path, inputs, KEEP_DAYS)
+    assert await folder.place("acme", f"acme/job/0/{used}") == used
+    await folder.place("acme", KEY)
+    assert names_in(tmp_path) == sorted([NAME, used, operators])

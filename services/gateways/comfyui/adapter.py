@@ -45,7 +45,8 @@ class ComfyUIProvider:
         self._inputs = inputs
         self._url = settings.base_url.rstrip("/")
         self._settings = settings
-        self._loras = LoraFolder(settings.lora_dir, inputs) if settings.lora_dir else None
+        folder = settings.lora_dir
+        self._loras = LoraFolder(folder, inputs, settings.lora_keep_days) if folder else None
         self._client_id = uuid7()
         self._socket = Socket(self._url, self._client_id)
         self._queue: asyncio.Task[dict[str, Working]] | None = None

@@ -9,7 +9,7 @@ import os
 import re
 import tempfile
 import time
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
 
@@ -18,18 +18,24 @@ from services.gateways.runtime.provider import NotTaken
 from shared.hashed_file import HashedFile, TooLong
 
 OF_A_HASH = re.compile(r"(?P<sha256>[0-9a-f]{64})\.safetensors")
+OURS = re.compile(r"(key-)?[0-9a-f]{64}\.safetensors")
 PART = ".part"
 """The server lists only names that end as weights do."""
 STALE_SECONDS = 3600.0
+DAY_SECONDS = 24 * 3600.0
 MOST_BYTES = 2 * 1024**3
 
 
 class LoraFolder:
-    """Each LoRA is written once, under a name that only it has, and appears there whole."""
+    """Each LoRA is written once, under a name that only it has, and appears there whole.
 
-    def __init__(self, folder: Path, inputs: Inputs) -> None:
+    What no render used for `keep_days` is removed when another is written: its time is that of its last use.
+    """
+
+    def __init__(self, folder: Path, inputs: Inputs, keep_days: float) -> None:
         self._folder = folder
         self._inputs = inputs
+        self._keep_seconds = keep_days * DAY_SECONDS
         self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def place(self, tenant: str, key: str) -> str:
@@ -43,14 +49,14 @@ class LoraFolder:
         writing = self._writing.setdefault(name, asyncio.Lock())
         async with writing:
             try:
-                if not await asyncio.to_thread((self._folder / name).exists):
+                if not await asyncio.to_thread(self._use, name):
                     await self._write(tenant, key, name)
             except (OSError, TooLong) as error:
                 raise NotTaken("lora_not_placed", f"{name}: {type(error).__name__}: {error}") from error
         return name
 
     async def _write(self, tenant: str, key: str, name: str) -> None:
-        await asyncio.to_thread(self._clear_stale)
+        await asyncio.to_thread(self._sweep)
         part = await asyncio.to_thread(self._new_part, name)
         try:
             with part.open("wb") as opened:
@@ -70,11 +76,30 @@ class LoraFolder:
         os.close(handle)
         return Path(path)
 
-    def _clear_stale(self) -> None:
-        """What a process left that was killed while it wrote."""
-        for part in self._folder.glob(f".*{PART}"):
-            if part.stat().st_mtime < time.time() - STALE_SECONDS:
-                part.unlink(missing_ok=True)
+    def _use(self, name: str) -> bool:
+        """Whether it is there; then it stays for a while longer."""
+        try:
+            os.utime(self._folder / name)
+        except FileNotFoundError:
+            return False
+        except PermissionError:  # somebody else laid it down
+            return True
+        return True
+
+    def _sweep(self) -> None:
+        """What a process left that was killed while it wrote, and what has not been used for long."""
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                keep = self._keep_of(entry.name)
+                with suppress(OSError):  # another process sweeps, too; an operator's file may be kept from us
+                    if keep and entry.stat().st_mtime < time.time() - keep:
+                        os.unlink(entry.path)
+
+    def _keep_of(self, name: str) -> float | None:
+        """How long an unused file stays; None: it is not ours."""
+        if name.startswith(".") and name.endswith(PART):
+            return STALE_SECONDS
+        return self._keep_seconds if OURS.fullmatch(name) else None
 
 
 def file_name(key: str) -> str:

@@ -24,6 +24,8 @@ class ComfyUISettings(BaseSettings):
     lora_dir: Path | None = None
     """A folder that the server reads LoRAs from (its `models/loras`, or one of its extra model paths),
     shared with us; without it, renders with a LoRA are left to other providers."""
+    lora_keep_days: PositiveFloat = 30.0
+    """A LoRA that we laid into that folder, and that no render used for so long, is removed."""
     slots: PositiveInt = 64
     """Prompts in the server's queue at the most; it runs one at a time."""
     submits_per_second: PositiveFloat | None = None
