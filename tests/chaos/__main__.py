@@ -23,6 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=Path("out/chaos"))
     parser.add_argument("--instances", type=int, default=2, help="of each service")
     parser.add_argument(
+        "--outages", type=float, metavar="SECONDS", help="kill nothing; each server is away for so long"
+    )
+    parser.add_argument(
         "--broken", default=None, help="run services with this fault built in (tests.chaos.broken)"
     )
     options = parser.parse_args(arguments)
@@ -37,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         out=options.out,
         instances=options.instances,
         broken=options.broken,
+        outages=options.outages,
     )
     report = asyncio.run(run(plan))
     for fault in report.faults[:40]:

@@ -94,7 +94,7 @@ class Upstream:
                 answer = await self._http.post(url + path, json=body, headers=headers)
                 if answer.status_code == 202:
                     return True
-                if answer.status_code != 503:
+                if answer.status_code != 503 or "retry-after" not in answer.headers:
                     raise AssertionError(f"{path}: {answer.status_code} {answer.text[:300]}")
         return False
 

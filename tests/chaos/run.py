@@ -21,6 +21,7 @@ from tests.chaos.evidence import Evidence, Got
 from tests.chaos.gather import PROVIDERS, gather
 from tests.chaos.load import TENANTS, Faces, Order, orders
 from tests.chaos.monkey import Monkey, Temper
+from tests.chaos.outages import Outages
 from tests.chaos.receiver import Manners, Receiver
 from tests.chaos.settling import all_ready, at_rest, ended
 from tests.chaos.watching import Watcher
@@ -55,6 +56,8 @@ class Plan:
     out: Path
     instances: int = 2
     broken: str | None = None
+    outages: float | None = None
+    """Seconds for which each server is away; then nothing else is broken."""
     temper: Temper = field(default_factory=Temper)
 
 
@@ -66,8 +69,7 @@ class Report:
     evidence: Evidence
     faults: Sequence[Fault]
     under_way: Sequence[str]
-    done: Counter[str]
-    kills: int
+    trouble: Monkey | Outages
     seconds: float
 
     def last_line(self) -> dict[str, object]:
@@ -81,7 +83,7 @@ class Report:
             "duplicate_assets": kinds["duplicate_asset"],
             "unexplained_submissions": kinds["unexplained_submission"],
             "missing_notifications": kinds["missing_notification"],
-            "kills": self.kills,
+            "kills": self.trouble.kills,
             "seed": self.plan.seed,
         }
 
@@ -97,7 +99,8 @@ class Report:
             "images": sum(job["delivered"] for job in jobs),
             "submissions": Counter(each.provider for each in self.evidence.submissions),
             "webhooks": len(self.evidence.got),
-            "done": dict(sorted(self.done.items())),
+            "done": dict(sorted(self.trouble.done.items())),
+            "most_mb": self.trouble.most_mb if isinstance(self.trouble, Outages) else {},
             "faults": Counter(fault.kind for fault in self.faults),
             "under_way": list(self.under_way)[:20],
         }
@@ -127,14 +130,20 @@ async def run(plan: Plan) -> Report:
         await _behave(stack, tiny=True)
         faces, first = await _make_faces(upstream, watcher, dice)
         await _behave(stack, **FAULTY_PROVIDERS, seed=plan.seed)
-        monkey = Monkey(stack, receivers, Random(plan.seed), plan.temper)
-        breaking = asyncio.create_task(monkey.run())
+        trouble: Monkey | Outages = (
+            Outages(stack, plan.outages)
+            if plan.outages
+            else Monkey(stack, receivers, Random(plan.seed), plan.temper)
+        )
+        breaking = asyncio.create_task(trouble.run())
         wanted = orders(plan.jobs, dice, faces, [receiver.url for receiver in receivers])
         left = plan.seconds - REST_SECONDS - (time.monotonic() - started)
         asked = [*first, *await _ask_all(upstream, watcher, wanted, left)]
         left = plan.seconds - REST_SECONDS - (time.monotonic() - started)
         late = await ended(watcher, asked, max(60.0, left))
         log.info("%d jobs ended, %d late; all is left in peace", len(watcher.ended), len(late))
+        if plan.outages:
+            await breaking
         breaking.cancel()
         await asyncio.gather(breaking, return_exceptions=True)
         await _behave(stack, **dict.fromkeys(("fail_rate", "lose_answer_rate"), 0.0))
@@ -142,9 +151,7 @@ async def run(plan: Plan) -> Report:
         under_way = await at_rest(stack, REST_SECONDS / 2)
         watching.cancel()
         evidence = await gather(stack, asked, got)
-    return Report(
-        plan, evidence, check(evidence), under_way, monkey.done, monkey.kills, time.monotonic() - started
-    )
+    return Report(plan, evidence, check(evidence), under_way, trouble, time.monotonic() - started)
 
 
 def _apis(stack: Stack) -> list[str]:

@@ -1,13 +1,18 @@
 """Several instances of every service share the work."""
 
+import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
 
+from contracts.jobs import JobEvent
 from deploy.local.services import SERVICES
 from deploy.local.stack import Stack, StackOptions
 from tests.e2e.platform import CHARACTER, Platform, platform_of
+
+PROVIDERS = ("modal", "comfyui", "fal")
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -24,10 +29,34 @@ async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pl
 
 
 async def test_two_of_each_service_complete_every_job_once(platform: Platform) -> None:
-    for name in ("modal", "comfyui", "fal"):
+    for name in PROVIDERS:
         await platform.behave(name, tiny=True, concurrency=8)
     jobs = [await platform.publish({"type": "base_image", "character": CHARACTER}) for _ in range(20)]
     ends = await platform.ended(*jobs, seconds=90)
     assert [end.event for end in ends] == ["completed"] * 20
     submissions = [s["our_id"] for s in await platform.submissions("modal")]
     assert len(submissions) == len(set(submissions)) == 60
+
+
+async def test_a_rolling_restart_says_nothing_again_and_asks_nothing_twice(platform: Platform) -> None:
+    """SIGTERM to one instance of each service under load: each ends in order within ten seconds."""
+    for provider in PROVIDERS:
+        await platform.behave(provider, tiny=True, concurrency=8, latency_seconds=2.0)
+    request = {"type": "base_image", "character": CHARACTER, "count": 1}
+    jobs = []
+    for name in SERVICES:
+        jobs += [await platform.publish(request | {"provider": provider}) for provider in PROVIDERS * 2]
+        await platform.heard(jobs[-1], "accepted")
+        await platform.stack.kill(f"{name}-2", signal.SIGTERM)  # raises after ten seconds
+    ends = await platform.ended(*jobs, seconds=60)
+    assert [end.event for end in ends] == ["completed"] * len(jobs)
+    said = Counter((each.job_id, each.seq) for job_id in jobs for each in numbered(platform, job_id))
+    assert {each: times for each, times in said.items() if times > 1} == {}
+    submissions = [each["our_id"] for name in PROVIDERS for each in await platform.submissions(name)]
+    assert len(submissions) == len(set(submissions))
+    ledger = [each for each in await platform.ledger() if each["job_id"] in jobs]
+    assert len(ledger) == len(jobs), "an attempt was given up although its process said goodbye"
+
+
+def numbered(platform: Platform, job_id: str) -> list[JobEvent]:
+    return [event for event in platform.events[job_id] if event.event != "progressed"]
