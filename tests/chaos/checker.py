@@ -107,8 +107,9 @@ def _asset(where: str, render: Document, evidence: Evidence) -> Iterator[Fault]:
     if asset is None or asset["state"] != "stored" or told is None:
         yield Fault("missing_asset", where, "delivered, but no asset is kept")
         return
-    if asset["key"] != told["key"]:
-        yield Fault("duplicate_asset", where, f"{told['key']} was delivered, {asset['key']} is kept")
+    kept = asset["key"] if "key" in asset else asset["lora"]["key"]
+    if kept != told["key"]:
+        yield Fault("duplicate_asset", where, f"{told['key']} was delivered, {kept} is kept")
     content = evidence.objects.get(told["key"])
     if content is None:
         yield Fault("missing_asset", where, f"nothing lies under {told['key']}")

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import aioboto3
@@ -19,14 +19,15 @@ EVENTS = "job.events.v1"
 READS_AT_ONCE = 16
 
 
-async def gather(stack: Stack, asked: Sequence[str], got: Sequence[Got]) -> Evidence:
-    """Everything, once all has come to rest."""
+async def gather(stack: Stack, asked: Sequence[str], told: Mapping[str, str], got: Sequence[Got]) -> Evidence:
+    """Everything, once all has come to rest. `told` is the webhook of each order that names one."""
     environment = stack.environment
     documents = await read_documents(environment)
     jobs = {job["_id"]: job for job in documents["jobs"]}
     return Evidence(
         asked=asked,
-        told={
+        told={job_id: url for job_id, url in told.items() if job_id in asked}
+        | {
             job_id: job["notify"]["webhook_url"]
             for job_id, job in jobs.items()
             if (job.get("notify") or {}).get("webhook_url")

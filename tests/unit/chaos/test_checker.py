@@ -101,6 +101,12 @@ def test_a_late_result_of_a_render_that_was_given_up_is_no_fault() -> None:
     assert check(changed("jobs", render(state="failed"))) == []
 
 
+def test_a_stored_lora_is_a_result_too() -> None:
+    lora = {f"{JOB}/0": {"state": "stored", "lora": {"key": KEY}}}
+    trained = changed("jobs", render(stored=None, lora={"key": KEY, "sha256": SHA}))
+    assert check(replace(trained, assets=lora)) == []
+
+
 TWICE = (*GOOD.submissions, Submission("modal", "m2", id_at_provider(SECOND), "succeeded"))
 FAULTS: dict[str, tuple[str, Evidence]] = {
     "no document": ("lost", changed("jobs", lambda _: {})),
