@@ -106,8 +106,7 @@ def _begin(
     now: datetime,
     down: frozenset[Provider],
 ) -> Step:
-    cancelled = job is not None and not job.request_hash
-    if job is not None and not cancelled:
+    if job is not None and not _has_no_plan(job):
         return job, _repeated(job, plan, now)
     story = Story(_new_job(plan, policies, now), now, policies, down)
     if isinstance(plan, GenerationRejected):
@@ -115,8 +114,9 @@ def _begin(
         story.fail("rejected", summary[:1000], reasons=plan.reasons)
         return story.job, story.said
     _take_plan(story, plan)
-    if job is not None and job.tenant == plan.tenant and job.error:
-        story.fail("cancelled", job.error.message)
+    reason = _early_cancel(job, plan.tenant)
+    if reason is not None:
+        story.fail("cancelled", reason)
     elif now >= story.job.deadline_at:
         story.fail("deadline_exceeded", "the request was older than its deadline when it was planned")
     elif not plan.waits_for_lora:
@@ -164,6 +164,8 @@ def _take_plan(story: Story, plan: GenerationPlanned) -> None:
 def _cancel(job: JobRecord | None, cancel: GenerationCancel, policies: Policies, now: datetime) -> Step:
     if job is None:
         return _cancelled_before_plan(cancel, now), ()
+    if _has_no_plan(job) and _early_cancel(job, cancel.tenant) is None:
+        return job.model_copy(update={"more_cancels": (*job.more_cancels, cancel)}), ()
     if job.terminal or job.tenant != cancel.tenant:
         return job, ()
     story = Story(job, now, policies)
@@ -190,3 +192,16 @@ def _cancelled_before_plan(cancel: GenerationCancel, now: datetime) -> JobRecord
         phase=None,
         error=JobError(code="cancelled", message=cancel.reason),
     )
+
+
+def _has_no_plan(job: JobRecord) -> bool:
+    return not job.request_hash
+
+
+def _early_cancel(job: JobRecord | None, tenant: str) -> str | None:
+    """Why this tenant wanted the job stopped before its plan came; None if it did not."""
+    if job is None:
+        return None
+    if job.tenant == tenant and job.error:
+        return job.error.message
+    return next((cancel.reason for cancel in job.more_cancels if cancel.tenant == tenant), None)

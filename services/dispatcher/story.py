@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from contracts.base import Message, Provider
+from contracts.generation import GenerationCancel
 from contracts.jobs import Attempt, ErrorCode, EventKind, Job, JobError, Render
 from contracts.renders import RenderCancel, RenderRequested
 from services.dispatcher.news import elapsed, image_event, job_event, progress_of, sheet_completed
@@ -13,6 +14,9 @@ from shared.fold import Folded
 
 class JobRecord(Job, Folded):
     """The `jobs` document with what the dispatcher keeps for itself."""
+
+    more_cancels: tuple[GenerationCancel, ...] = ()
+    """Before its plan told whose it is: one of each other tenant that wanted it stopped, too."""
 
 
 class Story:

@@ -1,5 +1,7 @@
 """A cancel ends a job at once, also when it overtakes the plan."""
 
+import pytest
+
 from tests.fakes.builders import JOB, a_cancel, a_plan, a_rejection, due, failed, progressed, stored
 from tests.unit.dispatcher.life import Life
 
@@ -77,3 +79,13 @@ def test_another_tenants_early_cancel_neither_stops_nor_blocks_the_plan() -> Non
     assert life.events() == ["accepted"]
     assert life.commands() == [f"{JOB}/0/1"]
     assert (life.job.tenant, life.job.error, life.job.status) == ("acme", None, "pending")
+
+
+@pytest.mark.parametrize("tenants", [("other", "acme"), ("acme", "other"), ("other", "third", "acme")])
+def test_another_tenants_early_cancel_does_not_hide_the_owners(tenants: tuple[str, ...]) -> None:
+    cancels = [a_cancel(tenant=tenant, reason=f"{tenant} says so") for tenant in tenants]
+    life = Life(*cancels, *cancels).hear(a_plan())
+    assert life.events() == ["accepted", "image_failed", "failed"]
+    assert not life.commands()
+    assert life.job.error is not None
+    assert (life.job.tenant, life.job.error.message) == ("acme", "acme says so")
