@@ -1,0 +1,167 @@
+"""The gateway of one provider: its ledger, its processes, living and declared dead, their attempts."""
+
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from pymongo.errors import AutoReconnect
+
+from contracts.base import Provider as ProviderName
+from contracts.renders import RenderCancel, RenderRequested
+from services.gateways.runtime.attempt import ENDED, Attempt
+from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.gate import Gate
+from services.gateways.runtime.gateway import Gateway, LeaseOver
+from services.gateways.runtime.late_ends import LateEnds
+from services.gateways.runtime.ledger import Ledger
+from services.gateways.runtime.provider import Pace
+from services.gateways.runtime.pushes import Pushes
+from shared.leases import Lease
+from shared.outbox import MongoDebts, Outbox
+from tests.fakes.mongo import FakeCollection
+from tests.fakes.publisher import BrokerAway, FakePublisher, received
+from tests.unit.model.providers import Fault, Interrupted, ModelProvider, Mood, handle_of
+from tests.unit.model.reference import ReferenceSubmissions
+
+TIMES = ("submitting_at", "ask_at")
+
+
+class Process:
+    """As much of one as moves attempts: what its engine would call, the machine calls."""
+
+    def __init__(self, of: "ModelGateway") -> None:
+        self.ledger = Ledger(of.attempts.mongo)
+        self.lease = Lease(of.leases.mongo, f"gateway-{of.provider.name}", on_death=_never, on_lost=_lost)
+        self.gateway = Gateway(of.provider, self.ledger, self.lease, of.publisher, of.pace, of.gate)
+        self.held: dict[str, Attempt] = {}
+
+    def hold(self, attempts: list[Attempt]) -> None:
+        for attempt in attempts:
+            self.held.setdefault(attempt.id, attempt)
+
+    def cancel(self, attempt_ids: list[str]) -> None:
+        for attempt_id in attempt_ids:
+            if attempt_id in self.held:
+                self.held[attempt_id].cancel = True
+
+
+class ModelGateway:
+    """The newest process is the living one; others were declared dead and may not know it yet."""
+
+    def __init__(
+        self, name: ProviderName, clock: Callable[[], float], sent: ReferenceSubmissions, pace: Pace
+    ) -> None:
+        self.attempts, self.leases = FakeCollection(), FakeCollection()
+        self.provider = ModelProvider(name, clock, sent)
+        self.publisher = FakePublisher(f"gateway-{name}")
+        self.pace, self.gate = pace, Gate(clock=clock)
+        self.processes: list[Process] = []
+        self._sent = sent
+        self._outbox = Outbox(MongoDebts(self.attempts.mongo), self.publisher)
+        self._late_ends = LateEnds(self.attempts.mongo, self.provider, self.publisher.source)
+        self._pushes = Pushes(self.attempts.mongo, name, Engine(_never, 0))
+
+    @property
+    def living(self) -> Process:
+        return self.processes[-1]
+
+    @property
+    def entries(self) -> dict[str, Any]:
+        """What the ledger says."""
+        return self.attempts.kept
+
+    @property
+    def open(self) -> bool:
+        """Whether something of it is still to be done or said."""
+        return any(entry["state"] not in ENDED or "owed" in entry for entry in self.entries.values())
+
+    def steps(self) -> Iterator[tuple[Process, Attempt]]:
+        """Whose next step may be taken."""
+        for process in self.processes:
+            for attempt in process.held.values():
+                yield process, attempt
+
+    async def take_over(self, *, alive: bool = False) -> None:
+        """A new process declares the last one dead, which is so unless it is `alive` after all."""
+        dead = self.processes[-1] if self.processes else None
+        heir = Process(self)
+        await heir.lease.take()
+        self.processes.append(heir)
+        if dead is None:
+            return
+        await dead.lease.release()
+        held = [attempt async for attempt in heir.ledger.held_by(dead.lease.owner)]
+        heir.hold(await heir.ledger.take_over(held, dead.lease.owner, heir.lease.owner))
+        if not alive:
+            self.processes.remove(dead)
+
+    async def take_in(self, command: RenderRequested, *, dies: bool) -> None:
+        """Enter a command; a process that dies then does not begin with it."""
+        new = await self.living.ledger.take_in([received(command)], self.living.lease.owner)
+        if not dies:
+            self.living.hold(new)
+
+    async def call_off(self, cancel: RenderCancel, *, dies: bool) -> None:
+        await self.living.ledger.take_cancels([cancel], self.living.lease.owner)
+        if not dies:
+            self.living.cancel([cancel.attempt_id])
+            self._sent.called_off.add(cancel.attempt_id)
+
+    async def step(
+        self, process: Process, attempt: Attempt, mood: Mood = "well", fault: Fault | None = None
+    ) -> None:
+        """One step as the engine takes it: an error is no end.
+
+        Raises:
+            Interrupted: where `fault` says so, if the step gets there.
+        """
+        if process is self.living:
+            await process.lease.renew()
+        self.provider.mood, self.provider.fault = mood, fault
+        self.publisher.away = fault == "say"
+        self.attempts.failures = [AutoReconnect("away")] if fault == "write" else []
+        try:
+            pause = await process.gateway.step(attempt)
+        except (AutoReconnect, BrokerAway) as error:
+            raise Interrupted(fault) from error
+        except LeaseOver:
+            pause = None  # it is told now that it is dead, and drops all
+        finally:
+            self.publisher.away, self.attempts.failures = False, []
+            self.provider.mood, self.provider.fault = "well", None
+        if pause is None:
+            del process.held[attempt.id]
+
+    async def push(self, attempt_id: str) -> None:
+        """The provider says by itself that it has this."""
+        pushed = await self._pushes.find(attempt_id)
+        if pushed is not None:
+            await self._pushes.adopt(pushed, handle_of(attempt_id))
+
+    async def tidy(self) -> None:
+        """What a process does now and then."""
+        await self.living.ledger.clear_debts()
+        self.living.cancel(await self.living.ledger.wanted_cancels(self.living.lease.owner))
+        await self._outbox.sweep(timedelta(0))
+        await self._late_ends.ask_due()
+
+    def grow_older(self, seconds: float) -> None:
+        """So much time passes: for it there is the real clock, so that all its times move back."""
+        span = timedelta(seconds=seconds)
+        for entry in self.entries.values():
+            entry |= {name: entry[name] - span for name in TIMES if entry.get(name)}
+            if "command" in entry:
+                entry["command"]["deadline_at"] -= span
+        for _, attempt in self.steps():
+            if attempt.submitting_at:
+                attempt.submitting_at -= span
+            at = attempt.command.deadline_at - span
+            attempt.command = attempt.command.model_copy(update={"deadline_at": at})
+
+
+async def _never(_: object) -> None:
+    raise AssertionError("the machine does this itself")
+
+
+async def _lost() -> None:
+    raise AssertionError("nobody buries who renews")

@@ -1,0 +1,140 @@
+"""Dispatcher and gateways together, driven at random, do only what a simple reference allows.
+
+Messages come in any order, twice, or again after a process has died with its writing done and its
+word not said; providers lose answers; processes are declared dead, rightly or not; time passes.
+"""
+
+from typing import TypeVar
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from contracts.base import PROVIDERS, Provider
+from contracts.jobs import JobDue
+from tests.fakes.builders import a_cancel, a_plan, a_rejection
+from tests.unit.model.providers import FAULTS, MOODS, Fault, Interrupted, Mood
+from tests.unit.model.world import JOBS, World
+
+T = TypeVar("T")
+ANY_FAULT = st.sampled_from([*FAULTS, "sent", "sent"])
+JOB_IDS = st.sampled_from([JOBS[0], JOBS[0], JOBS[1]])
+WHICH = st.integers(0, 20)
+GATEWAYS = st.sampled_from(PROVIDERS)
+SECONDS = st.sampled_from([0.5, 2.0, 2.0, 6.0, 6.0, 17.0, 70.0, 290.0])
+SELDOM = st.sampled_from([False, False, False, True])
+ANY_MOOD = st.sampled_from([*MOODS, "working", "breaks", "answer_lost", "arrives_late"])
+
+
+class Machine(RuleBasedStateMachine):
+    """What may happen next. What has happened is a `World`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World()
+
+    @initialize(images=st.integers(0, 3))
+    def begin(self, images: int) -> None:
+        """Mostly there is a job already, and its commands are on their way."""
+        if images:
+            self.world.deliver(a_plan(images, request_hash=f"of {images}"))
+
+    @rule(job_id=JOB_IDS, images=st.integers(0, 3))
+    def plan(self, job_id: str, images: int) -> None:
+        if images:
+            self.world.wire.append(a_plan(images, job_id=job_id, request_hash=f"of {images}"))
+        else:
+            self.world.wire.append(a_rejection(job_id=job_id))
+
+    @rule(job_id=JOB_IDS, tenant=st.sampled_from(["acme", "acme", "other"]))
+    def cancel(self, job_id: str, tenant: str) -> None:
+        self.world.wire.append(a_cancel(job_id=job_id, tenant=tenant))
+
+    @rule(seconds=SECONDS, called=SELDOM)
+    def wait(self, seconds: float, called: bool) -> None:
+        self.world.wait(seconds)
+        self.world.call_due()
+        if called:
+            self.world.wire.append(JobDue(job_id=JOBS[0], due_at=self.world.now))
+
+    @rule(mood=ANY_MOOD)
+    def work(self, mood: Mood) -> None:
+        self.world.do_all_there_is(mood)
+        self.world.wait(4.0)
+
+    @precondition(lambda self: self.world.wire)
+    @rule(which=WHICH, badly=SELDOM)
+    def deliver(self, which: int, badly: bool) -> None:
+        message = pick(self.world.wire, which)
+        if not self.world.is_blocked(message):
+            self.world.wire.remove(message)
+            self.world.deliver(message, badly=badly)
+
+    @precondition(lambda self: self.world.unsaid)
+    @rule()
+    def say_again(self) -> None:
+        self.world.say_again()
+
+    @precondition(lambda self: self.world.heard)
+    @rule(which=WHICH)
+    def repeat(self, which: int) -> None:
+        message = pick(self.world.heard[::-1], which)
+        if not self.world.is_blocked(message):
+            self.world.deliver(message)
+
+    @precondition(lambda self: self.world.steps())
+    @rule(which=WHICH, mood=ANY_MOOD)
+    def step(self, which: int, mood: Mood) -> None:
+        gateway, process, attempt = pick(self.world.steps(), which)
+        self.world.gateway_does(gateway, gateway.step(process, attempt, mood))
+
+    @precondition(lambda self: self.world.steps())
+    @rule(which=WHICH, mood=ANY_MOOD, fault=ANY_FAULT, survives=SELDOM)
+    def step_that_breaks_off(self, which: int, mood: Mood, fault: Fault, survives: bool) -> None:
+        gateway, process, attempt = pick(self.world.steps(), which)
+        try:
+            self.world.gateway_does(gateway, gateway.step(process, attempt, mood, fault))
+        except Interrupted:
+            if not survives and process is gateway.living:
+                self.world.run(gateway.take_over())
+
+    @rule(name=GATEWAYS, alive=st.booleans())
+    def declare_dead(self, name: Provider, alive: bool) -> None:
+        self.world.run(self.world.gateways[name].take_over(alive=alive))
+
+    @precondition(lambda self: self.world.gateways["fal"].provider.taken)
+    @rule(which=WHICH)
+    def push(self, which: int) -> None:
+        gateway = self.world.gateways["fal"]
+        self.world.run(gateway.push(pick(gateway.provider.taken, which)))
+
+    @rule(name=GATEWAYS)
+    def tidy(self, name: Provider) -> None:
+        gateway = self.world.gateways[name]
+        self.world.gateway_does(gateway, gateway.tidy())
+
+    @invariant()
+    def ends_are_final(self) -> None:
+        for gateway in self.world.gateways.values():
+            self.world.referee.sees_ledger(gateway)
+
+    def teardown(self) -> None:
+        """However it stands: when everything is delivered, every promise is kept."""
+        try:
+            self.world.settle()
+            for job in filter(None, map(self.world.job, JOBS)):
+                if job.seq:
+                    self.world.referee.sees_the_end(job)
+            for gateway in self.world.gateways.values():
+                self.world.referee.sees_ledger(gateway)
+                self.world.referee.sees_accounts(gateway)
+        finally:
+            self.world.close()
+
+
+def pick(things: list[T], which: int) -> T:
+    return things[which % len(things)]
+
+
+TestModel = Machine.TestCase
+TestModel.settings = settings(stateful_step_count=50)
