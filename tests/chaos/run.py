@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -109,6 +110,7 @@ class Report:
 
 async def run(plan: Plan) -> Report:
     """Do it, within the plan's time."""
+    shutil.rmtree(plan.out / "stack", ignore_errors=True)  # the same seed gives the same ids
     started, dice, got = time.monotonic(), Random(plan.seed), list[Got]()
     options = StackOptions(
         state=plan.out / "stack",

@@ -34,6 +34,8 @@ log = structlog.get_logger()
 FIRST_SECONDS = 10.0
 MOST_LOOKS = 9
 """With pauses that double: for about an hour and a half."""
+SURE_LOOKS = 4
+"""So often a provider must know nothing of an attempt before it was surely never taken."""
 PAGE = 20
 TICK_SECONDS = 1.0
 
@@ -109,7 +111,7 @@ class LateEnds:
         if claimed is None:
             return
         try:
-            await self._look(claimed, attempt_of(document))
+            await self._look(claimed, attempt_of(document), document.get("looks", 0) + 1)
         except NoAnswer as silence:
             log.info("no_late_answer", attempt_id=document["_id"], error=str(silence))
         except CannotBeAsked:
@@ -119,12 +121,12 @@ class LateEnds:
                 raise
             log.exception("late_end_failed", attempt_id=document["_id"])
 
-    async def _look(self, claimed: Document, attempt: Attempt) -> None:
+    async def _look(self, claimed: Document, attempt: Attempt, looks: int) -> None:
         handle = attempt.handle or await self._provider.find(attempt.order)
-        if handle is None:
-            await self._enter(claimed, attempt, Broken("lost", "surely never taken", False, "no"), {})
-        else:
+        if handle is not None:
             await self._hear(claimed, attempt, handle)
+        elif looks >= SURE_LOOKS:
+            await self._enter(claimed, attempt, Broken("lost", "surely never taken", False, "no"), {})
 
     async def _claim(self, document: Document) -> Document | None:
         """Put off the next look before this one: nobody else looks now. Returns what guards its entry."""

@@ -8,7 +8,7 @@ import pytest
 from contracts.operations import AttemptSettled
 from contracts.renders import RenderFailed, RenderSucceeded
 from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.late_ends import FIRST_SECONDS, MOST_LOOKS, LateEnds, next_look
+from services.gateways.runtime.late_ends import FIRST_SECONDS, MOST_LOOKS, SURE_LOOKS, LateEnds, next_look
 from services.gateways.runtime.provider import (
     Broken,
     CannotBeAsked,
@@ -183,6 +183,9 @@ async def test_a_submission_without_an_answer_is_found_and_its_bill_entered(
 async def test_a_submission_that_never_came_there_was_not_billed(bench: GatewayBench, late: LateEnds) -> None:
     attempt = await unanswered(bench)
     bench.provider.findings = [None]
+    for _ in range(SURE_LOOKS - 1):
+        await look(bench, late, attempt)
+    assert bench.publisher.said(AttemptSettled) == [], "it may just have forgotten"
     await look(bench, late, attempt)
     [settled] = bench.publisher.said(AttemptSettled)
     assert (settled.outcome, settled.billed) == ("failed", "no")
