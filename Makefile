@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 # KAFKA=apache runs `up`, `demo` and `test` on Apache Kafka, KAFKA_BROKERS=3 on three nodes of it.
 SERVERS := $(READY) $(if $(filter apache,$(KAFKA)),apache-kafka)
 
-.PHONY: help up down status demo check lint quick fast unit component test properties test-faults servers chaos test-kafka kafka-up \
+.PHONY: help up down status demo check lint quick fast unit component test properties test-faults servers chaos chaos-short test-kafka kafka-up \
 	kafka-down apache-kafka contracts format clean
 
 help:  ## list the targets
@@ -65,6 +65,9 @@ test-faults: $(READY)  ## what each provider can do to us, as a table (no server
 
 chaos: $(SERVERS)  ## break everything under 1 000 jobs, then check that nothing is lost or doubled (< 30 min)
 	@$(BIN)/python -m tests.chaos
+
+chaos-short: $(SERVERS)  ## the same with 60 jobs (about 3 min)
+	@$(BIN)/python -m tests.chaos --jobs 60 --seed 1 --minutes 8
 
 test-kafka: $(READY) apache-kafka  ## integration and end-to-end tests on Apache Kafka
 	@KAFKA=apache $(BIN)/pytest -q -n 2 --dist loadfile -m stack
