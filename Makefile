@@ -10,7 +10,7 @@ READY := $(VENV)/.ready
 # KAFKA=apache runs `up`, `demo` and `test` on Apache Kafka, KAFKA_BROKERS=3 on three nodes of it.
 SERVERS := $(READY) $(if $(filter apache,$(KAFKA)),apache-kafka)
 
-.PHONY: help up down status demo check lint quick fast unit component test properties test-faults servers chaos chaos-short test-kafka kafka-up \
+.PHONY: help up down status demo check lint quick fast unit component test properties test-faults servers chaos chaos-short chaos-broken outages test-kafka kafka-up \
 	kafka-down apache-kafka contracts format clean
 
 help:  ## list the targets
@@ -68,6 +68,12 @@ chaos: $(SERVERS)  ## break everything under 1 000 jobs, then check that nothing
 
 chaos-short: $(SERVERS)  ## the same with 60 jobs (about 3 min)
 	@$(BIN)/python -m tests.chaos --jobs 60 --seed 1 --minutes 8
+
+chaos-broken: $(SERVERS)  ## build faults in, one by one: the checker has to report each (about 15 min)
+	@$(BIN)/python -m tests.chaos.broken_builds
+
+outages: $(SERVERS)  ## broker, MongoDB and S3 away for a minute each, under load (about 8 min)
+	@$(BIN)/python -m tests.chaos --outages 60 --jobs 250 --minutes 14
 
 test-kafka: $(READY) apache-kafka  ## integration and end-to-end tests on Apache Kafka
 	@KAFKA=apache $(BIN)/pytest -q -n 2 --dist loadfile -m stack

@@ -21,7 +21,7 @@ class BrokerControl:
         self, broker: Broker, processes: Mapping[str, Supervised], changed: Callable[[], None]
     ) -> None:
         self.nodes = broker.nodes
-        self._keeps_data = broker.kind == "apache"
+        self.keeps_data = broker.kind == "apache"
         self._processes = processes
         self._changed = changed
 
@@ -61,7 +61,7 @@ class BrokerControl:
         await self._node(number).send(signal.SIGCONT)
 
     async def _end(self, number: int, grace_seconds: float | None) -> None:
-        if not self._keeps_data:
+        if not self.keeps_data:
             raise KeepsNothing
         process = self._node(number)
         await process.stop(grace_seconds)

@@ -29,9 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--broken", default=None, help="run services with this fault built in (tests.chaos.broken)"
     )
     options = parser.parse_args(arguments)
-    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    quiet()
     seed = SystemRandom().randrange(10**6) if options.seed is None else options.seed
     plan = Plan(
         jobs=options.jobs,
@@ -48,6 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     (options.out / "report.json").write_text(json.dumps(report.whole(), indent=2) + "\n")
     print(json.dumps(report.last_line()))
     return 1 if report.faults else 0
+
+
+def quiet() -> None:
+    """The log of the run itself; what clients of broken servers have to say is no news."""
+    logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
 
 
 if __name__ == "__main__":

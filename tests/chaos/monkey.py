@@ -23,6 +23,7 @@ class Temper:
     deeds: tuple[tuple[str, int], ...] = (
         ("kill_service", 62),
         ("kill_server", 10),
+        ("kill_broker", 5),
         ("pause", 14),
         ("cut", 8),
         ("receiver_down", 6),
@@ -30,7 +31,8 @@ class Temper:
     pauses_seconds: tuple[float, float] = (0.5, 14.0)
     """Longer than a lease: whoever wakes up was declared dead."""
     servers: tuple[str, ...] = ("mongo", "s3")
-    """Those that keep what they were given on disk."""
+    """Those that keep what they were given on disk. So does Apache Kafka, not the embedded broker."""
+    broker_away_seconds: tuple[float, float] = (0.5, 8.0)
 
 
 @dataclass
@@ -42,6 +44,7 @@ class Monkey:
     dice: Random
     temper: Temper = field(default_factory=Temper)
     done: Counter[str] = field(default_factory=Counter)
+    _away: set[int] = field(default_factory=set)
     _waking: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
@@ -67,6 +70,24 @@ class Monkey:
 
     async def _kill_server(self) -> None:
         await self._kill(self.dice.choice(self.temper.servers))
+
+    async def _kill_broker(self) -> None:
+        broker = self.stack.broker
+        number = self.dice.randint(1, broker.nodes)
+        if not broker.keeps_data or number in self._away:
+            return
+        log.info("kill -9 node %d of the broker", number)
+        self.done[f"kill broker {number}"] += 1
+        self._away.add(number)
+        await broker.kill(number)
+        self._later(self._bring_back(number, self.dice.uniform(*self.temper.broker_away_seconds)))
+
+    async def _bring_back(self, number: int, seconds: float) -> None:
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            await self.stack.broker.start(number)
+            self._away.discard(number)
 
     async def _kill(self, name: str) -> None:
         if not self.stack.processes[name].ready:

@@ -31,7 +31,6 @@ log = logging.getLogger("chaos")
 
 OPEN_JOBS = 60
 """So many are under way at once: the load lasts while things break."""
-REST_SECONDS = 240.0
 FAULTY_PROVIDERS: dict[str, Any] = {
     "tiny": True,
     "latency_seconds": 0.3,
@@ -57,6 +56,8 @@ class Plan:
     seconds: float
     out: Path
     instances: int = 2
+    rest_seconds: float = 240.0
+    """Of its time so much is kept for coming to rest and for the checker."""
     broken: str | None = None
     outages: float | None = None
     """Seconds for which each server is away; then nothing else is broken."""
@@ -140,10 +141,10 @@ async def run(plan: Plan) -> Report:
         )
         breaking = asyncio.create_task(trouble.run())
         wanted = orders(plan.jobs, dice, faces, [receiver.url for receiver in receivers])
-        left = plan.seconds - REST_SECONDS - (time.monotonic() - started)
+        left = plan.seconds - plan.rest_seconds - (time.monotonic() - started)
         told = {order.job_id: order.webhook for order in wanted if order.webhook}
         asked = [*first, *await _ask_all(upstream, watcher, wanted, left)]
-        left = plan.seconds - REST_SECONDS - (time.monotonic() - started)
+        left = plan.seconds - plan.rest_seconds - (time.monotonic() - started)
         late = await ended(watcher, asked, max(60.0, left))
         log.info("%d jobs ended, %d late; all is left in peace", len(watcher.ended), len(late))
         if plan.outages:
@@ -152,7 +153,7 @@ async def run(plan: Plan) -> Report:
         await asyncio.gather(breaking, return_exceptions=True)
         await _behave(stack, **dict.fromkeys(("fail_rate", "lose_answer_rate"), 0.0))
         await all_ready(stack, 60.0)
-        under_way = await at_rest(stack, REST_SECONDS / 2)
+        under_way = await at_rest(stack, plan.rest_seconds / 2)
         watching.cancel()
         evidence = await gather(stack, asked, told, got)
     return Report(plan, evidence, check(evidence), under_way, trouble, time.monotonic() - started)
