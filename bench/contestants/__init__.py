@@ -1,0 +1,1 @@
+"""The same durable job, done in several ways, on the same servers."""

@@ -1,0 +1,64 @@
+"""The same hops, bytes, bulk writes, provider calls and puts without any logic: the machine's limit."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import ClassVar
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from bench.contestants.children import Children
+from bench.contestants.contestant import Contestant, Finished, Place
+from bench.contestants.floor_stages import STAGES, TOPICS
+from bench.contestants.kafka_load import KafkaLoad
+from contracts.catalog import PARTITIONS
+
+
+class Floor(Contestant):
+    """One process per core, each with all five stages."""
+
+    name: ClassVar[str] = "floor"
+    open_jobs: ClassVar[int] = 192
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._children = Children(place.folder / "floor")
+        environment = place.environment
+        self._bootstrap = environment["KAFKA_BOOTSTRAP"]
+        wait = int(environment["KAFKA_FETCH_MAX_WAIT_MS"])
+        self._load = KafkaLoad(self._bootstrap, STAGES[0].source, TOPICS[-1], wait)
+
+    async def start(self) -> None:
+        await self._make_topics()
+        await self._load.start()
+        environment = {**self._place.environment, "MONGO_DATABASE": self.database}
+        await self._children.start_modules(
+            "bench.contestants.floor_worker", os.cpu_count() or 1, environment
+        )
+
+    async def submit(self, job_id: str, tenant: str) -> None:
+        await self._load.submit(job_id, tenant)
+
+    async def listen(self, finished: Finished, ready: asyncio.Event) -> None:
+        await self._load.listen(finished, ready)
+
+    async def stop(self) -> None:
+        await self._load.stop()
+        await self._children.stop()
+
+    @property
+    def processes(self) -> Mapping[str, int]:
+        return self._children.pids
+
+    @property
+    def database(self) -> str:
+        return "floor"
+
+    async def _make_topics(self) -> None:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
+        await admin.start()
+        try:
+            missing = set(TOPICS) - set(await admin.list_topics())
+            await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in sorted(missing)])
+        finally:
+            await admin.close()

@@ -1,0 +1,80 @@
+"""One process of the floor: `python -m bench.contestants.floor_worker`."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+
+import uvloop
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+
+from bench import samples
+from bench.contestants.floor_stages import STAGES, Clients, Stage, body_of, topic_of, work_of
+
+MAX_RECORDS = 500
+
+
+async def follow(
+    stage: Stage, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, clients: Clients
+) -> None:
+    """Batch after batch: act, send, wait for the acknowledgements, commit."""
+    while True:
+        records = await consumer.getmany(timeout_ms=1000, max_records=MAX_RECORDS)
+        batch = [work_of(record.value) for several in records.values() for record in several]
+        if not batch:
+            continue
+        sent = []
+        for said in await stage.act(clients, batch):
+            job_id = said.work.job_id
+            headers = samples.headers(said.name, job_id)
+            sent.append(
+                await producer.send(topic_of(said), body_of(said), key=job_id.encode(), headers=headers)
+            )
+        await asyncio.gather(*sent)
+        await consumer.commit({place: several[-1].offset + 1 for place, several in records.items()})
+
+
+def consumer_of(stage: Stage, environment: Mapping[str, str]) -> AIOKafkaConsumer:
+    """As ours is set."""
+    return AIOKafkaConsumer(
+        stage.source,
+        bootstrap_servers=environment["KAFKA_BOOTSTRAP"],
+        group_id=f"floor-{stage.source}",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=int(environment["KAFKA_FETCH_MAX_WAIT_MS"]),
+        partition_assignment_strategy=[RangePartitionAssignor],
+    )
+
+
+async def main(environment: Mapping[str, str]) -> None:
+    """Until SIGTERM."""
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    clients = Clients(environment)
+    producer = AIOKafkaProducer(bootstrap_servers=environment["KAFKA_BOOTSTRAP"], enable_idempotence=False)
+    consumers = [consumer_of(stage, environment) for stage in STAGES]
+    await producer.start()
+    await asyncio.gather(*(consumer.start() for consumer in consumers))
+    tasks = [
+        asyncio.create_task(follow(stage, consumer, producer, clients))
+        for stage, consumer in zip(STAGES, consumers, strict=True)
+    ]
+    while not all(consumer.assignment() for consumer in consumers):
+        await asyncio.sleep(0.05)
+    Path(environment["BENCH_READY"]).touch()
+    ended = asyncio.create_task(stopped.wait())
+    done, _ = await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in done - {ended}:
+        task.result()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await asyncio.gather(*(consumer.stop() for consumer in consumers), producer.stop())
+    await clients.close()
+
+
+if __name__ == "__main__":
+    uvloop.run(main(os.environ))

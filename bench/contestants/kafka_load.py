@@ -1,0 +1,57 @@
+"""Requests into Kafka and completed jobs out of it: how ours and the floor are asked."""
+
+import asyncio
+import json
+from contextlib import suppress
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from bench import samples
+from bench.contestants.contestant import Finished
+from contracts.catalog import PARTITIONS
+
+REQUEST = "generation.requested.base_image"
+
+
+class KafkaLoad:
+    """An upstream service: publishes requests to one topic, hears the end of jobs on another."""
+
+    def __init__(self, bootstrap: str, requests: str, events: str, fetch_wait_ms: int) -> None:
+        self._bootstrap = bootstrap
+        self._requests = requests
+        self._events = events
+        self._fetch_wait_ms = fetch_wait_ms
+        self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=False)
+
+    async def start(self) -> None:
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        await self._producer.stop()
+
+    async def submit(self, job_id: str, tenant: str) -> None:
+        """Returns when the request is in the producer's batch: its latency counts from here."""
+        await self._producer.send(
+            self._requests,
+            samples.body(REQUEST, job_id, tenant),
+            key=job_id.encode(),
+            headers=samples.headers(REQUEST, job_id),
+        )
+
+    async def listen(self, finished: Finished, ready: asyncio.Event) -> None:
+        """From the beginning of the topic on."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._bootstrap,
+            fetch_max_wait_ms=self._fetch_wait_ms,
+            auto_offset_reset="earliest",  # tansu's "latest" is wrong; jobs of before are not known here
+        )
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition(self._events, number) for number in range(PARTITIONS)])
+            ready.set()
+            async for record in consumer:
+                if b'"completed"' in record.value and json.loads(record.value)["event"] == "completed":
+                    finished(record.key.decode())
+        finally:
+            with suppress(Exception):
+                await consumer.stop()

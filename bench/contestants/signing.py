@@ -1,0 +1,37 @@
+"""An S3 PUT signed by hand (AWS Signature Version 4): the least that a put can cost."""
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+
+SIGNED = "host;x-amz-content-sha256;x-amz-date"
+
+
+def signed_put(environment: Mapping[str, str], host: str, path: str, data: bytes) -> dict[str, str]:
+    """The headers of a PUT; `path` contains no character that would have to be escaped."""
+    moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    region, digest = environment["S3_REGION"], hashlib.sha256(data).hexdigest()
+    scope = f"{moment[:8]}/{region}/s3/aws4_request"
+    canonical = (
+        f"PUT\n{path}\n\nhost:{host}\nx-amz-content-sha256:{digest}\nx-amz-date:{moment}\n\n{SIGNED}\n{digest}"
+    )
+    to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    signature = hmac.digest(_key(environment["S3_SECRET_KEY"], moment[:8], region), to_sign.encode(), "sha256")
+    credential = f"{environment['S3_ACCESS_KEY']}/{scope}"
+    return {
+        "x-amz-date": moment,
+        "x-amz-content-sha256": digest,
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={SIGNED}, "
+        f"Signature={signature.hex()}",
+        "Content-Type": "image/png",
+    }
+
+
+@lru_cache(maxsize=2)
+def _key(secret: str, day: str, region: str) -> bytes:
+    key = f"AWS4{secret}".encode()
+    for part in (day, region, "s3", "aws4_request"):
+        key = hmac.digest(key, part.encode(), "sha256")
+    return key

@@ -1,0 +1,115 @@
+"""How jobs are asked for: so many open at once, one after the other, or at a steady rate."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from bench.contestants.contestant import Contestant
+from shared.ids import uuid7
+
+PATIENCE_SECONDS: Final = 120.0
+"""No job of these takes longer, whoever does it."""
+
+
+@dataclass
+class Measured:
+    """What came of the jobs that were asked for."""
+
+    seconds: float = 0.0
+    latencies: list[float] = field(default_factory=list)
+    notifications: int = 0
+
+    @property
+    def jobs(self) -> int:
+        return len(self.latencies)
+
+    @property
+    def per_second(self) -> float:
+        return self.jobs / self.seconds if self.seconds else 0.0
+
+
+Asking = Callable[[Measured], Awaitable[None]]
+
+
+class Load:
+    """Asks a contestant for images of one tenant, and hears when they are there."""
+
+    def __init__(self, contestant: Contestant, tenant: str) -> None:
+        self._contestant = contestant
+        self._tenant = tenant
+        self._open: dict[str, asyncio.Future[float]] = {}
+        self._known: set[str] = set()
+        self._heard = 0
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator["Load"]:
+        """Hear notifications for as long as the block lasts."""
+        ready = asyncio.Event()
+        task = asyncio.create_task(self._contestant.listen(self._finished, ready))
+        waiting = asyncio.create_task(ready.wait())
+        await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            task.result()
+        try:
+            yield self
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    async def closed(self, seconds: float, open_jobs: int) -> Measured:
+        """So many jobs open at once: each that ends is followed by another, until the time is over."""
+        end = time.perf_counter() + seconds
+
+        async def one_after_the_other(measured: Measured) -> None:
+            while time.perf_counter() < end:
+                measured.latencies.append(await self._one())
+
+        return await self._measure(*[one_after_the_other] * open_jobs)
+
+    async def one_at_a_time(self, jobs: int) -> Measured:
+        """No job waits for another."""
+
+        async def all_of_them(measured: Measured) -> None:
+            for _ in range(jobs):
+                measured.latencies.append(await self._one())
+
+        return await self._measure(all_of_them)
+
+    async def steady(self, per_second: float, seconds: float) -> Measured:
+        """At a fixed rate, however long the jobs take (no coordinated omission)."""
+        start = time.perf_counter()
+
+        async def at(measured: Measured, number: int) -> None:
+            due = start + number / per_second
+            await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            measured.latencies.append(await self._one(asked_at=due))
+
+        def numbered(number: int) -> Asking:
+            return lambda measured: at(measured, number)
+
+        return await self._measure(*(numbered(number) for number in range(int(per_second * seconds))))
+
+    async def _measure(self, *asking: Asking) -> Measured:
+        measured, start, heard = Measured(), time.perf_counter(), self._heard
+        await asyncio.gather(*(each(measured) for each in asking))
+        measured.seconds = time.perf_counter() - start
+        measured.notifications = self._heard - heard
+        return measured
+
+    async def _one(self, asked_at: float | None = None) -> float:
+        job_id = uuid7()
+        self._known.add(job_id)
+        future = self._open[job_id] = asyncio.get_running_loop().create_future()
+        start = asked_at or time.perf_counter()
+        await self._contestant.submit(job_id, self._tenant)
+        return await asyncio.wait_for(future, PATIENCE_SECONDS) - start
+
+    def _finished(self, job_id: str) -> None:
+        if job_id in self._known:
+            self._heard += 1
+            if future := self._open.pop(job_id, None):
+                future.set_result(time.perf_counter())
