@@ -7,11 +7,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+BENCH_READY := $(VENV)/.bench-ready
 # KAFKA=apache runs `up`, `demo` and `test` on Apache Kafka, KAFKA_BROKERS=3 on three nodes of it.
 SERVERS := $(READY) $(if $(filter apache,$(KAFKA)),apache-kafka)
 
 .PHONY: help up down status demo check lint quick fast unit component test properties test-faults servers chaos chaos-short chaos-broken outages test-kafka kafka-up \
-	kafka-down apache-kafka contracts format clean
+	kafka-down apache-kafka bench bench-check bench-redis contracts format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +87,27 @@ kafka-down: $(READY)  ## stop it
 
 apache-kafka: $(READY)
 	@$(BIN)/python -m deploy.local.apache_kafka
+
+# ONLY=ours,floor leaves the other contestants out, PARTS=rounds,latency the other measurements;
+# QUICK=1 shows in three minutes that all of it works, and writes nothing into docs.
+BENCH := $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(PARTS),--parts $(PARTS))
+
+bench: $(SERVERS) $(BENCH_READY) bench-redis  ## measure beside Celery, Temporal and the floor; docs/performance.md (< 40 min)
+	@$(BENCH)
+
+bench-check: $(SERVERS) $(BENCH_READY) bench-redis  ## the same; fails when a ratio is 20 % worse than in bench/recorded.json
+	@$(BENCH) --check
+
+$(BENCH_READY): $(READY)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev,modal,bench]'
+	@touch $@
+
+REDIS_FOR := $(if $(ONLY),$(findstring celery,$(ONLY))$(findstring temporal,$(ONLY)),all)
+INSTALL_REDIS := { apt-get update -qq && apt-get install -y -qq --no-install-recommends redis-server; }
+bench-redis:
+	@[ -z "$(REDIS_FOR)" ] || command -v redis-server > /dev/null || $(INSTALL_REDIS) > /dev/null 2>&1 || { \
+		echo "redis-server is missing and cannot be installed here: install it (apt-get install redis-server)," \
+			"or leave out what needs it: make bench ONLY=ours,floor"; exit 1; }
 
 contracts: $(READY)  ## write JSON Schemas and the AsyncAPI document from the code
 	@$(BIN)/python -m contracts

@@ -2,10 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from bench.contestants.contestant import Contestant
 from shared.ids import uuid7
@@ -21,6 +21,9 @@ class Measured:
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     notifications: int = 0
+    """Of different jobs: each of these."""
+    repeated: int = 0
+    """Notifications that were said again, which is allowed (they have the same id), but is work."""
 
     @property
     def jobs(self) -> int:
@@ -31,7 +34,7 @@ class Measured:
         return self.jobs / self.seconds if self.seconds else 0.0
 
 
-Asking = Callable[[Measured], Awaitable[None]]
+Asking = Callable[[Measured], Coroutine[Any, Any, None]]
 
 
 class Load:
@@ -43,22 +46,22 @@ class Load:
         self._open: dict[str, asyncio.Future[float]] = {}
         self._known: set[str] = set()
         self._heard = 0
+        self._repeated = 0
+        self._listening: asyncio.Task[None]
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["Load"]:
         """Hear notifications for as long as the block lasts."""
         ready = asyncio.Event()
-        task = asyncio.create_task(self._contestant.listen(self._finished, ready))
+        task = self._listening = asyncio.create_task(self._contestant.listen(self._finished, ready))
         waiting = asyncio.create_task(ready.wait())
         await asyncio.wait([task, waiting], return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            task.result()
+        waiting.cancel()
         try:
             yield self
         finally:
             task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            await asyncio.gather(task, return_exceptions=True)
 
     async def closed(self, seconds: float, open_jobs: int) -> Measured:
         """So many jobs open at once: each that ends is followed by another, until the time is over."""
@@ -94,10 +97,17 @@ class Load:
         return await self._measure(*(numbered(number) for number in range(int(per_second * seconds))))
 
     async def _measure(self, *asking: Asking) -> Measured:
-        measured, start, heard = Measured(), time.perf_counter(), self._heard
-        await asyncio.gather(*(each(measured) for each in asking))
+        measured, start = Measured(), time.perf_counter()
+        heard, repeated = self._heard, self._repeated
+        work = asyncio.ensure_future(_all(each(measured) for each in asking))
+        await asyncio.wait([work, self._listening], return_when=asyncio.FIRST_COMPLETED)
+        if self._listening.done():
+            work.cancel()
+            self._listening.result()
+        await work
         measured.seconds = time.perf_counter() - start
         measured.notifications = self._heard - heard
+        measured.repeated = self._repeated - repeated
         return measured
 
     async def _one(self, asked_at: float | None = None) -> float:
@@ -106,10 +116,17 @@ class Load:
         future = self._open[job_id] = asyncio.get_running_loop().create_future()
         start = asked_at or time.perf_counter()
         await self._contestant.submit(job_id, self._tenant)
-        return await asyncio.wait_for(future, PATIENCE_SECONDS) - start
+        ended: float = await asyncio.wait_for(future, PATIENCE_SECONDS)
+        return ended - start
 
     def _finished(self, job_id: str) -> None:
-        if job_id in self._known:
+        if future := self._open.pop(job_id, None):
             self._heard += 1
-            if future := self._open.pop(job_id, None):
+            if not future.done():
                 future.set_result(time.perf_counter())
+        elif job_id in self._known:
+            self._repeated += 1
+
+
+async def _all(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    await asyncio.gather(*work)

@@ -33,6 +33,8 @@ class Round(Record):
     number: int
     images: int
     seconds: float
+    repeated: int
+    """Notifications that were said more than once."""
     cpu_ms: dict[str, float]
     """CPU milliseconds per image, by process group."""
     own_groups: tuple[str, ...]

@@ -4,6 +4,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from bench.contestants.all import contestant
 from bench.contestants.contestant import Contestant, Place, check_work, count_work
@@ -45,7 +46,7 @@ async def turn(place: Place, player: Contestant, number: int, sizes: Sizes) -> R
 
 
 @asynccontextmanager
-async def running(place: Place, player: Contestant, **behaviour: float) -> AsyncIterator[None]:
+async def running(place: Place, player: Contestant, **behaviour: Any) -> AsyncIterator[None]:
     """Alone on the machine, with a provider that has forgotten the one before."""
     await reset_provider(place, **behaviour)
     try:
@@ -61,6 +62,7 @@ def _round(name: str, number: int, measured: Measured, cpu: dict[str, float], ow
         number=number,
         images=measured.jobs,
         seconds=measured.seconds,
+        repeated=measured.repeated,
         cpu_ms={group: 1000 * seconds / max(1, measured.jobs) for group, seconds in cpu.items()},
         own_groups=own,
     )

@@ -24,6 +24,7 @@ def _example(name: str) -> Document:
     body = example["body"]
     body.pop("notify", None)  # nobody has a webhook here
     if name == "generation.requested.base_image":
+        del body["requested_at"]  # long ago: its deadline is over
         body["request"] |= {"count": 1, "provider": "modal"}
     if name == "generation.planned":
         body["renders"] = body["renders"][:1]
@@ -97,7 +98,13 @@ def completed(job: Document) -> Document:
 def attempt_document(job_id: str, tenant: str) -> Document:
     """The intent: written before the provider is called."""
     command = fields("render.requested.modal", job_id, tenant)
-    return {"_id": f"{job_id}/0/1", "job_id": job_id, "tenant": tenant, "command": command, "state": "accepted"}
+    return {
+        "_id": f"{job_id}/0/1",
+        "job_id": job_id,
+        "tenant": tenant,
+        "command": command,
+        "state": "accepted",
+    }
 
 
 def attempt_end(call_id: str) -> Document:

@@ -13,8 +13,8 @@ from deploy.local.stack import Stack, StackOptions
 
 AT_ONCE: Final = 100_000
 """The provider never lets a job wait."""
-NOT_ASKED: Final = {"COMFYUI_BASE_URL": "http://127.0.0.1:9", "FAL_QUEUE_URL": "http://127.0.0.1:9"}
-"""The result store wants to know every provider."""
+NOT_ASKED: Final = {"COMFYUI_BASE_URL": "http://127.0.0.1:9"}
+"""The result store wants to know every provider, also one that does not run."""
 THROUGHPUT_WAIT_MS: Final = 20
 LATENCY_WAIT_MS: Final = 5
 """How long a fetch waits on the embedded broker; Apache Kafka keeps its default."""
@@ -27,6 +27,7 @@ async def shared_servers(
     fetch_wait_ms: int = THROUGHPUT_WAIT_MS,
     simulators: tuple[str, ...] = ("modal",),
     environment: Mapping[str, str] | None = None,
+    launcher: tuple[str, ...] = (),
 ) -> AsyncIterator[Place]:
     """Fresh ones, in a folder of their own."""
     options = StackOptions(
@@ -34,8 +35,9 @@ async def shared_servers(
         services=(),
         simulators=simulators,
         latency_seconds=0.0,
+        launcher=launcher,
         environment={
-            **NOT_ASKED,
+            **({} if "comfyui" in simulators else NOT_ASKED),
             "MODAL_SLOTS": "256",
             "LOG_LEVEL": "warning",
             "TRACE_RATIO": "0",

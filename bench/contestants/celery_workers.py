@@ -14,7 +14,7 @@ from bench.contestants.kafka_load import REQUEST
 from bench.contestants.redis_server import NOTICES, RedisServer
 
 PONG_SECONDS: Final = 1.0
-WORKER: Final = "--pool prefork --without-gossip --without-mingle --without-heartbeat -O fair --loglevel WARNING"
+WORKER: Final = "--pool prefork -O fair --without-gossip --without-mingle --without-heartbeat -l WARNING"
 
 Send = Callable[[dict[str, Any]], None]
 

@@ -32,9 +32,7 @@ class Floor(Contestant):
         await self._make_topics()
         await self._load.start()
         environment = {**self._place.environment, "MONGO_DATABASE": self.database}
-        await self._children.start_modules(
-            "bench.contestants.floor_worker", os.cpu_count() or 1, environment
-        )
+        await self._children.start_modules("bench.contestants.floor_worker", os.cpu_count() or 1, environment)
 
     async def submit(self, job_id: str, tenant: str) -> None:
         await self._load.submit(job_id, tenant)

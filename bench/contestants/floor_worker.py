@@ -4,13 +4,13 @@ import asyncio
 import os
 import signal
 from collections.abc import Mapping
-from pathlib import Path
 
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from bench import samples
+from bench.contestants.children import tell_ready
 from bench.contestants.floor_stages import STAGES, Clients, Stage, body_of, topic_of, work_of
 
 MAX_RECORDS = 500
@@ -64,7 +64,7 @@ async def main(environment: Mapping[str, str]) -> None:
     ]
     while not all(consumer.assignment() for consumer in consumers):
         await asyncio.sleep(0.05)
-    Path(environment["BENCH_READY"]).touch()
+    tell_ready(environment)
     ended = asyncio.create_task(stopped.wait())
     done, _ = await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for task in done - {ended}:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from contextlib import suppress
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
@@ -11,6 +12,13 @@ from bench.contestants.contestant import Finished
 from contracts.catalog import PARTITIONS
 
 REQUEST = "generation.requested.base_image"
+
+
+class JobFailed(Exception):
+    """A job of a benchmark has to succeed."""
+
+    def __init__(self, event: dict[str, Any]) -> None:
+        super().__init__(f"job {event['job_id']} failed: {event['error']}")
 
 
 class KafkaLoad:
@@ -50,8 +58,14 @@ class KafkaLoad:
             consumer.assign([TopicPartition(self._events, number) for number in range(PARTITIONS)])
             ready.set()
             async for record in consumer:
-                if b'"completed"' in record.value and json.loads(record.value)["event"] == "completed":
-                    finished(record.key.decode())
+                if b'"completed"' in record.value or b'"failed","job_id"' in record.value:
+                    self._hear(json.loads(record.value), finished)
         finally:
             with suppress(Exception):
                 await consumer.stop()
+
+    def _hear(self, event: dict[str, Any], finished: Finished) -> None:
+        if event["event"] == "failed":
+            raise JobFailed(event)
+        if event["event"] == "completed":
+            finished(event["job_id"])

@@ -3,6 +3,7 @@
 import asyncio
 import shutil
 from pathlib import Path
+from typing import Any
 
 import redis.asyncio
 
@@ -51,8 +52,10 @@ class RedisServer:
         ready.set()
         try:
             while True:
-                for _, entries in await client.xread({NOTICES: last}, count=500, block=1000) or ():
-                    for last, notice in entries:
+                answer: Any = await client.xread({NOTICES: last}, count=500, block=1000)
+                for _, entries in answer or ():
+                    for place, notice in entries:
+                        last = place
                         finished(notice[b"job_id"].decode())
         finally:
             await client.aclose()

@@ -14,11 +14,11 @@ def signed_put(environment: Mapping[str, str], host: str, path: str, data: bytes
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     region, digest = environment["S3_REGION"], hashlib.sha256(data).hexdigest()
     scope = f"{moment[:8]}/{region}/s3/aws4_request"
-    canonical = (
-        f"PUT\n{path}\n\nhost:{host}\nx-amz-content-sha256:{digest}\nx-amz-date:{moment}\n\n{SIGNED}\n{digest}"
-    )
+    signed = f"host:{host}\nx-amz-content-sha256:{digest}\nx-amz-date:{moment}\n"
+    canonical = f"PUT\n{path}\n\n{signed}\n{SIGNED}\n{digest}"
     to_sign = f"AWS4-HMAC-SHA256\n{moment}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    signature = hmac.digest(_key(environment["S3_SECRET_KEY"], moment[:8], region), to_sign.encode(), "sha256")
+    key = _key(environment["S3_SECRET_KEY"], moment[:8], region)
+    signature = hmac.digest(key, to_sign.encode(), "sha256")
     credential = f"{environment['S3_ACCESS_KEY']}/{scope}"
     return {
         "x-amz-date": moment,

@@ -71,7 +71,7 @@ class Steps:
     def notify(self, event: Document) -> None:
         """One notification, where subscribers read: the cheapest that Redis has and that can be replayed."""
         text = samples.body("job.events.completed", event["job_id"], event["tenant"])
-        notice = {"job_id": event["job_id"], "event": text}
+        notice: Any = {"job_id": event["job_id"], "event": text}
         self._redis.xadd(self._stream, notice, maxlen=NOTICES_KEPT, approximate=True)
 
     def everything(self, request: Document) -> None:

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 from temporalio import activity, workflow
@@ -14,6 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 with workflow.unsafe.imports_passed_through():
+    from bench.contestants.children import tell_ready
     from bench.contestants.steps import Steps
 
 Document = dict[str, Any]
@@ -65,7 +65,7 @@ async def main() -> None:
             workflow_runner=UnsandboxedWorkflowRunner(),  # the sandbox costs, and protects nothing here
         )
         async with worker:
-            Path(os.environ["BENCH_READY"]).touch()
+            tell_ready(os.environ)
             await stopped.wait()
 
 

@@ -1,0 +1,104 @@
+"""python -m bench: measure, write the report, print the figures as the last line."""
+
+import asyncio
+import json
+import logging
+import os
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+from bench.contestants.all import NAMES
+from bench.figures import figures, throughput
+from bench.growth import growth
+from bench.in_flight import in_flight
+from bench.latency import latency
+from bench.regression import record, recorded, regressions
+from bench.report import write_report
+from bench.results import Machine, Results, now
+from bench.rounds import rounds
+from bench.scale_out import scale_out
+from bench.sizes import FULL, QUICK, Sizes
+from bench.startup import startup
+from deploy.local.brokers import Broker
+
+log = logging.getLogger("bench")
+
+PARTS: Final = ("rounds", "latency", "in_flight", "growth", "scale_out", "startup")
+SEPARATED: Final = "separated by commas"
+
+
+async def measure(folder: Path, sizes: Sizes, names: Sequence[str], parts: Sequence[str]) -> Results:
+    """One part after the other; what was measured is kept at once."""
+    results = Results(machine=_machine())
+    for part in (each for each in PARTS if each in parts):
+        start = time.monotonic()
+        results = results.model_copy(update=await _part(part, folder, sizes, names, results))
+        results.save(folder)
+        log.info("%s took %.0f s", part, time.monotonic() - start)
+    return results
+
+
+async def _part(
+    part: str, folder: Path, sizes: Sizes, names: Sequence[str], results: Results
+) -> dict[str, Any]:
+    if part == "rounds":
+        return {"rounds": await rounds(folder, sizes, names)}
+    if part == "latency":
+        capacity = {name: rate for name in names if (rate := throughput(results.rounds, name))}
+        times, idle = await latency(folder, sizes, names, capacity)
+        return {"latency": times, "idle": idle}
+    if part == "in_flight":
+        return {"in_flight": await in_flight(folder, sizes)}
+    if part == "growth":
+        return {"growth": await growth(folder, sizes)}
+    if part == "scale_out":
+        return {"scale_out": await scale_out(folder, sizes)}
+    return {"start_up": await startup(folder)}
+
+
+def _machine() -> Machine:
+    kind = Broker.of(None, None).kind
+    return Machine(cores=os.cpu_count() or 1, python=platform.python_version(), broker=kind, at=now())
+
+
+def main(
+    only: Annotated[str, typer.Option(help=f"contestants, {SEPARATED}")] = ",".join(NAMES),
+    parts: Annotated[str, typer.Option(help=f"what to measure, {SEPARATED}")] = ",".join(PARTS),
+    quick: Annotated[bool, typer.Option(help="see that it works: under three minutes, no report")] = False,
+    check: Annotated[bool, typer.Option(help="fail when a ratio is a fifth worse than recorded")] = False,
+    out: Annotated[Path, typer.Option(help="for results, logs and the servers' data")] = Path("out/bench"),
+) -> None:
+    """Measure this platform beside others. The last line is a JSON object."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    log.setLevel(logging.INFO)
+    names, wanted = _chosen(only, NAMES), _chosen(parts, PARTS)
+    shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(parents=True)
+    results = asyncio.run(measure(out.absolute(), QUICK if quick else FULL, names, wanted))
+    found = figures(results)
+    worse = regressions(found, recorded()) if check else []
+    if not quick and not check:
+        write_report(results)
+        record(found)
+    for sentence in worse:
+        log.error("worse than recorded: %s", sentence)
+    sys.stdout.write(json.dumps(found) + "\n")
+    raise typer.Exit(code=bool(worse))
+
+
+def _chosen(text: str, known: Sequence[str]) -> list[str]:
+    chosen = [each.strip() for each in text.split(",") if each.strip()]
+    if unknown := set(chosen) - set(known):
+        raise typer.BadParameter(f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(known)}")
+    return chosen
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,16 @@
+"""results.json → tables and plots in docs/."""
+
+from pathlib import Path
+from typing import Final
+
+from bench.plots import write_plots
+from bench.results import Results
+from bench.tables import write_tables
+
+DOCS: Final = Path(__file__).parents[1] / "docs"
+
+
+def write_report(results: Results, docs: Path = DOCS) -> None:
+    """Write what was measured into docs/performance.md and beside it."""
+    write_tables(results, docs / "performance.md")
+    write_plots(results, docs / "images" / "performance")

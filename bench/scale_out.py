@@ -1,0 +1,42 @@
+"""More processes of each service, on a provider that takes 200 ms."""
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from bench.contestants.ours import Ours
+from bench.load import Load
+from bench.process_times import CpuClock
+from bench.results import ScaleOut
+from bench.rounds import running
+from bench.servers import shared_servers
+from bench.sizes import Sizes
+
+log = logging.getLogger("bench")
+
+PROVIDER_SECONDS: Final = 0.2
+
+
+async def scale_out(folder: Path, sizes: Sizes) -> tuple[ScaleOut, ...]:
+    """Jobs per second against processes."""
+    found: list[ScaleOut] = []
+    async with shared_servers(folder / "scale_out") as place:
+        for each in sizes.processes_each:
+            ours = Ours(place, processes_each=each)
+            async with (
+                running(place, ours, latency_seconds=PROVIDER_SECONDS),
+                Load(ours, f"scale-{each}").listening() as load,
+            ):
+                await load.closed(sizes.warm_up, ours.open_jobs)
+                clock = CpuClock(ours.processes)
+                measured = await load.closed(sizes.measured, ours.open_jobs)
+                cpu = sum(clock.seconds().values())
+            found.append(
+                ScaleOut(
+                    processes_each=each,
+                    images_per_s=measured.per_second,
+                    own_cpu_ms=1000 * cpu / max(1, measured.jobs),
+                )
+            )
+            log.info("%d of each: %.1f images/s", each, measured.per_second)
+    return tuple(found)
