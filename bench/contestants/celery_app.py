@@ -4,8 +4,10 @@ import os
 from functools import cache
 from typing import Any
 
-from celery import Celery, chain
+from celery import Celery, chain, signals
+from kombu import Connection
 
+from bench.contestants.children import tell_ready
 from bench.contestants.steps import Steps
 
 Document = dict[str, Any]
@@ -22,6 +24,11 @@ app.conf.update(
     broker_pool_limit=4,
     worker_hijack_root_logger=False,
 )
+
+
+@signals.worker_ready.connect
+def _tell(**_: object) -> None:
+    tell_ready(os.environ)
 
 
 @cache
@@ -65,11 +72,13 @@ def everything(request: Document) -> None:
     steps().everything(request)
 
 
-def send_chain(request: Document) -> None:
+def send_chain(request: Document, connection: Connection) -> None:
     """Ask for a job of six tasks."""
-    chain(plan.s(request), open_job.s(), render.s(), store.s(), complete.s(), notify.s()).apply_async()
+    chain(plan.s(request), open_job.s(), render.s(), store.s(), complete.s(), notify.s()).apply_async(
+        connection=connection
+    )
 
 
-def send_one(request: Document) -> None:
+def send_one(request: Document, connection: Connection) -> None:
     """Ask for a job of one task."""
-    everything.apply_async((request,))
+    everything.apply_async((request,), connection=connection)

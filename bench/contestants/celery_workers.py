@@ -2,9 +2,10 @@
 
 import asyncio
 import os
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
+
+from kombu import Connection
 
 from bench import samples
 from bench.contestants.celery_app import app, send_chain, send_one
@@ -13,10 +14,9 @@ from bench.contestants.contestant import Contestant, Finished, Place
 from bench.contestants.kafka_load import REQUEST
 from bench.contestants.redis_server import NOTICES, RedisServer
 
-PONG_SECONDS: Final = 1.0
 WORKER: Final = "--pool prefork -O fair --without-gossip --without-mingle --without-heartbeat -l WARNING"
 
-Send = Callable[[dict[str, Any]], None]
+Send = Callable[[dict[str, Any], Connection], None]
 
 
 class CeleryWorkers(Contestant):
@@ -30,29 +30,32 @@ class CeleryWorkers(Contestant):
         self._place = place
         self._children = Children(folder)
         self._redis = RedisServer(self._children, folder)
+        self._connection: Connection | None = None
 
     async def start(self) -> None:
         await self._redis.start()
-        app.conf.broker_url = self._redis.url
+        self._connection = app.connection_for_write(self._redis.url)
         environment = {
             **self._place.environment,
             "REDIS_URL": self._redis.url,
             "BENCH_NOTICES": NOTICES,
             "MONGO_DATABASE": self.database,
         }
-        command = ("-m", "celery", "-A", "bench.contestants.celery_app", "worker", *WORKER.split())
-        arguments = (sys.executable, *command, "-c", str(os.cpu_count() or 1))
-        await self._children.start("celery", arguments, _answers_ping, environment)
+        processes = str(os.cpu_count() or 1)
+        options = ("-A", "bench.contestants.celery_app", "worker", "-c", processes, *WORKER.split())
+        await self._children.start_modules("celery", 1, environment, *options)
 
     async def submit(self, job_id: str, tenant: str) -> None:
-        self.__class__.send(samples.fields(REQUEST, job_id, tenant))
+        assert self._connection is not None, "start comes first"
+        self.__class__.send(samples.fields(REQUEST, job_id, tenant), self._connection)
 
     async def listen(self, finished: Finished, ready: asyncio.Event) -> None:
         await self._redis.listen(finished, ready)
 
     async def stop(self) -> None:
-        await asyncio.to_thread(app.pool.force_close_all)
         await self._children.stop()
+        if self._connection is not None:
+            self._connection.release()
 
     @property
     def processes(self) -> Mapping[str, int]:
@@ -75,7 +78,3 @@ class CeleryOne(CeleryWorkers):
 
     name: ClassVar[str] = "celery_one"
     send: ClassVar[Send] = staticmethod(send_one)
-
-
-async def _answers_ping() -> bool:
-    return bool(await asyncio.to_thread(app.control.ping, timeout=PONG_SECONDS, limit=1))
