@@ -5,7 +5,7 @@ import json
 import logging
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,8 +13,8 @@ import httpx
 from aiokafka import AIOKafkaProducer
 from pymongo import AsyncMongoClient
 
-from bench import samples
 from bench.contestants.contestant import Place
+from bench.inherited import DEAD, command_of, leave_behind
 from bench.process_times import CpuClock, memory_bytes
 from bench.results import InFlight, Percentiles
 from bench.servers import reset_provider, shared_servers
@@ -24,12 +24,14 @@ from shared.ids import uuid7
 log = logging.getLogger("bench")
 
 PROVIDERS: Final = ("modal", "comfyui", "fal")
-ALL_PROVIDERS_UP_TO: Final = 1_000
-"""Beyond it only Modal, which is only polled: the hardest of the three, and the run has to end."""
-INTAKE_PER_SECOND: Final = 40.0
-"""At least so many commands a second are taken in; nothing ends before all are."""
+FEW: Final = 1_000
+"""Up to so many at every provider, as commands. Beyond it only at Modal, which is only polled and so
+the hardest of the three, and as what a dead process left behind: the run has to end."""
+COMMANDS_PER_SECOND: Final = 40.0
+INHERITED_PER_SECOND: Final = 150.0
+"""At least so many; nothing ends before all are there."""
 SETTLE_SECONDS: Final = 5.0
-WATCH_SECONDS: Final = 6.0
+AT_PROVIDER: Final = {"state": "submitted", "owner": {"$ne": DEAD}}
 OPEN: Final = ("accepted", "submitting", "submitted", "unknown")
 
 
@@ -50,7 +52,7 @@ async def in_flight(folder: Path, sizes: Sizes) -> tuple[InFlight, ...]:
             await _one(folder / f"in_flight-{provider}-{count}", provider, count, sizes)
             for count in sizes.in_flight
             for provider in PROVIDERS
-            if provider == "modal" or count <= ALL_PROVIDERS_UP_TO
+            if provider == "modal" or count <= FEW
         ]
     )
 
@@ -59,18 +61,22 @@ async def _one(folder: Path, provider: str, count: int, sizes: Sizes) -> InFligh
     """On servers of its own, so that nothing is left of the one before."""
     polls = folder / "polls"
     environment = {f"{provider.upper()}_SLOTS": str(2 * count), "BENCH_POLLS": str(polls)}
-    works = min(sizes.in_flight_patience, 2 + count / INTAKE_PER_SECOND) + SETTLE_SECONDS + 2 * WATCH_SECONDS
+    rate = COMMANDS_PER_SECOND if count <= FEW else INHERITED_PER_SECOND
+    works = min(sizes.in_flight_patience, 2 + count / rate) + SETTLE_SECONDS + 2 * sizes.watched
     async with shared_servers(
         folder, simulators=PROVIDERS, environment=environment, launcher=("bench.counted",)
     ) as place:
         await reset_provider(place, provider, latency_seconds=works)
         name = await place.stack.start_service(f"gateways.{provider}")
-        pid = place.stack.processes[name].pid
-        assert pid is not None, f"{name} is ready"
-        before = memory_bytes(pid)
-        await _ask(place, provider, count)
-        reached = await _wait(place, count, works - 2 * WATCH_SECONDS)
-        watched = await _watch(pid, polls, reached, before)
+        before = memory_bytes(_pid(place, name))
+        if count <= FEW:
+            await _ask(place, provider, count)
+        else:
+            await place.stack.stop_service(name)
+            await leave_behind(place, count)
+            await place.stack.start_service(name)
+        reached = await _wait(place, count, works - 2 * sizes.watched)
+        watched = await _watch(_pid(place, name), polls, reached, before, sizes.watched)
         await _wait_for_ends(place, works + sizes.in_flight_patience)
         delays = await _delays(place, provider, works)
         await place.stack.stop_service(name)
@@ -86,15 +92,19 @@ async def _one(folder: Path, provider: str, count: int, sizes: Sizes) -> InFligh
     )
 
 
+def _pid(place: Place, name: str) -> int:
+    pid = place.stack.processes[name].pid
+    assert pid is not None, f"{name} is ready"
+    return pid
+
+
 async def _ask(place: Place, provider: str, count: int) -> None:
     """Commands, as the dispatcher gives them."""
     bootstrap = place.environment["KAFKA_BOOTSTRAP"]
-    deadline = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=False) as producer:
         for _ in range(count):
             job_id = uuid7()
-            command = samples.fields("render.requested.modal", job_id, "bench")
-            command |= {"provider": provider, "deadline_at": deadline}
+            command = command_of(job_id, provider)
             topic = f"render.requested.{provider}.v1"
             await producer.send(topic, json.dumps(command).encode(), key=command["render_id"].encode())
 
@@ -102,16 +112,16 @@ async def _ask(place: Place, provider: str, count: int) -> None:
 async def _wait(place: Place, count: int, seconds: float) -> int:
     """Until all are at the provider, or time is up; how many are."""
     end = time.monotonic() + seconds
-    while (reached := await _count(place, {"state": "submitted"})) < count and time.monotonic() < end:
+    while (reached := await _count(place, AT_PROVIDER)) < count and time.monotonic() < end:
         await asyncio.sleep(0.5)
     return reached
 
 
-async def _watch(pid: int, polls: Path, attempts: int, before: int) -> Watched:
+async def _watch(pid: int, polls: Path, attempts: int, before: int, seconds: float) -> Watched:
     """For some seconds in which nothing ends."""
     await asyncio.sleep(1.0)
     clock, start, first = CpuClock({"gateway": pid}), time.perf_counter(), _polls(polls)
-    await asyncio.sleep(WATCH_SECONDS)
+    await asyncio.sleep(seconds)
     seconds = time.perf_counter() - start
     return Watched(
         attempts=attempts,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from bench.figures import rates
 from bench.latency import ALONE
 from bench.results import Results
-from bench.tables import NAMES
+from bench.tables import NAMES, text
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def throughput(axes: Any, results: Results, theme: Theme) -> None:
     labels = [NAMES[name] for name in names]
     axes.barh(labels, medians, color=colours, xerr=spread, ecolor=theme.ink, capsize=3, height=0.62)
     for place, value in enumerate(medians):
-        axes.text(max(found[place]), place, f"  {value:.3g}", va="center")
+        axes.text(max(found[place]), place, f"  {text(value)}", va="center")
     axes.set_xlabel("images per second (median; lines: slowest and fastest round)")
     axes.margins(x=0.12)
 
@@ -93,12 +93,11 @@ def latency(axes: Any, results: Results, theme: Theme) -> None:
         axes.plot([each.times.p50, each.times.p99], [place, place], color=colour, linewidth=3)
         axes.plot([each.times.p50], [place], "o", color=colour, markersize=9)
         axes.plot([each.times.p99], [place], "|", color=colour, markersize=14, markeredgewidth=3)
-        axes.text(each.times.p99, place, f"   {each.times.p50:.3g} / {each.times.p99:.3g}", va="center")
+        axes.text(each.times.p99, place, f"   {text(each.times.p50)} / {text(each.times.p99)}", va="center")
     axes.set_yticks(range(len(found)), labels)
     axes.set_ylim(-0.6, len(found) - 0.4)
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.2 * max(each.times.p99 for each in found))
     axes.set_xlabel("milliseconds from request to notification, one job at a time (dot: p50, bar: p99)")
-    axes.margins(x=0.2)
 
 
 def scale_out(axes: Any, results: Results, theme: Theme) -> None:
@@ -107,7 +106,7 @@ def scale_out(axes: Any, results: Results, theme: Theme) -> None:
     places = [each.processes_each for each in found]
     axes.plot(places, [each.images_per_s for each in found], "o-", color=theme.ours)
     axes.set_xticks(places)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.15 * max(each.images_per_s for each in found))
     axes.grid(axis="y")
     axes.set_xlabel("processes of each service")
     axes.set_ylabel("images per second")
@@ -118,7 +117,7 @@ def growth(axes: Any, results: Results, theme: Theme) -> None:
     found = results.growth
     axes.plot([each.finished_jobs for each in found], [each.cpu_ms for each in found], "o-", color=theme.ours)
     axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, 1.15 * max(each.cpu_ms for each in found))
     axes.grid(axis="y")
     axes.set_xlabel("finished jobs in the stores")
     axes.set_ylabel("CPU ms per image")

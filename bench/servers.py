@@ -40,7 +40,6 @@ async def shared_servers(
             **({} if "comfyui" in simulators else NOT_ASKED),
             "MODAL_SLOTS": "256",
             "LOG_LEVEL": "warning",
-            "TRACE_RATIO": "0",
             **_fetch_wait(fetch_wait_ms),
             **(environment or {}),
         },

@@ -14,6 +14,8 @@ class Sizes:
     one_at_a_time: int
     steady: float
     in_flight: tuple[int, ...]
+    watched: float
+    """How long attempts in flight are looked at."""
     in_flight_patience: float
     finished_jobs: tuple[int, ...]
     growth_rounds: int
@@ -28,6 +30,7 @@ FULL = Sizes(
     one_at_a_time=60,
     steady=8.0,
     in_flight=(100, 1_000, 10_000, 30_000),
+    watched=6.0,
     in_flight_patience=240.0,
     finished_jobs=(1_000, 10_000, 100_000),
     growth_rounds=2,
@@ -42,7 +45,8 @@ QUICK = Sizes(
     latency_rounds=1,
     one_at_a_time=8,
     steady=1.0,
-    in_flight=(50, 200),
+    in_flight=(50,),
+    watched=1.0,
     in_flight_patience=30.0,
     finished_jobs=(100, 400),
     growth_rounds=1,

@@ -22,17 +22,17 @@ Row = Sequence[object]
 
 def write_tables(results: Results, page: Path) -> None:
     """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->`; a part not measured stays."""
-    text = page.read_text()
+    written = page.read_text()
     for name, table in tables(results).items():
-        text, count = re.subn(
+        written, count = re.subn(
             rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
             lambda found, table=table: f"{found[1]}{table}\n{found[2]}",  # type: ignore[misc]
-            text,
+            written,
             flags=re.DOTALL,
         )
         if count != 1:
             raise LookupError(f"{page} has no place for {name}")
-    page.write_text(text)
+    page.write_text(written)
 
 
 def tables(results: Results) -> dict[str, str]:
@@ -95,7 +95,7 @@ def _throughput(rounds: Sequence[Round]) -> str:
         mine, found = [each for each in rounds if each.contestant == name], rates(rounds, name)
         own = statistics.median(each.own_cpu_ms for each in mine)
         whole = statistics.median(each.all_cpu_ms for each in mine)
-        spread = f"{_text(min(found))} to {_text(max(found))}"
+        spread = f"{text(min(found))} to {text(max(found))}"
         rows.append((NAMES[name], statistics.median(found), spread, own, whole, len(mine)))
     columns = ("contestant", "images/s", "spread", "own CPU ms per image", "with servers", "rounds")
     return _table(columns, rows)
@@ -110,11 +110,11 @@ def _cpu(rounds: Sequence[Round]) -> str:
 
 
 def _table(columns: Sequence[str], rows: Iterable[Row]) -> str:
-    lines = [f"| {' | '.join(map(_text, row))} |" for row in rows]
+    lines = [f"| {' | '.join(map(text, row))} |" for row in rows]
     return "\n".join([f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *lines]) if lines else ""
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
     """Three digits that count, and no more."""
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
