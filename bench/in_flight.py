@@ -30,6 +30,7 @@ the hardest of the three, and as what a dead process left behind: the run has to
 COMMANDS_PER_SECOND: Final = 40.0
 INHERITED_PER_SECOND: Final = 150.0
 """At least so many; nothing ends before all are there."""
+RESTART_SECONDS: Final = 20.0
 SETTLE_SECONDS: Final = 5.0
 AT_PROVIDER: Final = {"state": "submitted", "owner": {"$ne": DEAD}}
 OPEN: Final = ("accepted", "submitting", "submitted", "unknown")
@@ -61,21 +62,15 @@ async def _one(folder: Path, provider: str, count: int, sizes: Sizes) -> InFligh
     """On servers of its own, so that nothing is left of the one before."""
     polls = folder / "polls"
     environment = {f"{provider.upper()}_SLOTS": str(2 * count), "BENCH_POLLS": str(polls)}
-    rate = COMMANDS_PER_SECOND if count <= FEW else INHERITED_PER_SECOND
-    works = min(sizes.in_flight_patience, 2 + count / rate) + SETTLE_SECONDS + 2 * sizes.watched
+    works = min(sizes.in_flight_patience, _arriving(count)) + SETTLE_SECONDS + 2 * sizes.watched
     async with shared_servers(
         folder, simulators=PROVIDERS, environment=environment, launcher=("bench.counted",)
     ) as place:
         await reset_provider(place, provider, latency_seconds=works)
         name = await place.stack.start_service(f"gateways.{provider}")
-        before = memory_bytes(_pid(place, name))
-        if count <= FEW:
-            await _ask(place, provider, count)
-        else:
-            await place.stack.stop_service(name)
-            await leave_behind(place, count)
-            await place.stack.start_service(name)
-        reached = await _wait(place, count, works - 2 * sizes.watched)
+        before, end = memory_bytes(_pid(place, name)), time.monotonic() + works
+        await _bring(place, name, provider, count)
+        reached = await _wait(place, count, end - 2 * sizes.watched)
         watched = await _watch(_pid(place, name), polls, reached, before, sizes.watched)
         await _wait_for_ends(place, works + sizes.in_flight_patience)
         delays = await _delays(place, provider, works)
@@ -90,6 +85,20 @@ async def _one(folder: Path, provider: str, count: int, sizes: Sizes) -> InFligh
         polls_per_s=watched.polls_per_s,
         delay=Percentiles.of(delays),
     )
+
+
+def _arriving(count: int) -> float:
+    """Seconds that it may take until all are at the provider."""
+    return 2 + count / COMMANDS_PER_SECOND if count <= FEW else RESTART_SECONDS + count / INHERITED_PER_SECOND
+
+
+async def _bring(place: Place, name: str, provider: str, count: int) -> None:
+    if count <= FEW:
+        await _ask(place, provider, count)
+        return
+    await place.stack.stop_service(name)
+    await leave_behind(place, count)
+    await place.stack.start_service(name)
 
 
 def _pid(place: Place, name: str) -> int:
@@ -109,9 +118,8 @@ async def _ask(place: Place, provider: str, count: int) -> None:
             await producer.send(topic, json.dumps(command).encode(), key=command["render_id"].encode())
 
 
-async def _wait(place: Place, count: int, seconds: float) -> int:
+async def _wait(place: Place, count: int, end: float) -> int:
     """Until all are at the provider, or time is up; how many are."""
-    end = time.monotonic() + seconds
     while (reached := await _count(place, AT_PROVIDER)) < count and time.monotonic() < end:
         await asyncio.sleep(0.5)
     return reached

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any
 
 from celery import Celery, chain, signals
-from kombu import Connection
+from kombu.connection import Connection
 
 from bench.contestants.children import tell_ready
 from bench.contestants.steps import Steps

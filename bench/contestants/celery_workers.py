@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
-from kombu import Connection
+from kombu.connection import Connection
 
 from bench import samples
 from bench.contestants.celery_app import app, send_chain, send_one
@@ -55,7 +55,7 @@ class CeleryWorkers(Contestant):
     async def stop(self) -> None:
         await self._children.stop()
         if self._connection is not None:
-            self._connection.release()
+            self._connection.release()  # type: ignore[no-untyped-call]
 
     @property
     def processes(self) -> Mapping[str, int]:
