@@ -94,7 +94,8 @@ class Load:
         def numbered(number: int) -> Asking:
             return lambda measured: at(measured, number)
 
-        return await self._measure(*(numbered(number) for number in range(int(per_second * seconds))))
+        jobs = max(1, round(per_second * seconds))
+        return await self._measure(*(numbered(number) for number in range(jobs)))
 
     async def _measure(self, *asking: Asking) -> Measured:
         measured, start = Measured(), time.perf_counter()

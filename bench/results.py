@@ -64,10 +64,11 @@ class Percentiles(Record):
     @classmethod
     def of(cls, seconds: Iterable[float]) -> Self:
         values = sorted(1000 * each for each in seconds)
-        if len(values) == 1:
+        count = len(values)
+        if count == 1:
             values *= 2
         cuts = quantiles(values, n=100, method="inclusive")
-        return cls(count=len(values), p50=cuts[49], p95=cuts[94], p99=cuts[98])
+        return cls(count=count, p50=cuts[49], p95=cuts[94], p99=cuts[98])
 
 
 class Latency(Record):

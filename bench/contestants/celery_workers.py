@@ -30,7 +30,7 @@ class CeleryWorkers(Contestant):
         self._place = place
         self._children = Children(folder)
         self._redis = RedisServer(self._children, folder)
-        self._connection: Connection | None = None
+        self._connection: Any = None
 
     async def start(self) -> None:
         await self._redis.start()
@@ -55,7 +55,7 @@ class CeleryWorkers(Contestant):
     async def stop(self) -> None:
         await self._children.stop()
         if self._connection is not None:
-            self._connection.release()  # type: ignore[no-untyped-call]
+            self._connection.release()
 
     @property
     def processes(self) -> Mapping[str, int]:

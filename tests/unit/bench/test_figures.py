@@ -1,0 +1,60 @@
+"""What the benchmark says of what it measured."""
+
+import pytest
+
+from bench.contestants.contestant import LessWork, Outcome, check_work
+from bench.figures import figures
+from bench.regression import regressions
+from bench.results import Machine, Percentiles, Results, Round, now
+from bench.tables import tables
+
+
+def a_round(contestant: str, number: int, images: int) -> Round:
+    return Round(
+        contestant=contestant,
+        number=number,
+        images=images,
+        seconds=10.0,
+        repeated=0,
+        cpu_ms={"worker": 4.0, "mongo": 3.0},
+        own_groups=("worker",),
+    )
+
+
+def results(*rounds: Round) -> Results:
+    return Results(machine=Machine(cores=2, python="3.11", broker="embedded", at=now()), rounds=rounds)
+
+
+def test_a_ratio_is_that_of_the_medians() -> None:
+    counts = {"ours": (100, 300, 900), "floor": (400, 600, 500)}
+    rounds = [a_round(name, n, count) for name, each in counts.items() for n, count in enumerate(each, 1)]
+    found = figures(results(*rounds))
+    assert (found["images_per_s"], found["floor_ratio"], found["rounds"]) == (30.0, 0.6, 3)
+
+
+def test_what_was_not_measured_is_nothing() -> None:
+    found = figures(results(a_round("ours", 1, 100)))
+    assert {found["temporal_ratio"], found["latency_p50_ms"], found["growth_ratio"]} == {None}
+
+
+def test_the_servers_do_not_count_as_ours() -> None:
+    assert figures(results(a_round("ours", 1, 100)))["cpu_ms_per_image"] == 4.0
+
+
+def test_a_fifth_less_is_a_regression_and_a_tenth_is_not() -> None:
+    before = {"floor_ratio": 0.6, "celery_ratio": 6.0, "latency_p99_ratio": 1.0, "growth_ratio": None}
+    now_ = {"floor_ratio": 0.55, "celery_ratio": 4.0, "latency_p99_ratio": 1.3, "growth_ratio": 9.0}
+    assert regressions(now_, before) == ["celery_ratio was 6 and is 4", "latency_p99_ratio was 1 and is 1.3"]
+
+
+def test_who_leaves_an_image_out_is_not_compared() -> None:
+    with pytest.raises(LessWork, match="'objects': 9"):
+        check_work("quick", Outcome(completed_jobs=10, attempts=10, assets=10, objects=9), 10, 10)
+
+
+def test_one_job_has_percentiles_too() -> None:
+    assert Percentiles.of([0.02]) == Percentiles(count=1, p50=20.0, p95=20.0, p99=20.0)
+
+
+def test_a_part_that_was_not_measured_has_no_table() -> None:
+    assert tables(results(a_round("ours", 1, 100))).keys() == {"machine", "throughput", "cpu"}
