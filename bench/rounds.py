@@ -30,14 +30,15 @@ async def rounds(folder: Path, sizes: Sizes, names: Sequence[str]) -> tuple[Roun
 
 async def turn(place: Place, player: Contestant, number: int, sizes: Sizes) -> Round:
     """Start, warm up, measure, check, stop. Raises LessWork."""
+    open_jobs = min(player.open_jobs, sizes.most_open)
     tenant = f"{player.name.replace('_', '-')}-{number}"
     async with running(place, player):
         before = await count_work(place, player.database, tenant)
         async with Load(player, tenant).listening() as load:
-            warm = await load.closed(sizes.warm_up, player.open_jobs)
+            warm = await load.closed(sizes.warm_up, open_jobs)
             groups = {**player.processes, **place.servers}
             clock = CpuClock(groups)
-            measured = await load.closed(sizes.measured, player.open_jobs)
+            measured = await load.closed(sizes.measured, open_jobs)
             cpu = clock.seconds()
         done = await count_work(place, player.database, tenant) - before
         check_work(player.name, done, warm.jobs + measured.jobs, warm.notifications + measured.notifications)

@@ -23,13 +23,14 @@ async def scale_out(folder: Path, sizes: Sizes) -> tuple[ScaleOut, ...]:
     async with shared_servers(folder / "scale_out") as place:
         for each in sizes.processes_each:
             ours = Ours(place, processes_each=each)
+            open_jobs = min(ours.open_jobs, sizes.most_open)
             async with (
                 running(place, ours, latency_seconds=PROVIDER_SECONDS),
                 Load(ours, f"scale-{each}").listening() as load,
             ):
-                await load.closed(sizes.warm_up, ours.open_jobs)
+                await load.closed(sizes.warm_up, open_jobs)
                 clock = CpuClock(ours.processes)
-                measured = await load.closed(sizes.measured, ours.open_jobs)
+                measured = await load.closed(sizes.measured, open_jobs)
                 cpu = sum(clock.seconds().values())
             found.append(
                 ScaleOut(

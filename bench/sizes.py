@@ -8,6 +8,8 @@ class Sizes:
     """Of one run of the benchmark. Seconds where nothing else is said."""
 
     rounds: int
+    most_open: int
+    """Of jobs at once, whatever suits a contestant best."""
     warm_up: float
     measured: float
     latency_rounds: int
@@ -24,6 +26,7 @@ class Sizes:
 
 FULL = Sizes(
     rounds=5,
+    most_open=1_000,
     warm_up=2.0,
     measured=8.0,
     latency_rounds=2,
@@ -40,6 +43,7 @@ FULL = Sizes(
 
 QUICK = Sizes(
     rounds=1,
+    most_open=16,
     warm_up=0.5,
     measured=1.0,
     latency_rounds=1,
