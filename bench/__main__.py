@@ -68,6 +68,10 @@ def _machine() -> Machine:
     return Machine(cores=os.cpu_count() or 1, python=platform.python_version(), broker=kind, at=now())
 
 
+app = typer.Typer(pretty_exceptions_enable=False)
+
+
+@app.command()
 def main(
     only: Annotated[str, typer.Option(help=f"contestants, {SEPARATED}")] = ",".join(NAMES),
     parts: Annotated[str, typer.Option(help=f"what to measure, {SEPARATED}")] = ",".join(PARTS),
@@ -101,4 +105,4 @@ def _chosen(text: str, known: Sequence[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app()
