@@ -29,7 +29,7 @@ OWED_INDEX = due_index("owed.at")
 
 AT_ONCE_SECONDS = 2.0
 """How long a caller waits for the broker before it leaves the rest to the sweeper."""
-OVERDUE = timedelta(seconds=2)
+OVERDUE = timedelta(seconds=10)
 TICK_SECONDS = 1.0
 PAGE = 200
 

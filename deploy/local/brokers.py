@@ -68,7 +68,7 @@ class Broker:
         """What the services have to know of it."""
         if self.kind == "embedded":
             # It knows no idempotent producers, and wakes a waiting fetch late.
-            own = {"KAFKA_IDEMPOTENCE": "false", "KAFKA_FETCH_MAX_WAIT_MS": "20"}
+            own = {"KAFKA_IDEMPOTENCE": "false", "KAFKA_FETCH_MAX_WAIT_MS": "40"}
         else:
             own = {"KAFKA_REPLICATION": str(replicas(self.nodes))}
         return {"KAFKA_BOOTSTRAP": ",".join(addresses), **own}

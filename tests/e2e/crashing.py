@@ -34,6 +34,7 @@ QUICK = {
     "COMFYUI_SUBMIT_TIMEOUT_SECONDS": "3",
     "FAL_SUBMIT_TIMEOUT_SECONDS": "3",
     "FAL_GRACE_SECONDS": "3",
+    "KAFKA_FETCH_MAX_WAIT_MS": "150",
 }
 PATIENCE = 150.0
 """Seconds; on a machine that does nothing else everything takes a tenth of it."""

@@ -61,7 +61,7 @@ async def take_their_time(platform: Platform, seconds: float) -> None:
 
 async def chain_when(database: Database, chain_id: str, holds: Callable[[Chain], bool]) -> Chain:
     """The chain's document, once this holds for it."""
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(180):
         while True:
             found = await database["chains"].find_one({"_id": chain_id})
             if found and (chain := Chain.model_validate(found)).steps and holds(chain):
@@ -81,6 +81,7 @@ async def check_one_job_per_step(database: Database, chain: Chain) -> None:
     assert {job["status"] for job in stored} == {"completed"}
 
 
+@pytest.mark.timeout(400)
 async def test_a_face_that_is_chosen_over_http_gets_all_although_every_service_is_killed_meanwhile(
     platform: Platform, database: Database, face: str
 ) -> None:

@@ -17,7 +17,6 @@ from shared.outbox import OWED_INDEX
 
 INDEXES = (
     IndexModel([("owner", 1), ("state", 1)]),
-    IndexModel([("job_id", 1)]),
     IndexModel([("owner", 1), ("cancel", 1)]),
     OWED_INDEX,
     due_index("pushed_at"),
