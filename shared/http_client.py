@@ -7,6 +7,11 @@ from httpx_aiohttp import AiohttpTransport
 from shared.certificates import certificates
 
 
+IDLE_SECONDS = 3.0
+"""A connection is kept so long. Many servers close theirs after 5 s, and what is sent just then may
+have arrived or not: such a submission has to be asked for before it is sent again."""
+
+
 class HonestTransport(AiohttpTransport):
     """Says "could not connect" only when nothing was sent.
 
@@ -36,7 +41,11 @@ def http_client(*, timeout_seconds: float = 20.0, connections: int = 256) -> htt
     """A client that follows no redirects and reads no proxy settings from the environment."""
     transport = HonestTransport(
         verify=certificates(),
-        limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        limits=httpx.Limits(
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=IDLE_SECONDS,
+        ),
     )
     return httpx.AsyncClient(
         transport=transport,
