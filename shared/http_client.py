@@ -6,7 +6,6 @@ from httpx_aiohttp import AiohttpTransport
 
 from shared.certificates import certificates
 
-
 IDLE_SECONDS = 3.0
 """A connection is kept so long. Many servers close theirs after 5 s, and what is sent just then may
 have arrived or not: such a submission has to be asked for before it is sent again."""
