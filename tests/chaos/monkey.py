@@ -10,76 +10,108 @@ from random import Random
 from typing import Any
 
 from deploy.local.stack import Stack
+from tests.chaos.bag import Bag
 from tests.chaos.receiver import Receiver
 
 log = logging.getLogger("chaos")
 
+BROKER = "kafka"
+
 
 @dataclass(frozen=True)
 class Temper:
-    """How bad it is. Seconds between deeds, and what share of them is what."""
+    """How bad it is. Seconds between deeds, and how many of a round of deeds are what."""
 
     pause: tuple[float, float] = (1.5, 4.0)
     deeds: tuple[tuple[str, int], ...] = (
-        ("kill_service", 62),
-        ("kill_server", 10),
-        ("kill_broker", 5),
-        ("pause", 14),
-        ("cut", 8),
-        ("receiver_down", 6),
+        ("kill", 16),
+        ("pause", 3),
+        ("pause_broker", 1),
+        ("cut", 3),
+        ("receiver_down", 2),
     )
+    """A round kills every kind of process once and cuts off every server."""
     pauses_seconds: tuple[float, float] = (0.5, 14.0)
     """Longer than a lease: whoever wakes up was declared dead."""
     servers: tuple[str, ...] = ("mongo", "s3")
     """Those that keep what they were given on disk. So does Apache Kafka, not the embedded broker."""
     broker_away_seconds: tuple[float, float] = (0.5, 8.0)
+    broker_pauses_seconds: tuple[float, float] = (0.5, 5.0)
 
 
 @dataclass
 class Monkey:
-    """One run of it. `done` is what it did, by deed and process."""
+    """One run of it. `done` is what it did, by deed and process; `failures` what it could not."""
 
     stack: Stack
     receivers: Sequence[Receiver]
     dice: Random
     temper: Temper = field(default_factory=Temper)
     done: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+    now: str = "kills"
     _away: set[int] = field(default_factory=set)
     _waking: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        names = (name for name, count in self.temper.deeds for _ in range(count))
+        self._deeds = Bag(names, self.dice)
+        self._kinds = Bag(self._mortal(), self.dice)
+        self._proxies = Bag(sorted(self.stack.proxies), self.dice)
 
     @property
     def kills(self) -> int:
         """How many processes were ended with -9."""
         return sum(count for deed, count in self.done.items() if deed.startswith("kill "))
 
+    @property
+    def spared(self) -> list[str]:
+        """Kinds of processes that were never killed; of a broker that forgets all, never disturbed."""
+        killed = {kind_of(deed.split()[1]) for deed in self.done if deed.startswith("kill ")}
+        spared = [kind for kind in self._mortal() if kind not in killed]
+        disturbed = any(kind_of(deed.split()[1]) == BROKER for deed in self.done)
+        return spared if disturbed or BROKER in spared else [*spared, BROKER]
+
     async def run(self) -> None:
         """Until cancelled; then everything that sleeps is woken."""
-        names, weights = zip(*self.temper.deeds, strict=True)
         try:
             while True:
                 await asyncio.sleep(self.dice.uniform(*self.temper.pause))
-                (deed,) = self.dice.choices(names, weights)
-                await getattr(self, f"_{deed}")()
+                await getattr(self, f"_{self._deeds.draw()}")()
+        except Exception as error:
+            self.failures.append(repr(error))
+            log.exception("the monkey fell off")
         finally:
             for task in self._waking:
                 task.cancel()
             await asyncio.gather(*self._waking, return_exceptions=True)
 
-    async def _kill_service(self) -> None:
-        await self._kill(self.dice.choice(self._of_kind("service")))
+    def _mortal(self) -> list[str]:
+        """The kinds of processes that may be killed."""
+        services = sorted({kind_of(name) for name in self._services()})
+        return [*services, *self.temper.servers, *((BROKER,) if self.stack.broker.keeps_data else ())]
 
-    async def _kill_server(self) -> None:
-        await self._kill(self.dice.choice(self.temper.servers))
-
-    async def _kill_broker(self) -> None:
-        broker = self.stack.broker
-        number = self.dice.randint(1, broker.nodes)
-        if not broker.keeps_data or number in self._away:
+    async def _kill(self) -> None:
+        kind = self._kinds.draw(lambda kind: bool(self._alive(kind)))
+        if kind is None:
             return
-        log.info("kill -9 node %d of the broker", number)
-        self.done[f"kill broker {number}"] += 1
+        name = self.dice.choice(self._alive(kind))
+        log.info("kill -9 %s", name)
+        self.done[f"kill {name}"] += 1
+        if kind == BROKER:
+            await self._kill_broker(name)
+        else:
+            await self.stack.kill(name, signal.SIGKILL)
+
+    def _alive(self, kind: str) -> list[str]:
+        """Those of a kind that are not on their way back."""
+        processes = self.stack.processes
+        return [name for name in sorted(processes) if kind_of(name) == kind and processes[name].ready]
+
+    async def _kill_broker(self, name: str) -> None:
+        number = self._number(name)
         self._away.add(number)
-        await broker.kill(number)
+        await self.stack.broker.kill(number)
         self._later(self._bring_back(number, self.dice.uniform(*self.temper.broker_away_seconds)))
 
     async def _bring_back(self, number: int, seconds: float) -> None:
@@ -89,18 +121,19 @@ class Monkey:
             await self.stack.broker.start(number)
             self._away.discard(number)
 
-    async def _kill(self, name: str) -> None:
-        if not self.stack.processes[name].ready:
-            return  # it is on its way back
-        log.info("kill -9 %s", name)
-        self.done[f"kill {name}"] += 1
-        await self.stack.kill(name, signal.SIGKILL)
-
     async def _pause(self) -> None:
-        name = self.dice.choice([*self._of_kind("service"), *self.temper.servers])
+        name = self.dice.choice([*self._services(), *self.temper.servers])
         seconds = self.dice.uniform(*self.temper.pauses_seconds)
-        if not self.stack.processes[name].ready:
-            return
+        if self.stack.processes[name].ready:
+            await self._stop_for(name, seconds)
+
+    async def _pause_broker(self) -> None:
+        alive = [name for name in self._alive(BROKER) if self._number(name) not in self._away]
+        if alive:
+            seconds = self.dice.uniform(*self.temper.broker_pauses_seconds)
+            await self._stop_for(self.dice.choice(alive), seconds)
+
+    async def _stop_for(self, name: str, seconds: float) -> None:
         log.info("pause %s for %.1f s", name, seconds)
         self.done[f"pause {name}"] += 1
         await self.stack.kill(name, signal.SIGSTOP)
@@ -113,7 +146,7 @@ class Monkey:
             await self.stack.kill(name, signal.SIGCONT)
 
     async def _cut(self) -> None:
-        name = self.dice.choice(sorted(self.stack.proxies))
+        name = str(self._proxies.draw())
         log.info("cut the connections of %s", name)
         self.done[f"cut {name}"] += 1
         self.stack.proxies[name].cut()
@@ -133,7 +166,21 @@ class Monkey:
     def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._waking.add(task)
-        task.add_done_callback(self._waking.discard)
+        task.add_done_callback(self._woken)
 
-    def _of_kind(self, kind: str) -> list[str]:
-        return [name for name, process in self.stack.processes.items() if process.kind == kind]
+    def _woken(self, task: asyncio.Task[None]) -> None:
+        self._waking.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            self.failures.append(repr(error))
+
+    def _services(self) -> list[str]:
+        return [name for name, process in self.stack.processes.items() if process.kind == "service"]
+
+    def _number(self, name: str) -> int:
+        """Of a node of the broker."""
+        return int(name.partition("-")[2] or 1)
+
+
+def kind_of(name: str) -> str:
+    """Of an instance of a service, or a node of the broker."""
+    return name.partition("-")[0]
