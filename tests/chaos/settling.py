@@ -1,16 +1,20 @@
-"""When a platform has come to rest: nothing open, nothing owed, nothing to be delivered."""
+"""When a platform has come to rest: nothing open, nothing owed, nothing to be delivered, nothing unread."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from aiokafka.errors import KafkaError
 from pymongo import AsyncMongoClient
 
 from deploy.local.stack import Stack
+from tests.chaos.lag import unread
 from tests.chaos.watching import Watcher
 
 OPEN_ATTEMPTS = ["accepted", "submitting", "unknown", "submitted"]
 LOOK_SECONDS = 2.0
+LOOKS = 2
+"""So many in a row must find nothing: what is between two places is seen in neither."""
 
 
 async def all_ready(stack: Stack, seconds: float) -> None:
@@ -36,21 +40,45 @@ async def at_rest(stack: Stack, seconds: float) -> list[str]:
     """Wait until nothing is under way; returns what still is after that time."""
     environment = stack.environment
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(environment["MONGO_URL"], tz_aware=True)
-    under_way: list[str] = []
+    database = client[environment["MONGO_DATABASE"]]
+
+    async def look() -> list[str]:
+        return [*await _under_way(database), *await _unread(environment["KAFKA_BOOTSTRAP"])]
+
     try:
-        async with asyncio.timeout(seconds):
-            while under_way := await _under_way(client[environment["MONGO_DATABASE"]]):
-                await asyncio.sleep(LOOK_SECONDS)
-    except TimeoutError:
-        pass
+        return await nothing_twice(look, seconds, LOOK_SECONDS)
     finally:
         await client.close()
-    return under_way
+
+
+async def nothing_twice(
+    look: Callable[[], Awaitable[list[str]]], seconds: float, between: float
+) -> list[str]:
+    """Look until nothing was found as often as it takes; returns what was found last."""
+    found, empty = ["nobody has looked"], 0
+    try:
+        async with asyncio.timeout(seconds):
+            while True:
+                found = await look()
+                empty = 0 if found else empty + 1
+                if empty == LOOKS:
+                    return found
+                await asyncio.sleep(between)
+    except TimeoutError:
+        return found
+
+
+async def _unread(bootstrap: str) -> list[str]:
+    try:
+        return await unread(bootstrap)
+    except KafkaError as error:
+        return [f"lag: the broker does not say: {error!r}"]
 
 
 async def _under_way(database: Any) -> list[str]:
     questions = {
-        "chains": {"status": "running"},
+        "jobs": {"status": {"$nin": ["completed", "failed"]}},
+        "chains": {"state": "running"},
         "attempts": {"state": {"$in": OPEN_ATTEMPTS}},
         "deliveries": {"state": "pending"},
         "assets": {"state": "pending"},

@@ -1,0 +1,41 @@
+"""What the services have not read yet, as the broker tells it."""
+
+from collections.abc import Iterator, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+Offsets = Mapping[TopicPartition, int]
+
+
+async def unread(bootstrap: str) -> list[str]:
+    """`lag: {group}: {topic}/{partition}: {count}` of each group and partition that has something left."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    await admin.start()
+    await consumer.start()
+    try:
+        topics = await admin.list_topics()
+        parts = [
+            TopicPartition(topic, number)
+            for topic in topics
+            for number in consumer.partitions_for_topic(topic) or ()
+        ]
+        ends = await consumer.end_offsets(parts)
+        found: list[str] = []
+        for group, _ in await admin.list_consumer_groups():
+            told = await admin.list_consumer_group_offsets(group, partitions=parts)
+            found += lag_of(group, {part: each.offset for part, each in told.items()}, ends)
+        return found
+    finally:
+        await consumer.stop()
+        await admin.close()
+
+
+def lag_of(group: str, committed: Offsets, ends: Offsets) -> Iterator[str]:
+    """A group reads the topics of which it has committed anything."""
+    read = {part.topic for part, offset in committed.items() if offset >= 0}
+    for part, end in sorted(ends.items()):
+        left = end - max(0, committed.get(part, 0))
+        if part.topic in read and left > 0:
+            yield f"lag: {group}: {part.topic}/{part.partition}: {left}"

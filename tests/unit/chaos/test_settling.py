@@ -1,0 +1,34 @@
+"""When a platform is believed to be at rest."""
+
+from aiokafka import TopicPartition
+
+from tests.chaos.lag import lag_of
+from tests.chaos.settling import nothing_twice
+
+PART, OTHER = TopicPartition("a.v1", 0), TopicPartition("a.v1", 1)
+FOREIGN = TopicPartition("b.v1", 0)
+
+
+class Looks:
+    def __init__(self, *found: list[str]) -> None:
+        self.left = list(found)
+
+    async def __call__(self) -> list[str]:
+        return self.left.pop(0)
+
+
+async def test_one_empty_look_is_not_believed() -> None:
+    looks = Looks([], ["jobs: x"], [], [])
+    assert (await nothing_twice(looks, 5.0, 0.0), looks.left) == ([], [])
+
+
+async def test_what_is_found_until_the_time_is_up_is_returned() -> None:
+    looks = Looks(*[["jobs: x"]] * 100)
+    assert await nothing_twice(looks, 0.05, 0.02) == ["jobs: x"]
+
+
+def test_a_group_lags_where_it_has_not_committed_to_the_end() -> None:
+    ends = {PART: 5, OTHER: 2, FOREIGN: 9}
+    assert list(lag_of("g", {PART: 5, OTHER: -1, FOREIGN: -1}, ends)) == ["lag: g: a.v1/1: 2"]
+    assert list(lag_of("g", {PART: 3}, ends)) == ["lag: g: a.v1/0: 2", "lag: g: a.v1/1: 2"]
+    assert list(lag_of("g", {PART: 5, OTHER: 2}, ends)) == []
