@@ -25,9 +25,10 @@ WEIGHTS = {
 
 @dataclass(frozen=True)
 class Faces:
-    """Stored base images of one tenant, made before anything is broken: asset ids."""
+    """Stored base images of one tenant, made before anything is broken: asset ids; and a character."""
 
     images: tuple[str, ...]
+    character_id: str
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def _studio(who: dict[str, Any], dice: Random) -> dict[str, Any]:
 def _training(dice: Random, faces: Faces) -> dict[str, Any]:
     return {
         "type": "lora_training",
-        "character_id": str(UUID(int=dice.getrandbits(128), version=4)),
+        "character_id": faces.character_id,
         "images": [dice.choice(faces.images) for _ in range(4)],
         "trigger_word": "zyxmara",
         "steps": 100,

@@ -19,8 +19,9 @@ from deploy.local.stack import Stack, StackOptions
 from tests.chaos.asking import Upstream
 from tests.chaos.checker import Fault, check
 from tests.chaos.evidence import Evidence, Got
+from tests.chaos.faces import make_faces
 from tests.chaos.gather import PROVIDERS, gather
-from tests.chaos.load import TENANTS, Faces, Order, orders
+from tests.chaos.load import Order, orders
 from tests.chaos.monkey import Monkey, Temper
 from tests.chaos.outages import Outages
 from tests.chaos.receiver import Manners, Receiver
@@ -132,7 +133,8 @@ async def run(plan: Plan) -> Report:
         watcher = Watcher(bootstrap)
         watching = asyncio.create_task(watcher.run())
         await _behave(stack, tiny=True)
-        faces, first = await _make_faces(upstream, watcher, dice)
+        faces, ordered = await make_faces(upstream, watcher, dice)
+        first = [order.job_id for order in ordered]
         await _behave(stack, **FAULTY_PROVIDERS, seed=plan.seed)
         trouble: Monkey | Outages = (
             Outages(stack, plan.outages)
@@ -168,25 +170,6 @@ async def _behave(stack: Stack, **behaviour: Any) -> None:
         for provider in PROVIDERS:
             url = f"{stack.simulator_url(provider)}/_sim/behaviour"
             (await http.post(url, json=behaviour)).raise_for_status()
-
-
-async def _make_faces(
-    upstream: Upstream, watcher: Watcher, dice: Random
-) -> tuple[dict[str, Faces], list[str]]:
-    """Three base images for each tenant, before anything breaks; and their jobs."""
-    made: dict[str, Faces] = {}
-    jobs = []
-    for tenant in TENANTS:
-        request = {"type": "base_image", "character": {"name": "Mara", "age": 30}}
-        (plain,) = orders(1, dice, {each: Faces(("-",)) for each in TENANTS}, ("-",))
-        order = Order(plain.job_id, tenant, "base_image", request)
-        await upstream.ask(order)
-        jobs.append(order.job_id)
-        made[tenant] = Faces(tuple(f"{order.job_id}/{index}" for index in range(3)))
-    async with asyncio.timeout(120):
-        while not set(jobs) <= watcher.ended:
-            await asyncio.sleep(0.1)
-    return made, jobs
 
 
 async def _ask_all(
