@@ -3,67 +3,94 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import aioboto3
 import httpx
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from pymongo import AsyncMongoClient
 
 from deploy.local.stack import Stack
 from tests.chaos.evidence import Evidence, Got, Said, Submission
+from tests.chaos.load import Order
 
 PROVIDERS = ("modal", "comfyui", "fal")
 EVENTS = "job.events.v1"
+DEAD_LETTERS = "dead-letters.v1"
+COLLECTIONS = ("jobs", "chains", "assets", "attempts")
 READS_AT_ONCE = 16
+READ_SECONDS = 120.0
 
 
-async def gather(stack: Stack, asked: Sequence[str], told: Mapping[str, str], got: Sequence[Got]) -> Evidence:
-    """Everything, once all has come to rest. `told` is the webhook of each order that names one."""
+async def gather(
+    stack: Stack,
+    asked: Sequence[str],
+    orders: Sequence[Order],
+    got: Sequence[Got],
+    under_way: Sequence[str],
+) -> Evidence:
+    """Everything, once all has come to rest."""
     environment = stack.environment
+    bootstrap = environment["KAFKA_BOOTSTRAP"]
     documents = await read_documents(environment)
-    jobs = {job["_id"]: job for job in documents["jobs"]}
+    jobs = documents["jobs"]
+    by_chain = {
+        job_id: job["notify"]["webhook_url"]
+        for job_id, job in jobs.items()
+        if (job.get("notify") or {}).get("webhook_url")
+    }
+    said = await read_topic(bootstrap, EVENTS)
     return Evidence(
         asked=asked,
-        told={job_id: url for job_id, url in told.items() if job_id in asked}
-        | {
-            job_id: job["notify"]["webhook_url"]
-            for job_id, job in jobs.items()
-            if (job.get("notify") or {}).get("webhook_url")
-        },
+        orders={order.job_id: order for order in orders},
+        told=by_chain
+        | {order.job_id: order.webhook for order in orders if order.webhook and order.job_id in asked},
         jobs=jobs,
-        events=await read_events(environment["KAFKA_BOOTSTRAP"]),
-        assets={asset["_id"]: asset for asset in documents["assets"]},
+        chains=documents["chains"],
+        events=[Said(dict(r.headers)["ce_id"].decode(), json.loads(r.value)) for r in said],
+        dead_letters=[json.loads(record.value) for record in await read_topic(bootstrap, DEAD_LETTERS)],
+        assets=documents["assets"],
         objects=await read_objects(environment),
-        attempts={attempt["_id"]: attempt for attempt in documents["attempts"]},
+        attempts=documents["attempts"],
         submissions=await read_books(stack),
         got=got,
+        under_way=under_way,
+        secret=environment["NOTIFIER_WEBHOOK_SECRET"],
     )
 
 
-async def read_documents(environment: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
-    """Whole collections."""
+async def read_documents(environment: dict[str, str]) -> dict[str, dict[str, dict[str, Any]]]:
+    """Whole collections, by id."""
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(environment["MONGO_URL"], tz_aware=True)
+    found: dict[str, dict[str, dict[str, Any]]] = {}
     try:
         database = client[environment["MONGO_DATABASE"]]
-        return {name: await database[name].find().to_list(None) for name in ("jobs", "assets", "attempts")}
+        for name in COLLECTIONS:
+            found[name] = {each["_id"]: each for each in await database[name].find().to_list(None)}
     finally:
         await client.close()
+    return found
 
 
-async def read_events(bootstrap: str) -> list[Said]:
-    """The topic from its beginning to its end, as of now."""
-    consumer = AIOKafkaConsumer(EVENTS, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+async def read_topic(bootstrap: str, topic: str) -> list[ConsumerRecord]:
+    """A topic from its beginning to its end, as of now."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
-    said: list[Said] = []
+    records: list[ConsumerRecord] = []
     try:
-        while batch := await consumer.getmany(timeout_ms=3000):
-            for part in batch.values():
-                said += [Said(dict(r.headers)["ce_id"].decode(), json.loads(r.value)) for r in part]
+        parts = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        assert parts, f"there is no topic {topic}"
+        consumer.assign(parts)
+        ends = await consumer.end_offsets(parts)
+        async with asyncio.timeout(READ_SECONDS):
+            while any([await consumer.position(part) < end for part, end in ends.items()]):
+                for batch in (await consumer.getmany(timeout_ms=1000)).values():
+                    records += batch
     finally:
         await consumer.stop()
-    return said
+    return records
 
 
 async def read_objects(environment: dict[str, str]) -> dict[str, str]:
@@ -92,5 +119,17 @@ async def read_books(stack: Stack) -> list[Submission]:
     async with httpx.AsyncClient(timeout=60.0, trust_env=False) as http:
         for provider in PROVIDERS:
             books = (await http.get(f"{stack.simulator_url(provider)}/_sim/submissions")).json()
-            found += [Submission(provider, b["id"], b["our_id"], b["state"]) for b in books]
+            found += [submission_of(provider, entry) for entry in books]
     return found
+
+
+def submission_of(provider: str, entry: dict[str, Any]) -> Submission:
+    """An entry of a simulator's books."""
+    return Submission(
+        provider=provider,
+        id=entry["id"],
+        our_id=entry["our_id"],
+        state=entry["state"],
+        at=datetime.fromisoformat(entry["at"]),
+        asked=entry["asked"],
+    )

@@ -29,6 +29,7 @@ class Receiver:
         self._got = got
         self._dice = dice
         self._server: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
         self.down = False
         self.url = ""
 
@@ -40,12 +41,22 @@ class Receiver:
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
         with suppress(OSError, asyncio.IncompleteReadError, ConnectionError):
-            while not self.down:
-                await self._one(reader, writer)
-        writer.close()
+            try:
+                while not self.down:
+                    await self._one(reader, writer)
+            finally:
+                writer.close()
+                await writer.wait_closed()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
@@ -58,7 +69,8 @@ class Receiver:
         if self.down or chance < self._manners.fails:
             writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
         else:
-            self._got.append(Got(headers["webhook-id"], self.url, body))
+            signed = (headers.get("webhook-timestamp", ""), headers.get("webhook-signature", ""))
+            self._got.append(Got(headers["webhook-id"], self.url, body, *signed))
             if chance < self._manners.fails + self._manners.forgets:
                 raise ConnectionError("taken, and not answered")
             writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")

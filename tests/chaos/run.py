@@ -144,7 +144,6 @@ async def run(plan: Plan) -> Report:
         breaking = asyncio.create_task(trouble.run())
         wanted = orders(plan.jobs, dice, faces, [receiver.url for receiver in receivers])
         left = plan.seconds - plan.rest_seconds - (time.monotonic() - started)
-        told = {order.job_id: order.webhook for order in wanted if order.webhook}
         asked = [*first, *await _ask_all(upstream, watcher, wanted, left)]
         left = plan.seconds - plan.rest_seconds - (time.monotonic() - started)
         late = await ended(watcher, asked, max(60.0, left))
@@ -157,7 +156,7 @@ async def run(plan: Plan) -> Report:
         await all_ready(stack, 60.0)
         under_way = await at_rest(stack, plan.rest_seconds / 2)
         watching.cancel()
-        evidence = await gather(stack, asked, told, got)
+        evidence = await gather(stack, asked, [*ordered, *wanted], got, under_way)
     return Report(plan, evidence, check(evidence), under_way, trouble, time.monotonic() - started)
 
 

@@ -1,82 +1,29 @@
 """The checker reports each broken promise, and nothing where all were kept."""
 
-from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from tests.chaos.checker import check
-from tests.chaos.evidence import Evidence, Got, Said, Submission, id_at_provider
-
-JOB, SHA = "11111111-1111-4111-8111-111111111111", "ab" * 32
-KEY = f"acme/{JOB}/0/{SHA}"
-FIRST, SECOND = f"{JOB}/0/1", f"{JOB}/0/2"
-URL = "http://127.0.0.1:1/hook"
-EVENTS = ("accepted", "started", "image_ready", "completed")
-
-
-def said(seq: int, kind: str, **more: Any) -> Said:
-    body = {"job_id": JOB, "seq": seq, "event": kind, "image": {"index": 0}} | more
-    return Said(f"job.events:{JOB}/{seq}/{kind}", body)
-
-
-def got(seq: int, body: bytes = b"{}") -> Got:
-    return Got(f"{JOB}/{seq}", URL, body)
-
-
-GOOD = Evidence(
-    asked=(JOB,),
-    told={JOB: URL},
-    jobs={
-        JOB: {
-            "status": "completed",
-            "seq": 4,
-            "renders": [
-                {
-                    "state": "done",
-                    "spec": {"index": 0},
-                    "stored": {"key": KEY, "sha256": SHA},
-                    "attempts": [{"n": 1, "outcome": "failed"}, {"n": 2, "outcome": "succeeded"}],
-                }
-            ],
-        }
-    },
-    events=tuple(said(seq, kind) for seq, kind in enumerate(EVENTS, 1)),
-    assets={f"{JOB}/0": {"state": "stored", "key": KEY}},
-    objects={KEY: SHA, f"{KEY}.webp": "cd" * 32},
-    attempts={
-        FIRST: {"state": "failed", "billed": "unknown", "submissions": 1},
-        SECOND: {"state": "succeeded", "billed": "yes", "submissions": 1},
-    },
-    submissions=(
-        Submission("fal", "f1", FIRST, "failed"),
-        Submission("modal", "m1", id_at_provider(SECOND), "succeeded"),
-    ),
-    got=tuple(got(seq) for seq in (1, 2, 3, 4)),
+from tests.chaos.evidence import Evidence, Submission, id_at_provider
+from tests.unit.chaos.evidence_of_a_job import (
+    EVENTS,
+    FIRST,
+    GOOD,
+    JOB,
+    KEY,
+    SECOND,
+    SHA,
+    at,
+    attempt,
+    changed,
+    entry,
+    got,
+    job,
+    render,
+    said,
+    without,
 )
-
-
-def changed(field: str, change: Callable[[Any], Any]) -> Evidence:
-    value = deepcopy(getattr(GOOD, field))
-    return replace(GOOD, **{field: change(value)})
-
-
-def job(**fields: Any) -> Callable[[Any], Any]:
-    return lambda jobs: {JOB: jobs[JOB] | fields}
-
-
-def render(**fields: Any) -> Callable[[Any], Any]:
-    return lambda jobs: {JOB: jobs[JOB] | {"renders": [jobs[JOB]["renders"][0] | fields]}}
-
-
-def entry(attempt_id: str, **fields: Any) -> Callable[[Any], Any]:
-    return lambda attempts: attempts | {attempt_id: attempts[attempt_id] | fields}
-
-
-def without(key: str) -> Callable[[Any], Any]:
-    return lambda items: {name: value for name, value in items.items() if name != key}
 
 
 def test_promises_that_were_kept_are_no_faults() -> None:
@@ -93,28 +40,35 @@ def test_progress_is_not_numbered() -> None:
 
 def test_a_submission_that_the_provider_lost_may_be_repeated() -> None:
     doubtful = changed("attempts", entry(SECOND, submissions=2))
-    twice = (*GOOD.submissions, Submission("comfyui", "c2", id_at_provider(SECOND), "lost"))
+    twice = (*GOOD.submissions, Submission("comfyui", "c2", id_at_provider(SECOND), "lost", at(4)))
     assert check(replace(doubtful, submissions=twice)) == []
 
 
-def test_a_late_result_of_a_render_that_was_given_up_is_no_fault() -> None:
-    assert check(changed("jobs", render(state="failed"))) == []
+def test_a_result_that_came_after_its_render_was_given_up_is_no_fault_of_the_bucket() -> None:
+    late = replace(changed("jobs", render(state="failed")), events=GOOD.events[:2])
+    assert not {"orphan_object", "missing_asset"} & {fault.kind for fault in check(late)}
 
 
 def test_a_stored_lora_is_a_result_too() -> None:
     lora = {f"{JOB}/0": {"state": "stored", "lora": {"key": KEY}}}
-    trained = changed("jobs", render(stored=None, lora={"key": KEY, "sha256": SHA}))
-    assert check(replace(trained, assets=lora)) == []
+    told = {"key": KEY, "sha256": SHA}
+    trained = changed("jobs", render(stored=None, lora=told))
+    ready = said(3, "image_ready", image={"index": 0, "lora": told})
+    events = (*GOOD.events[:2], ready, GOOD.events[3])
+    assert check(replace(trained, assets=lora, events=events)) == []
 
 
-TWICE = (*GOOD.submissions, Submission("modal", "m2", id_at_provider(SECOND), "succeeded"))
+TWICE = (*GOOD.submissions, Submission("modal", "m2", id_at_provider(SECOND), "succeeded", at(4)))
 FAULTS: dict[str, tuple[str, Evidence]] = {
     "no document": ("lost", changed("jobs", lambda _: {})),
     "still running": ("lost", changed("jobs", job(status="running"))),
     "end never said": ("lost", replace(GOOD, events=GOOD.events[:3])),
     "a job that nobody asked for is pending": (
         "lost",
-        changed("jobs", lambda jobs: jobs | {"x": {"status": "pending", "seq": 0, "renders": []}}),
+        changed(
+            "jobs",
+            lambda jobs: jobs | {"x": {"status": "pending", "seq": 0, "renders": [], "error": None}},
+        ),
     ),
     "two ends": ("ended_twice", replace(GOOD, events=(*GOOD.events, said(5, "failed")))),
     "a gap": ("seq_gap", replace(GOOD, events=(*GOOD.events[:1], *GOOD.events[2:]))),
@@ -135,7 +89,7 @@ FAULTS: dict[str, tuple[str, Evidence]] = {
     "no ledger entry": ("unexplained_submission", changed("attempts", without(SECOND))),
     "an id that nobody knows": (
         "unexplained_submission",
-        replace(GOOD, submissions=(*GOOD.submissions, Submission("comfyui", "c9", None, "succeeded"))),
+        replace(GOOD, submissions=(*GOOD.submissions, Submission("comfyui", "c9", None, "succeeded", at(4)))),
     ),
     "more than was intended": ("unexplained_submission", replace(GOOD, submissions=TWICE)),
     "twice without a doubt": (
@@ -145,9 +99,83 @@ FAULTS: dict[str, tuple[str, Evidence]] = {
     "rendered and not billed": ("unexplained_submission", changed("attempts", entry(SECOND, billed="no"))),
     "a second attempt beside the first": (
         "unexplained_submission",
-        changed("jobs", render(attempts=[{"n": 1, "outcome": "open"}, {"n": 2, "outcome": "succeeded"}])),
+        replace(
+            changed("jobs", render(attempts=[attempt(1, "open"), attempt(2, "succeeded")])),
+            attempts=changed("attempts", entry(FIRST, state="submitted", finished_at=None)).attempts,
+        ),
+    ),
+    "a second attempt beside the first, which failed later": (
+        "unexplained_submission",
+        changed("attempts", entry(FIRST, finished_at=at(4))),
+    ),
+    "a second attempt after a first one that did not fail": (
+        "unexplained_submission",
+        replace(
+            changed("jobs", render(attempts=[attempt(1, "succeeded"), attempt(2, "succeeded")])),
+            attempts=changed("attempts", entry(FIRST, state="succeeded")).attempts,
+        ),
+    ),
+    "asked for again under the same id": (
+        "unexplained_submission",
+        replace(GOOD, submissions=(GOOD.submissions[0], replace(GOOD.submissions[1], asked=2))),
+    ),
+    "an object that no asset names": (
+        "orphan_object",
+        changed("objects", lambda objects: objects | {f"acme/{JOB}/0/{'00' * 32}": "00" * 32}),
+    ),
+    "another result was said than is kept": (
+        "duplicate_asset",
+        replace(
+            GOOD,
+            events=(
+                *GOOD.events[:2],
+                said(3, "image_ready", image={"index": 0, "stored": {"key": "x", "sha256": SHA}}),
+                GOOD.events[3],
+            ),
+        ),
+    ),
+    "said to be ready, and its job does not know": (
+        "missing_asset",
+        changed("jobs", render(state="failed")),
+    ),
+    "done, and never said": (
+        "missing_asset",
+        replace(GOOD, events=(*GOOD.events[:2], said(3, "started"), GOOD.events[3])),
+    ),
+    "still under way": ("stuck", replace(GOOD, under_way=("deliveries: x/1",))),
+    "a dead letter": (
+        "dead_letter",
+        replace(
+            GOOD,
+            dead_letters=[
+                {
+                    "service": "dispatcher",
+                    "reason": "handler_failed",
+                    "error": "KeyError",
+                    "original_topic": "result.stored.v1",
+                    "original_partition": 0,
+                    "original_offset": 7,
+                }
+            ],
+        ),
     ),
     "an end that never arrived": ("missing_notification", replace(GOOD, got=GOOD.got[:3])),
+    "it went to somebody else": (
+        "stray_notification",
+        replace(GOOD, got=(*GOOD.got, got(4, url="http://x/"))),
+    ),
+    "only somebody else got it": (
+        "missing_notification",
+        replace(GOOD, got=(*GOOD.got[:3], got(4, url="http://x/"))),
+    ),
+    "it carries another event": (
+        "changed_notification",
+        replace(GOOD, got=(*GOOD.got[:3], got(4, GOOD.got[2].body))),
+    ),
+    "it is signed with another tenant's secret": (
+        "bad_signature",
+        replace(GOOD, got=(*GOOD.got[:3], got(4, tenant="globex"))),
+    ),
     "copies that differ": ("changed_notification", replace(GOOD, got=(*GOOD.got, got(2, b"{ }")))),
     "first copies out of order": (
         "unordered_notification",
@@ -160,3 +188,27 @@ FAULTS: dict[str, tuple[str, Evidence]] = {
 def test_each_broken_promise_is_reported(name: str) -> None:
     kind, evidence = FAULTS[name]
     assert kind in {fault.kind for fault in check(evidence)}
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "lag: dispatcher: render.failed.v1/0: 3",
+        "submissions owes: x",
+        f"attempts: {FIRST}",
+        f"assets: {JOB}/0",
+    ],
+)
+def test_a_job_with_work_left_to_do_is_slow_and_not_lost(left: str) -> None:
+    slow = replace(changed("jobs", job(status="running")), under_way=(left,))
+    assert {fault.kind for fault in check(slow)} == {"unfinished", "stuck"}
+
+
+def test_a_job_that_rests_before_its_next_try_is_slow_and_not_lost() -> None:
+    resting = changed("jobs", job(status="running", wake_at=at(1), deadline_at=at(9)))
+    assert {fault.kind for fault in check(resting)} == {"unfinished"}
+
+
+@pytest.mark.parametrize("left", [f"deliveries: {JOB}/{len(EVENTS)}", "lag: notifier: job.events.v1/0: 1"])
+def test_a_webhook_that_is_still_tried_is_stuck_and_not_missing(left: str) -> None:
+    assert {fault.kind for fault in check(replace(GOOD, got=GOOD.got[:3], under_way=(left,)))} == {"stuck"}
