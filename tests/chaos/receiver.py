@@ -25,7 +25,7 @@ class Receiver:
     """One endpoint on loopback; `got` is in the order of arrival."""
 
     def __init__(self, manners: Manners, got: list[Got], dice: Random) -> None:
-        self._manners = manners
+        self.manners = manners
         self._got = got
         self._dice = dice
         self._server: asyncio.Server | None = None
@@ -63,15 +63,15 @@ class Receiver:
         lines = (line.partition(":") for line in head.splitlines()[1:])
         headers = {name.lower(): value.strip() for name, _, value in lines}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        if self._manners.delay:
-            await asyncio.sleep(self._dice.uniform(0, 2 * self._manners.delay))
+        if self.manners.delay:
+            await asyncio.sleep(self._dice.uniform(0, 2 * self.manners.delay))
         chance = self._dice.random()
-        if self.down or chance < self._manners.fails:
+        if self.down or chance < self.manners.fails:
             writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
         else:
             signed = (headers.get("webhook-timestamp", ""), headers.get("webhook-signature", ""))
             self._got.append(Got(headers["webhook-id"], self.url, body, *signed))
-            if chance < self._manners.fails + self._manners.forgets:
+            if chance < self.manners.fails + self.manners.forgets:
                 raise ConnectionError("taken, and not answered")
             writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
         await writer.drain()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -43,6 +44,7 @@ async def at_rest(stack: Stack, seconds: float) -> list[str]:
     database = client[environment["MONGO_DATABASE"]]
 
     async def look() -> list[str]:
+        await _let_time_pass(database)
         return [*await _under_way(database), *await _unread(environment["KAFKA_BOOTSTRAP"])]
 
     try:
@@ -66,6 +68,22 @@ async def nothing_twice(
                 await asyncio.sleep(between)
     except TimeoutError:
         return found
+
+
+async def _let_time_pass(database: Any) -> None:
+    """Webhooks that wait for their next try, up to an hour, are tried now."""
+    now = datetime.now(UTC)
+    for collection, (field, question) in waiting_for_next_try(now).items():
+        await database[collection].update_many(question, {"$set": {field: now}})
+
+
+def waiting_for_next_try(now: datetime) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Which field of which documents says so; one with a lease is being sent, and left alone."""
+    far = {"$gt": now + timedelta(seconds=2 * LOOK_SECONDS)}
+    return {
+        "endpoints": ("rests_until", {"rests_until": far}),
+        "deliveries": ("due_at", {"state": "pending", "lease_until": None, "due_at": far}),
+    }
 
 
 async def _unread(bootstrap: str) -> list[str]:

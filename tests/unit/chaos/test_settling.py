@@ -1,9 +1,12 @@
 """When a platform is believed to be at rest."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
 from aiokafka import TopicPartition
 
 from tests.chaos.lag import lag_of
-from tests.chaos.settling import nothing_twice
+from tests.chaos.settling import nothing_twice, waiting_for_next_try
 
 PART, OTHER = TopicPartition("a.v1", 0), TopicPartition("a.v1", 1)
 FOREIGN = TopicPartition("b.v1", 0)
@@ -32,3 +35,11 @@ def test_a_group_lags_where_it_has_not_committed_to_the_end() -> None:
     assert list(lag_of("g", {PART: 5, OTHER: -1, FOREIGN: -1}, ends)) == ["lag: g: a.v1/1: 2"]
     assert list(lag_of("g", {PART: 3}, ends)) == ["lag: g: a.v1/0: 2", "lag: g: a.v1/1: 2"]
     assert list(lag_of("g", {PART: 5, OTHER: 2}, ends)) == []
+
+
+def test_a_webhook_that_is_being_sent_is_not_hurried() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    questions: dict[str, Any] = waiting_for_next_try(now)
+    _, question = questions["deliveries"]
+    assert (question["lease_until"], question["state"]) == (None, "pending")
+    assert question["due_at"]["$gt"] > now + timedelta(seconds=1)
