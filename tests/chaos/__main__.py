@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import SystemRandom
 
-from tests.chaos.run import Plan, run
+from tests.chaos.plan import Plan
+from tests.chaos.run import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -11,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from tests.chaos.load import Order
+from tests.chaos.work import KAFKA_SILENT, KAFKA_TAKEN, LATER, SILENT, TAKEN
 
 PATHS = {
     "base_image": "/v1/base-images",
@@ -21,17 +23,32 @@ PATHS = {
 }
 USER = "chaos"
 PATIENCE_SECONDS = 240.0
+ANSWER_SECONDS = 30.0
+"""For one answer: the API waits 20 s for a database that is away before it says so."""
 
 
 class Upstream:
-    """A caller that repeats a request under the same id until it is acknowledged."""
+    """A caller that repeats a request under the same id until it is acknowledged.
 
-    def __init__(self, bootstrap: str, api_urls: Callable[[], list[str]]) -> None:
+    `answers` is how often it was answered how, by what `now` said when it asked.
+    """
+
+    def __init__(
+        self,
+        bootstrap: str,
+        api_urls: Callable[[], list[str]],
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
         self._bootstrap = bootstrap
         self._api_urls = api_urls
         self._producer: AIOKafkaProducer | None = None
         self._connecting = asyncio.Lock()
-        self._http = httpx.AsyncClient(timeout=10.0, trust_env=False)
+        unlimited = httpx.Limits(max_connections=None)
+        self._http = httpx.AsyncClient(
+            timeout=ANSWER_SECONDS, trust_env=False, limits=unlimited, transport=transport
+        )
+        self.now: Callable[[], str] = lambda: "nothing"
+        self.answers: dict[str, Counter[str]] = defaultdict(Counter)
 
     async def __aenter__(self) -> "Upstream":
         return self
@@ -48,7 +65,7 @@ class Upstream:
             TimeoutError: when nothing acknowledged it for a long time.
         """
         for _ in range(2 if order.said_twice else 1):
-            await _until_taken(lambda: self._post(order) if order.over_http else self._publish(order))
+            await _until_taken(lambda: self.post(order) if order.over_http else self._publish(order))
 
     async def cancel(self, order: Order) -> None:
         """Ask for its end."""
@@ -63,12 +80,13 @@ class Upstream:
         return await self._send("generation.requested.v1", order.job_id, body)
 
     async def _send(self, topic: str, key: str, body: dict[str, Any]) -> bool:
+        when = self.now()
         try:
             producer = await self._connected()
             await producer.send_and_wait(topic, json.dumps(body).encode(), key=key.encode())
         except KafkaError:
-            return False
-        return True
+            return self._heard(when, KAFKA_SILENT)
+        return self._heard(when, KAFKA_TAKEN)
 
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
@@ -83,20 +101,33 @@ class Upstream:
                 self._producer = producer
         return self._producer
 
-    async def _post(self, order: Order) -> bool:
+    async def post(self, order: Order) -> bool:
+        """Try once, at each instance of the API; whether one of them took it."""
         body = {name: value for name, value in order.request.items() if name != "type"}
         body |= {"job_id": order.job_id}
         body |= {"notify": {"webhook_url": order.webhook}} if order.webhook else {}
         headers = {"X-Tenant-Id": order.tenant, "X-User-Id": USER, "Idempotency-Key": order.job_id}
         for url in self._api_urls():
-            with suppress(httpx.HTTPError):
-                path = PATHS[order.request["type"]]
-                answer = await self._http.post(url + path, json=body, headers=headers)
-                if answer.status_code == 202:
-                    return True
-                if answer.status_code != 503 or "retry-after" not in answer.headers:
-                    raise AssertionError(f"{path}: {answer.status_code} {answer.text[:300]}")
+            when = self.now()
+            try:
+                answer = await self._http.post(url + PATHS[order.request["type"]], json=body, headers=headers)
+            except httpx.HTTPError:
+                self._heard(when, SILENT)
+                continue
+            if self._heard(when, _named(answer)):
+                return True
         return False
+
+    def _heard(self, when: str, answer: str) -> bool:
+        """Count it under what was so when it was asked; whether it is a yes."""
+        self.answers[when][answer] += 1
+        return answer in (TAKEN, KAFKA_TAKEN)
+
+
+def _named(answer: httpx.Response) -> str:
+    if answer.status_code == 503 and "retry-after" in answer.headers:
+        return LATER
+    return TAKEN if answer.status_code == 202 else f"{answer.status_code} {answer.text[:200]}"
 
 
 async def _until_taken(say: Callable[[], Awaitable[bool]]) -> None:

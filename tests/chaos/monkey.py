@@ -38,6 +38,11 @@ class Temper:
     broker_away_seconds: tuple[float, float] = (0.5, 8.0)
     broker_pauses_seconds: tuple[float, float] = (0.5, 5.0)
 
+    @property
+    def round_seconds(self) -> float:
+        """How long a round of deeds takes."""
+        return sum(count for _, count in self.deeds) * sum(self.pause) / 2
+
 
 @dataclass
 class Monkey:

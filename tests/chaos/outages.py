@@ -25,25 +25,40 @@ class Outages:
     stack: Stack
     seconds: float
     done: Counter[str] = field(default_factory=Counter)
+    before_mb: dict[str, int] = field(default_factory=dict)
+    """The resident memory of each service at its largest before the first outage, by process."""
     most_mb: dict[str, int] = field(default_factory=dict)
-    """The resident memory of each service at its largest, by process."""
+    """The same over the whole time."""
+    failures: list[str] = field(default_factory=list)
+    now: str = "no outage"
     kills: int = 0
+
+    @property
+    def spared(self) -> list[str]:
+        """Servers that were not away."""
+        return [name for name in SERVERS if not self.done[f"away {name}"]]
 
     async def run(self) -> None:
         """Until each was away; returns by itself."""
         looking = asyncio.create_task(self._look())
         try:
             await asyncio.sleep(BEFORE_SECONDS)
+            self.before_mb = dict(self.most_mb)
             for name in SERVERS:
-                await self._away([each for each in self.stack.proxies if each.startswith(name)])
+                await self._away(name)
                 await asyncio.sleep(BEFORE_SECONDS)
+        except Exception as error:
+            self.failures.append(repr(error))
+            log.exception("the outages ended early")
         finally:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
 
-    async def _away(self, names: list[str]) -> None:
+    async def _away(self, server: str) -> None:
+        names = [each for each in self.stack.proxies if each.startswith(server)]
         log.info("%s: away for %.0f s", ", ".join(names), self.seconds)
         proxies = [self.stack.proxies[name] for name in names]
+        self.now = server
         try:
             for proxy in proxies:
                 proxy.close()
@@ -51,7 +66,8 @@ class Outages:
         finally:
             for proxy in proxies:
                 proxy.open()
-        self.done.update(f"away {name}" for name in names)
+            self.now = "no outage"
+        self.done[f"away {server}"] += 1
 
     async def _look(self) -> None:
         while True:
@@ -60,6 +76,11 @@ class Outages:
                     with suppress(OSError):  # it ended just now
                         self.most_mb[name] = max(self.most_mb.get(name, 0), _resident_mb(process.pid))
             await asyncio.sleep(LOOK_SECONDS)
+
+
+def lasts(seconds: float) -> float:
+    """How long all outages take together, with the time before and after them."""
+    return BEFORE_SECONDS + len(SERVERS) * (seconds + BEFORE_SECONDS)
 
 
 def _resident_mb(pid: int) -> int:

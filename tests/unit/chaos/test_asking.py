@@ -1,0 +1,86 @@
+"""Orders do not wait for each other, come at a steady pace, and every answer is counted."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any, cast
+
+import httpx
+import pytest
+
+from tests.chaos.asking import Upstream
+from tests.chaos.load import Order
+from tests.chaos.loading import Loading
+from tests.chaos.watching import Watcher
+from tests.chaos.work import LATER, SILENT, TAKEN
+from tests.unit.chaos.evidence_of_a_job import ORDER
+
+ORDERS = [replace(ORDER, job_id=str(n), over_http=n % 2 == 0) for n in range(20)]
+
+
+class HalfDeaf:
+    """HTTP is never answered, Kafka at once."""
+
+    async def ask(self, order: Order) -> None:
+        if order.over_http:
+            await asyncio.Event().wait()
+
+
+class SlowWatcher:
+    """Nothing ever ends; how many are waited for is remembered."""
+
+    def __init__(self) -> None:
+        self.ended: set[str] = set()
+        self.most: set[int] = set()
+
+    async def until_open(self, asked: int, most: int) -> None:
+        self.most.add(most)
+
+
+async def test_http_that_is_away_holds_up_no_order_over_kafka() -> None:
+    loading = Loading(cast(Upstream, HalfDeaf()), cast(Watcher, SlowWatcher()), every=0.0)
+    await loading.run(ORDERS, 0.05)
+    assert sorted(loading.asked, key=int) == [order.job_id for order in ORDERS if not order.over_http]
+
+
+async def test_a_steady_pace_waits_for_no_end_and_the_other_keeps_few_open() -> None:
+    steady, closed = SlowWatcher(), SlowWatcher()
+    await Loading(cast(Upstream, HalfDeaf()), cast(Watcher, steady), every=0.0).run(ORDERS, 0.05)
+    loading = Loading(cast(Upstream, HalfDeaf()), cast(Watcher, closed), every=0.0, most_open=10)
+    await loading.run(ORDERS, 0.05)
+    assert (steady.most, closed.most) == (set(), {10})
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (httpx.Response(202), TAKEN),
+        (httpx.Response(503, headers={"retry-after": "1"}), LATER),
+        (httpx.Response(503, text="no"), "503 no"),
+        (httpx.Response(500, text="oops"), "500 oops"),
+        (httpx.ConnectError("gone"), SILENT),
+    ],
+)
+async def test_each_answer_is_counted_under_what_was_away_then(answer: Any, name: str) -> None:
+    def say(_: httpx.Request) -> httpx.Response:
+        if isinstance(answer, Exception):
+            raise answer
+        assert isinstance(answer, httpx.Response)
+        return answer
+
+    async with Upstream("nowhere:1", lambda: ["http://api"], transport=httpx.MockTransport(say)) as upstream:
+        upstream.now = lambda: "mongo"
+        taken = await upstream.post(ORDER)
+    assert (taken, upstream.answers) == (name == TAKEN, {"mongo": {name: 1}})
+
+
+async def test_an_answer_belongs_to_the_outage_in_which_it_was_asked_for() -> None:
+    now = ["mongo"]
+
+    def late(_: httpx.Request) -> httpx.Response:
+        now[0] = "no outage"
+        return httpx.Response(503, headers={"retry-after": "1"})
+
+    async with Upstream("nowhere:1", lambda: ["http://api"], transport=httpx.MockTransport(late)) as upstream:
+        upstream.now = lambda: now[0]
+        await upstream.post(ORDER)
+    assert upstream.answers == {"mongo": {LATER: 1}}
