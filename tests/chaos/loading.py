@@ -36,13 +36,15 @@ class Loading:
                     await asyncio.sleep(self.every)
                     if self.most_open is not None:
                         await self.watcher.until_open(len(asking), self.most_open)
-                await asyncio.gather(*asking)
+                await asyncio.wait(asking)
         except TimeoutError:
-            log.info("the time is up, or an order had no answer for long: %d asked for", len(self.asked))
+            log.info("the time is up: %d asked for", len(self.asked))
         finally:
             for task in asking:
                 task.cancel()
-            await asyncio.gather(*asking, return_exceptions=True)
+            for failure in await asyncio.gather(*asking, return_exceptions=True):
+                if isinstance(failure, Exception):
+                    log.warning("an order was given up: %r", failure)
 
     async def _ask(self, order: Order) -> None:
         await self.upstream.ask(order)

@@ -42,6 +42,18 @@ async def test_http_that_is_away_holds_up_no_order_over_kafka() -> None:
     assert sorted(loading.asked, key=int) == [order.job_id for order in ORDERS if not order.over_http]
 
 
+async def test_an_order_that_is_given_up_ends_no_other() -> None:
+    class Impatient:
+        async def ask(self, order: Order) -> None:
+            if order.job_id == "0":
+                raise TimeoutError
+            await asyncio.sleep(0.02)
+
+    loading = Loading(cast(Upstream, Impatient()), cast(Watcher, SlowWatcher()), every=0.0)
+    await loading.run([ORDERS[1], ORDERS[0], *ORDERS[2:]], 5.0)
+    assert len(loading.asked) == len(ORDERS) - 1
+
+
 async def test_a_steady_pace_waits_for_no_end_and_the_other_keeps_few_open() -> None:
     steady, closed = SlowWatcher(), SlowWatcher()
     await Loading(cast(Upstream, HalfDeaf()), cast(Watcher, steady), every=0.0).run(ORDERS, 0.05)
