@@ -115,10 +115,14 @@ class Gateway:
             log.warning("submit_outcome_unknown", attempt_id=attempt.id, error=str(unknown))
             attempt.state = "unknown"
             return await self._keep(attempt, "unknown", billed="unknown", then=0.5)
+        except Exception:  # nobody foresaw it; it says nothing of the provider
+            self._gate.not_sent()
+            raise
         crash_point("after_answer")
-        then = await self._submitted(attempt, handle)
-        await self._gate.answered()
-        return then
+        try:
+            return await self._submitted(attempt, handle)
+        finally:
+            await self._gate.answered()
 
     async def _get_ready(self, attempt: Attempt) -> Payload | None:
         """All that comes before the sending; None: the attempt is another's by now."""

@@ -199,3 +199,14 @@ async def test_a_probe_that_is_not_sent_for_an_unforeseen_reason_leaves_the_next
     with pytest.raises(KeyError):
         await bench.step(attempt)
     assert bench.guard.gate.wait() == 0.0
+
+
+async def test_a_probe_that_ends_in_an_unforeseen_way_leaves_the_next_one_free() -> None:
+    bench = Guarded()
+    await bench.guard.shut()
+    bench.guard.clock.time += 5
+    attempt = await bench.take_in()
+    bench.provider.submissions = [KeyError("an answer that no one expected")]
+    with pytest.raises(KeyError):
+        await bench.step(attempt)
+    assert bench.guard.gate.wait() == 0.0
