@@ -41,7 +41,7 @@ class Timers:
             await asyncio.sleep(TICK_SECONDS)
 
     async def call_due(self) -> None:
-        """One look."""
+        """One look. What is due is called page by page: after an hour's outage it may be everything."""
         clock = asyncio.get_running_loop().time()
         self._called = {key: called for key, called in self._called.items() if clock - called < AGAIN_SECONDS}
         due = self._jobs.find({"wake_at": due_by(self._now())}, dict.fromkeys(FIELDS, 1)).batch_size(PAGE)
@@ -53,6 +53,12 @@ class Timers:
                 character_id = job.get("character_id") if waits else None
                 message = JobDue(job_id=job["_id"], due_at=job["wake_at"], character_id=character_id)
                 calls[key] = Outgoing(message, job.get("trace"))
+            if len(calls) == PAGE:
+                await self._call(calls)
+                calls = {}
+        await self._call(calls)
+
+    async def _call(self, calls: dict[tuple[str, datetime], Outgoing]) -> None:
         if calls:
             await self._publisher.publish(calls.values())
-            self._called |= dict.fromkeys(calls, clock)
+            self._called |= dict.fromkeys(calls, asyncio.get_running_loop().time())
