@@ -25,7 +25,7 @@ class NoSuchObject(LookupError):
 
 
 class Bucket:
-    """Put, get, delete and sign objects of one bucket."""
+    """Put, get, list, delete and sign objects of one bucket."""
 
     def __init__(self, client: Any, name: str, signer: Any) -> None:
         self._client = client
@@ -93,6 +93,11 @@ class Bucket:
     async def delete(self, key: str) -> None:
         """Remove an object; none is no error."""
         await self._client.delete_object(Bucket=self._name, Key=key)
+
+    async def keys(self, prefix: str) -> list[str]:
+        """What is stored below this: for places with few objects, a thousand at the most."""
+        answer = await self._client.list_objects_v2(Bucket=self._name, Prefix=prefix)
+        return [found["Key"] for found in answer.get("Contents", ())]
 
     async def signed_url(self, key: str, seconds: int = 3600) -> str:
         """A link that anyone may read for `seconds`."""

@@ -92,6 +92,13 @@ async def sweep(bucket: Bucket, loser: Asset, winner: Asset) -> None:
         await bucket.delete(key)
 
 
+async def sweep_place(bucket: Bucket, winner: Asset) -> None:
+    """Another attempt may have been put by a process that died since: leave only what is the winner's."""
+    for key in await bucket.keys(f"{winner.result.tenant}/{winner.id}/"):
+        if not key.startswith(tuple(winner.keys)):  # a preview's key begins with its image's
+            await bucket.delete(key)
+
+
 class Assets(Protocol):
     """Where assets are kept."""
 

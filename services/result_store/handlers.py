@@ -8,7 +8,7 @@ import structlog
 
 from contracts.base import Message
 from contracts.renders import RenderProgressed, RenderSucceeded
-from services.result_store.assets import Asset, Assets, apart, asset_id, sweep
+from services.result_store.assets import Asset, Assets, apart, asset_id, sweep, sweep_place
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.images import BadImage
 from services.result_store.previews import HELD_BYTES, Previews
@@ -90,6 +90,8 @@ class Results:
         result = received.message
         asset = known.get(asset_id(result))
         if asset is not None and asset.state == "stored":
+            if asset.result.attempt_id != result.attempt_id:
+                await sweep_place(self._bucket, asset)
             return asset.announcement(result)
         for held in (asset, known.get(result.attempt_id)):
             if held is not None and held.state == "pending" and held.result == result:

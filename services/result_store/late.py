@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 
 from contracts.base import Message
-from services.result_store.assets import CLAIM, Asset, Kind, MongoAssets, apart, asset_id, sweep
+from services.result_store.assets import CLAIM, Asset, Kind, MongoAssets, apart, asset_id, sweep, sweep_place
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.previews import Previews
 from services.result_store.storing import Stored, Stores, failure
@@ -84,6 +84,7 @@ class LateOutputs:
 
     async def _again(self, asset: Asset) -> None:
         if asset.is_apart and (winner := await self._winner(asset)):
+            await sweep_place(self._bucket, winner)
             return await self._close(asset, winner)
         try:
             async with asyncio.timeout(self._fetch_seconds):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from botocore.exceptions import EndpointConnectionError
 
 from contracts.renders import Output, RenderFailed, RenderProgressed, RenderSucceeded, ResultStored
 from services.result_store.fetching import OutputLate, OutputUnavailable
@@ -108,6 +109,21 @@ async def test_of_two_attempts_at_once_one_wins_and_the_others_object_is_removed
     assert said[0].image == said[1].image
     assert list(bench.bucket.objects) == [image_of(said[0]).key]
     assert len(bench.bucket.deleted) == 1
+
+
+async def test_a_losers_object_that_a_crash_left_is_removed_when_its_result_comes_again(
+    bench: ResultsBench,
+) -> None:
+    first = a_result(1)
+    second = a_result(2, OTHER, job_id=first.job_id)
+    bench.bucket.deletions = [EndpointConnectionError(endpoint_url="s3")]
+    with pytest.raises(EndpointConnectionError):
+        await bench.store(first, second)
+    kept = bench.document(first)["key"]
+    assert len(bench.bucket.objects) == 2
+    bench.bucket.objects[f"{kept}.preview.webp"] = b""
+    await bench.store(first, second)
+    assert set(bench.bucket.objects) == {kept, f"{kept}.preview.webp"}
 
 
 async def test_the_same_picture_from_two_attempts_is_not_removed(bench: ResultsBench) -> None:
@@ -336,6 +352,20 @@ async def test_a_late_loser_is_swept_and_the_winner_keeps_its_picture() -> None:
     assert bench.document(winner)["preview"]["key"] == f"{image_of(said).key}.preview.webp"
     told = {each.attempt_id: each.duplicate for each in bench.publisher.said(ResultStored)}
     assert told == {waiting.attempt_id: True}
+
+
+async def test_a_late_losers_object_that_a_crash_left_is_removed_at_the_next_look(
+    bench: ResultsBench,
+) -> None:
+    waiting = a_result(1)
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    await bench.store(waiting)
+    [said] = await bench.store(a_result(2, OTHER, job_id=waiting.job_id))
+    kept = image_of(said).key
+    bench.bucket.objects[f"{kept.rpartition('/')[0]}/left-by-a-crash"] = b""
+    wake_all(bench)
+    await late(bench, lambda: bench.publisher.said(ResultStored))
+    assert set(bench.bucket.objects) == {kept}
 
 
 @pytest.mark.parametrize("end", [OutputUnavailable("404"), OutputLate("503")])

@@ -35,6 +35,7 @@ class FakeBucket(Bucket):
         self.puts: list[str] = []
         self.deleted: list[str] = []
         self.failures: list[Exception] = []
+        self.deletions: list[Exception] = []
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         if self.failures:
@@ -53,7 +54,12 @@ class FakeBucket(Bucket):
     async def parts(self, key: str) -> AsyncGenerator[bytes, None]:
         yield await self.get(key)
 
+    async def keys(self, prefix: str) -> list[str]:
+        return [key for key in self.objects if key.startswith(prefix)]
+
     async def delete(self, key: str) -> None:
+        if self.deletions:
+            raise self.deletions.pop(0)
         self.deleted.append(key)
         self.objects.pop(key, None)
 

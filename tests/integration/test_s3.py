@@ -52,7 +52,10 @@ async def test_a_large_file_is_put_and_read_back_in_parts(bucket: Bucket, tmp_pa
         back = HashedFile(opened, LARGE)
         await back.take(bucket.parts(key))
     assert (back.bytes, back.sha256) == (LARGE, sha256)
+    place = key.rpartition("/")[0]
+    assert await bucket.keys(f"{place}/") == [key]
     await bucket.delete(key)
+    assert await bucket.keys(f"{place}/") == []
 
 
 async def test_an_object_that_is_not_there_is_none_to_read_in_parts(bucket: Bucket) -> None:
