@@ -7,7 +7,6 @@ import structlog
 from aiokafka import ConsumerRecord
 
 from contracts.operations import DeadLetter
-from shared import metrics
 from shared.clock import now
 from shared.envelope import header_texts
 
@@ -23,7 +22,6 @@ KEEP_BYTES = 4 * 1024 * 1024
 
 def dead_letter(record: ConsumerRecord, *, service: str, reason: str, error: str) -> DeadLetter:
     """The letter for a record, bytes kept as base64."""
-    metrics.set_aside.labels(service, reason).inc()
     value, headers = record.value or b"", header_texts(record)
     log.warning(
         "message_set_aside",

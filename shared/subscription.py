@@ -17,6 +17,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 
 from contracts.base import Message, topics_of
+from contracts.operations import DeadLetter
 from shared import metrics
 from shared.dead_letters import dead_letter
 from shared.envelope import Envelope, Received, Unreadable, decode
@@ -92,7 +93,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self.kinds = {topic: kind for kind in kinds for topic in topics_of(kind)}
         self.topics = tuple(topics) if topics else tuple(self.kinds)
-        self.parked: set[TopicPartition] = set()
+        self.parked: set[TopicPartition] = set()  # in trouble until they are handled
         self._handler = handler
         self._publisher = publisher
         self._on_unreadable = on_unreadable
@@ -126,6 +127,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
                     await asyncio.sleep(pause)
             else:
                 await self._commit(records, consumer)
+                self._forget_trouble({tp_of(record) for record in records})
                 return True
         return False
 
@@ -152,7 +154,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._say(outputs)
         for span in spans:
             span.end()
-        self._account(batch, time.perf_counter() - started)
+        self._account(batch, outputs, time.perf_counter() - started)
 
     async def _outputs(
         self, batch: list[Received[Any]], origin: dict[tuple[str, int, int], ConsumerRecord]
@@ -238,21 +240,29 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             consumer.pause(tp)
         except IllegalStateError:
             return
-        self.parked.add(tp)
-        metrics.parked.labels(self._publisher.source, tp.topic).inc()
-        task = asyncio.create_task(self._unpark(tp, consumer))
+        if tp not in self.parked:
+            self.parked.add(tp)
+            metrics.parked.labels(self._publisher.source, tp.topic).inc()
+        task = asyncio.create_task(self._resume(tp, consumer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _unpark(self, tp: TopicPartition, consumer: AIOKafkaConsumer) -> None:
+    async def _resume(self, tp: TopicPartition, consumer: AIOKafkaConsumer) -> None:
         await asyncio.sleep(self._pauses.parked)
-        self.parked.discard(tp)
-        metrics.parked.labels(self._publisher.source, tp.topic).dec()
         if tp in consumer.assignment():
             consumer.resume(tp)
 
-    def _account(self, batch: Sequence[Received[Any]], seconds: float) -> None:
+    def _forget_trouble(self, partitions: Iterable[TopicPartition]) -> None:
+        """These were handled, or are another's: not before, or who looks between two tries sees none."""
+        for tp in self.parked.intersection(partitions):
+            self.parked.discard(tp)
+            metrics.parked.labels(self._publisher.source, tp.topic).dec()
+
+    def _account(self, batch: Sequence[Received[Any]], outputs: Sequence[Outgoing], seconds: float) -> None:
         milliseconds = round(seconds * 1000, 2)
+        for outgoing in outputs:
+            if isinstance(outgoing.message, DeadLetter):  # counted once it is said, not at every try
+                metrics.set_aside.labels(self._publisher.source, outgoing.message.reason).inc()
         for received in batch:
             metrics.messages.labels(self._publisher.source, received.topic).inc()
             log.info(
@@ -276,7 +286,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             self._lost |= set(revoked)
         else:
             self._busy.release()
-        self.parked -= set(revoked)
+        self._forget_trouble(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """What comes back begins at what was committed; the batch that lost it stays silent about it."""

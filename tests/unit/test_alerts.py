@@ -35,3 +35,12 @@ def test_an_alert_names_metrics_that_exist_and_says_what_to_do(rule: dict[str, A
     assert named
     assert named <= exported()
     assert rule["annotations"]["action"]
+
+
+INCREASE = re.compile(r"increase\(([^\[]+)\[(\w+)\]\)")
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_also_sees_the_first_event_of_a_series(rule: dict[str, Any]) -> None:
+    for counter, window in INCREASE.findall(rule["expr"]):
+        assert f"{counter} unless {counter} offset {window}" in rule["expr"]

@@ -6,8 +6,10 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from pymongo.errors import AutoReconnect
 
+from shared import metrics
 from shared.errors import TransientError
 from tests.fakes.kafka import raw_record
+from tests.fakes.waiting import until
 from tests.unit.shared.subscribed import ONE, TOPIC, ZERO, Bench, said
 
 
@@ -55,10 +57,34 @@ async def test_a_parked_partition_is_read_again_after_its_pause() -> None:
     bench.troubles["stuck"] = away
     await bench.consume(said("stuck", 7))
     await asyncio.wait_for(bench.consumer.resumed.wait(), 5)
-    assert bench.consumer.paused == bench.subscription.parked == set()
+    assert bench.consumer.paused == set()
     del bench.troubles["stuck"]
     await bench.consume(said("stuck", 7))
     assert bench.consumer.committed == {ZERO: 8}
+
+
+async def test_a_parked_partition_counts_as_such_until_it_is_handled_or_goes_elsewhere() -> None:
+    bench = Bench()
+    waiting = metrics.parked.labels(bench.sender.source, TOPIC)._value
+    before = waiting.get()
+    bench.troubles["stuck"] = away
+    for _ in range(2):
+        await bench.consume(said("stuck", 7), said("stuck", 3, partition=1))
+        await until(lambda: not bench.consumer.paused)
+        assert (len(bench.subscription.parked), waiting.get()) == (2, before + 2), "also between two tries"
+    await bench.subscription.on_partitions_revoked([ONE])
+    del bench.troubles["stuck"]
+    await bench.consume(said("stuck", 7))
+    assert (len(bench.subscription.parked), waiting.get()) == (0, before)
+
+
+async def test_what_is_set_aside_is_counted_once_however_often_its_batch_is_tried() -> None:
+    bench = Bench()
+    count = metrics.set_aside.labels(bench.sender.source, "not_json")._value
+    before = count.get()
+    bench.sender.failures = [KafkaConnectionError("away")] * 2
+    await bench.consume(raw_record(TOPIC, b"{", offset=3))
+    assert count.get() == before + 1
 
 
 async def test_a_parked_partition_that_went_elsewhere_is_left_alone() -> None:
