@@ -1,12 +1,13 @@
 """Due deliveries → HTTP: in order per job, many jobs at once, no host with more than its share.
 
 An endpoint that fails again and again rests, and what is meant for it waits without being tried.
+What cannot be sent now is put off: whatever is due longest fills the page that is looked at.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import prometheus_client as prometheus
 import structlog
@@ -34,6 +35,8 @@ LEASE = timedelta(seconds=30)
 BEHIND_ANOTHER = timedelta(seconds=5)
 """A delivery whose predecessor is not done is looked at again after this long, at most."""
 PAGE_PER_SLOT = 8
+WITHOUT_ROOM = timedelta(seconds=1)
+"""So long a delivery is put off whose host has its share; a host's many come back one after another."""
 
 
 class Courier:
@@ -50,6 +53,7 @@ class Courier:
         self._woken = asyncio.Event()
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._hosts: Counter[str] = Counter()
+        self._turns: dict[str, datetime] = {}
         self._judging = asyncio.Lock()
 
     def wake(self) -> None:
@@ -80,35 +84,56 @@ class Courier:
             return
 
     async def look(self) -> None:
-        """Start what can start now."""
+        """Start what can start now, and put off what cannot."""
         if len(self._busy) >= self._concurrency:
             return
-        now = self._now()
-        due = await self._deliveries.due(now, self._concurrency * PAGE_PER_SLOT)
+        now, page = self._now(), self._concurrency * PAGE_PER_SLOT
+        due = await self._deliveries.due(now, page)
         heads = await self._deliveries.heads({delivery.job_id for delivery in due})
-        await self._set_back(due, heads)
+        later = self._behind_another(due, heads)
         known = await self._endpoints.of({endpoint_of(head) for head in heads.values()})
+        waiting: Counter[str] = Counter()
         for head in heads.values():
             if head.due_at and head.due_at <= now and head.job_id not in self._busy:
-                await self._begin(head, known.get(endpoint_of(head)))
+                endpoint = known.get(endpoint_of(head)) or new_endpoint(head.tenant, head.url)
+                if again := await self._begin(head, endpoint, waiting):
+                    later.append(head.model_copy(update={"due_at": again}))
+        if later:
+            await self._deliveries.postpone(later)
+            if len(due) == page:
+                self.wake()
 
-    async def _begin(self, head: Delivery, endpoint: Endpoint | None) -> None:
-        """Send it, unless its endpoint rests or is disabled."""
-        endpoint, now = endpoint or new_endpoint(head.tenant, head.url), self._now()
+    async def _begin(self, head: Delivery, endpoint: Endpoint, waiting: Counter[str]) -> datetime | None:
+        """Send it, unless its endpoint rests or is disabled, or its host has its share: then when to look."""
+        now, host, resting = self._now(), host_of(head.url), endpoint.state == "resting"
         if endpoint.state == "disabled":
             await self._deliveries.save(given_up(head, f"endpoint disabled: {endpoint.last_error}", now))
             self.wake()
         elif endpoint.rests_until and endpoint.rests_until > now:
-            await self._deliveries.postpone([head.model_copy(update={"due_at": endpoint.rests_until})])
-        elif self._has_room(head, probing=endpoint.state == "resting"):
-            self._start(head, endpoint)
+            return endpoint.rests_until
+        elif len(self._busy) < self._concurrency:
+            if self._hosts[host] < (1 if resting else max(1, self._concurrency // 4)):
+                self._start(head, endpoint)
+            elif resting or waiting[host] >= self._concurrency:
+                return self._turn(host)
+            else:
+                waiting[host] += 1  # some wait where they are: for the moment when there is room
+        return None
+
+    def _turn(self, host: str) -> datetime:
+        """When to look again at one whose host has its share: those of a host do not come back at once."""
+        now = self._now()
+        self._turns = {known: turn for known, turn in self._turns.items() if turn > now}
+        turn = max(self._turns.get(host, now), now + WITHOUT_ROOM)
+        self._turns[host] = turn + WITHOUT_ROOM / self._concurrency
+        return turn
 
     async def idle(self) -> None:
         """Wait for what was started."""
         while self._busy:
             await asyncio.wait(list(self._busy.values()))
 
-    async def _set_back(self, due: Sequence[Delivery], heads: dict[str, Delivery]) -> None:
+    def _behind_another(self, due: Sequence[Delivery], heads: dict[str, Delivery]) -> list[Delivery]:
         """Those that wait for a predecessor must not crowd out what could be sent."""
         later = []
         for delivery in due:
@@ -117,12 +142,7 @@ class Courier:
                 again = max(head.due_at or self._now(), self._now() + timedelta(seconds=1))
                 again = min(again, self._now() + BEHIND_ANOTHER)
                 later.append(delivery.model_copy(update={"due_at": again}))
-        if later:
-            await self._deliveries.postpone(later)
-
-    def _has_room(self, head: Delivery, *, probing: bool) -> bool:
-        share = 1 if probing else max(1, self._concurrency // 4)
-        return len(self._busy) < self._concurrency and self._hosts[host_of(head.url)] < share
+        return later
 
     def _start(self, head: Delivery, endpoint: Endpoint) -> None:
         host = host_of(head.url)

@@ -51,7 +51,7 @@ class Deliveries(Protocol):
         """The first pending one of each job."""
 
     async def postpone(self, deliveries: Sequence[Delivery]) -> None:
-        """Write only `due_at`, of those that are still pending."""
+        """Write only `due_at`, of those that are still as they were read."""
 
     async def claim(self, delivery: Delivery, until: datetime) -> Delivery | None:
         """Lease it as it was read. None: another instance was first."""

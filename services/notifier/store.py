@@ -89,15 +89,14 @@ class MongoDeliveries(Deliveries):
         await write_guarded(
             self._collection,
             [
-                UpdateOne({"_id": delivery.id, **_PENDING}, {"$set": {"due_at": delivery.due_at}})
+                UpdateOne({"_id": delivery.id, **_as_read(delivery)}, {"$set": {"due_at": delivery.due_at}})
                 for delivery in deliveries
             ],
         )
 
     async def claim(self, delivery: Delivery, until: datetime) -> Delivery | None:
-        as_read = _PENDING | {"attempts": delivery.attempts, "lease_until": delivery.lease_until}
         result = await self._collection.update_one(
-            {"_id": delivery.id, **as_read}, {"$set": {"lease_until": until, "due_at": until}}
+            {"_id": delivery.id, **_as_read(delivery)}, {"$set": {"lease_until": until, "due_at": until}}
         )
         if not result.modified_count:
             return None
@@ -148,6 +147,11 @@ class MongoEndpoints(Endpoints):
     async def save(self, endpoint: Endpoint) -> None:
         known = endpoint.model_dump(exclude={"id"})
         await self._collection.update_one({"_id": endpoint.id}, {"$set": known}, upsert=True)
+
+
+def _as_read(delivery: Delivery) -> dict[str, Any]:
+    """Nobody has claimed it since, or tried it."""
+    return _PENDING | {"attempts": delivery.attempts, "lease_until": delivery.lease_until}
 
 
 def _filter(which: Which) -> dict[str, Any]:

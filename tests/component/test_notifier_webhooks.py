@@ -1,15 +1,19 @@
 """Webhooks: noted once per event, delivered in order per job, tried again until they arrive or time is up."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from contracts.generation import Notify
 from contracts.jobs import JobEvent
+from services.notifier.courier import PAGE_PER_SLOT
 from services.notifier.deliveries import Outcome
+from services.notifier.endpoints import new_endpoint
 from shared.ids import uuid7
 from tests.fakes.jobs import START, a_job, a_story, an_event
 from tests.fakes.notifier import NotifierBench
+from tests.fakes.waiting import background, until
 
 URL = "https://shop.example/hook"
 
@@ -164,6 +168,53 @@ async def test_one_host_does_not_take_all_places(bench: NotifierBench) -> None:
     assert len(bench.receiver.got) == 2
 
 
+SLOW = "https://slow.example"
+
+
+async def crowded(bench: NotifierBench) -> tuple[JobEvent, ...]:
+    """More is due at one address than is looked at at once, and after that one event for another."""
+    bench.courier = bench.another_courier(concurrency=4)
+    for _ in range(5 * PAGE_PER_SLOT):
+        await bench.handle(*a_told_story(bench, "accepted", url=SLOW))
+    quick = a_told_story(bench, "accepted")
+    await bench.handle(*quick)
+    return quick
+
+
+async def test_an_endpoint_that_does_not_answer_keeps_no_one_else_waiting(bench: NotifierBench) -> None:
+    bench.receiver.slow[SLOW] = asyncio.Event()
+    quick = await crowded(bench)
+    async with background(bench.courier.run):
+        await until(lambda: ids(*quick)[0] in bench.receiver.got)
+    assert len(bench.receiver.got) == 2
+
+
+async def test_what_waits_for_a_resting_endpoint_keeps_no_one_else_waiting(bench: NotifierBench) -> None:
+    until_then = bench.time + timedelta(hours=1)
+    endpoint = new_endpoint("acme", SLOW)
+    await bench.endpoints.save(endpoint.model_copy(update={"state": "resting", "rests_until": until_then}))
+    quick = await crowded(bench)
+    async with background(bench.courier.run):
+        await until(lambda: bench.receiver.got == ids(*quick), seconds=0.9)
+
+
+async def test_a_crowded_endpoint_that_answers_gets_all_of_it_soon(bench: NotifierBench) -> None:
+    await crowded(bench)
+    for _ in range(12):
+        async with background(bench.courier.run):
+            await asyncio.sleep(0.5)
+        bench.wait(1)
+    assert {delivery.state for delivery in bench.deliveries.kept.values()} == {"delivered"}
+
+
+async def test_what_another_instance_has_claimed_meanwhile_is_not_put_off(bench: NotifierBench) -> None:
+    await bench.handle(*a_told_story(bench, "accepted"))
+    [delivery] = bench.deliveries.kept.values()
+    claimed = await bench.deliveries.claim(delivery, bench.time + timedelta(seconds=30))
+    await bench.deliveries.postpone([delivery.model_copy(update={"due_at": bench.time})])
+    assert bench.deliveries.kept[delivery.id] == claimed
+
+
 async def test_an_endpoint_that_fails_for_many_jobs_rests_and_then_gets_one_probe(
     bench: NotifierBench,
 ) -> None:
@@ -186,6 +237,7 @@ async def test_an_endpoint_that_fails_for_many_jobs_rests_and_then_gets_one_prob
     bench.wait(61)
     for _ in range(10):
         await bench.deliver()
+        bench.wait(1)
     states = {bench.deliveries.kept[ids(*story)[0]].state for story in stories}
     assert states == {"delivered"}
     assert [endpoint.state for endpoint in bench.endpoints.kept.values()] == ["up"]

@@ -1,5 +1,6 @@
 """The notifier's ports in memory, and a bench that holds a notifier without servers."""
 
+import asyncio
 import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -92,12 +93,12 @@ class FakeDeliveries(Deliveries):
     async def postpone(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             kept = self.kept[delivery.id]
-            self.kept[delivery.id] = kept.model_copy(update={"due_at": delivery.due_at})
+            if _as_read(kept, delivery):
+                self.kept[delivery.id] = kept.model_copy(update={"due_at": delivery.due_at})
 
     async def claim(self, delivery: Delivery, until: datetime) -> Delivery | None:
         kept = self.kept[delivery.id]
-        as_read = (delivery.attempts, delivery.lease_until)
-        if kept.state != "pending" or (kept.attempts, kept.lease_until) != as_read:
+        if not _as_read(kept, delivery):
             return None
         self.kept[delivery.id] = kept.model_copy(update={"lease_until": until, "due_at": until})
         return self.kept[delivery.id]
@@ -117,6 +118,11 @@ class FakeDeliveries(Deliveries):
 
     def _pending(self) -> list[Delivery]:
         return [delivery for delivery in self.kept.values() if delivery.state == "pending"]
+
+
+def _as_read(kept: Delivery, delivery: Delivery) -> bool:
+    as_read = ("pending", delivery.attempts, delivery.lease_until)
+    return (kept.state, kept.attempts, kept.lease_until) == as_read
 
 
 def _meant(delivery: Delivery, which: Which) -> bool:
@@ -142,10 +148,11 @@ class FakeEndpoints(Endpoints):
 
 
 class FakeReceiver:
-    """Answers webhooks as told: by URL a list of outcomes, then 200."""
+    """Answers webhooks as told: by URL a list of outcomes, then 200; in `slow`, once its event is set."""
 
     def __init__(self) -> None:
         self.answers: dict[str, list[Outcome]] = {}
+        self.slow: dict[str, asyncio.Event] = {}
         self.got: list[str] = []
 
     def will(self, url: str, *statuses: int) -> None:
@@ -153,6 +160,8 @@ class FakeReceiver:
 
     async def post(self, delivery: Delivery) -> Outcome:
         self.got.append(delivery.id)
+        if delivery.url in self.slow:
+            await self.slow[delivery.url].wait()
         waiting = self.answers.get(delivery.url, [])
         return waiting.pop(0) if waiting else Outcome(status=200)
 
