@@ -23,6 +23,10 @@ class TransientError(Exception):
     """Nothing is wrong with the message: the same work may succeed in a while."""
 
 
+class NoRoom(TransientError):
+    """This process holds as much as it may: no trouble, what comes waits on the broker meanwhile."""
+
+
 class PermanentError(Exception):
     """The message cannot be handled, now or later. `reason` is a short code for the dead letter."""
 

@@ -6,9 +6,9 @@ again. Nothing is committed before its outputs are on the broker.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import groupby
 from typing import Any, Protocol
 
 import structlog
@@ -21,7 +21,8 @@ from contracts.operations import DeadLetter
 from shared import metrics
 from shared.dead_letters import dead_letter
 from shared.envelope import Envelope, Received, Unreadable, decode
-from shared.errors import PermanentError, is_transient
+from shared.errors import NoRoom, PermanentError, is_transient
+from shared.partitions import LeftPartitions, grouped, tp_of
 from shared.publisher import MAX_MESSAGE_BYTES, Outgoing
 from shared.tracing import start_span, traceparent
 from shared.waiting import backoff
@@ -39,10 +40,12 @@ RETRIES = 4
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """Seconds before the first retry, of a parked partition, and for a batch in hand to end when revoked."""
+    """Seconds before the first retry, of a parked partition, until there may be room again, and for a
+    batch in hand to end when revoked."""
 
     retry: float = 0.1
     parked: float = 5.0
+    full: float = 1.0
     revoke: float = 10.0
 
 
@@ -72,7 +75,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         kinds: the message types, all with the same kind of key.
         handler: gets the valid messages of a batch, in order per key; returns what to say.
             A transient error is retried in place, then the partition is parked while others go
-            on; any other error sets aside the one message that causes it.
+            on; `NoRoom` lets it wait without any of that; any other error sets aside the one
+            message that causes it.
         on_unreadable: may turn an invalid record into a message (a rejection) instead of a
             dead letter.
         on_failed: the same for a message that the handler cannot handle.
@@ -93,7 +97,6 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     ) -> None:
         self.kinds = {topic: kind for kind in kinds for topic in topics_of(kind)}
         self.topics = tuple(topics) if topics else tuple(self.kinds)
-        self.parked: set[TopicPartition] = set()  # in trouble until they are handled
         self._handler = handler
         self._publisher = publisher
         self._on_unreadable = on_unreadable
@@ -101,17 +104,30 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._answered_elsewhere = frozenset(answered_elsewhere)
         self._pauses = pauses
         self._lost: set[TopicPartition] = set()  # by the batch in hand
+        self._left = LeftPartitions(publisher.source)
         self._busy = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def parked(self) -> Set[TopicPartition]:
+        """The partitions that are in trouble."""
+        return self._left.parked
 
     async def consume(self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer) -> None:
         """Handle one batch to its end. Never raises: what fails is parked and read again."""
         async with self._busy:
             self._lost.clear()
-            if not await self._handled(records, consumer, RETRIES):
-                for part in by_partition(records):
-                    if not await self._handled(part, consumer, 1):
-                        self._park(part, consumer)
+            with suppress(NoRoom):
+                if await self._handled(records, consumer, RETRIES):
+                    return
+            for tp, part in grouped(records).items():
+                handled, full = False, False
+                try:
+                    handled = await self._handled(part, consumer, 1)
+                except NoRoom:
+                    full = True
+                if not handled and tp not in self._lost:
+                    pause = self._pauses.full if full else self._pauses.parked
+                    self._left.leave(tp, part[0].offset, consumer, pause, trouble=not full)
 
     async def _handled(
         self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer, tries: int
@@ -119,6 +135,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         for left, pause in zip(range(tries, 0, -1), backoff(self._pauses.retry, 2.0, 3.0), strict=False):
             try:
                 await self._handle(records)
+            except NoRoom:
+                raise
             except Exception as error:
                 if not is_transient(error):
                     log.exception("batch_failed", topics=self.topics)
@@ -127,7 +145,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
                     await asyncio.sleep(pause)
             else:
                 await self._commit(records, consumer)
-                self._forget_trouble({tp_of(record) for record in records})
+                self._left.handled(map(tp_of, records))
                 return True
         return False
 
@@ -229,35 +247,6 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             # The outputs are out; the batch comes again here or to its new owner, and is boring.
             log.warning("commit_failed", error=f"{type(error).__name__}: {error}")
 
-    def _park(self, part: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer) -> None:
-        """Leave this partition for a while and read it again from here; others go on."""
-        tp = tp_of(part[0])
-        if tp in self._lost:
-            return
-        log.error("partition_parked", topic=tp.topic, partition=tp.partition, offset=part[0].offset)
-        try:
-            consumer.seek(tp, part[0].offset)
-            consumer.pause(tp)
-        except IllegalStateError:
-            return
-        if tp not in self.parked:
-            self.parked.add(tp)
-            metrics.parked.labels(self._publisher.source, tp.topic).inc()
-        task = asyncio.create_task(self._resume(tp, consumer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _resume(self, tp: TopicPartition, consumer: AIOKafkaConsumer) -> None:
-        await asyncio.sleep(self._pauses.parked)
-        if tp in consumer.assignment():
-            consumer.resume(tp)
-
-    def _forget_trouble(self, partitions: Iterable[TopicPartition]) -> None:
-        """These were handled, or are another's: not before, or who looks between two tries sees none."""
-        for tp in self.parked.intersection(partitions):
-            self.parked.discard(tp)
-            metrics.parked.labels(self._publisher.source, tp.topic).dec()
-
     def _account(self, batch: Sequence[Received[Any]], outputs: Sequence[Outgoing], seconds: float) -> None:
         milliseconds = round(seconds * 1000, 2)
         for outgoing in outputs:
@@ -286,25 +275,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             self._lost |= set(revoked)
         else:
             self._busy.release()
-        self._forget_trouble(revoked)
+        self._left.handled(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """What comes back begins at what was committed; the batch that lost it stays silent about it."""
-
-
-def tp_of(record: ConsumerRecord) -> TopicPartition:
-    """The partition a record lies in."""
-    return TopicPartition(record.topic, record.partition)
-
-
-def grouped(records: Sequence[ConsumerRecord]) -> dict[TopicPartition, list[ConsumerRecord]]:
-    """Records by partition, in order."""
-    found: dict[TopicPartition, list[ConsumerRecord]] = {}
-    for tp, part in groupby(records, tp_of):
-        found.setdefault(tp, []).extend(part)
-    return found
-
-
-def by_partition(records: Sequence[ConsumerRecord]) -> list[list[ConsumerRecord]]:
-    """One list of records for each partition."""
-    return list(grouped(records).values())

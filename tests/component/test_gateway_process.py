@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import cast
 
 from contracts.renders import RenderRequested, RenderSucceeded
-from services.gateways.runtime.app import Process
+from services.gateways.runtime.app import PAGE, Process
+from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Order, Pace, Provider
 from shared.clock import now
 from shared.leases import FORGET_SECONDS
@@ -16,7 +17,7 @@ from shared.mongo import Database
 from tests.fakes.adapters import a_rig
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import FakeProvider, a_cancel, a_command
-from tests.fakes.publisher import FakePublisher
+from tests.fakes.publisher import FakePublisher, received
 from tests.fakes.service import FakeService
 from tests.fakes.waiting import until
 
@@ -94,6 +95,25 @@ async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> 
         books = await rig.books()
     assert len(books) == 10, "nothing was submitted a second time"
     assert cluster.states() == {"succeeded"}
+
+
+async def test_of_a_dead_process_each_takes_over_what_it_has_room_for() -> None:
+    cluster = Cluster(FakeProvider(), replace(PACE, most_held=PAGE, slots=2, first_poll=3600.0))
+    dead = "gateway-fal:dead"
+    commands = [received(a_command(), offset) for offset in range(PAGE + 1)]
+    await Ledger(cluster.attempts.mongo).take_in(commands, dead)
+    long_ago = now() - timedelta(seconds=FORGET_SECONDS + 1)
+    cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": long_ago, "dead": True}
+
+    def left() -> int:
+        return sum(entry["owner"] == dead for entry in cluster.attempts.kept.values())
+
+    async with cluster.running():
+        await until(lambda: left() == 1)
+        await asyncio.sleep(10)
+        assert (left(), dead in cluster.leases.kept) == (1, True)
+        async with cluster.running():
+            await until(lambda: left() == 0 and dead not in cluster.leases.kept)
 
 
 async def test_the_dead_are_forgotten_once_nothing_is_theirs() -> None:

@@ -6,7 +6,7 @@ from pydantic import PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.gateways.runtime.dialects import Dialect
-from services.gateways.runtime.provider import Pace
+from services.gateways.runtime.provider import MOST_HELD, Pace
 
 
 class ComfyUISettings(BaseSettings):
@@ -30,6 +30,8 @@ class ComfyUISettings(BaseSettings):
     """Prompts in the server's queue at the most; it runs one at a time."""
     submits_per_second: PositiveFloat | None = None
     """At the most, on average, over all processes of the gateway; None is no limit."""
+    most_held: PositiveInt = MOST_HELD
+    """So many attempts one process holds, waiting or sent; above it, what comes waits on the broker."""
     submit_timeout_seconds: PositiveFloat = 20.0
 
     @property
@@ -38,5 +40,6 @@ class ComfyUISettings(BaseSettings):
         return Pace(
             slots=self.slots,
             submits_per_second=self.submits_per_second,
+            most_held=self.most_held,
             submit_timeout=self.submit_timeout_seconds,
         )

@@ -3,7 +3,7 @@
 from pydantic import PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.gateways.runtime.provider import Pace
+from services.gateways.runtime.provider import MOST_HELD, Pace
 from shared.errors import StartupError
 
 
@@ -34,6 +34,8 @@ class FalSettings(BaseSettings):
     slots: PositiveInt = 64
     submits_per_second: PositiveFloat | None = None
     """At the most, on average, over all processes of the gateway; None is no limit."""
+    most_held: PositiveInt = MOST_HELD
+    """So many attempts one process holds, waiting or sent; above it, what comes waits on the broker."""
     submit_timeout_seconds: PositiveFloat = 30.0
     grace_seconds: PositiveFloat = 120.0
     """So long a webhook may bring the id of an unanswered submission, and so long Fal must say that it
@@ -47,6 +49,7 @@ class FalSettings(BaseSettings):
         return Pace(
             slots=self.slots,
             submits_per_second=self.submits_per_second,
+            most_held=self.most_held,
             submit_timeout=self.submit_timeout_seconds,
             grace=self.grace_seconds,
             resubmit_unknown=self.resubmit_unknown,

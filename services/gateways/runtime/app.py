@@ -1,7 +1,7 @@
 """The one place where a gateway's parts meet, whichever its provider."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 
 import httpx
@@ -92,7 +92,7 @@ class Process:
         gateway = Gateway(provider, self._ledger, self._lease, service.publisher, pace, self._gate)
         self._pace = pace
         self._shares = Shares(database["gateway_shares"], f"gateway-{provider.name}", pace.slots)
-        self._engine = Engine(gateway.step, 0, self._gate.hold)
+        self._engine = Engine(gateway.step, 0, self._gate.hold, pace.most_held)
         self._service = service
         handlers(service.subscribe, provider, self._ledger, self._engine, self._lease)
         for loop in (self._lease.run, self._engine.run, outbox.run, self._tidy):
@@ -120,15 +120,14 @@ class Process:
         await self._lease.release()
 
     async def _take_over(self, dead: str) -> None:
-        page: list[Attempt] = []
+        """As much as there is room for; the rest at the next look, here or in another process."""
         taken = 0
-        async for attempt in self._ledger.held_by(dead):
-            page.append(attempt)
-            if len(page) == PAGE:
-                taken += await self._inherit(page, dead)
-                page = []
-        taken += await self._inherit(page, dead)
-        await self._lease.forget(dead)
+        async for page in _pages(self._ledger.held_by(dead)):
+            if self._engine.full:
+                break
+            taken += await self._inherit(page, dead)
+        else:
+            await self._lease.forget(dead)
         if taken:
             log.info("attempts_taken_over", dead=dead, attempts=taken)
 
@@ -164,3 +163,14 @@ class Process:
                 if not is_transient(error):
                     raise
                 log.warning("tidying_delayed", error=f"{type(error).__name__}: {error}")
+
+
+async def _pages(attempts: AsyncIterator[Attempt]) -> AsyncIterator[list[Attempt]]:
+    page: list[Attempt] = []
+    async for attempt in attempts:
+        page.append(attempt)
+        if len(page) == PAGE:
+            yield page
+            page = []
+    if page:
+        yield page

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.provider import MOST_HELD
 from services.gateways.runtime.waiting_line import WaitingLine
 from shared.errors import is_transient
 
@@ -33,10 +34,14 @@ class Engine:
         step: see `Step`. A transient error repeats it in a second, another one in half a minute.
         slots: how many attempts may be between submission and end at once.
         hold: seconds in which none may begin, whichever it is; the line keeps its order meanwhile.
+        most: how many may be held, waiting or not; who adds looks at `full` before.
     """
 
-    def __init__(self, step: Step, slots: int, hold: Callable[[], float] = lambda: 0.0) -> None:
+    def __init__(
+        self, step: Step, slots: int, hold: Callable[[], float] = lambda: 0.0, most: int = MOST_HELD
+    ) -> None:
         self._step = step
+        self._most = most
         self.slots = slots
         self._hold = hold
         self._ready = WaitingLine()
@@ -53,6 +58,11 @@ class Engine:
 
     def __contains__(self, attempt_id: object) -> bool:
         return attempt_id in self._held
+
+    @property
+    def full(self) -> bool:
+        """Whether no more is to be added until some have ended."""
+        return len(self._held) >= self._most
 
     @property
     def in_flight(self) -> int:

@@ -13,6 +13,7 @@ from services.gateways.runtime.gateway import LeaseOver
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Provider
 from shared.envelope import Received
+from shared.errors import NoRoom
 from shared.leases import Lease
 from shared.publisher import Outgoing
 from shared.subscription import Subscribe
@@ -38,6 +39,8 @@ def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: E
         ]
         cancels = [received.message for received in batch if isinstance(received.message, RenderCancel)]
         if commands:
+            if engine.full:
+                raise NoRoom(f"{len(engine)} attempts are held")
             new = await ledger.take_in(commands, lease.owner)
             crash_point("after_intake")
             engine.add(new)

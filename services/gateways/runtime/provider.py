@@ -18,6 +18,10 @@ Payload = dict[str, Any]
 """A request body, ready to be sent."""
 
 
+MOST_HELD = 40_000
+"""See `Pace.most_held`: well above what one provider has in flight; some 200 MB (5 kB each)."""
+
+
 def our_id_of(attempt_id: str) -> str:
     """The id that we give to a provider which takes one: always the same for an attempt."""
     return str(uuid5(NAMESPACE_URL, f"imagegen:{attempt_id}"))
@@ -225,6 +229,8 @@ class Pace:
     """Submissions in flight at the provider at the most, over all processes."""
     submits_per_second: float | None = None
     """Over all processes; None is no limit."""
+    most_held: int = MOST_HELD
+    """So many attempts one process holds, waiting or sent; more waits on the broker."""
     first_poll: float = 0.1
     slowest_poll: float = 2.0
     slowest_poll_with_hints: float = 5.0

@@ -82,6 +82,8 @@ class Reconciling:
 
     async def _take_up_stranded(self) -> None:
         """Ours in the ledger, and not in hand: a write was done whose answer was lost."""
+        if self._engine.full:
+            return
         stranded = await self._ledger.stranded(self._lease.owner, self._engine)
         self._engine.add(stranded)
         if stranded:

@@ -10,6 +10,7 @@ from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gateway import LeaseOver
 from services.gateways.runtime.handlers import handlers
 from shared.clock import now
+from shared.errors import NoRoom
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import a_cancel, a_command
 from tests.fakes.publisher import received
@@ -20,9 +21,9 @@ from tests.fakes.waiting import background, until
 class Intake(FakeService):
     """A gateway's handler, as its subscription would call it."""
 
-    def __init__(self, bench: GatewayBench) -> None:
+    def __init__(self, bench: GatewayBench, most: int = 100) -> None:
         super().__init__(bench.publisher)
-        self.engine = Engine(bench.step, slots=8)
+        self.engine = Engine(bench.step, slots=8, most=most)
         handlers(self.subscribe, bench.provider, bench.ledger, self.engine, bench.lease)
 
 
@@ -90,6 +91,22 @@ async def test_a_database_that_is_away_leaves_the_batch_to_be_delivered_again(be
     with pytest.raises(AutoReconnect):
         await intake.deliver(a_command())
     assert len(intake.engine) == 0
+
+
+async def test_who_holds_enough_takes_no_more_until_some_have_ended_but_hears_of_cancels(
+    bench: GatewayBench,
+) -> None:
+    intake, held, waiting = Intake(bench, most=1), a_command(), a_command()
+    await bench.owner()
+    await intake.deliver(held)
+    with pytest.raises(NoRoom):
+        await intake.deliver(waiting)
+    assert set(bench.attempts.kept) == {held.attempt_id}
+    await intake.deliver(a_cancel(held))
+    async with background(intake.engine.run):
+        await until(lambda: len(intake.engine) == 0)
+    await intake.deliver(waiting)
+    assert len(intake.engine) == 1
 
 
 def a_result(command: RenderRequested, **fields: Any) -> ResultStored:

@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from pymongo.errors import AutoReconnect
 
 from shared import metrics
-from shared.errors import TransientError
+from shared.errors import NoRoom, TransientError
 from tests.fakes.kafka import raw_record
 from tests.fakes.waiting import until
 from tests.unit.shared.subscribed import ONE, TOPIC, ZERO, Bench, said
@@ -76,6 +76,17 @@ async def test_a_parked_partition_counts_as_such_until_it_is_handled_or_goes_els
     del bench.troubles["stuck"]
     await bench.consume(said("stuck", 7))
     assert (len(bench.subscription.parked), waiting.get()) == (0, before)
+
+
+async def test_who_has_no_room_lets_that_partition_wait_without_trouble_and_handles_the_others() -> None:
+    bench = Bench()
+    bench.troubles["much"] = lambda: NoRoom("40000 are held")
+    await bench.consume(said("much", 7), said("x", 3, partition=1))
+    assert len(bench.batches) == 3, "nothing is tried again in place"
+    assert (bench.consumer.sought, bench.consumer.paused) == ({ZERO: 7}, {ZERO})
+    assert bench.consumer.committed == {ONE: 4}
+    assert not bench.subscription.parked
+    await until(lambda: not bench.consumer.paused)
 
 
 async def test_what_is_set_aside_is_counted_once_however_often_its_batch_is_tried() -> None:
