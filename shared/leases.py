@@ -20,6 +20,7 @@ log = structlog.get_logger()
 
 LEASE_SECONDS = 10.0
 RENEW_SECONDS = 2.5
+RELEASE_SECONDS = 1.5
 FORGET_SECONDS = 120.0
 """A dead owner is looked after so long: a write of its may have been under way."""
 
@@ -122,9 +123,15 @@ class Lease:
         await self._collection.delete_one({"_id": owner, "dead": True, "until": {"$lt": long_ago}})
 
     async def release(self) -> None:
-        """Leave in order: others may take over at once."""
+        """Leave in order: others may take over at once; with no database, when the lease has run out."""
         self._valid_until = 0.0
-        await self._collection.update_one({"_id": self.owner}, {"$set": {"dead": True}})
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._collection.update_one({"_id": self.owner}, {"$set": {"dead": True}})
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("lease_not_released", owner=self.owner, error=f"{type(error).__name__}: {error}")
 
     def _until(self) -> object:
         return now() + timedelta(seconds=LEASE_SECONDS)

@@ -1,8 +1,10 @@
 """One process: what it reads, what it does in the background, its HTTP surface, its orderly end."""
 
 import asyncio
+import os
 import signal
 import sys
+import threading
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, nullcontext, suppress
 from typing import Any
@@ -27,9 +29,11 @@ from shared.tracing import configure_tracing
 
 log = structlog.get_logger()
 
-BATCH_SECONDS = 6.0
-"""For the batches in hand when the process is told to end."""
-LEAVE_SECONDS = 1.5
+STOP_SECONDS = 9.0
+"""From the signal to the end of the process, whatever does not answer: orchestrators kill after ten."""
+BATCH_SECONDS = 4.5
+"""For the batches in hand, HTTP requests and background loops, all at once."""
+LEAVE_SECONDS = 1.0
 """For leaving the groups after that; a broker that does not answer notices by itself."""
 IDLE_POLL_MS = 5
 """FastStream sleeps this long after an empty poll, and is deaf meanwhile."""
@@ -149,8 +153,13 @@ class Service:
         """Work until SIGTERM or SIGINT, or until a background loop fails; then drain and return."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
+
+        def end() -> None:
+            stop.set()
+            _end_anyway_after(STOP_SECONDS)
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, end)
         server = _HttpServer(self.http, self._process)
         async with asyncio.TaskGroup() as group:
             await self.listen()
@@ -159,10 +168,9 @@ class Service:
             log.info("service_started", http=await server.address())
             await stop.wait()
             log.info("service_stopping")
-            await self.stop_listening()
-            for task in tasks:
-                task.cancel()
+            ended = asyncio.gather(_ended_in(BATCH_SECONDS + LEAVE_SECONDS, tasks), self.stop_listening())
             server.should_exit = True
+            await ended
             await http
         log.info("service_stopped")
 
@@ -178,7 +186,7 @@ class _HttpServer(uvicorn.Server):
                 port=settings.http_port,
                 log_config=None,
                 access_log=False,
-                timeout_graceful_shutdown=5,
+                timeout_graceful_shutdown=int(BATCH_SECONDS),
             )
         )
 
@@ -191,6 +199,28 @@ class _HttpServer(uvicorn.Server):
             await asyncio.sleep(0.01)
         host, port, *_ = self.servers[0].sockets[0].getsockname()
         return f"{host}:{port}"
+
+
+async def _ended_in(seconds: float, tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Tell them to end, and those again that take too long over it."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
+
+
+def _end_anyway_after(seconds: float) -> None:
+    """As a crash would, which nothing is lost by: a thread that waits for a server cannot be cancelled."""
+
+    def end() -> None:
+        log.warning("stop_cut_short", seconds=seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 async def _endless(work: Callable[[], Awaitable[None]]) -> None:

@@ -35,6 +35,8 @@ LEASE = timedelta(seconds=30)
 BEHIND_ANOTHER = timedelta(seconds=5)
 """A delivery whose predecessor is not done is looked at again after this long, at most."""
 PAGE_PER_SLOT = 8
+LEAVE_SECONDS = 4.0
+"""For posts in flight when the process ends."""
 WITHOUT_ROOM = timedelta(seconds=1)
 """So long a delivery is put off whose host has its share; a host's many come back one after another."""
 
@@ -55,6 +57,7 @@ class Courier:
         self._hosts: Counter[str] = Counter()
         self._turns: dict[str, datetime] = {}
         self._judging = asyncio.Lock()
+        self._leaving = False
 
     def wake(self) -> None:
         """Look at once: there is something new."""
@@ -73,8 +76,17 @@ class Courier:
                     log.warning("deliveries_delayed", error=f"{type(error).__name__}: {error}")
                 await self._until_woken()
         finally:
-            for task in self._busy.values():
-                task.cancel()
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """Let posts in flight end; those that take too long are for another instance to try, at once."""
+        self._leaving = True
+        if self._busy:
+            await asyncio.wait(self._busy.values(), timeout=LEAVE_SECONDS)
+        late = list(self._busy.values())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
     async def _until_woken(self) -> None:
         try:
@@ -162,16 +174,24 @@ class Courier:
         following: Delivery | None = head
         try:
             while following and (claimed := await self._deliveries.claim(following, self._now() + LEASE)):
-                outcome = await self._post(claimed)
+                outcome = await self._posted(claimed)
                 result = after(claimed, outcome, self._now())
                 await self._deliveries.save(result)
                 _report(result)
                 endpoint = await self._judged(endpoint, outcome)
-                if result.state == "pending" or endpoint.state != "up":
+                if result.state == "pending" or endpoint.state != "up" or self._leaving:
                     return
                 following = (await self._deliveries.heads([head.job_id])).get(head.job_id)
         except Exception as error:
             log.warning("delivery_interrupted", job_id=head.job_id, error=f"{type(error).__name__}: {error}")
+
+    async def _posted(self, claimed: Delivery) -> Outcome:
+        try:
+            return await self._post(claimed)
+        except asyncio.CancelledError:
+            given_back = {"lease_until": None, "due_at": self._now()}
+            await self._deliveries.save(claimed.model_copy(update=given_back))
+            raise
 
     async def _judged(self, endpoint: Endpoint, outcome: Outcome) -> Endpoint:
         """Keep what an outcome tells of its endpoint, and say where that changes what is sent to it."""

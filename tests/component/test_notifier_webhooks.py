@@ -7,7 +7,7 @@ import pytest
 
 from contracts.generation import Notify
 from contracts.jobs import JobEvent
-from services.notifier.courier import PAGE_PER_SLOT
+from services.notifier.courier import LEAVE_SECONDS, PAGE_PER_SLOT
 from services.notifier.deliveries import Outcome
 from services.notifier.endpoints import new_endpoint
 from shared.ids import uuid7
@@ -205,6 +205,31 @@ async def test_a_crowded_endpoint_that_answers_gets_all_of_it_soon(bench: Notifi
             await asyncio.sleep(0.5)
         bench.wait(1)
     assert {delivery.state for delivery in bench.deliveries.kept.values()} == {"delivered"}
+
+
+async def test_a_post_in_flight_may_end_when_its_process_does(bench: NotifierBench) -> None:
+    bench.receiver.slow[URL] = asyncio.Event()
+    await bench.handle(*a_told_story(bench, "accepted"))
+    async with background(bench.courier.run):
+        await until(lambda: bench.receiver.got)
+        asyncio.get_running_loop().call_later(LEAVE_SECONDS - 1, bench.receiver.slow[URL].set)
+    [delivery] = bench.deliveries.kept.values()
+    assert delivery.state == "delivered"
+
+
+async def test_a_post_that_takes_longer_than_its_process_may_is_tried_by_another_at_once(
+    bench: NotifierBench,
+) -> None:
+    bench.receiver.slow[URL] = asyncio.Event()
+    story = a_told_story(bench, "accepted", "started")
+    await bench.handle(*story)
+    async with background(bench.courier.run):
+        await until(lambda: bench.receiver.got)
+    bench.receiver.slow.clear()
+    other = bench.another_courier()
+    await other.look()
+    await other.idle()
+    assert bench.receiver.got == ids(story[0], *story)
 
 
 async def test_what_another_instance_has_claimed_meanwhile_is_not_put_off(bench: NotifierBench) -> None:

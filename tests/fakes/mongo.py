@@ -61,11 +61,13 @@ class Cursor:
 
 
 class FakeCollection:
-    """`kept` is what is stored, by `_id`. An error in `failures` is raised by the next write."""
+    """`kept` is what is stored, by `_id`. An error in `failures` is raised by the next write;
+    while it is `silent`, writes are not answered."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Document] = {}
         self.failures: list[Exception] = []
+        self.silent = False
         self.bulk_writes = 0
 
     @property
@@ -154,6 +156,8 @@ class FakeCollection:
     async def _round_trip(self) -> None:
         """Others come first, as on a network."""
         await asyncio.sleep(0)
+        if self.silent:
+            await asyncio.sleep(3600)
         if self.failures:
             raise self.failures.pop(0)
 

@@ -1,6 +1,9 @@
 """What only real servers show: unique keys, guards, claims, and where a reader without a group begins."""
 
 import asyncio
+import os
+import signal
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
@@ -34,7 +37,8 @@ pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    options = StackOptions(state=tmp_path_factory.mktemp("stack"), simulators=(), services=())
+    state, proxied = tmp_path_factory.mktemp("stack"), ("kafka", "mongo")
+    options = StackOptions(state=state, simulators=(), services=(), proxied=proxied)
     async with Stack(options) as stack:
         yield stack
 
@@ -148,3 +152,20 @@ async def test_a_reader_without_a_group_begins_at_the_end_and_misses_nothing_aft
     with suppress(asyncio.CancelledError):
         await task
     assert sorted(seen) == list(range(1001, 1101))
+
+
+async def test_processes_end_within_ten_seconds_although_broker_and_database_are_away(stack: Stack) -> None:
+    names = ["gateways.fal", "notifier", "dispatcher"]
+    await asyncio.gather(*map(stack.start_service, names))
+    mongo = stack.processes["mongo"].pid
+    assert mongo is not None
+    stack.proxies["kafka"].close()
+    os.kill(mongo, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(3)
+        started = time.monotonic()
+        await asyncio.gather(*map(stack.stop_service, names))
+        assert time.monotonic() - started < 9.6
+    finally:
+        os.kill(mongo, signal.SIGCONT)
+        stack.proxies["kafka"].open()

@@ -1,12 +1,14 @@
 """Who is alive: a lease is renewed, ends, is buried by another, and noticed by its own."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from shared.clock import now
-from shared.leases import FORGET_SECONDS, LEASE_SECONDS, Lease
+from shared.leases import FORGET_SECONDS, LEASE_SECONDS, RELEASE_SECONDS, Lease
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.waiting import background, until
 
@@ -240,3 +242,12 @@ async def test_the_loop_renews_buries_and_survives_an_absent_database(one: Insta
     async with background(one.lease.run) as loop:
         await until(lambda: not one.leases.failures)
         assert not loop.done()
+
+
+async def test_a_process_leaves_also_when_the_database_does_not_answer(one: Instance) -> None:
+    one.leases.failures = [AutoReconnect("away")]
+    await one.lease.release()
+    one.leases.silent = True
+    async with asyncio.timeout(RELEASE_SECONDS + 0.5):
+        await one.lease.release()
+    assert not one.lease.valid
