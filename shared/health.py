@@ -1,6 +1,6 @@
 """Is this process alive, and is it able to work? For orchestrators, operators and the local stack."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
@@ -15,10 +15,17 @@ class Health:
 
     def __init__(self) -> None:
         self._checks: dict[str, Check] = {}
+        self._vital: set[str] = set()
 
-    def add(self, name: str, check: Check) -> None:
-        """Ask `check` whenever readiness is asked for."""
+    def add(self, name: str, check: Check, *, vital: bool = True) -> None:
+        """Ask `check` whenever readiness is asked for. Without what is not vital the process works."""
         self._checks[name] = check
+        if vital:
+            self._vital.add(name)
+
+    def ready(self, problems: Collection[str]) -> bool:
+        """Whether the process works with these problems."""
+        return self._vital.isdisjoint(problems)
 
     async def problems(self) -> dict[str, str]:
         """What is wrong now, by check."""
@@ -34,7 +41,7 @@ class Health:
 
 
 def health_routes(health: Health) -> APIRouter:
-    """`/health/live`, `/health/ready` (200, or 503 with the problems) and `/metrics`."""
+    """`/health/live`, `/health/ready` (with the problems; 503 if it cannot work) and `/metrics`."""
     router = APIRouter(include_in_schema=False)
 
     @router.get("/health/live")
@@ -46,7 +53,7 @@ def health_routes(health: Health) -> APIRouter:
         problems = await health.problems()
         return JSONResponse(
             {"status": "degraded" if problems else "ready", "problems": problems},
-            status_code=503 if problems else 200,
+            status_code=200 if health.ready(problems) else 503,
         )
 
     @router.get("/metrics")

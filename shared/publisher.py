@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from contracts.base import Message
 from shared.envelope import Envelope, Received, encode
+from shared.errors import TransientError
 from shared.settings import KafkaSettings
 from shared.waiting import wait_until_up
 
@@ -33,6 +34,10 @@ class Outgoing:
 def caused_by(cause: Received[Message], *messages: Message | Envelope) -> list[Outgoing]:
     """What a received message makes us say."""
     return [Outgoing(message, cause.trace, (cause.topic, cause.partition)) for message in messages]
+
+
+class NotConnected(TransientError):
+    """The broker may have neither our topics nor us yet."""
 
 
 class Publisher:
@@ -63,6 +68,11 @@ class Publisher:
         self._give_up(self._producer)
         await asyncio.gather(*self._ending)
 
+    @property
+    def entered(self) -> bool:
+        """Whether the broker has been reached."""
+        return self._entered
+
     def encode(self, outgoing: Outgoing) -> Envelope:
         """The wire form; an envelope stays as it is."""
         if isinstance(outgoing.message, Envelope):
@@ -82,8 +92,10 @@ class Publisher:
 
         Raises:
             TimeoutError: when the broker has not acknowledged all within `send_seconds`.
+            NotConnected: before the publisher is entered.
         """
-        assert self._entered, "enter the publisher first"
+        if not self._entered:
+            raise NotConnected("this process has not reached the broker since it was started")
         producer = None
         try:
             async with asyncio.timeout(self._settings.send_seconds):

@@ -35,6 +35,8 @@ BATCH_SECONDS = 4.5
 """For the batches in hand, HTTP requests and background loops, all at once."""
 LEAVE_SECONDS = 1.0
 """For leaving the groups after that; a broker that does not answer notices by itself."""
+REACH_SECONDS = 2.0
+"""Who starts without the broker gives it so long, so that one that is there misses no first request."""
 IDLE_POLL_MS = 5
 """FastStream sleeps this long after an empty poll, and is deaf meanwhile."""
 
@@ -44,9 +46,15 @@ class Service:
 
     `subscribe` declares handlers before `run`; `background` declares loops that end with the
     process; `http` is the FastAPI application, which always has health and metrics.
+
+    Args:
+        wait_for_broker: False for one that only publishes, from an outbox: it starts to work without
+            the broker and reaches it when it can.
     """
 
-    def __init__(self, name: str, kafka: KafkaSettings, process: ProcessSettings) -> None:
+    def __init__(
+        self, name: str, kafka: KafkaSettings, process: ProcessSettings, *, wait_for_broker: bool = True
+    ) -> None:
         self.name = name
         self.health = Health()
         self.http = FastAPI(title=f"imagegen {name}", docs_url=None, redoc_url=None)
@@ -62,13 +70,36 @@ class Service:
             graceful_timeout=BATCH_SECONDS,
             logger=None,
         )
+        self._wait_for_broker = wait_for_broker
+        self._listens = False
         self._background: list[Callable[[], Awaitable[None]]] = []
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> "Service":
-        await self._stack.enter_async_context(self.publisher)
-        await ensure_topics(self._kafka)
+        if self._wait_for_broker:
+            await self._reach_broker()
+        else:
+            reaching = asyncio.create_task(self._reach_broker_some_time())
+            self._stack.callback(reaching.cancel)
+            await asyncio.wait([reaching], timeout=REACH_SECONDS)
+            self.background(lambda: reaching)
+            self.health.add("kafka", self._not_reached, vital=False)
         return self
+
+    async def _reach_broker(self) -> None:
+        """Topics first: a broker may make one of its own for what is published to none."""
+        await ensure_topics(self._kafka)
+        await self._stack.enter_async_context(self.publisher)
+
+    async def _reach_broker_some_time(self) -> None:
+        while not self.publisher.entered:
+            try:
+                await self._reach_broker()
+            except StartupError as error:
+                log.warning("broker_not_reached", error=str(error))
+
+    async def _not_reached(self) -> str | None:
+        return None if self.publisher.entered else "not reached since the start; requests are kept"
 
     async def __aexit__(self, *error: Any) -> None:
         await self._stack.aclose()
@@ -136,11 +167,13 @@ class Service:
             decoder=keep_raw,
         )
         subscriber(consume)
+        self._listens = True
         self.health.add(f"group {group}", nothing_parked)
 
     async def listen(self) -> None:
         """Begin to consume; `run` does it by itself."""
-        await self._broker.start()
+        if self._listens:
+            await self._broker.start()
 
     async def stop_listening(self) -> None:
         """Finish the batches in hand and leave the groups, as far as the broker answers."""

@@ -29,7 +29,7 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     async with (
         mongo.connect(read_settings(MongoSettings)) as database,
         open_bucket(read_settings(S3Settings)) as bucket,
-        Service("api", kafka, process) as service,
+        Service("api", kafka, process, wait_for_broker=False) as service,
     ):
         await mongo.ensure_indexes(database["submissions"], *SUBMISSION_INDEXES)
         await mongo.ensure_indexes(database["wishes"], *WISH_INDEXES)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import timedelta
 
+import httpx
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
@@ -152,6 +153,27 @@ async def test_a_reader_without_a_group_begins_at_the_end_and_misses_nothing_aft
     with suppress(asyncio.CancelledError):
         await task
     assert sorted(seen) == list(range(1001, 1101))
+
+
+async def test_an_api_that_starts_without_the_broker_accepts_and_publishes_when_it_is_there(
+    stack: Stack,
+) -> None:
+    stack.proxies["kafka"].close()
+    try:
+        await stack.start_service("api")
+        caller = {"X-Tenant-Id": "acme", "X-User-Id": "ann"}
+        async with httpx.AsyncClient(base_url=stack.api_url, headers=caller) as http:
+            answer = await http.post("/v1/studio", json={"character": {"name": "Mia", "age": 27}})
+            assert answer.status_code == 202
+            assert list((await http.get("/health/ready")).json()["problems"]) == ["kafka"]
+            stack.proxies["kafka"].open()
+            async with connect(MongoSettings(url=SecretStr(stack.environment["MONGO_URL"]))) as database:
+                async with asyncio.timeout(30):
+                    while await database["submissions"].count_documents({"owed": {"$exists": True}}):
+                        await asyncio.sleep(0.1)
+            assert (await http.get("/health/ready")).json()["problems"] == {}
+    finally:
+        stack.proxies["kafka"].open()
 
 
 async def test_processes_end_within_ten_seconds_although_broker_and_database_are_away(stack: Stack) -> None:
