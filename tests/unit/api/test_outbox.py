@@ -45,7 +45,7 @@ async def test_what_cannot_be_said_stays_owed() -> None:
 
 async def test_the_sweeper_leaves_young_debts_to_their_owners_and_takes_the_oldest_first() -> None:
     debts, broker = FakeDebts(), FakeBroker()
-    young, old, oldest = a_debt(debts), a_debt(debts, age=3), a_debt(debts, age=9)
+    young, old, oldest = a_debt(debts), a_debt(debts, age=13), a_debt(debts, age=19)
     assert await Outbox(debts, broker).sweep() == 2
     assert (keys(broker), list(debts.owed)) == ([oldest.id, old.id], [young.id])
 
@@ -71,7 +71,7 @@ async def test_a_debt_made_while_another_is_paid_stays() -> None:
 
 async def test_a_debt_that_the_broker_never_takes_does_not_hold_up_the_others() -> None:
     debts = FakeDebts()
-    poison, good = a_debt(debts, age=9), a_debt(debts, age=3)
+    poison, good = a_debt(debts, age=19), a_debt(debts, age=13)
 
     class Picky(FakeBroker):
         async def send(self, envelopes: Sequence[Envelope]) -> None:
