@@ -56,6 +56,7 @@ class Courier:
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._hosts: Counter[str] = Counter()
         self._turns: dict[str, datetime] = {}
+        self._standby: list[tuple[Delivery, Endpoint]] = []
         self._judging = asyncio.Lock()
         self._leaving = False
 
@@ -104,33 +105,49 @@ class Courier:
         heads = await self._deliveries.heads({delivery.job_id for delivery in due})
         later = self._behind_another(due, heads)
         known = await self._endpoints.of({endpoint_of(head) for head in heads.values()})
-        waiting: Counter[str] = Counter()
+        self._standby = []
         for head in heads.values():
             if head.due_at and head.due_at <= now and head.job_id not in self._busy:
                 endpoint = known.get(endpoint_of(head)) or new_endpoint(head.tenant, head.url)
-                if again := await self._begin(head, endpoint, waiting):
+                if again := await self._begin(head, endpoint):
                     later.append(head.model_copy(update={"due_at": again}))
         if later:
             await self._deliveries.postpone(later)
             if len(due) == page:
                 self.wake()
 
-    async def _begin(self, head: Delivery, endpoint: Endpoint, waiting: Counter[str]) -> datetime | None:
+    async def _begin(self, head: Delivery, endpoint: Endpoint) -> datetime | None:
         """Send it, unless its endpoint rests or is disabled, or its host has its share: then when to look."""
-        now, host, resting = self._now(), host_of(head.url), endpoint.state == "resting"
+        now, host = self._now(), host_of(head.url)
         if endpoint.state == "disabled":
             await self._deliveries.save(given_up(head, f"endpoint disabled: {endpoint.last_error}", now))
             self.wake()
         elif endpoint.rests_until and endpoint.rests_until > now:
             return endpoint.rests_until
         elif len(self._busy) < self._concurrency:
-            if self._hosts[host] < (1 if resting else max(1, self._concurrency // 4)):
+            if self._has_room(head, endpoint):
                 self._start(head, endpoint)
-            elif resting or waiting[host] >= self._concurrency:
+            elif endpoint.state == "resting" or self._waiting_for(host) >= self._concurrency:
                 return self._turn(host)
             else:
-                waiting[host] += 1  # some wait where they are: for the moment when there is room
+                self._standby.append((head, endpoint))
         return None
+
+    def _has_room(self, head: Delivery, endpoint: Endpoint) -> bool:
+        share = 1 if endpoint.state == "resting" else max(1, self._concurrency // 4)
+        return len(self._busy) < self._concurrency and self._hosts[host_of(head.url)] < share
+
+    def _waiting_for(self, host: str) -> int:
+        return sum(host_of(head.url) == host for head, _ in self._standby)
+
+    def _go_on(self) -> None:
+        """There is room: for one that was found waiting for it, without a look at the database."""
+        for place, (head, endpoint) in enumerate(self._standby):
+            if head.job_id not in self._busy and self._has_room(head, endpoint) and not self._leaving:
+                del self._standby[place]
+                self._start(head, endpoint)
+                return
+        self.wake()
 
     def _turn(self, host: str) -> datetime:
         """When to look again at one whose host has its share: those of a host do not come back at once."""
@@ -165,7 +182,7 @@ class Courier:
         def done(finished: asyncio.Task[None]) -> None:
             del self._busy[head.job_id]
             self._hosts[host] -= 1
-            self.wake()
+            self._go_on()
 
         task.add_done_callback(done)
 
@@ -203,6 +220,7 @@ class Courier:
             if judged is not endpoint:
                 await self._endpoints.save(judged)
         if judged.state != endpoint.state:
+            self._standby = [each for each in self._standby if each[1].id != judged.id]
             endpoints_moved.labels(judged.state).inc()
             told = {"tenant": judged.tenant, "host": host_of(judged.url), "error": judged.last_error}
             log.warning("webhook_endpoint_moved", state=judged.state, failures=judged.failures, **told)

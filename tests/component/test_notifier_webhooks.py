@@ -164,8 +164,8 @@ async def test_one_host_does_not_take_all_places(bench: NotifierBench) -> None:
     await bench.handle(*(event for story in slow for event in story), *quick)
     await bench.courier.look()
     await bench.courier.idle()
-    assert ids(*quick)[0] in bench.receiver.got
-    assert len(bench.receiver.got) == 2
+    assert ids(*quick)[0] in bench.receiver.got[:2]
+    assert len(bench.receiver.got) == 2 + 4, "those that were found waiting go on without another look"
 
 
 SLOW = "https://slow.example"
