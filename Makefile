@@ -53,7 +53,7 @@ fast: $(READY)  ## unit and component tests, side by side (no server, under 15 s
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit component
 
 unit component: $(READY)
-	@$(BIN)/pytest -q -m 'not hypothesis' tests/$@
+	@$(BIN)/pytest -q --capture sys -m 'not hypothesis' tests/$@
 
 properties: $(READY)
 	@$(BIN)/pytest -q -n 2 -m hypothesis --hypothesis-profile=thorough
