@@ -59,7 +59,7 @@ properties: $(READY)
 	@$(BIN)/pytest -q -n 2 -m hypothesis --hypothesis-profile=thorough
 
 servers: $(SERVERS)
-	@$(BIN)/pytest -q -n 2 --dist loadfile -m stack
+	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m stack
 
 test-faults: $(READY)  ## what each provider can do to us, as a table (no server needed)
 	@$(BIN)/pytest -q -n 2 --no-header tests/faults
@@ -77,7 +77,7 @@ outages: $(SERVERS)  ## broker, MongoDB and S3 away for a minute each, under loa
 	@$(BIN)/python -m tests.chaos --outages 60 --jobs 250 --minutes 14
 
 test-kafka: $(READY) apache-kafka  ## integration and end-to-end tests on Apache Kafka
-	@KAFKA=apache $(BIN)/pytest -q -n 2 --dist loadfile -m stack
+	@KAFKA=apache $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m stack
 
 kafka-up: $(READY) apache-kafka  ## start Apache Kafka alone, on a free port (KAFKA_BROKERS=3: a cluster)
 	@KAFKA=apache $(BIN)/python -m deploy.local up --only broker --state .imagegen/kafka
