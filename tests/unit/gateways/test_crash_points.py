@@ -2,34 +2,23 @@
 
 import os
 import signal
-import subprocess
-import sys
 from typing import get_args
 
 import pytest
 
 from services.gateways.runtime import crash_points
-from services.gateways.runtime.crash_points import VARIABLE, CrashPoint, crash_point, refuse_unknown_point
+from services.gateways.runtime.crash_points import CrashPoint, crash_point, refuse_unknown_point
 from shared.errors import StartupError
 
-WALK = """
-from services.gateways.runtime.crash_points import crash_point
-for point in ("after_intake", "after_intent", "after_send"):
-    print(point, flush=True)
-    crash_point(point)
-"""
 
-
-def test_a_process_dies_at_its_point_as_if_it_were_killed() -> None:
-    ended = subprocess.run(
-        [sys.executable, "-c", WALK],
-        env=os.environ | {VARIABLE: "after_intent"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == -signal.SIGKILL
-    assert ended.stdout.split() == ["after_intake", "after_intent"]
+def test_a_process_dies_at_its_point_as_if_it_were_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tests/e2e/test_crash_points.py` has real ones die."""
+    killed: list[tuple[int, signal.Signals]] = []
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
+    monkeypatch.setattr(crash_points, "_armed", "after_intent")
+    for point in get_args(CrashPoint):
+        crash_point(point)
+    assert killed == [(os.getpid(), signal.SIGKILL)]
 
 
 def test_without_the_variable_nothing_happens() -> None:
