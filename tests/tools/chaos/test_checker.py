@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos.checker import check
 from tests.chaos.evidence import Evidence, Submission, id_at_provider
-from tests.unit.chaos.evidence_of_a_job import (
+from tests.tools.chaos.evidence_of_a_job import (
     EVENTS,
     FIRST,
     GOOD,

@@ -12,7 +12,7 @@ from tests.chaos.load import Order
 from tests.chaos.loading import Loading
 from tests.chaos.watching import Watcher
 from tests.chaos.work import LATER, SILENT, TAKEN
-from tests.unit.chaos.evidence_of_a_job import ORDER
+from tests.tools.chaos.evidence_of_a_job import ORDER
 
 ORDERS = [replace(ORDER, job_id=str(n), over_http=n % 2 == 0) for n in range(20)]
 

@@ -9,7 +9,7 @@ from tests.chaos.checker import check
 from tests.chaos.evidence import Document, Evidence, Submission
 from tests.chaos.faults import Kind
 from tests.chaos.load import Order
-from tests.unit.chaos.evidence_of_a_job import (
+from tests.tools.chaos.evidence_of_a_job import (
     GOOD,
     JOB,
     ORDER,
