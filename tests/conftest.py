@@ -18,7 +18,7 @@ from tests.fakes.skipping_time import SkippingLoop
 sys.dont_write_bytecode = False  # rewriting the assertions of all tests takes longer than most of them
 
 HERE = Path(__file__).parent
-WITHOUT_SERVERS = ("unit", "component", "tools")
+WITHOUT_SERVERS = ("unit", "component", "modal_app", "tools")
 ELSEWHERE = "needs Apache Kafka: make test-kafka"
 
 for name, examples in (("quick", 25), ("thorough", 150)):

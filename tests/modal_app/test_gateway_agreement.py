@@ -31,8 +31,8 @@ from services.gateways.runtime.provider import (
 )
 from shared.clock import now
 from shared.ids import uuid7
-from tests.component.modal_app.fakes import Bench, a_training
 from tests.fakes.provider import FakeInputs, an_order
+from tests.modal_app.fakes import Bench, a_training
 
 URL = "http://acme--imagegen-web.modal.run"
 HEADERS = {"Modal-Key": "wk-1", "Modal-Secret": "ws-1"}

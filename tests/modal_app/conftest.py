@@ -6,7 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.component.modal_app.fakes import Bench
+from tests.modal_app.fakes import Bench
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from contracts.modal_app import ModalPending, ModalResult
 from deploy.modal.calls import ModalCalls, OpenDict, SharedTable, VolumeFiles
 from deploy.modal.ids import progress_key, stop_key
 from deploy.modal.ports import NotStarted, Stopped, Superseded, Unavailable
-from tests.component.modal_app.fakes import FakeTable, OutOfMemoryError, asked
+from tests.modal_app.fakes import FakeTable, OutOfMemoryError, asked
 
 
 class Told:

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.modal.downloads import Downloads, Unreadable
 from deploy.modal.outputs import NoSafetensors
-from tests.component.modal_app.fakes import A_LORA
+from tests.modal_app.fakes import A_LORA
 
 URL = "https://bucket.example/loras/mia.safetensors"
 

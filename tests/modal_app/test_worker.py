@@ -9,7 +9,7 @@ from contracts.modal_app import ModalResult, ModalSubmit
 from deploy.modal.failures import CallFailed
 from deploy.modal.ids import progress_key, run_key
 from deploy.modal.worker import Job, Progress, work
-from tests.component.modal_app.fakes import FakeWorkerTable, OutOfMemoryError, an_image
+from tests.modal_app.fakes import FakeWorkerTable, OutOfMemoryError, an_image
 
 
 def job_that(outcome: BaseException | ModalResult) -> Job:

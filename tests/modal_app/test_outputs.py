@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.modal.outputs import NoSafetensors, OutputFolder, check_safetensors, content_type, volume_path
-from tests.component.modal_app.fakes import A_LORA, training_input
+from tests.modal_app.fakes import A_LORA, training_input
 
 
 @pytest.mark.parametrize("name", ["0.png", "lora.safetensors", "a-b_1.webp"])

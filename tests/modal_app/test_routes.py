@@ -17,7 +17,7 @@ from contracts.modal_app import (
 )
 from deploy.modal.ids import call_key, run_key
 from deploy.modal.ports import NotStarted, Stopped, Superseded, Unavailable
-from tests.component.modal_app.fakes import Bench, a_training, an_image
+from tests.modal_app.fakes import Bench, a_training, an_image
 
 
 async def submit(client: httpx.AsyncClient, body: dict[str, Any]) -> str:

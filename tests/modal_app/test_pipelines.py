@@ -16,7 +16,7 @@ from deploy.modal.outputs import OutputFolder
 from deploy.modal.pictures import BlackImage, UnreadableImage, as_png, drawn_size, opened
 from deploy.modal.pipelines import NsfwClassifier, Studio, recipe
 from deploy.modal.worker import work
-from tests.component.modal_app.fakes import A_LORA, FakeWorkerTable, an_image, image_input
+from tests.modal_app.fakes import A_LORA, FakeWorkerTable, an_image, image_input
 
 DEV, SCHNELL = "black-forest-labs/FLUX.1-dev", "black-forest-labs/FLUX.1-schnell"
 

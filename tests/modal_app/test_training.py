@@ -25,7 +25,7 @@ from deploy.modal.training import (
     run_and_tell,
     train,
 )
-from tests.component.modal_app.fakes import A_LORA, training_input
+from tests.modal_app.fakes import A_LORA, training_input
 
 
 def a_picture() -> bytes:
