@@ -32,7 +32,7 @@ def is_invisible(character: str) -> bool:
     return character in _INVISIBLE or unicodedata.category(character) == "Cf"
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def fold(text: str) -> Folded:
     """The text for comparing: `Ｎ\u200bÚDEEEE` becomes `nudee`, `１７½` becomes `17.5`."""
     if text.isascii() and not _STRETCHED.search(lowered := text.lower()):

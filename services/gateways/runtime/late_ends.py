@@ -35,7 +35,7 @@ FIRST_SECONDS = 10.0
 MOST_LOOKS = 9
 """With pauses that double: for about an hour and a half."""
 SURE_LOOKS = 4
-"""So often a provider must know nothing of an attempt before it was surely never taken."""
+"""So often a provider must say that it knows nothing of an attempt before it was surely never taken."""
 PAGE = 20
 TICK_SECONDS = 1.0
 
@@ -44,7 +44,7 @@ orphans = Counter("imagegen_orphans_stopped", "What ran on although it had ended
 
 Outcome = Literal["succeeded", "failed", "cancelled"]
 
-NO_MORE = {"ask_at": "", "looks": ""}
+NO_MORE = {"ask_at": "", "looks": "", "unknown_looks": ""}
 
 
 def first_look(finished_at: datetime) -> datetime:
@@ -111,7 +111,7 @@ class LateEnds:
         if claimed is None:
             return
         try:
-            await self._look(claimed, attempt_of(document), document.get("looks", 0) + 1)
+            await self._look(claimed, attempt_of(document), document.get("unknown_looks", 0) + 1)
         except NoAnswer as silence:
             log.info("no_late_answer", attempt_id=document["_id"], error=str(silence))
         except CannotBeAsked:
@@ -121,11 +121,13 @@ class LateEnds:
                 raise
             log.exception("late_end_failed", attempt_id=document["_id"])
 
-    async def _look(self, claimed: Document, attempt: Attempt, looks: int) -> None:
+    async def _look(self, claimed: Document, attempt: Attempt, unknown_looks: int) -> None:
         handle = attempt.handle or await self._provider.find(attempt.order)
         if handle is not None:
             await self._hear(claimed, attempt, handle)
-        elif looks >= SURE_LOOKS:
+        elif unknown_looks < SURE_LOOKS:
+            await self._attempts.update_one(claimed, {"$set": {"unknown_looks": unknown_looks}})
+        else:
             await self._enter(claimed, attempt, Broken("lost", "surely never taken", False, "no"), {})
 
     async def _claim(self, document: Document) -> Document | None:

@@ -182,7 +182,9 @@ async def test_a_submission_without_an_answer_is_found_and_its_bill_entered(
 
 async def test_a_submission_that_never_came_there_was_not_billed(bench: GatewayBench, late: LateEnds) -> None:
     attempt = await unanswered(bench)
-    bench.provider.findings = [None]
+    bench.provider.findings = [*([NoAnswer("503")] * SURE_LOOKS), None]
+    for _ in range(SURE_LOOKS):
+        await look(bench, late, attempt)
     for _ in range(SURE_LOOKS - 1):
         await look(bench, late, attempt)
     assert bench.publisher.said(AttemptSettled) == [], "it may just have forgotten"
