@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from pydantic import PositiveFloat, PositiveInt
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from services.gateways.runtime.dialects import Dialect
-from services.gateways.runtime.provider import MOST_HELD, Pace
+from services.gateways.runtime.settings import PaceSettings
 
 
-class ComfyUISettings(BaseSettings):
+class ComfyUISettings(PaceSettings):
     """The server has no authentication of its own: keep it on a private network."""
 
     model_config = SettingsConfigDict(env_prefix="COMFYUI_", frozen=True, env_ignore_empty=True)
@@ -28,18 +28,4 @@ class ComfyUISettings(BaseSettings):
     """A LoRA that we laid into that folder, and that no render used for so long, is removed."""
     slots: PositiveInt = 64
     """Prompts in the server's queue at the most; it runs one at a time."""
-    submits_per_second: PositiveFloat | None = None
-    """At the most, on average, over all processes of the gateway; None is no limit."""
-    most_held: PositiveInt = MOST_HELD
-    """So many attempts one process holds, waiting or sent; above it, what comes waits on the broker."""
     submit_timeout_seconds: PositiveFloat = 20.0
-
-    @property
-    def pace(self) -> Pace:
-        """How the server is used."""
-        return Pace(
-            slots=self.slots,
-            submits_per_second=self.submits_per_second,
-            most_held=self.most_held,
-            submit_timeout=self.submit_timeout_seconds,
-        )

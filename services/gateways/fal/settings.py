@@ -1,13 +1,13 @@
 """FAL_*: the queue, our key, which model does what, and where Fal may call us."""
 
-from pydantic import PositiveFloat, PositiveInt, SecretStr
+from pydantic import PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from services.gateways.runtime.provider import MOST_HELD, Pace
+from services.gateways.runtime.settings import DoubtSettings
 from shared.errors import StartupError
 
 
-class FalSettings(BaseSettings):
+class FalSettings(DoubtSettings):
     """Model ids are settings because Fal's catalogue changes."""
 
     model_config = SettingsConfigDict(env_prefix="FAL_", frozen=True)
@@ -31,29 +31,6 @@ class FalSettings(BaseSettings):
     """What the training model makes LoRAs for; its answer does not say."""
     training_steps: PositiveInt = 1000
     """For requests that do not say."""
-    slots: PositiveInt = 64
-    submits_per_second: PositiveFloat | None = None
-    """At the most, on average, over all processes of the gateway; None is no limit."""
-    most_held: PositiveInt = MOST_HELD
-    """So many attempts one process holds, waiting or sent; above it, what comes waits on the broker."""
-    submit_timeout_seconds: PositiveFloat = 30.0
-    grace_seconds: PositiveFloat = 120.0
-    """So long a webhook may bring the id of an unanswered submission, and so long Fal must say that it
-    knows nothing of a request that it took."""
-    resubmit_unknown: bool = True
-    """Send again when an outcome stayed unknown; both may be billed, and the ledger says so."""
-
-    @property
-    def pace(self) -> Pace:
-        """How Fal is used."""
-        return Pace(
-            slots=self.slots,
-            submits_per_second=self.submits_per_second,
-            most_held=self.most_held,
-            submit_timeout=self.submit_timeout_seconds,
-            grace=self.grace_seconds,
-            resubmit_unknown=self.resubmit_unknown,
-        )
 
     @property
     def hosts(self) -> frozenset[str]:
