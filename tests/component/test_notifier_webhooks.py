@@ -9,7 +9,7 @@ from contracts.generation import Notify
 from contracts.jobs import JobEvent
 from services.notifier.courier import LEAVE_SECONDS, PAGE_PER_SLOT
 from services.notifier.deliveries import Outcome
-from services.notifier.endpoints import new_endpoint
+from services.notifier.endpoints import FAILURES_TO_REST, new_endpoint
 from shared.ids import uuid7
 from tests.fakes.jobs import START, a_job, a_story, an_event
 from tests.fakes.notifier import NotifierBench
@@ -196,6 +196,16 @@ async def test_what_waits_for_a_resting_endpoint_keeps_no_one_else_waiting(bench
     quick = await crowded(bench)
     async with background(bench.courier.run):
         await until(lambda: bench.receiver.got == ids(*quick), seconds=0.9)
+
+
+async def test_who_stood_by_is_not_tried_when_the_endpoint_comes_to_rest(bench: NotifierBench) -> None:
+    bench.receiver.will("https://slow.example", *[500] * 20)
+    stories = [a_told_story(bench, "accepted", url="https://slow.example") for _ in range(10)]
+    await bench.handle(*(event for story in stories for event in story))
+    await bench.courier.look()
+    await bench.courier.idle()
+    tried = len(bench.receiver.got)
+    assert FAILURES_TO_REST <= tried <= FAILURES_TO_REST + 1, "but for one that was on its way"
 
 
 async def test_a_crowded_endpoint_that_answers_gets_all_of_it_soon(bench: NotifierBench) -> None:
