@@ -73,7 +73,7 @@ chaos-short: $(SERVERS)  ## the same with 60 jobs (about 3 min)
 chaos-broken: $(SERVERS)  ## build faults in, one by one, and none twice: the checker has to tell them apart (about 25 min)
 	@$(BIN)/python -m tests.chaos.broken_builds
 
-outages: $(SERVERS)  ## broker, MongoDB and S3 away for a minute each, under load (about 8 min)
+outages: $(SERVERS)  ## broker, MongoDB and S3 away for a minute each, under load
 	@$(BIN)/python -m tests.chaos --outages 60 --jobs 250 --minutes 14
 
 test-kafka: $(READY) apache-kafka  ## integration and end-to-end tests on Apache Kafka
@@ -89,10 +89,10 @@ apache-kafka: $(READY)
 	@$(BIN)/python -m deploy.local.apache_kafka
 
 # ONLY=ours,floor leaves the other contestants out, PARTS=rounds,latency the other measurements;
-# QUICK=1 shows in three minutes that all of it works, and writes nothing into docs.
+# QUICK=1 shows that all of it works, and writes nothing into docs.
 BENCH := $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONLY)) $(if $(PARTS),--parts $(PARTS))
 
-bench: $(SERVERS) $(BENCH_READY) bench-redis  ## measure beside Celery, Temporal and the floor; docs/performance.md (< 40 min)
+bench: $(SERVERS) $(BENCH_READY) bench-redis  ## measure beside Celery, Temporal and the floor; docs/performance.md
 	@$(BENCH)
 
 bench-check: $(SERVERS) $(BENCH_READY) bench-redis  ## the same; fails when a ratio is 20 % worse than in bench/recorded.json

@@ -75,7 +75,7 @@ app = typer.Typer(pretty_exceptions_enable=False)
 def main(
     only: Annotated[str, typer.Option(help=f"contestants, {SEPARATED}")] = ",".join(NAMES),
     parts: Annotated[str, typer.Option(help=f"what to measure, {SEPARATED}")] = ",".join(PARTS),
-    quick: Annotated[bool, typer.Option(help="see that it works: under three minutes, no report")] = False,
+    quick: Annotated[bool, typer.Option(help="see that it works: small sizes, no report")] = False,
     check: Annotated[bool, typer.Option(help="fail when a ratio is a fifth worse than recorded")] = False,
     out: Annotated[Path, typer.Option(help="for results, logs and the servers' data")] = Path("out/bench"),
 ) -> None:

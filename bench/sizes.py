@@ -39,7 +39,7 @@ FULL = Sizes(
     growth_rounds=2,
     processes_each=(1, 2, 4),
 )
-"""Under 40 minutes on two cores."""
+"""Meant for 40 minutes on two cores."""
 
 QUICK = Sizes(
     rounds=1,
@@ -56,4 +56,4 @@ QUICK = Sizes(
     growth_rounds=1,
     processes_each=(1, 2),
 )
-"""Under three minutes; its figures mean nothing."""
+"""Meant for three minutes; its figures mean nothing."""

@@ -19,7 +19,7 @@ Payload = dict[str, Any]
 
 
 MOST_HELD = 40_000
-"""See `Pace.most_held`: well above what one provider has in flight; some 200 MB (5 kB each)."""
+"""See `Pace.most_held`: well above what one provider has in flight."""
 
 
 def our_id_of(attempt_id: str) -> str:
