@@ -1,45 +1,19 @@
-"""The fal simulator as fal's own client, a recorded session and a webhook receiver see it."""
+"""The fal simulator as fal's own client and a recorded session see it."""
 
 import asyncio
 import base64
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from hashlib import sha256
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 
 import fal_client
 import httpx
 import pytest
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from PIL import Image
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from deploy.local.simulators.behaviour import Behaviour
-from deploy.local.simulators.fal import create_app
-from deploy.local.simulators.serving import running
-
-SAMPLES = Path(__file__).parent / "samples" / "fal"
-KEY = {"Authorization": "Key lab-id:lab-secret"}
-DEV = "/fal-ai/flux/dev"
-ASKED = {"prompt": "a golden portrait", "image_size": {"width": 96, "height": 128}, "seed": 5}
-
-
-@asynccontextmanager
-async def simulator(**behaviour: Any) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(Behaviour.model_validate({"latency_seconds": 0.0, **behaviour}))
-    async with (
-        running(app) as base,
-        httpx.AsyncClient(base_url=base, headers=KEY, trust_env=False) as client,
-    ):
-        yield client
+from tests.contract.fal_simulated import ASKED, DEV, SAMPLES, ended, finished, simulator
 
 
 @pytest.fixture
@@ -53,31 +27,6 @@ async def sdk(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[fal_client.Async
         made = fal_client.AsyncClient(key="lab-id:lab-secret")
         yield made
         await (await made._client).aclose()
-
-
-def verify(headers: Mapping[str, str], body: bytes, jwks: dict[str, Any]) -> None:
-    """What a receiver does, without its clock: raises InvalidSignature."""
-    names = ("request-id", "user-id", "timestamp")
-    parts = [headers[f"x-fal-webhook-{name}"] for name in names]
-    message = "\n".join([*parts, sha256(body).hexdigest()]).encode()
-    signature = bytes.fromhex(headers["x-fal-webhook-signature"])
-    for key in jwks["keys"]:
-        raw = base64.urlsafe_b64decode(key["x"] + "=" * (-len(key["x"]) % 4))
-        Ed25519PublicKey.from_public_bytes(raw).verify(signature, message)
-
-
-async def finished(client: httpx.AsyncClient, urls: dict[str, str]) -> dict[str, Any]:
-    while True:
-        status: dict[str, Any] = (await client.get(urls["status_url"])).json()
-        if status["status"] == "COMPLETED":
-            return status
-        await asyncio.sleep(0.01)
-
-
-async def ended(client: httpx.AsyncClient, path: str, asked: dict[str, Any]) -> httpx.Response:
-    urls = (await client.post(path, json=asked)).json()
-    await finished(client, urls)
-    return await client.get(urls["response_url"])
 
 
 async def test_fals_client_submits_follows_and_reads_a_result(sdk: fal_client.AsyncClient) -> None:
@@ -256,115 +205,3 @@ async def test_the_status_stream_ends_with_completed() -> None:
         events = [json.loads(line[6:]) for line in stream.text.split("\n\n") if line]
         assert events[-1]["status"] == "COMPLETED"
         assert events[-1]["logs"]
-
-
-def test_the_recorded_webhook_verifies() -> None:
-    vector = json.loads((SAMPLES / "webhook_vector.json").read_text())
-    headers = {name.lower(): value for name, value in vector["headers"].items()}
-    verify(headers, vector["body"].encode(), vector["jwks"])
-    with pytest.raises(InvalidSignature):
-        verify(headers, vector["body"].encode() + b" ", vector["jwks"])
-
-
-class Receiver:
-    """Takes webhooks, after refusing the first few."""
-
-    def __init__(self, refuse: int = 0) -> None:
-        self.taken: list[tuple[dict[str, str], bytes]] = []
-        self._refuse = refuse
-        self.app = Starlette(routes=[Route("/hook", self._take, methods=["POST"])])
-
-    async def _take(self, request: Request) -> Response:
-        if self._refuse:
-            self._refuse -= 1
-            return Response(status_code=503)
-        self.taken.append((dict(request.headers), await request.body()))
-        return Response()
-
-    async def wait(self, count: int) -> None:
-        async with asyncio.timeout(5):
-            while True:
-                if len(self.taken) >= count:
-                    return
-                await asyncio.sleep(0.01)
-
-
-async def test_webhooks_are_signed_repeated_and_tried_again() -> None:
-    receiver = Receiver(refuse=1)
-    async with running(receiver.app) as hook, simulator(webhook_duplicates=1) as client:
-        params = {"fal_webhook": f"{hook}/hook?attempt=a-1&mac=x"}
-        urls = (await client.post(DEV, json=ASKED, params=params)).json()
-        await receiver.wait(2)
-        jwks = (await client.get("/.well-known/jwks.json")).json()
-        for headers, body in receiver.taken:
-            verify(headers, body, jwks)
-            message = json.loads(body)
-            assert message["request_id"] == headers["x-fal-webhook-request-id"]
-            assert message["request_id"] == urls["request_id"]
-            assert (message["status"], message["payload"]["seed"]) == ("OK", 5)
-        [submission] = (await client.get("/_sim/submissions")).json()
-        assert (submission["our_id"], submission["id"]) == ("a-1", urls["request_id"])
-
-
-async def test_a_failed_request_is_announced_and_a_bad_signature_can_be_had() -> None:
-    receiver = Receiver()
-    async with running(receiver.app) as hook, simulator(webhook_bad_signature=True) as client:
-        params = {"fal_webhook": f"{hook}/hook"}
-        await client.post(DEV, json={"prompt": "[fail]"}, params=params)
-        await receiver.wait(1)
-        [(headers, body)] = receiver.taken
-        assert json.loads(body)["error"] == "Invalid status code: 422"
-        with pytest.raises(InvalidSignature):
-            verify(headers, body, (await client.get("/.well-known/jwks.json")).json())
-
-
-async def test_every_one_shot_fault_hits_one_submit() -> None:
-    async with simulator() as client:
-        refused = {"422": 422, "429": 429, "500": 500, "503": 503, "accepted_500": 500}
-        spoilt = ["malformed_json", "truncated", "lose_answer"]
-        await client.post("/_sim/behaviour", json={"next_faults": [*refused, *spoilt, "oom"]})
-        for fault, status in refused.items():
-            assert (await client.post(DEV, json=ASKED)).status_code == status, fault
-        with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
-            (await client.post(DEV, json=ASKED)).json()
-        for _ in ("truncated", "lose_answer"):
-            with pytest.raises(httpx.RemoteProtocolError):
-                await client.post(DEV, json=ASKED)
-        assert (await ended(client, DEV, ASKED)).status_code == 500
-        assert (await ended(client, DEV, ASKED)).status_code == 200
-        assert (await client.get("/_sim/summary")).json()["total"] == 6
-
-
-async def test_a_hanging_submit_times_out_and_is_accepted() -> None:
-    async with simulator(lose_answer_rate=1, lose_answer_mode="hang") as client:
-        with pytest.raises(httpx.ReadTimeout):
-            await client.post(DEV, json=ASKED, timeout=0.2)
-        assert len((await client.get("/_sim/submissions")).json()) == 1
-
-
-async def test_a_wrong_setting_is_refused_and_named() -> None:
-    async with simulator() as client:
-        answer = await client.post("/_sim/behaviour", json={"fail_rate": 3, "typo": 1})
-        assert answer.status_code == 422
-        assert {item["loc"][0] for item in answer.json()["detail"]} == {"fail_rate", "typo"}
-        assert (await client.get("/_sim/behaviour")).json()["fail_rate"] == 0
-        assert (await client.get("/_sim/health")).status_code == 204
-
-
-async def test_the_same_seed_repeats_the_same_faults() -> None:
-    async with simulator() as client:
-        runs = []
-        for _ in range(2):
-            await client.post("/_sim/behaviour", json={"error_500_rate": 0.5, "seed": 11})
-            codes = [(await client.post(DEV, json=ASKED)).status_code for _ in range(12)]
-            runs.append(codes)
-        assert runs[0] == runs[1]
-        assert set(runs[0]) == {200, 500}
-
-
-async def test_a_restart_forgets_every_request() -> None:
-    async with simulator(latency_seconds=5) as client:
-        urls = (await client.post(DEV, json=ASKED)).json()
-        assert (await client.post("/_sim/forget")).status_code == 204
-        assert (await client.get(urls["status_url"])).status_code == 404
-        assert (await client.get("/_sim/submissions")).json()[0]["state"] == "lost"

@@ -3,110 +3,34 @@
 import asyncio
 import hmac
 import json
-import time
-from base64 import urlsafe_b64encode
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from functools import partial
-from hashlib import sha256
-from pathlib import Path
-from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
 
 import httpx
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from fastapi import FastAPI
 from pydantic import SecretStr
 
-import tests.contract
-from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
-from deploy.local.simulators.serving import running
-from services.gateways.fal.adapter import FalProvider, handle_of
+from services.gateways.fal.adapter import handle_of
 from services.gateways.fal.settings import FalSettings, WebhookSettings
 from services.gateways.fal.signatures import (
-    KEYS_SECONDS,
-    REFETCH_SECONDS,
     RETRY_SECONDS,
-    SKEW_SECONDS,
-    Keys,
-    KeysUnavailable,
-    NotFals,
-    verify,
 )
 from services.gateways.fal.webhooks import MAX_BODY_BYTES, WebhookUrls, webhook_routes
-from services.gateways.runtime.app import Process
 from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.ledger import Ledger
-from services.gateways.runtime.provider import Pace
 from services.gateways.runtime.pushes import Pushes
 from shared.clock import now
 from shared.errors import StartupError
 from shared.ids import uuid7
-from shared.mongo import Database
-from tests.fakes.adapters import Rig, a_rig, quick_client
+from tests.fakes.fal import Fal
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import a_command, an_order
-from tests.fakes.publisher import FakePublisher, received
-from tests.fakes.service import FakeService
-from tests.fakes.waiting import until
+from tests.fakes.publisher import received
 
-VECTOR = json.loads(
-    (Path(tests.contract.__file__).parent / "samples" / "fal" / "webhook_vector.json").read_text()
-)
-SENT_AT = int(VECTOR["headers"]["X-Fal-Webhook-Timestamp"])
 SECRET = b"the-secret"
 SETTINGS = FalSettings(key=SecretStr("k"))
-RARELY = Pace(slots=50, first_poll=60.0, slowest_poll=60.0, submit_timeout=5.0)
-"""So that whatever happens soon was not polled for."""
-NEVER_SETTLED = Pace(slots=50, first_poll=0.01, grace=60.0, submit_timeout=5.0)
-"""What was not answered is not looked at again by itself."""
-
-
-class Fal:
-    """Signs as Fal does, publishes its keys, and may be away."""
-
-    def __init__(self) -> None:
-        self.rotate()
-        self.published = self.jwks
-        self.asked = 0
-        self.away = False
-        self.time = 1000.0
-        self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer), verify=False)
-        self.keys = Keys(self.http, "https://rest.fal.ai/", lambda: self.time)
-
-    def rotate(self) -> None:
-        self._key = Ed25519PrivateKey.generate()
-
-    @property
-    def jwks(self) -> dict[str, Any]:
-        raw = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-        x = urlsafe_b64encode(raw).rstrip(b"=").decode()
-        return {"keys": [{"kty": "RSA", "n": "1"}, {"kty": "OKP", "crv": "Ed25519", "x": x}]}
-
-    def signed(
-        self, body: bytes, request_id: str = "r1", at: float | None = None, user: str = "u1"
-    ) -> dict[str, str]:
-        timestamp = str(int(time.time() if at is None else at))
-        message = "\n".join((request_id, user, timestamp, sha256(body).hexdigest()))
-        return {
-            "X-Fal-Webhook-Request-Id": request_id,
-            "X-Fal-Webhook-User-Id": user,
-            "X-Fal-Webhook-Timestamp": timestamp,
-            "X-Fal-Webhook-Signature": self._key.sign(message.encode()).hex(),
-        }
-
-    async def verify(self, **changed: str) -> tuple[str, str]:
-        headers = {**self.signed(b"{}", at=SENT_AT), **changed}
-        lower = {name.lower(): value for name, value in headers.items()}
-        return await verify(lower, b"{}", self.keys, SENT_AT)
-
-    def _answer(self, request: httpx.Request) -> httpx.Response:
-        assert str(request.url) == "https://rest.fal.ai/.well-known/jwks.json"
-        self.asked += 1
-        return httpx.Response(502) if self.away else httpx.Response(200, json=self.published)
 
 
 class Bell(Engine):
@@ -157,94 +81,8 @@ class Desk:
 
 
 @pytest.fixture
-def fal() -> Fal:
-    return Fal()
-
-
-@pytest.fixture
 def desk() -> Desk:
     return Desk()
-
-
-async def test_the_recorded_webhook_is_fals() -> None:
-    fal = Fal()
-    fal.published = VECTOR["jwks"]
-    headers, body = httpx.Headers(VECTOR["headers"]), VECTOR["body"].encode()
-    assert await verify(headers, body, fal.keys, SENT_AT) == ("RID", "user-1")
-    with pytest.raises(NotFals):
-        await verify(headers, body + b" ", fal.keys, SENT_AT)
-
-
-@pytest.mark.parametrize("late", [SKEW_SECONDS + 1, -SKEW_SECONDS - 1])
-async def test_a_webhook_of_another_time_is_refused_although_its_signature_holds(fal: Fal, late: int) -> None:
-    headers = httpx.Headers(fal.signed(b"{}", at=SENT_AT))
-    await verify(headers, b"{}", fal.keys, SENT_AT + (SKEW_SECONDS if late > 0 else -SKEW_SECONDS))
-    with pytest.raises(NotFals, match="time"):
-        await verify(headers, b"{}", fal.keys, SENT_AT + late)
-
-
-@pytest.mark.parametrize("name", ["Request-Id", "User-Id", "Timestamp", "Signature"])
-@pytest.mark.parametrize("value", ["", "0", "9" * 20, "zz", "é", "0x10"])
-async def test_every_signed_header_counts(fal: Fal, name: str, value: str) -> None:
-    await fal.verify()
-    with pytest.raises(NotFals):
-        await fal.verify(**{f"X-Fal-Webhook-{name}": value})
-
-
-async def test_keys_are_kept_for_a_day(fal: Fal) -> None:
-    await fal.verify()
-    fal.time += KEYS_SECONDS - 1
-    await fal.verify()
-    assert fal.asked == 1
-    fal.time += 2
-    await fal.verify()
-    assert fal.asked == 2
-
-
-async def test_a_new_key_of_fals_is_found_and_bad_signatures_do_not_make_us_ask_again(fal: Fal) -> None:
-    await fal.verify()
-    fal.rotate()
-    for _ in range(5):
-        with pytest.raises(NotFals):
-            await fal.verify()
-    assert fal.asked == 1, "the keys were read a moment ago"
-    fal.published = fal.jwks
-    fal.time += REFETCH_SECONDS
-    await fal.verify()
-    await fal.verify()
-    assert fal.asked == 2
-
-
-async def test_while_the_keys_are_away_nothing_is_called_a_forgery(fal: Fal) -> None:
-    fal.away = True
-    for _ in range(5):
-        with pytest.raises(KeysUnavailable):
-            await fal.verify()
-    assert fal.asked == 1, "at most once a second"
-    fal.away = False
-    fal.time += RETRY_SECONDS
-    await fal.verify()
-    fal.away = True
-    await fal.verify()
-    fal.rotate()
-    fal.time += REFETCH_SECONDS
-    with pytest.raises(KeysUnavailable):
-        await fal.verify()
-    with pytest.raises(KeysUnavailable):
-        await fal.verify()
-    assert fal.asked == 3
-
-
-@pytest.mark.parametrize("keys", [7, [], [7], [{"kty": "OKP", "crv": "Ed25519", "x": "short"}], [{"kty": 1}]])
-async def test_a_key_set_without_a_usable_key_is_no_key_set(fal: Fal, keys: Any) -> None:
-    fal.published = {"keys": keys}
-    with pytest.raises(KeysUnavailable):
-        await fal.verify()
-
-
-async def test_many_webhooks_at_once_ask_for_the_keys_once(fal: Fal) -> None:
-    await asyncio.gather(*(fal.verify() for _ in range(20)))
-    assert fal.asked == 1
 
 
 async def test_a_webhook_before_the_submits_answer_brings_the_handle(desk: Desk) -> None:
@@ -411,116 +249,3 @@ def test_the_rebuilt_handle_names_the_model_that_was_asked() -> None:
 def test_a_webhook_url_needs_a_secret() -> None:
     with pytest.raises(StartupError, match="GATEWAY_WEBHOOK_SECRET"):
         WebhookSettings(secret=None).required()
-
-
-class House:
-    """Processes of the Fal gateway around the simulator; webhooks go to the first one's HTTP port."""
-
-    def __init__(self, rig: Rig, http: httpx.AsyncClient) -> None:
-        self.rig = rig
-        self.http = http
-        self.attempts = FakeCollection()
-        self.leases = FakeCollection()
-        self.others = {name: FakeCollection() for name in ("provider_health", "gateway_shares")}
-        self.publisher = FakePublisher("gateway-fal")
-        self.door = FastAPI()
-        self.url = ""
-
-    def process(self, pace: Pace) -> tuple[FakeService, Process]:
-        service = FakeService(self.publisher)
-        settings = FalSettings(key=SecretStr("k"), queue_url=self.rig.url, rest_url=self.rig.url)
-        urls = WebhookUrls(self.url, SECRET)
-        provider = FalProvider(self.http, settings, self.rig.inputs, urls.of)
-        keys = Keys(self.http, settings.rest_url)
-        routes = webhook_routes(urls, keys, partial(handle_of, settings), None)
-        database = self.others | {"attempts": self.attempts, "gateway_leases": self.leases}
-        return service, Process(provider, pace, cast(Database, database), service.service, routes)
-
-    @asynccontextmanager
-    async def running(self, pace: Pace = RARELY, *, at_the_door: bool = True) -> AsyncIterator[FakeService]:
-        """Only the process at the door gets webhooks, also those of others."""
-        before = len(self.leases.kept)
-        service, process = self.process(pace)
-        if at_the_door:
-            self.door.mount("/", service.http)
-        task = asyncio.create_task(process.run())
-        await until(lambda: len(self.leases.kept) > before)
-        yield service
-        service.stop()
-        await task
-
-    def entry(self, command: RenderRequested) -> dict[str, Any]:
-        return self.attempts.kept[command.attempt_id]
-
-    async def ended(self, count: int = 1) -> None:
-        await until(lambda: len(self.publisher.said(RenderSucceeded)) == count)
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with a_rig("fal", latency_seconds=0.05) as rig, quick_client(5.0) as http:
-        made = House(rig, http)
-        async with running(made.door) as made.url:
-            yield made
-
-
-async def deliveries(house: House) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = (await house.rig.http.get("/_sim/webhooks")).json()
-    return found
-
-
-async def test_a_webhook_makes_the_next_poll_come_at_once(house: House) -> None:
-    async with house.running() as service:
-        command = a_command()
-        await service.deliver(command)
-        await house.ended()
-    [delivery] = await deliveries(house)
-    assert delivery["result"] == 204
-    query = parse_qs(urlsplit(delivery["url"]).query)
-    assert query["attempt"] == [command.attempt_id]
-    assert house.entry(command)["state"] == "succeeded"
-
-
-async def test_a_forged_webhook_is_refused_and_polling_goes_on_without_it(house: House) -> None:
-    await house.rig.behave(webhook_bad_signature=True)
-    async with house.running(Pace(first_poll=0.2, slowest_poll=0.2)) as service:
-        await service.deliver(a_command())
-        await house.ended()
-    assert {delivery["result"] for delivery in await deliveries(house)} == {401}
-
-
-async def test_a_submission_whose_answer_was_lost_is_settled_by_its_webhook(house: House) -> None:
-    await house.rig.behave(next_faults=["lose_answer"], webhook_delay_seconds=0.1)
-    async with house.running(NEVER_SETTLED) as service:
-        command = a_command()
-        await service.deliver(command)
-        await until(lambda: house.entry(command)["state"] == "unknown")
-        await house.ended()
-    [submission] = await house.rig.books()
-    entry = house.entry(command)
-    assert (entry["external_id"], entry["submissions"]) == (submission["id"], 1)
-    assert house.publisher.said(RenderFailed) == []
-
-
-async def test_duplicates_end_an_attempt_once(house: House) -> None:
-    await house.rig.behave(webhook_duplicates=3)
-    async with house.running() as service:
-        await service.deliver(a_command(), a_command())
-        await house.ended(2)
-        async with asyncio.timeout(3):
-            while len(await deliveries(house)) < 8:
-                await asyncio.sleep(0.01)
-    assert {delivery["result"] for delivery in await deliveries(house)} == {204}
-    assert len(house.publisher.said(RenderSucceeded)) == 2
-
-
-async def test_a_webhook_that_comes_to_another_process_reaches_the_attempts_own(house: House) -> None:
-    await house.rig.behave(next_faults=["lose_answer"], webhook_delay_seconds=0.05)
-    async with house.running(NEVER_SETTLED, at_the_door=False) as owner:
-        command = a_command()
-        await owner.deliver(command)
-        await until(lambda: house.entry(command)["state"] == "unknown")
-        async with house.running():
-            await house.ended()
-            await until(lambda: "pushed_at" not in house.entry(command))
-    assert house.entry(command)["submissions"] == 1

@@ -1,0 +1,164 @@
+"""ComfyUI's answers, recorded and odd: what is read in them."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+import tests.contract
+from services.gateways.runtime.provider import Broken, Done, News, NoAnswer, NotTaken, Refused, Working
+from shared.ids import uuid7
+from tests.fakes.adapters import Rig, a_rig, an_adapter
+from tests.fakes.provider import FakeInputs, an_order
+
+SAMPLES = Path(tests.contract.__file__).parent / "samples" / "comfyui"
+
+
+REFERENCE, FACE = f"{uuid7()}/0", f"{uuid7()}/1"
+
+
+class Played:
+    """Recorded answers, by path; all with `status`, but the queue's."""
+
+    def __init__(self, status: int = 200, **answers: Any) -> None:
+        self.asked: list[str] = []
+        self.status = status
+        self.answers = answers
+        http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer), verify=False)
+        self.provider = an_adapter("comfyui", http, "http://comfyui.internal", FakeInputs())
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        name = request.url.path.split("/")[1]
+        self.asked.append(name)
+        return httpx.Response(200 if name == "queue" else self.status, json=self.answers[name])
+
+    async def poll(self, prompt_id: str) -> News:
+        return await self.provider.poll(an_order("comfyui"), {"id": prompt_id})
+
+
+IDLE: dict[str, Any] = {"queue_running": [], "queue_pending": []}
+
+
+def recorded(name: str, path: str) -> list[Any]:
+    """The bodies that a real server gave for a path, in order."""
+    events = json.loads((SAMPLES / f"{name}.json").read_text())
+    return [
+        event["body"]
+        for event in events
+        if event["kind"] == "http" and event["request"]["path"].startswith(path) and event["status"] == 200
+    ]
+
+
+@pytest.fixture
+async def rig() -> AsyncIterator[Rig]:
+    async with a_rig("comfyui") as made:
+        made.inputs.images.update({REFERENCE: b"reference", FACE: b"face"})
+        yield made
+
+
+async def test_polls_at_the_same_time_share_one_look_at_the_queue() -> None:
+    queue = recorded("05_cancel_queued", "/queue")[0]
+    played = Played(queue=queue)
+    running = queue["queue_running"][0][1]
+    for _ in range(5):
+        assert await played.poll(running) == Working("running")
+    assert played.asked == ["queue"]
+
+
+async def test_a_recorded_queue_tells_who_runs_and_who_waits_where() -> None:
+    queue = recorded("05_cancel_queued", "/queue")[0]
+    running, first, second = queue["queue_running"][0][1], *(item[1] for item in queue["queue_pending"])
+    played = Played(queue=queue)
+    assert await played.poll(running) == Working("running")
+    assert await played.poll(first) == Working("queued", queue_position=0)
+    assert await played.poll(second) == Working("queued", queue_position=1)
+
+
+async def test_a_recorded_success_names_its_file() -> None:
+    history = recorded("01_success", "/history/")[0]
+    news = await Played(queue=IDLE, history=history).poll(next(iter(history)))
+    assert isinstance(news, Done)
+    assert [output.path for output in news.outputs] == [
+        "/view?filename=lab_00001_.png&subfolder=&type=output"
+    ]
+
+
+async def test_a_recorded_failure_names_the_node_and_is_final() -> None:
+    for history in recorded("04_execution_error", "/history/"):
+        news = await Played(queue=IDLE, history=history).poll(next(iter(history)))
+        assert isinstance(news, Broken)
+        assert (news.code, news.retryable, news.billed) == ("provider_error", False, "yes")
+        assert news.message.startswith("LabFail: RuntimeError: ")
+
+
+async def test_a_recorded_interruption_is_no_failure_of_the_graph() -> None:
+    history = recorded("06_interrupt_running", "/history/")[0]
+    news = await Played(queue=IDLE, history=history).poll(next(iter(history)))
+    assert isinstance(news, Broken)
+    assert (news.code, news.retryable) == ("cancelled", False)
+
+
+async def test_a_recorded_restart_has_lost_everything() -> None:
+    [empty] = recorded("19_server_restart", "/queue")
+    played = Played(queue=empty, history={})
+    news = await played.poll(str(uuid7()))
+    assert isinstance(news, Broken)
+    assert (news.code, news.retryable, news.billed) == ("lost", True, "no")
+    assert played.asked == ["queue", "history", "queue", "history"], (
+        "what moves between the two is not missed"
+    )
+
+
+@pytest.mark.parametrize("answers", [{"queue": {}}, {"queue": []}, {"queue": IDLE, "history": [1]}])
+async def test_nonsense_is_no_answer(answers: dict[str, Any]) -> None:
+    with pytest.raises(NoAnswer):
+        await Played(**answers).poll("any")
+
+
+@pytest.mark.parametrize(
+    ("status", "error"), [(400, Refused), (413, Refused), (500, NotTaken), (503, NotTaken)]
+)
+async def test_an_upload_is_refused_or_comes_later(status: int, error: type[Exception]) -> None:
+    class Full:
+        def __init__(self, app: ASGIApp) -> None:
+            self._app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            full = scope.get("path") == "/upload/image"
+            await (Response("no", status) if full else self._app)(scope, receive, send)
+
+    async with a_rig("comfyui", wrap=Full) as rig:
+        rig.inputs.images[REFERENCE] = b"reference"
+        with pytest.raises(error):
+            await rig.provider.prepare(an_order("comfyui", reference=REFERENCE))
+
+
+async def test_an_answer_about_another_prompt_is_not_ours() -> None:
+    class Confused:
+        def __init__(self, app: ASGIApp) -> None:
+            self._app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            other = {"prompt_id": str(uuid7()), "number": 1, "node_errors": {}}
+            submit = scope.get("path") == "/prompt"
+            await (JSONResponse(other) if submit else self._app)(scope, receive, send)
+
+    async with a_rig("comfyui", wrap=Confused) as rig:
+        order = an_order("comfyui")
+        with pytest.raises(Exception, match="submit answered for prompt"):
+            await rig.submit(order)
+        assert await rig.provider.find(order) is None
+
+
+@pytest.mark.parametrize("status", [201, 204, 302, 400, 404, 500])
+async def test_a_history_that_is_no_good_answer_does_not_say_that_a_prompt_is_lost(status: int) -> None:
+    played = Played(status, queue=IDLE, history={})
+    with pytest.raises(NoAnswer):
+        await played.poll("p-1")
+    with pytest.raises(NoAnswer):
+        await played.provider.find(an_order("comfyui"))

@@ -1,0 +1,269 @@
+"""Outputs that are late: fetched in the background, given up, swept, and said once."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from contracts.renders import RenderFailed, RenderProgressed, RenderSucceeded, ResultStored
+from services.result_store.fetching import OutputLate, OutputUnavailable
+from services.result_store.late import AT_ONCE, PAUSES_SECONDS
+from shared.clock import now
+from tests.fakes.results import PATH, ResultsBench, a_result, image_of
+from tests.fakes.waiting import background, until
+from tests.unit.result_store.pictures import a_picture, comfyui_png
+
+OTHER = "/outputs/other.png"
+
+
+@pytest.fixture
+def bench() -> ResultsBench:
+    made = ResultsBench()
+    made.fetch.outputs[PATH] = comfyui_png()
+    made.fetch.outputs[OTHER] = comfyui_png(a_picture(width=32))
+    return made
+
+
+def wake_all(bench: ResultsBench) -> None:
+    """As if the time had come of all that is waited for."""
+    for document in bench.documents.kept.values():
+        document["wake_at"] = now() if document["state"] == "pending" else None
+
+
+async def late(bench: ResultsBench, done: Callable[[], object]) -> None:
+    """Let the background work go on until that holds."""
+    async with background(bench.late.run):
+        await until(done)
+
+
+async def test_an_output_that_takes_too_long_is_fetched_in_the_background_and_said_once() -> None:
+    bench, result = ResultsBench(fetch_seconds=0.02), a_result()
+    bench.fetch.outputs[PATH] = comfyui_png()
+    bench.fetch.slow[PATH] = asyncio.Event()
+    [said] = await bench.store(result)
+    assert isinstance(said, RenderProgressed)
+    bench.fetch.slow[PATH].set()
+    bench.wake(result)
+    await late(bench, lambda: bench.publisher.sent)
+    [stored] = bench.publisher.said(ResultStored)
+    assert (stored.attempt_id, stored.duplicate) == (result.attempt_id, False)
+
+
+async def test_a_batch_has_one_time_limit_and_what_has_not_begun_by_then_is_fetched_later() -> None:
+    bench = ResultsBench(fetch_seconds=0.05)
+    results = [a_result(path=f"/slow/{place}") for place in range(12)]
+    for place in range(12):
+        bench.fetch.outputs[f"/slow/{place}"] = comfyui_png()
+        bench.fetch.slow[f"/slow/{place}"] = asyncio.Event()
+    async with asyncio.timeout(0.14):  # 12 of them, 4 at once, one after the other: 0.15 and more
+        said = await bench.store(*results)
+    assert [type(message) for message in said] == [RenderProgressed] * 12
+    assert len(bench.fetch.fetched) == 4, "the others had not begun"
+    assert {bench.document(result)["state"] for result in results} == {"pending"}
+
+
+async def waited_for(bench: ResultsBench, number: int) -> list[RenderSucceeded]:
+    """So many results whose outputs are late, each under a path of its own, and whose time has come."""
+    results = [a_result(path=f"/late/{place}") for place in range(number)]
+    bench.fetch.outputs |= {f"/late/{place}": OutputLate("503") for place in range(number)}
+    await bench.store(*results)
+    bench.fetch.fetched.clear()
+    for place, result in enumerate(results):
+        bench.fetch.outputs[f"/late/{place}"] = comfyui_png()
+        bench.wake(result)
+    return results
+
+
+async def test_late_outputs_are_fetched_a_few_at_a_time(bench: ResultsBench) -> None:
+    await waited_for(bench, 10)
+    bench.fetch.slow |= {f"/late/{place}": asyncio.Event() for place in range(10)}
+    async with background(bench.late.run):
+        await until(lambda: bench.fetch.fetched)
+        await asyncio.sleep(0.05)
+        assert len(bench.fetch.fetched) == AT_ONCE
+        for event in bench.fetch.slow.values():
+            event.set()
+        await until(lambda: len(bench.publisher.said(ResultStored)) == 10)
+
+
+async def test_one_late_outputs_unforeseen_trouble_is_its_own(bench: ResultsBench) -> None:
+    results = await waited_for(bench, 6)
+    bench.fetch.outputs["/late/0"] = KeyError("a bug")
+    async with background(bench.late.run) as loop:
+        await until(lambda: len(bench.publisher.said(ResultStored)) == 5)
+        assert not loop.done()
+    assert (await bench.asset(results[0])).state == "pending"
+    assert bench.document(results[0])["wake_at"] > now(), "it is claimed again when the claim has lapsed"
+
+
+async def test_an_output_that_is_not_there_yet_is_fetched_in_the_background_and_said_once(
+    bench: ResultsBench,
+) -> None:
+    result = a_result()
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    for _ in range(2):
+        [said] = await bench.store(result)
+        assert isinstance(said, RenderProgressed)
+        assert (said.state, said.percent) == ("storing", 100)
+    assert bench.fetch.fetched == [PATH], "a redelivery does not fetch what is waited for already"
+    bench.fetch.outputs[PATH] = comfyui_png()
+    bench.wake(result)
+    await late(bench, lambda: bench.publisher.sent and "owed" not in bench.document(result))
+    [stored] = bench.publisher.said(ResultStored)
+    assert (await bench.asset(result)).state == "stored"
+    assert await bench.store(result) == [stored], "also when it is delivered once more"
+
+
+async def test_an_output_that_never_comes_is_given_up_and_said_once(bench: ResultsBench) -> None:
+    result = a_result()
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    await bench.store(result)
+    for tries in range(len(PAUSES_SECONDS)):
+        bench.wake(result)
+        await late(bench, lambda: bench.document(result)["tries"] == tries + 1)  # noqa: B023
+        left = bench.document(result)["wake_at"] - now()
+        assert 0 < left.total_seconds() <= PAUSES_SECONDS[tries]
+        assert bench.publisher.sent == []
+    bench.wake(result)
+    await late(bench, lambda: bench.publisher.sent)
+    [failure] = bench.publisher.said(RenderFailed)
+    assert (failure.code, failure.attempt_id) == ("output_unavailable", result.attempt_id)
+    assert (await bench.asset(result)).state == "failed"
+    assert bench.document(result)["wake_at"] is None
+
+
+async def test_a_late_output_that_is_no_image_is_given_up_at_once(bench: ResultsBench) -> None:
+    result = a_result()
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    await bench.store(result)
+    bench.fetch.outputs[PATH] = b"<html>"
+    bench.wake(result)
+    await late(bench, lambda: bench.publisher.sent)
+    [failure] = bench.publisher.said(RenderFailed)
+    assert failure.code == "not_an_image"
+
+
+async def test_a_crash_between_storing_and_saying_leaves_the_message_to_the_outbox(
+    bench: ResultsBench,
+) -> None:
+    result = a_result()
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    await bench.store(result)
+    bench.fetch.outputs[PATH] = comfyui_png()
+    bench.publisher.away = True
+    bench.wake(result)
+    await late(bench, lambda: bench.document(result).get("owed"))
+    bench.publisher.away = False
+    assert await bench.outbox.sweep(timedelta(seconds=-1)) == 1
+    assert [said.attempt_id for said in bench.publisher.said(ResultStored)] == [result.attempt_id]
+    assert "owed" not in bench.document(result)
+
+
+async def test_a_late_loser_is_swept_and_the_winner_keeps_its_picture() -> None:
+    bench, waiting = ResultsBench(), a_result(1)
+    winner = a_result(2, OTHER, job_id=waiting.job_id)
+    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: comfyui_png(a_picture(width=32))}
+    await bench.store(waiting)
+    bench.fetch.outputs[PATH] = comfyui_png()
+    bench.fetch.slow[PATH] = asyncio.Event()
+    bench.wake(waiting)
+    async with background(bench.late.run), background(bench.previews.run):
+        await until(lambda: len(bench.fetch.fetched) == 2)
+        [said] = await bench.store(winner)
+        bench.fetch.slow[PATH].set()
+        await until(lambda: bench.bucket.deleted)
+        await until(lambda: bench.document(winner).get("preview"))
+    assert isinstance(said, ResultStored)
+    assert set(bench.bucket.objects) == {image_of(said).key, f"{image_of(said).key}.preview.webp"}
+    assert bench.document(winner)["preview"]["key"] == f"{image_of(said).key}.preview.webp"
+    told = {each.attempt_id: each.duplicate for each in bench.publisher.said(ResultStored)}
+    assert told == {waiting.attempt_id: True}
+
+
+async def test_a_late_losers_object_that_a_crash_left_is_removed_at_the_next_look(
+    bench: ResultsBench,
+) -> None:
+    waiting = a_result(1)
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    await bench.store(waiting)
+    [said] = await bench.store(a_result(2, OTHER, job_id=waiting.job_id))
+    kept = image_of(said).key
+    bench.bucket.objects[f"{kept.rpartition('/')[0]}/left-by-a-crash"] = b""
+    wake_all(bench)
+    await late(bench, lambda: bench.publisher.said(ResultStored))
+    assert set(bench.bucket.objects) == {kept}
+
+
+@pytest.mark.parametrize("end", [OutputUnavailable("404"), OutputLate("503")])
+async def test_one_attempts_trouble_does_not_forget_the_other_that_is_waited_for(end: Exception) -> None:
+    bench, first = ResultsBench(), a_result(1)
+    second = a_result(2, OTHER, job_id=first.job_id)
+    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: OutputLate("503")}
+    await bench.store(first)
+    bench.fetch.outputs[PATH] = end
+    bench.fetch.slow[PATH] = asyncio.Event()
+    bench.wake(first)
+    async with background(bench.late.run):
+        await until(lambda: len(bench.fetch.fetched) == 2)
+        await bench.store(second)
+        bench.fetch.slow[PATH].set()
+        await asyncio.sleep(0.02)
+    document = bench.documents.kept[second.attempt_id]
+    assert (document["state"], document["attempt_id"], document["tries"]) == ("pending", second.attempt_id, 0)
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_of_two_late_attempts_each_is_announced(bench: ResultsBench, together: bool) -> None:
+    first = a_result(1)
+    second = a_result(2, OTHER, job_id=first.job_id)
+    pictures = dict(bench.fetch.outputs)
+    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: OutputLate("503")}
+    for batch in [(first, second)] if together else [(first,), (second,)]:
+        assert {type(said) for said in await bench.store(*batch)} == {RenderProgressed}
+    assert {type(said) for said in await bench.store(second, first)} == {RenderProgressed}, "once more"
+    bench.fetch.outputs |= pictures
+    wake_all(bench)
+    await late(bench, lambda: len({said.attempt_id for said in bench.publisher.said(ResultStored)}) == 2)
+    told = {said.attempt_id: said.duplicate for said in bench.publisher.said(ResultStored)}
+    assert told == {first.attempt_id: False, second.attempt_id: True}
+    assert len(bench.bucket.objects) == 1
+
+
+async def test_the_second_late_attempt_is_stored_where_the_first_was_given_up(bench: ResultsBench) -> None:
+    first = a_result(1)
+    second = a_result(2, OTHER, job_id=first.job_id)
+    picture = bench.fetch.outputs[OTHER]
+    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: OutputLate("503")}
+    await bench.store(first, second)
+    bench.fetch.outputs = {PATH: OutputUnavailable("404"), OTHER: picture}
+    wake_all(bench)
+    await late(bench, lambda: bench.publisher.said(ResultStored) and bench.publisher.said(RenderFailed))
+    assert [said.attempt_id for said in bench.publisher.said(RenderFailed)] == [first.attempt_id]
+    assert {said.attempt_id for said in bench.publisher.said(ResultStored)} == {second.attempt_id}
+    assert (await bench.asset(second)).state == "stored"
+
+
+async def test_who_is_waited_for_is_announced_although_another_is_there_at_once(bench: ResultsBench) -> None:
+    first = a_result(1)
+    second = a_result(2, OTHER, job_id=first.job_id)
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    await bench.store(first)
+    [said] = await bench.store(second)
+    assert isinstance(said, ResultStored)
+    wake_all(bench)
+    await late(bench, lambda: bench.publisher.sent)
+    [duplicate] = bench.publisher.said(ResultStored)
+    assert (duplicate.attempt_id, duplicate.duplicate) == (first.attempt_id, True)
+    assert duplicate.image == said.image
+
+
+async def test_an_asset_is_claimed_by_one_process_at_a_time(bench: ResultsBench) -> None:
+    result = a_result()
+    bench.fetch.outputs[PATH] = OutputLate("503")
+    await bench.store(result)
+    assert await bench.assets.claim_due("image", 4) == [], "its time has not come"
+    bench.wake(result)
+    claims = await asyncio.gather(*(bench.assets.claim_due("image", 4) for _ in range(3)))
+    assert sorted(len(claimed) for claimed in claims) == [0, 0, 1]
+    assert await bench.assets.claim_due("image", 4) == []

@@ -1,0 +1,150 @@
+"""A gateway and a simulated Fal that calls it: what a webhook changes of an attempt's way."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
+from deploy.local.simulators.serving import running
+from services.gateways.fal.adapter import FalProvider, handle_of
+from services.gateways.fal.settings import FalSettings
+from services.gateways.fal.signatures import (
+    Keys,
+)
+from services.gateways.fal.webhooks import WebhookUrls, webhook_routes
+from services.gateways.runtime.app import Process
+from services.gateways.runtime.provider import Pace
+from shared.mongo import Database
+from tests.fakes.adapters import Rig, a_rig, quick_client
+from tests.fakes.mongo import FakeCollection
+from tests.fakes.provider import a_command
+from tests.fakes.publisher import FakePublisher
+from tests.fakes.service import FakeService
+from tests.fakes.waiting import until
+
+SECRET = b"the-secret"
+RARELY = Pace(slots=50, first_poll=60.0, slowest_poll=60.0, submit_timeout=5.0)
+"""So that whatever happens soon was not polled for."""
+NEVER_SETTLED = Pace(slots=50, first_poll=0.01, grace=60.0, submit_timeout=5.0)
+"""What was not answered is not looked at again by itself."""
+
+
+class House:
+    """Processes of the Fal gateway around the simulator; webhooks go to the first one's HTTP port."""
+
+    def __init__(self, rig: Rig, http: httpx.AsyncClient) -> None:
+        self.rig = rig
+        self.http = http
+        self.attempts = FakeCollection()
+        self.leases = FakeCollection()
+        self.others = {name: FakeCollection() for name in ("provider_health", "gateway_shares")}
+        self.publisher = FakePublisher("gateway-fal")
+        self.door = FastAPI()
+        self.url = ""
+
+    def process(self, pace: Pace) -> tuple[FakeService, Process]:
+        service = FakeService(self.publisher)
+        settings = FalSettings(key=SecretStr("k"), queue_url=self.rig.url, rest_url=self.rig.url)
+        urls = WebhookUrls(self.url, SECRET)
+        provider = FalProvider(self.http, settings, self.rig.inputs, urls.of)
+        keys = Keys(self.http, settings.rest_url)
+        routes = webhook_routes(urls, keys, partial(handle_of, settings), None)
+        database = self.others | {"attempts": self.attempts, "gateway_leases": self.leases}
+        return service, Process(provider, pace, cast(Database, database), service.service, routes)
+
+    @asynccontextmanager
+    async def running(self, pace: Pace = RARELY, *, at_the_door: bool = True) -> AsyncIterator[FakeService]:
+        """Only the process at the door gets webhooks, also those of others."""
+        before = len(self.leases.kept)
+        service, process = self.process(pace)
+        if at_the_door:
+            self.door.mount("/", service.http)
+        task = asyncio.create_task(process.run())
+        await until(lambda: len(self.leases.kept) > before)
+        yield service
+        service.stop()
+        await task
+
+    def entry(self, command: RenderRequested) -> dict[str, Any]:
+        return self.attempts.kept[command.attempt_id]
+
+    async def ended(self, count: int = 1) -> None:
+        await until(lambda: len(self.publisher.said(RenderSucceeded)) == count)
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    async with a_rig("fal", latency_seconds=0.05) as rig, quick_client(5.0) as http:
+        made = House(rig, http)
+        async with running(made.door) as made.url:
+            yield made
+
+
+async def deliveries(house: House) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await house.rig.http.get("/_sim/webhooks")).json()
+    return found
+
+
+async def test_a_webhook_makes_the_next_poll_come_at_once(house: House) -> None:
+    async with house.running() as service:
+        command = a_command()
+        await service.deliver(command)
+        await house.ended()
+    [delivery] = await deliveries(house)
+    assert delivery["result"] == 204
+    query = parse_qs(urlsplit(delivery["url"]).query)
+    assert query["attempt"] == [command.attempt_id]
+    assert house.entry(command)["state"] == "succeeded"
+
+
+async def test_a_forged_webhook_is_refused_and_polling_goes_on_without_it(house: House) -> None:
+    await house.rig.behave(webhook_bad_signature=True)
+    async with house.running(Pace(first_poll=0.2, slowest_poll=0.2)) as service:
+        await service.deliver(a_command())
+        await house.ended()
+    assert {delivery["result"] for delivery in await deliveries(house)} == {401}
+
+
+async def test_a_submission_whose_answer_was_lost_is_settled_by_its_webhook(house: House) -> None:
+    await house.rig.behave(next_faults=["lose_answer"], webhook_delay_seconds=0.1)
+    async with house.running(NEVER_SETTLED) as service:
+        command = a_command()
+        await service.deliver(command)
+        await until(lambda: house.entry(command)["state"] == "unknown")
+        await house.ended()
+    [submission] = await house.rig.books()
+    entry = house.entry(command)
+    assert (entry["external_id"], entry["submissions"]) == (submission["id"], 1)
+    assert house.publisher.said(RenderFailed) == []
+
+
+async def test_duplicates_end_an_attempt_once(house: House) -> None:
+    await house.rig.behave(webhook_duplicates=3)
+    async with house.running() as service:
+        await service.deliver(a_command(), a_command())
+        await house.ended(2)
+        async with asyncio.timeout(3):
+            while len(await deliveries(house)) < 8:
+                await asyncio.sleep(0.01)
+    assert {delivery["result"] for delivery in await deliveries(house)} == {204}
+    assert len(house.publisher.said(RenderSucceeded)) == 2
+
+
+async def test_a_webhook_that_comes_to_another_process_reaches_the_attempts_own(house: House) -> None:
+    await house.rig.behave(next_faults=["lose_answer"], webhook_delay_seconds=0.05)
+    async with house.running(NEVER_SETTLED, at_the_door=False) as owner:
+        command = a_command()
+        await owner.deliver(command)
+        await until(lambda: house.entry(command)["state"] == "unknown")
+        async with house.running():
+            await house.ended()
+            await until(lambda: "pushed_at" not in house.entry(command))
+    assert house.entry(command)["submissions"] == 1
