@@ -19,7 +19,7 @@ from bench.figures import figures, throughput
 from bench.growth import growth
 from bench.in_flight import in_flight
 from bench.latency import latency
-from bench.regression import record, recorded, regressions
+from bench.regression import RECORDED, record, recorded, regressions
 from bench.report import write_report
 from bench.results import Machine, Results, now
 from bench.rounds import rounds
@@ -83,11 +83,14 @@ def main(
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
     names, wanted = _chosen(only, NAMES), _chosen(parts, PARTS)
+    before = recorded() if check else {}
+    if check and not before:
+        raise typer.BadParameter(f"nothing to compare with: make bench writes {RECORDED.name} first")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     results = asyncio.run(measure(out.absolute(), QUICK if quick else FULL, names, wanted))
     found = figures(results)
-    worse = regressions(found, recorded()) if check else []
+    worse = regressions(found, before)
     if not quick and not check:
         write_report(results)
         record(found)
