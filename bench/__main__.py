@@ -17,6 +17,7 @@ import typer
 from bench.contestants.all import NAMES
 from bench.figures import figures, throughput
 from bench.growth import growth
+from bench.hops import hops
 from bench.in_flight import in_flight
 from bench.latency import latency
 from bench.regression import RECORDED, record, recorded, regressions
@@ -30,7 +31,7 @@ from deploy.local.brokers import Broker
 
 log = logging.getLogger("bench")
 
-PARTS: Final = ("rounds", "latency", "in_flight", "growth", "scale_out", "startup")
+PARTS: Final = ("rounds", "latency", "hops", "in_flight", "growth", "scale_out", "startup")
 SEPARATED: Final = "separated by commas"
 
 
@@ -54,6 +55,8 @@ async def _part(
         capacity = {name: rate for name in names if (rate := throughput(results.rounds, name))}
         times, idle = await latency(folder, sizes, names, capacity)
         return {"latency": times, "idle": idle}
+    if part == "hops":
+        return {"hops": await hops(folder, sizes)}
     if part == "in_flight":
         return {"in_flight": await in_flight(folder, sizes)}
     if part == "growth":

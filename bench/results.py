@@ -81,6 +81,16 @@ class Latency(Record):
     times: Percentiles
 
 
+class Hop(Record):
+    """One message on the way of an image, from the traces, one job at a time."""
+
+    service: str
+    topic: str
+    waited: Percentiles | None
+    """Since the one before was handled; None for the first, whose wait is the last one's."""
+    handled: Percentiles | None
+
+
 class IdleCpu(Record):
     """Of a contestant that has nothing to do."""
 
@@ -133,6 +143,7 @@ class Results(Record):
     machine: Machine
     rounds: tuple[Round, ...] = ()
     latency: tuple[Latency, ...] = ()
+    hops: tuple[Hop, ...] = ()
     idle: tuple[IdleCpu, ...] = ()
     in_flight: tuple[InFlight, ...] = ()
     growth: tuple[Growth, ...] = ()

@@ -45,6 +45,10 @@ def tables(results: Results) -> dict[str, str]:
             ("contestant", "load", "images/s", "jobs", "p50 ms", "p95 ms", "p99 ms"),
             ((NAMES[e.contestant], e.load, e.per_second, *_times(e.times)) for e in results.latency),
         ),
+        "hops": _table(
+            ("service", "message", "waits, p50 ms", "p99 ms", "is handled in, p50 ms", "p99 ms"),
+            ((e.service, e.topic, *_ends(e.waited), *_ends(e.handled)) for e in results.hops),
+        ),
         "idle": _table(
             ("contestant", "CPU while idle, % of a core"),
             ((NAMES[e.contestant], e.percent_of_a_core) for e in results.idle),
@@ -74,6 +78,10 @@ def tables(results: Results) -> dict[str, str]:
 
 def _times(times: Percentiles) -> Row:
     return (times.count, times.p50, times.p95, times.p99)
+
+
+def _ends(times: Percentiles | None) -> Row:
+    return (times.p50, times.p99) if times else ("", "")
 
 
 def _seconds(times: Percentiles) -> Row:

@@ -2,7 +2,7 @@
 
 from opentelemetry import context, trace
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -20,8 +20,13 @@ def configure_tracing(service: str, settings: ProcessSettings) -> None:
         sampler=ParentBasedTraceIdRatio(settings.trace_ratio),
     )
     if settings.trace_exporter == "console":
-        provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter()))
+        exporter = ConsoleSpanExporter(formatter=_one_line)
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
+
+
+def _one_line(span: ReadableSpan) -> str:
+    return f"{span.to_json(indent=None)}\n"
 
 
 def start_span(name: str, parent: str | None, attributes: dict[str, str | int]) -> trace.Span:

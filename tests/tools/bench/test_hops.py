@@ -1,0 +1,39 @@
+"""What the benchmark makes of the spans of one image."""
+
+import pytest
+
+from bench.hops import PATH, Span, of_jobs
+
+
+def path_of(trace: str, waits: float, works: float) -> list[Span]:
+    """Each message waits so long for the one before."""
+    spans, time = [], 100.0
+    for place in PATH:
+        spans.append(Span(trace, place, time, time + works))
+        time += works + waits
+    return spans
+
+
+def test_a_hop_waits_for_the_one_before_and_is_handled() -> None:
+    first, second, *_, upstream = of_jobs(path_of("a", waits=0.010, works=0.002), [0.100])
+    assert first.waited is None
+    assert second.waited is not None
+    assert second.handled is not None
+    assert (round(second.waited.p50, 3), round(second.handled.p50, 3)) == (10.0, 2.0)
+    assert upstream.waited is not None
+    assert round(upstream.waited.p50, 3) == 50.0
+
+
+def test_what_else_a_trace_went_through_does_not_count() -> None:
+    other = Span("a", ("analytics", "job.events.v1"), 0.0, 9.0)
+    assert of_jobs([other, *path_of("a", 0.01, 0.002)], [0.1]) == of_jobs(path_of("a", 0.01, 0.002), [0.1])
+
+
+def test_a_message_that_came_twice_counts_once() -> None:
+    again = [Span(span.trace, span.place, span.start + 5, span.end + 5) for span in path_of("a", 0.01, 0.002)]
+    assert of_jobs([*path_of("a", 0.01, 0.002), *again], [0.1]) == of_jobs(path_of("a", 0.01, 0.002), [0.1])
+
+
+def test_a_job_without_a_whole_trace_is_said() -> None:
+    with pytest.raises(LookupError, match="2 jobs have ended, but only 1 left a whole trace"):
+        of_jobs([*path_of("a", 0.01, 0.002), *path_of("b", 0.01, 0.002)[:-1]], [0.1, 0.1])
