@@ -22,8 +22,10 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @asynccontextmanager
-async def connect(settings: MongoSettings) -> AsyncIterator[Database]:
+async def connect(settings: MongoSettings, *, patience_seconds: float = 20.0) -> AsyncIterator[Database]:
     """The database, once the server answers. Times come back in UTC.
+
+    What is not answered within `patience_seconds` fails.
 
     Raises:
         StartupError: naming the address, when it does not answer within `startup_seconds`.
@@ -32,7 +34,7 @@ async def connect(settings: MongoSettings) -> AsyncIterator[Database]:
         settings.url.get_secret_value(),
         tz_aware=True,
         serverSelectionTimeoutMS=5000,
-        timeoutMS=20_000,
+        timeoutMS=round(1000 * patience_seconds),
         maxPoolSize=32,
     )
     try:

@@ -22,12 +22,15 @@ from shared.s3 import open_bucket
 from shared.service import Service, main
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
 
+PATIENCE_SECONDS = 5.0
+"""With the database: a caller who waits is rather told to come back."""
+
 
 async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     """Run one api."""
     settings = read_settings(Settings)
     async with (
-        mongo.connect(read_settings(MongoSettings)) as database,
+        mongo.connect(read_settings(MongoSettings), patience_seconds=PATIENCE_SECONDS) as database,
         open_bucket(read_settings(S3Settings)) as bucket,
         Service("api", kafka, process, wait_for_broker=False) as service,
     ):

@@ -78,11 +78,12 @@ async def _let_time_pass(database: Any) -> None:
 
 
 def waiting_for_next_try(now: datetime) -> dict[str, tuple[str, dict[str, Any]]]:
-    """Which field of which documents says so; one with a lease is being sent, and left alone."""
+    """Which field of which documents says so; one under a lease is being sent, and left alone."""
     far = {"$gt": now + timedelta(seconds=2 * LOOK_SECONDS)}
+    over = {"$not": {"$gt": now}}  # or none
     return {
         "endpoints": ("rests_until", {"rests_until": far}),
-        "deliveries": ("due_at", {"state": "pending", "lease_until": None, "due_at": far}),
+        "deliveries": ("due_at", {"state": "pending", "lease_until": over, "due_at": far}),
     }
 
 

@@ -12,7 +12,7 @@ def backoff(tries: int) -> float:
 
 def longer(pause: float, first: float, longest: float) -> float:
     """The pause between polls grows with each."""
-    return min(longest, max(pause, first) * 1.4)
+    return min(longest, max(pause, first) * 1.5)
 
 
 def unevenly(pause: float) -> float:

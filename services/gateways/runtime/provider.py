@@ -231,7 +231,7 @@ class Pace:
     """Over all processes; None is no limit."""
     most_held: int = MOST_HELD
     """So many attempts one process holds, waiting or sent; more waits on the broker."""
-    first_poll: float = 0.1
+    first_poll: float = 0.01
     slowest_poll: float = 2.0
     slowest_poll_with_hints: float = 5.0
     submit_timeout: float = 20.0
