@@ -11,6 +11,7 @@ from bench.pictures import PICTURE_SHA256
 EXAMPLES: Final = Path(__file__).parents[1] / "contracts" / "examples"
 JOB_ID: Final = "0195940a-5b40-7d3e-b0c4-8a6b2d7e9f01"
 TENANT: Final = "atelier"
+TRACE: Final = "traceparent"
 SHA256: Final = "a3f5c2e19b7d48066f1c0e9d8b7a65543f2e1d0c9b8a7766554433221100ffee"
 OUTPUT: Final = "/outputs/fc-01JPA7Q2M3X4/0.png"
 
@@ -48,9 +49,9 @@ def fields(name: str, job_id: str, tenant: str) -> Document:
 
 
 def headers(name: str, job_id: str) -> Headers:
-    """A message's CloudEvents headers."""
+    """A message's CloudEvents headers; each job begins a trace of its own."""
     known: dict[str, str] = _example(name)["headers"]
-    return [(key, value.replace(JOB_ID, job_id).encode()) for key, value in known.items()]
+    return [(key, value.replace(JOB_ID, job_id).encode()) for key, value in known.items() if key != TRACE]
 
 
 def submission(job_id: str) -> Document:
