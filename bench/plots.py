@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 
 from bench.figures import rates
 from bench.latency import ALONE
+from bench.markdown import text
 from bench.results import Results
-from bench.tables import NAMES, text
+from bench.tables import NAMES
 
 
 @dataclass(frozen=True)

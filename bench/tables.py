@@ -1,13 +1,13 @@
 """Results → the tables of docs/performance.md, between its markers."""
 
-import re
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from bench.cpu import cpu_by_group
 from bench.figures import rates
+from bench.markdown import Row, table, text, write_between_markers
 from bench.results import Percentiles, Results, Round
 
 NAMES: Final = {
@@ -17,63 +17,52 @@ NAMES: Final = {
     "celery_one": "Celery, one task",
     "temporal": "Temporal, workflow of six activities",
 }
-Row = Sequence[object]
 
 
 def write_tables(results: Results, page: Path) -> None:
-    """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->`; a part not measured stays."""
-    written = page.read_text()
-    for name, table in tables(results).items():
-        written, count = re.subn(
-            rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)",
-            lambda found, table=table: f"{found[1]}{table}\n{found[2]}",  # type: ignore[misc]
-            written,
-            flags=re.DOTALL,
-        )
-        if count != 1:
-            raise LookupError(f"{page} has no place for {name}")
-    page.write_text(written)
+    """Write each part's table into its place; a part not measured stays."""
+    write_between_markers(page, tables(results))
 
 
 def tables(results: Results) -> dict[str, str]:
     """Markdown by the name of its markers, for each part that was measured."""
     found = {
-        "machine": _machine(results),
+        "machine": machine_line(results),
         "throughput": _throughput(results.rounds),
         "cpu": _cpu(results.rounds),
-        "latency": _table(
+        "latency": table(
             ("contestant", "load", "images/s", "jobs", "p50 ms", "p95 ms", "p99 ms"),
             ((NAMES[e.contestant], e.load, e.per_second, *_times(e.times)) for e in results.latency),
         ),
-        "hops": _table(
+        "hops": table(
             ("service", "message", "waits, p50 ms", "p99 ms", "is handled in, p50 ms", "p99 ms"),
             ((e.service, e.topic, *_ends(e.waited), *_ends(e.handled)) for e in results.hops),
         ),
-        "idle": _table(
+        "idle": table(
             ("contestant", "CPU while idle, % of a core"),
             ((NAMES[e.contestant], e.percent_of_a_core) for e in results.idle),
         ),
-        "in_flight": _table(
+        "in_flight": table(
             ("provider", "in flight", "kB each", "CPU, % of a core", "polls/s", "seen after p50 s", "p99 s"),
             (
                 (e.provider, e.attempts, e.kilobytes_each, e.cpu_percent, e.polls_per_s, *_seconds(e.delay))
                 for e in results.in_flight
             ),
         ),
-        "growth": _table(
+        "growth": table(
             ("finished jobs in the stores", "images/s", "CPU ms per image, servers included"),
             ((e.finished_jobs, e.images_per_s, e.cpu_ms) for e in results.growth),
         ),
-        "scale_out": _table(
+        "scale_out": table(
             ("processes of each service", "images/s", "services' CPU ms per image"),
             ((e.processes_each, e.images_per_s, e.own_cpu_ms) for e in results.scale_out),
         ),
-        "start_up": _table(
+        "start_up": table(
             ("service", "ready after s", "memory MB", "CPU while idle, % of a core"),
             ((e.service, e.seconds, e.memory_mb, e.idle_cpu_percent) for e in results.start_up),
         ),
     }
-    return {name: table for name, table in found.items() if table}
+    return {name: part for name, part in found.items() if part}
 
 
 def _times(times: Percentiles) -> Row:
@@ -88,7 +77,8 @@ def _seconds(times: Percentiles) -> Row:
     return (times.p50 / 1000, times.p99 / 1000)
 
 
-def _machine(results: Results) -> str:
+def machine_line(results: Results) -> str:
+    """When and on what it was measured."""
     machine = results.machine
     broker = {"embedded": "tansu", "apache": "Apache Kafka"}[machine.broker]
     return (
@@ -106,7 +96,7 @@ def _throughput(rounds: Sequence[Round]) -> str:
         spread = f"{text(min(found))} to {text(max(found))}"
         rows.append((NAMES[name], statistics.median(found), spread, own, whole, len(mine)))
     columns = ("contestant", "images/s", "spread", "own CPU ms per image", "with servers", "rounds")
-    return _table(columns, rows)
+    return table(columns, rows)
 
 
 def _cpu(rounds: Sequence[Round]) -> str:
@@ -114,16 +104,4 @@ def _cpu(rounds: Sequence[Round]) -> str:
     by_name = {name: cpu_by_group(rounds, name) for name in names}
     groups = list(dict.fromkeys(group for each in by_name.values() for group in each))
     rows = [(group, *(by_name[name].get(group, "") for name in names)) for group in groups]
-    return _table(("CPU ms per image", *(NAMES[name] for name in names)), rows)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Row]) -> str:
-    lines = [f"| {' | '.join(map(text, row))} |" for row in rows]
-    return "\n".join([f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *lines]) if lines else ""
-
-
-def text(value: object) -> str:
-    """Three digits that count, and no more."""
-    if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-    return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)
+    return table(("CPU ms per image", *(NAMES[name] for name in names)), rows)
