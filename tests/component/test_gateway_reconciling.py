@@ -68,7 +68,6 @@ class House:
             "provider": command.provider,
             "command": command.model_dump(),
             "state": state,
-            "owner": "someone before",
             "billed": "no",
             "submissions": 1,
             "finished_at": now() - timedelta(minutes=1),
@@ -139,8 +138,8 @@ async def test_what_runs_although_it_has_ended_for_us_is_stopped_and_entered(
         house.put(command, state)
         async with house.running():
             await until(lambda: house.entry(command).get("orphan"))
-            assert house.entry(command)["ask_at"] > now(), "it is looked at again"
-            house.entry(command)["ask_at"] = now()
+            assert house.entry(command)["look_at"] > now(), "it is looked at again"
+            house.entry(command)["look_at"] = now()
             await until(lambda: "settled_as" in house.entry(command))
         assert await books(rig) == [(order.uuid, "cancelled")]
     entry = house.entry(command)
@@ -179,7 +178,7 @@ async def test_what_another_process_has_in_flight_is_left_alone(name: ProviderNa
         house.put(command, "submitted", finished_at=None)
         async with house.running():
             await asyncio.sleep(0.3)
-        assert "ask_at" not in house.entry(command)
+        assert "look_at" not in house.entry(command)
         assert await books(rig) == [(our_id_of(command.attempt_id), "running")]
 
 

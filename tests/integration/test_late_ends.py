@@ -55,12 +55,13 @@ async def an_end(attempts: Collection, command: RenderRequested, **fields: objec
     await Ledger(attempts).take_in([received(command)], OWNER)
     end: dict[str, object] = {"state": "failed", "billed": "unknown", "handle": {"id": "external"}}
     ended = end | {"finished_at": now() - timedelta(minutes=1)}
-    await attempts.update_one({"_id": command.attempt_id}, {"$set": ended | fields})
+    change = {"$set": ended | fields, "$unset": {"owner": ""}}
+    await attempts.update_one({"_id": command.attempt_id}, change)
 
 
 async def test_of_many_processes_one_asks_and_what_it_hears_is_said_once(database: Database) -> None:
     attempts, command = database["attempts"], a_command()
-    await an_end(attempts, command, ask_at=now())
+    await an_end(attempts, command, look_at=now())
     provider, publisher = FakeProvider(), FakePublisher("gateway-fal")
     await asyncio.gather(*(LateEnds(attempts, provider, "gateway-fal").ask_due() for _ in range(8)))
     assert provider.calls == ["poll"]
@@ -68,12 +69,12 @@ async def test_of_many_processes_one_asks_and_what_it_hears_is_said_once(databas
     assert len(publisher.said(AttemptSettled)) == 1
     entry = await attempts.find_one({"_id": command.attempt_id})
     assert entry is not None
-    assert (entry["billed"], entry["settled_as"], "ask_at" in entry) == ("yes", "succeeded", False)
+    assert (entry["billed"], entry["settled_as"], "look_at" in entry) == ("yes", "succeeded", False)
 
 
 async def test_the_last_look_is_the_last(database: Database) -> None:
     attempts, command, provider = database["attempts"], a_command(), FakeProvider()
-    await an_end(attempts, command, ask_at=now(), looks=MOST_LOOKS)
+    await an_end(attempts, command, look_at=now(), looks=MOST_LOOKS)
     provider.news = [NoAnswer("502")]
     late = LateEnds(attempts, provider, "gateway-fal")
     assert [await late.ask_due() for _ in range(2)] == [1, 0]
@@ -81,7 +82,7 @@ async def test_the_last_look_is_the_last(database: Database) -> None:
 
 async def test_an_orphan_is_asked_for_and_entered_although_it_had_no_more_looks(database: Database) -> None:
     attempts, over, fresh = database["attempts"], a_command(), a_command()
-    await an_end(attempts, over, ask_at=None, billed="no")
+    await an_end(attempts, over, look_at=None, billed="no")
     await an_end(attempts, fresh, finished_at=now(), billed="no")
     provider = ListingProvider(over, fresh)
     await reconciling(database, provider).reconcile()

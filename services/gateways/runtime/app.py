@@ -156,7 +156,6 @@ class Process:
             await asyncio.sleep(TIDY_SECONDS)
             try:
                 await self._ledger.clear_debts()
-                self._engine.cancel(await self._ledger.wanted_cancels(self._lease.owner))
                 await self._pushes.notice(self._lease.owner)
                 await self._take_share()
             except Exception as error:

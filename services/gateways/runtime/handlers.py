@@ -45,7 +45,7 @@ def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: E
             crash_point("after_intake")
             engine.add(new)
         if cancels:
-            await ledger.take_cancels(cancels, lease.owner)
+            await ledger.take_cancels(cancels)
             engine.cancel(cancel.attempt_id for cancel in cancels)
         results = [received.message for received in batch if isinstance(received.message, ResultStored)]
         await ledger.note_duplicates(

@@ -1,6 +1,6 @@
 """Ends that the provider had not told when they were written → asked for later, entered, said once.
 
-An attempt that we gave up on has an entry with `ask_at`; so has one that ended for us and is heard
+An attempt that we gave up on has an entry with `look_at`; so has one that ended for us and is heard
 of again. Its state stays what it was: a late result is paid for and not delivered.
 """
 
@@ -44,7 +44,7 @@ orphans = Counter("imagegen_orphans_stopped", "What ran on although it had ended
 
 Outcome = Literal["succeeded", "failed", "cancelled"]
 
-NO_MORE = {"ask_at": "", "looks": "", "unknown_looks": ""}
+NO_MORE = {"look_at": "", "looks": "", "unknown_looks": ""}
 
 
 def first_look(finished_at: datetime) -> datetime:
@@ -97,8 +97,8 @@ class LateEnds:
     async def ask_due(self) -> int:
         """Ask about a page of those that are due; returns how many there were."""
         due: list[Document] = []
-        async for document in self._attempts.find({"ask_at": due_by(now())}):
-            if document["provider"] == self._provider.name:
+        async for document in self._attempts.find({"look_at": due_by(now())}):
+            if document["provider"] == self._provider.name and "owner" not in document:
                 due.append(document)
             if len(due) == PAGE:
                 break
@@ -134,11 +134,11 @@ class LateEnds:
         """Put off the next look before this one: nobody else looks now. Returns what guards its entry."""
         looks = document.get("looks", 0)
         again = next_look(looks, now())
-        guard = {"_id": document["_id"], "ask_at": document["ask_at"]}
-        update: Document = {"$set": {"ask_at": again, "looks": looks + 1}}
+        guard = {"_id": document["_id"], "look_at": document["look_at"]}
+        update: Document = {"$set": {"look_at": again, "looks": looks + 1}}
         if not (await self._attempts.update_one(guard, update)).matched_count:
             return None
-        return guard | {"ask_at": again}
+        return guard | {"look_at": again}
 
     async def _hear(self, claimed: Document, attempt: Attempt, handle: Handle) -> None:
         known: Document = {"handle": handle, "external_id": handle["id"]}

@@ -1,4 +1,9 @@
-"""The `attempts` collection: every submission to a provider, and what it cost. One writer: the gateways."""
+"""The `attempts` collection: every submission to a provider, and what it cost. One writer: the gateways.
+
+An entry has an `owner` while it is open: the process that works on it. An end takes it away, and is
+final. `look_at` says when somebody is to look at an entry: its owner while it is open (`pushes`), anybody
+once it has ended (`late_ends`).
+"""
 
 from collections.abc import AsyncIterator, Container, Sequence
 from datetime import datetime
@@ -7,7 +12,7 @@ from typing import Any
 from pymongo import IndexModel, InsertOne, UpdateOne
 
 from contracts.renders import Billed, RenderCancel, RenderRequested
-from services.gateways.runtime.attempt import OPEN, Attempt, State, attempt_of
+from services.gateways.runtime.attempt import Attempt, State, attempt_of
 from services.gateways.runtime.provider import Handle, our_id_of
 from shared.clock import now
 from shared.envelope import Received
@@ -16,11 +21,9 @@ from shared.mongo import Collection, due_index, write_guarded
 from shared.outbox import OWED_INDEX
 
 INDEXES = (
-    IndexModel([("owner", 1), ("state", 1)]),
-    IndexModel([("owner", 1), ("cancel", 1)]),
+    IndexModel([("owner", 1)], sparse=True),
     OWED_INDEX,
-    due_index("pushed_at"),
-    due_index("ask_at"),
+    due_index("look_at"),
     IndexModel([("our_id", 1)]),
 )
 
@@ -28,7 +31,7 @@ PAGE = 500
 
 
 class Ledger:
-    """Writes are guarded by the owner, who may have been declared dead, and an end is final."""
+    """Writes are guarded by the owner, who may have been declared dead."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -71,10 +74,10 @@ class Ledger:
         if not known:
             return new
         repeated = {batch[position].message.attempt_id for position in known} - {a.id for a in new}
-        query = {"_id": {"$in": sorted(repeated)}, **_open_of(owner)}
+        query = {"_id": {"$in": sorted(repeated)}, "owner": owner}
         return new + [attempt_of(document) async for document in self._collection.find(query)]
 
-    async def take_cancels(self, cancels: Sequence[RenderCancel], owner: str) -> None:
+    async def take_cancels(self, cancels: Sequence[RenderCancel]) -> None:
         """Store cancels: of unknown attempts, so that a later command is a no-op; of others as a wish."""
         time = now()
         inserts = [
@@ -87,7 +90,6 @@ class Ledger:
                     "provider": cancel.provider,
                     "our_id": our_id_of(cancel.attempt_id),
                     "state": "cancelled",
-                    "owner": owner,
                     "accepted_at": time,
                     "finished_at": time,
                     "submissions": 0,
@@ -100,29 +102,23 @@ class Ledger:
         if known:
             ids = [cancels[position].attempt_id for position in known]
             await self._collection.update_many(
-                {"_id": {"$in": ids}, "state": {"$in": list(OPEN)}}, {"$set": {"cancel": True}}
+                {"_id": {"$in": ids}, "owner": {"$exists": True}},
+                {"$set": {"cancel": True, "look_at": time}},
             )
-
-    async def wanted_cancels(self, owner: str) -> list[str]:
-        """The open attempts of an owner that someone wants stopped."""
-        found = self._collection.find({"cancel": True, **_open_of(owner)}, {"_id": 1})
-        return [document["_id"] async for document in found]
 
     async def move(self, attempt_id: str, owner: str, state: State, **fields: Any) -> bool:
         """Change an attempt that `owner` holds; False when it holds it no more."""
         update: dict[str, Any] = {"$set": {"state": state, **fields}}
         if state == "submitting":
             update["$inc"] = {"submissions": 1}
-        return await self._writes.write(
-            UpdateOne({"_id": attempt_id, **_open_of(owner)}, update, upsert=True)
-        )
+        return await self._writes.write(UpdateOne({"_id": attempt_id, "owner": owner}, update, upsert=True))
 
     async def wait_again(self, attempt_id: str, owner: str, submitting_at: datetime | None) -> bool:
         """The provider has nothing of this sending: the attempt waits to be sent again.
 
         A write that is done only after the next sending changes nothing.
         """
-        guard = {"_id": attempt_id, "submitting_at": submitting_at, "handle": None, **_open_of(owner)}
+        guard = {"_id": attempt_id, "owner": owner, "submitting_at": submitting_at, "handle": None}
         return await self._writes.write(
             UpdateOne(guard, {"$set": {"state": "accepted", "billed": "no"}}, upsert=True)
         )
@@ -157,13 +153,14 @@ class Ledger:
         billed: Billed,
         cost_usd: float | None = None,
         error: str | None = None,
-        ask_at: datetime | None = None,
+        look_at: datetime | None = None,
     ) -> bool:
         """The end of an attempt and the message it owes (`outbox.owe`), in one write.
 
-        `ask_at`: the provider has not told this end, and is asked for it then (`late_ends`).
+        `look_at`: the provider has not told this end, and is asked for it then (`late_ends`).
         """
         fields: dict[str, Any] = {
+            "state": state,
             "finished_at": now(),
             "billed": billed,
             "cost_usd": cost_usd,
@@ -171,12 +168,13 @@ class Ledger:
         }
         if owed is not None:
             fields["owed"] = owed
-        if ask_at is not None:
-            fields["ask_at"] = ask_at
+        gone = {"owner": ""}
+        if look_at is not None:
+            fields["look_at"] = look_at
+        else:
+            gone["look_at"] = ""
         return await self._writes.write(
-            UpdateOne(
-                {"_id": attempt_id, **_open_of(owner)}, {"$set": {"state": state, **fields}}, upsert=True
-            )
+            UpdateOne({"_id": attempt_id, "owner": owner}, {"$set": fields, "$unset": gone}, upsert=True)
         )
 
     def said(self, attempt_id: str, at: datetime) -> None:
@@ -192,11 +190,11 @@ class Ledger:
 
     async def stranded(self, owner: str, held: Container[str]) -> list[Attempt]:
         """Open attempts of an owner that it does not hold: a write of its was done and not answered."""
-        ids = [document["_id"] async for document in self._collection.find(_open_of(owner), {"_id": 1})]
+        ids = [document["_id"] async for document in self._collection.find({"owner": owner}, {"_id": 1})]
         missing = [attempt_id for attempt_id in ids if attempt_id not in held][:PAGE]
         if not missing:
             return []
-        found = self._collection.find({"_id": {"$in": missing}, **_open_of(owner)})
+        found = self._collection.find({"_id": {"$in": missing}, "owner": owner})
         return [attempt_of(document) async for document in found]
 
     async def note_duplicates(self, attempt_ids: Sequence[str]) -> None:
@@ -207,7 +205,7 @@ class Ledger:
 
     async def held_by(self, owner: str) -> AsyncIterator[Attempt]:
         """The open attempts of an owner."""
-        async for document in self._collection.find(_open_of(owner)).batch_size(PAGE):
+        async for document in self._collection.find({"owner": owner}).batch_size(PAGE):
             yield attempt_of(document)
 
     async def take_over(self, attempts: Sequence[Attempt], dead: str, owner: str) -> list[Attempt]:
@@ -227,14 +225,10 @@ class Ledger:
         return [attempt for position, attempt in enumerate(attempts) if position not in lost]
 
 
-def _open_of(owner: str) -> dict[str, Any]:
-    return {"owner": owner, "state": {"$in": list(OPEN)}}
-
-
 def _as_read(attempt: Attempt) -> dict[str, Any]:
     """Nothing was sent, or something may have been: that must not have changed."""
     if attempt.handle:
-        return {"state": {"$in": list(OPEN)}}
+        return {}
     if attempt.state == "accepted":
         return {"state": "accepted", "handle": None}
-    return {"state": {"$in": [state for state in OPEN if state != "accepted"]}}
+    return {"state": {"$ne": "accepted"}}

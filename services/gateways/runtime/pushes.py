@@ -1,6 +1,6 @@
 """What a provider says by itself about an attempt → its handle kept, its owner hurried.
 
-The owner may be another process: it finds `pushed_at` in the ledger within a second.
+The owner may be another process: it finds `look_at` in the ledger within a second.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from contracts.base import Provider
 from contracts.renders import RenderRequested
-from services.gateways.runtime.attempt import ENDED, OPEN, Attempt, State
+from services.gateways.runtime.attempt import ENDED, Attempt, State
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.provider import Handle, Order
 from shared.clock import now
@@ -84,27 +84,32 @@ class Pushes:
         """Have its owner look at it now, whoever that is; or anybody, if its end is not known for sure."""
         if self._engine.hurry(attempt_id):
             return
-        going_on = {"_id": attempt_id, "state": {"$in": list(OPEN)}}
-        if (await self._attempts.update_one(going_on, {"$set": {"pushed_at": now()}})).matched_count:
+        going_on = {"_id": attempt_id, "owner": {"$exists": True}}
+        if (await self._attempts.update_one(going_on, {"$set": {"look_at": now()}})).matched_count:
             return
         unsure = {"_id": attempt_id, "state": {"$in": list(ENDED)}, "billed": "unknown"}
         await self._attempts.update_one(unsure, {"$set": _asked_now()})
 
     async def notice(self, owner: str) -> None:
-        """Hurry what others were told about this owner's attempts."""
-        pushed = self._attempts.find({"pushed_at": due_by(now())}, {"owner": 1})
-        ids = [found["_id"] async for found in pushed if found["owner"] == owner]
-        if not ids:
+        """Stop or hurry those of this owner's attempts of which others were told something."""
+        due = self._attempts.find({"look_at": due_by(now())}, {"owner": 1, "cancel": 1})
+        told = {found["_id"]: found.get("cancel") async for found in due if found.get("owner") == owner}
+        ours = [attempt_id for attempt_id in told if attempt_id in self._engine]  # others are still to come
+        if not ours:
             return
-        # In this order: a push that comes in between is not forgotten.
-        await self._attempts.update_many({"_id": {"$in": ids}}, {"$unset": {"pushed_at": ""}})
-        for attempt_id in ids:
-            self._engine.hurry(attempt_id)
+        # In this order: what comes in between is not forgotten.
+        held = {"_id": {"$in": ours}, "owner": owner}
+        await self._attempts.update_many(held, {"$unset": {"look_at": ""}})
+        for attempt_id in ours:
+            if told[attempt_id]:
+                self._engine.cancel([attempt_id])
+            else:
+                self._engine.hurry(attempt_id)
 
 
 def _asked_now() -> dict[str, Any]:
     """See `late_ends`."""
-    return {"ask_at": now(), "looks": 0}
+    return {"look_at": now(), "looks": 0}
 
 
 AddRoutes = Callable[[FastAPI, Pushes], None]

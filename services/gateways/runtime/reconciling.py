@@ -106,9 +106,9 @@ class Reconciling:
         query = {
             "our_id": {"$in": sorted(orphans)},
             "command": {"$exists": True},
-            "ask_at": None,
+            "look_at": None,
         }
-        await self._attempts.update_many(query, {"$set": {"ask_at": now(), "looks": 0}})
+        await self._attempts.update_many(query, {"$set": {"look_at": now(), "looks": 0}})
 
     def _tell_strangers(self, strangers: frozenset[str]) -> None:
         """Each once; they may be another platform's, which shares this provider."""

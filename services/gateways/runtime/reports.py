@@ -68,12 +68,12 @@ class Reports:
 
     async def given_up(self, attempt: Attempt, broken: Broken) -> None:
         """It is we who end it: what became of it at the provider is asked later."""
-        await self.failed(attempt, broken, ask_at=first_look(now()))
+        await self.failed(attempt, broken, look_at=first_look(now()))
 
-    async def failed(self, attempt: Attempt, broken: Broken, *, ask_at: datetime | None = None) -> None:
+    async def failed(self, attempt: Attempt, broken: Broken, *, look_at: datetime | None = None) -> None:
         """There will be no output of this attempt."""
         if attempt.cancel:
-            await self._cancelled(attempt, "cancelled", billed=broken.billed, ask_at=ask_at)
+            await self._cancelled(attempt, "cancelled", billed=broken.billed, look_at=look_at)
             return
         message = RenderFailed(
             **_whose(attempt),
@@ -83,7 +83,7 @@ class Reports:
             billed=broken.billed,
         )
         error = f"{broken.code}: {broken.message}"
-        await self._end(attempt, "failed", message, billed=broken.billed, error=error, ask_at=ask_at)
+        await self._end(attempt, "failed", message, billed=broken.billed, error=error, look_at=look_at)
 
     async def cancelled(self, attempt: Attempt) -> None:
         """It was to be stopped, and nothing of it is at the provider: nothing is said."""
@@ -96,11 +96,11 @@ class Reports:
         *,
         billed: Billed,
         cost_usd: float | None = None,
-        ask_at: datetime | None = None,
+        look_at: datetime | None = None,
     ) -> None:
         """No one waits for it any more; that it was billed is said to those who keep accounts."""
         message = settled(attempt, outcome, billed, cost_usd) if billed != "no" else None
-        await self._end(attempt, "cancelled", message, billed=billed, cost_usd=cost_usd, ask_at=ask_at)
+        await self._end(attempt, "cancelled", message, billed=billed, cost_usd=cost_usd, look_at=look_at)
 
     async def _end(
         self,
@@ -111,7 +111,7 @@ class Reports:
         billed: Billed,
         cost_usd: float | None = None,
         error: str | None = None,
-        ask_at: datetime | None = None,
+        look_at: datetime | None = None,
     ) -> None:
         """One write: the end and what it owes. Then say it; a crash in between leaves it to the sweeper."""
         source = self._publisher.source
@@ -124,7 +124,7 @@ class Reports:
             billed=billed,
             cost_usd=cost_usd,
             error=error,
-            ask_at=ask_at,
+            look_at=look_at,
         )
         attempt.state = state
         crash_point("after_end")

@@ -4,6 +4,7 @@ import pytest
 
 from contracts.operations import AttemptSettled
 from contracts.renders import RenderFailed
+from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.provider import (
     Broken,
     CannotBeAsked,
@@ -12,6 +13,7 @@ from services.gateways.runtime.provider import (
     OutcomeUnknown,
     Refused,
 )
+from services.gateways.runtime.pushes import Pushes
 from shared.clock import now
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import DONE, QUEUED, RUNNING, a_cancel, a_command
@@ -143,13 +145,13 @@ async def test_a_cancelled_attempt_that_never_ends_is_given_up_as_cancelled_and_
     bench.provider.news = [news]  # type: ignore[list-item]
     assert await bench.step(attempt) is None
     entry = bench.entry(attempt)
-    assert (entry["state"], entry["billed"], entry["ask_at"] > now()) == ("cancelled", "unknown", True)
+    assert (entry["state"], entry["billed"], entry["look_at"] > now()) == ("cancelled", "unknown", True)
     assert bench.publisher.said(RenderFailed) == []
 
 
 async def test_a_cancel_that_overtakes_its_command_makes_it_a_no_op(bench: GatewayBench) -> None:
     command, owner = a_command(), await bench.owner()
-    await bench.ledger.take_cancels([a_cancel(command)], owner)
+    await bench.ledger.take_cancels([a_cancel(command)])
     assert await bench.ledger.take_in([received(command)], owner) == []
     entry = bench.attempts.kept[command.attempt_id]
     assert (entry["state"], entry["billed"], entry["submissions"]) == ("cancelled", "no", 0)
@@ -157,25 +159,30 @@ async def test_a_cancel_that_overtakes_its_command_makes_it_a_no_op(bench: Gatew
 
 async def test_a_cancel_of_an_open_attempt_is_a_wish_that_its_owner_finds(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
-    await bench.ledger.take_cancels([a_cancel(attempt.command)], "another process")
+    engine = Engine(bench.step, slots=1)
+    engine.add([attempt])
+    pushes = Pushes(bench.attempts.mongo, "fal", engine)
+    await bench.ledger.take_cancels([a_cancel(attempt.command)])
     assert bench.entry(attempt)["owner"] == bench.lease.owner
-    assert await bench.ledger.wanted_cancels(bench.lease.owner) == [attempt.id]
-    attempt.cancel = True
-    await bench.finish(attempt)
-    assert await bench.ledger.wanted_cancels(bench.lease.owner) == []
+    assert (bench.entry(attempt)["cancel"], bench.entry(attempt)["look_at"] <= now()) == (True, True)
+    await pushes.notice("another process")
+    assert not attempt.cancel
+    await pushes.notice(bench.lease.owner)
+    assert attempt.cancel
+    assert "look_at" not in bench.entry(attempt)
 
 
 async def test_a_cancel_after_the_end_changes_nothing(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     await bench.finish(attempt)
     before = dict(bench.entry(attempt))
-    await bench.ledger.take_cancels([a_cancel(attempt.command)], bench.lease.owner)
+    await bench.ledger.take_cancels([a_cancel(attempt.command)])
     assert bench.entry(attempt) == before
 
 
 async def test_a_cancel_that_is_delivered_again_is_boring(bench: GatewayBench) -> None:
-    command, owner = a_command(), await bench.owner()
+    command = a_command()
     for _ in range(3):
-        await bench.ledger.take_cancels([a_cancel(command)], owner)
+        await bench.ledger.take_cancels([a_cancel(command)])
     assert list(bench.attempts.kept) == [command.attempt_id]
-    assert await bench.ledger.wanted_cancels(owner) == []
+    assert "look_at" not in bench.attempts.kept[command.attempt_id], "nobody has to be told"

@@ -146,5 +146,5 @@ async def test_a_webhook_that_comes_to_another_process_reaches_the_attempts_own(
         await until(lambda: house.entry(command)["state"] == "unknown")
         async with house.running():
             await house.ended()
-            await until(lambda: "pushed_at" not in house.entry(command))
+            await until(lambda: "look_at" not in house.entry(command))
     assert house.entry(command)["submissions"] == 1

@@ -17,7 +17,7 @@ from services.gateways.fal.signatures import (
     RETRY_SECONDS,
 )
 from services.gateways.fal.webhooks import MAX_BODY_BYTES, WebhookUrls, webhook_routes
-from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.attempt import ENDED, Attempt
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.pushes import Pushes
@@ -40,6 +40,9 @@ class Bell(Engine):
         super().__init__(_no_step, slots=1)
         self.rung: list[str] = []
         self.ours = True
+
+    def __contains__(self, attempt_id: object) -> bool:
+        return self.ours
 
     def hurry(self, attempt_id: str) -> bool:
         if self.ours:
@@ -69,7 +72,10 @@ class Desk:
         """One that was sent and not answered, unless the fields say otherwise."""
         command = a_command()
         await self.ledger.take_in([received(command)], "owner")
-        self.attempts.kept[command.attempt_id].update({"state": "unknown", "billed": "unknown"} | fields)
+        entry = self.attempts.kept[command.attempt_id]
+        entry.update({"state": "unknown", "billed": "unknown"} | fields)
+        if entry["state"] in ENDED:
+            del entry["owner"]
         return command.attempt_id
 
     async def post(
@@ -134,7 +140,7 @@ async def test_a_request_of_an_attempt_that_was_given_up_is_entered_and_the_end_
     assert (await desk.post(attempt_id)).status_code == 204
     entry = desk.attempts.kept[attempt_id]
     assert (entry["state"], entry["external_id"], entry["billed"]) == ("failed", "r1", "yes")
-    assert entry["ask_at"] <= now(), "what came of it is asked now"
+    assert entry["look_at"] <= now(), "what came of it is asked now"
 
 
 async def test_what_was_not_sent_cannot_have_ended(desk: Desk) -> None:
@@ -208,7 +214,7 @@ async def test_an_attempt_of_another_process_is_marked_and_its_owner_notices_onc
     attempt_id = await desk.attempt()
     desk.bell.ours = False
     await desk.post(attempt_id)
-    assert "pushed_at" in desk.attempts.kept[attempt_id]
+    assert "look_at" in desk.attempts.kept[attempt_id]
     desk.bell.ours = True
     await desk.pushes.notice("somebody else")
     assert desk.bell.rung == []
@@ -217,12 +223,22 @@ async def test_an_attempt_of_another_process_is_marked_and_its_owner_notices_onc
     assert desk.bell.rung == [attempt_id]
 
 
+async def test_what_its_owner_has_not_taken_up_yet_stays_marked(desk: Desk) -> None:
+    attempt_id = await desk.attempt()
+    desk.bell.ours = False
+    await desk.post(attempt_id)
+    await desk.pushes.notice("owner")
+    assert "look_at" in desk.attempts.kept[attempt_id]
+    desk.bell.ours = True
+    await desk.pushes.notice("owner")
+    assert desk.bell.rung == [attempt_id]
+
+
 async def test_an_attempt_that_has_ended_is_not_marked(desk: Desk) -> None:
     attempt_id = await desk.attempt(state="succeeded", external_id="r1", billed="yes")
     desk.bell.ours = False
     assert (await desk.post(attempt_id)).status_code == 204
-    assert "pushed_at" not in desk.attempts.kept[attempt_id]
-    assert "ask_at" not in desk.attempts.kept[attempt_id]
+    assert "look_at" not in desk.attempts.kept[attempt_id]
 
 
 async def test_an_end_that_nobody_was_sure_of_is_asked_for_when_its_webhook_comes(desk: Desk) -> None:
@@ -230,7 +246,7 @@ async def test_an_end_that_nobody_was_sure_of_is_asked_for_when_its_webhook_come
     desk.bell.ours = False
     assert (await desk.post(attempt_id)).status_code == 204
     entry = desk.attempts.kept[attempt_id]
-    assert (entry["ask_at"] <= now(), entry["state"], entry["billed"]) == (True, "cancelled", "unknown")
+    assert (entry["look_at"] <= now(), entry["state"], entry["billed"]) == (True, "cancelled", "unknown")
 
 
 def test_the_rebuilt_handle_names_the_model_that_was_asked() -> None:

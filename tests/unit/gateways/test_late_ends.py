@@ -57,7 +57,7 @@ async def unanswered(bench: GatewayBench) -> Attempt:
 
 async def look(bench: GatewayBench, late: LateEnds, attempt: Attempt) -> None:
     """It is time to ask, and the outbox says what is owed."""
-    bench.entry(attempt)["ask_at"] = now()
+    bench.entry(attempt)["look_at"] = now()
     assert await late.ask_due() == 1
     await bench.outbox.sweep(timedelta(seconds=-1))
 
@@ -104,7 +104,7 @@ async def test_what_the_provider_says_late_is_what_became_of_it(
 async def test_what_was_settled_is_not_asked_for_again(bench: GatewayBench, late: LateEnds) -> None:
     attempt = await given_up(bench)
     await look(bench, late, attempt)
-    assert "ask_at" not in bench.entry(attempt)
+    assert "look_at" not in bench.entry(attempt)
     assert await late.ask_due() == 0
     await bench.outbox.sweep(timedelta(seconds=-1))
     assert len(bench.publisher.said(AttemptSettled)) == 1
@@ -112,7 +112,7 @@ async def test_what_was_settled_is_not_asked_for_again(bench: GatewayBench, late
 
 async def test_it_is_not_asked_for_before_its_time(bench: GatewayBench, late: LateEnds) -> None:
     attempt = await given_up(bench)
-    left = (bench.entry(attempt)["ask_at"] - now()).total_seconds()
+    left = (bench.entry(attempt)["look_at"] - now()).total_seconds()
     assert FIRST_SECONDS - 1 < left <= FIRST_SECONDS
     assert await late.ask_due() == 0
 
@@ -121,7 +121,7 @@ async def test_an_end_that_the_provider_told_is_not_asked_for(bench: GatewayBenc
     attempt = await bench.take_in()
     bench.provider.news = [NOBODY_KNOWS]
     await bench.finish(attempt)
-    assert "ask_at" not in bench.entry(attempt)
+    assert "look_at" not in bench.entry(attempt)
 
 
 async def test_what_runs_on_is_stopped_and_looked_at_again(bench: GatewayBench, late: LateEnds) -> None:
@@ -145,11 +145,11 @@ async def test_a_provider_that_is_silent_is_asked_less_and_less_often(
     for _ in range(MOST_LOOKS):
         bench.provider.news = [NoAnswer("502")]
         await look(bench, late, attempt)
-        pauses.append(round((bench.entry(attempt)["ask_at"] - now()).total_seconds()))
+        pauses.append(round((bench.entry(attempt)["look_at"] - now()).total_seconds()))
     assert pauses == [10 * 2**looks for looks in range(MOST_LOOKS)]
     bench.provider.news = [NoAnswer("502")]
     await look(bench, late, attempt)
-    assert bench.entry(attempt)["ask_at"] is None, "and in the end no more"
+    assert bench.entry(attempt)["look_at"] is None, "and in the end no more"
     assert await late.ask_due() == 0
     assert bench.entry(attempt)["billed"] == "unknown"
 
@@ -166,7 +166,7 @@ async def test_what_no_one_will_ever_know_stays_unknown_without_a_word(
     bench.provider.news = [NOBODY_KNOWS]
     await look(bench, late, attempt)
     entry = bench.entry(attempt)
-    assert (entry["billed"], "ask_at" in entry, "settled_as" in entry) == ("unknown", False, False)
+    assert (entry["billed"], "look_at" in entry, "settled_as" in entry) == ("unknown", False, False)
     assert bench.publisher.said(AttemptSettled) == []
 
 
@@ -197,13 +197,13 @@ async def test_where_no_one_can_be_asked_nothing_is_asked_twice(bench: GatewayBe
     attempt = await unanswered(bench)
     bench.provider.findings = [CannotBeAsked("fal")]
     await look(bench, late, attempt)
-    assert "ask_at" not in bench.entry(attempt)
+    assert "look_at" not in bench.entry(attempt)
     assert bench.publisher.said(AttemptSettled) == []
 
 
 async def test_of_several_processes_one_asks(bench: GatewayBench, late: LateEnds) -> None:
     attempt = await given_up(bench)
-    bench.entry(attempt)["ask_at"] = now()
+    bench.entry(attempt)["look_at"] = now()
     document = dict(bench.entry(attempt))
     other = LateEnds(bench.attempts.mongo, bench.provider, "gateway-fal")
     polls = bench.provider.calls.count("poll")
@@ -215,10 +215,10 @@ async def test_of_several_processes_one_asks(bench: GatewayBench, late: LateEnds
 async def test_an_end_that_is_still_unsaid_is_said_first(bench: GatewayBench, late: LateEnds) -> None:
     attempt = await given_up(bench)
     debt = {"at": now(), "messages": []}
-    bench.entry(attempt).update(owed=debt, ask_at=now())
+    bench.entry(attempt).update(owed=debt, look_at=now())
     assert await late.ask_due() == 1
     assert (bench.entry(attempt)["owed"], bench.entry(attempt)["billed"]) == (debt, "unknown")
-    assert bench.entry(attempt)["ask_at"] > now(), "it is asked for again"
+    assert bench.entry(attempt)["look_at"] > now(), "it is asked for again"
 
 
 async def test_clearing_what_was_said_leaves_a_later_debt(bench: GatewayBench) -> None:
@@ -233,7 +233,7 @@ async def test_clearing_what_was_said_leaves_a_later_debt(bench: GatewayBench) -
 async def test_an_answer_that_cannot_be_handled_holds_up_nothing(bench: GatewayBench, late: LateEnds) -> None:
     odd, other = await given_up(bench), await given_up(bench)
     for attempt in (odd, other):
-        bench.entry(attempt)["ask_at"] = now()
+        bench.entry(attempt)["look_at"] = now()
     bench.provider.news = [RuntimeError("a bug of ours"), PAID]
     assert await late.ask_due() == 2
     assert sorted(bench.entry(attempt)["billed"] for attempt in (odd, other)) == ["unknown", "yes"]

@@ -270,7 +270,7 @@ async def test_what_stays_missing_is_given_up_and_asked_for_later(resubmit: bool
     assert await bench.finish(attempt) == 5
     [failure] = bench.publisher.said(RenderFailed)
     assert (failure.code, failure.retryable, failure.billed) == ("lost", resubmit, "unknown")
-    assert "ask_at" in bench.entry(attempt)
+    assert "look_at" in bench.entry(attempt)
 
 
 async def test_a_cancelled_attempt_that_is_missing_ends_at_once(bench: GatewayBench) -> None:
@@ -280,7 +280,7 @@ async def test_a_cancelled_attempt_that_is_missing_ends_at_once(bench: GatewayBe
     attempt.cancel = True
     assert await bench.step(attempt) is None
     assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("cancelled", "unknown")
-    assert "ask_at" in bench.entry(attempt)
+    assert "look_at" in bench.entry(attempt)
 
 
 async def test_a_note_that_nothing_was_taken_does_not_undo_what_was_sent_since(

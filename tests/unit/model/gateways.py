@@ -1,6 +1,6 @@
 """The gateway of one provider: its ledger, its processes, living and declared dead, their attempts."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.fakes.publisher import BrokerAway, FakePublisher, received
 from tests.unit.model.providers import Fault, Interrupted, ModelProvider, Mood, handle_of
 from tests.unit.model.reference import ReferenceSubmissions
 
-TIMES = ("submitting_at", "ask_at")
+TIMES = ("submitting_at", "look_at")
 
 
 class Process:
@@ -34,15 +34,33 @@ class Process:
         self.lease = Lease(of.leases.mongo, f"gateway-{of.provider.name}", on_death=_never, on_lost=_lost)
         self.gateway = Gateway(of.provider, self.ledger, self.lease, of.publisher, of.pace, of.gate)
         self.held: dict[str, Attempt] = {}
+        self.pushes = Pushes(of.attempts.mongo, of.provider.name, Hand(self))
 
     def hold(self, attempts: list[Attempt]) -> None:
         for attempt in attempts:
             self.held.setdefault(attempt.id, attempt)
 
-    def cancel(self, attempt_ids: list[str]) -> None:
+    def cancel(self, attempt_ids: Iterable[str]) -> None:
         for attempt_id in attempt_ids:
             if attempt_id in self.held:
                 self.held[attempt_id].cancel = True
+
+
+class Hand(Engine):
+    """A process's attempts, for those who have news of them."""
+
+    def __init__(self, process: Process) -> None:
+        super().__init__(_never, 0)
+        self._process = process
+
+    def __contains__(self, attempt_id: object) -> bool:
+        return attempt_id in self._process.held
+
+    def cancel(self, attempt_ids: Iterable[str]) -> None:
+        self._process.cancel(attempt_ids)
+
+    def hurry(self, attempt_id: str) -> bool:
+        return attempt_id in self
 
 
 class ModelGateway:
@@ -59,7 +77,6 @@ class ModelGateway:
         self._sent = sent
         self._outbox = Outbox(MongoDebts(self.attempts.mongo), self.publisher)
         self._late_ends = LateEnds(self.attempts.mongo, self.provider, self.publisher.source)
-        self._pushes = Pushes(self.attempts.mongo, name, Engine(_never, 0))
 
     @property
     def living(self) -> Process:
@@ -102,7 +119,7 @@ class ModelGateway:
             self.living.hold(new)
 
     async def call_off(self, cancel: RenderCancel, *, dies: bool) -> None:
-        await self.living.ledger.take_cancels([cancel], self.living.lease.owner)
+        await self.living.ledger.take_cancels([cancel])
         if not dies:
             self.living.cancel([cancel.attempt_id])
             self._sent.called_off.add(cancel.attempt_id)
@@ -134,14 +151,15 @@ class ModelGateway:
 
     async def push(self, attempt_id: str) -> None:
         """The provider says by itself that it has this."""
-        pushed = await self._pushes.find(attempt_id)
+        pushes = self.living.pushes
+        pushed = await pushes.find(attempt_id)
         if pushed is not None:
-            await self._pushes.adopt(pushed, handle_of(attempt_id))
+            await pushes.adopt(pushed, handle_of(attempt_id))
 
     async def tidy(self) -> None:
         """What a process does now and then."""
         await self.living.ledger.clear_debts()
-        self.living.cancel(await self.living.ledger.wanted_cancels(self.living.lease.owner))
+        await self.living.pushes.notice(self.living.lease.owner)
         await self._outbox.sweep(timedelta(0))
         await self._late_ends.ask_due()
 
