@@ -3,15 +3,25 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from pymongo import AsyncMongoClient, IndexModel
 
 from bench.contestants.children import Children
 from bench.contestants.contestant import Contestant, Finished, Place
 from bench.contestants.floor_stages import STAGES, TOPICS
 from bench.contestants.kafka_load import KafkaLoad
 from contracts.catalog import PARTITIONS
+from services.dispatcher.__main__ import INDEXES as JOB_INDEXES
+from services.gateways.runtime.ledger import INDEXES as ATTEMPT_INDEXES
+from services.result_store.assets import INDEXES as ASSET_INDEXES
+
+INDEXES: Final[dict[str, tuple[IndexModel, ...]]] = {
+    "jobs": JOB_INDEXES,
+    "attempts": ATTEMPT_INDEXES,
+    "assets": ASSET_INDEXES,
+}
 
 
 class Floor(Contestant):
@@ -30,6 +40,7 @@ class Floor(Contestant):
 
     async def start(self) -> None:
         await self._make_topics()
+        await self._make_indexes()
         await self._load.start()
         environment = {**self._place.environment, "MONGO_DATABASE": self.database}
         await self._children.start_modules("bench.contestants.floor_worker", os.cpu_count() or 1, environment)
@@ -51,6 +62,15 @@ class Floor(Contestant):
     @property
     def database(self) -> str:
         return "floor"
+
+    async def _make_indexes(self) -> None:
+        """Those that our collections have: they are a part of what a write costs."""
+        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self._place.environment["MONGO_URL"])
+        try:
+            for name, indexes in INDEXES.items():
+                await client[self.database][name].create_indexes(list(indexes))
+        finally:
+            await client.close()
 
     async def _make_topics(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
