@@ -18,7 +18,7 @@ from shared.clock import now
 from shared.envelope import Received
 from shared.group_commit import GroupCommit
 from shared.mongo import Collection, due_index, write_guarded
-from shared.outbox import OWED_INDEX
+from shared.outbox import OVERDUE, OWED_INDEX
 
 INDEXES = (
     IndexModel([("owner", 1)], sparse=True),
@@ -182,11 +182,16 @@ class Ledger:
         self._said.append((attempt_id, at))
 
     async def clear_debts(self) -> None:
-        """Clear the debts of what was said, in one write; not those that were made since."""
+        """Clear the debts of what was said, in one write.
+
+        What has been owed for long may have been settled by a sweeper and be owed again, for something
+        else: that is left to sweepers.
+        """
         said, self._said = self._said, []
-        forget = {"$unset": {"owed": ""}}
-        paid = [UpdateOne({"_id": attempt_id, "owed.at": at}, forget) for attempt_id, at in said]
-        await write_guarded(self._collection, paid)
+        young = {attempt_id: at for attempt_id, at in said if at > now() - OVERDUE / 2}
+        if young:
+            query = {"_id": {"$in": list(young)}, "owed.at": {"$lte": max(young.values())}}
+            await self._collection.update_many(query, {"$unset": {"owed": ""}})
 
     async def stranded(self, owner: str, held: Container[str]) -> list[Attempt]:
         """Open attempts of an owner that it does not hold: a write of its was done and not answered."""

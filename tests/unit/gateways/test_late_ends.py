@@ -18,6 +18,7 @@ from services.gateways.runtime.provider import (
     OutcomeUnknown,
 )
 from shared.clock import now
+from shared.outbox import OVERDUE
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import OUTPUT, RUNNING
 
@@ -228,6 +229,16 @@ async def test_clearing_what_was_said_leaves_a_later_debt(bench: GatewayBench) -
     bench.entry(attempt)["owed"] = later  # another process has cleared the first and made this one
     await bench.ledger.clear_debts()
     assert bench.entry(attempt)["owed"] == later
+
+
+async def test_an_old_debt_may_be_another_by_now_and_is_left_to_sweepers(bench: GatewayBench) -> None:
+    old, young = await bench.take_in(), await bench.take_in()
+    for attempt in (old, young):
+        await bench.finish(attempt)
+    bench.entry(old)["owed"]["at"] = long_ago = now() - OVERDUE
+    bench.ledger._said[0] = (old.id, long_ago)
+    await bench.ledger.clear_debts()
+    assert ("owed" in bench.entry(old), "owed" in bench.entry(young)) == (True, False)
 
 
 async def test_an_answer_that_cannot_be_handled_holds_up_nothing(bench: GatewayBench, late: LateEnds) -> None:
