@@ -14,6 +14,7 @@ from bench.contestants.children import tell_ready
 from bench.contestants.floor_stages import STAGES, Clients, Stage, body_of, topic_of, work_of
 
 MAX_RECORDS = 500
+JOIN_SECONDS = 15.0
 
 
 async def follow(
@@ -36,6 +37,20 @@ async def follow(
         await consumer.commit({place: several[-1].offset + 1 for place, several in records.items()})
 
 
+async def joined(stage: Stage, environment: Mapping[str, str]) -> AIOKafkaConsumer:
+    """A consumer that has partitions; one that the broker leaves waiting joins anew."""
+    while True:
+        consumer = consumer_of(stage, environment)
+        await consumer.start()
+        try:
+            async with asyncio.timeout(JOIN_SECONDS):
+                while not consumer.assignment():
+                    await asyncio.sleep(0.05)
+            return consumer
+        except TimeoutError:
+            await consumer.stop()
+
+
 def consumer_of(stage: Stage, environment: Mapping[str, str]) -> AIOKafkaConsumer:
     """As ours is set."""
     return AIOKafkaConsumer(
@@ -55,15 +70,12 @@ async def main(environment: Mapping[str, str]) -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     clients = Clients(environment)
     producer = AIOKafkaProducer(bootstrap_servers=environment["KAFKA_BOOTSTRAP"], enable_idempotence=False)
-    consumers = [consumer_of(stage, environment) for stage in STAGES]
     await producer.start()
-    await asyncio.gather(*(consumer.start() for consumer in consumers))
+    consumers = await asyncio.gather(*(joined(stage, environment) for stage in STAGES))
     tasks = [
         asyncio.create_task(follow(stage, consumer, producer, clients))
         for stage, consumer in zip(STAGES, consumers, strict=True)
     ]
-    while not all(consumer.assignment() for consumer in consumers):
-        await asyncio.sleep(0.05)
     tell_ready(environment)
     ended = asyncio.create_task(stopped.wait())
     done, _ = await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
