@@ -1,19 +1,29 @@
-"""S3 through aioboto3, in this module only: one shared client per process."""
+"""S3, in this module only: obstore where each image passes, aioboto3 for the rest; shared by a process."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from typing import Any, BinaryIO
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import aioboto3
+import obstore
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+from obstore.exceptions import BaseError
+from obstore.store import ObjectStore, S3Store
 
 from shared.settings import S3Settings
 from shared.waiting import wait_until_up
 
+if TYPE_CHECKING:
+    from obstore.store import S3Credential
+
 READ_BYTES = 1024 * 1024
 PART_BYTES = 8 * 1024 * 1024
+_STATUS = re.compile(r" - Server returned non-2xx status code: (\d{3})")
+_CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
 class NoSuchObject(LookupError):
@@ -27,14 +37,17 @@ class NoSuchObject(LookupError):
 class Bucket:
     """Put, get, list, delete and sign objects of one bucket."""
 
-    def __init__(self, client: Any, name: str, signer: Any) -> None:
+    def __init__(self, client: Any, name: str, store: ObjectStore, signer: S3Store) -> None:
         self._client = client
         self._name = name
+        self._store = store
         self._signer = signer
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
-        """Store an object; the same key again replaces it."""
-        await self._client.put_object(Bucket=self._name, Key=key, Body=data, ContentType=content_type)
+        """Store an object, in one request; the same key again replaces it."""
+        attributes = {"Content-Type": content_type}
+        with _errors_of("PutObject"):
+            await obstore.put_async(self._store, key, data, attributes=attributes, use_multipart=False)
 
     async def put_file(self, key: str, file: BinaryIO, content_type: str) -> None:
         """Store a file in parts, one after the other: for what is too big to hold.
@@ -72,23 +85,17 @@ class Bucket:
         Raises:
             NoSuchObject: when there is none.
         """
-        async with (await self._open(key))["Body"] as body:
-            return bytes(await body.read())
+        with _none_under(key), _errors_of("GetObject"):
+            found = await obstore.get_async(self._store, key)
+            return bytes(await found.bytes_async())
 
     async def parts(self, key: str) -> AsyncGenerator[bytes, None]:
         """The object's bytes as they come: for what is too big to hold. Raises as `get` does."""
-        body = (await self._open(key))["Body"]
+        with _none_under(key):
+            body = (await self._client.get_object(Bucket=self._name, Key=key))["Body"]
         async with body:  # gives the response within, which has no parts
             async for part in body.iter_chunks(READ_BYTES):
                 yield part
-
-    async def _open(self, key: str) -> Any:
-        try:
-            return await self._client.get_object(Bucket=self._name, Key=key)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
-                raise NoSuchObject(key) from None
-            raise
 
     async def delete(self, key: str) -> None:
         """Remove an object; none is no error."""
@@ -101,10 +108,38 @@ class Bucket:
 
     async def signed_url(self, key: str, seconds: int = 3600) -> str:
         """A link that anyone may read for `seconds`."""
-        url: str = await self._signer.generate_presigned_url(
-            "get_object", Params={"Bucket": self._name, "Key": key}, ExpiresIn=seconds
-        )
-        return url
+        return obstore.sign(self._signer, "GET", key, timedelta(seconds=seconds))  # asks no server
+
+
+@contextmanager
+def _none_under(key: str) -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+            raise NoSuchObject(key) from None
+        raise
+
+
+@contextmanager
+def _errors_of(call: str) -> Iterator[None]:
+    """Raise obstore's errors as botocore's, which callers know: it tells a status in its text only."""
+    try:
+        yield
+    except (BaseError, FileNotFoundError) as error:
+        text, _, details = str(error).partition("\n\nDebug source:")
+        answered = _STATUS.search(text)
+        if answered is None:
+            kind = re.search(r"kind: (\w+)", details)
+            raise HTTPClientError(error=f"{text} ({kind[1]})" if kind else text) from None
+        code = _CODE.search(text, answered.end())
+        raise ClientError(
+            {
+                "Error": {"Code": code[1] if code else answered[1], "Message": text},
+                "ResponseMetadata": {"HTTPStatusCode": int(answered[1])},
+            },
+            call,
+        ) from None
 
 
 @asynccontextmanager
@@ -114,7 +149,10 @@ async def open_bucket(settings: S3Settings) -> AsyncIterator[Bucket]:
     Raises:
         StartupError: naming the address, when it does not answer within `startup_seconds`.
     """
-    async with _client(settings, settings.endpoint) as client:
+    async with _client(settings) as client:
+        store = _store(settings, settings.endpoint)
+        signer = _store(settings, settings.public_endpoint) if settings.public_endpoint else store
+        bucket = Bucket(client, settings.bucket, store, signer)
 
         async def ensure() -> None:
             try:
@@ -123,10 +161,11 @@ async def open_bucket(settings: S3Settings) -> AsyncIterator[Bucket]:
                 if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
                     raise
                 await _create_bucket(client, settings.bucket)
+            with suppress(NoSuchObject):  # obstore has certificates and ways to the server of its own
+                await bucket.get(".ready")
 
         await wait_until_up("S3", settings.endpoint, ensure, seconds=settings.startup_seconds)
-        async with _client(settings, settings.public_endpoint or settings.endpoint) as signer:
-            yield Bucket(client, settings.bucket, signer)
+        yield bucket
 
 
 async def _create_bucket(client: Any, name: str) -> None:
@@ -137,10 +176,37 @@ async def _create_bucket(client: Any, name: str) -> None:
             raise
 
 
-def _client(settings: S3Settings, endpoint: str) -> Any:
+def _store(settings: S3Settings, endpoint: str) -> S3Store:
+    """obstore takes from AWS_* whatever is not said here, a session token even beside our keys."""
+
+    def ours() -> "S3Credential":
+        return {
+            "access_key_id": settings.access_key.get_secret_value(),
+            "secret_access_key": settings.secret_key.get_secret_value(),
+            "expires_at": None,
+        }
+
+    return S3Store(
+        settings.bucket,
+        aws_endpoint_url_s3=endpoint,
+        region=settings.region,
+        credential_provider=ours,
+        virtual_hosted_style_request=False,
+        skip_signature=False,
+        unsigned_payload=False,
+        client_options={
+            "allow_http": endpoint.startswith("http://"),
+            "connect_timeout": timedelta(seconds=5),
+            "timeout": timedelta(seconds=30),
+        },
+        retry_config={"max_retries": 1, "retry_timeout": timedelta(seconds=10)},
+    )
+
+
+def _client(settings: S3Settings) -> Any:
     return aioboto3.Session().client(
         "s3",
-        endpoint_url=endpoint,
+        endpoint_url=settings.endpoint,
         region_name=settings.region,
         aws_access_key_id=settings.access_key.get_secret_value(),
         aws_secret_access_key=settings.secret_key.get_secret_value(),

@@ -81,6 +81,7 @@ def lora_key(tenant: str, key: str) -> str:
         Refused: it does not.
     """
     whose, _, rest = key.partition("/")
-    if whose != tenant or any(step in ("", ".", "..") for step in rest.split("/")):
+    strange = any(letter < " " or letter == "\x7f" for letter in key)  # no link is made for such
+    if strange or whose != tenant or any(step in ("", ".", "..") for step in rest.split("/")):
         raise Refused("input_not_found", f"there is no LoRA {key[:200]!r}")
     return key

@@ -63,6 +63,8 @@ async def test_a_lora_of_the_tenants_own_is_linked_and_read() -> None:
         "acme/",
         "/acme/x",
         "acmes/x",
+        "acme/a\tb",
+        "acme/a\x7f",
         "",
     ],
 )
