@@ -18,6 +18,8 @@ from prompts.vocabulary import END, START, Vocabulary, compile_words
 
 __all__ = ["ADULT_AGE", "AgeNotUnderstood", "NotAnAdult", "age_in_years", "find_minor"]
 
+SHORT = 200
+"""Characters of a text that is remembered."""
 _GAP = r"[\W_]{0,4}"
 _AFTER = rf"(?P<number>{NUMBER})(?:[\s-]+and[\s-]+a[\s-]+half)?"
 _BEFORE = rf"(?P<number>{NUMBER})(?![\d%]|[.,]\d)"
@@ -31,7 +33,7 @@ class NotAnAdult(ValueError):
         super().__init__(f"mentions a person below 18 ({found[:100]!r}); only adults can be drawn")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class _Patterns:
     words: Vocabulary
     alone: Vocabulary
@@ -49,6 +51,12 @@ class _Patterns:
 def find_minor(text: str, vocabulary: Underage | None = None) -> str | None:
     """The first mention of a person below 18, as it is written in the text."""
     patterns = _patterns(vocabulary or default_catalogue().underage)
+    return _found(text, patterns) if len(text) <= SHORT else _found.__wrapped__(text, patterns)
+
+
+@lru_cache(maxsize=4096)
+def _found(text: str, patterns: _Patterns) -> str | None:
+    """Remembered, as options, names and traits come again and again."""
     folded = fold(text)
     spans = [*_by_word(folded, patterns), *_by_age(folded.text, patterns)]
     if not spans:
