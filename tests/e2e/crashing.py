@@ -86,7 +86,8 @@ class Scene:
         self, provider: Provider, database: str, point: CrashPoint, bootstrap: str, **environment: str
     ) -> int:
         """A process that dies by itself; its exit code."""
-        command = self._gateway(provider, database, bootstrap, **environment, **{VARIABLE: point})
+        own = {VARIABLE: point, "HTTP_PORT": "0"}  # nobody calls it, so any free port will do
+        command = self._gateway(provider, database, bootstrap, **environment, **own)
         process = await self._start(replace(command, name=f"{database}-{provider}-{point}"))
         async with asyncio.timeout(PATIENCE):
             return await process.wait()
