@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -32,10 +33,14 @@ async def test_every_partition_of_our_topics_lies_on_all_three(stack: Stack) -> 
     admin = AIOKafkaAdminClient(bootstrap_servers=stack.environment["KAFKA_BOOTSTRAP"])
     await admin.start()
     try:
-        (topic,) = await admin.describe_topics([GenerationCancel.topic])
+        async with asyncio.timeout(30):  # a node that answers may not have heard of the topic yet
+            partitions: list[dict[str, Any]] = []
+            while not partitions:
+                (topic,) = await admin.describe_topics([GenerationCancel.topic])
+                partitions = topic["partitions"]
     finally:
         await admin.close()
-    assert [sorted(partition["replicas"]) for partition in topic["partitions"]] == [[1, 2, 3]] * 6
+    assert [sorted(partition["replicas"]) for partition in partitions] == [[1, 2, 3]] * 6
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])

@@ -14,7 +14,8 @@ def main(config: str, log: Path, cluster: str, java: list[str]) -> None:
     formatted = log.with_name("formatted")
     if not formatted.exists():
         shutil.rmtree(log, ignore_errors=True)
-        subprocess.run([*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", config], check=True)
+        tool = [*java, "kafka.tools.StorageTool", "format"]
+        subprocess.run([*tool, f"--cluster-id={cluster}", "-c", config], check=True)  # which may begin with -
         formatted.touch()
     os.execv(java[0], [*java, "kafka.Kafka", config])
 
