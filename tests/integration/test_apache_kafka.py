@@ -15,6 +15,7 @@ from contracts.generation import GenerationCancel
 from deploy.local.stack import Stack, StackOptions
 from shared.envelope import Envelope
 from shared.publisher import Publisher
+from shared.topics import ensure_topics
 from tests.integration.load import Hand, Journal, Load, all_is_committed, first_times
 from tests.integration.workers import Worker, kafka_settings, say
 
@@ -129,6 +130,7 @@ async def test_a_batch_that_the_broker_refuses_does_not_stop_those_after_it(stac
 
 
 async def test_every_batch_of_ours_carries_a_producers_number(stack: Stack) -> None:
+    await ensure_topics(kafka_settings(stack))
     async with Load(stack, jobs=1) as load:
         await load.more(5)
     logs = stack.folder.data.glob(f"apache-kafka-1-of-1/log/{GenerationCancel.topic}-*/*.log")
