@@ -23,6 +23,8 @@ class Machine(Record):
     cores: int
     python: str
     broker: str
+    faster_mongo: bool = False
+    """Whether MONGO_SERVER named another server than the one that everybody has."""
     at: datetime
 
 

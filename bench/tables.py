@@ -24,6 +24,13 @@ def write_tables(results: Results, page: Path) -> None:
     write_between_markers(page, tables(results))
 
 
+def write_aside(results: Results, page: Path) -> None:
+    """Write the rounds with a faster MongoDB server into the place that they have."""
+    if results.rounds:
+        both = f"{_throughput(results.rounds)}\n\n{_cpu(results.rounds)}"
+        write_between_markers(page, {"faster_mongo": both})
+
+
 def tables(results: Results) -> dict[str, str]:
     """Markdown by the name of its markers, for each part that was measured."""
     found = {

@@ -1,12 +1,16 @@
 """What the benchmark says of what it measured."""
 
+from pathlib import Path
+
 import pytest
 
 from bench.contestants.contestant import LessWork, Outcome, check_work
 from bench.figures import figures
 from bench.regression import regressions
 from bench.results import Machine, Percentiles, Results, Round, now
-from bench.tables import tables
+from bench.tables import tables, write_aside
+
+PAGE = Path(__file__).parents[3] / "docs" / "performance.md"
 
 
 def a_round(contestant: str, number: int, images: int) -> Round:
@@ -21,8 +25,9 @@ def a_round(contestant: str, number: int, images: int) -> Round:
     )
 
 
-def results(*rounds: Round) -> Results:
-    return Results(machine=Machine(cores=2, python="3.11", broker="embedded", at=now()), rounds=rounds)
+def results(*rounds: Round, faster_mongo: bool = False) -> Results:
+    machine = Machine(cores=2, python="3.11", broker="embedded", faster_mongo=faster_mongo, at=now())
+    return Results(machine=machine, rounds=rounds)
 
 
 def test_a_ratio_is_that_of_the_medians() -> None:
@@ -58,3 +63,13 @@ def test_one_job_has_percentiles_too() -> None:
 
 def test_a_part_that_was_not_measured_has_no_table() -> None:
     assert tables(results(a_round("ours", 1, 100))).keys() == {"machine", "throughput", "cpu"}
+
+
+def test_rounds_with_a_faster_database_are_an_aside(tmp_path: Path) -> None:
+    page, before = tmp_path / "performance.md", PAGE.read_text()
+    page.write_text(before)
+    write_aside(results(a_round("ours", 1, 100), faster_mongo=True), page)
+    start, end = "<!-- faster_mongo -->", "<!-- /faster_mongo -->"
+    assert "this platform" in page.read_text().partition(start)[2].partition(end)[0]
+    assert page.read_text().partition(start)[0] == before.partition(start)[0]
+    assert page.read_text().partition(end)[2] == before.partition(end)[2]
