@@ -32,8 +32,9 @@ Post = Callable[[Delivery], Awaitable[Outcome]]
 
 TICK_SECONDS = 1.0
 LEASE = timedelta(seconds=30)
-BEHIND_ANOTHER = timedelta(seconds=5)
-"""A delivery whose predecessor is not done is looked at again after this long, at most."""
+BEHIND_ANOTHER = timedelta(seconds=30)
+"""Who delivers a job's first goes on with those behind it; they are looked at by themselves only so long
+after that one is due, in case that it died in between."""
 PAGE_PER_SLOT = 8
 LEAVE_SECONDS = 4.0
 """For posts in flight when the process ends."""
@@ -168,8 +169,7 @@ class Courier:
         for delivery in due:
             head = heads.get(delivery.job_id)
             if head and head.id != delivery.id:
-                again = max(head.due_at or self._now(), self._now() + timedelta(seconds=1))
-                again = min(again, self._now() + BEHIND_ANOTHER)
+                again = max(head.due_at or self._now(), self._now()) + BEHIND_ANOTHER
                 later.append(delivery.model_copy(update={"due_at": again}))
         return later
 
@@ -196,9 +196,12 @@ class Courier:
                 await self._deliveries.save(result)
                 _report(result)
                 endpoint = await self._judged(endpoint, outcome)
-                if result.state == "pending" or endpoint.state != "up" or self._leaving:
+                if result.state == "pending":
                     return
                 following = (await self._deliveries.heads([head.job_id])).get(head.job_id)
+                if following and (endpoint.state != "up" or self._leaving):
+                    await self._deliveries.postpone([following.model_copy(update={"due_at": self._now()})])
+                    return
         except Exception as error:
             log.warning("delivery_interrupted", job_id=head.job_id, error=f"{type(error).__name__}: {error}")
 

@@ -14,6 +14,9 @@ from tests.chaos.watching import Watcher
 
 OPEN_ATTEMPTS = ["accepted", "submitting", "unknown", "submitted"]
 LOOK_SECONDS = 2.0
+HURRY_SECONDS = 10.0
+FAR_SECONDS = 35.0
+"""What comes sooner is waited for, so that nobody is hurried who only stands behind another."""
 LOOKS = 2
 """So many in a row must find nothing: what is between two places is seen in neither."""
 
@@ -43,8 +46,13 @@ async def at_rest(stack: Stack, seconds: float) -> list[str]:
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(environment["MONGO_URL"], tz_aware=True)
     database = client[environment["MONGO_DATABASE"]]
 
+    hurried = -HURRY_SECONDS
+
     async def look() -> list[str]:
-        await _let_time_pass(database)
+        nonlocal hurried
+        if (now := asyncio.get_running_loop().time()) >= hurried + HURRY_SECONDS:
+            hurried = now
+            await _let_time_pass(database)
         return [*await _under_way(database), *await _unread(environment["KAFKA_BOOTSTRAP"])]
 
     try:
@@ -79,7 +87,7 @@ async def _let_time_pass(database: Any) -> None:
 
 def waiting_for_next_try(now: datetime) -> dict[str, tuple[str, dict[str, Any]]]:
     """Which field of which documents says so; one under a lease is being sent, and left alone."""
-    far = {"$gt": now + timedelta(seconds=2 * LOOK_SECONDS)}
+    far = {"$gt": now + timedelta(seconds=FAR_SECONDS)}
     over = {"$not": {"$gt": now}}  # or none
     return {
         "endpoints": ("rests_until", {"rests_until": far}),
