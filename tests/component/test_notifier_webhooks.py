@@ -7,7 +7,7 @@ import pytest
 
 from contracts.generation import Notify
 from contracts.jobs import JobEvent
-from services.notifier.courier import LEAVE_SECONDS, PAGE_PER_SLOT
+from services.notifier.courier import BEHIND_ANOTHER, LEAVE_SECONDS, PAGE_PER_SLOT
 from services.notifier.deliveries import Outcome
 from services.notifier.endpoints import FAILURES_TO_REST, new_endpoint
 from shared.ids import uuid7
@@ -86,6 +86,18 @@ async def test_events_that_come_during_a_pause_wait_too(bench: NotifierBench) ->
     await bench.handle(story[1])
     await bench.deliver()
     assert bench.receiver.got == ids(story[0])
+
+
+async def test_those_behind_another_are_not_looked_at_meanwhile(bench: NotifierBench) -> None:
+    bench.receiver.will(URL, 500)
+    story = a_told_story(bench, "accepted", "started", "completed")
+    await bench.handle(*story)
+    await bench.deliver()
+    behind = [bench.deliveries.kept[key] for key in ids(*story[1:])]
+    assert [delivery.due_at for delivery in behind] == [bench.time + BEHIND_ANOTHER] * 2
+    bench.wait(1)
+    await bench.deliver()
+    assert bench.receiver.got[1:] == ids(*story), "but they go with the first one"
 
 
 async def test_after_a_day_the_endpoint_is_left_alone_until_it_is_enabled(
