@@ -80,7 +80,7 @@ def of_jobs(spans: Sequence[Span], latencies: Sequence[float]) -> tuple[Hop, ...
         )
     inside = Percentiles.of(path[-1].end - path[0].start for path in whole)
     outside = max(0.0, Percentiles.of(latencies).p50 - inside.p50) / 1000
-    ends = Percentiles.of([outside])
+    ends = Percentiles.of([outside])  # the difference of two medians: it has no p99
     return (*found, Hop(service="upstream", topic="job.events.v1", waited=ends, handled=None))
 
 

@@ -77,7 +77,7 @@ def _times(times: Percentiles) -> Row:
 
 
 def _ends(times: Percentiles | None) -> Row:
-    return (times.p50, times.p99) if times else ("", "")
+    return (times.p50, times.p99 if times.count > 1 else "") if times else ("", "")
 
 
 def _seconds(times: Percentiles) -> Row:

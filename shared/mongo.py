@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+import pymongo
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import IndexModel, InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
@@ -56,8 +57,9 @@ async def ping(database: Database) -> str | None:
 
 
 async def ensure_indexes(collection: Collection, *indexes: IndexModel) -> None:
-    """Create the indexes that are missing; safe from several processes."""
-    await collection.create_indexes(list(indexes))
+    """Create the indexes that are missing, however long it takes; safe from several processes."""
+    with pymongo.timeout(None):
+        await collection.create_indexes(list(indexes))
 
 
 def due_index(field: str) -> IndexModel:

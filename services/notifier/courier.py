@@ -104,8 +104,13 @@ class Courier:
         now, page = self._now(), self._concurrency * PAGE_PER_SLOT
         due = await self._deliveries.due(now, page)
         heads = await self._deliveries.heads({delivery.job_id for delivery in due})
-        later = self._behind_another(due, heads)
         known = await self._endpoints.of({endpoint_of(head) for head in heads.values()})
+        alive = {
+            job_id: head
+            for job_id, head in heads.items()
+            if not (endpoint := known.get(endpoint_of(head))) or endpoint.state != "disabled"
+        }
+        later = self._behind_another(due, alive)
         self._standby = []
         for head in heads.values():
             if head.due_at and head.due_at <= now and head.job_id not in self._busy:

@@ -16,7 +16,7 @@ OPEN_ATTEMPTS = ["accepted", "submitting", "unknown", "submitted"]
 LOOK_SECONDS = 2.0
 HURRY_SECONDS = 10.0
 FAR_SECONDS = 35.0
-"""What comes sooner is waited for, so that nobody is hurried who only stands behind another."""
+"""What comes sooner is waited for, so that few are hurried who only stand behind another."""
 LOOKS = 2
 """So many in a row must find nothing: what is between two places is seen in neither."""
 

@@ -26,7 +26,7 @@ from services.gateways.runtime.provider import (
 )
 from shared.clock import now
 from shared.errors import is_transient
-from shared.mongo import Collection, Document, due_by
+from shared.mongo import Collection, Document, due_by, find_by_id
 from shared.outbox import owe
 
 log = structlog.get_logger()
@@ -96,12 +96,13 @@ class LateEnds:
 
     async def ask_due(self) -> int:
         """Ask about a page of those that are due; returns how many there were."""
-        due: list[Document] = []
-        async for document in self._attempts.find({"look_at": due_by(now())}):
-            if document["provider"] == self._provider.name and "owner" not in document:
-                due.append(document)
-            if len(due) == PAGE:
+        ids: list[str] = []
+        async for found in self._attempts.find({"look_at": due_by(now())}, {"provider": 1, "owner": 1}):
+            if found["provider"] == self._provider.name and "owner" not in found:
+                ids.append(found["_id"])
+            if len(ids) == PAGE:
                 break
+        due = [each for each in await find_by_id(self._attempts, ids) if each.get("look_at")]
         await asyncio.gather(*(self._ask(document) for document in due))
         return len(due)
 

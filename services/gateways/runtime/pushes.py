@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import structlog
 from fastapi import FastAPI
+from pymongo import UpdateOne
 
 from contracts.base import Provider
 from contracts.renders import RenderRequested
@@ -16,7 +17,7 @@ from services.gateways.runtime.attempt import ENDED, Attempt, State
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.provider import Handle, Order
 from shared.clock import now
-from shared.mongo import Collection, due_by
+from shared.mongo import Collection, due_by, write_guarded
 
 log = structlog.get_logger()
 
@@ -92,19 +93,16 @@ class Pushes:
 
     async def notice(self, owner: str) -> None:
         """Stop or hurry those of this owner's attempts of which others were told something."""
-        due = self._attempts.find({"look_at": due_by(now())}, {"owner": 1, "cancel": 1})
-        told = {found["_id"]: found.get("cancel") async for found in due if found.get("owner") == owner}
-        ours = [attempt_id for attempt_id in told if attempt_id in self._engine]  # others are still to come
-        if not ours:
-            return
-        # In this order: what comes in between is not forgotten.
-        held = {"_id": {"$in": ours}, "owner": owner}
-        await self._attempts.update_many(held, {"$unset": {"look_at": ""}})
-        for attempt_id in ours:
-            if told[attempt_id]:
-                self._engine.cancel([attempt_id])
-            else:
-                self._engine.hurry(attempt_id)
+        due = self._attempts.find({"look_at": due_by(now())}, {"owner": 1, "cancel": 1, "look_at": 1})
+        told = [found async for found in due if found.get("owner") == owner and found["_id"] in self._engine]
+        for found in told:
+            if found.get("cancel"):
+                self._engine.cancel([found["_id"]])
+            self._engine.hurry(found["_id"])
+        # Only now, and only as it was read: what is not done, or has been told since, stays marked.
+        as_read = [{"owner": owner, "cancel": found.get("cancel"), **found} for found in told]
+        forget = {"$unset": {"look_at": ""}}
+        await write_guarded(self._attempts, [UpdateOne(each, forget) for each in as_read])
 
 
 def _asked_now() -> dict[str, Any]:

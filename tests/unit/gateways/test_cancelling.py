@@ -169,6 +169,7 @@ async def test_a_cancel_of_an_open_attempt_is_a_wish_that_its_owner_finds(bench:
     assert not attempt.cancel
     await pushes.notice(bench.lease.owner)
     assert attempt.cancel
+    assert attempt.hurried, "a push of something cancelled is heard too"
     assert "look_at" not in bench.entry(attempt)
 
 

@@ -3,6 +3,8 @@
 import asyncio
 import hmac
 import json
+from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -10,6 +12,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
+from pymongo.errors import AutoReconnect
 
 from services.gateways.fal.adapter import handle_of
 from services.gateways.fal.settings import FalSettings, WebhookSettings
@@ -40,6 +43,7 @@ class Bell(Engine):
         super().__init__(_no_step, slots=1)
         self.rung: list[str] = []
         self.ours = True
+        self.meanwhile: Callable[[], None] = lambda: None
 
     def __contains__(self, attempt_id: object) -> bool:
         return self.ours
@@ -47,6 +51,7 @@ class Bell(Engine):
     def hurry(self, attempt_id: str) -> bool:
         if self.ours:
             self.rung.append(attempt_id)
+            self.meanwhile()
         return self.ours
 
 
@@ -231,6 +236,28 @@ async def test_what_its_owner_has_not_taken_up_yet_stays_marked(desk: Desk) -> N
     assert "look_at" in desk.attempts.kept[attempt_id]
     desk.bell.ours = True
     await desk.pushes.notice("owner")
+    assert desk.bell.rung == [attempt_id]
+
+
+async def test_what_is_told_while_the_mark_is_read_stays_marked(desk: Desk) -> None:
+    attempt_id = await desk.attempt()
+    desk.bell.ours = False
+    await desk.post(attempt_id)
+    desk.bell.ours = True
+    later = now() + timedelta(seconds=1)
+    desk.bell.meanwhile = lambda: desk.attempts.kept[attempt_id].update(cancel=True, look_at=later)
+    await desk.pushes.notice("owner")
+    assert desk.attempts.kept[attempt_id]["look_at"] == later
+
+
+async def test_a_mark_whose_clearing_fails_was_heard_all_the_same(desk: Desk) -> None:
+    attempt_id = await desk.attempt()
+    desk.bell.ours = False
+    await desk.post(attempt_id)
+    desk.bell.ours = True
+    desk.attempts.failures = [AutoReconnect("away")]
+    with pytest.raises(AutoReconnect):
+        await desk.pushes.notice("owner")
     assert desk.bell.rung == [attempt_id]
 
 
