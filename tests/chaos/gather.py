@@ -80,8 +80,7 @@ async def read_topic(bootstrap: str, topic: str) -> list[ConsumerRecord]:
     await consumer.start()
     records: list[ConsumerRecord] = []
     try:
-        parts = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-        assert parts, f"there is no topic {topic}"
+        parts = await _parts(consumer, topic)
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
         async with asyncio.timeout(READ_SECONDS):
@@ -91,6 +90,14 @@ async def read_topic(bootstrap: str, topic: str) -> list[ConsumerRecord]:
     finally:
         await consumer.stop()
     return records
+
+
+async def _parts(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
+    """A client that has just connected may not have heard of them; raises TimeoutError."""
+    async with asyncio.timeout(READ_SECONDS):
+        while topic not in await consumer.topics():
+            await asyncio.sleep(0.2)
+    return [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
 
 
 async def read_objects(environment: dict[str, str]) -> dict[str, str]:

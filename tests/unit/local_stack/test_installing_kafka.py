@@ -61,7 +61,7 @@ def launch(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
         str(LAUNCH),
         "config",
         str(folder / "log"),
-        "cluster",
+        "-cluster",
         str(java),
         "-cp",
         "jars",
@@ -72,7 +72,7 @@ def launch(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
 def test_a_log_directory_is_formatted_once_and_the_launcher_becomes_the_broker(tmp_path: Path) -> None:
     first, second = (launch(tmp_path, "echo $@").stdout.splitlines() for _ in range(2))
     assert first == [
-        "-cp jars kafka.tools.StorageTool format -t cluster -c config",
+        "-cp jars kafka.tools.StorageTool format --cluster-id=-cluster -c config",
         "-cp jars kafka.Kafka config",
     ]
     assert second == ["-cp jars kafka.Kafka config"]
