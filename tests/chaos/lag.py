@@ -15,7 +15,7 @@ async def unread(bootstrap: str) -> list[str]:
     await admin.start()
     await consumer.start()
     try:
-        topics = await admin.list_topics()
+        topics = await consumer.topics()  # asks for what a new client does not know yet
         parts = [
             TopicPartition(topic, number)
             for topic in topics
