@@ -10,12 +10,13 @@ from pymongo import AsyncMongoClient, IndexModel
 
 from bench.contestants.children import Children
 from bench.contestants.contestant import Contestant, Finished, Place
-from bench.contestants.floor_stages import STAGES, TOPICS
+from bench.contestants.floor_stages import TOPICS
 from bench.contestants.kafka_load import KafkaLoad
 from contracts.catalog import PARTITIONS
 from services.dispatcher.__main__ import INDEXES as JOB_INDEXES
 from services.gateways.runtime.ledger import INDEXES as ATTEMPT_INDEXES
 from services.result_store.assets import INDEXES as ASSET_INDEXES
+from shared.ids import uuid7
 
 INDEXES: Final[dict[str, tuple[IndexModel, ...]]] = {
     "jobs": JOB_INDEXES,
@@ -36,13 +37,17 @@ class Floor(Contestant):
         environment = place.environment
         self._bootstrap = environment["KAFKA_BOOTSTRAP"]
         wait = int(environment["KAFKA_FETCH_MAX_WAIT_MS"])
-        self._load = KafkaLoad(self._bootstrap, STAGES[0].source, TOPICS[-1], wait)
+        # topics and groups of its own: the embedded broker lets nobody into a group that was left too often
+        self._prefix = uuid7()
+        self._topics = [f"{self._prefix}.{topic}" for topic in TOPICS]
+        self._load = KafkaLoad(self._bootstrap, self._topics[0], self._topics[-1], wait)
 
     async def start(self) -> None:
         await self._make_topics()
         await self._make_indexes()
         await self._load.start()
-        environment = {**self._place.environment, "MONGO_DATABASE": self.database}
+        own = {"MONGO_DATABASE": self.database, "BENCH_PREFIX": self._prefix}
+        environment = {**self._place.environment, **own}
         await self._children.start_modules("bench.contestants.floor_worker", os.cpu_count() or 1, environment)
 
     async def submit(self, job_id: str, tenant: str) -> None:
@@ -76,7 +81,6 @@ class Floor(Contestant):
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
         await admin.start()
         try:
-            missing = set(TOPICS) - set(await admin.list_topics())
-            await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in sorted(missing)])
+            await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in self._topics])
         finally:
             await admin.close()

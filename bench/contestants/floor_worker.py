@@ -21,6 +21,7 @@ async def follow(
     stage: Stage, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, clients: Clients
 ) -> None:
     """Batch after batch: act, send, wait for the acknowledgements, commit."""
+    prefix = clients.environment["BENCH_PREFIX"]
     while True:
         records = await consumer.getmany(timeout_ms=1000, max_records=MAX_RECORDS)
         batch = [work_of(record.value) for several in records.values() for record in several]
@@ -31,7 +32,9 @@ async def follow(
             job_id = said.work.job_id
             headers = samples.headers(said.name, job_id)
             sent.append(
-                await producer.send(topic_of(said), body_of(said), key=job_id.encode(), headers=headers)
+                await producer.send(
+                    f"{prefix}.{topic_of(said)}", body_of(said), key=job_id.encode(), headers=headers
+                )
             )
         await asyncio.gather(*sent)
         await consumer.commit({place: several[-1].offset + 1 for place, several in records.items()})
@@ -54,9 +57,9 @@ async def joined(stage: Stage, environment: Mapping[str, str]) -> AIOKafkaConsum
 def consumer_of(stage: Stage, environment: Mapping[str, str]) -> AIOKafkaConsumer:
     """As ours is set."""
     return AIOKafkaConsumer(
-        stage.source,
+        f"{environment['BENCH_PREFIX']}.{stage.source}",
         bootstrap_servers=environment["KAFKA_BOOTSTRAP"],
-        group_id=f"floor-{stage.source}",
+        group_id=f"{environment['BENCH_PREFIX']}.{stage.source}",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=int(environment["KAFKA_FETCH_MAX_WAIT_MS"]),
