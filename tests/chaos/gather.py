@@ -10,6 +10,7 @@ from typing import Any
 import aioboto3
 import httpx
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from pymongo import AsyncMongoClient
 
 from deploy.local.stack import Stack
@@ -80,7 +81,7 @@ async def read_topic(bootstrap: str, topic: str) -> list[ConsumerRecord]:
     await consumer.start()
     records: list[ConsumerRecord] = []
     try:
-        parts = await _parts(consumer, topic)
+        parts = await parts_of(bootstrap, topic)
         consumer.assign(parts)
         ends = await consumer.end_offsets(parts)
         async with asyncio.timeout(READ_SECONDS):
@@ -92,12 +93,22 @@ async def read_topic(bootstrap: str, topic: str) -> list[ConsumerRecord]:
     return records
 
 
-async def _parts(consumer: AIOKafkaConsumer, topic: str) -> list[TopicPartition]:
-    """A client that has just connected may not have heard of them; raises TimeoutError."""
-    async with asyncio.timeout(READ_SECONDS):
-        while topic not in await consumer.topics():
-            await asyncio.sleep(0.2)
-    return [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+async def parts_of(bootstrap: str, *topics: str) -> list[TopicPartition]:
+    """As the broker tells them: a consumer that has just connected has not heard of them.
+
+    Raises:
+        LookupError: when there is no such topic.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        found = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    parts = {each["topic"]: [part["partition"] for part in each["partitions"]] for each in found}
+    if missing := [topic for topic in topics if not parts.get(topic)]:
+        raise LookupError(f"no such topics: {missing}")
+    return [TopicPartition(topic, number) for topic in topics for number in parts[topic]]
 
 
 async def read_objects(environment: dict[str, str]) -> dict[str, str]:

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from tests.chaos.gather import parts_of
+
 Offsets = Mapping[TopicPartition, int]
 
 
@@ -15,12 +17,8 @@ async def unread(bootstrap: str) -> list[str]:
     await admin.start()
     await consumer.start()
     try:
-        topics = await consumer.topics()  # asks for what a new client does not know yet
-        parts = [
-            TopicPartition(topic, number)
-            for topic in topics
-            for number in consumer.partitions_for_topic(topic) or ()
-        ]
+        topics = [topic for topic in await admin.list_topics() if not topic.startswith("__")]
+        parts = await parts_of(bootstrap, *topics)
         ends = await consumer.end_offsets(parts)
         found: list[str] = []
         for group, _ in await admin.list_consumer_groups():
