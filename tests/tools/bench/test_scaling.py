@@ -168,3 +168,13 @@ def test_the_page_has_a_place_for_each_table(tmp_path: Path) -> None:
     page.write_text(PAGE.read_text())
     write_scaling(results(), page)
     assert UNMEASURED not in page.read_text()
+
+
+def test_the_page_says_what_the_code_says() -> None:
+    """What follows from code and assumptions alone; a change of either is written with the command."""
+    written = PAGE.read_text()
+    for name, part in scaling_tables(None, ASSUMED).items():
+        if part != UNMEASURED:
+            assert f"<!-- {name} -->\n{part}\n<!-- /{name} -->" in written, (
+                "python -m bench.scaling writes it"
+            )
