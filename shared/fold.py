@@ -8,11 +8,11 @@ partition is handled, for then everything before it is published and committed.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
-from pymongo import ReplaceOne
+from pymongo import InsertOne, ReplaceOne
 
 from contracts.base import Message, Model
 from shared.envelope import Envelope, Received, encode
-from shared.mongo import Collection, find_by_id, write_guarded
+from shared.mongo import Collection, Write, find_by_id, write_guarded
 from shared.publisher import Outgoing
 
 MAX_RACES = 20
@@ -178,12 +178,13 @@ class MongoDocuments(Documents[D]):
     async def save(self, documents: dict[str, D]) -> set[str]:
         """One bulk write; a document that another wrote since is left alone and its key returned."""
         keys = list(documents)
-        writes = [
-            ReplaceOne(
-                {"_id": key, "version": documents[key].version - 1},
-                documents[key].model_dump(),
-                upsert=True,
-            )
-            for key in keys
-        ]
+        writes = [_guarded(key, documents[key]) for key in keys]
         return {keys[position] for position in await write_guarded(self._collection, writes)}
+
+
+def _guarded(key: str, document: Folded) -> Write:
+    """What loses when the stored document is not the one before this."""
+    fields = document.model_dump()
+    if document.version == 1:
+        return InsertOne({"_id": key, **fields})
+    return ReplaceOne({"_id": key, "version": document.version - 1}, fields, upsert=True)

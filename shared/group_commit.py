@@ -1,26 +1,34 @@
 """Writes of many tasks in as few round trips as the server's pace allows."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence, Set
+from functools import partial
+from typing import Generic, TypeVar
 
 from shared.mongo import Collection, Write, write_guarded
+
+W = TypeVar("W")
 
 MOST = 500
 
 
-class GroupCommit:
-    """Collects guarded writes while one bulk write is under way, then sends them together."""
+class GroupCommit(Generic[W]):
+    """Collects writes while one group is under way, then sends them together.
 
-    def __init__(self, collection: Collection) -> None:
-        self._collection = collection
-        self._waiting: list[tuple[Write, asyncio.Future[bool]]] = []
+    Args:
+        send: writes a group; returns the positions of those whose guard did not hold.
+    """
+
+    def __init__(self, send: Callable[[Sequence[W]], Awaitable[Set[int]]]) -> None:
+        self._send = send
+        self._waiting: list[tuple[W, asyncio.Future[bool]]] = []
         self._flusher: asyncio.Task[None] | None = None
 
-    async def write(self, write: Write) -> bool:
-        """Durable when it returns. False: the guard did not hold (see `mongo.write_guarded`).
+    async def write(self, write: W) -> bool:
+        """Durable when it returns. False: the guard did not hold.
 
         Raises:
-            PyMongoError: when the bulk write failed; it is not known which writes were done.
+            PyMongoError: when the group's write failed; it is not known which were done.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((write, future))
@@ -33,9 +41,9 @@ class GroupCommit:
             group, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
             await self._write(group)
 
-    async def _write(self, group: Sequence[tuple[Write, asyncio.Future[bool]]]) -> None:
+    async def _write(self, group: Sequence[tuple[W, asyncio.Future[bool]]]) -> None:
         try:
-            lost = await write_guarded(self._collection, [write for write, _ in group])
+            lost = await self._send([write for write, _ in group])
         except Exception as error:
             for _, future in group:
                 if not future.done():
@@ -44,3 +52,8 @@ class GroupCommit:
         for position, (_, future) in enumerate(group):
             if not future.done():
                 future.set_result(position not in lost)
+
+
+def guarded_writes(collection: Collection) -> GroupCommit[Write]:
+    """Groups of guarded upserts and inserts (`mongo.write_guarded`)."""
+    return GroupCommit(partial(write_guarded, collection))

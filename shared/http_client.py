@@ -31,13 +31,23 @@ class HonestTransport(AiohttpTransport):
             raise httpx.ReadError(f"{type(error).__name__}: {error}", request=request) from error
 
 
+class NoCookies(httpx.Cookies):
+    """Nobody's session is kept, and no answer is searched for one."""
+
+    def extract_cookies(self, response: httpx.Response) -> None:
+        pass
+
+    def set_cookie_header(self, request: httpx.Request) -> None:
+        pass
+
+
 def request_timeout(seconds: float) -> httpx.Timeout:
     """So long may an answer take; making the connection, or waiting for a free one, has its own time."""
     return httpx.Timeout(seconds, connect=5.0, pool=max(5.0, seconds))
 
 
 def http_client(*, timeout_seconds: float = 20.0, connections: int = 256) -> httpx.AsyncClient:
-    """A client that follows no redirects and reads no proxy settings from the environment."""
+    """A client that follows no redirects, keeps no cookies and reads no proxy settings of the environment."""
     transport = HonestTransport(
         verify=certificates(),
         limits=httpx.Limits(
@@ -46,9 +56,11 @@ def http_client(*, timeout_seconds: float = 20.0, connections: int = 256) -> htt
             keepalive_expiry=IDLE_SECONDS,
         ),
     )
-    return httpx.AsyncClient(
+    client = httpx.AsyncClient(
         transport=transport,
         timeout=request_timeout(timeout_seconds),
         follow_redirects=False,
         trust_env=False,
     )
+    client._cookies = NoCookies()  # what is given by `cookies=` is copied into the usual kind
+    return client

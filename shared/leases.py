@@ -25,6 +25,10 @@ FORGET_SECONDS = 120.0
 """A dead owner is looked after so long: a write of its may have been under way."""
 
 
+class LeaseOver(TimeoutError):
+    """This process may have been declared dead: it does nothing for others until its lease is renewed."""
+
+
 class Lease:
     """This process's life sign in `collection`, below a role such as `gateway-fal`.
 
@@ -68,6 +72,15 @@ class Lease:
     def valid(self) -> bool:
         """Whether no one can have taken over yet. Look immediately before what must not be done twice."""
         return time.monotonic() < self._valid_until - 1.0
+
+    def check(self, doing: str) -> None:
+        """See `valid`.
+
+        Raises:
+            LeaseOver: naming what was to be done.
+        """
+        if not self.valid:
+            raise LeaseOver(f"lease of {self.owner} is over before {doing}")
 
     async def run(self) -> None:
         """Renew, and bury the dead, until cancelled."""

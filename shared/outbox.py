@@ -20,7 +20,7 @@ from shared.clock import now
 from shared.envelope import Envelope, encode
 from shared.errors import is_transient
 from shared.fold import StoredMessage
-from shared.group_commit import GroupCommit
+from shared.group_commit import guarded_writes
 from shared.mongo import Collection, due_by, due_index, find_by_id
 
 log = structlog.get_logger()
@@ -73,13 +73,33 @@ def owe(*messages: Message, source: str, trace: str | None, at: datetime) -> dic
     return Owed(at=at, messages=tuple(stored)).model_dump()
 
 
+class AtOnce:
+    """Publishes if the broker answers soon; after a failure nobody waits for it for a while."""
+
+    def __init__(self, publisher: Sender) -> None:
+        self._publisher = publisher
+        self._silent_until = 0.0
+
+    async def say(self, envelopes: Sequence[Envelope], about: str) -> bool:
+        """False: the broker may not have them all, and they are to be owed. Never raises."""
+        if time.monotonic() < self._silent_until:
+            return False
+        try:
+            await asyncio.wait_for(self._publisher.send(envelopes), AT_ONCE_SECONDS)
+        except Exception as error:
+            self._silent_until = time.monotonic() + TICK_SECONDS
+            log.warning("left_to_the_sweeper", id=about, error=f"{type(error).__name__}: {error}")
+            return False
+        return True
+
+
 class Outbox:
     """Publishes what the documents of one collection owe. Several instances may do so at once."""
 
     def __init__(self, debts: Debts, publisher: Sender) -> None:
         self._debts = debts
         self._publisher = publisher
-        self._silent_until = 0.0
+        self._at_once = AtOnce(publisher)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def settle(self, ids: Iterable[str]) -> None:
@@ -93,26 +113,17 @@ class Outbox:
     async def pay(self, debts: Sequence[Debt]) -> None:
         """As `settle`, for documents in hand."""
         if debts:
-            await self._send(debts)
+            await self._publisher.send(_envelopes(debts))
             await self._debts.settled(debts)
 
     async def offer(self, debt: Debt) -> bool:
         """Publish at once if the broker answers soon; else the sweeper does. Never raises."""
-        if time.monotonic() < self._silent_until:
-            return False
-        try:
-            await asyncio.wait_for(self._send([debt]), AT_ONCE_SECONDS)
-        except Exception as error:
-            self._silent_until = time.monotonic() + TICK_SECONDS
-            log.warning("left_to_the_sweeper", id=debt.id, error=f"{type(error).__name__}: {error}")
+        if not await self._at_once.say(_envelopes([debt]), debt.id):
             return False
         task = asyncio.create_task(self._forget(debt))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
-
-    async def _send(self, debts: Sequence[Debt]) -> None:
-        await self._publisher.send([m.envelope() for debt in debts for m in debt.owed.messages])
 
     async def _forget(self, debt: Debt) -> None:
         try:
@@ -164,7 +175,7 @@ class MongoDebts(Debts):
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
-        self._commit = GroupCommit(collection)
+        self._commit = guarded_writes(collection)
 
     async def of(self, ids: Iterable[str]) -> list[Debt]:
         """One round trip."""
@@ -184,6 +195,10 @@ class MongoDebts(Debts):
                 for debt in debts
             )
         )
+
+
+def _envelopes(debts: Sequence[Debt]) -> list[Envelope]:
+    return [message.envelope() for debt in debts for message in debt.owed.messages]
 
 
 def _debts(documents: Iterable[Mapping[str, Any]]) -> list[Debt]:

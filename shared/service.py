@@ -18,6 +18,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 from contracts.base import Message
+from shared.batch_consumer import connect
 from shared.errors import StartupError
 from shared.health import Health, health_routes
 from shared.logs import configure_logs
@@ -37,8 +38,6 @@ LEAVE_SECONDS = 1.0
 """For leaving the groups after that; a broker that does not answer notices by itself."""
 REACH_SECONDS = 2.0
 """Who starts without the broker gives it so long, so that one that is there misses no first request."""
-IDLE_POLL_MS = 5
-"""FastStream sleeps this long after an empty poll, and is deaf meanwhile."""
 
 
 class Service:
@@ -158,7 +157,6 @@ class Service:
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             max_records=self._kafka.batch_records,
-            batch_timeout_ms=IDLE_POLL_MS,
             fetch_max_wait_ms=self._kafka.fetch_max_wait_ms,
             max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
             partition_assignment_strategy=[RangePartitionAssignor],
@@ -173,6 +171,7 @@ class Service:
     async def listen(self) -> None:
         """Begin to consume; `run` does it by itself."""
         if self._listens:
+            await connect(self._broker)
             await self._broker.start()
 
     async def stop_listening(self) -> None:

@@ -10,7 +10,7 @@ from contracts.characters import CharacterRecord
 from contracts.jobs import Job
 from services.api.domain import Accepted
 from services.api.ports import Assets, JobQuery, Jobs, Preview, Stories, Submissions, Wishes
-from shared.group_commit import GroupCommit
+from shared.group_commit import guarded_writes
 from shared.mongo import Collection, find_by_id
 from shared.outbox import OWED_INDEX
 
@@ -51,7 +51,7 @@ class MongoSubmissions(Submissions):
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
-        self._commit = GroupCommit(collection)
+        self._commit = guarded_writes(collection)
 
     async def add(self, accepted: Accepted, owed: dict[str, Any]) -> bool:
         document = {"_id": accepted.job_id, **accepted.model_dump(exclude_none=True), "owed": owed}

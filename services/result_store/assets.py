@@ -1,15 +1,15 @@
 """The `assets` collection: one stored result per render; the first one wins."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
 
-from pymongo import UpdateOne
+from pymongo import InsertOne, UpdateOne
 
 from contracts.base import Model, Moment
 from contracts.renders import RenderSucceeded, ResultStored, StoredImage, StoredLora
 from shared.clock import now
-from shared.mongo import Collection, due_by, due_index, find_by_id, write_guarded
+from shared.mongo import Collection, Document, due_by, due_index, find_by_id, write_guarded
 from shared.outbox import OWED_INDEX
 from shared.s3 import Bucket
 
@@ -121,12 +121,16 @@ class MongoAssets(Assets):
         return {document["_id"]: _asset(document) for document in found}
 
     async def keep(self, assets: Sequence[Asset]) -> set[str]:
-        """See `Assets`."""
-        writes = [
-            UpdateOne({"_id": asset.id, "state": {"$ne": "stored"}}, {"$set": _document(asset)}, upsert=True)
-            for asset in assets
+        """See `Assets`. Most are new, and an insert costs the database a fraction of a guarded update."""
+        documents = {asset.id: _document(asset) for asset in assets}
+        inserts = [InsertOne({"_id": id_, **_without_nulls(each)}) for id_, each in documents.items()]
+        ids = list(documents)
+        known = [ids[position] for position in sorted(await write_guarded(self._collection, inserts))]
+        updates = [
+            UpdateOne({"_id": id_, "state": {"$ne": "stored"}}, {"$set": documents[id_]}, upsert=True)
+            for id_ in known
         ]
-        return {assets[position].id for position in await write_guarded(self._collection, writes)}
+        return {known[position] for position in await write_guarded(self._collection, updates)}
 
     async def set_apart(self, id_: str, attempt: RenderSucceeded) -> None:
         """This attempt's result is about to be written: another's that is waited for is not forgotten."""
@@ -166,13 +170,20 @@ class MongoAssets(Assets):
         due = self._collection.find({"preview_due_at": due_by(before)}).limit(PAGE)
         return [_asset(document) async for document in due]
 
-    async def set_preview(self, id_: str, fields: dict[str, Any]) -> None:
-        """The preview is made, or never will be."""
-        await self._collection.update_one({"_id": id_}, {"$set": fields | {"preview_due_at": None}})
+    async def set_previews(self, made: Mapping[str, Document]) -> None:
+        """By asset: its preview is made, or never will be; one write."""
+        done = {"preview_due_at": ""}
+        writes = [UpdateOne({"_id": id_}, {"$set": each, "$unset": done}) for id_, each in made.items()]
+        await write_guarded(self._collection, writes)
 
 
 def _asset(document: dict[str, Any]) -> Asset:
     return Asset.model_validate(document | {"id": document["_id"]})
+
+
+def _without_nulls(document: Document) -> Document:
+    """A sparse index has an entry for a null, and none for nothing."""
+    return {name: value for name, value in document.items() if value is not None}
 
 
 def _document(asset: Asset) -> dict[str, Any]:

@@ -7,10 +7,11 @@ from functools import partial
 
 import structlog
 
-from services.result_store.assets import MongoAssets
+from services.result_store.assets import PAGE, MongoAssets
 from services.result_store.images import BadImage, Limits, preview
 from shared.clock import now
 from shared.errors import is_transient
+from shared.mongo import Document
 from shared.s3 import Bucket, NoSuchObject
 
 log = structlog.get_logger()
@@ -21,7 +22,10 @@ IDLE_SECONDS = 5.0
 
 
 class Previews:
-    """Makes previews one at a time, in a thread. What does not fit in memory is read again later."""
+    """Makes previews one at a time, in a thread, and enters several in one write.
+
+    What does not fit in memory, or is lost in a crash, is read again later.
+    """
 
     def __init__(self, assets: MongoAssets, bucket: Bucket, limits: Limits) -> None:
         self._assets = assets
@@ -58,30 +62,39 @@ class Previews:
 
     async def _work_off(self) -> None:
         while self._waiting:
-            asset, key, data = self._waiting.popleft()
-            self._held -= len(data)
-            await self._make(asset, key, data)
+            made: dict[str, Document] = {}
+            try:
+                while self._waiting and len(made) < PAGE:
+                    asset, key, data = self._waiting.popleft()
+                    self._held -= len(data)
+                    made[asset] = await self._make(asset, key, data)
+            finally:
+                await self._assets.set_previews(made)
 
     async def _sweep(self) -> None:
         for asset in await self._assets.without_preview(now() - OVERDUE):
-            if asset.image is None:
-                continue
-            try:
-                data = await self._bucket.get(asset.image.key)
-            except NoSuchObject as error:
-                log.error("preview_failed", asset=asset.id, error=str(error))
-                await self._assets.set_preview(asset.id, {"preview_error": str(error)})
-                continue
-            await self._make(asset.id, asset.image.key, data)
+            if asset.image is not None:
+                await self._assets.set_previews({asset.id: await self._again(asset.id, asset.image.key)})
 
-    async def _make(self, asset: str, key: str, data: bytes) -> None:
+    async def _again(self, asset: str, key: str) -> Document:
+        try:
+            data = await self._bucket.get(key)
+        except NoSuchObject as error:
+            return _none(asset, error)
+        return await self._make(asset, key, data)
+
+    async def _make(self, asset: str, key: str, data: bytes) -> Document:
+        """What an asset's document has of its preview."""
         try:
             made = await asyncio.to_thread(partial(preview, data, limits=self._limits))
         except BadImage as error:
-            log.error("preview_failed", asset=asset, error=str(error))
-            await self._assets.set_preview(asset, {"preview_error": str(error)})
-            return
+            return _none(asset, error)
         preview_key = f"{key}.preview.webp"
         await self._bucket.put(preview_key, made.data, "image/webp")
         fields = {"key": preview_key, "width": made.width, "height": made.height}
-        await self._assets.set_preview(asset, {"preview": fields, "placeholder": made.placeholder})
+        return {"preview": fields, "placeholder": made.placeholder}
+
+
+def _none(asset: str, error: Exception) -> Document:
+    log.error("preview_failed", asset=asset, error=str(error))
+    return {"preview_error": str(error)}

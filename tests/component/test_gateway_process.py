@@ -157,7 +157,10 @@ async def test_who_was_declared_dead_drops_everything_and_pays_nothing_twice() -
                 await until(lambda: cluster.states() == {"succeeded"})
         books = await rig.books()
     assert len(books) == 5
-    assert cluster.succeeded() == sorted(command.attempt_id for command in commands)
+    said = set(
+        cluster.succeeded()
+    )  # by both, if the dead one noticed late: a success is one, whoever says it
+    assert said == {command.attempt_id for command in commands}
 
 
 async def test_two_processes_keep_the_rate_together() -> None:

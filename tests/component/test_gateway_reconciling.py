@@ -40,13 +40,14 @@ class House:
         self.leases = FakeCollection()
         self.publisher = FakePublisher(f"gateway-{provider.name}")
         self.service = FakeService(self.publisher)
+        self.process: Process
 
     @asynccontextmanager
     async def running(self, pace: Pace = SELDOM) -> AsyncIterator["House"]:
         others = {name: FakeCollection() for name in ("provider_health", "gateway_shares")}
         database = others | {"attempts": self.attempts, "gateway_leases": self.leases}
-        process = Process(self.provider, pace, cast(Database, database), self.service.service)
-        task = asyncio.create_task(process.run())
+        self.process = Process(self.provider, pace, cast(Database, database), self.service.service)
+        task = asyncio.create_task(self.process.run())
         await until(lambda: self.leases.kept)
         yield self
         self.service.stop()
@@ -55,7 +56,8 @@ class House:
     async def submit(self, *commands: RenderRequested) -> None:
         """Deliver these, and wait until the provider has them."""
         await self.service.deliver(*commands)
-        await until(lambda: all(self.entry(command)["state"] == "submitted" for command in commands))
+        wanted = {command.attempt_id for command in commands}
+        await until(lambda: wanted == {each.id for each in self.process._engine.sent() if each.handle})
 
     def entry(self, command: RenderRequested) -> dict[str, Any]:
         return self.attempts.kept[command.attempt_id]
@@ -202,6 +204,6 @@ async def test_a_provider_that_does_not_tell_what_it_has_is_asked_again_later() 
         await house.submit(command)
         await rig.forget()
         await until(lambda: silence.met > 2)
-        assert house.entry(command)["state"] == "submitted"
+        assert "finished_at" not in house.entry(command)
         silence.over = True
         await until(lambda: house.publisher.said(RenderFailed))

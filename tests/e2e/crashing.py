@@ -86,7 +86,11 @@ class Scene:
         self, provider: Provider, database: str, point: CrashPoint, bootstrap: str, **environment: str
     ) -> int:
         """A process that dies by itself; its exit code."""
-        own = {VARIABLE: point, "HTTP_PORT": "0"}  # nobody calls it, so any free port will do
+        own = {
+            VARIABLE: point,
+            "HTTP_PORT": "0",  # nobody calls it, so any free port will do
+            "KAFKA_IDEMPOTENCE": "false",  # whichever broker the others have, its own is an embedded one
+        }
         command = self._gateway(provider, database, bootstrap, **environment, **own)
         process = await self._start(replace(command, name=f"{database}-{provider}-{point}"))
         async with asyncio.timeout(PATIENCE):

@@ -35,6 +35,7 @@ class FakeProvider(Provider):
     """Each list holds what comes next, an answer or an error; when it is empty, all goes well."""
 
     name: ProviderName = "fal"
+    can_be_asked: bool = False
 
     def __init__(self) -> None:
         self.calls: list[str] = []

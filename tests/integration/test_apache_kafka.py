@@ -4,6 +4,7 @@ import asyncio
 import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from deploy.local.stack import Stack, StackOptions
 from shared.envelope import Envelope
 from shared.publisher import Publisher
 from shared.topics import ensure_topics
+from shared.waiting import wait_until_up
 from tests.integration.load import Hand, Journal, Load, all_is_committed, first_times
 from tests.integration.workers import Worker, kafka_settings, say
 
@@ -114,19 +116,24 @@ async def test_a_process_ends_soon_although_the_broker_is_away(stack: Stack, how
 
 
 async def test_a_batch_that_the_broker_refuses_does_not_stop_those_after_it(stack: Stack) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=stack.environment["KAFKA_BOOTSTRAP"])
-    await admin.start()
-    try:
-        narrow = {"max.message.bytes": "2000"}
-        await admin.create_topics([NewTopic("narrow", 1, 1, topic_configs=narrow)])
-    finally:
-        await admin.close()
+    address = stack.environment["KAFKA_BOOTSTRAP"]
+    await wait_until_up("Kafka", address, partial(declare_narrow, address), seconds=30.0)
     small, large = (Envelope(topic="narrow", key="k", body=b"x" * size, headers=()) for size in (10, 5000))
     async with Publisher("test", kafka_settings(stack)) as publisher:
         await publisher.send([small])
         with pytest.raises(MessageSizeTooLargeError):
             await publisher.send([large])
         await publisher.send([small])
+
+
+async def declare_narrow(address: str) -> None:
+    """A broker that was away a moment ago may not know yet that it is there itself."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address)
+    try:
+        await admin.start()
+        await admin.create_topics([NewTopic("narrow", 1, 1, topic_configs={"max.message.bytes": "2000"})])
+    finally:
+        await admin.close()
 
 
 async def test_every_batch_of_ours_carries_a_producers_number(stack: Stack) -> None:

@@ -12,8 +12,8 @@ import pytest
 from contracts.renders import RenderRequested, RenderSucceeded
 from services.gateways.runtime.app import Process
 from services.gateways.runtime.engine import STEPS_AT_ONCE
-from services.gateways.runtime.gateway import LeaseOver
 from services.gateways.runtime.provider import Handle, News, Order, Pace
+from shared.leases import LeaseOver
 from shared.mongo import Database
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import DONE, RUNNING, FakeProvider, a_command

@@ -69,6 +69,44 @@ async def test_two_processes_of_a_group_share_the_messages(servers: Stack) -> No
         assert ones.isdisjoint(twos)
 
 
+async def test_all_that_comes_while_a_batch_is_handled_is_the_next_batch(servers: Stack) -> None:
+    async with Worker(servers, "batches").running() as worker:
+        await say(servers, ["first"])
+        await worker.saw(1)
+        worker.takes_seconds = 1.5
+        await say(servers, ["begin"])
+        async with asyncio.timeout(20):
+            while worker.batches[-1] != ["begin"]:
+                await asyncio.sleep(0.02)
+        marks = {f"e{n}" for n in range(30)}
+        await say(servers, sorted(marks))
+        assert "begin" not in worker.seen, "it is still being handled"
+        async with asyncio.timeout(20):
+            while not marks <= set(worker.seen):
+                await asyncio.sleep(0.02)
+    assert set(worker.batches[-1]) == marks
+
+
+async def test_what_there_is_no_room_for_waits_while_others_pass(servers: Stack) -> None:
+    async with Worker(servers, "room").running() as worker:
+        await say(servers, ["ready"])
+        async with asyncio.timeout(20):
+            while "ready" not in worker.seen:
+                await asyncio.sleep(0.02)
+        worker.has_room = False
+        await say(servers, ["full"])
+        others = [f"f{n}" for n in range(20)]
+        for mark in others:
+            await say(servers, [mark])
+            await asyncio.sleep(0.03)
+        tried = sum("full" in batch for batch in worker.batches)
+        assert tried <= 4, "it is not tried again whenever something else comes"
+        worker.has_room = True
+        async with asyncio.timeout(20):
+            while not {"full", *others} <= set(worker.seen):
+                await asyncio.sleep(0.02)
+
+
 async def test_a_process_works_although_one_of_several_addresses_does_not_answer(servers: Stack) -> None:
     nobody = "127.0.0.1:9"
     async with Worker(

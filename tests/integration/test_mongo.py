@@ -20,7 +20,7 @@ from services.result_store.assets import INDEXES as ASSET_INDEXES
 from shared import mongo
 from shared.clock import now
 from shared.fold import Folded, MongoDocuments
-from shared.group_commit import GroupCommit
+from shared.group_commit import guarded_writes
 from shared.leases import Lease
 from shared.mongo import Database, due_by, write_guarded
 from shared.settings import MongoSettings
@@ -53,7 +53,7 @@ async def test_a_guarded_bulk_write_names_exactly_the_writes_that_lost(database:
 async def test_grouped_writes_tell_each_caller_its_own_outcome(database: Database) -> None:
     items = database["items"]
     await items.insert_many([{"_id": str(n), "owner": "me" if n % 2 else "other"} for n in range(200)])
-    group = GroupCommit(items)
+    group = guarded_writes(items)
     won = await asyncio.gather(*(group.write(guarded(str(n), "me")) for n in range(200)))
     assert won == [bool(n % 2) for n in range(200)]
 

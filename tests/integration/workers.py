@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaProducer
 from contracts.generation import GenerationCancel
 from deploy.local.stack import Stack
 from shared.envelope import Received
+from shared.errors import NoRoom
 from shared.ids import uuid7
 from shared.publisher import Outgoing
 from shared.service import Service
@@ -30,14 +31,23 @@ class Worker:
 
     def __init__(self, stack: Stack, group: str, **settings: Any) -> None:
         self.seen: list[str] = []
+        self.batches: list[list[str]] = []
+        """Also those that could not be handled."""
+        self.takes_seconds = 0.0
+        self.has_room = True
         self.failures: list[Exception] = []
         self.service = Service("worker", kafka_settings(stack, **settings), ProcessSettings())
         self.service.subscribe(GenerationCancel, group=group)(self.handle)
 
     async def handle(self, batch: Sequence[Received[Any]]) -> Iterable[Outgoing]:
+        marks = [received.message.reason for received in batch]
+        self.batches.append(marks)
         if self.failures:
             raise self.failures.pop()
-        self.seen += [received.message.reason for received in batch]
+        if "full" in marks and not self.has_room:
+            raise NoRoom("for this one")
+        await asyncio.sleep(self.takes_seconds)
+        self.seen += marks
         return []
 
     @asynccontextmanager

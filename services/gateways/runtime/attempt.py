@@ -43,6 +43,8 @@ class Attempt:
     """Something was heard of it since its step began."""
     saved: bool = True
     """Whether the ledger knows the handle."""
+    said: bool = False
+    """Whether the broker has its success."""
     due: float = 0.0
 
     @property

@@ -19,8 +19,8 @@ CrashPoint = Literal[
     "after_finding",  # a lost submission is found again, its handle is not written
     "while_polling",  # the provider works on it
     "before_end",  # the provider has ended it, which is not written
-    "after_end",  # the end is written and not said
-    "after_said",  # the end is said, and still owed as far as the ledger knows
+    "after_said",  # the success is said and not written
+    "after_end",  # the end is written, and the process had more to do
     "during_takeover",  # a dead process's attempts are this one's, which has not begun with them
 ]
 

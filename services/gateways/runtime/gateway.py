@@ -12,7 +12,7 @@ from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.gate import Gate
 from services.gateways.runtime.giving_up import GivingUp
-from services.gateways.runtime.ledger import Ledger
+from services.gateways.runtime.ledger import Ledger, named
 from services.gateways.runtime.pauses import backoff, longer, unevenly
 from services.gateways.runtime.provider import (
     LOCKED_OUT,
@@ -34,17 +34,13 @@ from services.gateways.runtime.provider import (
 from services.gateways.runtime.reports import Reports
 from shared.clock import now
 from shared.errors import is_transient
-from shared.leases import LEASE_SECONDS, Lease
+from shared.leases import LEASE_SECONDS, Lease, LeaseOver
 from shared.publisher import Publisher
 
 log = structlog.get_logger()
 
 MOST_ERRORS = 3
 """So often something unforeseen may happen to an attempt before it is sent, half a minute apart."""
-
-
-class LeaseOver(TimeoutError):
-    """This process may have been declared dead: it sends nothing until its lease is renewed."""
 
 
 class Gateway:
@@ -131,9 +127,11 @@ class Gateway:
         if not await self._intend(attempt):
             return None
         crash_point("after_intent")
-        if not self._lease.valid:
+        try:
+            self._lease.check(f"sending {attempt.id}")
+        except LeaseOver:
             attempt.state = "accepted"  # surely not sent; the intent is written anew
-            raise LeaseOver(f"lease of {self._lease.owner} is over before sending {attempt.id}")
+            raise
         return payload
 
     async def _not_ready(self, attempt: Attempt, error: Exception) -> float | None:
@@ -161,20 +159,15 @@ class Gateway:
             await self._gate.answered()
 
     async def _intend(self, attempt: Attempt) -> bool:
-        attempt.submitting_at = now()
-        kept = await self._ledger.move(
-            attempt.id,
-            self._lease.owner,
-            "submitting",
-            submitting_at=attempt.submitting_at,
-            billed="unknown",
-        )
+        kept = await self._ledger.intend(attempt, self._lease.owner)
         attempt.state = "submitting"  # not before: without a written intent nothing is sent
         return kept
 
     async def _submitted(self, attempt: Attempt, handle: Handle) -> float | None:
         attempt.state, attempt.handle, attempt.pause = "submitted", handle, self._pace.first_poll
         attempt.saved = False
+        if self._provider.can_be_asked:  # written by the first poll that finds it working, or at its end
+            return attempt.pause
         return await self._save_handle(attempt)
 
     async def _save_handle(self, attempt: Attempt) -> float | None:
@@ -183,8 +176,7 @@ class Gateway:
         then = await self._keep(
             attempt,
             "submitted",
-            handle=attempt.handle,
-            external_id=attempt.handle["id"],
+            **named(attempt.handle),
             submitted_at=now(),
             billed="yes",
             then=attempt.pause,
@@ -252,7 +244,7 @@ class Gateway:
 
     async def _follow(self, attempt: Attempt) -> float | None:
         assert attempt.handle is not None, "a submitted attempt has a handle"
-        if not attempt.saved and await self._save_handle(attempt) is None:
+        if not self._provider.can_be_asked and await self._unheld(attempt):
             return None
         if attempt.cancel:
             await self._ask_to_stop(attempt, attempt.handle)
@@ -269,6 +261,8 @@ class Gateway:
                 return await self._giving_up.end_overdue(attempt)
             case Missing():
                 return await self._giving_up.miss(attempt, news)
+            case Working() if await self._unheld(attempt):
+                return None
             case Working():
                 attempt.missing_since, attempt.missing_looks = None, 0
                 await self._reports.progress(attempt, news)
@@ -280,6 +274,10 @@ class Gateway:
         else:
             await self._reports.failed(attempt, news)
         return None
+
+    async def _unheld(self, attempt: Attempt) -> bool:
+        """See that the ledger knows the handle; whether it turns out that the attempt is another's."""
+        return not attempt.saved and await self._save_handle(attempt) is None
 
     def _slower(self, attempt: Attempt) -> float:
         """The next poll, a little later than the last, with jitter."""

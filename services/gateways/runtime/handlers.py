@@ -9,7 +9,6 @@ from services.gateways.runtime.attempt import order_of
 from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.dialects import worded
 from services.gateways.runtime.engine import Engine
-from services.gateways.runtime.gateway import LeaseOver
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Provider
 from shared.envelope import Received
@@ -30,8 +29,7 @@ def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: E
         group=f"gateway-{provider.name}",
     )
     async def take_in(batch: Sequence[Received[Any]]) -> list[Outgoing]:
-        if not lease.valid:
-            raise LeaseOver("taking nothing in until the lease is renewed")
+        lease.check("taking something in")
         commands = [
             replace(received, message=worded(command, provider.dialect(order_of(command))))
             for received in batch

@@ -14,6 +14,7 @@ from prometheus_client import Counter
 from contracts.operations import AttemptSettled
 from contracts.renders import Billed
 from services.gateways.runtime.attempt import Attempt, attempt_of
+from services.gateways.runtime.ledger import named
 from services.gateways.runtime.provider import (
     Broken,
     CannotBeAsked,
@@ -97,12 +98,14 @@ class LateEnds:
     async def ask_due(self) -> int:
         """Ask about a page of those that are due; returns how many there were."""
         ids: list[str] = []
-        async for found in self._attempts.find({"look_at": due_by(now())}, {"provider": 1, "owner": 1}):
+        time = now()
+        async for found in self._attempts.find({"look_at": due_by(time)}, {"provider": 1, "owner": 1}):
             if found["provider"] == self._provider.name and "owner" not in found:
                 ids.append(found["_id"])
             if len(ids) == PAGE:
                 break
-        due = [each for each in await find_by_id(self._attempts, ids) if each.get("look_at")]
+        found_now = await find_by_id(self._attempts, ids)  # others may have claimed some since
+        due = [each for each in found_now if each.get("look_at") and each["look_at"] <= time]
         await asyncio.gather(*(self._ask(document) for document in due))
         return len(due)
 
@@ -142,7 +145,7 @@ class LateEnds:
         return guard | {"look_at": again}
 
     async def _hear(self, claimed: Document, attempt: Attempt, handle: Handle) -> None:
-        known: Document = {"handle": handle, "external_id": handle["id"]}
+        known = named(handle)
         match await self._provider.poll(attempt.order, handle):
             case Working():
                 await self._provider.cancel(attempt.order, handle)

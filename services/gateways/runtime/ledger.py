@@ -16,7 +16,7 @@ from services.gateways.runtime.attempt import Attempt, State, attempt_of
 from services.gateways.runtime.provider import Handle, our_id_of
 from shared.clock import now
 from shared.envelope import Received
-from shared.group_commit import GroupCommit
+from shared.group_commit import GroupCommit, guarded_writes
 from shared.mongo import Collection, due_index, write_guarded
 from shared.outbox import OVERDUE, OWED_INDEX
 
@@ -35,7 +35,8 @@ class Ledger:
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
-        self._writes = GroupCommit(collection)
+        self._writes = guarded_writes(collection)
+        self._intents = GroupCommit(self._write_intents)
         self._said: list[tuple[str, datetime]] = []
 
     async def take_in(self, batch: Sequence[Received[RenderRequested]], owner: str) -> list[Attempt]:
@@ -106,11 +107,30 @@ class Ledger:
                 {"$set": {"cancel": True, "look_at": time}},
             )
 
+    async def intend(self, attempt: Attempt, owner: str) -> bool:
+        """Enter that this is about to be sent, and when; False when `owner` holds it no more."""
+        return await self._intents.write((attempt, owner))
+
+    async def _write_intents(self, group: Sequence[tuple[Attempt, str]]) -> set[int]:
+        """All say the same, so that one statement does; who they were is asked only if some were not."""
+        time, kept = now(), set[str]()
+        intent = {"state": "submitting", "submitting_at": time, "billed": "unknown"}
+        for owner in {owner for _, owner in group}:
+            ids = [attempt.id for attempt, its in group if its == owner]
+            ours = {"_id": {"$in": ids}, "owner": owner}
+            done = await self._collection.update_many(ours, {"$set": intent, "$inc": {"submissions": 1}})
+            if done.matched_count == len(ids):
+                kept |= set(ids)
+            else:
+                written = self._collection.find(ours | {"submitting_at": time}, {"_id": 1})
+                kept |= {each["_id"] async for each in written}
+        for attempt, _ in group:
+            attempt.submitting_at = time
+        return {position for position, (attempt, _) in enumerate(group) if attempt.id not in kept}
+
     async def move(self, attempt_id: str, owner: str, state: State, **fields: Any) -> bool:
         """Change an attempt that `owner` holds; False when it holds it no more."""
         update: dict[str, Any] = {"$set": {"state": state, **fields}}
-        if state == "submitting":
-            update["$inc"] = {"submissions": 1}
         return await self._writes.write(UpdateOne({"_id": attempt_id, "owner": owner}, update, upsert=True))
 
     async def wait_again(self, attempt_id: str, owner: str, submitting_at: datetime | None) -> bool:
@@ -134,7 +154,7 @@ class Ledger:
                 "state": {"$in": ["submitting", "unknown"]},
                 "handle": None,
             },
-            {"$set": {"handle": handle, "external_id": handle["id"], "billed": "yes"}},
+            {"$set": named(handle) | {"billed": "yes"}},
         )
 
     async def handle_of(self, attempt_id: str) -> Handle | None:
@@ -154,12 +174,15 @@ class Ledger:
         cost_usd: float | None = None,
         error: str | None = None,
         look_at: datetime | None = None,
+        handle: Handle | None = None,
     ) -> bool:
-        """The end of an attempt and the message it owes (`outbox.owe`), in one write.
+        """The end of an attempt and the message it still owes (`outbox.owe`), in one write.
 
         `look_at`: the provider has not told this end, and is asked for it then (`late_ends`).
+        `handle`: what the provider calls it, where that is not written yet.
         """
         fields: dict[str, Any] = {
+            **(named(handle) if handle is not None else {}),
             "state": state,
             "finished_at": now(),
             "billed": billed,
@@ -228,6 +251,11 @@ class Ledger:
         ]
         lost = await write_guarded(self._collection, writes)
         return [attempt for position, attempt in enumerate(attempts) if position not in lost]
+
+
+def named(handle: Handle) -> dict[str, Any]:
+    """What an entry has once the provider has a name for it."""
+    return {"handle": handle, "external_id": handle["id"]}
 
 
 def _as_read(attempt: Attempt) -> dict[str, Any]:

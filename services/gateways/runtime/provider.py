@@ -150,6 +150,8 @@ class Provider(Protocol):
     """An adapter. It knows its wire protocol and nothing else; it keeps no state of attempts."""
 
     name: ProviderName
+    can_be_asked: bool
+    """Whether `find` finds a submission by our own id, so that its handle is no loss in a crash."""
 
     def dialect(self, order: Order) -> Dialect:
         """What the model reads that will draw this."""
@@ -173,7 +175,7 @@ class Provider(Protocol):
         """The submission of this order, or None where the provider surely has none.
 
         Raises:
-            CannotBeAsked: where it has no such question.
+            CannotBeAsked: where it has no such question (`can_be_asked` is False).
             NoAnswer: ask again later.
         """
 

@@ -15,6 +15,7 @@ from contracts.base import Provider
 from contracts.renders import RenderRequested
 from services.gateways.runtime.attempt import ENDED, Attempt, State
 from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.ledger import named
 from services.gateways.runtime.provider import Handle, Order
 from shared.clock import now
 from shared.mongo import Collection, due_by, write_guarded
@@ -65,7 +66,7 @@ class Pushes:
             return "known" if pushed.external_id == handle["id"] else "other"
         if pushed.state == "accepted":
             return "too_early"
-        entry: dict[str, Any] = {"external_id": handle["id"], "handle": handle, "billed": "yes"}
+        entry = named(handle) | {"billed": "yes"}
         guard = {"_id": attempt_id, "external_id": {"$exists": False}}
         going_on = {"state": "submitted", "submitted_at": now()}
         sent = {"state": {"$in": ["submitting", "unknown"]}}

@@ -1,4 +1,9 @@
-"""What a gateway says of an attempt: how far it is, and its end with the message that it owes."""
+"""What a gateway says of an attempt: how far it is, and its end.
+
+A success is said before it is written: whoever finds it unwritten finds the same success at the provider.
+Any other end is written first, with the message that it owes: of two processes that may disagree about
+it, the one that may write is right.
+"""
 
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +20,7 @@ from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Broken, Done, Working
 from shared.clock import now
 from shared.leases import Lease
-from shared.outbox import owe
+from shared.outbox import AtOnce, owe
 from shared.publisher import Outgoing, Publisher
 
 log = structlog.get_logger()
@@ -28,6 +33,7 @@ class Reports:
         self._ledger = ledger
         self._lease = lease
         self._publisher = publisher
+        self._at_once = AtOnce(publisher)
 
     async def progress(self, attempt: Attempt, news: Working) -> None:
         """Say how far it is, if that is news."""
@@ -64,7 +70,16 @@ class Reports:
             base_model=done.base_model,
             steps=done.steps,
         )
-        await self._end(attempt, "succeeded", message, billed="yes", cost_usd=done.cost_usd)
+        self._lease.check(f"telling the success of {attempt.id}")
+        attempt.said = attempt.said or await self._say(attempt, message)
+        crash_point("after_said")
+        owing = None if attempt.said else message
+        await self._end(attempt, "succeeded", owing, billed="yes", cost_usd=done.cost_usd)
+
+    async def _say(self, attempt: Attempt, message: Message) -> bool:
+        """Whether the broker took it soon."""
+        envelope = self._publisher.encode(Outgoing(message, attempt.trace))
+        return await self._at_once.say([envelope], about=attempt.id)
 
     async def given_up(self, attempt: Attempt, broken: Broken) -> None:
         """It is we who end it: what became of it at the provider is asked later."""
@@ -113,7 +128,7 @@ class Reports:
         error: str | None = None,
         look_at: datetime | None = None,
     ) -> None:
-        """One write: the end and what it owes. Then say it; a crash in between leaves it to the sweeper."""
+        """One write: the end and what it owes. Then say that; a crash in between leaves it to the sweeper."""
         source = self._publisher.source
         owed = owe(message, source=source, trace=attempt.trace, at=now()) if message else None
         kept = await self._ledger.finish(
@@ -125,12 +140,11 @@ class Reports:
             cost_usd=cost_usd,
             error=error,
             look_at=look_at,
+            handle=None if attempt.saved else attempt.handle,
         )
         attempt.state = state
         crash_point("after_end")
-        if kept and owed is not None and message is not None:
-            await self._publisher.publish([Outgoing(message, attempt.trace)])
-            crash_point("after_said")
+        if kept and owed is not None and message is not None and await self._say(attempt, message):
             self._ledger.said(attempt.id, owed["at"])
         log.info("attempt_finished", attempt_id=attempt.id, state=state, error=error, kept=kept)
 

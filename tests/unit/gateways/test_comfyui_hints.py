@@ -108,7 +108,9 @@ async def test_a_lost_socket_is_opened_again_and_what_ended_meanwhile_is_noticed
     async with house.running() as service:
         command = a_command(provider="comfyui")
         await service.deliver(command)
-        await until(lambda: house.state(command) == "submitted")
+        while not await house.rig.books():
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)  # by now its answer is read
         await house.rig.forget()  # the server restarts and knows nothing of it
         await until(lambda: house.state(command) == "failed")
         await until(lambda: house.listens)

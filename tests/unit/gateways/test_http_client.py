@@ -23,6 +23,7 @@ class Server:
     def __init__(self, talk: Talk) -> None:
         self.requests = self.connections = 0
         self.url = ""
+        self.heads: list[bytes] = []
         self._talk = talk
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -39,6 +40,7 @@ class Server:
             head = await reader.readuntil(b"\r\n\r\n")
         except (asyncio.IncompleteReadError, ConnectionError):
             return False
+        self.heads.append(head.lower())
         length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
         await reader.readexactly(int(length or 0))
         return True
@@ -174,3 +176,15 @@ async def test_more_calls_than_connections_wait_for_one() -> None:
     async with serving(answer) as server, http_client(connections=2) as http:
         await asyncio.gather(*(http.post(server.url, json={}) for _ in range(20)))
     assert (server.requests, server.connections) == (20, 2)
+
+
+async def give_a_cookie(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: session=ours\r\n\r\n"))
+
+
+async def test_no_cookie_is_kept() -> None:
+    async with serving(give_a_cookie) as server, http_client() as http:
+        for _ in range(2):
+            assert (await http.get(server.url)).headers["Set-Cookie"] == "session=ours"
+    assert server.requests == 2
+    assert not any(b"cookie:" in head for head in server.heads)

@@ -224,6 +224,7 @@ async def test_an_end_that_is_still_unsaid_is_said_first(bench: GatewayBench, la
 
 async def test_clearing_what_was_said_leaves_a_later_debt(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
+    bench.provider.news = [STOPPED]
     await bench.finish(attempt)
     later = {"at": bench.entry(attempt)["owed"]["at"] + timedelta(seconds=1), "messages": []}
     bench.entry(attempt)["owed"] = later  # another process has cleared the first and made this one
@@ -233,6 +234,7 @@ async def test_clearing_what_was_said_leaves_a_later_debt(bench: GatewayBench) -
 
 async def test_an_old_debt_may_be_another_by_now_and_is_left_to_sweepers(bench: GatewayBench) -> None:
     old, young = await bench.take_in(), await bench.take_in()
+    bench.provider.news = [STOPPED, STOPPED]
     for attempt in (old, young):
         await bench.finish(attempt)
     bench.entry(old)["owed"]["at"] = long_ago = now() - OVERDUE

@@ -1,18 +1,19 @@
 """Intent before money: what is written, sent and said when an attempt is submitted."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 from pymongo.errors import AutoReconnect
 
 from contracts.renders import RenderFailed, RenderProgressed, RenderSucceeded
-from services.gateways.runtime.gateway import MOST_ERRORS, LeaseOver
+from services.gateways.runtime.gateway import MOST_ERRORS
 from services.gateways.runtime.pauses import backoff
 from services.gateways.runtime.provider import NotTaken, Order, OutcomeUnknown, Refused
 from shared.clock import now
+from shared.leases import LeaseOver
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import DONE, OUTPUT, QUEUED, RUNNING, a_command
-from tests.fakes.publisher import BrokerAway
 
 
 async def test_the_intent_is_in_the_ledger_before_the_provider_is_called(bench: GatewayBench) -> None:
@@ -35,6 +36,41 @@ async def test_a_submission_is_in_the_books_with_the_providers_id(bench: Gateway
     assert entry["external_id"] == entry["handle"]["id"] == f"external-{attempt.id}"
 
 
+async def test_who_can_be_asked_for_it_has_it_entered_while_it_works(bench: GatewayBench) -> None:
+    bench.provider.can_be_asked = True
+    bench.provider.news = [RUNNING]
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("submitting", "unknown")
+    await bench.step(attempt)
+    entry = bench.entry(attempt)
+    assert (entry["state"], entry["billed"]) == ("submitted", "yes")
+    assert entry["external_id"] == entry["handle"]["id"] == f"external-{attempt.id}"
+
+
+async def test_or_with_its_end_if_that_comes_first(bench: GatewayBench) -> None:
+    bench.provider.can_be_asked = True
+    attempt = await bench.take_in()
+    bench.attempts.bulk_writes = 0
+    await bench.finish(attempt)
+    entry = bench.entry(attempt)
+    assert (entry["state"], entry["external_id"]) == ("succeeded", f"external-{attempt.id}")
+    assert bench.attempts.bulk_writes == 1, "of the end; the intent goes with others'"
+
+
+async def test_who_finds_it_to_be_anothers_while_it_works_leaves_what_it_is_called(
+    bench: GatewayBench,
+) -> None:
+    bench.provider.can_be_asked = True
+    bench.provider.news = [RUNNING]
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    bench.entry(attempt)["owner"] = "gateway-fal:another"
+    assert await bench.step(attempt) is None
+    assert bench.publisher.sent == []
+    assert bench.entry(attempt)["external_id"] == f"external-{attempt.id}"
+
+
 async def test_a_good_attempt_says_progress_and_then_where_its_output_is(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     bench.provider.news = [QUEUED, RUNNING, RUNNING]
@@ -48,48 +84,6 @@ async def test_a_good_attempt_says_progress_and_then_where_its_output_is(bench: 
     assert (success.attempt_id, success.outputs, success.seed) == (attempt.id, (OUTPUT,), 7)
     assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("succeeded", "yes")
     assert bench.provider.submitted == 1
-
-
-async def test_the_end_and_what_it_owes_are_one_write(bench: GatewayBench) -> None:
-    attempt = await bench.take_in()
-    await bench.step(attempt)
-    bench.attempts.bulk_writes = 0
-    await bench.step(attempt)
-    entry = bench.entry(attempt)
-    assert bench.attempts.bulk_writes == 1
-    assert (entry["state"], len(entry["owed"]["messages"])) == ("succeeded", 1)
-
-
-async def test_what_was_said_is_owed_no_longer_after_the_next_tidying(bench: GatewayBench) -> None:
-    attempt = await bench.take_in()
-    await bench.finish(attempt)
-    await bench.ledger.clear_debts()
-    assert "owed" not in bench.entry(attempt)
-
-
-async def test_a_crash_before_publishing_leaves_the_message_to_the_outbox(bench: GatewayBench) -> None:
-    attempt = await bench.take_in()
-    await bench.step(attempt)
-    bench.publisher.away = True
-    with pytest.raises(BrokerAway):
-        await bench.step(attempt)
-    bench.publisher.away = False
-    assert await bench.outbox.sweep(timedelta(seconds=-1)) == 1
-    [success] = bench.publisher.said(RenderSucceeded)
-    assert success.attempt_id == attempt.id
-    assert "owed" not in bench.entry(attempt)
-
-
-async def test_an_end_that_is_written_stays_although_it_could_not_be_said(bench: GatewayBench) -> None:
-    attempt = await bench.take_in()
-    await bench.step(attempt)
-    bench.publisher.away = True
-    with pytest.raises(BrokerAway):
-        await bench.step(attempt)
-    bench.publisher.away = False
-    assert await bench.step(attempt) is None
-    assert bench.provider.calls.count("poll") == 1
-    assert bench.entry(attempt)["owed"], "the outbox says it"
 
 
 async def test_a_refused_order_fails_unbilled_and_is_not_repeated(bench: GatewayBench) -> None:
@@ -202,15 +196,6 @@ async def test_who_lost_the_attempt_while_it_was_sent_leaves_it_to_the_heir(benc
     assert bench.entry(attempt)["state"] == "submitting", "the heir asks what became of it"
 
 
-async def test_an_end_is_not_said_by_who_lost_the_attempt(bench: GatewayBench) -> None:
-    attempt = await bench.take_in()
-    await bench.step(attempt)
-    bench.entry(attempt)["owner"] = "gateway-fal:another"
-    assert await bench.step(attempt) is None
-    assert bench.publisher.sent == []
-    assert bench.entry(attempt)["state"] == "submitted"
-
-
 async def test_an_intent_that_could_not_be_written_is_written_later_and_sent_once(
     bench: GatewayBench,
 ) -> None:
@@ -221,15 +206,6 @@ async def test_an_intent_that_could_not_be_written_is_written_later_and_sent_onc
     await bench.finish(attempt)
     assert bench.provider.submitted == 1
     assert "find" not in bench.provider.calls, "nothing was sent, so there is nothing to find out"
-    assert bench.entry(attempt)["state"] == "succeeded"
-
-
-async def test_an_end_is_final_whatever_is_written_after_it(bench: GatewayBench) -> None:
-    attempt = await bench.take_in()
-    await bench.finish(attempt)
-    owner = bench.lease.owner
-    assert not await bench.ledger.finish(attempt.id, owner, "failed", None, billed="no")
-    assert not await bench.ledger.move(attempt.id, owner, "submitting")
     assert bench.entry(attempt)["state"] == "succeeded"
 
 
@@ -282,3 +258,13 @@ async def test_a_database_that_is_away_is_waited_for(bench: GatewayBench) -> Non
             await bench.step(attempt)
     await bench.finish(attempt)
     assert bench.entry(attempt)["state"] == "succeeded"
+
+
+async def test_intents_of_one_moment_are_one_statement_and_none_is_anothers(bench: GatewayBench) -> None:
+    mine, theirs, also_mine = [await bench.take_in() for _ in range(3)]
+    bench.entry(theirs)["owner"] = "gateway-fal:another"
+    steps = await asyncio.gather(*(bench.step(each) for each in (mine, theirs, also_mine)))
+    assert [step is None for step in steps] == [False, True, False]
+    assert bench.provider.submitted == 2
+    assert [bench.entry(each)["submissions"] for each in (mine, theirs, also_mine)] == [1, 0, 1]
+    assert mine.submitting_at == also_mine.submitting_at == bench.entry(mine)["submitting_at"]

@@ -7,10 +7,10 @@ from pymongo.errors import AutoReconnect
 
 from contracts.renders import RenderCancel, RenderRequested, ResultStored, StoredImage
 from services.gateways.runtime.engine import Engine
-from services.gateways.runtime.gateway import LeaseOver
 from services.gateways.runtime.handlers import handlers
 from shared.clock import now
 from shared.errors import NoRoom
+from shared.leases import LeaseOver
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import a_cancel, a_command
 from tests.fakes.publisher import received

@@ -11,12 +11,12 @@ from contracts.renders import RenderCancel, RenderRequested
 from services.gateways.runtime.attempt import ENDED, Attempt
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gate import Gate
-from services.gateways.runtime.gateway import Gateway, LeaseOver
+from services.gateways.runtime.gateway import Gateway
 from services.gateways.runtime.late_ends import LateEnds
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Pace
 from services.gateways.runtime.pushes import Pushes
-from shared.leases import Lease
+from shared.leases import Lease, LeaseOver
 from shared.outbox import MongoDebts, Outbox
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.publisher import BrokerAway, FakePublisher, received

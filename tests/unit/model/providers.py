@@ -58,6 +58,7 @@ class ModelProvider(Provider):
 
     def __init__(self, name: ProviderName, clock: Callable[[], float], sent: ReferenceSubmissions) -> None:
         self.name = name
+        self.can_be_asked = name != "fal"
         self.mood: Mood = "well"
         self.fault: Fault | None = None
         self._clock = clock
@@ -99,7 +100,7 @@ class ModelProvider(Provider):
         return handle_of(order.attempt_id)
 
     async def find(self, order: Order) -> Handle | None:
-        if self.name == "fal":
+        if not self.can_be_asked:
             raise CannotBeAsked("fal")
         if self.mood == "silent":
             raise NoAnswer("502")

@@ -52,9 +52,14 @@ class Referee:
             assert reference.may_be_tried(command.spec.index, int(n)), f"no need for {command.attempt_id}"
 
     def hears(self, id_: str, body: bytes, message: Message) -> None:
-        """What is published: the same id is the same message, however often it is said."""
+        """What is published: the same id is the same message, however often it is said.
+
+        A success may be heard anew from the provider, and told with the time of that.
+        """
         if isinstance(message, RenderProgressed):
             return
+        if isinstance(message, RenderSucceeded):
+            body = message.model_dump_json(exclude={"at"}).encode()
         assert self._said.setdefault(id_, body) == body, f"{id_} was said with another body"
         if isinstance(message, JobEvent):
             first = self._events[message.job_id].setdefault(message.seq, message)

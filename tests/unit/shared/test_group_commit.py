@@ -7,14 +7,14 @@ import pytest
 from pymongo import InsertOne, ReplaceOne
 from pymongo.errors import AutoReconnect
 
-from shared.group_commit import MOST, GroupCommit
-from shared.mongo import Collection
+from shared.group_commit import MOST, GroupCommit, guarded_writes
+from shared.mongo import Collection, Write
 from tests.fakes.documents import FakeCollection
 
 
-def a_group_commit(*documents: dict[str, Any]) -> tuple[GroupCommit, FakeCollection]:
+def a_group_commit(*documents: dict[str, Any]) -> tuple[GroupCommit[Write], FakeCollection]:
     collection = FakeCollection(*documents)
-    return GroupCommit(cast(Collection, collection)), collection
+    return guarded_writes(cast(Collection, collection)), collection
 
 
 def insert(key: str) -> InsertOne[dict[str, Any]]:

@@ -1,0 +1,90 @@
+"""The end of an attempt: what is said of it, what is written, and in which order."""
+
+from datetime import timedelta
+
+import pytest
+from pymongo.errors import AutoReconnect
+
+from contracts.base import Message, key_of
+from contracts.renders import RenderFailed, RenderSucceeded
+from services.gateways.runtime.provider import Broken, News
+from shared.leases import LeaseOver
+from tests.fakes.ledger import GatewayBench
+from tests.fakes.provider import DONE
+
+BROKEN = Broken("provider_error", "out of memory", retryable=True, billed="yes")
+
+
+async def test_a_failure_and_what_it_owes_are_one_write(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.news = [BROKEN]
+    await bench.step(attempt)
+    bench.attempts.bulk_writes = 0
+    await bench.step(attempt)
+    entry = bench.entry(attempt)
+    assert bench.attempts.bulk_writes == 1
+    assert (entry["state"], len(entry["owed"]["messages"])) == ("failed", 1)
+
+
+async def test_what_was_said_is_owed_no_longer_after_the_next_tidying(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.news = [BROKEN]
+    await bench.finish(attempt)
+    await bench.ledger.clear_debts()
+    assert "owed" not in bench.entry(attempt)
+
+
+async def test_a_success_is_said_before_it_is_written_and_owes_nothing(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    bench.attempts.failures = [AutoReconnect("the database is away")]
+    with pytest.raises(AutoReconnect):
+        await bench.step(attempt)
+    assert bench.entry(attempt)["state"] == "submitted"
+    await bench.finish(attempt)
+    assert len(bench.publisher.said(RenderSucceeded)) == 1, "it is written again, not said again"
+    assert (bench.entry(attempt)["state"], "owed" in bench.entry(attempt)) == ("succeeded", False)
+
+
+async def test_a_success_is_not_told_by_who_may_be_dead(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    bench.lease._valid_until = 0.0
+    with pytest.raises(LeaseOver):
+        await bench.step(attempt)
+    assert bench.publisher.sent == []
+
+
+@pytest.mark.parametrize(("news", "kind"), [(DONE, RenderSucceeded), (BROKEN, RenderFailed)])
+async def test_without_a_broker_an_end_is_written_and_its_message_left_to_the_outbox(
+    bench: GatewayBench, news: News, kind: type[Message]
+) -> None:
+    attempt = await bench.take_in()
+    bench.provider.news = [news]
+    await bench.step(attempt)
+    bench.publisher.away = True
+    assert await bench.step(attempt) is None
+    bench.publisher.away = False
+    assert await bench.outbox.sweep(timedelta(seconds=-1)) == 1
+    [said] = bench.publisher.said(kind)
+    assert key_of(said) == attempt.command.job_id
+    assert "owed" not in bench.entry(attempt)
+
+
+async def test_a_failure_is_not_said_by_who_lost_the_attempt(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    bench.provider.news = [BROKEN]
+    await bench.step(attempt)
+    bench.entry(attempt)["owner"] = "gateway-fal:another"
+    assert await bench.step(attempt) is None
+    assert bench.publisher.sent == []
+    assert bench.entry(attempt)["state"] == "submitted"
+
+
+async def test_an_end_is_final_whatever_is_written_after_it(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.finish(attempt)
+    owner = bench.lease.owner
+    assert not await bench.ledger.finish(attempt.id, owner, "failed", None, billed="no")
+    assert not await bench.ledger.move(attempt.id, owner, "submitting")
+    assert bench.entry(attempt)["state"] == "succeeded"
