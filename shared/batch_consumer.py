@@ -30,7 +30,7 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         while not found:
             found = await super().getmany(*partitions, timeout_ms=LOOK_MS, max_records=max_records)
         self._held = set(self.assignment()) - self.paused()
-        super().pause(*self._held)  # nothing is awaited since the records were taken: no fetch is under way
+        super().pause(*self._held)  # nothing was awaited since: no fetch goes out
         return found
 
     def pause(self, *partitions: TopicPartition) -> None:

@@ -73,14 +73,14 @@ class Lease:
         """Whether no one can have taken over yet. Look immediately before what must not be done twice."""
         return time.monotonic() < self._valid_until - 1.0
 
-    def check(self, doing: str) -> None:
-        """See `valid`.
+    def check(self, owner: str, doing: str) -> None:
+        """See `valid`; for what is held under `owner`, which is another after this process was declared dead.
 
         Raises:
             LeaseOver: naming what was to be done.
         """
-        if not self.valid:
-            raise LeaseOver(f"lease of {self.owner} is over before {doing}")
+        if owner != self.owner or not self.valid:
+            raise LeaseOver(f"lease of {owner} is over before {doing}")
 
     async def run(self) -> None:
         """Renew, and bury the dead, until cancelled."""

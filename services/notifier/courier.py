@@ -197,13 +197,16 @@ class Courier:
         try:
             while following and (claimed := await self._deliveries.claim(following, self._now() + LEASE)):
                 outcome = await self._posted(claimed)
-                result = after(claimed, outcome, self._now())
+                now = self._now()
+                result = after(claimed, outcome, now)
                 await self._deliveries.save(result)
                 _report(result)
                 endpoint = await self._judged(endpoint, outcome)
                 if result.state == "pending":
                     return
                 following = (await self._deliveries.heads([head.job_id])).get(head.job_id)
+                if following and following.seq != claimed.seq + 1 and (following.due_at or now) > now:
+                    return  # one in between is still on its way
                 if following and (endpoint.state != "up" or self._leaving):
                     await self._deliveries.postpone([following.model_copy(update={"due_at": self._now()})])
                     return

@@ -1,5 +1,6 @@
 """The rules of a webhook's delivery: when to try again, when to give up. Pure."""
 
+from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -9,6 +10,7 @@ from contracts.jobs import JobEvent
 PAUSES_SECONDS = (1, 5, 30, 120, 600, 1800, 3600)
 """Between tries; the last one repeats."""
 GIVE_UP_AFTER = timedelta(hours=24)
+MISSING_PREDECESSOR = timedelta(seconds=15)
 GONE = 410
 State = Literal["pending", "delivered", "gave_up"]
 
@@ -61,6 +63,27 @@ def delivery_of(event: JobEvent, url: str, now: datetime) -> Delivery:
         created_at=now,
         retry_until=now + GIVE_UP_AFTER,
     )
+
+
+def in_turn(new: Sequence[Delivery], known: Container[str], now: datetime) -> list[Delivery]:
+    """Those whose predecessor is not there yet are left for a while: it is still on its way.
+
+    A dispatcher that died had numbered it; its heir may say what followed before it says it again.
+    """
+    there = {delivery.id for delivery in new}
+
+    def follows(delivery: Delivery) -> bool:
+        return delivery.seq == 1 or (before := predecessor(delivery)) in there or before in known
+
+    return [
+        each if follows(each) else each.model_copy(update={"due_at": now + MISSING_PREDECESSOR})
+        for each in new
+    ]
+
+
+def predecessor(delivery: Delivery) -> str:
+    """The id of the one before it."""
+    return f"{delivery.job_id}/{delivery.seq - 1}"
 
 
 def after(delivery: Delivery, outcome: Outcome, now: datetime) -> Delivery:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from contracts.jobs import JobEvent
-from services.notifier.deliveries import delivery_of
+from services.notifier.deliveries import delivery_of, in_turn, predecessor
 from services.notifier.ports import Deliveries, Jobs
 from shared.clock import Clock
 from shared.envelope import Received
@@ -22,7 +22,8 @@ def handlers(
         urls = await jobs.webhooks({event.job_id for event in events}) if events else {}
         new = [delivery_of(event, urls[event.job_id], now()) for event in events if event.job_id in urls]
         if new:
-            await deliveries.add(new)
+            known = await deliveries.known({predecessor(each) for each in new if each.seq > 1})
+            await deliveries.add(in_turn(new, known, now()))
             wake()
         return []
 

@@ -44,6 +44,9 @@ class Deliveries(Protocol):
     async def add(self, deliveries: Sequence[Delivery]) -> None:
         """Keep those that are new; one round trip."""
 
+    async def known(self, ids: Iterable[str]) -> set[str]:
+        """Which of these there are, ended or not; one round trip."""
+
     async def due(self, now: datetime, limit: int) -> list[Delivery]:
         """Pending ones whose time has come, longest due first."""
 

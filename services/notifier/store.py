@@ -71,6 +71,9 @@ class MongoDeliveries(Deliveries):
             ],
         )
 
+    async def known(self, ids: Iterable[str]) -> set[str]:
+        return {found["_id"] for found in await find_by_id(self._collection, ids, {"_id": 1})}
+
     async def due(self, now: datetime, limit: int) -> list[Delivery]:
         wanted = self._collection.find({"due_at": due_by(now)}, {"body": 0})
         return [_read(found) for found in await wanted.sort("due_at", 1).limit(limit).to_list(None)]

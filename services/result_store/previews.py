@@ -68,8 +68,10 @@ class Previews:
                     asset, key, data = self._waiting.popleft()
                     self._held -= len(data)
                     made[asset] = await self._make(asset, key, data)
-            finally:
+            except Exception:
                 await self._assets.set_previews(made)
+                raise
+            await self._assets.set_previews(made)
 
     async def _sweep(self) -> None:
         for asset in await self._assets.without_preview(now() - OVERDUE):

@@ -8,7 +8,7 @@ import pytest
 from contracts.generation import Notify
 from contracts.jobs import JobEvent
 from services.notifier.courier import BEHIND_ANOTHER, LEAVE_SECONDS, PAGE_PER_SLOT
-from services.notifier.deliveries import Outcome
+from services.notifier.deliveries import MISSING_PREDECESSOR, Outcome
 from services.notifier.endpoints import FAILURES_TO_REST, new_endpoint
 from shared.ids import uuid7
 from tests.fakes.jobs import START, a_job, a_story, an_event
@@ -40,6 +40,27 @@ async def test_each_numbered_event_is_delivered_once_in_order(bench: NotifierBen
     await bench.deliver()
     assert bench.receiver.got == ids(*story)
     assert {delivery.state for delivery in bench.deliveries.kept.values()} == {"delivered"}
+
+
+async def test_an_event_that_comes_before_its_predecessor_waits_for_it(bench: NotifierBench) -> None:
+    story = a_told_story(bench, "accepted", "started", "image_ready", "completed")
+    first, second, third, fourth = story
+    await bench.handle(first)
+    await bench.handle(third)
+    await bench.deliver()
+    assert bench.receiver.got == ids(first)
+    await bench.handle(second, fourth)
+    await bench.deliver()
+    assert bench.receiver.got == ids(*story)
+
+
+async def test_but_not_for_ever(bench: NotifierBench) -> None:
+    first, _, third = a_told_story(bench, "accepted", "started", "image_ready")
+    await bench.handle(first, third)
+    await bench.deliver()
+    bench.time += MISSING_PREDECESSOR
+    await bench.deliver()
+    assert bench.receiver.got == ids(first, third)
 
 
 async def test_the_body_is_the_event(bench: NotifierBench) -> None:

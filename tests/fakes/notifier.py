@@ -81,6 +81,9 @@ class FakeDeliveries(Deliveries):
         for delivery in deliveries:
             self.kept.setdefault(delivery.id, delivery)
 
+    async def known(self, ids: Iterable[str]) -> set[str]:
+        return set(ids) & self.kept.keys()
+
     async def due(self, now: datetime, limit: int) -> list[Delivery]:
         due = {d.id: d.due_at for d in self._pending() if d.due_at and d.due_at <= now}
         return [self.kept[id_] for id_ in sorted(due, key=lambda id_: due[id_])[:limit]]

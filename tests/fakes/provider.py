@@ -69,6 +69,9 @@ class FakeProvider(Provider):
         self.calls.append("find")
         return _next(self.findings, None)
 
+    def finds_again(self, handle: Handle) -> bool:
+        return self.can_be_asked
+
     async def poll(self, order: Order, handle: Handle) -> News:
         self.calls.append("poll")
         return _next(self.news, DONE)

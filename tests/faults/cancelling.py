@@ -65,7 +65,6 @@ async def cancel_running(house: House, command: RenderRequested) -> None:
 
 async def cancel_unnoticed_end(house: House, command: RenderRequested) -> None:
     await house.deliver(command)
-    await house.reach(command, "submitted")
     await house.at_the_provider("succeeded")
     await house.deliver(a_cancel(command))
 

@@ -39,7 +39,6 @@ class ComfyUIProvider:
     """Submit, poll, find and cancel prompts of the server at `base_url`."""
 
     name: ProviderName = "comfyui"
-    can_be_asked: bool = True
 
     def __init__(self, http: httpx.AsyncClient, settings: ComfyUISettings, inputs: Inputs) -> None:
         self._http = http
@@ -135,6 +134,10 @@ class ComfyUIProvider:
         if order.uuid in queue or await self._history(order.uuid):
             return {"id": order.uuid}
         return None
+
+    def finds_again(self, handle: Handle) -> bool:
+        """See `Provider`."""
+        return "refused" not in handle  # which nobody else can know
 
     async def poll(self, order: Order, handle: Handle) -> News:
         """See `Provider`. First the queue, then the history: the other way misses what moves between."""

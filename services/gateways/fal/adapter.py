@@ -69,7 +69,6 @@ class FalProvider:
     """Submit, poll and cancel requests of the queue at `queue_url`."""
 
     name: ProviderName = "fal"
-    can_be_asked: bool = False
 
     def __init__(
         self,
@@ -152,6 +151,10 @@ class FalProvider:
     async def find(self, order: Order) -> Handle | None:
         """See `Provider`. Fal cannot be asked."""
         raise CannotBeAsked(self.name)
+
+    def finds_again(self, handle: Handle) -> bool:
+        """See `Provider`."""
+        return False
 
     async def poll(self, order: Order, handle: Handle) -> News:
         """See `Provider`."""

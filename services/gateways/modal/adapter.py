@@ -52,7 +52,6 @@ class ModalProvider:
     """Submit, poll, find and cancel calls of the application at `base_url`."""
 
     name: ProviderName = "modal"
-    can_be_asked: bool = True
 
     def __init__(self, http: httpx.AsyncClient, settings: ModalSettings, inputs: Inputs) -> None:
         self._http = http
@@ -136,6 +135,10 @@ class ModalProvider:
         if answer.status_code == 404:
             return None
         return {"id": _read(ModalSubmitted, answer).call_id}
+
+    def finds_again(self, handle: Handle) -> bool:
+        """See `Provider`."""
+        return True
 
     async def poll(self, order: Order, handle: Handle) -> News:
         """See `Provider`."""

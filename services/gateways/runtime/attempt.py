@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from contracts.renders import RenderRequested
-from services.gateways.runtime.provider import Handle, Order, Working
+from services.gateways.runtime.provider import Done, Handle, Order, Working
 
 State = Literal["accepted", "submitting", "unknown", "submitted", "succeeded", "failed", "cancelled"]
 """
@@ -26,6 +26,8 @@ class Attempt:
 
     command: RenderRequested
     trace: str | None
+    owner: str = ""
+    """Under whose lease it is held: this process's, unless that was declared dead since."""
     state: State = "accepted"
     handle: Handle | None = None
     submitting_at: datetime | None = None
@@ -43,8 +45,8 @@ class Attempt:
     """Something was heard of it since its step began."""
     saved: bool = True
     """Whether the ledger knows the handle."""
-    said: bool = False
-    """Whether the broker has its success."""
+    done: Done | None = None
+    """Its success, once that is said: whatever the provider says after it, it is this."""
     due: float = 0.0
 
     @property
@@ -83,6 +85,7 @@ def attempt_of(document: dict[str, Any]) -> Attempt:
     return Attempt(
         command=RenderRequested.model_validate(document["command"]),
         trace=document.get("trace"),
+        owner=document.get("owner", ""),
         state=state,
         handle=handle,
         submitting_at=document.get("submitting_at"),

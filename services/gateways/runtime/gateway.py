@@ -128,7 +128,7 @@ class Gateway:
             return None
         crash_point("after_intent")
         try:
-            self._lease.check(f"sending {attempt.id}")
+            self._lease.check(attempt.owner, f"sending {attempt.id}")
         except LeaseOver:
             attempt.state = "accepted"  # surely not sent; the intent is written anew
             raise
@@ -159,14 +159,14 @@ class Gateway:
             await self._gate.answered()
 
     async def _intend(self, attempt: Attempt) -> bool:
-        kept = await self._ledger.intend(attempt, self._lease.owner)
+        kept = await self._ledger.intend(attempt)
         attempt.state = "submitting"  # not before: without a written intent nothing is sent
         return kept
 
     async def _submitted(self, attempt: Attempt, handle: Handle) -> float | None:
         attempt.state, attempt.handle, attempt.pause = "submitted", handle, self._pace.first_poll
         attempt.saved = False
-        if self._provider.can_be_asked:  # written by the first poll that finds it working, or at its end
+        if self._provider.finds_again(handle):  # written once it is found working, or with its end
             return attempt.pause
         return await self._save_handle(attempt)
 
@@ -194,7 +194,7 @@ class Gateway:
             log.info("cancel_not_answered", attempt_id=attempt.id, error=str(silence))
 
     async def _keep(self, attempt: Attempt, state: str, *, then: float, **fields: object) -> float | None:
-        kept = await self._ledger.move(attempt.id, self._lease.owner, state, **fields)  # type: ignore[arg-type]
+        kept = await self._ledger.move(attempt, state, **fields)  # type: ignore[arg-type]
         return then if kept else None
 
     async def _refused(self, attempt: Attempt, refused: Refused) -> float | None:
@@ -215,28 +215,31 @@ class Gateway:
             return None
         left = (attempt.command.deadline_at - now()).total_seconds()
         then = min(floor + backoff(attempt.tries), max(0.0, left) + 0.1)
-        kept = await self._ledger.wait_again(attempt.id, self._lease.owner, attempt.submitting_at)
+        kept = await self._ledger.wait_again(attempt)
         return then if kept else None
 
     async def _settle(self, attempt: Attempt) -> float | None:
         """Find out what became of a submission before anything is sent again."""
         if known := attempt.handle or await self._ledger.handle_of(attempt.id):
             return await self._submitted(attempt, known)
-        if self._giving_up.overdue(attempt):
-            return await self._giving_up.end_overdue(attempt)
         sent = attempt.submitting_at or now()
         wait = timedelta(seconds=LEASE_SECONDS + self._pace.submit_timeout)
         attempt.state = "unknown"
+        overdue = self._giving_up.overdue(attempt)
         try:
             handle = await self._provider.find(attempt.order)
         except NoAnswer:
-            return self._slower(attempt)
+            return await self._giving_up.end_overdue(attempt) if overdue else self._slower(attempt)
         except CannotBeAsked:
+            if overdue:
+                return await self._giving_up.end_overdue(attempt)
             return await self._giving_up.end_unanswered(attempt, sent)
         if handle is not None:
             log.info("submission_found", attempt_id=attempt.id, external_id=handle["id"])
             crash_point("after_finding")
             return await self._submitted(attempt, handle)
+        if overdue:
+            return await self._giving_up.end_overdue(attempt)
         if now() < sent + wait:
             return min(2.0, (sent + wait - now()).total_seconds() + 0.1)
         lost = NotTaken("submission_lost", "sent without an answer, and the provider has none of it")
@@ -244,7 +247,10 @@ class Gateway:
 
     async def _follow(self, attempt: Attempt) -> float | None:
         assert attempt.handle is not None, "a submitted attempt has a handle"
-        if not self._provider.can_be_asked and await self._unheld(attempt):
+        if attempt.done is not None:
+            await self._reports.done(attempt, attempt.done)
+            return None
+        if not self._provider.finds_again(attempt.handle) and await self._unheld(attempt):
             return None
         if attempt.cancel:
             await self._ask_to_stop(attempt, attempt.handle)

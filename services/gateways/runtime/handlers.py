@@ -29,7 +29,7 @@ def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: E
         group=f"gateway-{provider.name}",
     )
     async def take_in(batch: Sequence[Received[Any]]) -> list[Outgoing]:
-        lease.check("taking something in")
+        lease.check(lease.owner, "taking something in")
         commands = [
             replace(received, message=worded(command, provider.dialect(order_of(command))))
             for received in batch

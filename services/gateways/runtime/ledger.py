@@ -68,7 +68,7 @@ class Ledger:
         ]
         known = await write_guarded(self._collection, inserts)
         new = [
-            Attempt(command=received.message, trace=received.trace)
+            Attempt(command=received.message, trace=received.trace, owner=owner)
             for position, received in enumerate(batch)
             if position not in known
         ]
@@ -107,38 +107,38 @@ class Ledger:
                 {"$set": {"cancel": True, "look_at": time}},
             )
 
-    async def intend(self, attempt: Attempt, owner: str) -> bool:
-        """Enter that this is about to be sent, and when; False when `owner` holds it no more."""
-        return await self._intents.write((attempt, owner))
+    async def intend(self, attempt: Attempt) -> bool:
+        """Enter that this is about to be sent, and when; False when its owner holds it no more."""
+        return await self._intents.write(attempt)
 
-    async def _write_intents(self, group: Sequence[tuple[Attempt, str]]) -> set[int]:
+    async def _write_intents(self, group: Sequence[Attempt]) -> set[int]:
         """All say the same, so that one statement does; who they were is asked only if some were not."""
         time, kept = now(), set[str]()
         intent = {"state": "submitting", "submitting_at": time, "billed": "unknown"}
-        for owner in {owner for _, owner in group}:
-            ids = [attempt.id for attempt, its in group if its == owner]
+        for attempt in group:  # before: whether it was written is not known when the answer is lost
+            attempt.submitting_at = time
+        for owner in {attempt.owner for attempt in group}:
+            ids = [attempt.id for attempt in group if attempt.owner == owner]
             ours = {"_id": {"$in": ids}, "owner": owner}
             done = await self._collection.update_many(ours, {"$set": intent, "$inc": {"submissions": 1}})
             if done.matched_count == len(ids):
-                kept |= set(ids)
+                kept.update(ids)
             else:
                 written = self._collection.find(ours | {"submitting_at": time}, {"_id": 1})
                 kept |= {each["_id"] async for each in written}
-        for attempt, _ in group:
-            attempt.submitting_at = time
-        return {position for position, (attempt, _) in enumerate(group) if attempt.id not in kept}
+        return {position for position, attempt in enumerate(group) if attempt.id not in kept}
 
-    async def move(self, attempt_id: str, owner: str, state: State, **fields: Any) -> bool:
-        """Change an attempt that `owner` holds; False when it holds it no more."""
-        update: dict[str, Any] = {"$set": {"state": state, **fields}}
-        return await self._writes.write(UpdateOne({"_id": attempt_id, "owner": owner}, update, upsert=True))
+    async def move(self, attempt: Attempt, state: State, **fields: Any) -> bool:
+        """Change an attempt; False when its owner holds it no more."""
+        update = {"$set": {"state": state, **fields}}
+        return await self._writes.write(UpdateOne(_held(attempt), update, upsert=True))
 
-    async def wait_again(self, attempt_id: str, owner: str, submitting_at: datetime | None) -> bool:
+    async def wait_again(self, attempt: Attempt) -> bool:
         """The provider has nothing of this sending: the attempt waits to be sent again.
 
         A write that is done only after the next sending changes nothing.
         """
-        guard = {"_id": attempt_id, "owner": owner, "submitting_at": submitting_at, "handle": None}
+        guard = _held(attempt) | {"submitting_at": attempt.submitting_at, "handle": None}
         return await self._writes.write(
             UpdateOne(guard, {"$set": {"state": "accepted", "billed": "no"}}, upsert=True)
         )
@@ -165,8 +165,7 @@ class Ledger:
 
     async def finish(
         self,
-        attempt_id: str,
-        owner: str,
+        attempt: Attempt,
         state: State,
         owed: dict[str, Any] | None,
         *,
@@ -174,15 +173,13 @@ class Ledger:
         cost_usd: float | None = None,
         error: str | None = None,
         look_at: datetime | None = None,
-        handle: Handle | None = None,
     ) -> bool:
         """The end of an attempt and the message it still owes (`outbox.owe`), in one write.
 
         `look_at`: the provider has not told this end, and is asked for it then (`late_ends`).
-        `handle`: what the provider calls it, where that is not written yet.
         """
         fields: dict[str, Any] = {
-            **(named(handle) if handle is not None else {}),
+            **(named(attempt.handle) if attempt.handle and not attempt.saved else {}),
             "state": state,
             "finished_at": now(),
             "billed": billed,
@@ -197,7 +194,7 @@ class Ledger:
         else:
             gone["look_at"] = ""
         return await self._writes.write(
-            UpdateOne({"_id": attempt_id, "owner": owner}, {"$set": fields, "$unset": gone}, upsert=True)
+            UpdateOne(_held(attempt), {"$set": fields, "$unset": gone}, upsert=True)
         )
 
     def said(self, attempt_id: str, at: datetime) -> None:
@@ -250,7 +247,15 @@ class Ledger:
             for attempt in attempts
         ]
         lost = await write_guarded(self._collection, writes)
-        return [attempt for position, attempt in enumerate(attempts) if position not in lost]
+        taken = [attempt for position, attempt in enumerate(attempts) if position not in lost]
+        for attempt in taken:
+            attempt.owner = owner
+        return taken
+
+
+def _held(attempt: Attempt) -> dict[str, Any]:
+    """The guard of its owner's writes."""
+    return {"_id": attempt.id, "owner": attempt.owner}
 
 
 def named(handle: Handle) -> dict[str, Any]:

@@ -150,8 +150,6 @@ class Provider(Protocol):
     """An adapter. It knows its wire protocol and nothing else; it keeps no state of attempts."""
 
     name: ProviderName
-    can_be_asked: bool
-    """Whether `find` finds a submission by our own id, so that its handle is no loss in a crash."""
 
     def dialect(self, order: Order) -> Dialect:
         """What the model reads that will draw this."""
@@ -175,9 +173,12 @@ class Provider(Protocol):
         """The submission of this order, or None where the provider surely has none.
 
         Raises:
-            CannotBeAsked: where it has no such question (`can_be_asked` is False).
+            CannotBeAsked: where it has no such question.
             NoAnswer: ask again later.
         """
+
+    def finds_again(self, handle: Handle) -> bool:
+        """Whether what `find` gives would do as well, so that this handle is no loss in a crash."""
 
     async def poll(self, order: Order, handle: Handle) -> News:
         """How it stands.

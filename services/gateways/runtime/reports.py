@@ -52,7 +52,7 @@ class Reports:
 
     async def done(self, attempt: Attempt, done: Done) -> None:
         """The provider has outputs: a success, unless they are not wanted or not allowed."""
-        if attempt.cancel:
+        if attempt.cancel and attempt.done is None:
             await self._cancelled(attempt, "succeeded", billed="yes", cost_usd=done.cost_usd)
             return
         if all(output.nsfw for output in done.outputs) and not attempt.command.spec.nsfw_allowed:
@@ -70,10 +70,11 @@ class Reports:
             base_model=done.base_model,
             steps=done.steps,
         )
-        self._lease.check(f"telling the success of {attempt.id}")
-        attempt.said = attempt.said or await self._say(attempt, message)
+        self._lease.check(attempt.owner, f"telling the success of {attempt.id}")
+        if attempt.done is None and await self._say(attempt, message):
+            attempt.done = done
         crash_point("after_said")
-        owing = None if attempt.said else message
+        owing = None if attempt.done else message
         await self._end(attempt, "succeeded", owing, billed="yes", cost_usd=done.cost_usd)
 
     async def _say(self, attempt: Attempt, message: Message) -> bool:
@@ -132,15 +133,13 @@ class Reports:
         source = self._publisher.source
         owed = owe(message, source=source, trace=attempt.trace, at=now()) if message else None
         kept = await self._ledger.finish(
-            attempt.id,
-            self._lease.owner,
+            attempt,
             state,
             owed,
             billed=billed,
             cost_usd=cost_usd,
             error=error,
             look_at=look_at,
-            handle=None if attempt.saved else attempt.handle,
         )
         attempt.state = state
         crash_point("after_end")

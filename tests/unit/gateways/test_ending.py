@@ -84,7 +84,30 @@ async def test_a_failure_is_not_said_by_who_lost_the_attempt(bench: GatewayBench
 async def test_an_end_is_final_whatever_is_written_after_it(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     await bench.finish(attempt)
-    owner = bench.lease.owner
-    assert not await bench.ledger.finish(attempt.id, owner, "failed", None, billed="no")
-    assert not await bench.ledger.move(attempt.id, owner, "submitting")
+    assert not await bench.ledger.finish(attempt, "failed", None, billed="no")
+    assert not await bench.ledger.move(attempt, "submitting")
     assert bench.entry(attempt)["state"] == "succeeded"
+
+
+async def test_a_success_that_was_said_stays_one_whatever_its_provider_says_then(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    bench.attempts.failures = [AutoReconnect("the database is away")]
+    with pytest.raises(AutoReconnect):
+        await bench.step(attempt)
+    bench.provider.news = [BROKEN]
+    attempt.cancel = True
+    assert await bench.step(attempt) is None
+    assert bench.entry(attempt)["state"] == "succeeded"
+    assert [sent.topic for sent in bench.publisher.sent] == [RenderSucceeded.topic]
+
+
+async def test_who_was_declared_dead_meanwhile_tells_no_success_under_its_new_name(
+    bench: GatewayBench,
+) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    await bench.lease.take()
+    with pytest.raises(LeaseOver):
+        await bench.step(attempt)
+    assert bench.publisher.sent == []

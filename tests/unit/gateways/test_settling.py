@@ -1,5 +1,6 @@
 """What was sent without a usable answer is settled by asking, before anything is sent again."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -144,9 +145,9 @@ async def test_an_intent_that_was_written_since_the_heir_looked_is_not_overwritt
     bench: GatewayBench,
 ) -> None:
     attempt = await bench.take_in()
-    bench.entry(attempt)["owner"] = "dead"
+    bench.entry(attempt)["owner"] = attempt.owner = "dead"
     held = [found async for found in bench.ledger.held_by("dead")]
-    assert await bench.ledger.move(attempt.id, "dead", "submitting", submitting_at=now())
+    assert await bench.ledger.intend(attempt)
     assert await bench.ledger.take_over(held, "dead", bench.lease.owner) == []
     assert (bench.entry(attempt)["state"], bench.entry(attempt)["owner"]) == ("submitting", "dead")
     [taken] = await taken_over(bench)
@@ -156,8 +157,9 @@ async def test_an_intent_that_was_written_since_the_heir_looked_is_not_overwritt
 async def test_what_was_sent_meanwhile_is_taken_over_all_the_same(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     bench.entry(attempt).update(owner="dead", state="submitting", submitting_at=now())
+    attempt.owner = "dead"
     held = [found async for found in bench.ledger.held_by("dead")]
-    assert await bench.ledger.move(attempt.id, "dead", "submitted", handle={"id": "external"})
+    assert await bench.ledger.move(attempt, "submitted", handle={"id": "external"})
     [taken] = await bench.ledger.take_over(held, "dead", bench.lease.owner)
     await bench.finish(taken)
     assert bench.provider.calls == ["poll"]
@@ -289,10 +291,10 @@ async def test_a_note_that_nothing_was_taken_does_not_undo_what_was_sent_since(
     attempt = await bench.take_in()
     bench.provider.submissions = [NotTaken("provider_busy", "503")]
     await bench.step(attempt)
-    before = attempt.submitting_at
+    before = replace(attempt)
     await bench.step(attempt)
-    assert not await bench.ledger.wait_again(attempt.id, bench.lease.owner, before)
-    assert not await bench.ledger.wait_again(attempt.id, bench.lease.owner, attempt.submitting_at)
+    assert not await bench.ledger.wait_again(before)
+    assert not await bench.ledger.wait_again(attempt)
     assert (bench.entry(attempt)["state"], bench.entry(attempt)["billed"]) == ("submitted", "yes")
 
 
@@ -311,3 +313,12 @@ async def test_a_handle_that_came_since_the_heir_looked_is_not_overlooked(bench:
     held = [found async for found in bench.ledger.held_by("dead")]
     bench.entry(attempt)["handle"] = {"id": "external"}
     assert await bench.ledger.take_over(held, "dead", bench.lease.owner) == []
+
+
+async def test_what_is_overdue_is_asked_for_once_more_where_that_can_be_asked(bench: GatewayBench) -> None:
+    attempt = await bench.take_in()
+    attempt.state = "unknown"
+    bench.age_deadline(attempt, 3600)
+    bench.provider.findings = [{"id": "found"}]
+    await bench.finish(attempt)
+    assert bench.entry(attempt)["state"] == "succeeded"

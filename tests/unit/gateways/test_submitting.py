@@ -176,7 +176,7 @@ async def test_nothing_is_sent_once_the_lease_is_over(bench: GatewayBench) -> No
         await bench.step(attempt)
     assert bench.provider.submitted == 0
     await bench.lease.take()
-    bench.entry(attempt)["owner"] = bench.lease.owner
+    bench.entry(attempt)["owner"] = attempt.owner = bench.lease.owner
     await bench.finish(attempt)
     assert bench.provider.submitted == 1
 

@@ -106,6 +106,9 @@ class ModelProvider(Provider):
             raise NoAnswer("502")
         return handle_of(order.attempt_id) if self.has(order.attempt_id) else None
 
+    def finds_again(self, handle: Handle) -> bool:
+        return self.can_be_asked
+
     async def poll(self, order: Order, handle: Handle) -> News:
         if self.mood == "silent":
             raise NoAnswer("502")
