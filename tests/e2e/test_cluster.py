@@ -1,10 +1,13 @@
 """On three nodes of Apache Kafka the loss of one is not noticed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from aiokafka.admin import AIOKafkaAdminClient
 
+from contracts.catalog import TOPICS
 from deploy.local.stack import Stack, StackOptions
 from tests.e2e.platform import CHARACTER, Platform, platform_of
 
@@ -32,3 +35,17 @@ async def test_jobs_complete_although_a_node_is_killed_and_stays_away(
     ends = await platform.ended(*jobs, seconds=90)
     assert [end.event for end in ends] == ["completed"] * 10
     await platform.stack.broker.start(number)
+    async with asyncio.timeout(60):  # or the next kill takes a second node away
+        while not await all_in_sync(platform.stack.environment["KAFKA_BOOTSTRAP"]):
+            await asyncio.sleep(0.5)
+
+
+async def all_in_sync(bootstrap: str) -> bool:
+    """Whether every partition has all its copies."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        await admin.start()
+        topics = await admin.describe_topics([topic.name for topic in TOPICS])
+    finally:
+        await admin.close()
+    return all(len(each["isr"]) == len(each["replicas"]) for topic in topics for each in topic["partitions"])
