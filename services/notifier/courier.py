@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 import prometheus_client as prometheus
 import structlog
 
-from services.notifier.deliveries import Delivery, Outcome, after, given_up
+from services.notifier.deliveries import Delivery, Outcome, after, given_up, predecessor
 from services.notifier.endpoints import Endpoint, after_try, endpoint_id, new_endpoint
 from services.notifier.ports import Deliveries, Endpoints
 from services.notifier.posting import host_of
@@ -205,13 +205,18 @@ class Courier:
                 if result.state == "pending":
                     return
                 following = (await self._deliveries.heads([head.job_id])).get(head.job_id)
-                if following and following.seq != claimed.seq + 1 and (following.due_at or now) > now:
-                    return  # one in between is still on its way
+                if following and (following.due_at or now) > now and await self._misses_one(following):
+                    return
                 if following and (endpoint.state != "up" or self._leaving):
                     await self._deliveries.postpone([following.model_copy(update={"due_at": self._now()})])
                     return
         except Exception as error:
             log.warning("delivery_interrupted", job_id=head.job_id, error=f"{type(error).__name__}: {error}")
+
+    async def _misses_one(self, delivery: Delivery) -> bool:
+        """Whether the one before it is still on its way."""
+        before = predecessor(delivery)
+        return delivery.seq > 1 and before not in await self._deliveries.known([before])
 
     async def _posted(self, claimed: Delivery) -> Outcome:
         try:

@@ -63,6 +63,19 @@ async def test_but_not_for_ever(bench: NotifierBench) -> None:
     assert bench.receiver.got == ids(first, third)
 
 
+async def test_what_is_sent_again_with_gaps_goes_one_after_the_other(bench: NotifierBench) -> None:
+    story = a_told_story(bench, "accepted", "started", "image_ready", "image_ready", "completed")
+    await bench.handle(*story)
+    await bench.deliver()
+    for key in (again := ids(*story[::2])):
+        kept = bench.deliveries.kept[key]
+        bench.deliveries.kept[key] = kept.model_copy(
+            update={"state": "pending", "due_at": bench.time, "finished_at": None}
+        )
+    await bench.deliver()
+    assert bench.receiver.got == [*ids(*story), *again]
+
+
 async def test_the_body_is_the_event(bench: NotifierBench) -> None:
     story = a_told_story(bench, "accepted")
     await bench.handle(*story)

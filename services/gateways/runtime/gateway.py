@@ -65,7 +65,9 @@ class Gateway:
         self._giving_up = GivingUp(self._reports, provider.name, pace)
 
     async def step(self, attempt: Attempt) -> float | None:
-        """Take an attempt's next step; seconds until the one after, None at its end."""
+        """Take an attempt's next step; seconds until the one after, None if it has ended or is not ours."""
+        if attempt.owner != self._lease.owner:
+            return None  # held under a lease that this process has lost: its heir goes on, be it this process
         match attempt.state:
             case "accepted":
                 return await self._submit(attempt)
@@ -123,6 +125,7 @@ class Gateway:
     async def _get_ready(self, attempt: Attempt) -> Payload | None:
         """All that comes before the sending; None: the attempt is another's by now."""
         payload = await self._provider.prepare(attempt.order)
+        self._lease.check(attempt.owner, f"the intent of {attempt.id}")
         crash_point("before_intent")
         if not await self._intend(attempt):
             return None
