@@ -98,7 +98,7 @@ def latency(axes: Any, results: Results, theme: Theme) -> None:
     axes.set_yticks(range(len(found)), labels)
     axes.set_ylim(-0.6, len(found) - 0.4)
     axes.set_xlim(0, 1.2 * max(each.times.p99 for each in found))
-    axes.set_xlabel("milliseconds from request to notification, one job at a time (dot: p50, bar: p99)")
+    axes.set_xlabel("ms from request to notification, one at a time (dot p50, bar p99)")
 
 
 def scale_out(axes: Any, results: Results, theme: Theme) -> None:
