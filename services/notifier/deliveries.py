@@ -11,6 +11,7 @@ PAUSES_SECONDS = (1, 5, 30, 120, 600, 1800, 3600)
 """Between tries; the last one repeats."""
 GIVE_UP_AFTER = timedelta(hours=24)
 MISSING_PREDECESSOR = timedelta(seconds=15)
+"""So long an event waits for the one before it, which is still on its way."""
 GONE = 410
 State = Literal["pending", "delivered", "gave_up"]
 

@@ -121,7 +121,7 @@ class MongoAssets(Assets):
         return {document["_id"]: _asset(document) for document in found}
 
     async def keep(self, assets: Sequence[Asset]) -> set[str]:
-        """See `Assets`. Most are new, and an insert costs the database a fraction of a guarded update."""
+        """See `Assets`. Most are new, and an insert costs the database less than a guarded update."""
         documents = {asset.id: _document(asset) for asset in assets}
         inserts = [InsertOne({"_id": id_, **_without_nulls(each)}) for id_, each in documents.items()]
         ids = list(documents)

@@ -34,7 +34,7 @@ __all__ = [
 
 _SIDEWAYS = range(5, 9)  # Exif orientations that swap width and height
 _PREVIEW_QUALITY = 80
-# ThumbHash allows 100, but keeps at most 7 waves a side: 16 show those for a thirtieth of the time.
+# ThumbHash allows 100, but keeps at most 7 waves a side: 16 show those, and cost far less.
 _PLACEHOLDER_SIDE = 16
 
 
