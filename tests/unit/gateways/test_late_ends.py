@@ -1,5 +1,6 @@
 """An end that we wrote before the provider told it: asked for later, entered once, said once."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from contracts.operations import AttemptSettled
 from contracts.renders import RenderFailed, RenderSucceeded
+from services.gateways.runtime import late_ends
 from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.late_ends import FIRST_SECONDS, MOST_LOOKS, SURE_LOOKS, LateEnds, next_look
 from services.gateways.runtime.provider import (
@@ -18,6 +20,7 @@ from services.gateways.runtime.provider import (
     OutcomeUnknown,
 )
 from shared.clock import now
+from shared.mongo import Collection, Document, find_by_id
 from shared.outbox import OVERDUE
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import OUTPUT, RUNNING
@@ -100,6 +103,22 @@ async def test_what_the_provider_says_late_is_what_became_of_it(
     assert (last.outcome, last.billed) == (outcome, billed)
     assert (bench.entry(attempt)["settled_as"], bench.entry(attempt)["billed"]) == (outcome, billed)
     assert bench.entry(attempt)["state"] == ("cancelled" if cancel else "failed")
+
+
+async def test_what_another_process_has_claimed_since_is_left_to_it(
+    bench: GatewayBench, late: LateEnds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempt = await given_up(bench)
+    bench.entry(attempt)["look_at"] = now()
+    polls = bench.provider.calls.count("poll")
+
+    async def read_late(collection: Collection, ids: Iterable[str]) -> list[Document]:
+        bench.entry(attempt)["look_at"] = now() + timedelta(minutes=1)
+        return await find_by_id(collection, ids)
+
+    monkeypatch.setattr(late_ends, "find_by_id", read_late)
+    assert await late.ask_due() == 0
+    assert bench.provider.calls.count("poll") == polls
 
 
 async def test_what_was_settled_is_not_asked_for_again(bench: GatewayBench, late: LateEnds) -> None:
