@@ -5,6 +5,7 @@ from typing import Literal, TypeVar
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contracts.catalog import PARTITIONS
 from shared.errors import StartupError
 
 S = TypeVar("S", bound=BaseSettings)
@@ -23,6 +24,8 @@ class KafkaSettings(BaseSettings):
     batch_records: PositiveInt = 500
     replication: PositiveInt = 1
     """Of the topics that we create."""
+    partitions: PositiveInt = PARTITIONS
+    """Of each topic that we create: so many processes of a service find work at the most."""
     send_seconds: PositiveFloat = 20.0
     """Until a message that was not acknowledged counts as not sent."""
     startup_seconds: PositiveFloat = 60.0

@@ -1,4 +1,4 @@
-"""Declares the topics on the broker: partitions and retention as the contracts say."""
+"""Declares the topics on the broker: retention as the contracts say, partitions as the settings do."""
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
@@ -33,7 +33,7 @@ async def ensure_topics(settings: KafkaSettings) -> None:
 def _declared(topic: Topic, settings: KafkaSettings) -> NewTopic:
     return NewTopic(
         topic.name,
-        num_partitions=topic.partitions,
+        num_partitions=settings.partitions,
         replication_factor=settings.replication,
         topic_configs={
             "retention.ms": str(topic.retention_seconds * 1000),

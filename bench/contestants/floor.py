@@ -38,6 +38,7 @@ class Floor(Contestant):
         self._bootstrap = environment["KAFKA_BOOTSTRAP"]
         wait = int(environment["KAFKA_FETCH_MAX_WAIT_MS"])
         # topics and groups of its own: the embedded broker lets nobody into a group that was left too often
+        self._partitions = int(environment.get("KAFKA_PARTITIONS", PARTITIONS))
         self._prefix = uuid7()
         self._topics = [f"{self._prefix}.{topic}" for topic in TOPICS]
         self._load = KafkaLoad(self._bootstrap, self._topics[0], self._topics[-1], wait)
@@ -81,6 +82,6 @@ class Floor(Contestant):
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
         await admin.start()
         try:
-            await admin.create_topics([NewTopic(name, PARTITIONS, 1) for name in self._topics])
+            await admin.create_topics([NewTopic(name, self._partitions, 1) for name in self._topics])
         finally:
             await admin.close()

@@ -5,11 +5,10 @@ import json
 from contextlib import suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from bench import samples
 from bench.contestants.contestant import Finished
-from contracts.catalog import PARTITIONS
 
 REQUEST = "generation.requested.base_image"
 
@@ -49,13 +48,13 @@ class KafkaLoad:
     async def listen(self, finished: Finished, ready: asyncio.Event) -> None:
         """From the beginning of the topic on."""
         consumer = AIOKafkaConsumer(
+            self._events,
             bootstrap_servers=self._bootstrap,
             fetch_max_wait_ms=self._fetch_wait_ms,
             auto_offset_reset="earliest",  # tansu's "latest" is wrong; jobs of before are not known here
         )
         await consumer.start()
         try:
-            consumer.assign([TopicPartition(self._events, number) for number in range(PARTITIONS)])
             ready.set()
             async for record in consumer:
                 if b'"completed"' in record.value or b'"failed","job_id"' in record.value:

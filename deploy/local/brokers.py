@@ -67,8 +67,13 @@ class Broker:
     def environment(self, addresses: list[str]) -> dict[str, str]:
         """What the services have to know of it."""
         if self.kind == "embedded":
-            # It knows no idempotent producers, and wakes a waiting fetch late.
-            own = {"KAFKA_IDEMPOTENCE": "false", "KAFKA_FETCH_MAX_WAIT_MS": "40"}
+            # It knows no idempotent producers, wakes a waiting fetch late, and answers each fetch with all
+            # partitions, empty ones too.
+            own = {
+                "KAFKA_IDEMPOTENCE": "false",
+                "KAFKA_FETCH_MAX_WAIT_MS": "40",
+                "KAFKA_PARTITIONS": "2",
+            }
         else:
             own = {"KAFKA_REPLICATION": str(replicas(self.nodes))}
         return {"KAFKA_BOOTSTRAP": ",".join(addresses), **own}

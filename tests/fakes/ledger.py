@@ -31,9 +31,12 @@ class GatewayBench:
         self.lease = Lease(self.leases.mongo, "gateway-fal", on_death=self._died, on_lost=self._lost)
         self.gateway = Gateway(self.provider, self.ledger, self.lease, self.publisher, Pace(**pace))
 
-    async def take_in(self, command: RenderRequested | None = None, **fields: Any) -> Attempt:
+    async def take_in(
+        self, command: RenderRequested | None = None, *, at_once: int = 0, **fields: Any
+    ) -> Attempt:
         """A new attempt of ours."""
-        [attempt] = await self.ledger.take_in([received(command or a_command(**fields))], await self.owner())
+        batch = [received(command or a_command(**fields))]
+        [attempt] = await self.ledger.take_in(batch, await self.owner(), at_once)
         return attempt
 
     async def owner(self) -> str:

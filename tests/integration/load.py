@@ -7,7 +7,6 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from contracts.catalog import PARTITIONS
 from contracts.generation import GenerationCancel
 from deploy.local.stack import Stack
 from shared.envelope import Received
@@ -109,7 +108,9 @@ async def left_to_commit(stack: Stack, group: str) -> dict[TopicPartition, int]:
     """How far the group's offsets are from the ends of the topic, where they are not there."""
     bootstrap = stack.environment["KAFKA_BOOTSTRAP"]
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
-    partitions = [TopicPartition(GenerationCancel.topic, number) for number in range(PARTITIONS)]
+    partitions = [
+        TopicPartition(GenerationCancel.topic, number) for number in range(kafka_settings(stack).partitions)
+    ]
     async with AIOKafkaConsumer(bootstrap_servers=bootstrap) as consumer:
         ends = await consumer.end_offsets(partitions)
     await admin.start()

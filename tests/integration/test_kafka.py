@@ -6,11 +6,11 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from contracts.catalog import PARTITIONS, TOPICS
+from contracts.catalog import TOPICS
 from contracts.generation import GenerationCancel
 from contracts.operations import DeadLetter
 from deploy.local.stack import Stack
-from tests.integration.workers import Worker, say
+from tests.integration.workers import Worker, kafka_settings, say
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -126,5 +126,5 @@ async def test_every_topic_of_the_contracts_is_declared_with_its_partitions(serv
     finally:
         await admin.close()
     assert {topic["topic"]: len(topic["partitions"]) for topic in described} == {
-        topic.name: PARTITIONS for topic in TOPICS
+        topic.name: kafka_settings(servers).partitions for topic in TOPICS
     }

@@ -39,6 +39,7 @@ class ComfyUIProvider:
     """Submit, poll, find and cancel prompts of the server at `base_url`."""
 
     name: ProviderName = "comfyui"
+    can_be_asked = True
 
     def __init__(self, http: httpx.AsyncClient, settings: ComfyUISettings, inputs: Inputs) -> None:
         self._http = http

@@ -69,6 +69,7 @@ class FalProvider:
     """Submit, poll and cancel requests of the queue at `queue_url`."""
 
     name: ProviderName = "fal"
+    can_be_asked = False
 
     def __init__(
         self,

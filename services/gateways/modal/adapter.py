@@ -52,6 +52,7 @@ class ModalProvider:
     """Submit, poll, find and cancel calls of the application at `base_url`."""
 
     name: ProviderName = "modal"
+    can_be_asked = True
 
     def __init__(self, http: httpx.AsyncClient, settings: ModalSettings, inputs: Inputs) -> None:
         self._http = http

@@ -31,6 +31,8 @@ class Attempt:
     state: State = "accepted"
     handle: Handle | None = None
     submitting_at: datetime | None = None
+    intended: bool = False
+    """Whether the ledger has an intent of ours after which nothing was sent yet."""
     cancel: bool = False
     tries: int = 0
     errors: int = 0

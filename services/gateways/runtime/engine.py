@@ -69,6 +69,11 @@ class Engine:
         """How many have a slot."""
         return len(self._started)
 
+    @property
+    def room(self) -> int:
+        """How many of those that are added now would begin at once."""
+        return 0 if self._hold() else max(0, self.slots - len(self._started) - len(self._ready))
+
     def sent(self) -> list[Attempt]:
         """Those that may be at the provider."""
         return [each for each in map(self._held.__getitem__, self._started) if each.state != "accepted"]

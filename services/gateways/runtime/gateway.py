@@ -43,6 +43,10 @@ MOST_ERRORS = 3
 """So often something unforeseen may happen to an attempt before it is sent, half a minute apart."""
 
 
+INTENT_HOLDS = timedelta(seconds=2)
+"""So old an intent may be when it is sent: an heir waits from then on for what may be on its way."""
+
+
 class Gateway:
     """Moves attempts on at one provider. `step` is what the engine calls."""
 
@@ -162,7 +166,9 @@ class Gateway:
             await self._gate.answered()
 
     async def _intend(self, attempt: Attempt) -> bool:
-        kept = await self._ledger.intend(attempt)
+        fresh = attempt.intended and attempt.submitting_at and now() < attempt.submitting_at + INTENT_HOLDS
+        attempt.intended = False
+        kept = bool(fresh) or await self._ledger.intend(attempt)
         attempt.state = "submitting"  # not before: without a written intent nothing is sent
         return kept
 
@@ -208,7 +214,7 @@ class Gateway:
     async def _not_taken(self, attempt: Attempt, busy: NotTaken) -> float | None:
         """The provider surely has nothing: the same attempt may be sent again, after a pause."""
         attempt.tries += 1
-        attempt.state = "accepted"
+        attempt.state, attempt.intended = "accepted", False
         if attempt.tries >= self._pace.not_taken_tries:
             await self._reports.failed(attempt, Broken(busy.code, busy.message, True, "no"))
             return None

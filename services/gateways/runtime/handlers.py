@@ -39,7 +39,8 @@ def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: E
         if commands:
             if engine.full:
                 raise NoRoom(f"{len(engine)} attempts are held")
-            new = await ledger.take_in(commands, lease.owner)
+            at_once = engine.room if provider.can_be_asked else 0
+            new = await ledger.take_in(commands, lease.owner, at_once)
             crash_point("after_intake")
             engine.add(new)
         if cancels:

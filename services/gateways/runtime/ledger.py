@@ -5,7 +5,7 @@ final. `look_at` says when somebody is to look at an entry: its owner while it i
 once it has ended (`late_ends`).
 """
 
-from collections.abc import AsyncIterator, Container, Sequence
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -39,11 +39,14 @@ class Ledger:
         self._intents = GroupCommit(self._write_intents)
         self._said: list[tuple[str, datetime]] = []
 
-    async def take_in(self, batch: Sequence[Received[RenderRequested]], owner: str) -> list[Attempt]:
+    async def take_in(
+        self, batch: Sequence[Received[RenderRequested]], owner: str, at_once: int = 0
+    ) -> list[Attempt]:
         """Store commands under `owner`; returns the new ones, and those of `owner` that are still open.
 
-        One bulk write. When its answer is lost, the same batch comes again: what it wrote must not
-        be taken for known and forgotten.
+        The first `at_once` are to be sent now: they are stored with their intent. One bulk write. When
+        its answer is lost, the same batch comes again: what it wrote must not be taken for known and
+        forgotten.
         """
         time = now()
         inserts = [
@@ -57,18 +60,22 @@ class Ledger:
                     "our_id": our_id_of(received.message.attempt_id),
                     "command": received.message.model_dump(),
                     "trace": received.trace,
-                    "state": "accepted",
                     "owner": owner,
                     "accepted_at": time,
-                    "submissions": 0,
-                    "billed": "no",
+                    **(_intent(time) | {"submissions": 1} if position < at_once else _NOT_SENT),
                 }
             )
-            for received in batch
+            for position, received in enumerate(batch)
         ]
         known = await write_guarded(self._collection, inserts)
         new = [
-            Attempt(command=received.message, trace=received.trace, owner=owner)
+            Attempt(
+                command=received.message,
+                trace=received.trace,
+                owner=owner,
+                submitting_at=time if position < at_once else None,
+                intended=position < at_once,
+            )
             for position, received in enumerate(batch)
             if position not in known
         ]
@@ -114,13 +121,14 @@ class Ledger:
     async def _write_intents(self, group: Sequence[Attempt]) -> set[int]:
         """All say the same, so that one statement does; who they were is asked only if some were not."""
         time, kept = now(), set[str]()
-        intent = {"state": "submitting", "submitting_at": time, "billed": "unknown"}
         for attempt in group:  # before: whether it was written is not known when the answer is lost
             attempt.submitting_at = time
         for owner in {attempt.owner for attempt in group}:
             ids = [attempt.id for attempt in group if attempt.owner == owner]
             ours = {"_id": {"$in": ids}, "owner": owner}
-            done = await self._collection.update_many(ours, {"$set": intent, "$inc": {"submissions": 1}})
+            done = await self._collection.update_many(
+                ours, {"$set": _intent(time), "$inc": {"submissions": 1}}
+            )
             if done.matched_count == len(ids):
                 kept.update(ids)
             else:
@@ -251,6 +259,14 @@ class Ledger:
         for attempt in taken:
             attempt.owner = owner
         return taken
+
+
+_NOT_SENT: Mapping[str, Any] = {"state": "accepted", "submissions": 0, "billed": "no"}
+
+
+def _intent(time: datetime) -> dict[str, Any]:
+    """It may be sent from now on."""
+    return {"state": "submitting", "submitting_at": time, "billed": "unknown"}
 
 
 def _held(attempt: Attempt) -> dict[str, Any]:

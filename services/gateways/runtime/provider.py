@@ -150,6 +150,8 @@ class Provider(Protocol):
     """An adapter. It knows its wire protocol and nothing else; it keeps no state of attempts."""
 
     name: ProviderName
+    can_be_asked: bool
+    """Whether `find` has an answer. An intent after which nothing was sent costs little then."""
 
     def dialect(self, order: Order) -> Dialect:
         """What the model reads that will draw this."""

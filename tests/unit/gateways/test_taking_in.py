@@ -62,6 +62,21 @@ async def test_a_redelivered_command_does_not_disturb_the_attempt_in_hand(bench:
     assert len(intake.engine) == 1
 
 
+@pytest.mark.parametrize(
+    ("can_be_asked", "states"), [(True, "submitting accepted"), (False, "accepted " * 2)]
+)
+async def test_what_begins_at_once_is_stored_with_its_intent_if_an_heir_could_ask_for_it(
+    bench: GatewayBench, can_be_asked: bool, states: str
+) -> None:
+    bench.provider.can_be_asked = can_be_asked
+    intake, commands = Intake(bench), [a_command(), a_command()]
+    intake.engine.resize(1)
+    await bench.owner()
+    await intake.deliver(*commands)
+    entries = [bench.attempts.kept[command.attempt_id] for command in commands]
+    assert [entry["state"] for entry in entries] == states.split()
+
+
 async def test_a_gateway_listens_to_its_own_provider_only(bench: GatewayBench) -> None:
     assert Intake(bench).topics == ["render.requested.fal.v1", "render.cancel.fal.v1", "result.stored.v1"]
     assert RenderRequested.topic.count("{provider}") == RenderCancel.topic.count("{provider}") == 1
