@@ -20,6 +20,7 @@ __all__ = ["ADULT_AGE", "AgeNotUnderstood", "NotAnAdult", "age_in_years", "find_
 
 SHORT = 200
 """Characters of a text that is remembered."""
+_ANY_NUMBER = re.compile(NUMBER)
 _GAP = r"[\W_]{0,4}"
 _AFTER = rf"(?P<number>{NUMBER})(?:[\s-]+and[\s-]+a[\s-]+half)?"
 _BEFORE = rf"(?P<number>{NUMBER})(?![\d%]|[.,]\d)"
@@ -83,6 +84,8 @@ def _by_word(folded: Folded, patterns: _Patterns) -> list[tuple[int, int]]:
 
 
 def _by_age(text: str, patterns: _Patterns) -> list[tuple[int, int]]:
+    if not _ANY_NUMBER.search(text):  # as in most texts, and every pattern has one
+        return []
     found = [match.span() for match in patterns.young.finditer(text)]
     found += [
         match.span()

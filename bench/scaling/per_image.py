@@ -114,12 +114,10 @@ def writes(progress: int) -> tuple[Written, ...]:
         Written("jobs", "`generation.planned` begins it", 1),
         Written("jobs", "`render.progressed` moves it", progress),
         Written("jobs", "`result.stored` ends it", 1),
-        Written("attempts", "`take_in`: the command is taken", 1),
-        Written("attempts", "`intend`: it is about to be sent", 1),
+        Written("attempts", "`take_in`: the command is taken, and about to be sent", 1),
         Written("attempts", "`move`: the provider works on it, under this handle", min(1, progress)),
         Written("attempts", "`finish`: the end", 1),
-        Written("assets", "`keep`: the image is stored", 1),
-        Written("assets", "`set_previews`: its preview too", 1),
+        Written("assets", "`keep`: the image is stored, and its preview", 1),
     )
 
 

@@ -7,7 +7,6 @@ from services.result_store.fetching import HttpFetch, sources
 from services.result_store.handlers import Results, handlers
 from services.result_store.images import Limits
 from services.result_store.late import LateOutputs
-from services.result_store.previews import Previews
 from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs, ResultStoreSettings
 from services.result_store.storing import Storing
 from services.result_store.trainings import Trainings
@@ -38,15 +37,11 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         outbox = Outbox(MongoDebts(database["assets"]), service.publisher)
         fetch = HttpFetch(http, places, settings.max_bytes)
         storing = Storing(fetch, bucket, limits)
-        previews = Previews(assets, bucket, limits)
-        late = LateOutputs(
-            assets, storing, bucket, previews, outbox, fetch_seconds=settings.slow_fetch_seconds
-        )
+        late = LateOutputs(assets, storing, bucket, outbox, fetch_seconds=settings.slow_fetch_seconds)
         trainings = LateOutputs(
             assets,
             Trainings(fetch, bucket, settings.lora_max_bytes),
             bucket,
-            previews,
             outbox,
             fetch_seconds=settings.lora_fetch_seconds,
             kind="lora_training",
@@ -56,12 +51,11 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
             assets,
             storing,
             bucket,
-            previews,
             fetch_seconds=settings.fetch_seconds,
             fetches_at_once=settings.fetches_at_once,
         )
         handlers(service.subscribe, results)
-        for loop in (previews.run, late.run, *[trainings.run] * TRAININGS_AT_ONCE, outbox.run):
+        for loop in (late.run, *[trainings.run] * TRAININGS_AT_ONCE, outbox.run):
             service.background(loop)
         await service.run()
 

@@ -1,7 +1,7 @@
 """The `assets` collection: one stored result per render; the first one wins."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any, Literal, Protocol
 
 from pymongo import InsertOne, UpdateOne
@@ -15,18 +15,36 @@ from shared.s3 import Bucket
 
 INDEXES = (
     due_index("wake_at"),
-    due_index("preview_due_at"),
     OWED_INDEX,
 )
 
 CLAIM = timedelta(seconds=180)
 """So long a dead process keeps its assets from others; a living one claims them again in time."""
-PAGE = 50
 
 Kind = Literal["image", "lora_training"]
 
 
-class Asset(Model):
+class StoredPreview(Model):
+    """A small WebP in the bucket. Pixels."""
+
+    key: str
+    width: int
+    height: int
+
+
+class Stored(Model):
+    """What of an attempt is in the bucket: an image with its preview, or a LoRA."""
+
+    image: StoredImage | None = None
+    preview: StoredPreview | None = None
+    placeholder: str | None = None
+    """A ThumbHash, base64."""
+    preview_error: str | None = None
+    """Why there is no preview."""
+    lora: StoredLora | None = None
+
+
+class Asset(Stored):
     """A render's result. `pending`: still to be fetched, at `wake_at`; `failed`: given up.
 
     An attempt that waits while its render's asset is another attempt's has one apart, under its own id;
@@ -38,18 +56,15 @@ class Asset(Model):
     result: RenderSucceeded
     """The attempt that this asset comes from."""
     trace: str | None = None
-    image: StoredImage | None = None
-    lora: StoredLora | None = None
     tries: int = 0
     wake_at: Moment | None = None
-    preview_due_at: Moment | None = None
     owed: dict[str, Any] | None = None
 
     @property
     def keys(self) -> frozenset[str]:
         """Its objects in the bucket, as far as they differ from another attempt's."""
-        image = {self.image.key} if self.image else set()
-        return frozenset(image | ({self.lora.key, self.lora.manifest_key} if self.lora else set()))
+        pictures = {each.key for each in (self.image, self.preview) if each}
+        return frozenset(pictures | ({self.lora.key, self.lora.manifest_key} if self.lora else set()))
 
     @property
     def is_apart(self) -> bool:
@@ -164,17 +179,6 @@ class MongoAssets(Assets):
             {"_id": asset.id, "wake_at": asset.wake_at}, {"$set": {"wake_at": until}}
         )
         return asset.model_copy(update={"wake_at": until}) if taken.matched_count else None
-
-    async def without_preview(self, before: datetime) -> list[Asset]:
-        """Stored assets whose preview is overdue."""
-        due = self._collection.find({"preview_due_at": due_by(before)}).limit(PAGE)
-        return [_asset(document) async for document in due]
-
-    async def set_previews(self, made: Mapping[str, Document]) -> None:
-        """By asset: its preview is made, or never will be; one write."""
-        done = {"preview_due_at": ""}
-        writes = [UpdateOne({"_id": id_}, {"$set": each, "$unset": done}) for id_, each in made.items()]
-        await write_guarded(self._collection, writes)
 
 
 def _asset(document: dict[str, Any]) -> Asset:

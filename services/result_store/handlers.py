@@ -11,7 +11,6 @@ from contracts.renders import RenderProgressed, RenderSucceeded
 from services.result_store.assets import Asset, Assets, apart, asset_id, sweep, sweep_place
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.images import BadImage
-from services.result_store.previews import HELD_BYTES, Previews
 from services.result_store.storing import Stores, failure
 from shared.clock import now
 from shared.envelope import Received
@@ -38,7 +37,6 @@ class Results:
         assets: Assets,
         stores: Stores,
         bucket: Bucket,
-        previews: Previews,
         *,
         fetch_seconds: float,
         fetches_at_once: int,
@@ -46,7 +44,6 @@ class Results:
         self._assets = assets
         self._stores = stores
         self._bucket = bucket
-        self._previews = previews
         self._fetch_seconds = fetch_seconds
         self._slots = asyncio.Semaphore(fetches_at_once)
 
@@ -55,13 +52,9 @@ class Results:
         results = [received.message for received in batch]
         ids = {asset_id(each) for each in results} | {each.attempt_id for each in results}
         known = await self._assets.load(ids)
-        pictures: dict[str, bytes] = {}
         until = asyncio.get_running_loop().time() + self._fetch_seconds
-        outcomes = await asyncio.gather(*(self._one(each, known, pictures, until) for each in batch))
+        outcomes = await asyncio.gather(*(self._one(each, known, until) for each in batch))
         winners = await self._keep([outcome for outcome in outcomes if isinstance(outcome, Asset)], known)
-        for winner in winners.values():
-            if winner.image and winner.image.key in pictures:
-                self._previews.make_soon(winner.id, winner.image.key, pictures[winner.image.key])
         outputs: list[Outgoing] = []
         for received, outcome in zip(batch, outcomes, strict=True):
             outputs += caused_by(received, *self._said(received.message, outcome, winners))
@@ -84,7 +77,6 @@ class Results:
         self,
         received: Received[RenderSucceeded],
         known: dict[str, Asset],
-        pictures: dict[str, bytes],
         until: float,
     ) -> Outcome:
         result = received.message
@@ -106,17 +98,7 @@ class Results:
         except (OutputLate, TimeoutError) as error:
             log.warning("output_late", attempt_id=result.attempt_id, error=str(error))
             return pending(result, received.trace)
-        assert stored.image is not None, "an image's store gives an image"
-        if sum(map(len, pictures.values())) + len(stored.data) <= HELD_BYTES:
-            pictures[stored.image.key] = stored.data
-        return Asset(
-            id=asset_id(result),
-            state="stored",
-            result=result,
-            trace=received.trace,
-            image=stored.image,
-            preview_due_at=now(),
-        )
+        return Asset(id=asset_id(result), state="stored", result=result, trace=received.trace, **dict(stored))
 
     def _said(self, result: RenderSucceeded, outcome: Outcome, winners: dict[str, Asset]) -> list[Message]:
         if isinstance(outcome, Message):

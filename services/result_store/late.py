@@ -7,10 +7,19 @@ from datetime import timedelta
 import structlog
 
 from contracts.base import Message
-from services.result_store.assets import CLAIM, Asset, Kind, MongoAssets, apart, asset_id, sweep, sweep_place
+from services.result_store.assets import (
+    CLAIM,
+    Asset,
+    Kind,
+    MongoAssets,
+    Stored,
+    apart,
+    asset_id,
+    sweep,
+    sweep_place,
+)
 from services.result_store.fetching import OutputLate, OutputUnavailable
-from services.result_store.previews import Previews
-from services.result_store.storing import Stored, Stores, failure
+from services.result_store.storing import Stores, failure
 from shared.clock import now
 from shared.errors import PermanentError, is_transient
 from shared.outbox import Outbox, owe
@@ -34,7 +43,6 @@ class LateOutputs:
         assets: MongoAssets,
         stores: Stores,
         bucket: Bucket,
-        previews: Previews,
         outbox: Outbox,
         *,
         fetch_seconds: float,
@@ -45,7 +53,6 @@ class LateOutputs:
         self._assets = assets
         self._stores = stores
         self._bucket = bucket
-        self._previews = previews
         self._outbox = outbox
         self._fetch_seconds = fetch_seconds
         self._kind = kind
@@ -102,15 +109,12 @@ class LateOutputs:
 
     async def _keep(self, asset: Asset, stored: Stored) -> None:
         id_ = asset_id(asset.result)
-        update = {"state": "stored", "image": stored.image, "lora": stored.lora, "wake_at": None, "id": id_}
-        kept = asset.model_copy(update=update | {"preview_due_at": now() if stored.image else None})
+        kept = asset.model_copy(update={**dict(stored), "id": id_, "state": "stored", "wake_at": None})
         await self._assets.set_apart(id_, asset.result)
         if await self._assets.keep([self._owing(kept, kept.announcement(kept.result))]):
             winner = (await self._assets.load([id_]))[id_]
             await sweep(self._bucket, kept, winner)
             return await self._close(asset, winner)
-        if stored.image:
-            self._previews.make_soon(id_, stored.image.key, stored.data)
         await self._outbox.settle([id_])
         if asset.is_apart:
             await self._close(asset, kept)

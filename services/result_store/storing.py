@@ -1,29 +1,27 @@
-"""A provider's output → a clean image in the bucket → its asset."""
+"""A provider's output → a clean image in the bucket, and its preview → its asset."""
 
 import asyncio
 import hashlib
 import io
-from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
-from contracts.renders import RenderFailed, RenderSucceeded, StoredImage, StoredLora
+import structlog
+
+from contracts.renders import RenderFailed, RenderSucceeded, StoredImage
+from services.result_store.assets import Stored, StoredPreview
 from services.result_store.fetching import Fetch
-from services.result_store.images import Limits, inspect, strip_metadata
+from services.result_store.images import BadImage, Limits, inspect, preview, strip_metadata
 from services.result_store.weights import BadWeights
 from shared.clock import now
 from shared.errors import PermanentError
 from shared.s3 import Bucket
 
+log = structlog.get_logger()
+
 IN_PARTS_BYTES = 8 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What of an attempt is in the bucket now: an image, with its bytes for a preview, or a LoRA."""
-
-    image: StoredImage | None = None
-    lora: StoredLora | None = None
-    data: bytes = b""
+DECODED_AT_ONCE = 2
+"""Pictures whose pixels are in memory."""
 
 
 class Stores(Protocol):
@@ -45,6 +43,7 @@ class Storing(Stores):
         self._fetch = fetch
         self._bucket = bucket
         self._limits = limits
+        self._decoders = asyncio.Semaphore(DECODED_AT_ONCE)
 
     async def store(self, result: RenderSucceeded) -> Stored:
         """Store the first usable output of an attempt.
@@ -56,11 +55,32 @@ class Storing(Stores):
         outputs = [o for o in result.outputs if result.spec.nsfw_allowed or not o.nsfw]
         raw = await self._fetch(result.provider, (outputs or list(result.outputs))[0])
         image, data = await asyncio.to_thread(self._cleaned, result, raw)
+        both = (self._put(image, data), self._preview(image, data))
+        put, stored = await asyncio.gather(*both, return_exceptions=True)  # neither goes on after a failure
+        if isinstance(put, BaseException):
+            raise put
+        if isinstance(stored, BaseException):
+            raise stored
+        return stored
+
+    async def _put(self, image: StoredImage, data: bytes) -> None:
         if len(data) > IN_PARTS_BYTES:
             await self._bucket.put_file(image.key, io.BytesIO(data), image.content_type)
         else:
             await self._bucket.put(image.key, data, image.content_type)
-        return Stored(image=image, data=data)
+
+    async def _preview(self, image: StoredImage, data: bytes) -> Stored:
+        """Make it while the image is put. An image of which none can be made is stored without one."""
+        try:
+            async with self._decoders:
+                small = await asyncio.to_thread(partial(preview, data, limits=self._limits))
+        except BadImage as error:
+            log.error("preview_failed", key=image.key, error=str(error))
+            return Stored(image=image, preview_error=str(error))
+        key = f"{image.key}.preview.webp"
+        await self._bucket.put(key, small.data, "image/webp")
+        kept = StoredPreview(key=key, width=small.width, height=small.height)
+        return Stored(image=image, preview=kept, placeholder=small.placeholder)
 
     def _cleaned(self, result: RenderSucceeded, raw: bytes) -> tuple[StoredImage, bytes]:
         found = inspect(raw, self._limits)

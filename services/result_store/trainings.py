@@ -8,9 +8,10 @@ from typing import Any
 import structlog
 
 from contracts.renders import LoraManifest, Output, RenderSucceeded, StoredLora
+from services.result_store.assets import Stored
 from services.result_store.fetching import Fetch, OutputLate, OutputUnavailable
 from services.result_store.images import ImageTooLarge
-from services.result_store.storing import Stored, attempt_of
+from services.result_store.storing import attempt_of
 from services.result_store.weights import WeightsTooLarge, check_safetensors, refuse_pickles_by_name
 from shared.hashed_file import HashedFile, TooLong
 from shared.s3 import Bucket

@@ -1,18 +1,16 @@
 """render.succeeded → an image in the bucket, its asset, and what is said of it."""
 
 import hashlib
-from collections.abc import Callable
-from datetime import timedelta
+import struct
+from zlib import crc32
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from contracts.renders import Output, RenderFailed, RenderProgressed, ResultStored
 from services.result_store.fetching import OutputUnavailable
-from shared.clock import now
 from tests.fakes.provider import a_spec
-from tests.fakes.results import PATH, ResultsBench, a_result, image_of
-from tests.fakes.waiting import background, until
+from tests.fakes.results import PATH, ResultsBench, a_result, image_of, objects_of
 from tests.unit.result_store.pictures import SECRET, a_picture, comfyui_png, encoded, pixels
 
 OTHER = "/outputs/other.png"
@@ -69,7 +67,7 @@ async def test_a_redelivered_result_is_said_the_same_and_fetched_no_more(bench: 
     for _ in range(3):
         assert await bench.store(result) == first
     assert bench.fetch.fetched == [PATH]
-    assert len(bench.bucket.puts) == 1
+    assert len(bench.bucket.puts) == 2, "the image and its preview"
 
 
 async def test_a_second_attempt_is_a_duplicate_that_is_neither_fetched_nor_stored(
@@ -82,7 +80,7 @@ async def test_a_second_attempt_is_a_duplicate_that_is_neither_fetched_nor_store
     assert isinstance(said, ResultStored)
     assert isinstance(winner, ResultStored)
     assert (said.attempt_id, said.duplicate, said.image) == (second.attempt_id, True, winner.image)
-    assert list(bench.bucket.objects) == [image_of(winner).key]
+    assert set(bench.bucket.objects) == objects_of(winner)
 
 
 async def test_of_two_attempts_at_once_one_wins_and_the_others_object_is_removed(
@@ -93,8 +91,9 @@ async def test_of_two_attempts_at_once_one_wins_and_the_others_object_is_removed
     said = [message for message in await bench.store(first, second) if isinstance(message, ResultStored)]
     assert [message.duplicate for message in said] == [False, True]
     assert said[0].image == said[1].image
-    assert list(bench.bucket.objects) == [image_of(said[0]).key]
-    assert len(bench.bucket.deleted) == 1
+    assert set(bench.bucket.objects) == objects_of(said[0])
+    assert len(bench.bucket.deleted) == 2
+    assert bench.document(first)["preview"]["key"] in bench.bucket.objects
 
 
 async def test_a_losers_object_that_a_crash_left_is_removed_when_its_result_comes_again(
@@ -106,8 +105,7 @@ async def test_a_losers_object_that_a_crash_left_is_removed_when_its_result_come
     with pytest.raises(EndpointConnectionError):
         await bench.store(first, second)
     kept = bench.document(first)["key"]
-    assert len(bench.bucket.objects) == 2
-    bench.bucket.objects[f"{kept}.preview.webp"] = b""
+    assert len(bench.bucket.objects) == 4
     await bench.store(first, second)
     assert set(bench.bucket.objects) == {kept, f"{kept}.preview.webp"}
 
@@ -116,7 +114,7 @@ async def test_the_same_picture_from_two_attempts_is_not_removed(bench: ResultsB
     first = a_result(1)
     said = await bench.store(first, a_result(2, job_id=first.job_id))
     assert [message.duplicate for message in said if isinstance(message, ResultStored)] == [False, True]
-    assert len(bench.bucket.objects) == 1
+    assert set(bench.bucket.objects) == objects_of(said[0])
     assert bench.bucket.deleted == []
 
 
@@ -131,7 +129,8 @@ async def test_another_process_may_have_stored_first(bench: ResultsBench) -> Non
     assert isinstance(said, ResultStored)
     assert isinstance(winner, ResultStored)
     assert (said.duplicate, said.image) == (True, winner.image)
-    assert bench.bucket.puts == bench.bucket.deleted
+    assert sorted(bench.bucket.puts) == sorted(bench.bucket.deleted)
+    assert len(bench.bucket.deleted) == 2
 
 
 async def test_results_of_many_renders_cost_one_write(bench: ResultsBench) -> None:
@@ -187,67 +186,51 @@ async def test_a_flagged_output_is_left_for_one_that_is_not(bench: ResultsBench)
 
 async def test_a_bucket_that_is_away_leaves_the_batch_to_be_delivered_again(bench: ResultsBench) -> None:
     result = a_result()
-    bench.bucket.failures = [TimeoutError("the bucket is away"), ConnectionError("the bucket is away")]
+    bench.bucket.failures = [TimeoutError("the bucket is away")]
     [said] = await bench.store(result)
     assert isinstance(said, RenderProgressed), "what takes too long is tried again in the background"
     bench.documents.kept.clear()
+    bench.bucket.failures = [ConnectionError("the bucket is away")]
     with pytest.raises(ConnectionError):
         await bench.store(result)
     assert bench.documents.kept == {}
 
 
-async def test_a_preview_and_a_placeholder_are_made_after_the_image_is_said(bench: ResultsBench) -> None:
+async def test_an_image_is_stored_with_a_preview_and_a_placeholder(bench: ResultsBench) -> None:
     result = a_result()
     [said] = await bench.store(result)
-    assert isinstance(said, ResultStored)
-    assert "preview" not in bench.document(result)
-    async with background(bench.previews.run):
-        await until(lambda: bench.document(result).get("preview"))
     preview = bench.document(result)["preview"]
     assert preview == {"key": f"{image_of(said).key}.preview.webp", "width": 48, "height": 32}
     assert bench.bucket.types[preview["key"]] == "image/webp"
+    assert bench.bucket.objects[preview["key"]][8:12] == b"WEBP"
     assert bench.document(result)["placeholder"]
-    assert bench.document(result).get("preview_due_at") is None
 
 
-async def test_the_preview_is_the_winners(bench: ResultsBench) -> None:
-    first = a_result(1)
-    said = await bench.store(first, a_result(2, OTHER, job_id=first.job_id))
-    assert isinstance(said[0], ResultStored)
-    async with background(bench.previews.run):
-        await until(lambda: bench.document(first).get("preview"))
-    assert bench.document(first)["preview"]["key"] == f"{image_of(said[0]).key}.preview.webp"
-    assert sum(key.endswith(".webp") for key in bench.bucket.puts) == 1
-
-
-async def test_a_preview_that_a_crash_left_out_is_made_from_the_bucket(bench: ResultsBench) -> None:
-    result = a_result()
-    await bench.store(result)
-    bench.document(result)["preview_due_at"] = now() - timedelta(minutes=1)
-    async with background(bench.restarted().previews.run):
-        await until(lambda: bench.document(result).get("preview"))
-
-
-Spoil = Callable[[ResultsBench, str], None]
-
-
-@pytest.mark.parametrize(
-    "spoil",
-    [
-        lambda bench, key: bench.bucket.objects.update({key: encoded(a_picture(), "PNG")[:-30]}),
-        lambda bench, key: bench.bucket.objects.pop(key),
-    ],
-    ids=["damaged", "gone"],
-)
-async def test_an_image_that_no_preview_can_be_made_of_is_marked_and_not_tried_again(
-    bench: ResultsBench, spoil: Spoil
-) -> None:
+async def test_an_image_that_no_preview_can_be_made_of_is_stored_without_one(bench: ResultsBench) -> None:
+    bench.fetch.outputs[PATH] = cut_pixels(encoded(a_picture(), "PNG"))
     result = a_result()
     [said] = await bench.store(result)
-    assert isinstance(said, ResultStored)
-    spoil(bench, image_of(said).key)
-    bench.document(result)["preview_due_at"] = now() - timedelta(minutes=1)
-    async with background(bench.restarted().previews.run):
-        await until(lambda: bench.document(result).get("preview_error"))
-    assert bench.document(result).get("preview_due_at") is None
+    assert set(bench.bucket.objects) == {image_of(said).key}
+    assert bench.document(result)["preview_error"]
     assert "preview" not in bench.document(result)
+
+
+def cut_pixels(png: bytes) -> bytes:
+    """Sound chunks around half of the pixels."""
+    start = png.index(b"IDAT") - 4
+    (length,) = struct.unpack(">I", png[start : start + 4])
+    half = png[start + 8 : start + 8 + length // 2]
+    chunk = b"IDAT" + half
+    rest = png[start + 12 + length :]
+    return png[:start] + struct.pack(">I", len(half)) + chunk + struct.pack(">I", crc32(chunk)) + rest
+
+
+async def test_an_image_whose_preview_cannot_be_put_now_is_stored_again(bench: ResultsBench) -> None:
+    bench.bucket.refused = {".preview.webp"}
+    result = a_result()
+    with pytest.raises(EndpointConnectionError):
+        await bench.store(result)
+    assert bench.documents.kept == {}
+    bench.bucket.refused = set()
+    [said] = await bench.store(result)
+    assert bench.document(result)["preview"]["key"].startswith(image_of(said).key)

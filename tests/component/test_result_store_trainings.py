@@ -283,7 +283,7 @@ async def test_a_lora_has_no_preview_and_is_no_image_that_a_request_can_name(ben
     result = a_training()
     await stored(bench, result)
     document = bench.document(result)
-    assert (document["state"], document["preview_due_at"], document["wake_at"]) == ("stored", None, None)
+    assert (document["state"], document.get("preview"), document["wake_at"]) == ("stored", None, None)
     assert document["stored_at"] <= now()
     inputs = StoredInputs(bench.documents.mongo, bench.bucket)
     with pytest.raises(Refused) as raised:

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, BinaryIO
 
+from botocore.exceptions import EndpointConnectionError
+
 from contracts.base import Message, Provider
 from contracts.renders import Output, RenderSucceeded, ResultStored, StoredImage
 from services.result_store.assets import Asset, MongoAssets
@@ -11,7 +13,6 @@ from services.result_store.fetching import Fetch
 from services.result_store.handlers import Results
 from services.result_store.images import Limits
 from services.result_store.late import LateOutputs
-from services.result_store.previews import Previews
 from services.result_store.storing import Storing
 from services.result_store.trainings import Trainings
 from shared.clock import now
@@ -35,11 +36,15 @@ class FakeBucket(Bucket):
         self.puts: list[str] = []
         self.deleted: list[str] = []
         self.failures: list[Exception] = []
+        self.refused: set[str] = set()
+        """Endings of keys that cannot be put now."""
         self.deletions: list[Exception] = []
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
         if self.failures:
             raise self.failures.pop(0)
+        if key.endswith(tuple(self.refused)):
+            raise EndpointConnectionError(endpoint_url="https://bucket.example")
         self.puts.append(key)
         self.objects[key], self.types[key] = data, content_type
 
@@ -106,15 +111,11 @@ class ResultsBench:
         limits = Limits(max_bytes=100_000, max_pixels=max_pixels)
         storing = Storing(self.fetch, self.bucket, limits)
         self.outbox = Outbox(MongoDebts(self.documents.mongo), self.publisher)
-        self.previews = Previews(self.assets, self.bucket, limits)
-        self.late = LateOutputs(
-            self.assets, storing, self.bucket, self.previews, self.outbox, fetch_seconds=5.0
-        )
+        self.late = LateOutputs(self.assets, storing, self.bucket, self.outbox, fetch_seconds=5.0)
         self.trainings = LateOutputs(
             self.assets,
             Trainings(self.fetch, self.bucket, max_bytes=100_000),
             self.bucket,
-            self.previews,
             self.outbox,
             fetch_seconds=5.0,
             kind="lora_training",
@@ -124,7 +125,6 @@ class ResultsBench:
             self.assets,
             storing,
             self.bucket,
-            self.previews,
             fetch_seconds=fetch_seconds,
             fetches_at_once=4,
         )
@@ -184,3 +184,9 @@ def image_of(said: Message) -> StoredImage:
     assert isinstance(said, ResultStored)
     assert said.image is not None
     return said.image
+
+
+def objects_of(said: Message) -> set[str]:
+    """What is in the bucket of an image: itself and its preview."""
+    key = image_of(said).key
+    return {key, f"{key}.preview.webp"}

@@ -14,7 +14,6 @@ from services.result_store.fetching import HttpFetch, sources
 from services.result_store.handlers import Results
 from services.result_store.images import Limits
 from services.result_store.late import LateOutputs
-from services.result_store.previews import Previews
 from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs
 from services.result_store.storing import Storing
 from shared.envelope import Envelope
@@ -56,20 +55,16 @@ class ResultStore:
             FalOutputs(media_hosts=urlsplit(url).netloc),
         )
         storing = Storing(HttpFetch(http, places, limits.max_bytes), self.bucket, limits)
-        previews = Previews(assets, self.bucket, limits)
         outbox = Outbox(MongoDebts(documents), self.publisher)
         self.late = LateOutputs(
             assets,
             storing,
             self.bucket,
-            previews,
             outbox,
             fetch_seconds=10 * fetch_seconds,
             pauses=PAUSES,
         )
-        self._results = Results(
-            assets, storing, self.bucket, previews, fetch_seconds=fetch_seconds, fetches_at_once=4
-        )
+        self._results = Results(assets, storing, self.bucket, fetch_seconds=fetch_seconds, fetches_at_once=4)
         self._broker = broker
 
     @asynccontextmanager

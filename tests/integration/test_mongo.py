@@ -82,7 +82,6 @@ POLLS: list[tuple[str, tuple[IndexModel, ...], Mapping[str, Any]]] = [
     ("attempts", ATTEMPT_INDEXES, {"look_at": due_by(now())}),
     ("attempts", ATTEMPT_INDEXES, {"our_id": {"$in": ["a", "b"]}}),
     ("assets", ASSET_INDEXES, {"wake_at": due_by(now())}),
-    ("assets", ASSET_INDEXES, {"preview_due_at": due_by(now())}),
     ("submissions", SUBMISSION_INDEXES, {"owed.at": due_by(now())}),
     ("wishes", WISH_INDEXES, {"owed.at": due_by(now())}),
     ("deliveries", DELIVERY_INDEXES, {"due_at": due_by(now())}),
