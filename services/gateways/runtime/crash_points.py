@@ -11,7 +11,7 @@ from shared.errors import StartupError
 
 CrashPoint = Literal[
     "after_intake",  # the command is in the ledger, its offset is not committed
-    "before_intent",  # the request is prepared, nothing is written of it
+    "before_intent",  # the request is prepared, and no other intent written than one with the command
     "after_intent",  # the intent is written, nothing is sent
     "after_send",  # the provider answers, and the answer is not read
     "after_answer",  # the answer is read, the handle is not written
