@@ -25,7 +25,8 @@ class KafkaSettings(BaseSettings):
     replication: PositiveInt = 1
     """Of the topics that we create."""
     partitions: PositiveInt = PARTITIONS
-    """Of each topic that we create: so many processes of a service find work at the most."""
+    """Of each topic that we create, for which who comes first decides. So many processes of a service
+    find work at the most."""
     send_seconds: PositiveFloat = 20.0
     """Until a message that was not acknowledged counts as not sent."""
     startup_seconds: PositiveFloat = 60.0

@@ -24,6 +24,7 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     """Run one result-store."""
     settings = read_settings(ResultStoreSettings)
     places = sources(read_settings(ModalOutputs), read_settings(ComfyUIOutputs), read_settings(FalOutputs))
+    kafka = kafka.model_copy(update={"batch_records": min(kafka.batch_records, settings.batch_records)})
     limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
     async with (
         mongo.connect(read_settings(MongoSettings)) as database,

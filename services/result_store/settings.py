@@ -13,6 +13,8 @@ class ResultStoreSettings(BaseSettings):
     """What takes longer is fetched in the background, so that no partition waits for it."""
     slow_fetch_seconds: PositiveFloat = 120.0
     fetches_at_once: PositiveInt = 16
+    batch_records: PositiveInt = 32
+    """Instead of KAFKA_BATCH_RECORDS where that is more: all of a batch wait for its last picture."""
     max_bytes: PositiveInt = 50 * 1024 * 1024
     max_pixels: PositiveInt = 64 * 1024 * 1024
     lora_max_bytes: PositiveInt = 2 * 1024**3

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import io
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Protocol
 
@@ -11,7 +12,7 @@ import structlog
 from contracts.renders import RenderFailed, RenderSucceeded, StoredImage
 from services.result_store.assets import Stored, StoredPreview
 from services.result_store.fetching import Fetch
-from services.result_store.images import BadImage, Limits, inspect, preview, strip_metadata
+from services.result_store.images import Limits, inspect, preview, strip_metadata
 from services.result_store.weights import BadWeights
 from shared.clock import now
 from shared.errors import PermanentError
@@ -22,6 +23,8 @@ log = structlog.get_logger()
 IN_PARTS_BYTES = 8 * 1024 * 1024
 DECODED_AT_ONCE = 2
 """Pictures whose pixels are in memory."""
+PREVIEW_SECONDS = 4.0
+"""Waiting for others included: less than a result has to be fetched and put."""
 
 
 class Stores(Protocol):
@@ -43,7 +46,7 @@ class Storing(Stores):
         self._fetch = fetch
         self._bucket = bucket
         self._limits = limits
-        self._decoders = asyncio.Semaphore(DECODED_AT_ONCE)
+        self._decoders = ThreadPoolExecutor(DECODED_AT_ONCE, "decode")
 
     async def store(self, result: RenderSucceeded) -> Stored:
         """Store the first usable output of an attempt.
@@ -55,13 +58,13 @@ class Storing(Stores):
         outputs = [o for o in result.outputs if result.spec.nsfw_allowed or not o.nsfw]
         raw = await self._fetch(result.provider, (outputs or list(result.outputs))[0])
         image, data = await asyncio.to_thread(self._cleaned, result, raw)
-        both = (self._put(image, data), self._preview(image, data))
-        put, stored = await asyncio.gather(*both, return_exceptions=True)  # neither goes on after a failure
-        if isinstance(put, BaseException):
-            raise put
-        if isinstance(stored, BaseException):
-            raise stored
-        return stored
+        del raw
+        with_preview = asyncio.create_task(self._with_preview(image, data))
+        try:
+            await self._put(image, data)
+            return await with_preview
+        finally:
+            with_preview.cancel()
 
     async def _put(self, image: StoredImage, data: bytes) -> None:
         if len(data) > IN_PARTS_BYTES:
@@ -69,14 +72,19 @@ class Storing(Stores):
         else:
             await self._bucket.put(image.key, data, image.content_type)
 
-    async def _preview(self, image: StoredImage, data: bytes) -> Stored:
-        """Make it while the image is put. An image of which none can be made is stored without one."""
+    async def _with_preview(self, image: StoredImage, data: bytes) -> Stored:
+        """Whatever is wrong with a preview is no reason to lose an image."""
         try:
-            async with self._decoders:
-                small = await asyncio.to_thread(partial(preview, data, limits=self._limits))
-        except BadImage as error:
-            log.error("preview_failed", key=image.key, error=str(error))
-            return Stored(image=image, preview_error=str(error))
+            async with asyncio.timeout(PREVIEW_SECONDS):
+                return await self._previewed(image, data)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}"[:300]
+            log.error("preview_failed", key=image.key, error=reason)
+            return Stored(image=image, preview_error=reason)
+
+    async def _previewed(self, image: StoredImage, data: bytes) -> Stored:
+        make = partial(preview, data, limits=self._limits)
+        small = await asyncio.get_running_loop().run_in_executor(self._decoders, make)
         key = f"{image.key}.preview.webp"
         await self._bucket.put(key, small.data, "image/webp")
         kept = StoredPreview(key=key, width=small.width, height=small.height)

@@ -2,13 +2,16 @@
 
 import hashlib
 import struct
+import threading
 from zlib import crc32
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from contracts.renders import Output, RenderFailed, RenderProgressed, ResultStored
+from services.result_store import storing
 from services.result_store.fetching import OutputUnavailable
+from services.result_store.images import Limits
 from tests.fakes.provider import a_spec
 from tests.fakes.results import PATH, ResultsBench, a_result, image_of, objects_of
 from tests.unit.result_store.pictures import SECRET, a_picture, comfyui_png, encoded, pixels
@@ -225,12 +228,40 @@ def cut_pixels(png: bytes) -> bytes:
     return png[:start] + struct.pack(">I", len(half)) + chunk + struct.pack(">I", crc32(chunk)) + rest
 
 
-async def test_an_image_whose_preview_cannot_be_put_now_is_stored_again(bench: ResultsBench) -> None:
+async def test_a_preview_that_cannot_be_put_is_no_reason_to_lose_an_image(bench: ResultsBench) -> None:
     bench.bucket.refused = {".preview.webp"}
     result = a_result()
-    with pytest.raises(EndpointConnectionError):
-        await bench.store(result)
-    assert bench.documents.kept == {}
-    bench.bucket.refused = set()
     [said] = await bench.store(result)
-    assert bench.document(result)["preview"]["key"].startswith(image_of(said).key)
+    assert set(bench.bucket.objects) == {image_of(said).key}
+    assert "EndpointConnectionError" in bench.document(result)["preview_error"]
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("nobody foresaw it")])
+async def test_nor_is_one_that_fails_as_nobody_foresaw(
+    bench: ResultsBench, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(data: bytes, limits: Limits) -> None:
+        raise error
+
+    monkeypatch.setattr(storing, "preview", fails)
+    result = a_result()
+    [said] = await bench.store(result)
+    assert set(bench.bucket.objects) == {image_of(said).key}
+    assert type(error).__name__ in bench.document(result)["preview_error"]
+
+
+async def test_slow_previews_make_no_image_late(bench: ResultsBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    def slow(data: bytes, limits: Limits) -> None:
+        go_on.wait(10)
+
+    monkeypatch.setattr(storing, "preview", slow)
+    monkeypatch.setattr(storing, "PREVIEW_SECONDS", 0.02)
+    results = [a_result() for _ in range(12)]
+    try:
+        said = await bench.store(*results)
+    finally:
+        go_on.set()
+    assert {type(each) for each in said} == {ResultStored}
+    assert all("TimeoutError" in bench.document(each)["preview_error"] for each in results)

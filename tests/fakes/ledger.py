@@ -32,11 +32,11 @@ class GatewayBench:
         self.gateway = Gateway(self.provider, self.ledger, self.lease, self.publisher, Pace(**pace))
 
     async def take_in(
-        self, command: RenderRequested | None = None, *, at_once: int = 0, **fields: Any
+        self, command: RenderRequested | None = None, *, at_once: bool = False, **fields: Any
     ) -> Attempt:
         """A new attempt of ours."""
         batch = [received(command or a_command(**fields))]
-        [attempt] = await self.ledger.take_in(batch, await self.owner(), at_once)
+        [attempt] = await self.ledger.take_in(batch, await self.owner(), at_once=at_once)
         return attempt
 
     async def owner(self) -> str:

@@ -94,7 +94,7 @@ class Process:
         self._shares = Shares(database["gateway_shares"], f"gateway-{provider.name}", pace.slots)
         self._engine = Engine(gateway.step, 0, self._gate.hold, pace.most_held)
         self._service = service
-        handlers(service.subscribe, provider, self._ledger, self._engine, self._lease)
+        handlers(service.subscribe, provider, self._ledger, self._engine, self._lease, self._gate)
         for loop in (self._lease.run, self._engine.run, outbox.run, self._tidy):
             service.background(loop)
         late_ends = LateEnds(self._attempts, provider, service.publisher.source)

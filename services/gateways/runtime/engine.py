@@ -71,8 +71,8 @@ class Engine:
 
     @property
     def room(self) -> int:
-        """How many of those that are added now would begin at once."""
-        return 0 if self._hold() else max(0, self.slots - len(self._started) - len(self._ready))
+        """How many of those that are added now would have a slot at once."""
+        return max(0, self.slots - len(self._started) - len(self._ready))
 
     def sent(self) -> list[Attempt]:
         """Those that may be at the provider."""

@@ -82,6 +82,11 @@ class Gate:
         """Nothing gets through for a while."""
         return self.breaker.state == "open"
 
+    @property
+    def free(self) -> bool:
+        """Whether anything may be sent, however much at once."""
+        return self.breaker.state == "closed" and not self.rate.per_second
+
     async def sending(self) -> None:
         """Something is being sent."""
         clock = self._clock()

@@ -9,6 +9,7 @@ from services.gateways.runtime.attempt import order_of
 from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.dialects import worded
 from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.gate import Gate
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Provider
 from shared.envelope import Received
@@ -18,7 +19,9 @@ from shared.publisher import Outgoing
 from shared.subscription import Subscribe
 
 
-def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: Engine, lease: Lease) -> None:
+def handlers(
+    subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: Engine, lease: Lease, gate: Gate
+) -> None:
     """Declare what a gateway listens to."""
 
     kinds = (RenderRequested, RenderCancel, ResultStored)
@@ -39,8 +42,8 @@ def handlers(subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: E
         if commands:
             if engine.full:
                 raise NoRoom(f"{len(engine)} attempts are held")
-            at_once = engine.room if provider.can_be_asked else 0
-            new = await ledger.take_in(commands, lease.owner, at_once)
+            at_once = provider.can_be_asked and gate.free and len(commands) <= engine.room
+            new = await ledger.take_in(commands, lease.owner, at_once=at_once)
             crash_point("after_intake")
             engine.add(new)
         if cancels:

@@ -40,15 +40,15 @@ class Ledger:
         self._said: list[tuple[str, datetime]] = []
 
     async def take_in(
-        self, batch: Sequence[Received[RenderRequested]], owner: str, at_once: int = 0
+        self, batch: Sequence[Received[RenderRequested]], owner: str, *, at_once: bool = False
     ) -> list[Attempt]:
         """Store commands under `owner`; returns the new ones, and those of `owner` that are still open.
 
-        The first `at_once` are to be sent now: they are stored with their intent. One bulk write. When
-        its answer is lost, the same batch comes again: what it wrote must not be taken for known and
-        forgotten.
+        Those that are sent `at_once` are stored with their intent. One bulk write. When its answer is
+        lost, the same batch comes again: what it wrote must not be taken for known and forgotten.
         """
         time = now()
+        begin = _intent(time) | {"submissions": 1} if at_once else _NOT_SENT
         inserts = [
             InsertOne(
                 {
@@ -62,10 +62,10 @@ class Ledger:
                     "trace": received.trace,
                     "owner": owner,
                     "accepted_at": time,
-                    **(_intent(time) | {"submissions": 1} if position < at_once else _NOT_SENT),
+                    **begin,
                 }
             )
-            for position, received in enumerate(batch)
+            for received in batch
         ]
         known = await write_guarded(self._collection, inserts)
         new = [
@@ -73,8 +73,8 @@ class Ledger:
                 command=received.message,
                 trace=received.trace,
                 owner=owner,
-                submitting_at=time if position < at_once else None,
-                intended=position < at_once,
+                submitting_at=time if at_once else None,
+                intended=at_once,
             )
             for position, received in enumerate(batch)
             if position not in known
@@ -83,7 +83,7 @@ class Ledger:
             return new
         repeated = {batch[position].message.attempt_id for position in known} - {a.id for a in new}
         query = {"_id": {"$in": sorted(repeated)}, "owner": owner}
-        return new + [attempt_of(document) async for document in self._collection.find(query)]
+        return new + [_our(document) async for document in self._collection.find(query)]
 
     async def take_cancels(self, cancels: Sequence[RenderCancel]) -> None:
         """Store cancels: of unknown attempts, so that a later command is a no-op; of others as a wish."""
@@ -228,7 +228,7 @@ class Ledger:
         if not missing:
             return []
         found = self._collection.find({"_id": {"$in": missing}, "owner": owner})
-        return [attempt_of(document) async for document in found]
+        return [_our(document) async for document in found]
 
     async def note_duplicates(self, attempt_ids: Sequence[str]) -> None:
         """The images of these were thrown away: others of the same renders had come first."""
@@ -267,6 +267,14 @@ _NOT_SENT: Mapping[str, Any] = {"state": "accepted", "submissions": 0, "billed":
 def _intent(time: datetime) -> dict[str, Any]:
     """It may be sent from now on."""
     return {"state": "submitting", "submitting_at": time, "billed": "unknown"}
+
+
+def _our(document: dict[str, Any]) -> Attempt:
+    """One of the owner's that it does not hold: what came with its intent was not begun with."""
+    attempt = attempt_of(document)
+    if document["state"] == "submitting" and not attempt.handle:
+        attempt.state = "accepted"
+    return attempt
 
 
 def _held(attempt: Attempt) -> dict[str, Any]:

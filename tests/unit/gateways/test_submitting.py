@@ -30,7 +30,7 @@ async def test_the_intent_is_in_the_ledger_before_the_provider_is_called(bench: 
 
 async def test_what_is_sent_at_once_was_entered_with_its_intent(bench: GatewayBench) -> None:
     bench.provider.can_be_asked = True
-    attempt = await bench.take_in(at_once=1)
+    attempt = await bench.take_in(at_once=True)
     entry = bench.entry(attempt)
     assert (entry["state"], entry["submissions"], entry["billed"]) == ("submitting", 1, "unknown")
     bench.attempts.bulk_writes = 0
@@ -39,7 +39,7 @@ async def test_what_is_sent_at_once_was_entered_with_its_intent(bench: GatewayBe
 
 
 async def test_an_intent_that_waited_is_written_anew(bench: GatewayBench) -> None:
-    attempt = await bench.take_in(at_once=1)
+    attempt = await bench.take_in(at_once=True)
     attempt.submitting_at = before = now() - INTENT_HOLDS
     await bench.step(attempt)
     entry = bench.entry(attempt)
@@ -49,7 +49,7 @@ async def test_an_intent_that_waited_is_written_anew(bench: GatewayBench) -> Non
 
 async def test_an_intent_is_good_for_one_sending(bench: GatewayBench) -> None:
     bench.provider.submissions = [NotTaken("provider_busy", "429")]
-    attempt = await bench.take_in(at_once=1)
+    attempt = await bench.take_in(at_once=True)
     await bench.step(attempt)
     assert bench.entry(attempt)["state"] == "accepted"
     seen = []
@@ -60,7 +60,7 @@ async def test_an_intent_is_good_for_one_sending(bench: GatewayBench) -> None:
 
 async def test_nor_does_one_hold_whose_inputs_could_not_be_uploaded(bench: GatewayBench) -> None:
     bench.provider.preparations = [NotTaken("provider_unreachable", "connection refused")]
-    attempt = await bench.take_in(at_once=1)
+    attempt = await bench.take_in(at_once=True)
     await bench.step(attempt)
     assert (bench.entry(attempt)["state"], bench.provider.submitted) == ("accepted", 0)
     await bench.step(attempt)

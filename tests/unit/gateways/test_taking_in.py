@@ -6,7 +6,9 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from contracts.renders import RenderCancel, RenderRequested, ResultStored, StoredImage
+from services.gateways.runtime.breaker import Circuit
 from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.gate import Gate
 from services.gateways.runtime.handlers import handlers
 from shared.clock import now
 from shared.errors import NoRoom
@@ -24,7 +26,8 @@ class Intake(FakeService):
     def __init__(self, bench: GatewayBench, most: int = 100) -> None:
         super().__init__(bench.publisher)
         self.engine = Engine(bench.step, slots=8, most=most)
-        handlers(self.subscribe, bench.provider, bench.ledger, self.engine, bench.lease)
+        self.gate = Gate()
+        handlers(self.subscribe, bench.provider, bench.ledger, self.engine, bench.lease, self.gate)
 
 
 async def test_a_command_is_taken_in_once_however_often_it_comes(bench: GatewayBench) -> None:
@@ -63,18 +66,46 @@ async def test_a_redelivered_command_does_not_disturb_the_attempt_in_hand(bench:
 
 
 @pytest.mark.parametrize(
-    ("can_be_asked", "states"), [(True, "submitting accepted"), (False, "accepted " * 2)]
+    ("can_be_asked", "slots", "circuit", "per_second", "state"),
+    [
+        (True, 2, "closed", None, "submitting"),
+        (False, 2, "closed", None, "accepted"),
+        (True, 1, "closed", None, "accepted"),
+        (True, 2, "open", None, "accepted"),
+        (True, 2, "half_open", None, "accepted"),
+        (True, 2, "closed", 5.0, "accepted"),
+    ],
 )
-async def test_what_begins_at_once_is_stored_with_its_intent_if_an_heir_could_ask_for_it(
-    bench: GatewayBench, can_be_asked: bool, states: str
+async def test_a_batch_that_is_sent_at_once_is_stored_with_its_intents_if_an_heir_could_ask(
+    bench: GatewayBench,
+    can_be_asked: bool,
+    slots: int,
+    circuit: Circuit,
+    per_second: float | None,
+    state: str,
 ) -> None:
     bench.provider.can_be_asked = can_be_asked
     intake, commands = Intake(bench), [a_command(), a_command()]
-    intake.engine.resize(1)
+    intake.engine.resize(slots)
+    intake.gate.breaker.state, intake.gate.rate.per_second = circuit, per_second
     await bench.owner()
     await intake.deliver(*commands)
     entries = [bench.attempts.kept[command.attempt_id] for command in commands]
-    assert [entry["state"] for entry in entries] == states.split()
+    assert {entry["state"] for entry in entries} == {state}
+
+
+async def test_an_intent_that_was_stored_without_an_answer_is_known_not_to_have_been_sent(
+    bench: GatewayBench,
+) -> None:
+    bench.provider.can_be_asked = True
+    batch, owner = [received(a_command()), received(a_command())], await bench.owner()
+    await bench.ledger.take_in(batch, owner, at_once=True)  # its answer never came
+    again = await bench.ledger.take_in(batch, owner, at_once=True)
+    stranded = await bench.ledger.stranded(owner, held=())
+    assert [each.state for each in (*again, *stranded)] == ["accepted"] * 4
+    await bench.step(again[0])
+    assert bench.provider.calls == ["prepare", "submit"], "nobody had to be asked"
+    assert bench.entry(again[0])["submissions"] == 2, "its intent is written anew"
 
 
 async def test_a_gateway_listens_to_its_own_provider_only(bench: GatewayBench) -> None:

@@ -114,8 +114,9 @@ class ModelGateway:
 
     async def take_in(self, command: RenderRequested, *, dies: bool) -> None:
         """Enter a command; a process that dies then does not begin with it."""
-        at_once = int(self.provider.can_be_asked)
-        new = await self.living.ledger.take_in([received(command)], self.living.lease.owner, at_once)
+        new = await self.living.ledger.take_in(
+            [received(command)], self.living.lease.owner, at_once=self.provider.can_be_asked
+        )
         if not dies:
             self.living.hold(new)
 
