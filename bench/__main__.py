@@ -35,15 +35,21 @@ PARTS: Final = ("rounds", "latency", "hops", "in_flight", "growth", "scale_out",
 SEPARATED: Final = "separated by commas"
 
 
-async def measure(folder: Path, sizes: Sizes, names: Sequence[str], parts: Sequence[str]) -> Results:
-    """One part after the other; what was measured is kept at once."""
-    results = Results(machine=_machine())
+async def measure(
+    folder: Path, sizes: Sizes, names: Sequence[str], parts: Sequence[str]
+) -> tuple[Results, list[str]]:
+    """One part after the other, and which of them failed; what was measured is kept at once."""
+    results, failed = Results(machine=_machine()), list[str]()
     for part in (each for each in PARTS if each in parts):
         start = time.monotonic()
-        results = results.model_copy(update=await _part(part, folder, sizes, names, results))
+        try:
+            results = results.model_copy(update=await _part(part, folder, sizes, names, results))
+        except Exception:
+            log.exception("%s failed: nothing of it is reported", part)
+            failed.append(part)
         results.save(folder)
         log.info("%s took %.0f s", part, time.monotonic() - start)
-    return results
+    return results, failed
 
 
 async def _part(
@@ -97,7 +103,7 @@ def main(
         raise typer.BadParameter(f"nothing to compare with: make bench writes {RECORDED.name} first")
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    results = asyncio.run(measure(out.absolute(), QUICK if quick else FULL, names, wanted))
+    results, failed = asyncio.run(measure(out.absolute(), QUICK if quick else FULL, names, wanted))
     found = figures(results)
     worse = regressions(found, before)
     if not quick and not check:
@@ -107,7 +113,7 @@ def main(
     for sentence in worse:
         log.error("worse than recorded: %s", sentence)
     sys.stdout.write(json.dumps(found) + "\n")
-    raise typer.Exit(code=bool(worse))
+    raise typer.Exit(code=bool(worse or failed))
 
 
 def _chosen(text: str, known: Sequence[str]) -> list[str]:
