@@ -83,11 +83,15 @@ class Lease:
             raise LeaseOver(f"lease of {owner} is over before {doing}")
 
     async def run(self) -> None:
-        """Renew, and bury the dead, until cancelled."""
+        """Renew, and bury the dead, until cancelled: taking over much may last longer than a lease."""
+        async with asyncio.TaskGroup() as both:
+            both.create_task(self._again_and_again(self.renew))
+            both.create_task(self._again_and_again(self.bury_the_dead))
+
+    async def _again_and_again(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self.renew()
-                await self.bury_the_dead()
+                await work()
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -110,9 +114,14 @@ class Lease:
         await self._on_lost()
 
     async def bury_the_dead(self) -> None:
-        """Declare dead whose lease has ended, and take over from those who are dead."""
+        """Take over from those who are dead."""
+        for owner in await self.look():
+            await self._on_death(owner)
+
+    async def look(self) -> list[str]:
+        """Declare dead whose lease has ended; returns who is dead, and leaves in `alive` who is not."""
         others = {"role": self._role, "_id": {"$ne": self.owner}}
-        alive = {self.owner}
+        alive, dead = {self.owner}, list[str]()
         async for lease in self._collection.find(others):
             if not lease["dead"]:
                 if lease["until"] > now() or not self._may_bury:
@@ -122,8 +131,9 @@ class Lease:
                 result = await self._collection.update_one(guard, {"$set": {"dead": True}})
                 if not result.matched_count:
                     continue
-            await self._on_death(lease["_id"])
+            dead.append(lease["_id"])
         self.alive = alive
+        return dead
 
     @property
     def _may_bury(self) -> bool:

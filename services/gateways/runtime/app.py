@@ -114,7 +114,7 @@ class Process:
     async def run(self) -> None:
         """Take a lease, work, leave in order."""
         await self._lease.take()
-        await self._lease.bury_the_dead()
+        await self._lease.look()  # what the dead have left is taken over beside the work
         await self._take_share()
         await self._service.run()
         await self._lease.release()

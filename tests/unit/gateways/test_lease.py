@@ -1,7 +1,6 @@
 """Who is alive: a lease is renewed, ends, is buried by another, and noticed by its own."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -9,6 +8,7 @@ from pymongo.errors import AutoReconnect
 
 from shared.clock import now
 from shared.leases import FORGET_SECONDS, LEASE_SECONDS, RELEASE_SECONDS, Lease
+from shared.mongo import Document
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.waiting import background, until
 
@@ -22,14 +22,15 @@ class Instance:
         self.buried: list[str] = []
         self.lives_lost = 0
         self.leases = leases
-        self.meanwhile: Callable[[], object] = lambda: None
+        self.buries_until: asyncio.Event | None = None
         self.lease = Lease(
             leases.mongo, role, on_death=self._bury, on_lost=self._lose, patience_seconds=patience_seconds
         )
 
     async def _bury(self, owner: str) -> None:
         self.buried.append(owner)
-        self.meanwhile()
+        if self.buries_until is not None:
+            await self.buries_until.wait()
         await self.lease.forget(owner)
 
     async def _lose(self) -> None:
@@ -173,18 +174,19 @@ async def test_a_lease_that_is_renewed_just_in_time_is_not_buried(one: Instance,
     assert one.buried == []
 
 
-async def test_a_lease_that_is_renewed_while_others_are_buried_is_left_alone(
-    one: Instance, two: Instance, leases: FakeCollection
+async def test_a_lease_that_is_renewed_after_it_was_read_is_left_alone(
+    one: Instance, two: Instance, leases: FakeCollection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    three = Instance(leases)
-    await three.lease.take()
-    for late in (two, three):
-        late.let_end()
-    alive = leases.kept[three.lease.owner]
-    one.meanwhile = lambda: alive.update(until=now() + timedelta(seconds=LEASE_SECONDS))
+    two.let_end()
+    alive, declare = leases.kept[two.lease.owner], leases.update_one
+
+    async def late(query: Document, update: Document) -> object:
+        alive.update(until=now() + timedelta(seconds=LEASE_SECONDS))
+        return await declare(query, update)
+
+    monkeypatch.setattr(leases, "update_one", late)
     await one.lease.bury_the_dead()
-    assert one.buried == [two.lease.owner]
-    assert not leases.kept[three.lease.owner]["dead"]
+    assert (one.buried, alive["dead"]) == ([], False)
 
 
 async def test_who_was_declared_dead_is_so_before_anyone_has_inherited(
@@ -242,6 +244,20 @@ async def test_the_loop_renews_buries_and_survives_an_absent_database(one: Insta
     async with background(one.lease.run) as loop:
         await until(lambda: not one.leases.failures)
         assert not loop.done()
+
+
+async def test_a_lease_is_renewed_while_much_is_taken_over(
+    one: Instance, two: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shared.leases.RENEW_SECONDS", 0.005)
+    one.buries_until = asyncio.Event()
+    two.let_end()
+    async with background(one.lease.run):
+        await until(lambda: one.buried)
+        one.let_end()
+        await until(lambda: one.leases.kept[one.lease.owner]["until"] > now())
+        assert not one.buries_until.is_set()
+        one.buries_until.set()
 
 
 async def test_a_process_leaves_also_when_the_database_does_not_answer(one: Instance) -> None:
