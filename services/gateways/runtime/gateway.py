@@ -214,7 +214,7 @@ class Gateway:
     async def _not_taken(self, attempt: Attempt, busy: NotTaken) -> float | None:
         """The provider surely has nothing: the same attempt may be sent again, after a pause."""
         attempt.tries += 1
-        attempt.state, attempt.intended = "accepted", False
+        attempt.state = "accepted"
         if attempt.tries >= self._pace.not_taken_tries:
             await self._reports.failed(attempt, Broken(busy.code, busy.message, True, "no"))
             return None

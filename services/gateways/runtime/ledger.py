@@ -147,9 +147,9 @@ class Ledger:
         A write that is done only after the next sending changes nothing.
         """
         guard = _held(attempt) | {"submitting_at": attempt.submitting_at, "handle": None}
-        return await self._writes.write(
-            UpdateOne(guard, {"$set": {"state": "accepted", "billed": "no"}}, upsert=True)
-        )
+        update = {"$set": {"state": "accepted", "billed": "no"}} | _unsent(attempt)
+        attempt.intended = False
+        return await self._writes.write(UpdateOne(guard, update, upsert=True))
 
     async def save_handle_anyway(
         self, attempt_id: str, submitting_at: datetime | None, handle: Handle
@@ -201,9 +201,8 @@ class Ledger:
             fields["look_at"] = look_at
         else:
             gone["look_at"] = ""
-        return await self._writes.write(
-            UpdateOne(_held(attempt), {"$set": fields, "$unset": gone}, upsert=True)
-        )
+        update = {"$set": fields, "$unset": gone} | _unsent(attempt)
+        return await self._writes.write(UpdateOne(_held(attempt), update, upsert=True))
 
     def said(self, attempt_id: str, at: datetime) -> None:
         """What this attempt owed since `at` is published; the debt is cleared with the next few others."""
@@ -267,6 +266,11 @@ _NOT_SENT: Mapping[str, Any] = {"state": "accepted", "submissions": 0, "billed":
 def _intent(time: datetime) -> dict[str, Any]:
     """It may be sent from now on."""
     return {"state": "submitting", "submitting_at": time, "billed": "unknown"}
+
+
+def _unsent(attempt: Attempt) -> dict[str, Any]:
+    """What takes an intent back after which nothing was sent."""
+    return {"$inc": {"submissions": -1}} if attempt.intended else {}
 
 
 def _our(document: dict[str, Any]) -> Attempt:

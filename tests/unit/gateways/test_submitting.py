@@ -62,9 +62,16 @@ async def test_nor_does_one_hold_whose_inputs_could_not_be_uploaded(bench: Gatew
     bench.provider.preparations = [NotTaken("provider_unreachable", "connection refused")]
     attempt = await bench.take_in(at_once=True)
     await bench.step(attempt)
-    assert (bench.entry(attempt)["state"], bench.provider.submitted) == ("accepted", 0)
+    assert (bench.entry(attempt)["state"], bench.entry(attempt)["submissions"]) == ("accepted", 0)
     await bench.step(attempt)
-    assert (bench.entry(attempt)["submissions"], bench.provider.submitted) == (2, 1)
+    assert (bench.entry(attempt)["submissions"], bench.provider.submitted) == (1, 1)
+
+
+async def test_what_ends_before_it_is_sent_counts_no_submission(bench: GatewayBench) -> None:
+    attempt = await bench.take_in(at_once=True, deadline_at=now() - timedelta(seconds=1))
+    await bench.step(attempt)
+    entry = bench.entry(attempt)
+    assert (entry["state"], entry["submissions"], entry["billed"]) == ("failed", 0, "no")
 
 
 async def test_a_submission_is_in_the_books_with_the_providers_id(bench: GatewayBench) -> None:
