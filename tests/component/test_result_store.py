@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 from contracts.renders import Output, RenderFailed, RenderProgressed, ResultStored
 from services.result_store import storing
 from services.result_store.fetching import OutputUnavailable
-from services.result_store.images import Limits
+from services.result_store.images import Limits, Preview, preview
 from tests.fakes.provider import a_spec
 from tests.fakes.results import PATH, ResultsBench, a_result, image_of, objects_of
 from tests.unit.result_store.pictures import SECRET, a_picture, comfyui_png, encoded, pixels
@@ -265,3 +265,21 @@ async def test_slow_previews_make_no_image_late(bench: ResultsBench, monkeypatch
         go_on.set()
     assert {type(each) for each in said} == {ResultStored}
     assert all("TimeoutError" in bench.document(each)["preview_error"] for each in results)
+
+
+async def test_an_image_that_could_not_be_put_leaves_no_preview(
+    bench: ResultsBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+
+    def slow(data: bytes, limits: Limits) -> Preview:
+        go_on.wait(10)
+        return preview(data, limits=limits)
+
+    monkeypatch.setattr(storing, "preview", slow)
+    bench.bucket.failures = [ConnectionError("the bucket is away")]
+    with pytest.raises(ConnectionError):
+        await bench.store(a_result())
+    go_on.set()
+    [said] = await bench.store(a_result())
+    assert set(bench.bucket.objects) == objects_of(said)
