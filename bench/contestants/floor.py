@@ -37,8 +37,8 @@ class Floor(Contestant):
         environment = place.environment
         self._bootstrap = environment["KAFKA_BOOTSTRAP"]
         wait = int(environment["KAFKA_FETCH_MAX_WAIT_MS"])
-        # topics and groups of its own: the embedded broker lets nobody into a group that was left too often
         self._partitions = int(environment.get("KAFKA_PARTITIONS", PARTITIONS))
+        # topics and groups of its own: the embedded broker lets nobody into a group that was left too often
         self._prefix = uuid7()
         self._topics = [f"{self._prefix}.{topic}" for topic in TOPICS]
         self._load = KafkaLoad(self._bootstrap, self._topics[0], self._topics[-1], wait)

@@ -41,8 +41,6 @@ log = structlog.get_logger()
 
 MOST_ERRORS = 3
 """So often something unforeseen may happen to an attempt before it is sent, half a minute apart."""
-
-
 INTENT_HOLDS = timedelta(seconds=2)
 """So old an intent may be when it is sent: an heir waits from then on for what may be on its way."""
 
@@ -166,9 +164,10 @@ class Gateway:
             await self._gate.answered()
 
     async def _intend(self, attempt: Attempt) -> bool:
-        fresh = attempt.intended and attempt.submitting_at and now() < attempt.submitting_at + INTENT_HOLDS
+        since = attempt.submitting_at if attempt.intended else None
         attempt.intended = False
-        kept = bool(fresh) or await self._ledger.intend(attempt)
+        fresh = since is not None and now() < since + INTENT_HOLDS
+        kept = fresh or await self._ledger.intend(attempt)
         attempt.state = "submitting"  # not before: without a written intent nothing is sent
         return kept
 
