@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import aiohttp
-from pymongo import AsyncMongoClient
 
 from bench import samples
-from bench.contestants.contestant import Place
+from bench.contestants.contestant import Place, database_of
 from services.gateways.runtime.provider import our_id_of
 from shared.ids import uuid7
 
@@ -25,18 +24,14 @@ async def leave_behind(place: Place, count: int) -> None:
 
     Taking them in one by one would be measured too, and take minutes before anything is seen.
     """
-    client: AsyncMongoClient[Document] = AsyncMongoClient(place.environment["MONGO_URL"])
-    database = client[place.environment["MONGO_DATABASE"]]
-    try:
+    async with database_of(place) as database:
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=AT_ONCE)) as http:
             for size in _pages(count):
                 attempts = await asyncio.gather(*(_submitted(http, place) for _ in range(size)))
                 await database["attempts"].insert_many(attempts, ordered=False)
-        long_ago = datetime.now(UTC) - timedelta(minutes=1)
+        long_ago = datetime.now(UTC) - timedelta(minutes=10)
         lease = {"_id": DEAD, "role": "gateway-modal", "until": long_ago, "dead": True}
         await database["gateway_leases"].insert_one(lease)
-    finally:
-        await client.close()
 
 
 def _pages(count: int) -> Iterator[int]:

@@ -104,9 +104,7 @@ class InFlight(Record):
     """One gateway process with so many attempts at its provider."""
 
     provider: str
-    asked_for: int
     attempts: int
-    """That were there in time."""
     kilobytes_each: float
     cpu_percent: float
     polls_per_s: float

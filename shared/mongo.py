@@ -1,6 +1,6 @@
 """MongoDB through motor, in this module only: its successor would be a change of one file."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +20,8 @@ Write = ReplaceOne[Document] | UpdateOne | InsertOne[Document]
 
 DUPLICATE_KEY = 11000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+IN_PAGE = 100
+"""Of keys for `$in`: some servers compare every key with every document."""
 
 
 @asynccontextmanager
@@ -70,6 +72,13 @@ def due_index(field: str) -> IndexModel:
 def due_by(time: datetime) -> dict[str, datetime]:
     """What `due_index` finds fast: times up to this one. The lower end keeps nulls out of the scan."""
     return {"$gt": EPOCH, "$lte": time}
+
+
+def in_pages(keys: Iterable[str]) -> Iterator[list[str]]:
+    """Keys for `$in`, so many at a time that each costs the same however many there are."""
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), IN_PAGE):
+        yield ordered[start : start + IN_PAGE]
 
 
 async def find_by_id(

@@ -1,13 +1,15 @@
 """What every contestant can do, and how one durable job is counted."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import aioboto3
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.database import AsyncDatabase
 
 from deploy.local.stack import Stack
 
@@ -90,19 +92,23 @@ def check_work(name: str, done: Outcome, jobs: int, notifications: int) -> None:
         raise LessWork(f"{name}: {jobs} jobs were asked for, but there are {wrong}")
 
 
+@asynccontextmanager
+async def database_of(place: Place, name: str = "") -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
+    """Our database, or that of another contestant."""
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(place.environment["MONGO_URL"], tz_aware=True)
+    async with client:
+        yield client[name or place.environment["MONGO_DATABASE"]]
+
+
 async def count_work(place: Place, database: str, tenant: str) -> Outcome:
     """What is in the stores now."""
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(place.environment["MONGO_URL"])
-    try:
-        stored = client[database]
+    async with database_of(place, database) as stored:
         return Outcome(
             completed_jobs=await stored["jobs"].count_documents({"status": "completed"}),
             attempts=await stored["attempts"].count_documents({}),
             assets=await stored["assets"].count_documents({}),
             objects=await _count_objects(place.environment, tenant),
         )
-    finally:
-        await client.close()
 
 
 async def _count_objects(environment: Mapping[str, str], tenant: str) -> int:

@@ -3,13 +3,13 @@
 import asyncio
 import os
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from pymongo import AsyncMongoClient, IndexModel
+from pymongo import IndexModel
 
 from bench.contestants.children import Children
-from bench.contestants.contestant import Contestant, Finished, Place
+from bench.contestants.contestant import Contestant, Finished, Place, database_of
 from bench.contestants.floor_stages import TOPICS
 from bench.contestants.kafka_load import KafkaLoad
 from contracts.catalog import PARTITIONS
@@ -71,12 +71,9 @@ class Floor(Contestant):
 
     async def _make_indexes(self) -> None:
         """Those that our collections have: they are a part of what a write costs."""
-        client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(self._place.environment["MONGO_URL"])
-        try:
+        async with database_of(self._place, self.database) as database:
             for name, indexes in INDEXES.items():
-                await client[self.database][name].create_indexes(list(indexes))
-        finally:
-            await client.close()
+                await database[name].create_indexes(list(indexes))
 
     async def _make_topics(self) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)

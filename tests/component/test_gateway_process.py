@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import cast
 
 from contracts.renders import RenderRequested, RenderSucceeded
-from services.gateways.runtime.app import PAGE, Process
+from services.gateways.runtime.app import Process
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Order, Pace, Provider
 from shared.clock import now

@@ -17,16 +17,17 @@ from services.gateways.runtime.hints import Hints
 from services.gateways.runtime.inputs import Inputs, StoredInputs
 from services.gateways.runtime.late_ends import LateEnds
 from services.gateways.runtime.ledger import INDEXES, Ledger
-from services.gateways.runtime.provider import Hinting, Pace, Provider
+from services.gateways.runtime.provider import Hinting, Listing, Pace, Provider
 from services.gateways.runtime.pushes import AddRoutes, Pushes
 from services.gateways.runtime.reconciling import Reconciling
+from services.gateways.runtime.roll_call import RollCall
 from services.gateways.runtime.shares import Shares
 from shared import mongo
 from shared.errors import is_transient
 from shared.http_client import http_client
 from shared.ids import uuid7
 from shared.leases import Lease
-from shared.mongo import Database
+from shared.mongo import IN_PAGE, Database
 from shared.outbox import MongoDebts, Outbox
 from shared.s3 import open_bucket
 from shared.service import Service
@@ -35,7 +36,6 @@ from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Set
 log = structlog.get_logger()
 
 TIDY_SECONDS = 1.0
-PAGE = 500
 
 MakeProvider = Callable[[httpx.AsyncClient, Inputs], Provider]
 MakeRoutes = Callable[[httpx.AsyncClient], AddRoutes | None]
@@ -90,6 +90,7 @@ class Process:
         told = Announcements(provider.name, uuid7(), database["provider_health"], service.publisher)
         self._gate = Gate(rate=Rate(pace.submits_per_second), told=told)
         gateway = Gateway(provider, self._ledger, self._lease, service.publisher, pace, self._gate)
+        self._gateway = gateway
         self._pace = pace
         self._shares = Shares(database["gateway_shares"], f"gateway-{provider.name}", pace.slots)
         self._engine = Engine(gateway.step, 0, self._gate.hold, pace.most_held)
@@ -110,6 +111,8 @@ class Process:
             hints = Hints(provider, self._engine, gateway)
             service.background(hints.listen)
             service.background(hints.tell)
+        elif isinstance(provider, Listing):
+            service.background(RollCall(provider, self._engine, gateway, pace).run)
 
     async def run(self) -> None:
         """Take a lease, work, leave in order."""
@@ -135,7 +138,7 @@ class Process:
         taken = await self._ledger.take_over(page, dead, self._lease.owner)
         if taken:
             crash_point("during_takeover")
-        self._engine.add(taken)
+        self._engine.add(taken, within=self._gateway.rarest_poll)
         return len(taken)
 
     async def _take_share(self) -> None:
@@ -168,7 +171,7 @@ async def _pages(attempts: AsyncIterator[Attempt]) -> AsyncIterator[list[Attempt
     page: list[Attempt] = []
     async for attempt in attempts:
         page.append(attempt)
-        if len(page) == PAGE:
+        if len(page) == IN_PAGE:
             yield page
             page = []
     if page:

@@ -9,6 +9,7 @@ import asyncio
 import heapq
 import itertools
 import math
+import random
 from collections.abc import Awaitable, Callable, Iterable
 from weakref import WeakValueDictionary
 
@@ -84,8 +85,8 @@ class Engine:
             self.slots = slots
             self._news.set()
 
-    def add(self, attempts: Iterable[Attempt]) -> None:
-        """Work on these; what was sent before goes on at once, the rest when a slot is free."""
+    def add(self, attempts: Iterable[Attempt], within: float = 0.0) -> None:
+        """Work on these; what was sent before goes on `within` so many seconds, the rest with a slot."""
         for attempt in attempts:
             if attempt.id in self._held:
                 continue
@@ -95,7 +96,7 @@ class Engine:
                 self._ready.push(attempt)
             else:
                 self._started.add(attempt.id)
-                self._schedule(attempt, 0.0)
+                self._schedule(attempt, random.uniform(0.0, within))
         self._news.set()
 
     def cancel(self, attempt_ids: Iterable[str]) -> None:

@@ -65,6 +65,8 @@ class Gateway:
         self._gate = gate or Gate()
         self._reports = Reports(ledger, lease, publisher)
         self._giving_up = GivingUp(self._reports, provider.name, pace)
+        self.rarest_poll = 0.0
+        """Seconds between polls where they may be rarer than `Pace` has them: see `RollCall`."""
 
     async def step(self, attempt: Attempt) -> float | None:
         """Take an attempt's next step; seconds until the one after, None if it has ended or is not ours."""
@@ -281,7 +283,7 @@ class Gateway:
                 attempt.missing_since, attempt.missing_looks = None, 0
                 await self._reports.progress(attempt, news)
                 crash_point("while_polling")
-                return self._slower(attempt)
+                return max(self._slower(attempt), unevenly(self.rarest_poll))
         crash_point("before_end")
         if isinstance(news, Done):
             await self._reports.done(attempt, news)

@@ -17,7 +17,7 @@ from services.gateways.runtime.provider import Handle, our_id_of
 from shared.clock import now
 from shared.envelope import Received
 from shared.group_commit import GroupCommit, guarded_writes
-from shared.mongo import Collection, due_index, write_guarded
+from shared.mongo import IN_PAGE, Collection, due_index, write_guarded
 from shared.outbox import OVERDUE, OWED_INDEX
 
 INDEXES = (
@@ -26,8 +26,6 @@ INDEXES = (
     due_index("look_at"),
     IndexModel([("our_id", 1)]),
 )
-
-PAGE = 500
 
 
 class Ledger:
@@ -223,7 +221,7 @@ class Ledger:
     async def stranded(self, owner: str, held: Container[str]) -> list[Attempt]:
         """Open attempts of an owner that it does not hold: a write of its was done and not answered."""
         ids = [document["_id"] async for document in self._collection.find({"owner": owner}, {"_id": 1})]
-        missing = [attempt_id for attempt_id in ids if attempt_id not in held][:PAGE]
+        missing = [attempt_id for attempt_id in ids if attempt_id not in held][:IN_PAGE]
         if not missing:
             return []
         found = self._collection.find({"_id": {"$in": missing}, "owner": owner})
@@ -237,24 +235,28 @@ class Ledger:
 
     async def held_by(self, owner: str) -> AsyncIterator[Attempt]:
         """The open attempts of an owner."""
-        async for document in self._collection.find({"owner": owner}).batch_size(PAGE):
+        async for document in self._collection.find({"owner": owner}).batch_size(IN_PAGE):
             yield attempt_of(document)
 
     async def take_over(self, attempts: Sequence[Attempt], dead: str, owner: str) -> list[Attempt]:
         """Change the owner of these; returns those that were still the dead one's.
 
-        One whose intent was written since it was read is left for the next look.
+        One whose intent was written since it was read is left for the next look. One statement for all
+        that were read alike; who they were is asked only if some were not there any more.
         """
-        writes = [
-            UpdateOne(
-                {"_id": attempt.id, "owner": dead, **_as_read(attempt)},
-                {"$set": {"owner": owner, "state": attempt.state}},
-                upsert=True,
-            )
-            for attempt in attempts
-        ]
-        lost = await write_guarded(self._collection, writes)
-        taken = [attempt for position, attempt in enumerate(attempts) if position not in lost]
+        alike: dict[tuple[State, bool], list[Attempt]] = {}
+        for attempt in attempts:
+            alike.setdefault((attempt.state, attempt.handle is not None), []).append(attempt)
+        taken: list[Attempt] = []
+        for (state, has_handle), group in alike.items():
+            ids = {"_id": {"$in": [attempt.id for attempt in group]}}
+            theirs, ours = ids | {"owner": dead} | _as_read(state, has_handle), ids | {"owner": owner}
+            done = await self._collection.update_many(theirs, {"$set": {"owner": owner, "state": state}})
+            if done.matched_count == len(group):
+                taken += group
+            else:
+                kept = {each["_id"] async for each in self._collection.find(ours, {"_id": 1})}
+                taken += [attempt for attempt in group if attempt.id in kept]
         for attempt in taken:
             attempt.owner = owner
         return taken
@@ -291,10 +293,10 @@ def named(handle: Handle) -> dict[str, Any]:
     return {"handle": handle, "external_id": handle["id"]}
 
 
-def _as_read(attempt: Attempt) -> dict[str, Any]:
+def _as_read(state: State, has_handle: bool) -> dict[str, Any]:
     """Nothing was sent, or something may have been: that must not have changed."""
-    if attempt.handle:
+    if has_handle:
         return {}
-    if attempt.state == "accepted":
+    if state == "accepted":
         return {"state": "accepted", "handle": None}
     return {"state": {"$ne": "accepted"}}

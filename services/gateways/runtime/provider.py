@@ -239,6 +239,8 @@ class Pace:
     first_poll: float = 0.01
     slowest_poll: float = 2.0
     slowest_poll_with_hints: float = 5.0
+    polls_per_second: float = 200.0
+    """About so many by one process, where the provider's list tells who has ended (`roll_call`)."""
     submit_timeout: float = 20.0
     grace: float = 120.0
     """How long an unknown outcome may still show itself where the provider cannot be asked, and for how

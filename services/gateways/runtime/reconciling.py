@@ -19,7 +19,7 @@ from services.gateways.runtime.provider import Listing, NoAnswer, Provider
 from shared.clock import now
 from shared.errors import is_transient
 from shared.leases import Lease
-from shared.mongo import Collection
+from shared.mongo import Collection, in_pages
 
 log = structlog.get_logger()
 
@@ -92,23 +92,21 @@ class Reconciling:
 
     async def _ends_of(self, our_ids: Names[str]) -> dict[str, datetime | None]:
         """When the attempts ended that the provider knows by these ids; None for those that are open."""
-        if not our_ids:
-            return {}
-        query = {"our_id": {"$in": sorted(our_ids)}}
-        found = self._attempts.find(query, {"our_id": 1, "finished_at": 1})
-        return {document["our_id"]: document.get("finished_at") async for document in found}
+        fields = {"our_id": 1, "finished_at": 1}
+        return {
+            document["our_id"]: document.get("finished_at")
+            for page in in_pages(our_ids)
+            async for document in self._attempts.find({"our_id": {"$in": page}}, fields)
+        }
 
     async def _ask_about(self, orphans: Names[str]) -> None:
         """Have their ends asked for again; not those that are asked for anyway."""
         if not orphans:
             return
         log.warning("orphans_found", ids=sorted(orphans)[:20], count=len(orphans))
-        query = {
-            "our_id": {"$in": sorted(orphans)},
-            "command": {"$exists": True},
-            "look_at": None,
-        }
-        await self._attempts.update_many(query, {"$set": {"look_at": now(), "looks": 0}})
+        for page in in_pages(orphans):
+            query = {"our_id": {"$in": page}, "command": {"$exists": True}, "look_at": None}
+            await self._attempts.update_many(query, {"$set": {"look_at": now(), "looks": 0}})
 
     def _tell_strangers(self, strangers: frozenset[str]) -> None:
         """Each once; they may be another platform's, which shares this provider."""

@@ -35,7 +35,6 @@ def results(*, in_flight: bool = True, contestant: str = "ours") -> Results:
     )
     flight = InFlight(
         provider="modal",
-        asked_for=100,
         attempts=100,
         kilobytes_each=2.0,
         cpu_percent=20.0,
