@@ -104,9 +104,9 @@ async def count_work(place: Place, database: str, tenant: str) -> Outcome:
     """What is in the stores now."""
     async with database_of(place, database) as stored:
         return Outcome(
-            completed_jobs=await stored["jobs"].count_documents({"status": "completed"}),
-            attempts=await stored["attempts"].count_documents({}),
-            assets=await stored["assets"].count_documents({}),
+            completed_jobs=await stored["jobs"].count_documents({"tenant": tenant, "status": "completed"}),
+            attempts=await stored["attempts"].estimated_document_count(),
+            assets=await stored["assets"].estimated_document_count(),
             objects=await _count_objects(place.environment, tenant),
         )
 

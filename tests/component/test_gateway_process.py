@@ -14,7 +14,7 @@ from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Order, Pace, Provider
 from shared.clock import now
 from shared.leases import FORGET_SECONDS
-from shared.mongo import Database
+from shared.mongo import IN_PAGE, Database
 from tests.fakes.adapters import a_rig
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import FakeProvider, a_cancel, a_command
@@ -103,9 +103,9 @@ async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> 
 
 
 async def test_of_a_dead_process_each_takes_over_what_it_has_room_for() -> None:
-    cluster = Cluster(FakeProvider(), replace(PACE, most_held=PAGE, slots=2, first_poll=3600.0))
+    cluster = Cluster(FakeProvider(), replace(PACE, most_held=IN_PAGE, slots=2, first_poll=3600.0))
     dead = "gateway-fal:dead"
-    commands = [received(a_command(), offset) for offset in range(PAGE + 1)]
+    commands = [received(a_command(), offset) for offset in range(IN_PAGE + 1)]
     await Ledger(cluster.attempts.mongo).take_in(commands, dead)
     long_ago = now() - timedelta(seconds=FORGET_SECONDS + 1)
     cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": long_ago, "dead": True}
