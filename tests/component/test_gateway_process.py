@@ -2,14 +2,17 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
+import pytest
+
 from contracts.renders import RenderRequested, RenderSucceeded
 from services.gateways.runtime.app import Process
+from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Order, Pace, Provider
 from shared.clock import now
@@ -100,6 +103,25 @@ async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> 
         books = await rig.books()
     assert len(books) == 10, "nothing was submitted a second time"
     assert cluster.states() == {"succeeded"}
+
+
+async def test_a_process_works_while_it_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, dead, hold = Cluster(FakeProvider()), "gateway-fal:dead", asyncio.Event()
+    take_over = Ledger.take_over
+
+    async def slowly(self: Ledger, attempts: Sequence[Attempt], dead: str, owner: str) -> list[Attempt]:
+        await hold.wait()
+        return await take_over(self, attempts, dead, owner)
+
+    monkeypatch.setattr(Ledger, "take_over", slowly)
+    await Ledger(cluster.attempts.mongo).take_in([received(a_command())], dead)
+    cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": now(), "dead": True}
+    async with cluster.running() as service:
+        await service.deliver(a_command())
+        await until(lambda: len(cluster.succeeded()) == 1)
+        assert cluster.owners() == {dead: 1}
+        hold.set()
+        await until(lambda: len(cluster.succeeded()) == 2)
 
 
 async def test_of_a_dead_process_each_takes_over_what_it_has_room_for() -> None:
