@@ -117,6 +117,7 @@ async def test_a_process_works_while_it_takes_over(monkeypatch: pytest.MonkeyPat
     await Ledger(cluster.attempts.mongo).take_in([received(a_command())], dead)
     cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": now(), "dead": True}
     async with cluster.running() as service:
+        await until(lambda: len(cluster.leases.kept) == 2)
         await service.deliver(a_command())
         await until(lambda: len(cluster.succeeded()) == 1)
         assert cluster.owners() == {dead: 1}
