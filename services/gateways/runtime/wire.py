@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import structlog
@@ -79,14 +80,13 @@ async def ask(
     Raises:
         NoAnswer: the provider is away, limits us, fails or sends us elsewhere: ask again later.
     """
-    path = httpx.URL(url).path
     try:
         answer = await _read(http, method, url, request)
     except (httpx.HTTPError, TooMuch, TimeoutError) as error:
-        raise NoAnswer(f"{path}: {type(error).__name__}: {redacted(str(error))}") from error
+        raise NoAnswer(f"{urlsplit(url).path}: {type(error).__name__}: {redacted(str(error))}") from error
     status = answer.status_code
     if 300 <= status < 400 or status in (401, 403, 408, 429) or (status >= 500 and not errors_tell):
-        raise NoAnswer(f"{path}: {status} {excerpt(answer)}")
+        raise NoAnswer(f"{urlsplit(url).path}: {status} {excerpt(answer)}")
     return answer
 
 
