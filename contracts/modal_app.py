@@ -128,7 +128,7 @@ class ModalSubmitted(ModalModel):
 class ModalUnfinished(ModalModel):
     """Calls that have not ended, as far as the app has noticed: to be looked at, one by one."""
 
-    calls: tuple[ModalSubmitted, ...] = ()
+    calls: tuple[ModalSubmitted, ...]
 
 
 class ModalStopped(ModalModel):

@@ -188,6 +188,12 @@ async def test_an_application_that_is_not_there_does_not_say_that_it_has_nothing
         await provider.unfinished()
 
 
+@pytest.mark.parametrize(("status", "text"), [(404, '{"detail": "Not Found"}'), (200, "{}"), (422, "{}")])
+async def test_an_answer_that_is_no_list_does_not_say_that_nothing_is_there(status: int, text: str) -> None:
+    with pytest.raises(NoAnswer):
+        await told(status, text).unfinished()
+
+
 async def test_calls_are_listed_until_they_have_ended(rig: Rig) -> None:
     await rig.behave(latency_seconds=0.2, concurrency=1)
     assert isinstance(rig.provider, ModalProvider)

@@ -107,9 +107,11 @@ async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> 
 
 async def test_a_process_works_while_it_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster, dead, hold = Cluster(FakeProvider()), "gateway-fal:dead", asyncio.Event()
+    taking = asyncio.Event()
     take_over = Ledger.take_over
 
     async def slowly(self: Ledger, attempts: Sequence[Attempt], dead: str, owner: str) -> list[Attempt]:
+        taking.set()
         await hold.wait()
         return await take_over(self, attempts, dead, owner)
 
@@ -117,12 +119,32 @@ async def test_a_process_works_while_it_takes_over(monkeypatch: pytest.MonkeyPat
     await Ledger(cluster.attempts.mongo).take_in([received(a_command())], dead)
     cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": now(), "dead": True}
     async with cluster.running() as service:
-        await until(lambda: len(cluster.leases.kept) == 2)
+        await taking.wait()
         await service.deliver(a_command())
         await until(lambda: len(cluster.succeeded()) == 1)
         assert cluster.owners() == {dead: 1}
         hold.set()
         await until(lambda: len(cluster.succeeded()) == 2)
+
+
+async def test_who_was_declared_dead_while_it_took_over_holds_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cluster = Cluster(FakeProvider())
+    _, process = cluster.process()
+    await process._lease.take()
+    take_over = Ledger.take_over
+
+    async def too_late(self: Ledger, attempts: Sequence[Attempt], dead: str, owner: str) -> list[Attempt]:
+        taken = await take_over(self, attempts, dead, owner)
+        await process._lease.take()
+        return taken
+
+    monkeypatch.setattr(Ledger, "take_over", too_late)
+    await Ledger(cluster.attempts.mongo).take_in([received(a_command())], "dead")
+    [attempt] = [each async for each in Ledger(cluster.attempts.mongo).held_by("dead")]
+    await process._inherit([attempt], "dead")
+    assert attempt.id not in process._engine
 
 
 async def test_of_a_dead_process_each_takes_over_what_it_has_room_for() -> None:

@@ -40,12 +40,14 @@ from services.gateways.runtime.provider import (
     Refused,
     Working,
 )
-from services.gateways.runtime.wire import ask, excerpt, send_paid
+from services.gateways.runtime.wire import MAX_ANSWER_BYTES, ask, excerpt, send_paid
 from services.gateways.runtime.workflows import filled
 from shared.clock import now
 
 M = TypeVar("M", bound=ModalModel)
 JSON = "application/json"
+LIST_BYTES = 64 * 1024 * 1024
+"""Of the list of all open calls, whose ever they are: 90 bytes each."""
 
 
 class ModalProvider:
@@ -161,12 +163,15 @@ class ModalProvider:
 
     async def unfinished(self) -> frozenset[str]:
         """See `Listing`."""
-        answer = await self._ask("GET", "/calls")
+        answer = await self._ask("GET", "/calls", most_bytes=LIST_BYTES)
+        if answer.status_code != 200:
+            raise NoAnswer(f"/calls: {answer.status_code} {excerpt(answer)}")
         return frozenset(call.id for call in _read(ModalUnfinished, answer).calls)
 
-    async def _ask(self, method: str, path: str) -> httpx.Response:
+    async def _ask(self, method: str, path: str, *, most_bytes: int = MAX_ANSWER_BYTES) -> httpx.Response:
         """What the application answers. A 404 of Modal's own, in plain text, is none: nothing runs there."""
-        answer = await ask(self._http, method, self._url + path, headers=self._headers)
+        url = self._url + path
+        answer = await ask(self._http, method, url, most_bytes=most_bytes, headers=self._headers)
         if answer.status_code == 404 and not answer.headers.get("content-type", "").startswith(JSON):
             raise NoAnswer(f"{path}: {excerpt(answer)}: is the application deployed?")
         return answer

@@ -135,9 +135,12 @@ class Process:
             log.info("attempts_taken_over", dead=dead, attempts=taken)
 
     async def _inherit(self, page: list[Attempt], dead: str) -> int:
-        taken = await self._ledger.take_over(page, dead, self._lease.owner)
+        owner = self._lease.owner
+        taken = await self._ledger.take_over(page, dead, owner)
         if taken:
             crash_point("during_takeover")
+        if owner != self._lease.owner:
+            return 0  # declared dead meanwhile: all that was ours is taken over anew
         self._engine.add(taken, within=self._gateway.rarest_poll)
         return len(taken)
 

@@ -26,6 +26,8 @@ Step = Callable[[Attempt], Awaitable[float | None]]
 """Moves an attempt on; returns seconds until its next step, or None at its end."""
 
 STEPS_AT_ONCE = 128
+GOING_ON_AT_ONCE = 96
+"""Of those, what was sent before: however much of it is due, something new can begin."""
 
 
 class Engine:
@@ -86,7 +88,10 @@ class Engine:
             self._news.set()
 
     def add(self, attempts: Iterable[Attempt], within: float = 0.0) -> None:
-        """Work on these; what was sent before goes on `within` so many seconds, the rest with a slot."""
+        """Work on these: what has to be sent, or settled, or stopped, as soon as it can be.
+
+        What only has to be polled goes on `within` so many seconds.
+        """
         for attempt in attempts:
             if attempt.id in self._held:
                 continue
@@ -96,7 +101,8 @@ class Engine:
                 self._ready.push(attempt)
             else:
                 self._started.add(attempt.id)
-                self._schedule(attempt, random.uniform(0.0, within))
+                only_polled = attempt.handle is not None and not attempt.cancel
+                self._schedule(attempt, random.uniform(0.0, within) if only_polled else 0.0)
         self._news.set()
 
     def cancel(self, attempt_ids: Iterable[str]) -> None:
@@ -114,7 +120,8 @@ class Engine:
         if attempt is None:
             return False
         attempt.hurried = True
-        if not attempt.busy and attempt.state != "accepted":
+        due = attempt.due <= asyncio.get_running_loop().time()  # and keeps its turn
+        if not attempt.busy and not due and attempt.state != "accepted":
             self._schedule(attempt, 0.0)
             self._news.set()
         return True
@@ -149,7 +156,7 @@ class Engine:
 
     def _start_what_may(self) -> None:
         time = asyncio.get_running_loop().time()
-        while self._due and self._due[0][0] <= time and len(self._tasks) < STEPS_AT_ONCE:
+        while self._due and self._due[0][0] <= time and len(self._tasks) < GOING_ON_AT_ONCE:
             due, _, attempt = heapq.heappop(self._due)
             if due == attempt.due:
                 self._go_on(attempt)
@@ -211,7 +218,7 @@ class Engine:
 
     async def _sleep(self) -> None:
         pause: float | None = None
-        if self._due and len(self._tasks) < STEPS_AT_ONCE:
+        if self._due and len(self._tasks) < GOING_ON_AT_ONCE:
             pause = max(0.0, self._due[0][0] - asyncio.get_running_loop().time())
         if self._one_may_begin():
             pause = min(self._hold(), pause if pause is not None else math.inf)

@@ -283,7 +283,8 @@ class Gateway:
                 attempt.missing_since, attempt.missing_looks = None, 0
                 await self._reports.progress(attempt, news)
                 crash_point("while_polling")
-                return max(self._slower(attempt), unevenly(self.rarest_poll))
+                pause = self._slower(attempt)
+                return pause if attempt.cancel else max(pause, unevenly(self.rarest_poll))
         crash_point("before_end")
         if isinstance(news, Done):
             await self._reports.done(attempt, news)

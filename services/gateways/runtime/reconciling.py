@@ -82,11 +82,12 @@ class Reconciling:
 
     async def _take_up_stranded(self) -> None:
         """Ours in the ledger, and not in hand: a write was done whose answer was lost."""
-        if self._engine.full:
-            return
-        stranded = await self._ledger.stranded(self._lease.owner, self._engine)
-        self._engine.add(stranded)
-        if stranded:
+        owner = self._lease.owner
+        while not self._engine.full:
+            stranded = await self._ledger.stranded(owner, self._engine)
+            if not stranded or owner != self._lease.owner:
+                return
+            self._engine.add(stranded)
             log.warning("stranded_attempts", attempts=len(stranded))
             self._count(stranded=len(stranded))
 

@@ -13,6 +13,9 @@ from services.gateways.runtime.provider import Listing, NoAnswer, Pace
 
 log = structlog.get_logger()
 
+PATIENCE = 5.0
+"""Seconds for a list. Beyond it those that are gone wait for their polls."""
+
 
 class RollCall:
     """For a provider that lists what it has in hand and does not speak by itself."""
@@ -22,16 +25,18 @@ class RollCall:
         self._engine = engine
         self._gateway = gateway
         self._pace = pace
+        self._called = False
 
     async def run(self) -> None:
-        """Call as often as an attempt is polled otherwise. Whatever goes wrong, polls are as ever."""
+        """Call as often as one attempt is polled. With no list, the next polls are paced as ever."""
         while True:
             await asyncio.sleep(self._pace.slowest_poll)
             pause = 0.0
             try:
-                pause = await self.call()
-            except NoAnswer as silence:
-                log.info("no_roll_call", error=str(silence))
+                async with asyncio.timeout(PATIENCE):
+                    pause = await self.call()
+            except (NoAnswer, TimeoutError) as silence:
+                log.warning("no_roll_call", in_flight=self._engine.in_flight, error=str(silence))
             except Exception:
                 log.exception("roll_call_failed")
             self._gateway.rarest_poll = pause
@@ -44,9 +49,20 @@ class RollCall:
         """
         pause = self._engine.in_flight / self._pace.polls_per_second
         if pause <= self._pace.slowest_poll:
+            self._dismiss()
             return 0.0
-        sent = {attempt.id for attempt in self._engine.sent()}
-        there = map(self._engine.called, await self._provider.unfinished())
-        for attempt_id in sent - {attempt.id for attempt in there if attempt}:
-            self._engine.hurry(attempt_id)
+        sent = self._engine.sent()
+        called = map(self._engine.called, await self._provider.unfinished())
+        there = {attempt.id for attempt in called if attempt}
+        self._called = True
+        for attempt in sent:
+            missed_before = attempt.missing_since is not None  # it is looked for at a pace of its own
+            if attempt.id not in there and not missed_before:
+                self._engine.hurry(attempt.id)
         return pause
+
+    def _dismiss(self) -> None:
+        """They are few again: those whose next poll is far off have it now."""
+        if self._called:
+            self._engine.hurry_all()
+        self._called = False

@@ -70,7 +70,13 @@ async def send_paid(
 
 
 async def ask(
-    http: httpx.AsyncClient, method: str, url: str, *, errors_tell: bool = False, **request: Any
+    http: httpx.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    errors_tell: bool = False,
+    most_bytes: int = MAX_ANSWER_BYTES,
+    **request: Any,
 ) -> httpx.Response:
     """Ask about a submission; returns any answer that tells something about it.
 
@@ -81,7 +87,7 @@ async def ask(
         NoAnswer: the provider is away, limits us, fails or sends us elsewhere: ask again later.
     """
     try:
-        answer = await _read(http, method, url, request)
+        answer = await _read(http, method, url, request, most_bytes=most_bytes)
     except (httpx.HTTPError, TooMuch, TimeoutError) as error:
         raise NoAnswer(f"{urlsplit(url).path}: {type(error).__name__}: {redacted(str(error))}") from error
     status = answer.status_code
@@ -91,7 +97,13 @@ async def ask(
 
 
 async def _read(
-    http: httpx.AsyncClient, method: str, url: str, request: dict[str, Any], *, paid: bool = False
+    http: httpx.AsyncClient,
+    method: str,
+    url: str,
+    request: dict[str, Any],
+    *,
+    paid: bool = False,
+    most_bytes: int = MAX_ANSWER_BYTES,
 ) -> httpx.Response:
     """An answer of a bounded size, read in bounded time: providers' answers are input.
 
@@ -103,8 +115,8 @@ async def _read(
             crash_point("after_send")
         async for chunk in answer.aiter_bytes():
             body += chunk
-            if len(body) > MAX_ANSWER_BYTES:
-                raise TooMuch(f"an answer of more than {MAX_ANSWER_BYTES} bytes is no status")
+            if len(body) > most_bytes:
+                raise TooMuch(f"an answer of more than {most_bytes} bytes is not read")
     headers = [(name, value) for name, value in answer.headers.multi_items() if name not in FRAMING]
     return httpx.Response(answer.status_code, headers=headers, content=bytes(body), request=answer.request)
 

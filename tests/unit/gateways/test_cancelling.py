@@ -187,3 +187,15 @@ async def test_a_cancel_that_is_delivered_again_is_boring(bench: GatewayBench) -
         await bench.ledger.take_cancels([a_cancel(command)])
     assert list(bench.attempts.kept) == [command.attempt_id]
     assert "look_at" not in bench.attempts.kept[command.attempt_id], "nobody has to be told"
+
+
+async def test_while_it_does_not_stop_it_is_asked_again_soon_however_rare_polls_are(
+    bench: GatewayBench,
+) -> None:
+    attempt = await bench.take_in()
+    await bench.step(attempt)
+    bench.gateway.rarest_poll = 600.0
+    bench.provider.news = [RUNNING, RUNNING]
+    assert (await bench.step(attempt) or 0.0) > 60
+    attempt.cancel = True
+    assert (await bench.step(attempt) or 0.0) < 10

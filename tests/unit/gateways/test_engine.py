@@ -47,6 +47,55 @@ async def test_every_attempt_is_stepped_to_its_end() -> None:
     assert steps.taken == {attempt.id: 3 for attempt in attempts}
 
 
+async def test_what_is_taken_over_is_polled_in_its_time_and_what_needs_more_at_once() -> None:
+    steps = Steps(600.0)
+    engine = Engine(steps, slots=100)
+    polled, unknown, unwanted = ([an_attempt() for _ in range(9)] for _ in range(3))
+    for attempt in polled + unwanted:
+        attempt.state, attempt.handle = "submitted", {"id": attempt.id}
+    for attempt in unknown:
+        attempt.state = "unknown"
+    for attempt in unwanted:
+        attempt.cancel = True
+    async with background(engine.run):
+        engine.add(polled + unknown + unwanted, within=600.0)
+        await until(lambda: steps.taken.keys() >= {each.id for each in unknown + unwanted})
+        dues = [each.due - asyncio.get_running_loop().time() for each in polled]
+    assert max(dues) > 60
+
+
+async def test_who_is_hurried_again_and_again_keeps_its_turn() -> None:
+    engine = Engine(Steps(600.0), slots=1)
+    attempt = an_attempt()
+    attempt.state, attempt.handle = "submitted", {"id": "x"}
+    engine.add([attempt], within=600.0)
+    engine.hurry(attempt.id)
+    due = attempt.due
+    await asyncio.sleep(0.01)
+    engine.hurry(attempt.id)
+    assert attempt.due == due
+
+
+async def test_something_new_begins_however_much_is_due() -> None:
+    hold, begun = asyncio.Event(), list[Attempt]()
+
+    async def step(attempt: Attempt) -> float | None:
+        begun.append(attempt)
+        await hold.wait()
+        return None
+
+    engine = Engine(step, slots=3 * STEPS_AT_ONCE)
+    old, new = [an_attempt() for _ in range(2 * STEPS_AT_ONCE)], an_attempt()
+    for attempt in old:
+        attempt.state, attempt.handle = "submitted", {"id": attempt.id}
+    async with background(engine.run):
+        engine.add(old)
+        await until(lambda: begun)
+        engine.add([new])
+        await until(lambda: new in begun)
+        hold.set()
+
+
 async def test_no_more_than_its_slots_are_at_the_provider() -> None:
     begun: set[str] = set()
     free = asyncio.Event()

@@ -154,6 +154,16 @@ async def test_an_intent_that_was_written_since_the_heir_looked_is_not_overwritt
     assert taken.state == "unknown", "the next look asks what became of it"
 
 
+async def test_those_that_were_read_with_one_that_moved_are_taken_over(bench: GatewayBench) -> None:
+    moved, still = [await bench.take_in(), await bench.take_in()]
+    for attempt in (moved, still):
+        bench.entry(attempt)["owner"] = attempt.owner = "dead"
+    held = [found async for found in bench.ledger.held_by("dead")]
+    assert await bench.ledger.intend(moved)
+    [taken] = await bench.ledger.take_over(held, "dead", bench.lease.owner)
+    assert taken.id == still.id
+
+
 async def test_what_was_sent_meanwhile_is_taken_over_all_the_same(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     bench.entry(attempt).update(owner="dead", state="submitting", submitting_at=now())
