@@ -32,6 +32,8 @@ LONG: Final = 3600.0
 SOON: Final = 4.0
 """How long the provider works: on those that are watched, and on the few whose ends are timed."""
 TIMED: Final = 100
+TIMED_EVERY: Final = 0.1
+"""Seconds between them, so that their ends meet the polls and looks at the list at any moment."""
 LOOK_SECONDS: Final = 1.0
 
 
@@ -45,15 +47,15 @@ class Watched:
 
 
 async def in_flight(folder: Path, sizes: Sizes) -> tuple[InFlight, ...]:
-    """Each provider with few, one with many. One that did not come about in time costs no other."""
-    found: list[InFlight] = []
-    for count in sizes.in_flight:
-        for provider in PROVIDERS if count <= FEW else ("modal",):
-            try:
-                found.append(await _one(folder / f"in_flight-{provider}-{count}", provider, count, sizes))
-            except TimeoutError:
-                log.error("%s, %d in flight: not in time", provider, count)
-    return tuple(found)
+    """Each provider with few, one with many. Raises TimeoutError when one does not come about in time."""
+    return tuple(
+        [
+            await _one(folder / f"in_flight-{provider}-{count}", provider, count, sizes)
+            for count in sizes.in_flight
+            for provider in PROVIDERS
+            if provider == "modal" or count <= FEW
+        ]
+    )
 
 
 async def _one(folder: Path, provider: str, count: int, sizes: Sizes) -> InFlight:
@@ -68,6 +70,7 @@ async def _one(folder: Path, provider: str, count: int, sizes: Sizes) -> InFligh
         before = memory_bytes(_pid(place, name))
         async with asyncio.timeout(sizes.in_flight_patience):
             await _bring(place, name, provider, count)
+            await _wait_for(place, {"state": "submitted"}, count)
         watched = await _watch(_pid(place, name), polls, count, before, sizes.watched)
         async with asyncio.timeout(sizes.in_flight_patience):
             delays = await _delays(place, provider, count)
@@ -80,7 +83,6 @@ async def _one(folder: Path, provider: str, count: int, sizes: Sizes) -> InFligh
 async def _bring(place: Place, name: str, provider: str, count: int) -> None:
     if count <= FEW:
         await _ask(place, provider, count)
-        await _wait_for(place, {"state": "submitted"}, count)
         return
     await place.stack.stop_service(name)
     await leave_behind(place, count)
@@ -96,14 +98,15 @@ def _pid(place: Place, name: str) -> int:
     return pid
 
 
-async def _ask(place: Place, provider: str, count: int) -> list[str]:
-    """Commands, as the dispatcher gives them; returns the ids of their attempts."""
+async def _ask(place: Place, provider: str, count: int, every: float = 0.0) -> list[str]:
+    """Commands, as the dispatcher gives them, so many seconds apart; returns the ids of their attempts."""
     commands = [command_of(uuid7(), provider) for _ in range(count)]
     bootstrap = place.environment["KAFKA_BOOTSTRAP"]
     async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=False) as producer:
         for command in commands:
             topic = f"render.requested.{provider}.v1"
             await producer.send(topic, json.dumps(command).encode(), key=command["render_id"].encode())
+            await asyncio.sleep(every)
     return [command["attempt_id"] for command in commands]
 
 
@@ -136,7 +139,7 @@ async def _delays(place: Place, provider: str, count: int) -> list[float]:
     url = f"{place.stack.simulator_url(provider)}/_sim"
     async with httpx.AsyncClient(trust_env=False, timeout=60.0) as http:
         (await http.post(f"{url}/behaviour", json={"latency_seconds": SOON})).raise_for_status()
-        timed = await _ask(place, provider, TIMED)
+        timed = await _ask(place, provider, TIMED, TIMED_EVERY)
         ended = {"_id": {"$in": timed}, "state": "succeeded"}
         await _wait_for(place, ended, TIMED)
         books = (await http.get(f"{url}/submissions", params={"since": count})).json()

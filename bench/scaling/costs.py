@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from bench.contestants.ours import ON_THE_WAY
 from bench.cpu import cpu_by_group
+from bench.in_flight import FEW
 from bench.results import InFlight, Results
 from bench.scaling.assumptions import Assumptions
 from bench.scaling.per_image import MEASURED_PROGRESS, count, messages, progress_of, writes
@@ -20,7 +21,7 @@ class Costs:
     cpu_ms: dict[str, float]
     """CPU ms per image by service on the way, and by server (`kafka`: all nodes together)."""
     poll_ms: float | None = None
-    """CPU ms of the Modal gateway for one look at one attempt."""
+    """CPU ms of the Modal gateway for one look at one attempt, where such looks are most of its work."""
     attempt_kb: float | None = None
     """Memory in kB of one attempt in flight at Modal."""
     gateway_mb: float | None = None
@@ -36,10 +37,12 @@ def costs_of(results: Results | None) -> Costs | None:
     known = {name: groups[name] for name in (*ON_THE_WAY, "mongo", "s3")}
     modal = [each for each in results.in_flight if each.provider == "modal"]
     most = max(modal, key=lambda each: each.attempts, default=None)
+    few = (each for each in modal if each.attempts <= FEW)
+    polled = max(few, key=lambda each: each.attempts, default=None)
     idle = [each.memory_mb for each in results.start_up if each.service == GATEWAY]
     return Costs(
         cpu_ms=known | {"kafka": kafka},
-        poll_ms=_poll_ms(most) if most else None,
+        poll_ms=_poll_ms(polled) if polled else None,
         attempt_kb=most.kilobytes_each if most else None,
         gateway_mb=idle[0] if idle else None,
     )
