@@ -71,6 +71,7 @@ async def _one(folder: Path, provider: str, count: int, sizes: Sizes) -> InFligh
         async with asyncio.timeout(sizes.in_flight_patience):
             await _bring(place, name, provider, count)
             await _wait_for(place, {"state": "submitted"}, count)
+        await asyncio.sleep(sizes.grown)
         watched = await _watch(_pid(place, name), polls, count, before, sizes.watched)
         async with asyncio.timeout(sizes.in_flight_patience):
             delays = await _delays(place, provider, count)
@@ -119,7 +120,6 @@ async def _wait_for(place: Place, query: Document, count: int) -> None:
 
 async def _watch(pid: int, polls: Path, attempts: int, before: int, seconds: float) -> Watched:
     """For some seconds in which nothing ends."""
-    await asyncio.sleep(1.0)
     clock, start, first = CpuClock({"gateway": pid}), time.perf_counter(), _polls(polls)
     await asyncio.sleep(seconds)
     seconds = time.perf_counter() - start

@@ -1,6 +1,7 @@
 """Attempts that a gateway process left behind when it died: at the provider, and in the ledger."""
 
 import asyncio
+import random
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -69,7 +70,8 @@ async def _submitted(http: aiohttp.ClientSession, place: Place) -> Document:
 
 
 def command_of(job_id: str, provider: str) -> Document:
-    """As the dispatcher gives it, with an hour of time."""
+    """As the dispatcher gives it, with hours of time and a seed of its own: ComfyUI remembers pictures."""
     command = samples.fields("render.requested.modal", job_id, "bench")
-    deadline = datetime.now(UTC) + timedelta(hours=1)
-    return command | {"provider": provider, "deadline_at": deadline.isoformat()}
+    spec = command["spec"] | {"seed": random.getrandbits(32)}
+    deadline = datetime.now(UTC) + timedelta(hours=2)
+    return command | {"spec": spec, "provider": provider, "deadline_at": deadline.isoformat()}

