@@ -26,8 +26,8 @@ log = logging.getLogger("bench")
 
 PROVIDERS: Final = ("modal", "comfyui", "fal")
 FEW: Final = 1_000
-"""Up to so many at every provider, as commands. Beyond it only at Modal, which is only polled and so
-the hardest of the three, and as what a dead process left behind: the run has to end."""
+"""Up to so many at every provider, as commands. Beyond it only at Modal, which says nothing by itself,
+and as what a dead process left behind: the run has to end."""
 LONG: Final = 3600.0
 SOON: Final = 4.0
 """How long the provider works: on those that are watched, and on the few whose ends are timed."""

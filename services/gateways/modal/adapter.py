@@ -46,7 +46,7 @@ from shared.clock import now
 
 M = TypeVar("M", bound=ModalModel)
 JSON = "application/json"
-LIST_BYTES = 64 * 1024 * 1024
+LIST_BYTES = 16 * 1024 * 1024
 """Of the list of all open calls, whose ever they are: 90 bytes each."""
 
 
