@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.engine import STEPS_AT_ONCE, Engine
+from services.gateways.runtime.engine import Engine
 from shared.errors import TransientError
 from tests.fakes.provider import a_command
 from tests.fakes.waiting import background, until
@@ -45,54 +45,6 @@ async def test_every_attempt_is_stepped_to_its_end() -> None:
         engine.add(attempts)
         await until(lambda: len(engine) == 0)
     assert steps.taken == {attempt.id: 3 for attempt in attempts}
-
-
-async def test_what_is_taken_over_is_polled_in_its_time_and_what_needs_more_at_once() -> None:
-    steps = Steps(600.0)
-    engine = Engine(steps, slots=100)
-    polled, unknown, unwanted = ([an_attempt() for _ in range(9)] for _ in range(3))
-    for attempt in polled + unwanted:
-        attempt.state, attempt.handle = "submitted", {"id": attempt.id}
-    for attempt in unknown:
-        attempt.state = "unknown"
-    for attempt in unwanted:
-        attempt.cancel = True
-    async with background(engine.run):
-        engine.add(polled + unknown + unwanted, within=600.0)
-        await until(lambda: steps.taken.keys() >= {each.id for each in unknown + unwanted})
-    assert not steps.taken.keys() & {each.id for each in polled}
-
-
-async def test_who_is_hurried_again_and_again_keeps_its_turn() -> None:
-    engine = Engine(Steps(600.0), slots=1)
-    attempt = an_attempt()
-    attempt.state, attempt.handle = "submitted", {"id": "x"}
-    engine.add([attempt], within=600.0)
-    engine.hurry(attempt.id)
-    due = attempt.due
-    await asyncio.sleep(0.01)
-    engine.hurry(attempt.id)
-    assert attempt.due == due
-
-
-async def test_something_new_begins_however_much_is_due() -> None:
-    hold, begun = asyncio.Event(), list[Attempt]()
-
-    async def step(attempt: Attempt) -> float | None:
-        begun.append(attempt)
-        await hold.wait()
-        return None
-
-    engine = Engine(step, slots=3 * STEPS_AT_ONCE)
-    old, new = [an_attempt() for _ in range(2 * STEPS_AT_ONCE)], an_attempt()
-    for attempt in old:
-        attempt.state, attempt.handle = "submitted", {"id": attempt.id}
-    async with background(engine.run):
-        engine.add(old)
-        await until(lambda: begun)
-        engine.add([new])
-        await until(lambda: new in begun)
-        hold.set()
 
 
 async def test_no_more_than_its_slots_are_at_the_provider() -> None:
@@ -285,30 +237,6 @@ async def test_an_attempt_that_came_back_outlives_the_last_step_of_its_former_li
         await until(lambda: len(begun) == 2)
         await asyncio.sleep(0.005)
     assert len(engine) == 1
-
-
-async def test_hundreds_are_in_flight_without_a_task_for_each() -> None:
-    begun: set[str] = set()
-    most_tasks = 0
-
-    async def step(attempt: Attempt) -> float | None:
-        nonlocal most_tasks
-        most_tasks = max(most_tasks, len(asyncio.all_tasks()))
-        begun.add(attempt.id)
-        attempt.state = "submitted"
-        await asyncio.sleep(0)
-        return None if attempt.cancel else 60.0
-
-    command = a_command()
-    ids = [f"{command.job_id}/{index}/1" for index in range(600)]
-    engine = Engine(step, slots=600)
-    async with background(engine.run):
-        engine.add(Attempt(command.model_copy(update={"attempt_id": id_}), trace=None) for id_ in ids)
-        await until(lambda: len(begun) == 600)
-        assert len(engine) == 600, "all are at the provider at once"
-        engine.cancel(ids)
-        await until(lambda: len(engine) == 0)
-    assert most_tasks <= STEPS_AT_ONCE + 5
 
 
 @pytest.mark.parametrize("turns", range(4))
