@@ -113,8 +113,11 @@ class JobView(Model):
     images: tuple[JobImage, ...] = ()
     attempts: int = 0
     """Submissions to providers, retries included."""
-    cost_usd: float | None = None
-    """What the providers charged; null while not all of it is known."""
+    cost_usd: float = 0.0
+    """Price of all billed attempts so far, in US dollars."""
+    cost_estimated: bool = False
+    """True when a part of `cost_usd` comes from our price list because the provider reported no price, or
+    when it is not known whether an attempt was billed."""
 
 
 class JobPage(Model):

@@ -55,14 +55,16 @@ class RenderProgress(Model):
 
 
 class Cost(Model):
-    """What the attempts of a job cost, in US dollars."""
+    """The price of a job's attempts so far, in US dollars. The same in documents, events and HTTP answers."""
 
     attempts: int = 0
+    """Number of attempts that have ended."""
     usd: float = 0.0
+    """Sum over all billed attempts: as the provider reported it, else from our price list."""
     estimated: bool = False
-    """Whether a part of `usd` comes from our price list, because the provider named no price."""
+    """True when a part of `usd` comes from the price list, or when `unknown` is not zero."""
     unknown: int = 0
-    """Attempts of which no one can tell whether they were billed; they are not in `usd`."""
+    """Number of ended attempts without a known answer to whether they were billed. They are not in `usd`."""
 
 
 class JobEvent(Message):
@@ -93,7 +95,7 @@ class JobEvent(Message):
     progress: tuple[RenderProgress, ...] = ()
     error: JobError | None = None
     cost: Cost | None = None
-    """In the terminal event: what all attempts cost."""
+    """In the terminal event: the price of all attempts."""
     target_seconds: float
     elapsed_seconds: float
     """From the request to this event."""
@@ -159,7 +161,8 @@ class Job(Model):
     minimum: int = 1
     """The least number of images that counts as completed."""
     error: JobError | None = None
-    cost: Cost | None = None
+    cost: Cost = Cost()
+    """Kept up to date whenever an attempt ends."""
     provider: Provider | None = None
     model: str | None = None
     workflow: dict[str, Any] | None = None

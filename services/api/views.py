@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from contracts.http import JobImage, JobView, ResultImage, ResultLora, Results
-from contracts.jobs import Attempt, Job, Render
+from contracts.jobs import Job, Render
 from contracts.renders import StoredImage, StoredLora
 from services.api.domain import Accepted
 from services.api.ports import Preview
@@ -33,7 +33,8 @@ def job_view(job: Job, now: datetime, submission: Accepted | None = None) -> Job
         error=job.error,
         images=tuple(_image(render) for render in job.renders),
         attempts=sum(len(render.attempts) for render in job.renders),
-        cost_usd=_cost(attempt for render in job.renders for attempt in render.attempts),
+        cost_usd=job.cost.usd,
+        cost_estimated=job.cost.estimated,
     )
 
 
@@ -56,7 +57,6 @@ def pending_view(accepted: Accepted, now: datetime) -> JobView:
         elapsed_seconds=_since(accepted.requested_at, now),
         created=accepted.requested_at,
         chain_id=accepted.chain_id,
-        cost_usd=0.0,
     )
 
 
@@ -108,16 +108,6 @@ def _image(render: Render) -> JobImage:
         queue_position=render.queue_position,
         error=render.error,
     )
-
-
-def _cost(attempts: Iterable[Attempt]) -> float | None:
-    """The sum, unless an attempt that may be billed has not said what it cost."""
-    total = 0.0
-    for attempt in attempts:
-        if attempt.cost_usd is None and attempt.billed != "no":
-            return None
-        total += attempt.cost_usd or 0.0
-    return round(total, 6)
 
 
 def _since(start: datetime, end: datetime) -> float:

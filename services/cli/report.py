@@ -61,7 +61,7 @@ def wide_console() -> Console:
 
 def _facts(view: JobView) -> list[str]:
     target = f" (target {view.target_seconds:g} s)" if view.target_seconds else ""
-    cost = "" if view.cost_usd is None else f", {view.cost_usd:.4f} USD"
+    cost = f", {view.cost_usd:.4f} USD{' (estimated)' if view.cost_estimated else ''}"
     facts = [
         f"time    {view.elapsed_seconds:.1f} s{target}",
         f"images  {view.delivered} of {view.requested or '?'}, attempts {view.attempts}{cost}",

@@ -100,11 +100,13 @@ class Policies(Model):
         return tuple(name for name in able if name in spec.lora.providers) if spec.lora else able
 
     def cost_of(self, job: Job) -> Cost:
-        """What all attempts of a job cost: as billed, else by the price list."""
+        """Sum up the attempts of a job that have ended: as billed, else by the price list."""
         usd, estimated, unknown, count = 0.0, False, 0, 0
         for render in job.renders:
             need = need_of(render.spec, workflow=job.workflow is not None)
             for attempt in render.attempts:
+                if attempt.outcome == "open":
+                    continue
                 count += 1
                 unknown += attempt.billed == "unknown" or attempt.billed is None
                 if attempt.billed != "yes":
@@ -113,7 +115,7 @@ class Policies(Model):
                 if price is None:
                     price, estimated = self.prices_usd.get(attempt.provider, {}).get(need, 0.0), True
                 usd += price
-        return Cost(attempts=count, usd=round(usd, 6), estimated=estimated, unknown=unknown)
+        return Cost(attempts=count, usd=round(usd, 6), estimated=estimated or unknown > 0, unknown=unknown)
 
 
 def need_of(spec: RenderSpec, *, workflow: bool) -> Need:

@@ -90,12 +90,13 @@ class Story:
         )
 
     def close_attempt(self, index: int, n: int, **outcome: Any) -> None:
-        """Write down how an attempt ended."""
+        """Record how an attempt ended, and the job's cost with it."""
         render = self.job.renders[index]
         attempts = tuple(
             attempt.model_copy(update=outcome) if attempt.n == n else attempt for attempt in render.attempts
         )
         self.set_render(index, attempts=attempts)
+        self.set(cost=self.policies.cost_of(self.job))
 
     def cancel_open_attempts(self, reason: str, *, only: int | None = None) -> None:
         """Command the gateways to stop what still runs, of one render or of all."""
@@ -154,6 +155,5 @@ class Story:
             finished_at=self.now,
             wake_at=None,
             elapsed_seconds=elapsed(self.job, self.now),
-            cost=self.policies.cost_of(self.job),
         )
         self.event(status, error=error, cost=self.job.cost)

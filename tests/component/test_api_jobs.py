@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from contracts.jobs import Attempt, JobError
+from contracts.jobs import Attempt, Cost, JobError
 from services.api.ports import Preview
 from shared.ids import uuid7
 from tests.fakes.api import OTHER, ApiBench
@@ -50,20 +50,18 @@ async def test_a_job_that_waits_for_a_lora_says_so(bench: ApiBench) -> None:
     assert (view["elapsed_seconds"], view["deadline_at"]) == (4.0, "2030-01-01T14:00:00Z")
 
 
-async def test_attempts_and_costs_are_summed(bench: ApiBench) -> None:
-    renders = (
-        a_render(0, attempts=(an_attempt(1, None, "no"), an_attempt(2, 0.01))),
-        a_render(1, attempts=(an_attempt(1, 0.02),)),
-    )
-    job = bench.jobs.put(a_job(renders=renders))
-    view = (await bench.http.get(f"/v1/jobs/{job.job_id}")).json()
-    assert (view["attempts"], view["cost_usd"]) == (3, 0.03)
-
-
-async def test_a_cost_that_is_not_known_is_not_guessed(bench: ApiBench) -> None:
+async def test_a_billed_job_shows_its_cost_as_a_number_and_whether_it_is_estimated(bench: ApiBench) -> None:
     attempts = (an_attempt(1, None, "unknown"), an_attempt(2, 0.01))
-    job = bench.jobs.put(a_job(renders=(a_render(0, attempts=attempts),)))
-    assert (await bench.http.get(f"/v1/jobs/{job.job_id}")).json()["cost_usd"] is None
+    cost = Cost(attempts=2, usd=0.01, estimated=True, unknown=1)
+    job = bench.jobs.put(a_job(renders=(a_render(0, attempts=attempts),), cost=cost))
+    view = (await bench.http.get(f"/v1/jobs/{job.job_id}")).json()
+    assert (view["attempts"], view["cost_usd"], view["cost_estimated"]) == (2, 0.01, True)
+
+
+async def test_a_job_that_has_cost_nothing_yet_shows_zero(bench: ApiBench) -> None:
+    job_id = (await bench.submit()).json()["id"]
+    view = (await bench.http.get(f"/v1/jobs/{job_id}")).json()
+    assert (view["cost_usd"], view["cost_estimated"]) == (0.0, False)
 
 
 async def test_a_job_that_is_not_planned_yet_is_pending(bench: ApiBench) -> None:
@@ -148,6 +146,45 @@ async def test_accepted_jobs_are_listed_before_they_are_planned_and_once_after(b
     listed = (await bench.http.get("/v1/jobs")).json()["jobs"]
     assert [(job["id"], job["status"]) for job in listed] == [(accepted, "running"), (planned, "running")]
     assert (await bench.http.get("/v1/jobs?status=pending")).json()["jobs"] == []
+
+
+async def test_a_filtered_list_without_matches_is_one_empty_page_without_a_cursor(bench: ApiBench) -> None:
+    for _ in range(32):
+        planned_later = (await bench.submit()).json()["id"]
+        bench.jobs.put(a_job(job_id=planned_later, requested_at=bench.time))
+    answer = (await bench.http.get("/v1/jobs?status=pending&limit=5")).json()
+    assert answer == {"jobs": [], "next_cursor": None}
+
+
+async def test_a_filtered_page_is_full_while_there_is_more(bench: ApiBench) -> None:
+    waiting = []
+    for n in range(40):
+        bench.wait(1)
+        job_id = (await bench.submit()).json()["id"]
+        if n % 5:
+            bench.jobs.put(a_job(job_id=job_id, requested_at=bench.time))
+        else:
+            waiting.append(job_id)
+    sizes, seen = [], []
+    params: dict[str, str] | None = {"status": "pending", "limit": "3"}
+    while params is not None:
+        page = (await bench.http.get("/v1/jobs", params=params)).json()
+        sizes.append(len(page["jobs"]))
+        seen += [job["id"] for job in page["jobs"]]
+        params = params | {"cursor": page["next_cursor"]} if page["next_cursor"] else None
+    assert sizes == [3, 3, 2]
+    assert seen == waiting[::-1]
+
+
+async def test_a_submission_that_is_found_planned_is_not_read_by_the_next_listing(bench: ApiBench) -> None:
+    for _ in range(30):
+        job_id = (await bench.submit()).json()["id"]
+        bench.jobs.put(a_job(job_id=job_id, requested_at=bench.time))
+    await bench.http.get("/v1/jobs?status=pending&limit=4")
+    assert bench.submissions.read > 1
+    bench.submissions.read = 0
+    await bench.http.get("/v1/jobs?status=pending&limit=4")
+    assert bench.submissions.read == 1
 
 
 async def test_a_list_is_narrowed_by_status_type_and_user(bench: ApiBench) -> None:

@@ -85,7 +85,7 @@ def test_the_end_says_what_was_paid_also_for_what_failed() -> None:
     life = Life(a_plan(images=2), stored(0, cost_usd=0.5), refused(1, billed="unknown"))
     cost = life.event("completed").cost
     assert cost is not None
-    assert (cost.attempts, cost.usd, cost.unknown) == (2, 0.5, 1)
+    assert (cost.attempts, cost.usd, cost.unknown, cost.estimated) == (2, 0.5, 1, True)
 
 
 def test_a_command_says_whether_another_provider_could_do_it() -> None:

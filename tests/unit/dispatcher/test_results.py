@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from contracts.jobs import CharacterSheetCompleted
+from services.dispatcher.policies import load_policies
 from tests.fakes.builders import CHAIN, CHARACTER, JOB, a_plan, after, due, failed, refused, stored
 from tests.unit.dispatcher.life import Life
 
@@ -24,6 +25,18 @@ def test_the_cost_of_a_result_is_kept_with_its_attempt() -> None:
     life = Life(a_plan()).hear(stored(cost_usd=0.04))
     (attempt,) = life.job.renders[0].attempts
     assert (attempt.outcome, attempt.billed, attempt.cost_usd) == ("succeeded", "yes", 0.04)
+
+
+def test_the_cost_of_a_running_job_is_a_number_as_soon_as_something_was_billed() -> None:
+    policies = load_policies()
+    life = Life(a_plan(images=2), policies=policies)
+    assert (life.job.cost.attempts, life.job.cost.usd, life.job.cost.estimated) == (0, 0.0, False)
+    life.hear(stored(0, cost_usd=0.04))
+    assert (life.job.status, life.job.cost.usd, life.job.cost.estimated) == ("running", 0.04, False)
+    life.hear(stored(1))
+    listed = policies.prices_usd["modal"]["text_to_image"]
+    assert (life.job.cost.attempts, life.job.cost.usd) == (2, round(0.04 + listed, 6))
+    assert life.job.cost.estimated
 
 
 @pytest.mark.parametrize("again", [stored(), stored(n=2), stored(duplicate=True)])

@@ -78,7 +78,6 @@ def test_a_lora_is_delivered_once() -> None:
 
 def test_a_training_is_priced_by_the_list() -> None:
     cost = life_of(a_training(), trained()).job.cost
-    assert cost is not None
     assert (cost.attempts, cost.usd, cost.estimated) == (1, 2.0, True)
 
 
