@@ -1,4 +1,4 @@
-"""Pages of jobs: planned ones and accepted ones in one order, with a cursor that says where to go on."""
+"""Pages of jobs: planned and accepted ones in one order, with a cursor for the next page."""
 
 import base64
 import json
@@ -15,20 +15,20 @@ _PLACE: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[Moment, Id])
 
 
 class BadCursor(ValueError):
-    """Not a cursor of ours."""
+    """A cursor that this service did not make."""
 
 
 def cursor_of(place: Place) -> str:
-    """Opaque to the caller."""
+    """Return the cursor of a place, opaque to the caller."""
     text = json.dumps([place[0].isoformat(), place[1]])
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def place_of(cursor: str) -> Place:
-    """Where a cursor points.
+    """Return the place that a cursor points to.
 
     Raises:
-        BadCursor: when it is not one of ours.
+        BadCursor: when this service did not make it.
     """
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
@@ -37,20 +37,17 @@ def place_of(cursor: str) -> Place:
         raise BadCursor(cursor) from error
 
 
-def page(planned: Sequence[JobView], accepted: Sequence[JobView], limit: int, *, gone: set[str]) -> JobPage:
-    """Merge two pages of at most `limit`, each newest first.
+def page(planned: Sequence[JobView], accepted: Sequence[JobView], limit: int) -> JobPage:
+    """Merge planned and accepted jobs into one page of at most `limit`, newest first.
 
-    `gone` are accepted ones that are planned meanwhile: they are listed, or not, as planned ones.
-    A page that came full may go on below its last job, so nothing below that is listed yet.
+    Both lists hold the newest jobs that match the query, newest first, up to `limit + 1` of them. That
+    suffices for a page that is full while there is more. A job in both lists counts as planned.
     """
-    full = [_place(views[-1]) for views in (planned, accepted) if len(views) == limit]
-    bound = max(full, default=None)
-    views = {view.id: view for view in accepted if view.id not in gone} | {view.id: view for view in planned}
+    views = {view.id: view for view in accepted} | {view.id: view for view in planned}
     ordered = sorted(views.values(), key=_place, reverse=True)
-    listed = [view for view in ordered if bound is None or _place(view) >= bound]
-    if len(listed) > limit:
-        bound = _place(listed[limit - 1])
-    return JobPage(jobs=tuple(listed[:limit]), next_cursor=cursor_of(bound) if bound else None)
+    listed = ordered[:limit]
+    more = len(ordered) > limit
+    return JobPage(jobs=tuple(listed), next_cursor=cursor_of(_place(listed[-1])) if more else None)
 
 
 def _place(view: JobView) -> Place:

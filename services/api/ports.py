@@ -1,6 +1,6 @@
 """What the api needs from outside."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -55,8 +55,11 @@ class Submissions(Protocol):
 
     async def get(self, job_id: str) -> Accepted | None: ...
 
-    async def page(self, query: JobQuery) -> list[Accepted]:
-        """The newest that match, newest first, whatever became of them."""
+    async def unplanned(self, query: JobQuery) -> list[Accepted]:
+        """Return the newest that match and are not marked as planned, newest first."""
+
+    async def mark_planned(self, job_ids: Collection[str]) -> None:
+        """Record that these have a job document. Listings do not read them again."""
 
 
 class Wishes(Protocol):

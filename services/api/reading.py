@@ -62,18 +62,36 @@ class Reading:
         return job_view(job, self._now(), accepted) if job else pending_view(accepted, self._now())
 
     async def page(self, query: JobQuery) -> JobPage:
-        """A page of jobs, newest first."""
-        planned = await self._jobs.page(query)
-        pending = query.status in (None, "pending")
-        accepted = await self._submissions.page(query) if pending else []
-        unseen = {other.job_id for other in accepted} - {job.job_id for job in planned}
+        """Return a page of jobs, newest first.
+
+        Submissions are read before jobs: a job that is planned in between appears in both lists, and
+        never in none.
+        """
+        wider = query.model_copy(update={"limit": query.limit + 1})
+        accepted = await self._unplanned(wider) if query.status in (None, "pending") else []
+        planned = await self._jobs.page(wider)
         now = self._now()
         return page(
             [job_view(job, now) for job in planned],
             [pending_view(other, now) for other in accepted],
             query.limit,
-            gone=await self._jobs.existing(unseen) if unseen else set(),
         )
+
+    async def _unplanned(self, query: JobQuery) -> list[Accepted]:
+        """Return the newest submissions without a job, up to the query's limit.
+
+        Those found to have a job are marked, so that no later listing reads them again.
+        """
+        found: list[Accepted] = []
+        while True:
+            batch = await self._submissions.unplanned(query)
+            planned = await self._jobs.existing(other.job_id for other in batch) if batch else set()
+            if planned:
+                await self._submissions.mark_planned(planned)
+            found += [other for other in batch if other.job_id not in planned]
+            if len(found) >= query.limit or len(batch) < query.limit:
+                return found[: query.limit]
+            query = query.model_copy(update={"before": (batch[-1].requested_at, batch[-1].job_id)})
 
     async def results(self, job_id: str, tenant: str) -> Results:
         """What is stored, with fresh links.

@@ -1,5 +1,6 @@
 """The api's ports over MongoDB."""
 
+from collections.abc import Collection as Ids
 from collections.abc import Iterable
 from typing import Any
 
@@ -69,9 +70,13 @@ class MongoSubmissions(Submissions):
         found = await self._collection.find_one({"_id": job_id}, {"owed": 0})
         return Accepted.model_validate(found) if found else None
 
-    async def page(self, query: JobQuery) -> list[Accepted]:
-        found = await _newest(self._collection, _filter(query), query.limit)
+    async def unplanned(self, query: JobQuery) -> list[Accepted]:
+        wanted = _filter(query) | {"planned": {"$ne": True}}
+        found = await _newest(self._collection, wanted, query.limit)
         return [Accepted.model_validate(document) for document in found]
+
+    async def mark_planned(self, job_ids: Ids[str]) -> None:
+        await self._collection.update_many({"_id": {"$in": list(job_ids)}}, {"$set": {"planned": True}})
 
 
 class MongoWishes(Wishes):

@@ -1,6 +1,6 @@
 """The api's ports in memory, and a bench that holds an api without servers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, TypeVar, cast
@@ -85,6 +85,8 @@ class FakeSubmissions(Submissions):
         self.debts = FakeDebts()
         self.kept: dict[str, Accepted] = {}
         self.failure: Exception | None = None
+        self.planned: set[str] = set()
+        self.read = 0
 
     async def add(self, accepted: Accepted, owed: dict[str, Any]) -> bool:
         if self.failure:
@@ -108,8 +110,13 @@ class FakeSubmissions(Submissions):
     async def get(self, job_id: str) -> Accepted | None:
         return self.kept.get(job_id)
 
-    async def page(self, query: JobQuery) -> list[Accepted]:
-        return _newest([other for other in self.kept.values() if _matches(other, query)], query)
+    async def unplanned(self, query: JobQuery) -> list[Accepted]:
+        self.read += 1
+        unmarked = [other for other in self.kept.values() if other.job_id not in self.planned]
+        return _newest([other for other in unmarked if _matches(other, query)], query)
+
+    async def mark_planned(self, job_ids: Collection[str]) -> None:
+        self.planned |= set(job_ids)
 
 
 class FakeWishes(Wishes):
@@ -183,7 +190,7 @@ _INTAKE, _READING, _CHAINS = StandIn(), StandIn(), StandIn()
 
 @cache
 def _application() -> FastAPI:
-    app = FastAPI()
+    app = FastAPI(docs_url=None, redoc_url=None)
     build(app, cast(Intake, _INTAKE), cast(Reading, _READING), cast(ChainReading, _CHAINS))
     return app
 

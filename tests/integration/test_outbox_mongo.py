@@ -78,13 +78,15 @@ async def test_keys_are_unique_per_tenant_and_may_be_left_out(database: Database
     each = [a_submission(), a_submission(), a_submission(key="k"), a_submission(key="k", tenant="other")]
     assert all([await submissions.add(*one) for one in each])
     assert not await submissions.add(*each[0]), "a job id is taken once"
-    page = await submissions.page(JobQuery(tenant="acme", limit=2))
+    page = await submissions.unplanned(JobQuery(tenant="acme", limit=2))
     newest = sorted(
         (one for one, _ in each[:3]), key=lambda one: (one.requested_at, one.job_id), reverse=True
     )
     assert page == newest[:2]
     before = (page[-1].requested_at, page[-1].job_id)
-    assert await submissions.page(JobQuery(tenant="acme", limit=2, before=before)) == newest[2:]
+    assert await submissions.unplanned(JobQuery(tenant="acme", limit=2, before=before)) == newest[2:]
+    await submissions.mark_planned([page[0].job_id])
+    assert await submissions.unplanned(JobQuery(tenant="acme", limit=5)) == newest[1:]
 
 
 async def test_what_is_owed_is_swept_once_oldest_first(database: Database) -> None:
