@@ -69,16 +69,17 @@ def install_problems(app: FastAPI) -> None:
         if is_transient(error):
             log.warning("request_delayed", path=request.url.path, error=f"{type(error).__name__}: {error}")
             headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
-            return problem(503, "a server we need does not answer; try again shortly", headers=headers)
+            detail = f"Service temporarily unavailable; retry after {RETRY_AFTER_SECONDS} s."
+            return problem(503, detail, headers=headers)
         log.error("request_failed", path=request.url.path, exc_info=error)
-        return problem(500, "an error of ours; it is logged")
+        return problem(500, "Internal error; it was logged.")
 
 
 _DETAILS = {
-    400: "the body cannot be read as JSON",
-    404: "there is nothing at {path}",
-    405: "{path} does not know {method}",
-    413: "the body is too large",
+    400: "Body is not valid JSON.",
+    404: "No resource at {path}.",
+    405: "{path} does not support {method}.",
+    413: "Body is too large.",
 }
 
 

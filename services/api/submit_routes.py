@@ -72,7 +72,7 @@ def submit_routes(intake: Intake, reading: Reading) -> APIRouter:
     router = APIRouter(
         prefix="/v1",
         tags=["requests"],
-        responses=problem_responses(400, 401, 409, 413, 422, 503),
+        responses=problem_responses(400, 401, 409, 413, 415, 422, 503),
     )
 
     async def submit(submission: AnySubmission, context: Context) -> JobView:

@@ -2,17 +2,19 @@
 
 from fastapi import APIRouter, FastAPI
 
+from shared.documentation import serve_documentation
+from shared.http_bodies import BodyRules
+from shared.identity import TRUSTED_HEADERS
 from shared.problems import install_problems
 
-DESCRIPTION = """
-Follow jobs as Server-Sent Events; look after webhooks.
+DESCRIPTION = f"""
+Follow jobs as Server-Sent Events; inspect and repeat webhook deliveries.
 
-This service stands behind the product's own authentication, which says who listens: in
-`X-Tenant-Id` and `X-User-Id`, or, for browsers' `EventSource`, in the query as `tenant` and `user`.
-Both are believed, so it must not be reachable from outside.
+{TRUSTED_HEADERS} Browsers' `EventSource` cannot send headers: streams also take `tenant` and `user` in the
+query, trusted in the same way.
 
-Webhooks are signed as Standard Webhooks say (`webhook-id`, `webhook-timestamp`,
-`webhook-signature`); the id names the event, so a repetition is recognised by it.
+Webhooks are signed according to Standard Webhooks (`webhook-id`, `webhook-timestamp`,
+`webhook-signature`). The id names the event, so that a receiver recognises a repetition by it.
 """
 
 
@@ -21,6 +23,8 @@ def build(app: FastAPI, *routers: APIRouter) -> None:
     app.title = "imagegen events"
     app.version = "1"
     app.description = DESCRIPTION
+    app.add_middleware(BodyRules)
     install_problems(app)
+    serve_documentation(app)
     for router in routers:
         app.include_router(router)

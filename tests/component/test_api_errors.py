@@ -8,6 +8,7 @@ import pytest
 from pymongo.errors import ServerSelectionTimeoutError
 from structlog.testing import capture_logs
 
+from shared.identity import TRUSTED_HEADERS
 from tests.fakes.api import ApiBench
 
 CHARACTER: dict[str, Any] = {"name": "Mia", "age": 27}
@@ -145,7 +146,29 @@ async def test_the_description_names_identity_problems_and_the_body(bench: ApiBe
     post = document["paths"]["/v1/studio"]["post"]
     names = {parameter["name"]: parameter["required"] for parameter in post["parameters"]}
     assert names == {"X-Tenant-Id": True, "X-User-Id": True, "Idempotency-Key": False}
-    assert set(post["responses"]) == {"202", "400", "401", "409", "413", "422", "503"}
+    assert set(post["responses"]) == {"202", "400", "401", "409", "413", "415", "422", "503"}
     assert "application/problem+json" in post["responses"]["422"]["content"]
-    assert "authentication" in document["info"]["description"]
-    assert "/openapi.json" in (await bench.http.get("/docs")).text
+    assert TRUSTED_HEADERS in document["info"]["description"]
+    assert "openapi.json" in (await bench.http.get("/docs")).text
+
+
+@pytest.mark.parametrize(
+    "media_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", None]
+)
+async def test_a_body_that_is_not_declared_as_json_is_answered_with_415(
+    bench: ApiBench, media_type: str | None
+) -> None:
+    body = json.dumps({"character": CHARACTER}).encode()
+    headers = {"Content-Type": media_type} if media_type else {}
+    problem = problem_of(await bench.http.post("/v1/studio", content=body, headers=headers), 415)
+    assert "application/json" in problem["detail"]
+    assert (media_type or "none") in problem["detail"]
+    assert bench.broker.sent == []
+
+
+async def test_json_with_a_charset_and_requests_without_a_body_are_accepted(bench: ApiBench) -> None:
+    body = json.dumps({"character": CHARACTER}).encode()
+    headers = {"Content-Type": "application/json; charset=utf-8"}
+    answer = await bench.http.post("/v1/studio", content=body, headers=headers)
+    assert answer.status_code == 202
+    assert (await bench.http.post(f"/v1/jobs/{answer.json()['id']}/cancel")).status_code == 202
