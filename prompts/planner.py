@@ -13,6 +13,7 @@ from contracts.generation import (
     Reason,
 )
 from contracts.requests import GenerationRequest, LoraTrainingRequest
+from contracts.times import plausible
 from prompts.adults import NotAnAdult
 from prompts.catalogue import Catalogue
 from prompts.checks import reasons_against, waits_for_lora
@@ -93,7 +94,7 @@ def _about(
         "user_id": requested.user_id,
         "type": requested.request.type,
         "request_hash": request_hash(requested),
-        "requested_at": min(requested.requested_at or recorded_at, recorded_at),
+        "requested_at": plausible(requested.requested_at, recorded_at),
         "notify": requested.notify,
         "chain_id": requested.chain,
         "character_id": requested.character_id,

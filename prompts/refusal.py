@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from contracts.base import GenerationType, Id, Moment, Name
 from contracts.generation import GenerationRejected, Notify, Reason
 from contracts.requests import FollowUp
+from contracts.times import plausible
 
 MAX_REASONS: Final = 20
 _TYPES = get_args(GenerationType)
@@ -50,11 +51,13 @@ _MESSAGES = {
 def rejection_of(value: bytes, key: str, error: ValidationError, at: datetime) -> GenerationRejected | None:
     """The rejection of a `GenerationRequested` that could not be read.
 
-    The job id is the body's, else the record's key; without one there is no job to reject: None.
+    The job id is the body's, else the record's key. Without a job id and a tenant there is no job to
+    reject, and nobody who could see it: None.
     """
     body = _read(value)
     job_id = _valid(Id, body.get("job_id")) or _valid(Id, key)
-    if job_id is None:
+    tenant = _valid(Name, body.get("tenant"))
+    if job_id is None or tenant is None:
         return None
     request = _dict(body.get("request"))
     kind = request.get("type")
@@ -62,11 +65,11 @@ def rejection_of(value: bytes, key: str, error: ValidationError, at: datetime) -
     character_id = _valid(Id, request.get("character_id"))
     return GenerationRejected(
         job_id=job_id,
-        tenant=_valid(Name, body.get("tenant")) or "unknown",
+        tenant=tenant,
         user_id=_valid(Name, body.get("user_id")) or "unknown",
         type=kind if kind in _TYPES else "studio",
         request_hash=hashlib.sha256(value).hexdigest(),
-        requested_at=min(_valid(Moment, body.get("requested_at")) or at, at),
+        requested_at=plausible(_valid(Moment, body.get("requested_at")), at),
         notify=_valid(Notify, body.get("notify")) or Notify(),
         chain_id=chain_id,
         character_id=character_id or (chain_id if body.get("then") else None),

@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from contracts.base import Message, topics_of
+from shared.clock import now
 from shared.envelope import Received, Unreadable, decode
 from shared.publisher import MAX_MESSAGE_BYTES
 from shared.settings import KafkaSettings
@@ -109,7 +110,7 @@ class Broadcast:
         for records in batch.values():
             for record in records:
                 try:
-                    found.append(decode(record, self._kinds, records[0].offset))
+                    found.append(decode(record, self._kinds, records[0].offset, now()))
                 except Unreadable as unreadable:
                     log.warning("unreadable_in_broadcast", topic=record.topic, error=str(unreadable))
         if found:

@@ -9,6 +9,7 @@ from aiokafka import ConsumerRecord
 from pydantic import ValidationError
 
 from contracts.base import Message, id_of, key_of, topic_of
+from contracts.times import CLOCK_SKEW, plausible
 from shared.clock import now
 
 M = TypeVar("M", bound=Message, covariant=True)
@@ -39,7 +40,7 @@ class Received(Generic[M]):
     partition: int
     offset: int
     at: datetime
-    """The record's own time."""
+    """When the record was written, as `record_time` reads it."""
     trace: str | None
     batch_start: int
     """The first offset of this partition in the batch: all before it is published and committed."""
@@ -82,7 +83,21 @@ def header_texts(record: ConsumerRecord) -> dict[str, str]:
     return {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers}
 
 
-def decode(record: ConsumerRecord, kinds: Mapping[str, type[Message]], batch_start: int) -> Received[Message]:
+def record_time(record: ConsumerRecord, read_at: datetime) -> datetime:
+    """Return when the record was written; a time that cannot be right is the time of reading.
+
+    Producers send -1, zero, seconds, nanoseconds or a clock that is ahead.
+    """
+    try:
+        written = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    except (ValueError, OverflowError, OSError, TypeError):
+        return read_at
+    return plausible(written, read_at, CLOCK_SKEW)
+
+
+def decode(
+    record: ConsumerRecord, kinds: Mapping[str, type[Message]], batch_start: int, read_at: datetime
+) -> Received[Message]:
     """Read a record as the message that its topic carries.
 
     Plain JSON without CloudEvents headers is accepted: the topic says what it is.
@@ -96,10 +111,6 @@ def decode(record: ConsumerRecord, kinds: Mapping[str, type[Message]], batch_sta
         raise Unreadable("wrong_type", f"ce_type is {declared[:100]!r}, this topic carries {record.topic!r}")
     kind = kinds[record.topic]
     try:
-        at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
-    except (ValueError, OverflowError, OSError):
-        raise Unreadable("invalid", f"the record's timestamp {record.timestamp} is no time") from None
-    try:
         message = kind.model_validate_json(record.value or b"")
     except ValidationError as error:
         reason = "not_json" if error.errors()[0]["type"] == "json_invalid" else "invalid"
@@ -110,7 +121,7 @@ def decode(record: ConsumerRecord, kinds: Mapping[str, type[Message]], batch_sta
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        at=at,
+        at=record_time(record, read_at),
         trace=headers.get("traceparent") or headers.get("ce_traceparent"),
         batch_start=batch_start,
     )

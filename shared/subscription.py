@@ -19,6 +19,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from contracts.base import Message, topics_of
 from contracts.operations import DeadLetter
 from shared import metrics
+from shared.clock import Clock, now
 from shared.dead_letters import dead_letter
 from shared.envelope import Envelope, Received, Unreadable, decode
 from shared.errors import NoRoom, PermanentError, is_transient
@@ -94,6 +95,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         on_failed: OnFailed | None = None,
         answered_elsewhere: Collection[type[Message]] = (),
         pauses: Pauses = Pauses(),
+        now: Clock = now,
     ) -> None:
         self.kinds = {topic: kind for kind in kinds for topic in topics_of(kind)}
         self.topics = tuple(topics) if topics else tuple(self.kinds)
@@ -103,6 +105,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._on_failed = on_failed
         self._answered_elsewhere = frozenset(answered_elsewhere)
         self._pauses = pauses
+        self._now = now
         self._lost: set[TopicPartition] = set()  # by the batch in hand
         self._left = LeftPartitions(publisher.source)
         self._busy = asyncio.Lock()
@@ -156,9 +159,10 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         spans = []
         origin = {(record.topic, record.partition, record.offset): record for record in records}
         starts = {tp: part[0].offset for tp, part in grouped(records).items()}
+        read_at = self._now()
         for record in records:
             try:
-                received = decode(record, self.kinds, starts[tp_of(record)])
+                received = decode(record, self.kinds, starts[tp_of(record)], read_at)
             except Exception as error:  # whatever a validator raises must not stop a partition
                 outputs += self._refusal(record, error)
                 continue

@@ -31,7 +31,7 @@ def letters_of(records: Iterable[ConsumerRecord]) -> list[Letter]:
     resolved: dict[str, DeadLetterResolved] = {}
     for record in records:
         try:
-            received = decode(record, KINDS, record.offset)
+            received = decode(record, KINDS, record.offset, now())
         except Unreadable:
             continue
         match received.message:

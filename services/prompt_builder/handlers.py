@@ -1,7 +1,7 @@
 """generation.requested → prompts → generation.planned, or generation.rejected with named reasons"""
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Protocol
 
 from aiokafka import ConsumerRecord
@@ -9,10 +9,12 @@ from aiokafka import ConsumerRecord
 from contracts.base import Message
 from contracts.characters import Character
 from contracts.generation import GenerationRejected, GenerationRequested, Reason
+from contracts.times import plausible
 from prompts.catalogue import Catalogue
 from prompts.planner import plan, request_hash
 from prompts.refusal import rejection_of
-from shared.envelope import Received, Unreadable
+from shared.clock import now
+from shared.envelope import Received, Unreadable, record_time
 from shared.errors import PermanentError
 from shared.publisher import Outgoing, caused_by
 from shared.subscription import Subscribe
@@ -52,15 +54,15 @@ def named(requested: GenerationRequested) -> tuple[str, str] | None:
 
 
 def asked_at(received: Received[GenerationRequested]) -> datetime:
-    """When the user asked: never later than when the record was written."""
-    return min(received.message.requested_at or received.at, received.at)
+    """Return when the user asked: never later than the record was written, never impossibly early."""
+    return plausible(received.message.requested_at, received.at)
 
 
 def refuse(record: ConsumerRecord, unreadable: Unreadable) -> Message | None:
-    """An invalid request whose job id can be read is rejected; any other goes to the dead letters."""
+    """Reject an invalid request; without a job id and a tenant it goes to the dead letters: None."""
     if unreadable.cause is None:
         return None
-    at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    at = record_time(record, now())
     key = (record.key or b"").decode("utf-8", "replace")
     return rejection_of(record.value or b"", key, unreadable.cause, at)
 

@@ -8,6 +8,7 @@ from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 
 from contracts.base import id_of, key_of, topic_of
+from shared.clock import now
 from shared.envelope import decode, encode
 from tests.contract.test_contracts_examples import KINDS, each_example, example, read, record
 
@@ -51,6 +52,6 @@ def test_we_read_what_the_official_package_publishes(path: Path) -> None:
     }
     theirs = to_binary_event(CloudEvent(attributes, published.body))
     assert theirs.key == published.key
-    received = decode(record(published.topic, published.key, theirs.headers, theirs.value), KINDS, 42)
+    received = decode(record(published.topic, published.key, theirs.headers, theirs.value), KINDS, 42, now())
     assert received.message == read(published).message
     assert received.id == attributes["id"]

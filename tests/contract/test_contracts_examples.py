@@ -14,6 +14,7 @@ from contracts.__main__ import ROOT, SUMS, changed_examples, main, stale, write
 from contracts.base import GenerationType, Message, topics_of
 from contracts.catalog import MESSAGES
 from contracts.jobs import EventKind
+from shared.clock import now
 from shared.envelope import Received, decode, encode
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.json"))
@@ -55,7 +56,9 @@ def record(topic: str, key: str, headers: dict[str, bytes], value: bytes) -> Con
 def read(published: Example) -> Received[Message]:
     headers = {name: text.encode() for name, text in published.headers.items()}
     value = json.dumps(published.body).encode()
-    return decode(record(published.topic, published.key, headers, value), KINDS, batch_start=42)
+    return decode(
+        record(published.topic, published.key, headers, value), KINDS, batch_start=42, read_at=now()
+    )
 
 
 def fields(value: Any, path: str = "") -> Iterator[str]:

@@ -11,6 +11,7 @@ from contracts.generation import GenerationRequested
 from contracts.http import StudioSubmission
 from services.cli.demo_requests import FIRST, JOBS, SUBMISSIONS, Wish, then, waiting
 from services.cli.upstream import request_images
+from shared.clock import now
 from shared.envelope import decode
 from shared.ids import uuid7
 
@@ -53,7 +54,7 @@ async def test_a_wish_is_a_valid_request_over_both_ways(wish: Wish) -> None:
     whose = {"job_id": job_id, "tenant": "t", "user_id": "u"}
     await request_images(producer, **whose, request=wish.request, then=wish.follow_ups)
     [(topic, record)] = producer.said
-    received = decode(a_record(topic, record), {topic: GenerationRequested}, 0)
+    received = decode(a_record(topic, record), {topic: GenerationRequested}, 0, now())
     assert received.id == f"generation.requested:{job_id}"
     assert isinstance(received.message, GenerationRequested)
     assert received.message.job_id == job_id == record["key"].decode()

@@ -1,25 +1,17 @@
 """A request that cannot be planned is rejected: its caller does not wait for ever."""
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from aiokafka import TopicPartition
 from structlog.testing import capture_logs
 
-from contracts.base import Message
-from contracts.characters import Character
-from contracts.generation import GenerationPlanned, GenerationRejected, GenerationRequested
-from prompts.catalogue import default_catalogue
+from contracts.generation import GenerationPlanned, GenerationRejected
 from prompts.planner import request_hash
-from services.prompt_builder.handlers import asked_at, give_up, handlers
+from services.prompt_builder.handlers import asked_at, give_up
 from shared.errors import PermanentError, TransientError
-from shared.subscription import Handler, Pauses, Subscription
 from tests.fakes.builders import CHAIN, received
-from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
+from tests.unit.prompt_builder.builder import ZERO, Builder
 from tests.unit.prompts.examples import requested
-
-ZERO = TopicPartition(GenerationRequested.topic, 0)
 
 
 class NoPrompts(PermanentError):
@@ -30,33 +22,6 @@ class NoPrompts(PermanentError):
 def _quiet() -> Iterator[None]:
     with capture_logs():
         yield
-
-
-class Builder:
-    """A prompt-builder; finding characters fails as the test wants."""
-
-    def __init__(self) -> None:
-        self.sender = FakeSender([])
-        self.consumer = FakeConsumer([], {ZERO})
-        self.trouble: Callable[[], Exception] | None = None
-        handlers(self._subscribe, self, default_catalogue())
-
-    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Character]:
-        if self.trouble:
-            raise self.trouble()
-        return {}
-
-    def _subscribe(self, *kinds: type[Message], group: str, **options: Any) -> Callable[[Handler], Handler]:
-        def declare(handler: Handler) -> Handler:
-            pauses = Pauses(retry=0.001, parked=0.005)
-            self._subscription = Subscription(kinds, handler, self.sender, pauses=pauses, **options)
-            return handler
-
-        return declare
-
-    async def hear(self, message: Message) -> list[str]:
-        await self._subscription.consume([a_record(message, offset=7)], self.consumer)
-        return [envelope.topic for envelope in self.sender.sent]
 
 
 def test_a_rejection_names_the_request_and_the_kind_of_trouble() -> None:

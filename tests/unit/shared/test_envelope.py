@@ -1,6 +1,6 @@
 """A message on the wire: the same identity is the same id; what cannot be read says why."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,8 +16,11 @@ TOPIC = GenerationCancel.topic
 BODY = a_cancel().model_dump_json().encode()
 
 
+READ_AT = datetime.fromtimestamp(RECORD_MILLISECONDS / 1000, UTC) + timedelta(seconds=5)
+
+
 def read(record: ConsumerRecord) -> Received[Any]:
-    return decode(record, {TOPIC: GenerationCancel}, record.offset)
+    return decode(record, {TOPIC: GenerationCancel}, record.offset, READ_AT)
 
 
 def refusal(value: bytes | None, **fields: Any) -> Unreadable:
@@ -129,6 +132,26 @@ def test_a_type_in_bytes_that_are_no_text_is_refused() -> None:
     assert refusal(BODY, headers=[("ce_type", b"\xff\xfe")]).reason == "wrong_type"
 
 
-@pytest.mark.parametrize("timestamp", [2**62, -(2**62)])
-def test_a_record_from_beyond_all_time_is_refused(timestamp: int) -> None:
-    assert refusal(BODY, timestamp=timestamp).reason == "invalid"
+@pytest.mark.parametrize(
+    ("kind", "timestamp"),
+    [
+        ("none", -1),
+        ("zero", 0),
+        ("Go's zero time", -62_135_596_800_000),
+        ("seconds", RECORD_MILLISECONDS // 1000),
+        ("nanoseconds", RECORD_MILLISECONDS * 1_000_000),
+        ("an hour ahead", RECORD_MILLISECONDS + 3_600_000),
+        ("beyond all time", 2**62),
+        ("before all time", -(2**62)),
+        ("older than the topic keeps records", RECORD_MILLISECONDS - 8 * 86_400_000),
+    ],
+)
+def test_an_impossible_record_time_is_the_time_of_reading(kind: str, timestamp: int) -> None:
+    given = read(raw_record(TOPIC, BODY, timestamp=timestamp))
+    assert (given.message, given.at) == (a_cancel(), READ_AT), kind
+
+
+@pytest.mark.parametrize("seconds", [-6 * 86_400, -60, 0, 60])
+def test_a_possible_record_time_is_kept(seconds: int) -> None:
+    given = read(raw_record(TOPIC, BODY, timestamp=RECORD_MILLISECONDS + 1000 * seconds))
+    assert given.at == datetime.fromtimestamp(RECORD_MILLISECONDS / 1000 + seconds, UTC)

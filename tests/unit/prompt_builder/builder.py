@@ -1,0 +1,48 @@
+"""A prompt-builder between a fake consumer and a fake sender."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aiokafka import ConsumerRecord, TopicPartition
+
+from contracts.base import Message
+from contracts.characters import Character
+from contracts.generation import GenerationRequested
+from prompts.catalogue import default_catalogue
+from services.prompt_builder.handlers import handlers
+from shared.subscription import Handler, Pauses, Subscription
+from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
+
+ZERO = TopicPartition(GenerationRequested.topic, 0)
+
+
+class Builder:
+    """A prompt-builder; finding characters fails as the test wants."""
+
+    def __init__(self) -> None:
+        self.sender = FakeSender([])
+        self.consumer = FakeConsumer([], {ZERO})
+        self.trouble: Callable[[], Exception] | None = None
+        handlers(self._subscribe, self, default_catalogue())
+
+    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Character]:
+        if self.trouble:
+            raise self.trouble()
+        return {}
+
+    def _subscribe(self, *kinds: type[Message], group: str, **options: Any) -> Callable[[Handler], Handler]:
+        def declare(handler: Handler) -> Handler:
+            pauses = Pauses(retry=0.001, parked=0.005)
+            self._subscription = Subscription(kinds, handler, self.sender, pauses=pauses, **options)
+            return handler
+
+        return declare
+
+    async def consume(self, *records: ConsumerRecord) -> None:
+        """Handle one batch."""
+        await self._subscription.consume(records, self.consumer)
+
+    async def hear(self, message: Message) -> list[str]:
+        """Handle one message; returns the topics that were published to."""
+        await self.consume(a_record(message, offset=7))
+        return [envelope.topic for envelope in self.sender.sent]

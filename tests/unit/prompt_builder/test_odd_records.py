@@ -1,0 +1,69 @@
+"""Requests over Kafka whose record time or tenant cannot be right."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from contracts.generation import GenerationPlanned, GenerationRejected, GenerationRequested
+from contracts.operations import DeadLetter
+from shared.clock import now
+from tests.fakes.kafka import raw_record
+from tests.unit.prompt_builder.builder import Builder
+from tests.unit.prompts.examples import requested
+
+NOW_MS = int(now().timestamp() * 1000)
+
+
+def _record(timestamp: int = NOW_MS, **changes: object) -> ConsumerRecord:
+    body = json.loads(requested().model_dump_json()) | changes
+    return raw_record(GenerationRequested.topic, json.dumps(body).encode(), offset=7, timestamp=timestamp)
+
+
+def _close_to_now(time: datetime) -> bool:
+    return abs(datetime.now(UTC) - time) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [-1, 0, -62_135_596_800_000, NOW_MS // 1000, NOW_MS + 3_600_000, NOW_MS * 1_000_000, -(2**62)],
+)
+@pytest.mark.parametrize("claimed", [None, "1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z"])
+async def test_a_readable_body_is_planned_as_of_now_whatever_its_times_say(
+    timestamp: int, claimed: str | None
+) -> None:
+    builder = Builder()
+    await builder.consume(_record(timestamp, requested_at=claimed))
+    (envelope,) = builder.sender.sent
+    assert envelope.topic == GenerationPlanned.topic
+    assert _close_to_now(GenerationPlanned.model_validate_json(envelope.body).requested_at)
+
+
+async def test_an_earlier_time_that_the_caller_gave_is_kept() -> None:
+    builder = Builder()
+    asked = now() - timedelta(hours=2)
+    await builder.consume(_record(requested_at=asked.isoformat()))
+    assert GenerationPlanned.model_validate_json(builder.sender.sent[0].body).requested_at == asked
+
+
+@pytest.mark.parametrize("timestamp", [-1, NOW_MS * 1_000_000])
+async def test_an_invalid_request_with_an_odd_time_is_rejected(timestamp: int) -> None:
+    builder = Builder()
+    request = {"type": "studio", "count": 99, "character": {"name": "Mia", "age": 27}}
+    await builder.consume(_record(timestamp, request=request))
+    (envelope,) = builder.sender.sent
+    assert envelope.topic == GenerationRejected.topic
+    assert _close_to_now(GenerationRejected.model_validate_json(envelope.body).requested_at)
+
+
+@pytest.mark.parametrize("tenant", [None, "", "a/b"])
+async def test_a_request_without_a_readable_tenant_is_a_dead_letter_with_the_reason(
+    tenant: str | None,
+) -> None:
+    builder = Builder()
+    await builder.consume(_record(tenant=tenant))
+    assert [envelope.topic for envelope in builder.sender.sent] == [DeadLetter.topic]
+    (letter,) = builder.sender.letters()
+    assert letter.reason == "invalid"
+    assert letter.error.startswith("tenant: ")
