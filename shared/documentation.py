@@ -1,7 +1,17 @@
-"""Interactive API documentation at /docs, with its scripts served by the process itself."""
+"""OpenAPI documents with examples, and the interactive documentation at /docs.
 
+The examples of a service lie in its `openapi.yaml`: `parameters` by name, each with a description and an
+example; `operations` by method and path, each with a `request` body and the `response` of its first
+success status.
+"""
+
+from importlib.resources import files
+from typing import Any
+
+import yaml
 from fastapi import FastAPI
 from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
@@ -9,8 +19,12 @@ ASSETS = "docs/assets"
 PARAMETERS = {"displayRequestDuration": True, "filter": True, "validatorUrl": None}
 
 
-def serve_documentation(app: FastAPI) -> None:
-    """Add /docs to an application. The page loads nothing from other hosts, so it works offline."""
+def serve_documentation(app: FastAPI, package: str) -> None:
+    """Add /docs and the examples of a service's package to its application.
+
+    The page loads nothing from other hosts, so it works offline.
+    """
+    _add_examples(app, package)
     app.mount(f"/{ASSETS}", StaticFiles(packages=[("fastapi_swagger", "resources")]))
 
     @app.get("/docs", include_in_schema=False)
@@ -23,3 +37,43 @@ def serve_documentation(app: FastAPI) -> None:
             swagger_favicon_url=f"{ASSETS}/favicon-32x32.png",
             swagger_ui_parameters=PARAMETERS,
         )
+
+
+def examples_of(package: str) -> dict[str, Any]:
+    """Return the contents of a service's `openapi.yaml`."""
+    found: dict[str, Any] = yaml.safe_load(files(package).joinpath("openapi.yaml").read_text("utf-8"))
+    return found
+
+
+def _add_examples(app: FastAPI, package: str) -> None:
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes
+            )
+            examples = examples_of(package)
+            for path, operations in document["paths"].items():
+                for method, operation in operations.items():
+                    known = examples["operations"].get(f"{method.upper()} {path}", {})
+                    _describe(operation, known, examples["parameters"])
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _describe(operation: dict[str, Any], known: dict[str, Any], parameters: dict[str, Any]) -> None:
+    for parameter in operation.get("parameters", ()):
+        parameter.update(parameters.get(parameter["name"], {}))
+    if "request" in known:
+        _body_of(operation["requestBody"])["example"] = known["request"]
+    if "response" in known:
+        success = min(status for status in operation["responses"] if status.startswith("2"))
+        _body_of(operation["responses"][known.get("status", success)])["example"] = known["response"]
+
+
+def _body_of(described: dict[str, Any]) -> dict[str, Any]:
+    """Return the one media type of a request body or an answer."""
+    (body,) = described["content"].values()
+    found: dict[str, Any] = body
+    return found

@@ -32,7 +32,7 @@ def build(app: FastAPI, intake: Intake, reading: Reading, chains: ChainReading) 
     app.description = DESCRIPTION
     app.add_middleware(BodyRules)
     install_problems(app)
-    serve_documentation(app)
+    serve_documentation(app, "services.api")
     app.include_router(submit_routes(intake, reading))
     app.include_router(job_routes(intake, reading))
     app.include_router(character_routes(intake, chains))

@@ -25,6 +25,6 @@ def build(app: FastAPI, *routers: APIRouter) -> None:
     app.description = DESCRIPTION
     app.add_middleware(BodyRules)
     install_problems(app)
-    serve_documentation(app)
+    serve_documentation(app, "services.notifier")
     for router in routers:
         app.include_router(router)

@@ -7,19 +7,15 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from services.notifier.app import build
 from shared.identity import TRUSTED_HEADERS
 from tests.fakes.api import ApiBench
+from tests.fakes.notifier import NotifierBench
 
 README = Path(__file__).parents[2] / "README.md"
 
 
 def application(service: str) -> FastAPI:
-    if service == "api":
-        return ApiBench().app
-    app = FastAPI(docs_url=None, redoc_url=None)
-    build(app)
-    return app
+    return ApiBench().app if service == "api" else NotifierBench().app
 
 
 def client(service: str) -> httpx.AsyncClient:

@@ -174,7 +174,7 @@ _PARTS = [StandIn() for _ in range(7)]
 
 @cache
 def _application(heartbeat_seconds: float) -> FastAPI:
-    app = FastAPI()
+    app = FastAPI(docs_url=None, redoc_url=None)
     parts: list[Any] = list(_PARTS)
     hub, jobs, writer, deliveries, endpoints, wake, clock = parts
     streams = routes(hub, jobs, writer, clock, heartbeat_seconds)
@@ -199,7 +199,8 @@ class NotifierBench:
         own = self.hub, self.jobs, self.writer, self.deliveries, self.endpoints, self.courier.wake, self.now
         for stand_in, part in zip(_PARTS, own, strict=True):
             stand_in.part = part
-        transport = httpx.ASGITransport(_application(heartbeat_seconds), raise_app_exceptions=False)
+        self.app = _application(heartbeat_seconds)
+        transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://notifier", headers=ANN)
 
     def another_courier(self, concurrency: int = 8) -> Courier:
