@@ -21,9 +21,10 @@ from contracts.requests import FollowUp, GenerationRequest
 
 
 class Notify(Model):
-    """Whom to tell. The webhook gets every numbered event of the job, signed."""
+    """Address for the job's events. The webhook gets every numbered event, signed (docs/webhooks.md)."""
 
     webhook_url: str | None = Field(default=None, max_length=2000, pattern=r"^https?://[!-~]+$")
+    """With `user:password@`, sent as Basic authentication; no answer, event or log line shows them."""
 
 
 class GenerationRequested(Message):

@@ -198,6 +198,17 @@ class JobSnapshot(Model):
     progress: tuple[RenderProgress, ...] = Field(default=())
 
 
+class EventLinks(Model):
+    """Field `links` of an event with a stored image or LoRA, over Server-Sent Events and in webhooks.
+
+    Signed whenever the event is sent; a webhook that is sent again has new ones.
+    """
+
+    url: str
+    expires_at: Moment
+    """An hour after it was sent, unless the service is set otherwise (NOTIFIER_LINK_SECONDS)."""
+
+
 class WebhookEndpoint(Model):
     """A webhook address that has failed. `resting`: tried again later by itself; `disabled`: not at all."""
 
@@ -241,7 +252,7 @@ class WebhookDeliveries(Model):
 
 
 class ReplayWebhooks(Model):
-    """Which ended deliveries are to be sent again, with the same id and body. All that is said must hold."""
+    """Which ended deliveries are sent again: same id and event, new links. All conditions must hold."""
 
     state: Literal["delivered", "gave_up"] | None = "gave_up"
     job_id: Id | None = None

@@ -11,7 +11,19 @@ IDLE_SECONDS = 3.0
 have arrived or not: such a submission has to be asked for before it is sent again."""
 
 
-class HonestTransport(AiohttpTransport):
+class BasicAuthTransport(AiohttpTransport):
+    """Remove credentials from the URL before aiohttp sees it; httpx has sent them as Basic authentication.
+
+    aiohttp refuses a URL with credentials beside an `Authorization` header, and names URLs in its errors.
+    """
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.userinfo:
+            request.url = request.url.copy_with(userinfo=b"")
+        return await super().handle_async_request(request)
+
+
+class HonestTransport(BasicAuthTransport):
     """Says "could not connect" only when nothing was sent.
 
     The transport below reports every lost connection as a connect timeout, also one that the

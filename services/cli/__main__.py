@@ -6,7 +6,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Every failure is one line; the exit code is 1, or 130 after Ctrl-C."""
+    """Every failure is one line. Exit code 1; 2 for a wrong command line, 130 after Ctrl-C."""
     try:
         from services.cli.app import run
 

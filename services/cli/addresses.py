@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from deploy.local.state import StateFolder
-from services.cli.errors import NoStack, StackNotReady
+from services.cli.errors import NoStack, StackNotReady, WrongInput
+from services.cli.folders import file_in_the_way
 
 Server = Literal["api", "notifier", "kafka"]
 OPTIONS: dict[Server, str] = {"api": "--api-url", "notifier": "--notifier-url", "kafka": "--kafka"}
@@ -23,11 +24,14 @@ class Addresses:
         """The address of a server.
 
         Raises:
+            WrongInput: when `state` is a file.
             NoStack: when it is not given and no stack is running.
             StackNotReady: when one is starting or stopping.
         """
         if address := self.given.get(server):
             return address.rstrip("/")
+        if file_in_the_way(self.state):
+            raise WrongInput(f"--state {self.state}: is a file, not a folder")
         folder = StateFolder(self.state)
         state = folder.read()
         if folder.holder() is None:

@@ -75,14 +75,14 @@ def run(arguments: list[str]) -> int:
     try:
         return _command(arguments, prog_name="imagegen", standalone_mode=False) or 0
     except TyperException as error:
-        return _fail(error.format_message())
+        return _fail(error.format_message(), error.exit_code)
     except CommandFailed as error:
-        return _fail(str(error))
+        return _fail(str(error), error.exit_code)
     except typer.Abort:
         raise KeyboardInterrupt from None
 
 
-def _fail(message: str) -> int:
+def _fail(message: str, exit_code: int) -> int:
     if message:  # the help was printed where there is none
         print(f"imagegen: {message}", file=sys.stderr)
-    return 1
+    return exit_code

@@ -25,7 +25,7 @@ from contracts.http import (
 )
 from contracts.http_chains import BaseImageSelection, ChainView, CharacterView
 from services.cli.addresses import Addresses, Server
-from services.cli.errors import RequestRefused, Unreachable
+from services.cli.errors import NotWritten, RequestRefused, Unreachable
 from services.cli.events import EventStream
 from shared.certificates import certificates
 
@@ -178,9 +178,16 @@ def file_name(image: ResultImage) -> str:
 
 
 async def download(client: Client, results: Results, folder: Path) -> list[Path]:
-    """Write all images of a job into a folder; the paths are in the images' order."""
-    folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else waits for this process
+    """Write all images of a job into a folder; the paths are in the images' order.
+
+    Raises:
+        NotWritten: with the command that shows the links of the images.
+    """
     paths = [folder / file_name(image) for image in results.images]
-    for image, path in zip(results.images, paths, strict=True):
-        path.write_bytes(await client.fetch(image))
+    try:
+        folder.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else waits for this process
+        for image, path in zip(results.images, paths, strict=True):
+            path.write_bytes(await client.fetch(image))
+    except OSError as error:
+        raise NotWritten(results.job_id, error) from None
     return paths

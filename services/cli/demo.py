@@ -17,6 +17,7 @@ from services.cli.demo_requests import JOBS, LORAS
 from services.cli.demo_run import Asked, Demo
 from services.cli.demo_stack import demo_stack, discard
 from services.cli.errors import CommandFailed
+from services.cli.folders import check_folder
 from services.cli.progress import jobs_with_bars, live, one_line
 
 SECONDS = 300
@@ -37,7 +38,8 @@ def demo(
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    out.mkdir(parents=True, exist_ok=True)
+    check_folder(out)
+    check_folder(state, "--state")
     folder = state or out / ".stack"
     if state is None:
         discard(folder)

@@ -18,6 +18,7 @@ from services.cli.report import wide_console
 from services.cli.topics import quiet, read_all
 from shared.envelope import Envelope
 from shared.publisher import MAX_MESSAGE_BYTES
+from shared.url_credentials import redacted
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be handled, and why.")
 
@@ -52,18 +53,19 @@ def list_letters(
     ]
     if as_json:
         for each in found:
-            typer.echo(json.dumps(_as_json(each), ensure_ascii=False))
+            typer.echo(redacted(json.dumps(_as_json(each), ensure_ascii=False)))
         return
     wide_console().print(_table(found) if found else "no dead letters")
 
 
 @app.command()
 def show(ctx: typer.Context, letter_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """One letter whole: error, headers, and the record's value."""
+    """Show one letter whole: error, headers, and the record's value without credentials of URLs."""
     letter = _named(_letters(ctx), [letter_id])[0]
     value = base64.b64decode(letter.letter.original_value)
     shown = _as_json(letter) | {"original_headers": letter.letter.original_headers}
-    typer.echo(json.dumps(shown | {"value": value.decode("utf-8", "backslashreplace")}, indent=2))
+    text = json.dumps(shown | {"value": value.decode("utf-8", "backslashreplace")}, indent=2)
+    typer.echo(redacted(text))
 
 
 @app.command()
@@ -172,6 +174,6 @@ def _table(letters: Sequence[Letter]) -> Table:
             letter.reason + done,
             str(letter.attempts),
             f"{letter.at:%m-%d %H:%M:%S}",
-            letter.error[:160],
+            redacted(letter.error[:160]),
         )
     return table

@@ -1,10 +1,13 @@
-"""What ends a command with one line and exit code 1."""
+"""Errors that end a command with one line: exit code 2 for a wrong command line, 1 for all others."""
 
 from contracts.http import Problem
+from shared.url_credentials import redacted
 
 
 class CommandFailed(Exception):
     """The command cannot go on; the text is all that its user sees."""
+
+    exit_code = 1
 
 
 class NoStack(CommandFailed):
@@ -25,7 +28,9 @@ class Unreachable(CommandFailed):
     """A server does not answer."""
 
     def __init__(self, what: str, url: str, reason: object) -> None:
-        super().__init__(f"the {what} at {url} does not answer ({reason}); imagegen status tells what runs")
+        super().__init__(
+            f"the {what} at {redacted(url)} does not answer ({reason}); imagegen status tells what runs"
+        )
 
 
 class RequestRefused(CommandFailed):
@@ -38,7 +43,18 @@ class RequestRefused(CommandFailed):
 
 
 class WrongInput(CommandFailed):
-    """Options, or a file that they name, that make no request."""
+    """Options, or a file or folder that they name, that cannot be used; nothing was sent."""
+
+    exit_code = 2
+
+
+class NotWritten(CommandFailed):
+    """The images are made and cannot be written where they should be."""
+
+    def __init__(self, job_id: str, error: OSError) -> None:
+        where = f"{error.filename}: " if error.filename else ""
+        reason = f"{where}{error.strerror or error}"
+        super().__init__(f"{reason}; the images are kept, their links are in: imagegen job {job_id}")
 
 
 class NotInstalled(CommandFailed):

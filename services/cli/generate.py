@@ -17,6 +17,7 @@ from contracts.http import (
 )
 from services.cli.client import Client, download
 from services.cli.connection import client_of
+from services.cli.folders import check_folder
 from services.cli.following import Followed, follow
 from services.cli.options import (
     Answer,
@@ -34,7 +35,7 @@ from services.cli.options import (
 )
 from services.cli.progress import job_with_images, live
 from services.cli.report import print_job
-from services.cli.requests import submission, training
+from services.cli.requests import notify, submission, training
 
 app = typer.Typer(no_args_is_help=True, help="Ask for images and watch them come.")
 
@@ -137,6 +138,9 @@ def lora_training(
 
 def _run(ctx: typer.Context, asked: Any, answer: Answer) -> None:
     followed: list[Followed] = []
+    check_folder(answer.out)
+    if answer.webhook:
+        asked = asked.model_copy(update={"notify": notify(answer.webhook)})
     try:
         completed = asyncio.run(_generate(ctx, asked, answer, followed))
     except KeyboardInterrupt:

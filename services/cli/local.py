@@ -6,6 +6,7 @@ import typer
 
 from services.cli.connection import connection_of
 from services.cli.errors import NotInstalled
+from services.cli.folders import check_folder
 
 
 def up(
@@ -14,6 +15,7 @@ def up(
     instances: Annotated[str, typer.Option(help="Of each service: 2, or dispatcher=2,api=1.")] = "1",
 ) -> None:
     """Start everything in the background: broker, stores, simulated providers, services."""
+    check_folder(connection_of(ctx).addresses.state, "--state")
     _hand_over(ctx, "up", "--latency-seconds", str(latency_seconds), "--instances", instances)
 
 

@@ -84,6 +84,9 @@ class Answer:
     """What to do once the request is accepted."""
 
     out: Annotated[Path | None, _option(ANSWER, "Download the images to this folder.", metavar="DIR")] = None
+    webhook: Annotated[
+        str | None, _option(ANSWER, "Send the job's events here: docs/webhooks.md.", metavar="URL")
+    ] = None
     as_json: Annotated[bool, _option(ANSWER, "Print job and images as JSON.", "--json")] = False
     wait: Annotated[bool, _option(ANSWER, "Only say the job's id.", " /--no-wait")] = True
 

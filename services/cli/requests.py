@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from contracts.base import Model
 from contracts.characters import Appearance, Character, Identity
+from contracts.generation import Notify
 from contracts.http import LoraTrainingSubmission
 from contracts.http_chains import BaseImageSelection
 from services.cli.errors import WrongInput
@@ -78,6 +79,11 @@ def selection(
         "then": read_list(then) if then else (),
     }
     return _checked(BaseImageSelection, fields, {"base_image_id": "BASE_IMAGE_ID"})
+
+
+def notify(url: str) -> Notify:
+    """Return where the events of a job go. Raises as `submission` does."""
+    return _checked(Notify, {"webhook_url": url}, {"webhook_url": "--webhook"})
 
 
 def read_object(path: Path) -> dict[str, Any]:

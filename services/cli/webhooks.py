@@ -42,6 +42,12 @@ def endpoints(ctx: typer.Context) -> None:
 
 
 @app.command()
+def secret(ctx: typer.Context) -> None:
+    """Print the tenant's signing secret alone, for scripts."""
+    typer.echo(_ask(ctx, lambda client: client.webhook_endpoints()).secret)
+
+
+@app.command()
 def deliveries(
     ctx: typer.Context,
     state: Annotated[
@@ -69,7 +75,7 @@ def replay(
     ] = None,
     state: Annotated[Ended, typer.Option(help="Which.")] = "gave_up",
 ) -> None:
-    """Send ended deliveries again: same id, same body, in order per job."""
+    """Send ended deliveries again: same id, same event with fresh links, in order per job."""
     said = {"state": state, "job_id": job, "url": url, "since": since and f"{since.isoformat()}Z"}
     try:
         wanted = ReplayWebhooks.model_validate(said)

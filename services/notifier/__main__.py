@@ -8,6 +8,7 @@ from services.notifier.courier import Courier
 from services.notifier.frames import Writer
 from services.notifier.handlers import handlers
 from services.notifier.hub import Hub
+from services.notifier.links import LinkedEvents
 from services.notifier.posting import Poster, webhook_client
 from services.notifier.routes import routes
 from services.notifier.settings import Settings
@@ -17,6 +18,7 @@ from services.notifier.store import (
     MongoDeliveries,
     MongoEndpoints,
     MongoJobs,
+    MongoSubmissions,
 )
 from services.notifier.webhook_routes import webhook_routes
 from shared import clock, mongo
@@ -41,15 +43,17 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         await mongo.ensure_indexes(database["endpoints"], *ENDPOINT_INDEXES)
         jobs, deliveries = MongoJobs(database["jobs"]), MongoDeliveries(database["deliveries"])
         secret = settings.webhook_secret.get_secret_value()
-        poster = Poster(client, secret, timeout_seconds=settings.timeout_seconds)
+        linked = LinkedEvents(bucket, clock.now, settings.link_seconds)
+        poster = Poster(client, secret, linked.relinked, timeout_seconds=settings.timeout_seconds)
         endpoints = MongoEndpoints(database["endpoints"])
         courier = Courier(deliveries, endpoints, poster.post, clock.now, concurrency=settings.concurrency)
         handlers(service.subscribe, jobs, deliveries, clock.now, courier.wake)
         hub = Hub()
         feed = Broadcast(kafka, [JobEvent], on_messages=hub.deliver, on_positioned=hub.all_behind)
-        writer = Writer(bucket, clock.now, settings.link_seconds)
+        submissions = MongoSubmissions(database["submissions"])
         webhooks = webhook_routes(deliveries, endpoints, courier.wake, secret, clock.now)
-        build(service.http, routes(hub, jobs, writer, clock.now), webhooks)
+        streams = routes(hub, jobs, submissions, Writer(linked), clock.now)
+        build(service.http, streams, webhooks)
         service.health.add("mongo", partial(mongo.ping, database))
         service.health.add("events", feed.problem)
         service.background(courier.run)

@@ -2,10 +2,13 @@
 
 from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
 
 from contracts.base import Model, Moment, Name
 from contracts.jobs import JobEvent
+from shared.url_credentials import split_credentials
 
 PAUSES_SECONDS = (1, 5, 30, 120, 600, 1800, 3600)
 """Between tries; the last one repeats."""
@@ -13,6 +16,9 @@ GIVE_UP_AFTER = timedelta(hours=24)
 MISSING_PREDECESSOR = timedelta(seconds=15)
 """So long an event waits for the one before it, which is still on its way."""
 GONE = 410
+TOO_MANY_REQUESTS = 429
+LONGEST_ASKED_PAUSE = timedelta(hours=1)
+"""A longer `Retry-After` counts as this."""
 State = Literal["pending", "delivered", "gave_up"]
 
 
@@ -24,7 +30,11 @@ class Delivery(Model):
     seq: int
     tenant: Name
     url: str
+    """Without credentials: it is shown and logged."""
+    credentials: str | None = Field(default=None, repr=False)
+    """`user:password` of the address as the request wrote it; only used to send."""
     body: str
+    """The event as it was published. Links are signed and added whenever it is sent."""
     state: State = "pending"
     attempts: int = 0
     due_at: Moment | None
@@ -37,18 +47,35 @@ class Delivery(Model):
     last_status: int | None = None
     last_error: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _separate_credentials(cls, fields: Any) -> Any:
+        if isinstance(fields, dict) and isinstance(fields.get("url"), str):
+            url, credentials = split_credentials(fields["url"])
+            if credentials is not None:
+                return fields | {"url": url, "credentials": credentials}
+        return fields
+
 
 class Outcome(Model):
-    """What came of one try. `refused`: the address is one that we never send to."""
+    """Result of one try. `refused`: the address is one that we never send to."""
 
     status: int | None = None
     error: str | None = None
     refused: bool = False
+    retry_after: float | None = None
+    """Seconds of the answer's `Retry-After`."""
 
     @property
     def delivered(self) -> bool:
         """The receiver has it."""
         return self.status is not None and 200 <= self.status < 300
+
+    @property
+    def asked_pause(self) -> timedelta:
+        """Time that the receiver asks for before the next request."""
+        seconds = min(self.retry_after or 0.0, LONGEST_ASKED_PAUSE.total_seconds())
+        return timedelta(seconds=max(0.0, seconds))
 
 
 def delivery_of(event: JobEvent, url: str, now: datetime) -> Delivery:
@@ -87,8 +114,13 @@ def predecessor(delivery: Delivery) -> str:
     return f"{delivery.job_id}/{delivery.seq - 1}"
 
 
+def pause_after(failures: int) -> timedelta:
+    """Pause after so many failures in a row."""
+    return timedelta(seconds=PAUSES_SECONDS[min(max(failures, 1), len(PAUSES_SECONDS)) - 1])
+
+
 def after(delivery: Delivery, outcome: Outcome, now: datetime) -> Delivery:
-    """What one try makes of a delivery."""
+    """Return the delivery after one try: ended, or due after our pause or the receiver's, the longer one."""
     tried = delivery.model_copy(
         update={
             "attempts": delivery.attempts + 1,
@@ -99,7 +131,7 @@ def after(delivery: Delivery, outcome: Outcome, now: datetime) -> Delivery:
     )
     if outcome.delivered:
         return _ended(tried, "delivered", now)
-    due_at = now + timedelta(seconds=PAUSES_SECONDS[min(delivery.attempts, len(PAUSES_SECONDS) - 1)])
+    due_at = now + max(pause_after(tried.attempts), outcome.asked_pause)
     if outcome.refused or outcome.status == GONE or due_at > delivery.retry_until:
         return _ended(tried, "gave_up", now)
     return tried.model_copy(update={"due_at": due_at})

@@ -2,10 +2,13 @@
 
 import hashlib
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
 
 from contracts.base import Model, Moment, Name
-from services.notifier.deliveries import GONE, Outcome
+from services.notifier.deliveries import GONE, TOO_MANY_REQUESTS, Outcome, pause_after
+from shared.url_credentials import split_credentials
 
 FAILURES_TO_REST = 5
 """Failures in a row, whichever jobs they were about."""
@@ -15,12 +18,17 @@ DISABLED_AFTER = timedelta(hours=24)
 """So long nothing but failures, and it is only tried again when somebody says so."""
 
 
+def address_of(url: str) -> str:
+    """The URL without credentials, by which an endpoint is known and shown."""
+    return split_credentials(url)[0]
+
+
 class Endpoint(Model):
     """The `endpoints` document: one webhook address of one tenant, once it has failed."""
 
     id: str
     tenant: Name
-    url: str
+    url: Annotated[str, AfterValidator(address_of)]
     state: Literal["up", "resting", "disabled"] = "up"
     failures: int = 0
     failing_since: Moment | None = None
@@ -30,8 +38,8 @@ class Endpoint(Model):
 
 
 def endpoint_id(tenant: str, url: str) -> str:
-    """One key for an address of a tenant, however long."""
-    return hashlib.sha256(f"{tenant} {url}".encode()).hexdigest()
+    """Key of a tenant's address, however long; the same for all credentials."""
+    return hashlib.sha256(f"{tenant} {address_of(url)}".encode()).hexdigest()
 
 
 def new_endpoint(tenant: str, url: str) -> Endpoint:
@@ -40,10 +48,15 @@ def new_endpoint(tenant: str, url: str) -> Endpoint:
 
 
 def after_try(endpoint: Endpoint, outcome: Outcome, now: datetime) -> Endpoint:
-    """What one delivery's outcome makes of its endpoint; the same object when nothing changes."""
+    """Return the endpoint after one delivery's outcome; the same object when nothing changes.
+
+    A receiver that names a pause (`Retry-After`) is not counted as broken: all that is meant for it waits
+    for that pause, and its rests do not grow.
+    """
     if outcome.delivered:
         return endpoint if endpoint.state == "up" and not endpoint.failures else enabled(endpoint)
-    failures, since = endpoint.failures + 1, endpoint.failing_since or now
+    failures = max(1, endpoint.failures) if outcome.asked_pause else endpoint.failures + 1
+    since = endpoint.failing_since or now
     failed = endpoint.model_copy(
         update={
             "failures": failures,
@@ -53,10 +66,20 @@ def after_try(endpoint: Endpoint, outcome: Outcome, now: datetime) -> Endpoint:
     )
     if outcome.status == GONE or now - since >= DISABLED_AFTER:
         return failed.model_copy(update={"state": "disabled", "rests_until": None})
-    if failures < FAILURES_TO_REST:
+    rest = max(_own_rest(failures), outcome.asked_pause)
+    if not rest and outcome.status == TOO_MANY_REQUESTS:
+        rest = pause_after(failures)
+    if not rest:
         return failed
-    rest = min(LONGEST_REST, FIRST_REST * 2 ** min(20, failures - FAILURES_TO_REST))
-    return failed.model_copy(update={"state": "resting", "rests_until": now + rest})
+    until = max(now + rest, endpoint.rests_until or now)
+    return failed.model_copy(update={"state": "resting", "rests_until": until})
+
+
+def _own_rest(failures: int) -> timedelta:
+    if failures < FAILURES_TO_REST:
+        return timedelta(0)
+    doublings = min(20, failures - FAILURES_TO_REST)
+    return min(LONGEST_REST, FIRST_REST * (1 << doublings))
 
 
 def enabled(endpoint: Endpoint) -> Endpoint:

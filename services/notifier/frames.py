@@ -1,12 +1,8 @@
-"""Events as they go over a connection: the text of Server-Sent Events, links freshly signed."""
-
-import json
-from datetime import timedelta
+"""Events as they go over a connection: the text of Server-Sent Events."""
 
 from contracts.http import JobSnapshot
 from contracts.jobs import Job, JobEvent, RenderProgress
-from services.notifier.ports import Links
-from shared.clock import Clock
+from services.notifier.links import LinkedEvents
 
 HEARTBEAT = b": still here\n\n"
 RETRY = b"retry: 2000\n\n"
@@ -46,17 +42,9 @@ def snapshot_of(job: Job) -> JobSnapshot:
 class Writer:
     """Turns events into frames."""
 
-    def __init__(self, links: Links, now: Clock, link_seconds: int) -> None:
-        self._links = links
-        self._now = now
-        self._link_seconds = link_seconds
+    def __init__(self, events: LinkedEvents) -> None:
+        self._events = events
 
     async def event(self, event: JobEvent, event_id: str | None) -> bytes:
-        """An event; one with an image or a LoRA gets `links`, signed for this moment."""
-        data = event.model_dump_json()
-        if event.image and (result := event.image.stored or event.image.lora):
-            url = await self._links.signed_url(result.key, self._link_seconds)
-            ends = self._now() + timedelta(seconds=self._link_seconds)
-            links = {"url": url, "expires_at": ends.isoformat().replace("+00:00", "Z")}
-            data = f'{data[:-1]},"links":{json.dumps(links)}}}'
-        return frame(event.event, data, event_id)
+        """Return the frame of an event, with its links."""
+        return frame(event.event, await self._events.json(event), event_id)

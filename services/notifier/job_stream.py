@@ -18,6 +18,8 @@ class JobStream:
         self._tenant = tenant
         self._seq = after
         self._seen = 0
+        self.known = False
+        """Whether the job exists."""
         self.ended = False
 
     @property
@@ -29,13 +31,14 @@ class JobStream:
         """What the document has beyond what was told.
 
         Raises:
-            Refusal: 404 for another tenant's job. One that is not known yet is waited for.
+            Refusal: 404 for another tenant's job. One that does not exist yet has nothing to tell.
         """
         job = await self._jobs.get(self._job_id)
         if job is None:
             return []
         if job.tenant != self._tenant:
-            raise Refusal(404, f"there is no job {self._job_id}")
+            raise no_job(self._job_id)
+        self.known = True
         if self._seq > job.seq:
             self._seq = 0
         frames = [await self._tell(event) for event in job.events if event.seq > self._seq]
@@ -47,6 +50,7 @@ class JobStream:
         if event.tenant != self._tenant:
             self.ended = True
             return []
+        self.known = True
         snapshot = event.event == "progressed"
         frames = []
         if event.seq > self._seq + (0 if snapshot else 1):
@@ -62,6 +66,11 @@ class JobStream:
         self._seq = event.seq
         self.ended = event.event in LAST
         return await self._writer.event(event, str(event.seq))
+
+
+def no_job(job_id: str) -> Refusal:
+    """404, for a job that does not exist or belongs to another tenant."""
+    return Refusal(404, f"there is no job {job_id}")
 
 
 def _is_over(job: Job) -> bool:

@@ -22,6 +22,13 @@ class Jobs(Protocol):
         """The address that each of these jobs named, if it did; one round trip."""
 
 
+class Submissions(Protocol):
+    """The api's accepted requests: jobs that the dispatcher may not have heard of yet."""
+
+    async def tenant_of(self, job_id: str) -> str | None:
+        """The tenant whose request under this id was accepted, if one was."""
+
+
 class Links(Protocol):
     """Signs links to objects."""
 

@@ -4,20 +4,23 @@ import asyncio
 import base64
 import hmac
 import ipaddress
+import re
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
-from httpx_aiohttp import AiohttpTransport
 from standardwebhooks import Webhook
 
 from services.notifier.deliveries import Delivery, Outcome
 from shared.certificates import certificates
+from shared.http_client import BasicAuthTransport
+from shared.url_credentials import redacted, with_credentials
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -69,7 +72,7 @@ async def webhook_client(*, private_hosts: bool, connections: int) -> AsyncItera
         )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
-    transport = AiohttpTransport(client=session, verify=certificates())
+    transport = BasicAuthTransport(client=session, verify=certificates())
     async with httpx.AsyncClient(transport=transport, follow_redirects=False, trust_env=False) as client:
         yield client
 
@@ -82,40 +85,76 @@ def secret_of(tenant: str, secret: str) -> str:
 
 
 class Poster:
-    """Signs and posts deliveries as Standard Webhooks say; each tenant has a secret of its own."""
+    """Signs and posts deliveries as Standard Webhooks say; each tenant has a secret of its own.
 
-    def __init__(self, client: httpx.AsyncClient, secret: str, *, timeout_seconds: float) -> None:
+    Args:
+        relink: adds links that are valid from now to a stored event.
+    """
+
+    def __init__(
+        self,
+        client: httpx.AsyncClient,
+        secret: str,
+        relink: Callable[[str], Awaitable[str]],
+        *,
+        timeout_seconds: float,
+    ) -> None:
         self._client = client
         self._secret = secret
+        self._relink = relink
         self._timeout = timeout_seconds
 
     async def post(self, delivery: Delivery) -> Outcome:
         """One try. The answer's body is not read."""
         try:
             async with asyncio.timeout(self._timeout):
-                headers = self._headers(delivery, datetime.now(UTC))
-                async with self._client.stream(
-                    "POST", delivery.url, content=delivery.body.encode(), headers=headers
-                ) as answer:
-                    ok = answer.is_success
-                    return Outcome(status=answer.status_code, error=None if ok else answer.reason_phrase)
+                body = await self._relink(delivery.body)
+                url = with_credentials(delivery.url, delivery.credentials)
+                headers = self._headers(delivery, body, datetime.now(UTC))
+                async with self._client.stream("POST", url, content=body.encode(), headers=headers) as answer:
+                    return _outcome(answer)
         except TimeoutError:
             return Outcome(error=f"no answer within {self._timeout:g} s")
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
-            return Outcome(error=f"bad address: {error}", refused=True)
+            return Outcome(error=f"bad address: {_without(delivery, error)}", refused=True)
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-            refused = is_refused(error)
-            return Outcome(error=f"{type(error).__name__}: {error}"[:500], refused=refused)
+            text = f"{type(error).__name__}: {_without(delivery, error)}"
+            return Outcome(error=text[:500], refused=is_refused(error))
 
-    def _headers(self, delivery: Delivery, now: datetime) -> dict[str, str]:
+    def _headers(self, delivery: Delivery, body: str, now: datetime) -> dict[str, str]:
         webhook = Webhook(secret_of(delivery.tenant, self._secret))
         return {
             "content-type": "application/json",
             "user-agent": "imagegen-notifier",
             "webhook-id": delivery.id,
             "webhook-timestamp": str(int(now.timestamp())),
-            "webhook-signature": webhook.sign(delivery.id, now, delivery.body),
+            "webhook-signature": webhook.sign(delivery.id, now, body),
         }
+
+
+def _outcome(answer: httpx.Response) -> Outcome:
+    if answer.is_success:
+        return Outcome(status=answer.status_code)
+    wait = retry_after(answer.headers.get("retry-after", ""), datetime.now(UTC))
+    return Outcome(status=answer.status_code, error=answer.reason_phrase, retry_after=wait)
+
+
+def retry_after(value: str, now: datetime) -> float | None:
+    """Return the seconds that a `Retry-After` header names, as a number or as an HTTP date."""
+    text = value.strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
+        return float(text)
+    try:
+        at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
+
+
+def _without(delivery: Delivery, error: Exception) -> str:
+    """Return the text of an error without the delivery's credentials."""
+    text = redacted(str(error))
+    return text.replace(delivery.credentials, "***") if delivery.credentials else text
 
 
 def is_refused(error: BaseException | None) -> bool:

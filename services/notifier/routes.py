@@ -1,5 +1,6 @@
 """`/v1/jobs/{id}/events` and `/v1/users/me/events`: what happens, as it happens"""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -10,8 +11,10 @@ from contracts.base import Id, Model, Name
 from services.notifier.frames import Writer
 from services.notifier.hub import Hub
 from services.notifier.job_stream import JobStream
-from services.notifier.ports import Jobs
+from services.notifier.mailbox import Mailbox
+from services.notifier.ports import Jobs, Submissions
 from services.notifier.streams import HEARTBEAT_SECONDS, EventStream, Stream, follow
+from services.notifier.unknown_jobs import first_frames
 from services.notifier.user_stream import UserStream
 from shared.clock import Clock
 from shared.problems import Refusal, problem_responses
@@ -61,17 +64,24 @@ LastId = Annotated[str | None, Depends(_last_id)]
 
 
 def routes(
-    hub: Hub, jobs: Jobs, writer: Writer, now: Clock, heartbeat_seconds: float = HEARTBEAT_SECONDS
+    hub: Hub,
+    jobs: Jobs,
+    submissions: Submissions,
+    writer: Writer,
+    now: Clock,
+    heartbeat_seconds: float = HEARTBEAT_SECONDS,
 ) -> APIRouter:
     """The two streams."""
     streams: Answers = {200: {"content": {"text/event-stream": {}}, "description": "Events until the end"}}
     router = APIRouter(prefix="/v1", tags=["events"], responses=problem_responses(401, 422, 503))
 
-    async def respond(stream: Stream, *interest: str) -> Response:
+    async def respond(
+        stream: Stream, begin: Callable[[Mailbox], Awaitable[list[bytes]]], *interest: str
+    ) -> Response:
         mailbox = hub.join(interest)  # before the documents are read: nothing falls between
         leave = partial(hub.leave, interest, mailbox)
         try:
-            first = await stream.catch_up()
+            first = await begin(mailbox)
         except BaseException:
             leave()
             raise
@@ -85,14 +95,24 @@ def routes(
 
     @router.get("/jobs/{job_id}/events", response_class=Response, responses=done)
     async def job_events(job_id: Id, caller: Listener, last_id: LastId) -> Response:
-        """A job's events. `id` is the event's `seq`; the stream ends with the job."""
-        return await respond(JobStream(jobs, writer, job_id, caller.tenant, after=number(last_id)), job_id)
+        """A job's events. `id` is the event's `seq`; the stream ends with the job.
+
+        A request that was answered with 202 can be followed at once. For a job that nothing is known of,
+        the answer waits up to 3 s, because its request may be on its way over Kafka; then it is 404.
+        """
+        stream = JobStream(jobs, writer, job_id, caller.tenant, after=number(last_id))
+
+        async def begin(mailbox: Mailbox) -> list[bytes]:
+            return await first_frames(stream, mailbox, submissions, job_id, caller.tenant)
+
+        return await respond(stream, begin, job_id)
 
     @router.get("/users/me/events", response_class=Response, responses=streams)
     async def user_events(caller: Listener, last_id: LastId) -> Response:
         """The events of all the caller's jobs. `id` is opaque; without one, snapshots come first."""
         who = caller.tenant, caller.user_id
-        return await respond(UserStream(jobs, writer, *who, cursor=last_id, now=now), *who)
+        stream = UserStream(jobs, writer, *who, cursor=last_id, now=now)
+        return await respond(stream, lambda _: stream.catch_up(), *who)
 
     return router
 

@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     """Webhooks in flight."""
     timeout_seconds: PositiveInt = 10
     link_seconds: PositiveInt = 3600
+    """Lifetime of the links in events, from when they are sent."""
 
     @field_validator("webhook_secret")
     @classmethod

@@ -9,7 +9,7 @@ from pymongo import IndexModel, UpdateOne
 from contracts.jobs import Job
 from services.notifier.deliveries import Delivery
 from services.notifier.endpoints import Endpoint
-from services.notifier.ports import Deliveries, Endpoints, Jobs, Which
+from services.notifier.ports import Deliveries, Endpoints, Jobs, Submissions, Which
 from shared.mongo import Collection, due_by, due_index, find_by_id, write_guarded
 
 KEPT_SECONDS = 30 * 24 * 3600
@@ -52,6 +52,17 @@ class MongoJobs(Jobs):
         found = await find_by_id(self._collection, ids, {"notify": 1})
         urls = {job["_id"]: (job.get("notify") or {}).get("webhook_url") for job in found}
         return {job_id: url for job_id, url in urls.items() if url}
+
+
+class MongoSubmissions(Submissions):
+    """Reads `submissions`."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+
+    async def tenant_of(self, job_id: str) -> str | None:
+        found = await self._collection.find_one({"_id": job_id}, {"tenant": 1})
+        return found["tenant"] if found else None
 
 
 class MongoDeliveries(Deliveries):
@@ -123,7 +134,11 @@ class MongoDeliveries(Deliveries):
         await self._collection.update_one({"_id": delivery.id, **_PENDING}, {"$set": changed})
 
     async def listed(self, which: Which, limit: int) -> list[Delivery]:
-        found = self._collection.find(_filter(which), {"body": 0}).sort("created_at", -1).limit(limit)
+        found = (
+            self._collection.find(_filter(which), {"body": 0, "credentials": 0})
+            .sort("created_at", -1)
+            .limit(limit)
+        )
         return [_read(document) for document in await found.to_list(None)]
 
     async def replay(self, which: Which, now: datetime, until: datetime) -> int:

@@ -17,6 +17,8 @@ from shared.problems import Refusal
 log = structlog.get_logger()
 
 HEARTBEAT_SECONDS = 15.0
+STREAM_HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
+"""Proxies must neither compress nor buffer a stream: either holds events back until it ends."""
 
 
 class Stream(Protocol):
@@ -44,7 +46,7 @@ async def follow(
             got = await mailbox.next(heartbeat_seconds)
             if got is Signal.CLOSED:
                 return
-            for frame in await _frames(stream, got):
+            for frame in await next_frames(stream, got):
                 yield frame
     except Exception as error:
         # The client comes again with its last id, and goes on from there.
@@ -53,7 +55,8 @@ async def follow(
         log.warning("stream_interrupted", error=f"{type(error).__name__}: {error}")
 
 
-async def _frames(stream: Stream, got: JobEvent | Signal) -> list[bytes]:
+async def next_frames(stream: Stream, got: JobEvent | Signal) -> list[bytes]:
+    """Return what one event or signal adds to a stream."""
     if isinstance(got, JobEvent):
         return await stream.live(got)
     if got is Signal.BEHIND or stream.behind:
@@ -67,8 +70,7 @@ class EventStream(StreamingResponse):
     media_type = "text/event-stream"
 
     def __init__(self, frames: AsyncGenerator[bytes, None], leave: Callable[[], None]) -> None:
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(frames, headers=headers)
+        super().__init__(frames, headers=STREAM_HEADERS)
         self._frames = frames
         self._leave = leave
 

@@ -16,7 +16,7 @@ from contracts.http import (
     WebhookEndpoints,
 )
 from services.notifier.deliveries import GIVE_UP_AFTER, Delivery, State
-from services.notifier.endpoints import Endpoint, enabled, endpoint_id
+from services.notifier.endpoints import Endpoint, address_of, enabled, endpoint_id
 from services.notifier.ports import Deliveries, Endpoints, Which
 from services.notifier.posting import secret_of
 from services.notifier.routes import Caller, listener
@@ -39,7 +39,7 @@ def webhook_routes(
 
     @router.get("/endpoints")
     async def list_endpoints(caller: Who) -> WebhookEndpoints:
-        """The addresses that have failed, and the secret that webhooks are signed with."""
+        """The addresses that have failed, without credentials, and the secret that signs webhooks."""
         known = await endpoints.of_tenant(caller.tenant)
         return WebhookEndpoints(
             secret=secret_of(caller.tenant, secret),
@@ -51,13 +51,13 @@ def webhook_routes(
         """Try an address again that rests or was disabled."""
         found = (await endpoints.of([endpoint_id(caller.tenant, wanted.url)])).values()
         if not found:
-            raise Refusal(404, f"no webhook to {wanted.url[:200]} has failed")
+            raise Refusal(404, f"no webhook to {address_of(wanted.url)[:200]} has failed")
         for endpoint in found:
             await endpoints.save(enabled(endpoint))
         if not wanted.replay:
             wake()
             return Replayed(replayed=0)
-        return await again(Which(tenant=caller.tenant, url=wanted.url, state="gave_up"))
+        return await again(Which(tenant=caller.tenant, url=address_of(wanted.url), state="gave_up"))
 
     @router.get("/deliveries")
     async def list_deliveries(
@@ -73,8 +73,9 @@ def webhook_routes(
 
     @router.post("/deliveries/replay", status_code=202)
     async def replay(wanted: ReplayWebhooks, caller: Who) -> Replayed:
-        """Send ended deliveries again: same id, same body, in order per job."""
-        return await again(Which(tenant=caller.tenant, **wanted.model_dump()))
+        """Send ended deliveries again: same id, same event with fresh links, in order per job."""
+        url = address_of(wanted.url) if wanted.url else None
+        return await again(Which(tenant=caller.tenant, **wanted.model_dump(exclude={"url"}), url=url))
 
     return router
 

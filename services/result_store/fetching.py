@@ -14,6 +14,7 @@ from services.result_store.images import ImageTooLarge
 from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs
 from shared.errors import PermanentError, TransientError
 from shared.hashed_file import HashedFile
+from shared.url_credentials import redacted
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Only from this machine are outputs fetched without TLS."""
@@ -99,23 +100,23 @@ class HttpFetch(Fetch):
         try:
             url, headers = self._sources[provider].locate(output)
         except (ValueError, httpx.InvalidURL) as error:
-            raise OutputUnavailable(f"no address: {error}") from error
+            raise OutputUnavailable(f"no address: {redacted(str(error))}") from error
         try:
             async with self._http.stream("GET", url, headers=headers) as answer:
                 self._check(answer, url)
                 yield answer
         except httpx.HTTPError as error:
-            raise OutputLate(f"{url}: {type(error).__name__}: {error}") from error
+            raise OutputLate(redacted(f"{url}: {type(error).__name__}: {error}")) from error
         except httpx.InvalidURL as error:
-            raise OutputUnavailable(f"no address: {error}") from error
+            raise OutputUnavailable(f"no address: {redacted(str(error))}") from error
 
     def _check(self, answer: httpx.Response, url: str) -> None:
         status = answer.status_code
         if status == 200:
             return
         if status in (408, 425, 429) or status >= 500:
-            raise OutputLate(f"{url}: {status}")
-        raise OutputUnavailable(f"{url}: {status}")
+            raise OutputLate(f"{redacted(url)}: {status}")
+        raise OutputUnavailable(f"{redacted(url)}: {status}")
 
     async def _read(self, answer: httpx.Response) -> bytes:
         chunks: list[bytes] = []

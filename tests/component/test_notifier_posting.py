@@ -1,17 +1,28 @@
 """How a webhook goes over the wire: signed so that receivers can verify it, and never inwards."""
 
+import json
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 
 import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from services.notifier.deliveries import Delivery, delivery_of
+from services.notifier.links import LinkedEvents
 from services.notifier.posting import Poster, is_public, secret_of, webhook_client
 from tests.fakes.jobs import START, an_event
+from tests.fakes.notifier import FakeLinks
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 EVENT = an_event("completed", 4)
+
+
+LINKED = LinkedEvents(FakeLinks(), lambda: START, 600)
+
+
+async def relinked(body: str) -> str:
+    return await LINKED.relinked(body)
 
 
 def a_delivery(url: str = "https://shop.example/hook") -> Delivery:
@@ -20,13 +31,13 @@ def a_delivery(url: str = "https://shop.example/hook") -> Delivery:
 
 def poster(answer: Callable[[httpx.Request], httpx.Response]) -> Poster:
     client = httpx.AsyncClient(transport=httpx.MockTransport(answer))
-    return Poster(client, SECRET, timeout_seconds=10)
+    return Poster(client, SECRET, relinked, timeout_seconds=10)
 
 
 @pytest.fixture
 async def guarded() -> AsyncIterator[Poster]:
     async with webhook_client(private_hosts=False, connections=4) as client:
-        yield Poster(client, SECRET, timeout_seconds=10)
+        yield Poster(client, SECRET, relinked, timeout_seconds=10)
 
 
 async def test_a_receiver_can_verify_the_signature() -> None:
@@ -48,6 +59,32 @@ async def test_a_receiver_can_verify_the_signature() -> None:
             other.verify(request.content, dict(request.headers))
     with pytest.raises(WebhookVerificationError):
         own.verify(request.content + b" ", dict(request.headers))
+
+
+async def test_an_image_comes_with_a_link_that_is_signed_when_it_is_sent() -> None:
+    bodies: list[bytes] = []
+    time = START
+
+    def receive(request: httpx.Request) -> httpx.Response:
+        bodies.append(request.content)
+        Webhook(secret_of("acme", SECRET)).verify(request.content, dict(request.headers))
+        return httpx.Response(503, headers={"Retry-After": "8"})
+
+    linked = LinkedEvents(FakeLinks(), lambda: time, 600)
+    client = httpx.AsyncClient(transport=httpx.MockTransport(receive))
+    sender = Poster(client, SECRET, linked.relinked, timeout_seconds=10)
+    ready = delivery_of(an_event("image_ready", 3), "https://shop.example/hook", START)
+    outcome = await sender.post(ready)
+    assert (outcome.status, outcome.retry_after) == (503, 8)
+    time += timedelta(hours=2)
+    await sender.post(ready)
+    first, again = [json.loads(body) for body in bodies]
+    key = first["image"]["stored"]["key"]
+    assert first["links"] == {"url": f"https://bucket.example/{key}", "expires_at": "2030-01-01T12:10:00Z"}
+    assert again["links"]["expires_at"] == "2030-01-01T14:10:00Z"
+    del first["links"], again["links"]
+    assert first == again == json.loads(ready.body)
+    assert "links" not in ready.body, "the stored event names the key alone"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 404, 500])
@@ -108,7 +145,9 @@ async def test_an_address_that_is_none_is_refused(guarded: Poster, url: str) -> 
 
 async def test_private_addresses_can_be_allowed() -> None:
     async with webhook_client(private_hosts=True, connections=4) as client:
-        outcome = await Poster(client, SECRET, timeout_seconds=10).post(a_delivery("http://127.0.0.1:9/"))
+        outcome = await Poster(client, SECRET, relinked, timeout_seconds=10).post(
+            a_delivery("http://127.0.0.1:9/")
+        )
     assert not outcome.refused
     assert outcome.error
 

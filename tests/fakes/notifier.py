@@ -19,7 +19,8 @@ from services.notifier.endpoints import Endpoint
 from services.notifier.frames import Writer
 from services.notifier.handlers import handlers
 from services.notifier.hub import Hub
-from services.notifier.ports import Deliveries, Endpoints, Jobs, Links, Which
+from services.notifier.links import LinkedEvents
+from services.notifier.ports import Deliveries, Endpoints, Jobs, Links, Submissions, Which
 from services.notifier.routes import routes
 from services.notifier.webhook_routes import webhook_routes
 from shared.envelope import Received
@@ -62,6 +63,16 @@ class FakeJobs(Jobs):
     async def webhooks(self, ids: Iterable[str]) -> dict[str, str]:
         jobs = [self.kept[job_id] for job_id in ids if job_id in self.kept]
         return {job.job_id: job.notify.webhook_url for job in jobs if job.notify.webhook_url}
+
+
+class FakeSubmissions(Submissions):
+    """`submissions`: tenants by job id."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, str] = {}
+
+    async def tenant_of(self, job_id: str) -> str | None:
+        return self.kept.get(job_id)
 
 
 class FakeLinks(Links):
@@ -169,15 +180,15 @@ class FakeReceiver:
         return waiting.pop(0) if waiting else Outcome(status=200)
 
 
-_PARTS = [StandIn() for _ in range(7)]
+_PARTS = [StandIn() for _ in range(8)]
 
 
 @cache
 def _application(heartbeat_seconds: float) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None)
     parts: list[Any] = list(_PARTS)
-    hub, jobs, writer, deliveries, endpoints, wake, clock = parts
-    streams = routes(hub, jobs, writer, clock, heartbeat_seconds)
+    hub, jobs, submissions, writer, deliveries, endpoints, wake, clock = parts
+    streams = routes(hub, jobs, submissions, writer, clock, heartbeat_seconds)
     build(app, streams, webhook_routes(deliveries, endpoints, wake, SECRET, clock))
     return app
 
@@ -189,14 +200,16 @@ class NotifierBench:
         self.time = START + timedelta(seconds=30)
         self.hub = Hub()
         self.jobs = FakeJobs()
+        self.submissions = FakeSubmissions()
         self.deliveries = FakeDeliveries()
         self.endpoints = FakeEndpoints()
         self.receiver = FakeReceiver()
         self.courier = self.another_courier()
-        self.writer = Writer(FakeLinks(), self.now, 600)
+        self.writer = Writer(LinkedEvents(FakeLinks(), self.now, 600))
         self._handler: Handler | None = None
         handlers(self._subscribe, self.jobs, self.deliveries, self.now, self.courier.wake)
-        own = self.hub, self.jobs, self.writer, self.deliveries, self.endpoints, self.courier.wake, self.now
+        kept = self.deliveries, self.endpoints
+        own = self.hub, self.jobs, self.submissions, self.writer, *kept, self.courier.wake, self.now
         for stand_in, part in zip(_PARTS, own, strict=True):
             stand_in.part = part
         self.app = _application(heartbeat_seconds)

@@ -15,6 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from services.gateways.runtime.provider import Hint, NoAnswer
+from shared.url_credentials import basic_authorization, split_credentials
 
 ENDS = ("execution_success", "execution_error", "execution_interrupted")
 SILENCE_SECONDS = 30.0
@@ -26,7 +27,9 @@ class Socket:
     """One websocket at a time under `client_id`, to the server at `base_url`."""
 
     def __init__(self, base_url: str, client_id: str, silence: float = SILENCE_SECONDS) -> None:
-        self._url = f"ws{base_url.removeprefix('http')}/ws?clientId={quote(client_id, safe='')}"
+        url, credentials = split_credentials(base_url)
+        self._url = f"ws{url.removeprefix('http')}/ws?clientId={quote(client_id, safe='')}"
+        self._headers = {"Authorization": basic_authorization(credentials)} if credentials else {}
         self._silence = silence
         self.steps = Steps()
         self.is_open = False
@@ -39,7 +42,12 @@ class Socket:
         """
         try:
             socket = await connect(
-                self._url, proxy=None, compression=None, max_size=MAX_MESSAGE_BYTES, close_timeout=2.0
+                self._url,
+                additional_headers=self._headers,
+                proxy=None,
+                compression=None,
+                max_size=MAX_MESSAGE_BYTES,
+                close_timeout=2.0,
             )
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
             raise NoAnswer(f"websocket: {type(error).__name__}: {error}") from error

@@ -15,6 +15,7 @@ class ComfyUISettings(PaceSettings):
     model_config = SettingsConfigDict(env_prefix="COMFYUI_", frozen=True, env_ignore_empty=True)
 
     base_url: str
+    """With `user:password@` for a server behind Basic authentication."""
     checkpoint: str = "sd_xl_base_1.0.safetensors"
     """Draws whatever needs no LoRA for Flux; the templates for it are of the SDXL kind."""
     dialect: Dialect = "tags"

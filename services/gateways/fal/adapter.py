@@ -62,7 +62,7 @@ def links_of(queue_url: str, endpoint: str, request_id: str) -> dict[str, str]:
 def handle_of(settings: FalSettings, order: Order, request_id: str) -> Handle:
     """What `submit` would have returned, for a request of which only the id is known."""
     endpoint = endpoint_of(settings, order)
-    return {"id": request_id} | links_of(settings.queue_url.rstrip("/"), endpoint, quote(request_id, safe=""))
+    return {"id": request_id} | links_of(settings.queue[0], endpoint, quote(request_id, safe=""))
 
 
 class FalProvider:
@@ -83,8 +83,8 @@ class FalProvider:
         self._settings = settings
         self._webhook_of = webhook_of
         self._training = Training(FalStorage(http, settings), inputs, settings)
-        self._url = settings.queue_url.rstrip("/")
-        self._headers = {"Authorization": f"Key {settings.key.get_secret_value()}"}
+        self._url, authorization = settings.queue
+        self._headers = {"Authorization": authorization}
 
     def dialect(self, order: Order) -> Dialect:
         """See `Provider`."""

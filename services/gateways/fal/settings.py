@@ -5,6 +5,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.gateways.runtime.settings import DoubtSettings
 from shared.errors import StartupError
+from shared.url_credentials import basic_authorization, split_credentials
 
 
 class FalSettings(DoubtSettings):
@@ -14,6 +15,8 @@ class FalSettings(DoubtSettings):
 
     key: SecretStr
     queue_url: str = "https://queue.fal.run"
+    """With `user:password@`, Basic authentication replaces our key, for a proxy that adds the key itself;
+    so in `rest_url`."""
     rest_url: str = "https://rest.fal.ai"
     """Publishes the keys that webhooks are signed with, and gives tokens for uploads."""
     media_hosts: str = "fal.media,v3.fal.media,v3b.fal.media"
@@ -31,6 +34,21 @@ class FalSettings(DoubtSettings):
     """What the training model makes LoRAs for; its answer does not say."""
     training_steps: PositiveInt = 1000
     """For requests that do not say."""
+
+    @property
+    def queue(self) -> tuple[str, str]:
+        """Address of the queue without credentials, and the `Authorization` that it gets."""
+        return self._authorized(self.queue_url)
+
+    @property
+    def rest(self) -> tuple[str, str]:
+        """The same for `rest_url`."""
+        return self._authorized(self.rest_url)
+
+    def _authorized(self, url: str) -> tuple[str, str]:
+        address, credentials = split_credentials(url.rstrip("/"))
+        key = f"Key {self.key.get_secret_value()}"
+        return address, basic_authorization(credentials) if credentials else key
 
     @property
     def hosts(self) -> frozenset[str]:

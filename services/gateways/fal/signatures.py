@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from services.gateways.runtime.provider import NoAnswer
 from services.gateways.runtime.wire import ask, excerpt, json_of
 from shared.errors import TransientError
+from shared.url_credentials import redacted
 
 log = structlog.get_logger()
 
@@ -72,7 +73,7 @@ class Keys:
         async with self._reading:
             if self._asked_at is not None and self._clock() < self._asked_at + apart:
                 if self._read_at is None or self._read_at < self._asked_at:
-                    raise KeysUnavailable(f"{self._url} did not answer a moment ago")
+                    raise KeysUnavailable(f"{redacted(self._url)} did not answer a moment ago")
                 return
             self._asked_at = self._clock()
             try:
@@ -82,7 +83,9 @@ class Keys:
                 raise KeysUnavailable(str(silence)) from silence
             keys = _keys_in(body)
             if answer.status_code != 200 or not keys:
-                raise KeysUnavailable(f"{self._url}: {answer.status_code}, no keys: {excerpt(answer)}")
+                raise KeysUnavailable(
+                    f"{redacted(self._url)}: {answer.status_code}, no keys: {excerpt(answer)}"
+                )
             self._keys, self._read_at = keys, self._asked_at
             log.info("webhook_keys_read", keys=len(keys))
 

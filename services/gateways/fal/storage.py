@@ -19,8 +19,7 @@ class FalStorage:
 
     def __init__(self, http: httpx.AsyncClient, settings: FalSettings) -> None:
         self._http = http
-        self._url = settings.rest_url.rstrip("/")
-        self._key = settings.key.get_secret_value()
+        self._url, self._authorization = settings.rest
         self._hosts = settings.hosts
 
     async def upload(self, name: str, data: bytes, content_type: str) -> str:
@@ -41,7 +40,7 @@ class FalStorage:
             "POST",
             f"{self._url}/storage/auth/token",
             params={"storage_type": "fal-cdn-v3"},
-            headers={"Authorization": f"Key {self._key}"},
+            headers={"Authorization": self._authorization},
             json={},
         )
         body = json_of(answer)

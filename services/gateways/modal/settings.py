@@ -12,6 +12,7 @@ class ModalSettings(DoubtSettings):
     model_config = SettingsConfigDict(env_prefix="MODAL_", frozen=True)
 
     base_url: str
+    """With `user:password@` for a proxy that asks for Basic authentication."""
     key: SecretStr
     secret: SecretStr
     training_steps: PositiveInt = 1000

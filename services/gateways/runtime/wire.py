@@ -11,10 +11,10 @@ import structlog
 
 from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.provider import NoAnswer, NotTaken, OutcomeUnknown, Refused
+from shared import url_credentials
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 FRAMING = {"content-encoding", "content-length", "transfer-encoding"}
-USERINFO = re.compile(r"(https?://)[^/@\s\"']+@")
 QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*")
 
 log = structlog.get_logger()
@@ -146,4 +146,4 @@ def retry_after(answer: httpx.Response) -> float | None:
 
 def redacted(text: str) -> str:
     """The text with the credentials and queries of its links left out."""
-    return QUERY.sub(r"\1?…", USERINFO.sub(r"\1", text))
+    return QUERY.sub(r"\1?…", url_credentials.redacted(text))

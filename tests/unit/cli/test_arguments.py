@@ -52,6 +52,23 @@ TRAINING = ["--character-id", ID, "--trigger-word", "mara7", *IMAGE]
         (["chain", "abc"], "no stack is running: make up"),
         (["chain", "cancel", "abc"], "no stack is running: make up"),
         (["chain", "cancel"], "Missing argument 'ID'"),
+        (["generate", "studio", *WHO, "--out", "README.md"], "--out README.md: is a file, not a folder"),
+        (["generate", "studio", *WHO, "--out", "README.md/a/b"], "README.md is a file, not a folder"),
+        (
+            ["generate", "base-image", *WHO, "--out", "/proc/images"],
+            "--out /proc/images: cannot be written to",
+        ),
+        (["generate", "studio", *WHO, "--out", "a" * 300], "cannot be written to (File name too long)"),
+        (
+            ["generate", "lora-training", *TRAINING, *IMAGE * 3, "--out", "README.md"],
+            "--out README.md: is a file, not a folder",
+        ),
+        (["generate", "studio", *WHO, "--webhook", "shop.example"], "--webhook: String should match"),
+        (["generate", "studio", *WHO, "--character", "."], ".: Is a directory"),
+        (["demo", "--out", "README.md"], "--out README.md: is a file, not a folder"),
+        (["demo", "--state", "README.md"], "--state README.md: is a file, not a folder"),
+        (["--state", "README.md", "up"], "--state README.md: is a file, not a folder"),
+        (["--state", "README.md", "jobs"], "--state README.md: is a file, not a folder"),
     ],
 )
 def test_what_is_wrong_is_one_line(
@@ -61,9 +78,11 @@ def test_what_is_wrong_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Exit code 1, nothing on stdout, no traceback."""
+    """Nothing on stdout, no traceback; exit code 2 where the command line is wrong."""
     monkeypatch.chdir(tmp_path)
-    assert run(arguments) == 1
+    (tmp_path / "README.md").write_text("a file")
+    expected_code = 1 if "no stack" in expected or "does not answer" in expected else 2
+    assert run(arguments) == expected_code
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.startswith("imagegen: ")

@@ -90,7 +90,7 @@ def test_a_request_that_cannot_be_done_says_why(
 ) -> None:
     file = tmp_path / "request.json"
     file.write_text(json.dumps(request_))
-    assert run(["prompt", "--request", str(file)]) == 1
+    assert run(["prompt", "--request", str(file)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert reason in said.err

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from services.notifier.deliveries import Delivery, Outcome, after, delivery_of
+from services.notifier.deliveries import LONGEST_ASKED_PAUSE, Delivery, Outcome, after, delivery_of
+from services.notifier.posting import retry_after
 from services.notifier.settings import Settings
 from shared.errors import StartupError
 from shared.settings import read_settings
@@ -37,6 +38,44 @@ def test_pauses_grow_to_an_hour_and_end_after_a_day() -> None:
 @pytest.mark.parametrize("outcome", [Outcome(status=410), Outcome(error="not public", refused=True)])
 def test_some_answers_end_it_at_once(outcome: Outcome) -> None:
     assert after(NEW, outcome, START).state == "gave_up"
+
+
+@pytest.mark.parametrize(
+    ("attempts", "asked", "pause"),
+    [(0, 8, 8), (0, 0, 1), (0, None, 1), (3, 8, 120), (0, 999_999, 3600), (0, -5, 1)],
+)
+def test_the_longer_one_of_both_pauses_counts_up_to_an_hour(
+    attempts: int, asked: float | None, pause: float
+) -> None:
+    tried = after(
+        NEW.model_copy(update={"attempts": attempts}), Outcome(status=429, retry_after=asked), START
+    )
+    assert tried.due_at
+    assert (tried.due_at - START).total_seconds() == pause
+    assert timedelta(hours=1) == LONGEST_ASKED_PAUSE
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("8", 8),
+        (" 8 ", 8),
+        ("1.5", 1.5),
+        ("Tue, 01 Jan 2030 12:00:08 GMT", 8),
+        ("Tue, 01 Jan 2030 11:59:00 GMT", 0),
+        ("Tuesday, 01-Jan-30 12:00:08 GMT", 8),
+        ("Tue Jan  1 12:00:08 2030", 8),
+        ("", None),
+        ("soon", None),
+        ("-8", None),
+        ("inf", None),
+        ("nan", None),
+        ("9" * 400, None),
+        ("Tue, 99 Jan 2030 12:00:08 GMT", None),
+    ],
+)
+def test_retry_after_is_a_number_of_seconds_or_a_date(header: str, seconds: float | None) -> None:
+    assert retry_after(header, START) == seconds
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "not base64!", "c2hvcnQ="])

@@ -42,5 +42,19 @@ def test_after_a_day_of_nothing_but_failures_it_is_disabled() -> None:
     assert after_try(failing(9), FAILED, a_day).state == "disabled"
 
 
+def test_a_receiver_that_asks_for_quiet_rests_as_long_as_it_says() -> None:
+    asked = after_try(failing(0), Outcome(status=503, retry_after=8), START)
+    assert (asked.state, asked.rests_until) == ("resting", START + timedelta(seconds=8))
+    shorter = after_try(asked, Outcome(status=503, retry_after=2), START)
+    assert shorter.rests_until == asked.rests_until, "answers that come in another order do not shorten it"
+    longest = after_try(failing(0), Outcome(status=429, retry_after=1e9), START)
+    assert longest.rests_until == START + timedelta(hours=1)
+
+
+def test_429_without_a_time_is_answered_with_a_pause_of_our_own() -> None:
+    asked = after_try(failing(0), Outcome(status=429), START)
+    assert (asked.state, asked.rests_until) == ("resting", START + timedelta(seconds=1))
+
+
 def test_the_same_address_of_two_tenants_is_two_endpoints() -> None:
     assert endpoint_id("acme", "https://a.example") != endpoint_id("globex", "https://a.example")

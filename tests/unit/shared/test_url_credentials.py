@@ -1,0 +1,52 @@
+"""Credentials of URLs are found wherever they stand, and nothing else is taken for them."""
+
+import json
+
+import pytest
+import structlog
+
+from shared.logs import redact_credentials
+from shared.url_credentials import basic_authorization, redacted, split_credentials, with_credentials
+
+
+@pytest.mark.parametrize(
+    ("url", "address", "credentials"),
+    [
+        ("http://us%20er:p%40ss@shop.example:8/a?b=c#d", "http://shop.example:8/a?b=c#d", "us%20er:p%40ss"),
+        ("https://user@shop.example", "https://shop.example", "user"),
+        ("https://user:p@ss@[::1]:8/", "https://[::1]:8/", "user:p@ss"),
+        ("https://@shop.example/", "https://shop.example/", ""),
+        ("https://shop.example/@handle?mail=a@b.c", "https://shop.example/@handle?mail=a@b.c", None),
+        ("not a url", "not a url", None),
+        ("http://[", "http://[", None),
+    ],
+)
+def test_a_url_is_split_and_put_together_again(url: str, address: str, credentials: str | None) -> None:
+    assert split_credentials(url) == (address, credentials)
+    assert with_credentials(address, credentials) == url
+
+
+def test_credentials_are_decoded_before_they_are_sent() -> None:
+    assert basic_authorization("us%20er:p%40ss") == "Basic dXMgZXI6cEBzcw=="
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("GET http://a:b@c/d failed", "GET http://***@c/d failed"),
+        ("ws://a:p@ss@c and HTTPS://x@y", "ws://***@c and HTTPS://***@y"),
+        ('{"url": "https://c/@d", "to": "a@b.c"}', '{"url": "https://c/@d", "to": "a@b.c"}'),
+    ],
+)
+def test_texts_are_shown_without_them(text: str, shown: str) -> None:
+    assert redacted(text) == shown
+
+
+def test_a_log_line_names_none_not_even_in_a_traceback() -> None:
+    try:
+        raise ValueError("http://user:hunter2@shop.example is odd")
+    except ValueError as error:
+        event = {"event": "webhook_failed", "exc_info": error, "url": "http://user:hunter2@shop.example"}
+        line = redact_credentials(None, "error", structlog.processors.format_exc_info(None, "error", event))
+    assert "hunter2" not in json.dumps(line, default=str)
+    assert line["url"] == "http://***@shop.example"
