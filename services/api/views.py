@@ -26,6 +26,7 @@ def job_view(job: Job, now: datetime, submission: Accepted | None = None) -> Job
         failed=job.failed,
         target_seconds=None if is_placeholder(job) else job.target_seconds,
         elapsed_seconds=job.elapsed_seconds if job.terminal and job.elapsed_seconds else _since(created, end),
+        waited_seconds=job.waited_seconds,
         deadline_at=None if is_placeholder(job) else job.deadline_at,
         created=created,
         finished_at=job.finished_at,

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from contracts.http import ResultImage
 from services.cli.demo_run import Asked
 from services.cli.following import Picture
-from services.cli.progress import NAMES
+from services.cli.progress import NAMES, delivered_of
 
 PROVIDERS = {"modal": "Modal", "comfyui": "ComfyUI", "fal": "Fal"}
 
@@ -54,11 +54,12 @@ def _section(asked: Asked, folder: Path) -> str:
         job_id=job.job_id,
         status=job.status,
         error=job.error or "",
-        delivered=f"{job.delivered} of {job.requested or '?'}",
-        measured=f"{job.seconds:.1f}",
+        delivered=delivered_of(job),
+        measured=f"{job.own_seconds:.1f}",
+        waited=f" after {job.waited_seconds:.0f} s of waiting for the LoRA" if job.waited_seconds else "",
         target=f"{target:g}" if target else "?",
-        pace="late" if target and job.seconds > target else "early",
-        share=f"{min(100.0, 100 * job.seconds / target):.0f}" if target else "0",
+        pace="late" if target and job.own_seconds > target else "early",
+        share=f"{min(100.0, 100 * job.own_seconds / target):.0f}" if target else "0",
         providers=Markup(_tags(Counter(image.provider for image, _ in asked.images))),
         images=Markup("".join(_images(asked, folder))),
     )
@@ -67,13 +68,15 @@ def _section(asked: Asked, folder: Path) -> str:
 def _images(asked: Asked, folder: Path) -> Iterable[str]:
     pictures = asked.job.pictures
     for image, path in asked.images:
-        yield _image(image, path.relative_to(folder).as_posix(), pictures.get(image.index, Picture()))
+        yield _image(
+            asked.wish.title, image, path.relative_to(folder).as_posix(), pictures.get(image.index, Picture())
+        )
     for lora in asked.loras:
         yield _fill(
             "lora",
             trigger_word=lora.trigger_word,
             base_model=lora.base_model,
-            size=f"{lora.bytes / 1000:.0f}",
+            size=_size(lora.bytes),
             sha256=lora.sha256[:16],
             steps=lora.steps or "?",
             provider=lora.provider,
@@ -84,21 +87,26 @@ def _images(asked: Asked, folder: Path) -> Iterable[str]:
             yield _fill("missing", label=picture.label, error=picture.error or "no image")
 
 
-def _image(image: ResultImage, path: str, picture: Picture) -> str:
+def _image(title: str, image: ResultImage, path: str, picture: Picture) -> str:
     stored = picture.event.stored if picture.event else None
     return _fill(
         "image",
         path=quote(path),
+        title=title,
         label=image.label,
         prompt=image.prompt,
         seed=image.seed,
         width=image.width,
         height=image.height,
-        size=f"{image.bytes / 1000:.0f}",
+        size=_size(image.bytes),
         provider=image.provider,
         provider_name=PROVIDERS[image.provider],
         attempt=stored.attempt if stored else "?",
     )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1000:.0f} kB" if count >= 10_000 else f"{count:,} bytes"
 
 
 def _tags(counts: Counter[str]) -> str:

@@ -120,7 +120,7 @@ def waiting(character_id: str) -> Wish:
         "outfit": "winter",
         "mode": "lora",
     }
-    return Wish("Mara in the snow, as soon as she has one", "HTTP", request | {"wait_for_lora": True})
+    return Wish("Mara in the snow, once her LoRA is ready", "HTTP", request | {"wait_for_lora": True})
 
 
 def _over_kafka(base_image: str) -> dict[str, dict[str, Any]]:

@@ -50,6 +50,7 @@ class Followed:
     failed: int = 0
     target_seconds: float | None = None
     elapsed_seconds: float = 0.0
+    waited_seconds: float = 0.0
     error: str | None = None
     pictures: dict[int, Picture] = field(default_factory=dict)
     told_at: float = field(default_factory=monotonic)
@@ -62,6 +63,11 @@ class Followed:
     def seconds(self) -> float:
         """Since the request; goes on by itself until the job ends."""
         return self.elapsed_seconds + (0.0 if self.ended else monotonic() - self.told_at)
+
+    @property
+    def own_seconds(self) -> float:
+        """Seconds that count towards the target: without the wait for a LoRA."""
+        return 0.0 if self.phase == "waiting_for_lora" else max(0.0, self.seconds - self.waited_seconds)
 
     @property
     def share(self) -> float:
@@ -90,6 +96,7 @@ class Followed:
         self.status, self.phase = told.status, told.phase
         self.requested, self.delivered, self.failed = told.requested, told.delivered, told.failed
         self.target_seconds, self.elapsed_seconds = told.target_seconds, told.elapsed_seconds
+        self.waited_seconds = told.waited_seconds
         self.error = f"{told.error.code}: {told.error.message}" if told.error else None
         self.told_at = monotonic()
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from services.cli.following import Followed, Picture
+from services.cli.outcome import delivered_text, time_text
 
 COLOURS = {
     "completed": "green",
@@ -73,7 +74,7 @@ def jobs_with_bars(jobs: Iterable[tuple[str, Followed]]) -> RenderableType:
             Text(title),
             Text(job.status, COLOURS[job.status]),
             _bar(job.share, "done" if job.status == "completed" else job.status),
-            Text(f"{job.delivered}/{job.requested or '?'}"),
+            Text(delivered_of(job)),
             Text(seconds_of(job), "dim"),
         )
     return table
@@ -82,13 +83,18 @@ def jobs_with_bars(jobs: Iterable[tuple[str, Followed]]) -> RenderableType:
 def one_line(title: str, job: Followed) -> str:
     """A job that ended, for logs and pipes."""
     why = f"  {job.error}" if job.error else ""
-    return f"{title}: {job.status}, {job.delivered}/{job.requested} images, {seconds_of(job)}{why}"
+    return f"{title}: {job.status}, {delivered_of(job)}, {seconds_of(job)}{why}"
+
+
+def delivered_of(job: Followed) -> str:
+    """Return how much of its result a job has."""
+    return delivered_text(job.type, job.delivered, job.requested, ended=job.ended)
 
 
 def seconds_of(job: Followed) -> str:
-    """Measured and target."""
-    target = f" of {job.target_seconds:g} s" if job.target_seconds else " s"
-    return f"{job.seconds:.1f}{target}"
+    """Return measured time and target."""
+    waiting = job.phase == "waiting_for_lora"
+    return time_text(job.seconds, job.waited_seconds, job.target_seconds, waiting=waiting)
 
 
 def _headline(job: Followed) -> Text:
@@ -97,7 +103,7 @@ def _headline(job: Followed) -> Text:
         (NAMES[job.type], "bold"),
         f"  {job.job_id}  ",
         (what, COLOURS[job.status]),
-        f"  {job.delivered}/{job.requested or '?'} images  {seconds_of(job)}",
+        f"  {delivered_of(job)}  {seconds_of(job)}",
     )
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.http import JobView, ResultImage, ResultLora, Results
+from services.cli.outcome import delivered_text, time_text
 from services.cli.progress import COLOURS, NAMES
 
 TABLE_WIDTH = 112
@@ -39,16 +40,15 @@ def print_jobs(views: Sequence[JobView], *, as_json: bool = False) -> None:
         return
     table = Table(box=None, pad_edge=False)
     table.add_column("job", no_wrap=True, min_width=36)
-    for name in ("type", "status", "images", "time", "created"):
+    for name in ("type", "status", "result", "time", "created"):
         table.add_column(name)
     for view in views:
         table.add_row(
             view.id,
             NAMES[view.type],
             Text(view.error.code if view.error else view.status, COLOURS[view.status]),
-            f"{view.delivered}/{view.requested or '?'}",
-            f"{view.elapsed_seconds:.1f}"
-            + (f" of {view.target_seconds:g} s" if view.target_seconds else " s"),
+            _delivered(view),
+            _time(view),
             f"{view.created:%m-%d %H:%M:%S}",
         )
     wide_console().print(table if views else "no jobs")
@@ -59,12 +59,21 @@ def wide_console() -> Console:
     return Console(highlight=False, width=max(Console().width, TABLE_WIDTH))
 
 
+def _delivered(view: JobView) -> str:
+    ended = view.status in ("completed", "failed")
+    return delivered_text(view.type, view.delivered, view.requested, ended=ended)
+
+
+def _time(view: JobView) -> str:
+    waiting = view.phase == "waiting_for_lora"
+    return time_text(view.elapsed_seconds, view.waited_seconds, view.target_seconds, waiting=waiting)
+
+
 def _facts(view: JobView) -> list[str]:
-    target = f" (target {view.target_seconds:g} s)" if view.target_seconds else ""
     cost = f", {view.cost_usd:.4f} USD{' (estimated)' if view.cost_estimated else ''}"
     facts = [
-        f"time    {view.elapsed_seconds:.1f} s{target}",
-        f"images  {view.delivered} of {view.requested or '?'}, attempts {view.attempts}{cost}",
+        f"time    {_time(view)}",
+        f"result  {_delivered(view)}, attempts {view.attempts}{cost}",
     ]
     if view.error:
         facts.append(f"error   {view.error.code}: {view.error.message}")

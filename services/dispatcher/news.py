@@ -31,6 +31,7 @@ def job_event(job: Job, kind: EventKind, at: datetime, **facts: Any) -> JobEvent
         failed=job.failed,
         target_seconds=job.target_seconds,
         elapsed_seconds=elapsed(job, at),
+        waited_seconds=job.waited_seconds,
         webhook=job.notify.webhook_url is not None,
         chain_id=job.chain_id,
         character_id=job.character_id,

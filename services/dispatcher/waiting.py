@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from contracts.characters import Lora
 from contracts.generation import RenderSpec
 from contracts.jobs import Job
+from services.dispatcher.news import elapsed
 from services.dispatcher.rendering import start_waiting
 from services.dispatcher.story import Story
 
@@ -85,12 +86,17 @@ def _with_lora(spec: RenderSpec, lora: Lora, planned: str | None) -> RenderSpec:
 
 
 def _wake(story: Story, lora: Lora) -> None:
-    """Every image gets the LoRA, and the time that its type has counts from now."""
+    """Give every image the LoRA; target and deadline of the job's type count from now."""
     own = timedelta(seconds=story.policies.types[story.job.type].deadline_seconds)
     planned = story.job.character.trigger_word if story.job.character else None
     renders = tuple(
         render.model_copy(update={"spec": _with_lora(render.spec, lora, planned)})
         for render in story.job.renders
     )
-    story.set(phase="queued", deadline_at=story.now + own, renders=renders)
+    story.set(
+        phase="queued",
+        deadline_at=story.now + own,
+        waited_seconds=elapsed(story.job, story.now),
+        renders=renders,
+    )
     start_waiting(story)

@@ -193,7 +193,21 @@ def ids_of(stream: str) -> list[str]:
     return [line.removeprefix("id:").strip() for line in stream.splitlines() if line.startswith("id:")]
 
 
-async def test_a_webhook_gets_every_numbered_event_in_order(platform: Platform) -> None:
+async def test_a_request_that_was_just_accepted_can_be_followed_and_an_unknown_job_is_404(
+    platform: Platform,
+) -> None:
+    async with httpx.AsyncClient(timeout=30, base_url=platform.stack.notifier_url, headers=IDENTITY) as user:
+        for _ in range(5):
+            answer = await platform.post("/v1/base-images", {"character": CHARACTER, "count": 1})
+            stream = await user.get(f"/v1/jobs/{answer.json()['id']}/events")
+            assert (stream.status_code, ids_of(stream.text)) == (200, ["1", "2", "3", "4"])
+        unknown = await user.get(f"/v1/jobs/{uuid7()}/events")
+    assert (unknown.status_code, unknown.headers["content-type"]) == (404, "application/problem+json")
+
+
+async def test_a_webhook_gets_every_numbered_event_in_order_with_credentials_and_links(
+    platform: Platform,
+) -> None:
     got: list[dict[str, Any]] = []
 
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -201,6 +215,7 @@ async def test_a_webhook_gets_every_numbered_event_in_order(platform: Platform) 
         length = int(head.split("content-length:")[1].split()[0])
         got.append(json.loads(await reader.readexactly(length)))
         assert "webhook-signature:" in head
+        assert "authorization: basic dxmgzxi6cebzcw==" in head, "sent by the name and password of its address"
         writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
         await writer.drain()
         writer.close()
@@ -208,7 +223,10 @@ async def test_a_webhook_gets_every_numbered_event_in_order(platform: Platform) 
     server = await asyncio.start_server(receive, "127.0.0.1", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        body = {"character": CHARACTER, "notify": {"webhook_url": f"http://127.0.0.1:{port}/hook"}}
+        body = {
+            "character": CHARACTER,
+            "notify": {"webhook_url": f"http://us%20er:p%40ss@127.0.0.1:{port}/hook"},
+        }
         job_id = (await platform.post("/v1/base-images", body)).json()["id"]
         await platform.ended(job_id)
         async with asyncio.timeout(20):
@@ -216,3 +234,19 @@ async def test_a_webhook_gets_every_numbered_event_in_order(platform: Platform) 
                 await asyncio.sleep(0.1)
     assert [event["seq"] for event in got] == [1, 2, 3, 4, 5, 6]
     assert {JobEvent.model_validate(event).job_id for event in got} == {job_id}
+    links = [event["links"]["url"] for event in got if event["event"] == "image_ready"]
+    async with httpx.AsyncClient(timeout=10, headers=IDENTITY) as user:
+        images = [await user.get(link) for link in links]
+        shown = [
+            (await user.get(f"{url}{path}")).text
+            for url, path in (
+                (platform.stack.api_url, f"/v1/jobs/{job_id}"),
+                (platform.stack.notifier_url, f"/v1/jobs/{job_id}/events"),
+                (platform.stack.notifier_url, f"/v1/webhooks/deliveries?job_id={job_id}"),
+                (platform.stack.notifier_url, "/v1/webhooks/endpoints"),
+            )
+        ]
+    assert [image.headers["content-type"] for image in images] == ["image/png"] * 3
+    logs = "".join(log.read_text(errors="replace") for log in platform.stack.options.state.rglob("*.log"))
+    assert job_id in logs
+    assert not [secret for secret in ("p%40ss", "p@ss") if secret in "".join([*shown, logs])]

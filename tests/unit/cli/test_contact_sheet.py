@@ -23,11 +23,13 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.links: list[str] = []
+        self.alts: list[str] = []
         self.text = ""
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
+        self.alts += [value for name, value in attrs if name == "alt" and value]
         self.links += [value for name, value in attrs if name in ("src", "href") and value]
 
     def handle_data(self, data: str) -> None:
@@ -86,6 +88,34 @@ def test_a_late_job_is_marked() -> None:
     """The bar shows what took longer than its target."""
     assert 'class="time late"' in sheet([an_asked_job(elapsed_seconds=20.0)], Path("out"), 12)
     assert 'class="time early"' in sheet([an_asked_job()], Path("out"), 12)
+
+
+def test_a_job_that_waited_for_its_lora_is_late_only_by_its_own_time() -> None:
+    waited = an_asked_job(elapsed_seconds=40.0, waited_seconds=36.0)
+    page = sheet([waited], Path("out"), 12)
+    assert 'class="time early"' in page
+    assert "4.0 s measured after 36 s of waiting for the LoRA, target 15 s" in " ".join(
+        Page(page).text.split()
+    )
+    late = sheet([an_asked_job(elapsed_seconds=60.0, waited_seconds=36.0)], Path("out"), 12)
+    assert 'class="time late"' in late
+
+
+def test_a_training_says_whether_its_lora_is_ready() -> None:
+    training = an_asked_job(type="lora_training", requested=1, delivered=1)
+    training.images, training.job.pictures = [], {}
+    text = Page(sheet([training], Path("out"), 12)).text
+    assert "LoRA ready" in text
+    assert "1 of 1" not in text
+
+
+def test_alternative_texts_name_the_picture_and_do_not_repeat_its_prompt() -> None:
+    prompt = "golden light " * 20
+    asked = an_asked_job(prompt)
+    asked.wish = Wish("Mara at the beach", "Kafka", {"type": "studio"})
+    [alt] = Page(sheet([asked], Path("out"), 12)).alts
+    assert alt == f"Mara at the beach: {asked.images[0][0].label}"
+    assert prompt not in alt
 
 
 def test_the_page_needs_nothing_from_elsewhere() -> None:

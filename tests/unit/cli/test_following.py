@@ -7,9 +7,9 @@ import pytest
 from rich.console import Console
 
 from contracts.http import JobView
-from contracts.jobs import JobEvent
+from contracts.jobs import JobEvent, Status
 from services.cli.following import Followed
-from services.cli.progress import job_with_images, one_line
+from services.cli.progress import job_with_images, one_line, seconds_of
 from tests.fakes.jobs import a_stored_lora
 
 JOB_ID = "0193f2a0-0000-7000-8000-000000000001"
@@ -53,7 +53,7 @@ def test_progress_is_shown_per_image() -> None:
     job.apply(an_event("progressed", progress=progress))
     text = shown(job)
     assert "running · rendering" in text
-    assert "0/2 images" in text
+    assert "0 of 2 images" in text
     assert "40 %" in text
     assert "3 before it" in text
     assert job.share == pytest.approx(0.2)
@@ -74,7 +74,29 @@ def test_the_end_stops_the_clock() -> None:
     job.apply(an_event("failed", status="failed", phase=None, error=error, elapsed_seconds=4.0))
     assert job.ended
     assert job.seconds == 4.0
-    assert one_line("it", job) == "it: failed, 0/2 images, 4.0 of 15 s  cancelled: by the caller"
+    assert one_line("it", job) == "it: failed, 0 of 2 images, 4.0 of 15 s  cancelled: by the caller"
+
+
+def test_time_spent_waiting_for_a_lora_does_not_count_towards_the_target() -> None:
+    job = Followed(JOB_ID, "studio")
+    job.apply(an_event("accepted", status="pending", phase="waiting_for_lora", elapsed_seconds=20.0))
+    assert job.own_seconds == 0.0
+    assert "waits for its LoRA since 20." in seconds_of(job)
+    ended = {"status": "completed", "phase": None, "elapsed_seconds": 24.0, "waited_seconds": 21.0}
+    job.apply(an_event("completed", **ended))
+    assert job.own_seconds == 3.0
+    assert seconds_of(job) == "3.0 of 15 s, after 21.0 s for its LoRA"
+
+
+@pytest.mark.parametrize(
+    ("delivered", "status", "words"),
+    [(0, "running", "LoRA in training"), (1, "completed", "LoRA ready"), (0, "failed", "no LoRA")],
+)
+def test_a_training_delivers_a_lora_and_no_image(delivered: int, status: Status, words: str) -> None:
+    job = Followed(JOB_ID, "lora_training", status=status, requested=1, delivered=delivered)
+    line = one_line("Training", job)
+    assert words in line
+    assert "image" not in line
 
 
 def test_a_view_names_the_images() -> None:

@@ -127,6 +127,7 @@ def test_its_time_is_measured_from_the_request() -> None:
     life.at(110).hear(stored())
     completed = life.event("completed")
     assert (completed.elapsed_seconds, completed.target_seconds) == (110, 15)
+    assert completed.waited_seconds == life.job.waited_seconds == 100, "the other 10 s count"
     assert life.job.requested_at == START
 
 

@@ -1,0 +1,75 @@
+"""The README's Python and its `imagegen` commands, run word for word against a running stack."""
+
+import asyncio
+import os
+import re
+import sys
+from typing import Any
+
+import pytest
+
+from shared.ids import uuid7
+from tests.docs.blocks import ROOT, blocks_of, commands_in, shell_blocks_of
+from tests.e2e.platform import CHARACTER, Platform
+
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
+
+KAFKA = "127.0.0.1:9092"
+"""Kafka's address on the default stack. A test's stack has another port, and is put in its place."""
+
+
+async def output_of(*command: str, **environment: str) -> str:
+    """The standard output of a program that ends well."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *command,
+        cwd=ROOT,
+        env=os.environ | environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 240)
+    assert process.returncode == 0, (command, out.decode(), err.decode())
+    return out.decode()
+
+
+async def test_the_python_code_asks_for_images_that_are_made(platform: Platform) -> None:
+    [block] = [each for each in blocks_of("README.md") if each.language == "python"]
+    assert block.text.count(KAFKA) == 1
+    here = block.text.replace(KAFKA, platform.stack.environment["KAFKA_BOOTSTRAP"])
+    [job_id] = (await output_of("-c", here)).split()
+    (end,) = await platform.ended(job_id)
+    assert (end.status, end.delivered, end.user_id) == ("completed", 4, "user-7")
+
+
+def filled(arguments: list[str], known: dict[str, str]) -> list[str]:
+    """A command with real ids in place of the words that stand for them."""
+    return [known.get(word, word) for word in arguments]
+
+
+async def test_every_imagegen_command_runs(platform: Platform) -> None:
+    body: dict[str, Any] = {"count": 1, "character": CHARACTER}
+    headers = {"X-Tenant-Id": "local", "X-User-Id": "cli"}
+    asked = await platform.http.post("/v1/base-images", json=body, headers=headers)
+    job_id = asked.json()["id"]
+    await platform.ended(job_id)
+    known = {"JOB_ID": job_id, "JOB_ID/INDEX": f"{job_id}/0", "CHARACTER_ID": uuid7()}
+    environment = {
+        "IMAGEGEN_API_URL": platform.stack.api_url,
+        "IMAGEGEN_NOTIFIER_URL": platform.stack.notifier_url,
+        "KAFKA_BOOTSTRAP": platform.stack.environment["KAFKA_BOOTSTRAP"],
+        "IMAGEGEN_PATIENCE": "20",
+    }
+    ran = []
+    for block in shell_blocks_of("README.md"):
+        for arguments in commands_in(block):
+            if arguments[0] in ("up", "down", "status"):
+                continue  # they are about the default stack: tests/integration/test_local_stack.py
+            out = await output_of("-m", "services.cli", *filled(arguments, known), **environment)
+            assert out.strip(), arguments
+            ran.append(arguments[0])
+            if arguments[0] == "select" and (chain := re.search(r"chain +([0-9a-f-]{36})", out)):
+                known["CHAIN_ID"] = chain[1]
+    assert {"generate", "prompt", "job", "jobs", "cancel", "topics", "select", "character", "chain"} <= set(
+        ran
+    )
