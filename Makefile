@@ -8,11 +8,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
-# KAFKA=apache runs `up`, `demo` and `test` on Apache Kafka, KAFKA_BROKERS=3 on three nodes of it.
-SERVERS := $(READY) $(if $(filter apache,$(KAFKA)),apache-kafka)
+# KAFKA_BROKERS=3 runs all that starts a stack on three nodes of Kafka.
+SERVERS := $(READY) kafka-files
 
-.PHONY: help up down status demo check lint quick fast unit component test properties test-faults servers chaos chaos-short chaos-broken outages test-kafka kafka-up \
-	kafka-down apache-kafka bench bench-check bench-redis contracts format clean
+.PHONY: help up down status demo check lint quick fast unit component test properties test-faults servers chaos chaos-short chaos-broken outages kafka-up \
+	kafka-down kafka-files bench bench-check bench-redis contracts format clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +38,7 @@ demo: $(SERVERS)  ## one request of each type over Kafka and HTTP; images in out
 
 check: lint quick  ## lint, types, import rules, quick tests (no server needed)
 
-test: quick properties test-faults servers  ## everything, on the embedded servers
+test: quick properties test-faults servers  ## everything, on servers that it starts itself
 
 lint: $(READY)
 	@$(BIN)/ruff check .
@@ -76,16 +76,13 @@ chaos-broken: $(SERVERS)  ## builds with a fault each, and two without: the chec
 outages: $(SERVERS)  ## broker, MongoDB and S3 away for a minute each, under load
 	@$(BIN)/python -m tests.chaos --outages 60 --jobs 250 --minutes 14
 
-test-kafka: $(READY) apache-kafka  ## integration and end-to-end tests on Apache Kafka
-	@KAFKA=apache $(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m stack
-
-kafka-up: $(READY) apache-kafka  ## start Apache Kafka alone, on a free port (KAFKA_BROKERS=3: a cluster)
-	@KAFKA=apache $(BIN)/python -m deploy.local up --only broker --state .imagegen/kafka
+kafka-up: $(SERVERS)  ## start Kafka alone (KAFKA_BROKERS=3: a cluster)
+	@$(BIN)/python -m deploy.local up --only broker --state .imagegen/kafka
 
 kafka-down: $(READY)  ## stop it
 	@$(BIN)/python -m deploy.local down --state .imagegen/kafka
 
-apache-kafka: $(READY)
+kafka-files: $(READY)
 	@$(BIN)/python -m deploy.local.apache_kafka
 
 # ONLY=ours,floor leaves the other contestants out, PARTS=rounds,latency the other measurements;

@@ -27,7 +27,7 @@ from bench.rounds import rounds
 from bench.scale_out import scale_out
 from bench.sizes import FULL, QUICK, Sizes
 from bench.startup import startup
-from deploy.local.brokers import Broker
+from deploy.local.apache_kafka.installation import kafka_version
 
 log = logging.getLogger("bench")
 
@@ -73,11 +73,10 @@ async def _part(
 
 
 def _machine() -> Machine:
-    kind = Broker.of(None, None).kind
     return Machine(
         cores=os.cpu_count() or 1,
         python=platform.python_version(),
-        broker=kind,
+        broker=f"Apache Kafka {kafka_version()}",
         faster_mongo="MONGO_SERVER" in os.environ,
         at=now(),
     )

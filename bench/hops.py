@@ -13,7 +13,7 @@ from bench.contestants.ours import Ours
 from bench.load import Load
 from bench.results import Hop, Percentiles
 from bench.rounds import running
-from bench.servers import LATENCY_WAIT_MS, shared_servers
+from bench.servers import shared_servers
 from bench.sizes import Sizes
 
 log = logging.getLogger("bench")
@@ -43,7 +43,7 @@ class Span:
 
 async def hops(folder: Path, sizes: Sizes) -> tuple[Hop, ...]:
     """One job at a time, every trace recorded."""
-    async with shared_servers(folder / "hops", fetch_wait_ms=LATENCY_WAIT_MS, environment=TRACED) as place:
+    async with shared_servers(folder / "hops", environment=TRACED) as place:
         ours = Ours(place)
         async with running(place, ours), Load(ours, "hops").listening() as load:
             await load.closed(sizes.warm_up, 8)

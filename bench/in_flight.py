@@ -103,7 +103,7 @@ async def _ask(place: Place, provider: str, count: int, every: float = 0.0) -> l
     """Commands, as the dispatcher gives them, so many seconds apart; returns the ids of their attempts."""
     commands = [command_of(uuid7(), provider) for _ in range(count)]
     bootstrap = place.environment["KAFKA_BOOTSTRAP"]
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=False) as producer:
+    async with AIOKafkaProducer(bootstrap_servers=bootstrap) as producer:
         for command in commands:
             topic = f"render.requested.{provider}.v1"
             await producer.send(topic, json.dumps(command).encode(), key=command["render_id"].encode())

@@ -11,7 +11,7 @@ from bench.load import Load
 from bench.process_times import CpuClock
 from bench.results import IdleCpu, Latency, Percentiles
 from bench.rounds import running
-from bench.servers import LATENCY_WAIT_MS, shared_servers
+from bench.servers import shared_servers
 from bench.sizes import Sizes
 
 log = logging.getLogger("bench")
@@ -31,7 +31,7 @@ async def latency(
     times: Times = {}
     idle: dict[str, list[float]] = {}
     wanted = [name for name in CONTESTANTS if name in names]
-    async with shared_servers(folder / "latency", fetch_wait_ms=LATENCY_WAIT_MS) as place:
+    async with shared_servers(folder / "latency") as place:
         for number in range(sizes.latency_rounds):
             for name in wanted:
                 player = contestant(name)(place)

@@ -23,7 +23,6 @@ async def scale_out(folder: Path, sizes: Sizes) -> tuple[ScaleOut, ...]:
     found: list[ScaleOut] = []
     for each in sizes.processes_each:
         partitions = {"KAFKA_PARTITIONS": str(max(sizes.processes_each))}
-        # fresh ones: the embedded broker lets nobody into a group that was left too often
         async with shared_servers(folder / f"scale_out-{each}", environment=partitions) as place:
             found.append(await _with(each, place, sizes))
         log.info("%d of each: %.1f images/s", each, found[-1].images_per_s)

@@ -8,23 +8,18 @@ from typing import Any, Final
 import httpx
 
 from bench.contestants.contestant import Place
-from deploy.local.brokers import Broker
 from deploy.local.stack import Stack, StackOptions
 
 AT_ONCE: Final = 100_000
 """The provider never lets a job wait."""
 NOT_ASKED: Final = {"COMFYUI_BASE_URL": "http://127.0.0.1:9"}
 """The result store wants to know every provider, also one that does not run."""
-THROUGHPUT_WAIT_MS: Final = 20
-LATENCY_WAIT_MS: Final = 5
-"""How long a fetch waits on the embedded broker; Apache Kafka keeps its default."""
 
 
 @asynccontextmanager
 async def shared_servers(
     folder: Path,
     *,
-    fetch_wait_ms: int = THROUGHPUT_WAIT_MS,
     simulators: tuple[str, ...] = ("modal",),
     environment: Mapping[str, str] | None = None,
     launcher: tuple[str, ...] = (),
@@ -40,7 +35,6 @@ async def shared_servers(
             **({} if "comfyui" in simulators else NOT_ASKED),
             "MODAL_SLOTS": "256",
             "LOG_LEVEL": "warning",
-            **_fetch_wait(fetch_wait_ms),
             **(environment or {}),
         },
     )
@@ -55,8 +49,3 @@ async def reset_provider(place: Place, name: str = "modal", **behaviour: Any) ->
     async with httpx.AsyncClient(trust_env=False, timeout=30.0) as http:
         (await http.post(f"{url}/reset")).raise_for_status()
         (await http.post(f"{url}/behaviour", json=wanted)).raise_for_status()
-
-
-def _fetch_wait(milliseconds: int) -> dict[str, str]:
-    kind = Broker.of(None, None).kind
-    return {"KAFKA_FETCH_MAX_WAIT_MS": str(milliseconds if kind == "embedded" else 500)}

@@ -87,10 +87,9 @@ def _seconds(times: Percentiles) -> Row:
 def machine_line(results: Results) -> str:
     """When and on what it was measured."""
     machine = results.machine
-    broker = {"embedded": "tansu", "apache": "Apache Kafka"}[machine.broker]
     return (
-        f"Measured on {machine.at:%Y-%m-%d}: {machine.cores} cores, Python {machine.python}, {broker}, "
-        "SecantusDB, SeaweedFS; load, contestants and servers share the machine."
+        f"Measured on {machine.at:%Y-%m-%d}: {machine.cores} cores, Python {machine.python}, "
+        f"{machine.broker}, SecantusDB, SeaweedFS; load, contestants and servers share the machine."
     )
 
 

@@ -73,7 +73,6 @@ class Broadcast:
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
-            fetch_max_wait_ms=self._settings.fetch_max_wait_ms,
             max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
         )
         try:
@@ -98,12 +97,8 @@ class Broadcast:
         return partitions
 
     async def _go_to_the_end(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
-        """By the high watermark of a fetch: not every broker answers a query for the end rightly."""
-        await consumer.seek_to_beginning(*partitions)
-        while any(consumer.highwater(partition) is None for partition in partitions):
-            await consumer.getmany(timeout_ms=50, max_records=1)
-        for partition in partitions:
-            consumer.seek(partition, consumer.highwater(partition))
+        for partition, end in (await consumer.end_offsets(partitions)).items():
+            consumer.seek(partition, end)
 
     def _hand_on(self, batch: dict[TopicPartition, list[Any]]) -> None:
         found = []

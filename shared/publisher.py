@@ -122,7 +122,7 @@ class Publisher:
         producer = AIOKafkaProducer(
             bootstrap_servers=self._settings.bootstrap,
             acks="all",
-            enable_idempotence=self._settings.idempotence,
+            enable_idempotence=True,
             max_request_size=MAX_MESSAGE_BYTES,
             request_timeout_ms=15_000,
         )

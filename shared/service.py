@@ -157,7 +157,6 @@ class Service:
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             max_records=self._kafka.batch_records,
-            fetch_max_wait_ms=self._kafka.fetch_max_wait_ms,
             max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
             partition_assignment_strategy=[RangePartitionAssignor],
             listener=subscription,

@@ -12,15 +12,12 @@ S = TypeVar("S", bound=BaseSettings)
 
 
 class KafkaSettings(BaseSettings):
-    """KAFKA_*: the broker, and how long an idle consumer waits for news."""
+    """KAFKA_*: the broker, and how it is used."""
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_", frozen=True)
 
     bootstrap: str
     """`host:port`, several separated by commas."""
-    idempotence: bool = True
-    """Idempotent producer; off for brokers that do not know it."""
-    fetch_max_wait_ms: PositiveInt = 500
     batch_records: PositiveInt = 500
     replication: PositiveInt = 1
     """Of the topics that we create."""

@@ -1,7 +1,4 @@
-"""How long tests take, and where those run that need another broker.
-
-Nobody sleeps in tests that need no server; properties have two profiles.
-"""
+"""Event loops of the tests (those that need no server do not sleep) and profiles of the properties."""
 
 import asyncio
 import gc
@@ -19,7 +16,6 @@ sys.dont_write_bytecode = False  # rewriting the assertions of all tests takes l
 
 HERE = Path(__file__).parent
 WITHOUT_SERVERS = ("unit", "component", "modal_app", "tools")
-ELSEWHERE = "needs Apache Kafka: make test-kafka"
 
 for name, examples in (("quick", 25), ("thorough", 150)):
     settings.register_profile(
@@ -48,14 +44,3 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     level = item.path.relative_to(HERE).parts[0]
     return {"skipping": SkippingLoop} if level in WITHOUT_SERVERS else {"real": asyncio.new_event_loop}
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for_apache = [item for item in items if item.get_closest_marker("apache")]
-    if not for_apache:
-        return
-    from deploy.local.brokers import Broker
-
-    if Broker.of(None, None).kind != "apache":
-        for item in for_apache:
-            item.add_marker(pytest.mark.skip(reason=ELSEWHERE))

@@ -36,12 +36,10 @@ class Floor(Contestant):
         self._children = Children(place.folder / "floor")
         environment = place.environment
         self._bootstrap = environment["KAFKA_BOOTSTRAP"]
-        wait = int(environment["KAFKA_FETCH_MAX_WAIT_MS"])
         self._partitions = int(environment.get("KAFKA_PARTITIONS", PARTITIONS))
-        # topics and groups of its own: the embedded broker lets nobody into a group that was left too often
         self._prefix = uuid7()
         self._topics = [f"{self._prefix}.{topic}" for topic in TOPICS]
-        self._load = KafkaLoad(self._bootstrap, self._topics[0], self._topics[-1], wait)
+        self._load = KafkaLoad(self._bootstrap, self._topics[0], self._topics[-1])
 
     async def start(self) -> None:
         await self._make_topics()

@@ -41,17 +41,13 @@ async def follow(
 
 
 async def joined(stage: Stage, environment: Mapping[str, str]) -> AIOKafkaConsumer:
-    """A consumer that has partitions; one that the broker leaves waiting joins anew."""
-    while True:
-        consumer = consumer_of(stage, environment)
-        await consumer.start()
-        try:
-            async with asyncio.timeout(JOIN_SECONDS):
-                while not consumer.assignment():
-                    await asyncio.sleep(0.05)
-            return consumer
-        except TimeoutError:
-            await consumer.stop()
+    """Return a consumer that has partitions."""
+    consumer = consumer_of(stage, environment)
+    await consumer.start()
+    async with asyncio.timeout(JOIN_SECONDS):
+        while not consumer.assignment():
+            await asyncio.sleep(0.05)
+    return consumer
 
 
 def consumer_of(stage: Stage, environment: Mapping[str, str]) -> AIOKafkaConsumer:
@@ -62,7 +58,6 @@ def consumer_of(stage: Stage, environment: Mapping[str, str]) -> AIOKafkaConsume
         group_id=f"{environment['BENCH_PREFIX']}.{stage.source}",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=int(environment["KAFKA_FETCH_MAX_WAIT_MS"]),
         partition_assignment_strategy=[RangePartitionAssignor],
     )
 
@@ -72,7 +67,7 @@ async def main(environment: Mapping[str, str]) -> None:
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     clients = Clients(environment)
-    producer = AIOKafkaProducer(bootstrap_servers=environment["KAFKA_BOOTSTRAP"], enable_idempotence=False)
+    producer = AIOKafkaProducer(bootstrap_servers=environment["KAFKA_BOOTSTRAP"], enable_idempotence=True)
     await producer.start()
     consumers = await asyncio.gather(*(joined(stage, environment) for stage in STAGES))
     tasks = [

@@ -23,12 +23,11 @@ class JobFailed(Exception):
 class KafkaLoad:
     """An upstream service: publishes requests to one topic, hears the end of jobs on another."""
 
-    def __init__(self, bootstrap: str, requests: str, events: str, fetch_wait_ms: int) -> None:
+    def __init__(self, bootstrap: str, requests: str, events: str) -> None:
         self._bootstrap = bootstrap
         self._requests = requests
         self._events = events
-        self._fetch_wait_ms = fetch_wait_ms
-        self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=False)
+        self._producer = AIOKafkaProducer(bootstrap_servers=bootstrap)
 
     async def start(self) -> None:
         await self._producer.start()
@@ -50,8 +49,7 @@ class KafkaLoad:
         consumer = AIOKafkaConsumer(
             self._events,
             bootstrap_servers=self._bootstrap,
-            fetch_max_wait_ms=self._fetch_wait_ms,
-            auto_offset_reset="earliest",  # tansu's "latest" is wrong; jobs of before are not known here
+            auto_offset_reset="earliest",
         )
         await consumer.start()
         try:

@@ -26,7 +26,6 @@ class Ours(Contestant):
             environment["KAFKA_BOOTSTRAP"],
             "generation.requested.v1",
             "job.events.v1",
-            int(environment["KAFKA_FETCH_MAX_WAIT_MS"]),
         )
 
     async def start(self) -> None:

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from deploy.local.apache_kafka.fetching import CannotFetchKafka
 from deploy.local.missing import MissingServer
 from deploy.local.processes import ProcessFailed
 from deploy.local.servers import ROOT, SIMULATORS, STORES
 from deploy.local.services import SERVICES
-from deploy.local.stack import Stack, StackFailed, StackOptions
+from deploy.local.stack import Stack, StackOptions
 from deploy.local.state import AlreadyRunning, StackState, StateFolder, clear_leftovers
 from shared.errors import StartupError
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.command(options)
-    except (AlreadyRunning, MissingServer, ProcessFailed, StackFailed, StartupError) as error:
+    except (AlreadyRunning, CannotFetchKafka, MissingServer, ProcessFailed, StartupError) as error:
         print(error, file=sys.stderr)
         return 1
     return code
@@ -98,7 +99,7 @@ async def _run(options: StackOptions) -> int:
     with suppress(asyncio.CancelledError):
         async with Stack(options) as stack:
             print(table(stack.folder.read()), flush=True)
-            await stack.failed.wait()
+            await asyncio.Event().wait()
     return 0
 
 

@@ -35,7 +35,6 @@ class Command:
     ready: Probe
     ready_seconds: float = 120.0  # several start at once, perhaps on a busy machine
     grace_seconds: float = 10.0
-    restarts: bool = True
     sockets: tuple[Path, ...] = field(default=())
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from deploy.local.brokers import Broker, BrokerKind
+from deploy.local.apache_kafka.install import install
+from deploy.local.brokers import Broker
 from deploy.local.outages import BrokerControl
 from deploy.local.ports import Ports
 from deploy.local.processes import Command, Kind
@@ -42,11 +43,13 @@ STOP_ORDER: tuple[Kind, ...] = ("service", "simulator", "server")
 
 @dataclass(frozen=True, kw_only=True)
 class StackOptions:
-    """What to start, and where its state lies. Without `broker`, KAFKA and KAFKA_BROKERS decide."""
+    """The processes to start, and the folder of their state."""
 
     state: Path = Path(".imagegen")
-    broker: BrokerKind | None = None
     brokers: int | None = None
+    """Nodes of Kafka; None: as KAFKA_BROKERS says, one by default."""
+    bootstrap: str | None = None
+    """The address of a Kafka that runs already; then the stack starts none."""
     stores: tuple[str, ...] = STORES
     simulators: tuple[str, ...] = SIMULATORS
     services: tuple[str, ...] = SERVICES
@@ -60,19 +63,13 @@ class StackOptions:
     """A module, and its arguments, that runs the services' modules."""
 
 
-class StackFailed(Exception):
-    """A server that cannot be replaced is gone, so the stack was stopped."""
-
-
 class Stack:
     """Runs everything for as long as the block lasts. Use it from the main thread."""
 
     def __init__(self, options: StackOptions) -> None:
         self.options = options
         self.folder = StateFolder(options.state)
-        self._broker = Broker.of(options.broker, options.brokers)
-        self.failure: str | None = None
-        self.failed = asyncio.Event()
+        self._broker = Broker.of(options.brokers, options.bootstrap)
         self.proxies: dict[str, Proxy] = {}
         self._processes: dict[str, Supervised] = {}
         self._state = StackState()
@@ -83,8 +80,6 @@ class Stack:
         self.folder.hold()
         try:
             await self._start()
-            if self.failure:
-                raise StackFailed(self.failure)
         except BaseException:
             await self.close()
             raise
@@ -97,8 +92,6 @@ class Stack:
         trace: TracebackType | None,
     ) -> None:
         await self.close()
-        if self.failure and error is None:
-            raise StackFailed(self.failure)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -188,7 +181,10 @@ class Stack:
         self._write("ready")
 
     async def _start_servers(self, secrets: Mapping[str, str]) -> None:
-        prepare = self._broker.commands(self._site)
+        prepare: list[Callable[[], Command]] = []
+        if self._broker.nodes:
+            kafka = await install(logger.info)
+            prepare += self._broker.commands(self._site, kafka)
         prepare += [partial(store, name, self._site, secrets) for name in self.options.stores]
         latency = self.options.latency_seconds
         for name in self.options.simulators:
@@ -224,14 +220,7 @@ class Stack:
         elif process.process:
             short, reason = process.process.how_it_ended(), str(process.process.failed())
             logger.warning("%s", reason if process.command.kind == "server" else f"{name} {short}")
-            if not process.command.restarts:
-                self._fail(f"{reason}\n{name} keeps its data in memory: the stack was stopped.")
         self._write(self._state.phase)
-
-    def _fail(self, failure: str) -> None:
-        self.failure = failure
-        self.failed.set()
-        self._closing = self._closing or asyncio.create_task(self._stop(), name="stop the stack")
 
     async def _stop(self) -> None:
         try:

@@ -89,8 +89,6 @@ class Supervised:
             await self.process.wait()
             self.ready.clear()
             self._changed(self)
-            if not self.command.restarts:
-                return
             if time.monotonic() - since > STEADY_SECONDS:
                 delay = FIRST_DELAY_SECONDS
             await asyncio.sleep(delay)

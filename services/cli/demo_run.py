@@ -14,7 +14,6 @@ from contracts.jobs import JobEvent
 from services.cli.addresses import Addresses
 from services.cli.client import Client, download
 from services.cli.demo_requests import FIRST, WAYS, Wish, then, waiting
-from services.cli.demo_stack import lost
 from services.cli.errors import RequestRefused
 from services.cli.events import EventStream
 from services.cli.following import EVENTS, Followed
@@ -61,14 +60,7 @@ class Demo:
         return sorted(self.jobs.values(), key=lambda asked: WAYS.index(asked.wish.way))
 
     async def run(self, stack: "Stack") -> None:
-        """Until every job has ended and its images are here.
-
-        Raises:
-            StackBroken: when the stack loses a server meanwhile.
-        """
-        await until_first(lost(stack), self._ask(stack))
-
-    async def _ask(self, stack: "Stack") -> None:
+        """Make all requests, and return when every job has ended and its images are here."""
         addresses = Addresses({"api": stack.api_url, "notifier": stack.notifier_url}, self._out)
         producer = AIOKafkaProducer(bootstrap_servers=stack.environment["KAFKA_BOOTSTRAP"])
         try:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class StackBroken(CommandFailed):
-    """The demo's stack did not start, or lost a server."""
+    """The demo's stack did not start."""
 
 
 @asynccontextmanager
@@ -25,23 +25,18 @@ async def demo_stack(folder: Path, latency_seconds: float) -> "AsyncIterator[Sta
         StackBroken: with the end of the log of what failed.
     """
     try:
+        from deploy.local.apache_kafka.fetching import CannotFetchKafka
         from deploy.local.missing import MissingServer
         from deploy.local.processes import ProcessFailed
-        from deploy.local.stack import Stack, StackFailed, StackOptions
+        from deploy.local.stack import Stack, StackOptions
         from deploy.local.state import AlreadyRunning
     except ModuleNotFoundError as missing:
         raise NotInstalled(missing.name) from None
     try:
         async with Stack(StackOptions(state=folder, latency_seconds=latency_seconds)) as stack:
             yield stack
-    except (AlreadyRunning, MissingServer, ProcessFailed, StackFailed, StartupError) as error:
+    except (AlreadyRunning, CannotFetchKafka, MissingServer, ProcessFailed, StartupError) as error:
         raise StackBroken(str(error)) from None
-
-
-async def lost(stack: "Stack") -> None:
-    """Waits until the stack lost a server that it cannot replace, and says so."""
-    await stack.failed.wait()
-    raise StackBroken(stack.failure or "the stack was stopped")
 
 
 def discard(folder: Path) -> None:

@@ -30,7 +30,6 @@ GROUPS = (
     "notifier",
 )
 SECONDS = 15.0
-FETCH_BYTES = 1024
 Offsets = Mapping[TopicPartition, int]
 
 
@@ -82,11 +81,11 @@ def quiet(bootstrap: str) -> Iterator[None]:
 
 async def read_log(bootstrap: str) -> Log:
     """Ask the broker about all our topics and groups."""
-    async with _asking(bootstrap, FETCH_BYTES) as (admin, consumer):
+    async with _asking(bootstrap) as (admin, consumer):
         partitions = await _partitions(admin, [topic.name for topic in TOPICS])
         return Log(
             first=await consumer.beginning_offsets(partitions),
-            end=await _ends(consumer, partitions),
+            end=await consumer.end_offsets(partitions),
             committed={group: await _committed(admin, group, partitions) for group in GROUPS},
         )
 
@@ -98,10 +97,10 @@ async def read_all(bootstrap: str, topics: Sequence[str], seconds: float = SECON
         TimeoutError: when nothing more came for `seconds` although there is more.
     """
     records: list[ConsumerRecord] = []
-    async with _asking(bootstrap, MAX_MESSAGE_BYTES) as (admin, consumer):
+    async with _asking(bootstrap) as (admin, consumer):
         partitions = await _partitions(admin, topics)
-        ends = await asyncio.wait_for(_ends(consumer, partitions), seconds)
-        consumer.resume(*partitions)
+        ends = await asyncio.wait_for(consumer.end_offsets(partitions), seconds)
+        consumer.assign(partitions)
         await consumer.seek_to_beginning(*partitions)
         while any([await consumer.position(each) < end for each, end in ends.items()]):
             batch = await consumer.getmany(timeout_ms=int(seconds * 1000))
@@ -112,16 +111,13 @@ async def read_all(bootstrap: str, topics: Sequence[str], seconds: float = SECON
 
 
 @asynccontextmanager
-async def _asking(
-    bootstrap: str, fetch_bytes: int
-) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
+async def _asking(bootstrap: str) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,
         enable_auto_commit=False,
-        fetch_max_wait_ms=20,
-        max_partition_fetch_bytes=fetch_bytes,
+        max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
     )
     try:
         await admin.start()
@@ -140,16 +136,6 @@ async def _partitions(admin: AIOKafkaAdminClient, topics: Sequence[str]) -> list
         for topic in described
         for partition in topic["partitions"]
     ]
-
-
-async def _ends(consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition]) -> Offsets:
-    """By the high watermark of a fetch: not every broker answers a query for the end rightly."""
-    consumer.assign(partitions)
-    await consumer.seek_to_beginning(*partitions)
-    while missing := [each for each in partitions if consumer.highwater(each) is None]:
-        consumer.pause(*(set(partitions) - set(missing)))
-        await consumer.getmany(timeout_ms=50)
-    return {each: consumer.highwater(each) for each in partitions}
 
 
 async def _committed(admin: AIOKafkaAdminClient, group: str, partitions: Sequence[TopicPartition]) -> Offsets:

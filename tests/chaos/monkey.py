@@ -34,7 +34,6 @@ class Temper:
     pauses_seconds: tuple[float, float] = (0.5, 14.0)
     """Longer than a lease: whoever wakes up was declared dead."""
     servers: tuple[str, ...] = ("mongo", "s3")
-    """Those that keep what they were given on disk. So does Apache Kafka, not the embedded broker."""
     broker_away_seconds: tuple[float, float] = (0.5, 8.0)
     broker_pauses_seconds: tuple[float, float] = (0.5, 5.0)
 
@@ -71,11 +70,9 @@ class Monkey:
 
     @property
     def spared(self) -> list[str]:
-        """Kinds of processes that were never killed; of a broker that forgets all, never disturbed."""
+        """Kinds of processes that were never killed."""
         killed = {kind_of(deed.split()[1]) for deed in self.done if deed.startswith("kill ")}
-        spared = [kind for kind in self._mortal() if kind not in killed]
-        disturbed = any(kind_of(deed.split()[1]) == BROKER for deed in self.done)
-        return spared if disturbed or BROKER in spared else [*spared, BROKER]
+        return [kind for kind in self._mortal() if kind not in killed]
 
     async def run(self) -> None:
         """Until cancelled; then everything that sleeps is woken."""
@@ -94,7 +91,7 @@ class Monkey:
     def _mortal(self) -> list[str]:
         """The kinds of processes that may be killed."""
         services = sorted({kind_of(name) for name in self._services()})
-        return [*services, *self.temper.servers, *((BROKER,) if self.stack.broker.keeps_data else ())]
+        return [*services, *self.temper.servers, BROKER]
 
     async def _kill(self) -> None:
         kind = self._kinds.draw(lambda kind: bool(self._alive(kind)))

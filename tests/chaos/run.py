@@ -45,8 +45,7 @@ FAULTY_PROVIDERS: dict[str, Any] = {
     "webhook_delay_seconds": 0.5,
 }
 MANNERS = (Manners(), Manners(fails=0.2, forgets=0.05), Manners(delay=0.2, fails=0.05))
-SHORT_WAITS = {"FAL_GRACE_SECONDS": "15", "KAFKA_FETCH_MAX_WAIT_MS": "150"}
-"""So many processes that wait for messages cost the embedded broker more than the messages do."""
+SHORT_WAITS = {"FAL_GRACE_SECONDS": "15"}
 
 
 async def run(plan: Plan) -> Report:

@@ -14,7 +14,7 @@ async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pl
     options = StackOptions(
         state=tmp_path_factory.mktemp("stack"),
         latency_seconds=0.3,
-        environment={"FAL_GRACE_SECONDS": "20", "KAFKA_FETCH_MAX_WAIT_MS": "100"},
+        environment={"FAL_GRACE_SECONDS": "20"},
     )
     async with Stack(options) as stack, platform_of(stack) as client:
         yield client

@@ -1,27 +1,30 @@
 """Gateway processes that die at a marked point, beside others that finish what they held.
 
-A process that is to die has a broker of its own with one command on it: it gets that command and
-nobody else does, so that many can die at once. Ledger and providers are everybody's.
+A process that is to die reads its command from a broker on which nobody else reads, so that no other
+process gets it. Ledger and providers are shared with all others.
 """
 
 import asyncio
 import itertools
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
 from contracts.base import Provider
 from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
-from deploy.local.brokers import embedded
+from deploy.local.apache_kafka.install import install
+from deploy.local.apache_kafka.node import Member, node
 from deploy.local.ports import Ports
 from deploy.local.processes import Command, Process
 from deploy.local.servers import Site
 from deploy.local.services import basics, service
 from deploy.local.stack import Stack
+from services.cli.topics import read_all
 from services.gateways.runtime.crash_points import VARIABLE, CrashPoint
 from shared import mongo
 from shared.envelope import encode
@@ -34,7 +37,7 @@ QUICK = {
     "COMFYUI_SUBMIT_TIMEOUT_SECONDS": "3",
     "FAL_SUBMIT_TIMEOUT_SECONDS": "3",
     "FAL_GRACE_SECONDS": "3",
-    "KAFKA_FETCH_MAX_WAIT_MS": "150",
+    "KAFKA_PARTITIONS": "1",
 }
 PATIENCE = 150.0
 """Seconds; on a machine that does nothing else everything takes a tenth of it."""
@@ -49,32 +52,38 @@ class Scene:
         self._site = Site(Ports({}), folder, folder, basics())
         self._exits = exits
         self._numbers = itertools.count(2)
-        self._one_port = asyncio.Lock()
-        self._brokers: list[str] = []
+        self._ends: dict[str, set[str]] = {}
 
     @property
     def bootstrap(self) -> str:
         """The broker of those who live."""
         return self.stack.environment["KAFKA_BOOTSTRAP"]
 
-    async def broker(self, *commands: RenderRequested) -> str:
-        """One more broker, with these commands on it; its address."""
-        async with self._one_port:
-            name = f"kafka-{next(self._numbers)}"
-            process = await self._start(replace(embedded(self._site), name=name))
-            await process.wait_ready()
-        self._brokers.append(process.command.address)
-        settings = KafkaSettings(bootstrap=process.command.address, idempotence=False)
+    @asynccontextmanager
+    async def broker(self, *commands: RenderRequested) -> AsyncIterator[str]:
+        """One more broker, with these commands on it; yields its address."""
+        process = await Process.start(command := await self._broker_command(), self._log(command))
+        self._exits.push_async_callback(process.stop, 0)
+        await process.wait_ready()
+        settings = KafkaSettings(bootstrap=command.address, partitions=1)
         await ensure_topics(settings)
-        producer = AIOKafkaProducer(bootstrap_servers=settings.bootstrap)
-        await producer.start()
-        for command in commands:
-            sent = encode(command, source="test", trace=None)
-            await producer.send_and_wait(
-                sent.topic, sent.body, key=sent.key.encode(), headers=[*sent.headers]
-            )
-        await producer.stop()
-        return settings.bootstrap
+        async with AIOKafkaProducer(bootstrap_servers=settings.bootstrap) as producer:
+            for each in commands:
+                sent = encode(each, source="test", trace=None)
+                await producer.send_and_wait(
+                    sent.topic, sent.body, key=sent.key.encode(), headers=[*sent.headers]
+                )
+        yield settings.bootstrap
+        await self._hear(settings.bootstrap)
+        await process.stop(0)
+
+    async def _broker_command(self) -> Command:
+        name = f"kafka-{next(self._numbers)}"
+        ports = self._site.ports
+        member = Member(1, ports.pick(name), ports.pick(f"{name}.controller"))
+        site = replace(self._site, data=self._site.data / name)
+        site.data.mkdir()
+        return node(name, 1, [member], site, await install(logging.getLogger("deploy.local").info))
 
     async def live(self, provider: Provider, database: str) -> str:
         """A process that lives; its address."""
@@ -89,7 +98,6 @@ class Scene:
         own = {
             VARIABLE: point,
             "HTTP_PORT": "0",  # nobody calls it, so any free port will do
-            "KAFKA_IDEMPOTENCE": "false",  # whichever broker the others have, its own is an embedded one
         }
         command = self._gateway(provider, database, bootstrap, **environment, **own)
         process = await self._start(replace(command, name=f"{database}-{provider}-{point}"))
@@ -102,9 +110,12 @@ class Scene:
         return replace(command, environment={**command.environment, **QUICK, **own, **environment})
 
     async def _start(self, command: Command) -> Process:
-        process = await Process.start(command, self._site.data / f"{command.name}.log")
+        process = await Process.start(command, self._log(command))
         self._exits.push_async_callback(process.stop, 0)
         return process
+
+    def _log(self, command: Command) -> Path:
+        return self._site.data / f"{command.name}.log"
 
     async def entries(self, database: str, attempts: int) -> list[Document]:
         """The ledger, once so many attempts have ended and nothing is left to be said of them."""
@@ -120,18 +131,15 @@ class Scene:
             return await found["attempts"].find({}, {"command": 0}).to_list(None)
 
     async def said(self) -> dict[str, set[str]]:
-        """Which ends were said of each attempt, on whichever broker."""
-        ends: dict[str, set[str]] = {}
+        """Return the ends that were published of each attempt, on whichever broker."""
+        await self._hear(self.bootstrap)
+        return self._ends
+
+    async def _hear(self, bootstrap: str) -> None:
         topics = {kind.topic: kind for kind in ENDS}
-        for bootstrap in (self.bootstrap, *self._brokers):
-            consumer = AIOKafkaConsumer(*topics, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
-            await consumer.start()
-            while found := await consumer.getmany(timeout_ms=1000):
-                for record in itertools.chain(*found.values()):
-                    message = topics[record.topic].model_validate_json(record.value)
-                    ends.setdefault(message.attempt_id, set()).add(record.topic)
-            await consumer.stop()
-        return ends
+        for record in await read_all(bootstrap, list(topics)):
+            message = topics[record.topic].model_validate_json(record.value)
+            self._ends.setdefault(message.attempt_id, set()).add(record.topic)
 
 
 @asynccontextmanager

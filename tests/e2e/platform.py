@@ -116,7 +116,6 @@ async def platform_of(stack: Stack) -> AsyncIterator[Platform]:
         DeadLetter.topic,
         bootstrap_servers=bootstrap,
         auto_offset_reset="earliest",
-        fetch_max_wait_ms=20,
     )
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, max_request_size=4_000_000)
     await consumer.start()

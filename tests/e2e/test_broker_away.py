@@ -9,7 +9,7 @@ from contracts.jobs import JobEvent
 from deploy.local.services import SERVICES
 from tests.e2e.platform import CHARACTER, Platform
 
-pytestmark = [pytest.mark.stack, pytest.mark.apache, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 PROVIDERS = ("modal", "comfyui", "fal")
 

@@ -11,13 +11,13 @@ from contracts.catalog import TOPICS
 from deploy.local.stack import Stack, StackOptions
 from tests.e2e.platform import CHARACTER, Platform, platform_of
 
-pytestmark = [pytest.mark.stack, pytest.mark.apache, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
     state = tmp_path_factory.mktemp("stack")
-    options = StackOptions(state=state, broker="apache", brokers=3, latency_seconds=0.2)
+    options = StackOptions(state=state, brokers=3, latency_seconds=0.2)
     async with Stack(options) as stack, platform_of(stack) as client:
         yield client
 

@@ -37,7 +37,7 @@ MAYBE_INTENDED: tuple[CrashPoint, ...] = ("after_intake", "before_intent")
 """The intent came with the command if a slot was free, which a process that has just begun may not have."""
 WAYS, CHAINS = "ways", "chains"
 KILLED = -signal.SIGKILL
-DYING_AT_ONCE = 6
+BROKERS_AT_ONCE = 3
 SLOW: CrashPoint = "while_polling"
 
 
@@ -55,35 +55,37 @@ async def die_on_the_way(scene: Scene) -> Commands:
     )
     webhooks = {"FAL_WEBHOOK_BASE_URL": living["fal"]}
     commands: Commands = {}
-    brokers = {}
     for provider, point in DEATHS:
         spec = a_spec(prompt="a lighthouse [slow]" if point == SLOW else "a lighthouse")
         commands[provider, point] = a_command(provider=provider, spec=spec)
-    for point in ON_THE_WAY:
-        brokers[point] = await scene.broker(*(commands[each] for each in DEATHS if each[1] == point))
-    few = asyncio.Semaphore(DYING_AT_ONCE)
+    few = asyncio.Semaphore(BROKERS_AT_ONCE)
 
-    async def die(provider: Provider, point: CrashPoint) -> int:
-        async with few:
-            return await scene.die(provider, WAYS, point, brokers[point], **webhooks)
+    async def die_at(point: CrashPoint) -> list[int]:
+        deaths = [each for each in DEATHS if each[1] == point]
+        async with few, scene.broker(*(commands[each] for each in deaths)) as broker:
+            dying = (scene.die(provider, WAYS, point, broker, **webhooks) for provider, _ in deaths)
+            return await asyncio.gather(*dying)
 
-    exits = dict(zip(DEATHS, await asyncio.gather(*(die(*each) for each in DEATHS)), strict=True))
-    assert set(exits.values()) == {KILLED}, exits
+    exits = await asyncio.gather(*(die_at(point) for point in ON_THE_WAY))
+    assert {code for codes in exits for code in codes} == {KILLED}, exits
     return commands
 
 
-async def die_one_after_the_other(scene: Scene, provider: Provider) -> RenderRequested:
-    """One dies with a command in hand, those that inherit it die of that; then one lives."""
-    command = a_command(provider=provider)
-    first: CrashPoint = "after_handle" if provider == "fal" else "after_send"
-    full, empty = await scene.broker(command), await scene.broker()
-    deaths = [scene.die(provider, CHAINS, first, full), scene.die(provider, CHAINS, "during_takeover", empty)]
-    if provider != "fal":  # which cannot be asked, so that nothing is found there
-        deaths.append(scene.die(provider, CHAINS, "after_finding", await scene.broker()))
-    exits = await asyncio.gather(*deaths)
+async def die_one_after_the_other(scene: Scene) -> list[RenderRequested]:
+    """Of each provider one dies with a command in hand, those that inherit it die of that; then one lives."""
+    commands: dict[Provider, RenderRequested] = {each: a_command(provider=each) for each in PROVIDERS}
+    async with scene.broker(*commands.values()) as full, scene.broker() as empty, scene.broker() as other:
+        deaths = []
+        for provider in PROVIDERS:
+            first: CrashPoint = "after_handle" if provider == "fal" else "after_send"
+            deaths.append(scene.die(provider, CHAINS, first, full))
+            deaths.append(scene.die(provider, CHAINS, "during_takeover", empty))
+            if provider != "fal":  # which cannot be asked, so that nothing is found there
+                deaths.append(scene.die(provider, CHAINS, "after_finding", other))
+        exits = await asyncio.gather(*deaths)
     assert set(exits) == {KILLED}, exits
-    await scene.live(provider, CHAINS)
-    return command
+    await asyncio.gather(*(scene.live(provider, CHAINS) for provider in PROVIDERS))
+    return list(commands.values())
 
 
 async def books(scene: Scene, provider: Provider) -> list[dict[str, Any]]:
@@ -93,10 +95,7 @@ async def books(scene: Scene, provider: Provider) -> list[dict[str, Any]]:
 
 
 async def test_whatever_point_a_gateway_dies_at_another_finishes_its_attempts(scene: Scene) -> None:
-    ways, chains = await asyncio.gather(
-        die_on_the_way(scene),
-        asyncio.gather(*(die_one_after_the_other(scene, provider) for provider in PROVIDERS)),
-    )
+    ways, chains = await asyncio.gather(die_on_the_way(scene), die_one_after_the_other(scene))
     entries = await scene.entries(WAYS, len(ways)) + await scene.entries(CHAINS, len(chains))
     ledger = {entry["_id"]: entry for entry in entries}
     assert len(ledger) == len(ways) + len(chains), "each command has one entry"

@@ -24,7 +24,6 @@ async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pl
         state=tmp_path_factory.mktemp("stack"),
         latency_seconds=0.2,
         instances=dict.fromkeys(SERVICES, 2),
-        environment={"KAFKA_FETCH_MAX_WAIT_MS": "150"},  # so many idle processes
     )
     async with Stack(options) as stack, platform_of(stack) as client:
         yield client

@@ -17,13 +17,13 @@ from shared.topics import ensure_topics
 from tests.integration.load import Hand, Journal, Load, all_is_committed, first_times
 from tests.integration.workers import kafka_settings
 
-pytestmark = [pytest.mark.stack, pytest.mark.apache, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     state = tmp_path_factory.mktemp("cluster")
-    options = StackOptions(state=state, broker="apache", brokers=3, stores=(), simulators=(), services=())
+    options = StackOptions(state=state, brokers=3, stores=(), simulators=(), services=())
     async with Stack(options) as stack:
         yield stack
 

@@ -21,13 +21,13 @@ from shared.waiting import wait_until_up
 from tests.integration.load import Hand, Journal, Load, all_is_committed, first_times
 from tests.integration.workers import Worker, kafka_settings, say
 
-pytestmark = [pytest.mark.stack, pytest.mark.apache, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     state = tmp_path_factory.mktemp("apache")
-    options = StackOptions(state=state, broker="apache", brokers=1, stores=(), simulators=(), services=())
+    options = StackOptions(state=state, brokers=1, stores=(), simulators=(), services=())
     async with Stack(options) as stack:
         yield stack
 

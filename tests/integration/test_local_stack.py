@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +23,13 @@ from deploy.local.brokers import Broker
 from deploy.local.ports import GRPC_OFFSET, is_free
 from deploy.local.processes import ProcessFailed
 from deploy.local.servers import STORES
-from deploy.local.stack import Stack, StackFailed, StackOptions
+from deploy.local.stack import Stack, StackOptions
 from deploy.local.state import TOKEN_VARIABLE, AlreadyRunning, StateFolder
 
 pytestmark = pytest.mark.stack
 
 ROOT = Path(__file__).parents[2]
-NAMES = (*Broker.of(None, None).names, *STORES)
+NAMES = (*Broker.of(None).names, *STORES)
 
 
 def servers_only(state: Path, services: tuple[str, ...] = ()) -> StackOptions:
@@ -177,18 +176,6 @@ async def test_a_second_stack_in_the_same_folder_is_refused(stack: Stack) -> Non
     with pytest.raises(AlreadyRunning, match="already running"):
         async with Stack(stack.options):
             pass
-
-
-async def test_a_lost_embedded_broker_stops_the_stack_and_says_why(tmp_path: Path) -> None:
-    async def lose_the_broker() -> None:
-        options = replace(servers_only(tmp_path / "state"), broker="embedded")
-        async with Stack(options) as stack:
-            await stack.kill("kafka", signal.SIGKILL)
-            await asyncio.wait_for(stack.failed.wait(), 5)
-
-    with pytest.raises(StackFailed, match=r"kafka .* was ended by SIGKILL"):
-        await lose_the_broker()
-    assert nothing_is_left(tmp_path / "state")
 
 
 async def test_a_service_that_cannot_start_is_named_with_its_log(tmp_path: Path) -> None:

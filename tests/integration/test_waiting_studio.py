@@ -159,9 +159,8 @@ async def room(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Room]:
             *COMMANDS,
             bootstrap_servers=bootstrap,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=20,
         )
-        kafka = KafkaSettings(bootstrap=bootstrap, idempotence=False)
+        kafka = KafkaSettings(bootstrap=bootstrap)
         stored = MongoSettings(url=SecretStr(stack.environment["MONGO_URL"]))
         await consumer.start()
         async with Publisher("characters", kafka) as publisher, mongo.connect(stored) as database:

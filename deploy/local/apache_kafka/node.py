@@ -115,6 +115,6 @@ def _cluster_id(site: Site) -> str:
 
 
 def _java(kafka: Installation, site: Site) -> tuple[str, ...]:
-    archive = (f"-XX:SharedArchiveFile={kafka.archive}",) if kafka.archive.exists() else ()
+    prepared = (f"-XX:AOTCache={kafka.aot_cache}",) if kafka.aot_cache.exists() else ()
     unpacked = f"-Djava.io.tmpdir={site.temporary}"  # native libraries, which a killed node leaves behind
-    return (str(kafka.java), *JAVA_OPTIONS, *archive, unpacked, "-cp", kafka.classpath)
+    return (str(kafka.java), *JAVA_OPTIONS, *prepared, unpacked, "-cp", kafka.classpath)

@@ -26,7 +26,7 @@ def a_round(contestant: str, number: int, images: int) -> Round:
 
 
 def results(*rounds: Round, faster_mongo: bool = False) -> Results:
-    machine = Machine(cores=2, python="3.11", broker="embedded", faster_mongo=faster_mongo, at=now())
+    machine = Machine(cores=2, python="3.11", broker="Apache Kafka", faster_mongo=faster_mongo, at=now())
     return Results(machine=machine, rounds=rounds)
 
 

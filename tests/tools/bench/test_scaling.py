@@ -23,7 +23,7 @@ CPU = {**dict.fromkeys(SERVICES, 6.0), "kafka-1": 2.0, "kafka-2": 1.0, "mongo": 
 
 
 def results(*, in_flight: bool = True, contestant: str = "ours") -> Results:
-    machine = Machine(cores=2, python="3.11", broker="embedded", at=now())
+    machine = Machine(cores=2, python="3.11", broker="Apache Kafka", at=now())
     turn = Round(
         contestant=contestant,
         number=1,

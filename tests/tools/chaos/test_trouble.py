@@ -13,7 +13,22 @@ from tests.chaos.monkey import Monkey, Temper
 from tests.chaos.receiver import Receiver
 
 ONE_ROUND = 25
-AT_ONCE = Temper(pause=(0.0, 0.0), pauses_seconds=(0.0, 0.0), broker_pauses_seconds=(0.0, 0.0))
+AT_ONCE = Temper(
+    pause=(0.0, 0.0),
+    pauses_seconds=(0.0, 0.0),
+    broker_away_seconds=(0.0, 0.0),
+    broker_pauses_seconds=(0.0, 0.0),
+)
+
+
+class FakeBroker:
+    """One node that dies and comes back at once."""
+
+    async def kill(self, number: int) -> None:
+        """Do nothing: nobody looks at what became of it."""
+
+    async def start(self, number: int) -> None:
+        """Do nothing."""
 
 
 @dataclass
@@ -28,7 +43,7 @@ class FakeStack:
         kinds |= {f"{name}-2": "service" for name in SERVICES}
         self.processes = {name: SimpleNamespace(kind=kind, ready=True) for name, kind in kinds.items()}
         self.proxies = {name: SimpleNamespace(cut=lambda: None) for name in ("kafka", "mongo", "s3")}
-        self.broker = SimpleNamespace(keeps_data=False)
+        self.broker = FakeBroker()
 
     async def kill(self, name: str, number: int) -> None:
         if self.fails:

@@ -1,76 +1,105 @@
-"""What the installation of Apache Kafka needs, and how a node is launched."""
+"""Fetching the pinned jars of Apache Kafka, and launching a node."""
 
+import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from deploy.local.apache_kafka.__main__ import CannotInstall, need_java_and_maven
-from deploy.local.apache_kafka.installation import java_version
+from deploy.local.apache_kafka.fetching import CannotFetchKafka, Fetch, fetch_all
+from deploy.local.apache_kafka.installation import Jar, cache_folder, kafka_version, pinned_jars
 from deploy.local.apache_kafka.node import LAUNCH
 
 
-def a_program(folder: Path, name: str, script: str) -> Path:
-    folder.mkdir(exist_ok=True)
-    program = folder / name
-    program.write_text(f"#!/bin/sh\n{script}\n")
-    program.chmod(0o755)
-    return program
+def a_jar(name: str, content: bytes) -> Jar:
+    return Jar("org.example", name, "1.0", hashlib.sha256(content).hexdigest())
 
 
-def says(version: str) -> str:
-    return f"echo 'openjdk version \"{version}\" 2025-04-15' >&2"
+def serving(contents: dict[str, bytes]) -> Fetch:
+    """Return a Maven repository that has these artifacts."""
+
+    def fetch(jar: Jar, cache: Path) -> Path:
+        if jar.artifact not in contents:
+            raise RuntimeError(f"not found in https://repository.invalid/{jar.artifact}")
+        cache.mkdir(exist_ok=True)
+        file = cache / jar.file_name
+        file.write_bytes(contents[jar.artifact])
+        return file
+
+    return fetch
 
 
-@pytest.mark.parametrize(("said", "version"), [("17.0.15", 17), ("21", 21), ("1.8.0_392", 8)])
-def test_a_javas_version_is_read(tmp_path: Path, said: str, version: int) -> None:
-    assert java_version(a_program(tmp_path, "java", says(said))) == version
+ONE, TWO = a_jar("one", b"1"), a_jar("two", b"2")
 
 
-def test_what_is_no_java_has_no_version(tmp_path: Path) -> None:
-    assert java_version(a_program(tmp_path, "java", "echo no")) == 0
+def nothing(_: str) -> None:
+    """Drop a line of progress."""
 
 
-@pytest.mark.parametrize("programs", [{}, {"java": says("17.0.1")}, {"java": says("11.0.2"), "mvn": ""}])
-def test_missing_or_old_programs_are_named_with_debians_packages(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, programs: dict[str, str]
-) -> None:
-    for name, script in programs.items():
-        a_program(tmp_path, name, script)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv("JAVA_HOME", raising=False)
-    with pytest.raises(CannotInstall, match=r"Java 17 or newer and Maven.*default-jre-headless maven"):
-        need_java_and_maven()
+def test_every_jar_is_pinned_by_coordinates_and_sum() -> None:
+    jars = pinned_jars()
+    assert len({jar.file_name for jar in jars}) == len(jars) > 40
+    assert all(re.fullmatch(r"[0-9a-f]{64}", jar.sha256) for jar in jars)
+    assert kafka_version() in {jar.version for jar in jars if jar.artifact == "kafka-clients"}
 
 
-def test_the_java_of_java_home_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    a_program(tmp_path, "java", says("11.0.2"))
-    a_program(tmp_path, "mvn", "")
-    newer = a_program(tmp_path / "bin", "java", says("21.0.1"))
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
-    assert need_java_and_maven() == (newer, tmp_path / "mvn")
+def test_jars_that_have_the_pinned_bytes_are_put_into_the_folder(tmp_path: Path) -> None:
+    lines: list[str] = []
+    fetch_all([ONE, TWO], tmp_path / "kafka", lines.append, serving({"one": b"1", "two": b"2"}))
+    assert sorted(file.name for file in (tmp_path / "kafka").iterdir()) == ["one-1.0.jar", "two-1.0.jar"]
+    assert lines == ["  2 of 2 jars"]
 
 
-def launch(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
-    java = a_program(folder, "java", script)
-    command = [
-        sys.executable,
-        str(LAUNCH),
-        "config",
-        str(folder / "log"),
-        "-cluster",
-        str(java),
-        "-cp",
-        "jars",
-    ]
+def test_a_jar_with_other_bytes_is_not_installed(tmp_path: Path) -> None:
+    with pytest.raises(CannotFetchKafka, match=r"org\.example:two:1\.0: its SHA-256 is"):
+        fetch_all([ONE, TWO], tmp_path / "kafka", nothing, serving({"one": b"1", "two": b"changed"}))
+    assert list(tmp_path.iterdir()) == [], "neither a folder nor a half of one"
+
+
+def test_jars_that_cannot_be_had_are_named_with_two_ways_out(tmp_path: Path) -> None:
+    with pytest.raises(CannotFetchKafka) as failure:
+        fetch_all([ONE, TWO], tmp_path / "kafka", nothing, serving({}))
+    said = str(failure.value)
+    for part in ("org.example:one:1.0", "org.example:two:1.0", "Maven Central", "MAVEN_REPOSITORY=URL"):
+        assert part in said
+    assert "KAFKA_BOOTSTRAP=host:port make up" in said
+    assert "repository.invalid" not in said
+
+
+def test_a_jar_that_comes_at_the_second_try_is_installed(tmp_path: Path) -> None:
+    tries: list[str] = []
+    serve = serving({"one": b"1"})
+
+    def stutter(jar: Jar, cache: Path) -> Path:
+        tries.append(jar.artifact)
+        if len(tries) == 1:
+            raise ConnectionResetError
+        return serve(jar, cache)
+
+    fetch_all([ONE], tmp_path / "kafka", nothing, stutter)
+    assert (tmp_path / "kafka" / "one-1.0.jar").read_bytes() == b"1"
+
+
+def test_another_java_has_another_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache_folder("25.0.2").parent == tmp_path / "imagegen"
+    assert cache_folder("25.0.2") != cache_folder("25.0.3")
+
+
+def launched(folder: Path, script: str) -> subprocess.CompletedProcess[str]:
+    java = folder / "java"
+    java.write_text(f"#!/bin/sh\n{script}\n")
+    java.chmod(0o755)
+    arguments = ["config", str(folder / "log"), "-cluster", str(java), "-cp", "jars"]
+    command = [sys.executable, str(LAUNCH), *arguments]
     return subprocess.run(command, check=False, capture_output=True, text=True, env=dict(os.environ))
 
 
 def test_a_log_directory_is_formatted_once_and_the_launcher_becomes_the_broker(tmp_path: Path) -> None:
-    first, second = (launch(tmp_path, "echo $@").stdout.splitlines() for _ in range(2))
+    first, second = (launched(tmp_path, "echo $@").stdout.splitlines() for _ in range(2))
     assert first == [
         "-cp jars kafka.tools.StorageTool format --cluster-id=-cluster -c config",
         "-cp jars kafka.Kafka config",
@@ -81,7 +110,7 @@ def test_a_log_directory_is_formatted_once_and_the_launcher_becomes_the_broker(t
 def test_what_was_left_half_formatted_is_formatted_anew(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "meta.properties").touch()
-    failed = launch(tmp_path, "exit 1")
+    failed = launched(tmp_path, "exit 1")
     assert failed.returncode == 1
     assert not (tmp_path / "log").exists()
-    assert len(launch(tmp_path, "echo $@").stdout.splitlines()) == 2
+    assert len(launched(tmp_path, "echo $@").stdout.splitlines()) == 2

@@ -9,9 +9,9 @@ from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Set
 
 def test_settings_are_read_from_their_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BOOTSTRAP", "one:9092,two:9092")
-    monkeypatch.setenv("KAFKA_IDEMPOTENCE", "false")
+    monkeypatch.setenv("KAFKA_PARTITIONS", "3")
     settings = read_settings(KafkaSettings)
-    assert (settings.bootstrap, settings.idempotence) == ("one:9092,two:9092", False)
+    assert (settings.bootstrap, settings.partitions) == ("one:9092,two:9092", 3)
     assert settings.batch_records == KafkaSettings.model_fields["batch_records"].default
 
 
