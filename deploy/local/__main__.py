@@ -13,42 +13,69 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.local.apache_kafka.fetching import CannotFetchKafka
+from deploy.local.apache_kafka.install import install
+from deploy.local.brokers import OutsideBroker
 from deploy.local.missing import MissingServer
 from deploy.local.processes import ProcessFailed
+from deploy.local.progress import starting_now
+from deploy.local.providers import (
+    ProviderNotUsable,
+    RealProviders,
+    named_in_options,
+    real_providers,
+)
 from deploy.local.servers import ROOT, SIMULATORS, STORES
 from deploy.local.services import SERVICES
 from deploy.local.stack import Stack, StackOptions
 from deploy.local.state import AlreadyRunning, StackState, StateFolder, clear_leftovers
 from shared.errors import StartupError
+from shared.settings import read_settings
 
+DEFAULT_STATE = Path(".imagegen")
+FAILURES = (
+    AlreadyRunning,
+    CannotFetchKafka,
+    MissingServer,
+    ProcessFailed,
+    ProviderNotUsable,
+    StartupError,
+)
 START_SECONDS = 270.0
 STOP_SECONDS = 45.0
+NOT_RUNNING = 3
+"""The exit code of `status` without a stack, as service managers have it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.command(options)
-    except (AlreadyRunning, CannotFetchKafka, MissingServer, ProcessFailed, StartupError) as error:
+    except FAILURES as error:
         print(error, file=sys.stderr)
         return 1
     return code
 
 
 def up(options: argparse.Namespace) -> int:
-    """Start everything in the background; comes back when it is ready."""
+    """Start everything in the background; return when it is ready."""
     folder = StateFolder(options.state)
     if (pid := folder.holder()) is not None:
         raise AlreadyRunning(folder.path, pid)
+    environment = named_in_options(os.environ, comfyui=options.comfyui, modal=options.modal, fal=options.fal)
+    real_providers(environment)  # what is missing is said here
+    if not read_settings(OutsideBroker).bootstrap:
+        asyncio.run(install(_say))
     folder.create()
     log = folder.logs / "supervisor.log"
     again = ["--state", str(folder.path), "--latency-seconds", str(options.latency_seconds)]
     again += ["--services", ",".join(_services(options)), "--instances", options.instances]
+    again += ["--ports", options.ports or ("fixed" if _is_default(options.state) else "free")]
     again += ["--only", options.only] if options.only else []
     with log.open("wb") as output:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "deploy.local", "run", *again],
             cwd=ROOT,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -62,10 +89,21 @@ def up(options: argparse.Namespace) -> int:
         return 130
 
 
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _is_default(state: Path) -> bool:
+    return state.absolute() == DEFAULT_STATE.absolute()
+
+
 def _wait_until_up(folder: StateFolder, supervisor: subprocess.Popen[bytes], log: Path) -> int:
     deadline = time.monotonic() + START_SECONDS
+    progress = starting_now(_say)
     while time.monotonic() < deadline:
         state = folder.read()
+        if state.supervisor == supervisor.pid:
+            progress.show(state)
         if state.phase == "ready" and state.supervisor == supervisor.pid:
             print(table(state))
             supervisor.returncode = 0  # it stays, on purpose
@@ -131,8 +169,8 @@ def status(options: argparse.Namespace) -> int:
     if options.json:
         print(state.model_dump_json(include={"phase", "supervisor", "processes"}, indent=2))
     else:
-        print(table(state) if running else f"Nothing runs in {folder.path}.")
-    return 0 if running else 3
+        print(table(state) if running else f"No stack is running in {folder.path}. Start one with: make up")
+    return 0 if running else NOT_RUNNING
 
 
 def table(state: StackState) -> str:
@@ -142,13 +180,27 @@ def table(state: StackState) -> str:
         f" pid {each.pid or '-'}" + (f", {each.restarts} restarts" if each.restarts else "")
         for name, each in state.processes.items()
     ]
+    lines += [
+        f"{name:<{width}}  {address:<28} real provider" for name, address in state.real_providers.items()
+    ]
+    if outside := state.environment.get("KAFKA_BOOTSTRAP") if "kafka" not in state.processes else None:
+        lines.append(f"{'kafka':<{width}}  {outside:<28} runs elsewhere")
+    lines += [
+        f"WARNING: port {port} of {name} is taken by another program; {name} listens on {state.ports[name]}"
+        for name, port in state.moved.items()
+    ]
     return "\n".join([*lines, f"stack is {state.phase}"])
 
 
 def _stack_options(options: argparse.Namespace) -> StackOptions:
     services = _services(options)
+    outside = read_settings(OutsideBroker)
     return StackOptions(
         state=options.state,
+        bootstrap=outside.bootstrap,
+        environment=outside.variables if outside.bootstrap else {},
+        real=RealProviders() if options.only else real_providers(),
+        fixed_ports=options.ports == "fixed",
         stores=() if options.only == "broker" else STORES,
         simulators=() if options.only else SIMULATORS,
         services=services,
@@ -174,13 +226,18 @@ def _parser() -> argparse.ArgumentParser:
     for command in (up, run, down, status):
         sub = commands.add_parser(command.__name__, help=command.__doc__)
         sub.set_defaults(command=command)
-        sub.add_argument("--state", type=Path, default=Path(".imagegen"), help="state folder")
+        sub.add_argument("--state", type=Path, default=DEFAULT_STATE, help="state folder")
         if command is status:
             sub.add_argument("--json", action="store_true")
+        if command is up:
+            sub.add_argument("--comfyui", metavar="URL", help="a real ComfyUI server")
+            sub.add_argument("--modal", metavar="URL", help="our application on Modal")
+            sub.add_argument("--fal", action="store_true", help="the real Fal, with FAL_KEY")
         if command in (up, run):
             sub.add_argument("--latency-seconds", type=float, default=0.5)
             sub.add_argument("--instances", default="1", help="2, or dispatcher=2,api=1")
             sub.add_argument("--only", choices=["broker", "servers"])
+            sub.add_argument("--ports", choices=["fixed", "free"], help="fixed in the default state folder")
             sub.add_argument("--services", default=",".join(SERVICES))
     return parser
 

@@ -22,6 +22,22 @@ class BrokerSettings(BaseSettings):
     kafka_brokers: PositiveInt = 1
 
 
+class OutsideBroker(BaseSettings):
+    """KAFKA_*: a broker that `up` uses instead of its own, and how topics are made there."""
+
+    model_config = SettingsConfigDict(env_prefix="KAFKA_", frozen=True, env_ignore_empty=True)
+
+    bootstrap: str | None = None
+    replication: PositiveInt | None = None
+    partitions: PositiveInt | None = None
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The settings of topics, for the services."""
+        given = {"KAFKA_REPLICATION": self.replication, "KAFKA_PARTITIONS": self.partitions}
+        return {name: str(value) for name, value in given.items() if value is not None}
+
+
 @dataclass(frozen=True)
 class Broker:
     """A cluster of so many nodes that the stack starts, or the address of one that it does not start."""

@@ -26,16 +26,26 @@ def is_free(port: int) -> bool:
 
 
 class Ports:
-    """Hands out each port once; a name gets the port it had last time, if that is still free."""
+    """Hands out each port once: the fixed one of a name, else the one of last time, if it is free."""
 
-    def __init__(self, last_time: Mapping[str, int]) -> None:
+    def __init__(self, last_time: Mapping[str, int], fixed: Mapping[str, int] | None = None) -> None:
         self._last_time = dict(last_time)
+        self._fixed = fixed or {}
         self.chosen: dict[str, int] = {}
+
+    @property
+    def moved(self) -> dict[str, int]:
+        """The fixed ports that were taken, by the names that have other ports now."""
+        return {
+            name: self._fixed[name]
+            for name, port in self.chosen.items()
+            if self._fixed.get(name, port) != port
+        }
 
     def pick(self, name: str, *, with_grpc: bool = False) -> int:
         """A free port; with_grpc: its companion GRPC_OFFSET above is free too."""
         remembered = self.chosen.pop(name, None) or self._last_time.pop(name, None)
-        candidates = [remembered] if remembered is not None else []
+        candidates = [port for port in (self._fixed.get(name), remembered) if port is not None]
         candidates += random.sample(PORTS, 100)
         for port in candidates:
             wanted = (port, port + GRPC_OFFSET) if with_grpc else (port,)

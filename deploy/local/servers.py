@@ -29,6 +29,8 @@ class Site:
     environment: dict[str, str]
     fronts: Mapping[str, int] = field(default_factory=dict)
     """The ports at which clients reach a server through a proxy, by its name."""
+    simulated: tuple[str, ...] = SIMULATORS
+    """The providers that are not real ones."""
 
 
 def mongo(site: Site) -> Command:

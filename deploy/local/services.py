@@ -92,9 +92,9 @@ def service(
     port = site.ports.pick(instance)
     address = f"http://{HOST}:{port}"
     own = {"HTTP_PORT": str(port)}
-    if name == "gateways.fal":
+    if name == "gateways.fal" and "fal" in site.simulated:  # a real one cannot call a loopback address
         own["FAL_WEBHOOK_BASE_URL"] = address
-    if name == "gateways.comfyui":
+    if name == "gateways.comfyui" and "comfyui" in site.simulated:
         own["COMFYUI_LORA_DIR"] = str(lora_folder(site))
     return Command(
         name=instance,

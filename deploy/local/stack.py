@@ -13,9 +13,11 @@ from typing import Literal
 
 from deploy.local.apache_kafka.install import install
 from deploy.local.brokers import Broker
+from deploy.local.fixed_ports import FIXED_PORTS
 from deploy.local.outages import BrokerControl
 from deploy.local.ports import Ports
 from deploy.local.processes import Command, Kind
+from deploy.local.providers import RealProviders
 from deploy.local.proxy import Proxy
 from deploy.local.servers import SIMULATORS, STORES, Site, simulator, store
 from deploy.local.services import (
@@ -52,6 +54,10 @@ class StackOptions:
     """The address of a Kafka that runs already; then the stack starts none."""
     stores: tuple[str, ...] = STORES
     simulators: tuple[str, ...] = SIMULATORS
+    real: RealProviders = field(default_factory=RealProviders)
+    """Real providers, instead of the simulators of the same names."""
+    fixed_ports: bool = False
+    """Take the documented ports, as far as they are free."""
     services: tuple[str, ...] = SERVICES
     instances: Mapping[str, int] = field(default_factory=dict)
     latency_seconds: float = 0.5
@@ -96,7 +102,11 @@ class Stack:
     @property
     def environment(self) -> dict[str, str]:
         """What each service is given; its own HTTP_PORT comes on top."""
-        return dict(self._state.environment)
+        return {**self._state.environment, **self.options.real.variables}
+
+    @property
+    def _simulated(self) -> tuple[str, ...]:
+        return tuple(name for name in self.options.simulators if name not in self.options.real.names)
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -159,17 +169,18 @@ class Stack:
         clear_leftovers(last_time)
         secrets = keep_or_make_secrets(last_time.environment)
         environment = {**basics(), TOKEN_VARIABLE: self._state.token}
-        ports = Ports(last_time.ports)
+        ports = Ports(last_time.ports, FIXED_PORTS if self.options.fixed_ports else None)
         proxied = {*self.options.proxied, *(self._broker.names if "kafka" in self.options.proxied else ())}
         fronts = {name: ports.pick(f"{name}.proxy") for name in sorted(proxied)}
-        self._site = Site(ports, self.folder.data, self.folder.temporary, environment, fronts)
+        folders = (self.folder.data, self.folder.temporary)
+        self._site = Site(ports, *folders, environment, fronts, self._simulated)
         self._state.environment = secrets  # kept from the first moment on
         self._state.ports = dict(last_time.ports)
         self._write("starting")
         await self._start_servers(secrets)
         await self._start_proxies()
         stores = {name: self._entrance(name) for name in self.options.stores}
-        simulated = {name: self.addresses[name] for name in self.options.simulators}
+        simulated = {name: self.addresses[name] for name in self._simulated}
         self._state.environment = {
             **secrets,
             **self._broker.environment([self._entrance(name) for name in self._broker.names]),
@@ -187,7 +198,7 @@ class Stack:
             prepare += self._broker.commands(self._site, kafka)
         prepare += [partial(store, name, self._site, secrets) for name in self.options.stores]
         latency = self.options.latency_seconds
-        for name in self.options.simulators:
+        for name in self._simulated:
             prepare.append(partial(simulator, name, self._site, latency))
         await together(*(self._run(each) for each in prepare))
 
@@ -209,7 +220,9 @@ class Stack:
     async def _run(self, prepare: Callable[[], Command]) -> Supervised:
         process = Supervised(prepare, self.folder.logs, self._changed)
         self._processes[process.command.name] = process
+        self._write(self._state.phase)
         await process.start()
+        self._write(self._state.phase)
         return process
 
     def _changed(self, process: Supervised) -> None:
@@ -241,6 +254,8 @@ class Stack:
         state.phase = phase
         state.supervisor = None if phase == "stopped" else os.getpid()
         state.ports |= self._site.ports.chosen
+        state.moved = self._site.ports.moved
+        state.real_providers = self.options.real.addresses
         state.addresses = self.addresses
         state.processes = self.processes
         state.sockets = tuple(path for each in self._processes.values() for path in each.command.sockets)

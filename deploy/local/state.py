@@ -48,6 +48,10 @@ class StackState(BaseModel):
     environment: dict[str, str] = {}
     processes: dict[str, ProcessState] = {}
     ports: dict[str, int] = {}
+    moved: dict[str, int] = {}
+    """Fixed ports that were taken, by the names that have other ports in this stack."""
+    real_providers: dict[str, str] = {}
+    """The addresses of providers that are not simulated."""
     sockets: tuple[Path, ...] = ()
 
 

@@ -36,6 +36,8 @@ class Addresses:
         state = folder.read()
         if folder.holder() is None:
             raise NoStack(OPTIONS[server])
-        if state.phase != "ready" or server not in state.addresses:
+        known = {**state.addresses, "kafka": state.environment.get("KAFKA_BOOTSTRAP")}
+        address = known.get(server)
+        if state.phase != "ready" or address is None:
             raise StackNotReady(state.phase)
-        return state.environment["KAFKA_BOOTSTRAP"] if server == "kafka" else state.addresses[server]
+        return address

@@ -13,10 +13,18 @@ def up(
     ctx: typer.Context,
     latency_seconds: Annotated[float, typer.Option(min=0, help="How long a simulated render takes.")] = 0.5,
     instances: Annotated[str, typer.Option(help="Of each service: 2, or dispatcher=2,api=1.")] = "1",
+    comfyui: Annotated[str | None, typer.Option(metavar="URL", help="A real ComfyUI server.")] = None,
+    modal: Annotated[
+        str | None, typer.Option(metavar="URL", help="Our application on Modal; MODAL_KEY, MODAL_SECRET.")
+    ] = None,
+    fal: Annotated[bool, typer.Option("--fal", help="The real Fal; FAL_KEY.")] = False,
 ) -> None:
-    """Start everything in the background: broker, stores, simulated providers, services."""
+    """Start everything in the background: broker, stores, services, and simulators of unnamed providers."""
     check_folder(connection_of(ctx).addresses.state, "--state")
-    _hand_over(ctx, "up", "--latency-seconds", str(latency_seconds), "--instances", instances)
+    options = ["--latency-seconds", str(latency_seconds), "--instances", instances]
+    options += ["--comfyui", comfyui] if comfyui else []
+    options += ["--modal", modal] if modal else []
+    _hand_over(ctx, "up", *options, *(["--fal"] if fal else []))
 
 
 def down(ctx: typer.Context) -> None:

@@ -1,0 +1,94 @@
+"""Real providers instead of simulators: those that the environment names, and their variables."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from deploy.local.servers import SIMULATORS
+
+NAMED_BY = {"modal": "MODAL_BASE_URL", "comfyui": "COMFYUI_BASE_URL", "fal": "FAL_KEY"}
+"""The variable that says: use the real one."""
+REQUIRED = {"modal": ("MODAL_KEY", "MODAL_SECRET"), "comfyui": (), "fal": ()}
+PREFIXES = {"modal": ("MODAL_",), "comfyui": ("COMFYUI_",), "fal": ("FAL_", "GATEWAY_WEBHOOK_")}
+FAL_ADDRESS = "https://queue.fal.run"
+
+
+class ProviderNotUsable(Exception):
+    """A real provider was asked for, and something that it needs is missing."""
+
+
+@dataclass(frozen=True)
+class RealProviders:
+    """Real providers by name, with their variables. Keys are in memory only, and never shown."""
+
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.environments)
+
+    @property
+    def simulated(self) -> tuple[str, ...]:
+        """The providers that are simulated because no real one is named."""
+        return tuple(name for name in SIMULATORS if name not in self.environments)
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """All variables for the services."""
+        return {key: value for each in self.environments.values() for key, value in each.items()}
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """The address of each, without user and password."""
+        return {name: _address(name, each) for name, each in self.environments.items()}
+
+
+def real_providers(environment: Mapping[str, str] = os.environ) -> RealProviders:
+    """Return the real providers that the environment names.
+
+    Raises:
+        ProviderNotUsable: naming the variables that are missing or wrong.
+    """
+    named = [name for name in SIMULATORS if environment.get(NAMED_BY[name])]
+    for name in named:
+        _check(name, environment)
+    return RealProviders({name: _variables(PREFIXES[name], environment) for name in named})
+
+
+def named_in_options(
+    environment: Mapping[str, str], *, comfyui: str | None, modal: str | None, fal: bool
+) -> dict[str, str]:
+    """Return the environment with what the options of `up` name.
+
+    Raises:
+        ProviderNotUsable: when Fal is asked for without a key.
+    """
+    if fal and not environment.get("FAL_KEY"):
+        raise ProviderNotUsable("--fal needs the key of a Fal account in the environment: FAL_KEY=id:secret")
+    urls = {NAMED_BY["comfyui"]: comfyui, NAMED_BY["modal"]: modal}
+    return {**environment, **{variable: url for variable, url in urls.items() if url}}
+
+
+def _check(name: str, environment: Mapping[str, str]) -> None:
+    variable = NAMED_BY[name]
+    if missing := [each for each in REQUIRED[name] if not environment.get(each)]:
+        raise ProviderNotUsable(
+            f"The real provider {name} is named ({variable}), and {' and '.join(missing)} "
+            "must be in the environment too"
+        )
+    if variable.endswith("_URL"):
+        url = urlsplit(environment[variable])
+        if url.scheme not in {"http", "https"} or not url.hostname:
+            raise ProviderNotUsable(f"{variable} (option --{name}) must be an http or https address")
+
+
+def _variables(prefixes: tuple[str, ...], environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(prefixes) and value}
+
+
+def _address(name: str, environment: Mapping[str, str]) -> str:
+    if name == "fal":
+        return environment.get("FAL_QUEUE_URL", FAL_ADDRESS)
+    url = urlsplit(environment[NAMED_BY[name]])
+    return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()

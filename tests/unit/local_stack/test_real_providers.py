@@ -1,0 +1,55 @@
+"""Real providers instead of simulators: named in options or in the environment, keys kept to themselves."""
+
+import pytest
+
+from deploy.local.providers import ProviderNotUsable, named_in_options, real_providers
+
+COMFYUI = {"COMFYUI_BASE_URL": "http://gpu.example:8188", "COMFYUI_CHECKPOINT": "own.safetensors"}
+MODAL = {"MODAL_BASE_URL": "https://acme--imagegen.modal.run", "MODAL_KEY": "wk-1", "MODAL_SECRET": "ws-1"}
+FAL = {"FAL_KEY": "id:secret"}
+
+
+def test_without_names_all_providers_are_simulated() -> None:
+    assert real_providers({"PATH": "/bin"}).simulated == ("modal", "comfyui", "fal")
+
+
+@pytest.mark.parametrize(
+    ("environment", "real"),
+    [(COMFYUI, "comfyui"), (MODAL, "modal"), (FAL, "fal")],
+)
+def test_a_named_provider_is_real_with_all_its_variables_and_the_others_are_simulated(
+    environment: dict[str, str], real: str
+) -> None:
+    found = real_providers({**environment, "PATH": "/bin"})
+    assert found.names == (real,)
+    assert real not in found.simulated
+    assert len(found.simulated) == 2
+    assert found.variables == environment
+
+
+def test_options_name_providers_as_the_environment_does() -> None:
+    named = named_in_options(FAL, comfyui="http://gpu.example:8188", modal=None, fal=True)
+    assert real_providers(named).names == ("comfyui", "fal")
+
+
+def test_fal_without_its_key_is_refused() -> None:
+    with pytest.raises(ProviderNotUsable, match="FAL_KEY"):
+        named_in_options({}, comfyui=None, modal=None, fal=True)
+
+
+def test_modal_without_its_keys_is_refused_by_name() -> None:
+    with pytest.raises(ProviderNotUsable, match="MODAL_KEY and MODAL_SECRET"):
+        real_providers({"MODAL_BASE_URL": MODAL["MODAL_BASE_URL"]})
+
+
+def test_an_address_that_is_none_is_refused_without_being_repeated() -> None:
+    with pytest.raises(ProviderNotUsable, match="COMFYUI_BASE_URL") as refused:
+        real_providers({"COMFYUI_BASE_URL": "user:hunter2@gpu:8188"})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_addresses_are_shown_without_credentials_and_keys_are_not_shown_at_all() -> None:
+    found = real_providers({**MODAL, **FAL, "COMFYUI_BASE_URL": "http://me:hunter2@gpu:8188/x"})
+    assert found.addresses["comfyui"] == "http://gpu:8188/x"
+    shown = f"{found!r} {found.addresses}"
+    assert not any(secret in shown for secret in ("hunter2", "wk-1", "ws-1", "id:secret"))
