@@ -1,5 +1,6 @@
 """What all messages share: frozen, tolerant of new fields, named by topic, key and identity."""
 
+import re
 import unicodedata
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal, get_args
@@ -61,6 +62,38 @@ Text = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_printa
 
 UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
+MAX_CHARACTER_ID = 128
+
+
+def _character_id(value: str) -> str:
+    if not value.isprintable() or value != value.strip():
+        raise ValueError("must be printable text without spaces at its ends")
+    if "/" in value or "\\" in value or value in (".", ".."):
+        raise ValueError("must not contain '/' or '\\', and must not be '.' or '..': it is part of addresses")
+    return value.lower() if _WRITTEN_UUID.fullmatch(value) else value
+
+
+_WRITTEN_UUID = re.compile(UUID_PATTERN, re.IGNORECASE)
+
+CharacterId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_CHARACTER_ID),
+    AfterValidator(_character_id),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": MAX_CHARACTER_ID,
+            "pattern": r"^(?!\.{1,2}$)(?! )[^/\\\u0000-\u001f\u007f]*[^/\\\u0000-\u0020\u007f]$",
+        }
+    ),
+]
+"""The caller's own id of a character, such as `char-123` or `auth0|x`; unique per tenant.
+
+At most 128 printable characters without `/` and `\\`, so that it can be part of an address. A UUID
+is kept in lower case.
+"""
+
 AssetId = Annotated[str, StringConstraints(pattern=rf"^{UUID_PATTERN}/[0-9]{{1,3}}$")]
 """A stored image, `{job_id}/{index}`."""
 
@@ -119,6 +152,7 @@ __all__ = [
     "PROVIDERS",
     "UUID_PATTERN",
     "AssetId",
+    "CharacterId",
     "Field",
     "GenerationType",
     "Id",

@@ -2,12 +2,14 @@
 
 from contracts.base import Message, Model, topics_of
 from contracts.chains import BaseImageSelected, ChainCancel, ChainResume, LoraFailed, LoraReady
+from contracts.characters import CharacterCreated
 from contracts.generation import (
     GenerationCancel,
     GenerationConflicted,
     GenerationPlanned,
     GenerationRejected,
     GenerationRequested,
+    GenerationWaiting,
 )
 from contracts.jobs import CharacterSheetCompleted, JobDue, JobEvent
 from contracts.operations import AttemptSettled, DeadLetter, DeadLetterResolved, ProviderHealth
@@ -30,6 +32,7 @@ RETENTION_SECONDS: dict[type[Message], int] = {
     GenerationRequested: 7 * DAY,
     GenerationPlanned: 7 * DAY,
     GenerationRejected: 7 * DAY,
+    GenerationWaiting: 7 * DAY,
     GenerationConflicted: 7 * DAY,
     GenerationCancel: 7 * DAY,
     RenderRequested: 2 * DAY,
@@ -41,6 +44,7 @@ RETENTION_SECONDS: dict[type[Message], int] = {
     JobDue: DAY,
     JobEvent: 30 * DAY,
     CharacterSheetCompleted: 30 * DAY,
+    CharacterCreated: 30 * DAY,
     BaseImageSelected: 30 * DAY,
     ChainCancel: 7 * DAY,
     ChainResume: 7 * DAY,

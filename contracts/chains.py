@@ -5,11 +5,25 @@ from uuid import UUID, uuid5
 
 from pydantic import Field
 
-from contracts.base import AssetId, GenerationType, Id, Line, Message, Model, Moment, Name, written
+from contracts.base import (
+    AssetId,
+    CharacterId,
+    GenerationType,
+    Id,
+    Line,
+    Message,
+    Model,
+    Moment,
+    Name,
+    written,
+)
 from contracts.characters import Character, Lora
-from contracts.generation import Notify
+from contracts.generation import GenerationRequested, Notify
 from contracts.jobs import JobError
-from contracts.requests import FollowUp, GenerationRequest
+from contracts.requests import CharacterSheetRequest, FollowUp, GenerationRequest, TrainingFollowUp
+
+CHAINS = UUID("b1f0c0de-5e1e-4c7e-8d0c-c4a1d0000001")
+"""The namespace of the ids of chains that begin with the choice of a face."""
 
 
 class BaseImageSelected(Message):
@@ -19,7 +33,7 @@ class BaseImageSelected(Message):
     key: ClassVar[str] = "character_id"
     identity: ClassVar[tuple[str, ...]] = ("character_id", "selected_at")
 
-    character_id: Id
+    character_id: CharacterId
     tenant: Name
     user_id: Name
     base_image_id: AssetId
@@ -36,7 +50,25 @@ class BaseImageSelected(Message):
     @property
     def chain_id(self) -> str:
         """The chain that begins with it; also the id of its first job, the sheet."""
-        return str(uuid5(UUID(self.character_id), written(self.selected_at)))
+        return str(uuid5(CHAINS, f"{self.tenant}/{self.character_id}/{written(self.selected_at)}"))
+
+    @property
+    def sheet(self) -> GenerationRequested:
+        """The request that a selection stands for: a sheet, and what is to follow it."""
+        return GenerationRequested(
+            job_id=self.chain_id,
+            tenant=self.tenant,
+            user_id=self.user_id,
+            request=CharacterSheetRequest(
+                character_id=self.character_id,
+                base_image_id=self.base_image_id,
+                include_nsfw=self.include_nsfw,
+            ),
+            requested_at=self.selected_at,
+            notify=self.notify,
+            then=self.then or (TrainingFollowUp(),),
+            chain_id=self.chain_id,
+        )
 
 
 class LoraReady(Message):
@@ -50,7 +82,7 @@ class LoraReady(Message):
     key: ClassVar[str] = "character_id"
     identity: ClassVar[tuple[str, ...]] = ("character_id", "job_id")
 
-    character_id: Id
+    character_id: CharacterId
     job_id: Id
     tenant: Name
     lora: Lora
@@ -65,7 +97,7 @@ class LoraFailed(Message):
     key: ClassVar[str] = "character_id"
     identity: ClassVar[tuple[str, ...]] = ("character_id", "job_id")
 
-    character_id: Id
+    character_id: CharacterId
     job_id: Id
     tenant: Name
     reason: str
@@ -148,7 +180,7 @@ class Chain(Model):
     chain_id: Id
     tenant: Name
     user_id: Name | None = None
-    character_id: Id | None = None
+    character_id: CharacterId | None = None
     request: GenerationRequest | None = None
     notify: Notify = Notify()
     state: ChainState = "running"

@@ -1,10 +1,22 @@
 """Who is drawn: the wizard's answers about a character, and what was made of it since."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from contracts.base import PROVIDERS, AssetId, Id, Line, Model, Moment, Name, Provider, Text
+from contracts.base import (
+    PROVIDERS,
+    AssetId,
+    CharacterId,
+    Id,
+    Line,
+    Message,
+    Model,
+    Moment,
+    Name,
+    Provider,
+    Text,
+)
 from contracts.wizard import (
     BodyType,
     DressStyle,
@@ -124,10 +136,38 @@ class Training(Model):
     failed_at: Moment | None = None
 
 
-class CharacterRecord(Model):
-    """The `characters` document (`_id` is the character id). Written by characters only; others may read."""
+class CharacterCreated(Message):
+    """A character was described, before anything is drawn of it.
 
-    character_id: Id
+    Produced by upstream services, api; consumed by characters.
+
+    The description is stored once. A later one under the same id that says something else goes to
+    the dead letters (`character_id_conflict`); another face is chosen with `character.base-image-selected`.
+    """
+
+    topic: ClassVar[str] = "character.created.v1"
+    key: ClassVar[str] = "character_id"
+    identity: ClassVar[tuple[str, ...]] = ("tenant", "character_id", "created_at")
+
+    character_id: CharacterId
+    tenant: Name
+    user_id: Name
+    character: Character
+    created_at: Moment
+
+
+def character_key(tenant: str, character_id: str) -> str:
+    """The `_id` of a character's document: ids of characters are unique per tenant only."""
+    return f"{tenant}/{character_id}"
+
+
+class CharacterRecord(Model):
+    """The `characters` document (`_id` is `{tenant}/{character_id}`).
+
+    Written by characters only; others may read.
+    """
+
+    character_id: CharacterId
     tenant: Name
     user_id: Name
     character: Character

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from contracts.base import (
     AssetId,
+    CharacterId,
     GenerationType,
     Id,
     Line,
@@ -30,9 +31,11 @@ class Notify(Model):
 class GenerationRequested(Message):
     """Please generate.
 
-    Produced by upstream services, api, characters; consumed by prompt-builder, characters.
+    Produced by upstream services, api, characters, dispatcher; consumed by prompt-builder, characters.
 
-    The caller chooses `job_id`; saying the same request again under it changes nothing.
+    The caller chooses `job_id`; saying the same request again under it changes nothing. A request for
+    a character that is not stored yet waits for it (`generation.waiting`); the dispatcher publishes
+    it again when the character is there.
     """
 
     topic: ClassVar[str] = "generation.requested.v1"
@@ -49,6 +52,9 @@ class GenerationRequested(Message):
     """What is to follow by itself: a chain. After a sheet first its training, then pictures."""
     chain_id: Id | None = None
     """The chain that this job is a step of; left out with `then`: a new one under the job's id."""
+    character_accepted: bool = False
+    """Whether the api has accepted the character already: it is then waited for until the deadline
+    of the request's type, not for a minute only."""
 
     @property
     def chain(self) -> str | None:
@@ -107,7 +113,7 @@ class PlanRequest(Model):
     requested_at: Moment
     notify: Notify = Notify()
     chain_id: Id | None = None
-    character_id: Id | None = None
+    character_id: CharacterId | None = None
     character: Character | None = None
     """The character as it was when this was planned."""
 
@@ -145,6 +151,22 @@ class GenerationRejected(PlanRequest, Message):
     topic: ClassVar[str] = "generation.rejected.v1"
     identity: ClassVar[tuple[str, ...]] = ("job_id", "request_hash")
 
+    reasons: tuple[Reason, ...] = Field(min_length=1)
+
+
+class GenerationWaiting(PlanRequest, Message):
+    """The request names a character that is not stored yet. Produced by prompt-builder; consumed by
+    dispatcher.
+
+    The job waits, visible and cancellable. When the character appears the dispatcher publishes the
+    request again; when it does not appear in time, the job is rejected for these reasons.
+    """
+
+    topic: ClassVar[str] = "generation.waiting.v1"
+    identity: ClassVar[tuple[str, ...]] = ("job_id", "request_hash")
+
+    requested: GenerationRequested
+    """The request as it was, with the time from which its deadlines count."""
     reasons: tuple[Reason, ...] = Field(min_length=1)
 
 

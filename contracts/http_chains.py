@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from contracts.base import AssetId, GenerationType, Id, Model, Moment, Name
+from contracts.base import AssetId, CharacterId, GenerationType, Id, Model, Moment, Name
 from contracts.chains import ChainState, StepState
 from contracts.characters import Character, Sheet, Training
 from contracts.generation import Notify
@@ -25,6 +25,14 @@ class BaseImageSelection(Model):
     notify: Notify = Notify()
 
 
+class CharacterCreation(Model):
+    """`POST /v1/characters`: a character as the wizard describes it."""
+
+    id: CharacterId | None = None
+    """The caller's own id for the character; left out, the answer brings one."""
+    character: Character
+
+
 class ChainStepView(Model):
     """A step of a chain, and the jobs by which it was tried: the newest last."""
 
@@ -40,7 +48,7 @@ class ChainView(Model):
     """A chain as its owner sees it: `running`, until all steps ended or one failed and none runs."""
 
     id: Id
-    character_id: Id
+    character_id: CharacterId
     user_id: Name
     state: ChainState
     steps: tuple[ChainStepView, ...]
@@ -49,9 +57,11 @@ class ChainView(Model):
 
 
 class CharacterView(Model):
-    """A stored character as its owner sees it. `character` has its base image, trigger word and LoRA."""
+    """A character as its owner sees it. `character` has its base image, trigger word and LoRA."""
 
-    id: Id
+    id: CharacterId
+    state: Literal["pending", "stored"] = "stored"
+    """`pending`: accepted a moment ago and about to be stored. Requests may name it all the same."""
     user_id: Name
     character: Character
     selected_at: Moment | None = None

@@ -4,13 +4,24 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from contracts.base import AssetId, GenerationType, Id, Line, Message, Model, Moment, Name, Provider
+from contracts.base import (
+    AssetId,
+    CharacterId,
+    GenerationType,
+    Id,
+    Line,
+    Message,
+    Model,
+    Moment,
+    Name,
+    Provider,
+)
 from contracts.characters import Character
 from contracts.generation import Notify, Reason, RenderSpec
 from contracts.renders import StoredImage, StoredLora
 
 Status = Literal["pending", "running", "completed", "failed"]
-Phase = Literal["queued", "waiting_for_lora", "rendering", "storing"]
+Phase = Literal["queued", "waiting_for_character", "waiting_for_lora", "rendering", "storing"]
 EventKind = Literal["accepted", "started", "image_ready", "image_failed", "progressed", "completed", "failed"]
 ErrorCode = Literal[
     "rejected",
@@ -104,7 +115,7 @@ class JobEvent(Message):
     webhook: bool = False
     """Whether the request named a webhook; its address is in the job's document."""
     chain_id: Id | None = None
-    character_id: Id | None = None
+    character_id: CharacterId | None = None
 
 
 class Attempt(Model):
@@ -172,7 +183,7 @@ class Job(Model):
     workflow: dict[str, Any] | None = None
     notify: Notify = Notify()
     chain_id: Id | None = None
-    character_id: Id | None = None
+    character_id: CharacterId | None = None
     character: Character | None = None
     """The character as it was when the job was planned."""
     renders: tuple[Render, ...] = ()
@@ -199,8 +210,10 @@ class JobDue(Message):
 
     job_id: Id
     due_at: Moment
-    character_id: Id | None = None
-    """The character whose LoRA the job waits for."""
+    character_id: CharacterId | None = None
+    """The character that the job waits for, or whose LoRA."""
+    tenant: Name | None = None
+    """The owner of that character; earlier calls did not name it."""
 
 
 class CharacterSheetCompleted(Message):
@@ -210,7 +223,7 @@ class CharacterSheetCompleted(Message):
     key: ClassVar[str] = "character_id"
     identity: ClassVar[tuple[str, ...]] = ("job_id",)
 
-    character_id: Id
+    character_id: CharacterId
     job_id: Id
     tenant: Name
     user_id: Name

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from contracts.base import AssetId, Id, Line, Model, Provider, Text
+from contracts.base import AssetId, CharacterId, Line, Model, Provider, Text
 from contracts.characters import Character
 
 Aspect = Literal["square", "portrait", "landscape", "wide", "tall"]
@@ -36,25 +36,24 @@ class RequestBase(Model):
     workflow: dict[str, Any] | None = None
 
 
-class BaseImageRequest(RequestBase):
-    """Candidates for a new character's face, from the wizard's answers. Target: 30 s for 3."""
-
-    type: Literal["base_image"] = "base_image"
-    character: Character
-    count: int = Field(default=3, ge=1, le=3)
-
-
 class _OfCharacter(RequestBase):
     """A request about an existing character: inline, or by the id of a stored one."""
 
     character: Character | None = None
-    character_id: Id | None = None
+    character_id: CharacterId | None = None
 
     @model_validator(mode="after")
     def _names_a_character(self) -> "_OfCharacter":
         if (self.character is None) == (self.character_id is None):
             raise ValueError("give either 'character' or 'character_id'")
         return self
+
+
+class BaseImageRequest(_OfCharacter):
+    """Candidates for a character's face, from the wizard's answers. Target: 30 s for 3."""
+
+    type: Literal["base_image"] = "base_image"
+    count: int = Field(default=3, ge=1, le=3)
 
 
 class CharacterSheetRequest(_OfCharacter):
@@ -104,7 +103,7 @@ class LoraTrainingRequest(Model):
     """Train a character's LoRA on at least four images."""
 
     type: Literal["lora_training"] = "lora_training"
-    character_id: Id
+    character_id: CharacterId
     images: Annotated[tuple[AssetId, ...], Field(min_length=4, max_length=50)]
     captions: tuple[Text, ...] = ()
     trigger_word: Line

@@ -57,10 +57,15 @@ def waits_for_lora(request: GenerationRequest, character: Character) -> TypeGuar
     return request.wait_for_lora and character.lora is None
 
 
+def missing_character(request: GenerationRequest) -> Reason:
+    """The reason against a request whose character does not exist."""
+    character_id = getattr(request, "character_id", None)
+    return Reason(field="request.character_id", message=f"no character {character_id}")
+
+
 def _person(request: GenerationRequest, character: Character | None) -> Iterator[Reason]:
     if character is None:
-        character_id = getattr(request, "character_id", None)
-        yield Reason(field="request.character_id", message=f"no character {character_id}")
+        yield missing_character(request)
         return
     try:
         age = age_in_years(character.age)

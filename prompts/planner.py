@@ -10,15 +10,16 @@ from contracts.generation import (
     GenerationPlanned,
     GenerationRejected,
     GenerationRequested,
+    GenerationWaiting,
     Reason,
 )
 from contracts.requests import GenerationRequest, LoraTrainingRequest
 from contracts.times import plausible
 from prompts.adults import NotAnAdult
 from prompts.catalogue import Catalogue
-from prompts.checks import reasons_against, waits_for_lora
+from prompts.checks import missing_character, reasons_against, waits_for_lora
 from prompts.follow_ups import reasons_against_follow_ups
-from prompts.renders import renders_of
+from prompts.renders import first_image_of, renders_of
 
 
 def plan(
@@ -49,6 +50,42 @@ def plan(
     return GenerationPlanned(
         **about, renders=renders, waits_for_lora=waits, partial=partial, **_wishes(request)
     )
+
+
+def plan_later(
+    requested: GenerationRequested, *, requested_at: datetime, catalogue: Catalogue
+) -> GenerationWaiting | GenerationRejected:
+    """Return what becomes of a request whose character is not stored yet: it waits, unless something
+    else speaks against it already.
+    """
+    about = _about(requested, None, requested_at)
+    missing = missing_character(requested.request)
+    found = reasons_against(requested.request, None, catalogue)
+    found += reasons_against_follow_ups(requested, None, catalogue)
+    others = tuple(dict.fromkeys(reason for reason in found if reason != missing))
+    if others:
+        return GenerationRejected(**about, reasons=others)
+    again = requested.model_copy(update={"requested_at": about["requested_at"]})
+    return GenerationWaiting(**about, requested=again, reasons=(missing,))
+
+
+def reasons_at_the_door(
+    requested: GenerationRequested, character: Character | None, catalogue: Catalogue
+) -> tuple[Reason, ...]:
+    """Return what would reject a request, without planning it: the same reasons in the same words.
+
+    Of the images only the first is put into words: the others differ by what the catalogue adds.
+    """
+    request = requested.request
+    person = getattr(request, "character", None) or character
+    reasons = reasons_against(request, person, catalogue)
+    reasons += reasons_against_follow_ups(requested, person, catalogue)
+    if person and not reasons and not isinstance(request, LoraTrainingRequest):
+        try:
+            first_image_of(requested.job_id, request, person, catalogue)
+        except NotAnAdult as error:
+            return (Reason(field="request", message=str(error)),)
+    return tuple(dict.fromkeys(reasons))
 
 
 def stored_character_id(requested: GenerationRequested) -> str | None:

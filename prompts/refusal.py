@@ -8,7 +8,7 @@ from typing import Any, Final, get_args
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from contracts.base import GenerationType, Id, Moment, Name
+from contracts.base import CharacterId, GenerationType, Id, Moment, Name
 from contracts.generation import GenerationRejected, Notify, Reason
 from contracts.requests import FollowUp
 from contracts.times import plausible
@@ -62,7 +62,7 @@ def rejection_of(value: bytes, key: str, error: ValidationError, at: datetime) -
     request = _dict(body.get("request"))
     kind = request.get("type")
     chain_id = _valid(Id, body.get("chain_id")) or (job_id if body.get("then") else None)
-    character_id = _valid(Id, request.get("character_id"))
+    character_id = _valid(CharacterId, request.get("character_id"))
     return GenerationRejected(
         job_id=job_id,
         tenant=tenant,

@@ -50,18 +50,30 @@ def images_of(
     job_id: str, request: ImageRequest, character: Character, catalogue: Catalogue
 ) -> tuple[Image, ...]:
     """All images of a job, in order. Raises as `renders_of` does."""
+    return tuple(_images_of(job_id, request, character, catalogue))
+
+
+def first_image_of(
+    job_id: str, request: ImageRequest, character: Character, catalogue: Catalogue
+) -> Image | None:
+    """The first image of a job. Raises as `renders_of` does."""
+    return next(_images_of(job_id, request, character, catalogue), None)
+
+
+def _images_of(
+    job_id: str, request: ImageRequest, character: Character, catalogue: Catalogue
+) -> Iterator[Image]:
     builder = _builder(job_id, request, request.type, character, catalogue)
     size = catalogue.aspects[request.aspect or catalogue.defaults[request.type].aspect]
     match request:
         case BaseImageRequest():
-            images = _candidates(request, builder, size)
+            return _candidates(request, builder, size)
         case CharacterSheetRequest():
-            images = _sheet(request, builder, size)
+            return _sheet(request, builder, size)
         case StudioRequest():
-            images = _studio(request, character, builder, size)
+            return _studio(request, character, builder, size)
         case ProfilePicturesRequest():
-            images = _profile(request, character, builder, size)
-    return tuple(images)
+            return _profile(request, character, builder, size)
 
 
 def _builder(

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from prompts.catalogue import default_catalogue
 from services.api.app import build
 from services.api.intake import Intake
 from services.api.reading import Reading
@@ -48,7 +49,7 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         wishes, assets = MongoWishes(database["wishes"]), MongoAssets(database["assets"])
         build(
             service.http,
-            Intake(jobs, stories, submissions, wishes, outboxes, clock.now),
+            Intake(jobs, stories, submissions, wishes, outboxes, clock.now, default_catalogue()),
             Reading(jobs, submissions, assets, bucket, clock.now, settings.link_seconds),
             ChainReading(stories, submissions),
         )

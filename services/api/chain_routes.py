@@ -1,9 +1,11 @@
 """`/v1/characters` and `/v1/chains`: a face is chosen; from sheet to LoRA to pictures as one thing."""
 
+from urllib.parse import quote
+
 from fastapi import APIRouter, Response
 
-from contracts.base import Id
-from contracts.http_chains import BaseImageSelection, ChainView, CharacterView
+from contracts.base import CharacterId, Id
+from contracts.http_chains import BaseImageSelection, ChainView, CharacterCreation, CharacterView
 from services.api.callers import CallerHeaders
 from services.api.intake import Intake
 from services.api.reading_chains import ChainReading
@@ -17,14 +19,25 @@ def character_routes(intake: Intake, reading: ChainReading) -> APIRouter:
         prefix="/v1/characters", tags=["characters"], responses=problem_responses(401, 404, 422, 503)
     )
 
+    @router.post("", status_code=202, responses=problem_responses(400, 409, 413, 415))
+    async def create_character(creation: CharacterCreation, context: Beside) -> CharacterView:
+        """Create a character from a wizard's configuration. Requests may name it at once.
+
+        Repeating the request, by its `Idempotency-Key` or by the character's own `id`, gives the
+        same character.
+        """
+        character_id = await intake.create(creation, context.caller, context.key, context.trace)
+        context.response.headers["Location"] = f"/v1/characters/{quote(character_id, safe='')}"
+        return await reading.character(character_id, context.caller.tenant)
+
     @router.get("/{character_id}")
-    async def get_character(character_id: Id, caller: CallerHeaders) -> CharacterView:
+    async def get_character(character_id: CharacterId, caller: CallerHeaders) -> CharacterView:
         """A character: who it is, its chosen face, its newest sheet, its LoRA and trigger word."""
         return await reading.character(character_id, caller.tenant)
 
     @router.post("/{character_id}/base-image", status_code=202, responses=problem_responses(400, 409, 413))
     async def select_base_image(
-        character_id: Id, selection: BaseImageSelection, context: Beside
+        character_id: CharacterId, selection: BaseImageSelection, context: Beside
     ) -> ChainView:
         """Choose the face of a character, under an id of the caller's. Its sheet and what follows begin."""
         accepted, _ = await intake.select(character_id, selection, context.caller, context.key, context.trace)

@@ -5,12 +5,14 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import chain, islice
+from uuid import UUID, uuid5
 
-from contracts.base import GenerationType, Id, Model, Moment, Name
+from contracts.base import CharacterId, GenerationType, Id, Model, Moment, Name
 from contracts.chains import BaseImageSelected
-from contracts.generation import GenerationRequested
+from contracts.characters import Character, CharacterCreated
+from contracts.generation import GenerationRequested, Reason
 from contracts.http import AnySubmission, FieldError
-from contracts.http_chains import BaseImageSelection
+from contracts.http_chains import BaseImageSelection, CharacterCreation
 from contracts.requests import (
     BaseImageRequest,
     CharacterSheetRequest,
@@ -19,6 +21,7 @@ from contracts.requests import (
     StudioRequest,
 )
 from contracts.storable import faults
+from prompts.trigger_words import trigger_word
 
 KINDS: dict[GenerationType, type[Model]] = {
     "base_image": BaseImageRequest,
@@ -27,6 +30,10 @@ KINDS: dict[GenerationType, type[Model]] = {
     "profile_pictures": ProfilePicturesRequest,
     "lora_training": LoraTrainingRequest,
 }
+
+
+CREATIONS = UUID("b1f0c0de-5e1e-4c7e-8d0c-c4a1d0000002")
+"""The namespace of the ids under which creations of characters are kept."""
 
 
 class Caller(Model):
@@ -42,16 +49,26 @@ class Accepted(Model):
     job_id: Id
     tenant: Name
     user_id: Name
-    type: GenerationType
-    requested: int
+    type: GenerationType | None = None
+    """None: it creates a character and has no job."""
+    requested: int = 0
     """Images asked for; 0 where only the plan knows."""
     idempotency_key: str | None = None
     request_hash: str
     requested_at: Moment
     chain_id: Id | None = None
-    character_id: Id | None = None
+    character_id: CharacterId | None = None
+    character: Character | None = None
+    """As it will be stored under `character_id`; null where the submission stores none."""
     steps: tuple[GenerationType, ...] = ()
     """Of the chain that it begins."""
+    planned: bool | None = None
+    """Whether listings need not look for its job: it was found, or there is none."""
+
+    @property
+    def is_job(self) -> bool:
+        """Whether it asks for a job."""
+        return self.type is not None
 
 
 class Conflict(Exception):
@@ -86,13 +103,33 @@ def accept(
         requested_at=now,
         chain_id=message.chain,
         character_id=message.character_id,
+        character=_described(message),
         steps=(submission.type, *(each.type for each in message.then)) if message.then else (),
     )
     return accepted, message
 
 
+def _described(message: GenerationRequested) -> Character | None:
+    """The character that the beginning of a chain describes: it is stored under the chain's id."""
+    sheet = message.request
+    if not message.then or not isinstance(sheet, CharacterSheetRequest) or sheet.character is None:
+        return None
+    return as_stored(sheet.character, message.chain or message.job_id, base_image_id=sheet.base_image_id)
+
+
+def as_stored(character: Character, character_id: str, **fields: str) -> Character:
+    """The character as it will be stored: its trigger word is fixed by its id."""
+    return character.model_copy(update=fields | {"trigger_word": trigger_word(character_id)})
+
+
 def accept_selection(
-    character_id: str, selection: BaseImageSelection, caller: Caller, *, key: str | None, now: datetime
+    character_id: str,
+    selection: BaseImageSelection,
+    drawn: Character | None,
+    caller: Caller,
+    *,
+    key: str | None,
+    now: datetime,
 ) -> tuple[Accepted, BaseImageSelected]:
     """What a choice of face becomes: the record of the sheet that it asks for, and the message to say."""
     message = BaseImageSelected.model_validate(
@@ -104,6 +141,7 @@ def accept_selection(
             "selected_at": now,
         }
     )
+    who = selection.character or drawn
     follow_ups = [each.type for each in message.then] or ["lora_training"]
     accepted = Accepted.model_validate(
         {
@@ -117,10 +155,48 @@ def accept_selection(
             "requested_at": now,
             "chain_id": message.chain_id,
             "character_id": character_id,
+            "character": who and as_stored(who, character_id, base_image_id=selection.base_image_id),
             "steps": ("character_sheet", *follow_ups),
         }
     )
     return accepted, message
+
+
+def accept_creation(
+    character_id: str, creation: CharacterCreation, caller: Caller, *, key: str | None, now: datetime
+) -> tuple[Accepted, CharacterCreated]:
+    """What the creation of a character becomes: our record, and the message to say."""
+    message = CharacterCreated(
+        character_id=character_id,
+        tenant=caller.tenant,
+        user_id=caller.user_id,
+        character=creation.character,
+        created_at=now,
+    )
+    accepted = Accepted(
+        job_id=str(uuid5(CREATIONS, f"{caller.tenant}/{character_id}")),
+        tenant=caller.tenant,
+        user_id=caller.user_id,
+        idempotency_key=key,
+        request_hash=request_hash(creation, caller, type="character"),
+        requested_at=now,
+        character_id=character_id,
+        character=as_stored(creation.character, character_id),
+        planned=True,
+    )
+    return accepted, message
+
+
+def is_same_person(known: Character, described: Character) -> bool:
+    """Whether a character is the described one, apart from what was made of it since."""
+    made = {name: getattr(described, name) for name in ("base_image_id", "lora", "trigger_word")}
+    return known.model_copy(update=made) == described
+
+
+def as_written(reason: Reason) -> FieldError:
+    """A reason with its field as the caller wrote it: the request is the body itself."""
+    field = "body" if reason.field == "request" else reason.field.removeprefix("request.")
+    return FieldError(field=field, message=reason.message)
 
 
 def request_hash(said: Model, caller: Caller, **about: str) -> str:
@@ -141,7 +217,9 @@ def repeated(new: Accepted, asked_id: str | None, known: Sequence[Accepted]) -> 
     """
     for earlier in known:
         by_key = new.idempotency_key is not None and earlier.idempotency_key == new.idempotency_key
-        name = "Idempotency-Key" if by_key and earlier.tenant == new.tenant else "job_id"
+        name = "job_id" if new.is_job else "character id"
+        if by_key and earlier.tenant == new.tenant:
+            name = "Idempotency-Key"
         same = earlier.request_hash == new.request_hash and earlier.tenant == new.tenant
         if not same or (asked_id is not None and earlier.job_id != asked_id):
             raise Conflict(f"this {name} already stands for another request; use a new one")

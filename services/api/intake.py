@@ -1,14 +1,31 @@
-"""A submission, a selection or a wish → a document that owes its message → what is to be done"""
+"""A submission, a selection, a creation or a wish → a document that owes its message"""
+
+import asyncio
 
 from contracts.base import Message, topic_of
 from contracts.chains import ChainCancel, ChainResume
-from contracts.generation import GenerationCancel
+from contracts.characters import Character
+from contracts.generation import GenerationCancel, GenerationRequested
 from contracts.http import AnySubmission, FieldError
-from contracts.http_chains import BaseImageSelection
+from contracts.http_chains import BaseImageSelection, CharacterCreation
 from contracts.jobs import Job
-from services.api.domain import Accepted, Caller, Conflict, accept, accept_selection, repeated, unstorable
+from contracts.requests import BaseImageRequest
+from prompts.catalogue import Catalogue
+from prompts.planner import reasons_at_the_door
+from services.api.domain import (
+    Accepted,
+    Caller,
+    Conflict,
+    accept,
+    accept_creation,
+    accept_selection,
+    as_written,
+    is_same_person,
+    repeated,
+    unstorable,
+)
+from services.api.known_characters import KnownCharacters
 from services.api.ports import Jobs, Stories, Submissions, Wishes
-from services.api.reading_chains import no_such_character
 from shared.clock import Clock
 from shared.ids import uuid7
 from shared.outbox import Debt, Outbox, Owed, owe
@@ -28,10 +45,12 @@ class Intake:
         wishes: Wishes,
         outboxes: tuple[Outbox, Outbox],
         now: Clock,
+        catalogue: Catalogue,
     ) -> None:
         self._jobs = jobs
-        self._stories = stories
         self._submissions = submissions
+        self._characters = KnownCharacters(stories, submissions)
+        self._catalogue = catalogue
         self._wishes = wishes
         self._submitted, self._wished = outboxes
         self._now = now
@@ -42,12 +61,20 @@ class Intake:
         """Accept a request, or find the one that it repeats; says whether it is new.
 
         Raises:
-            Refusal: 409 when the key or the job id stands for another request; 422.
+            Refusal: 409 when the key or the job id stands for another request; 422 with the reasons
+                for which the request would be rejected.
         """
         _refuse(unstorable(submission))
         new, message = accept(
             submission, caller, key=key, job_id=submission.job_id or uuid7(), now=self._now()
         )
+        named = getattr(message.request, "character_id", None)
+        known = await self._characters.find(caller.tenant, named) if named else None
+        errors = await self._reasons_against(message, known.character if known else None)
+        if errors and not await self._submissions.known(new):
+            _refuse(errors)
+        if known and not known.is_stored:
+            message = message.model_copy(update={"character_accepted": True})
         return await self._keep(new, submission.job_id, message, trace)
 
     async def select(
@@ -61,17 +88,49 @@ class Intake:
         """Accept the choice of a face as the sheet that it asks for; else as `submit`.
 
         Raises:
-            Refusal: 404 when the character is another tenant's; 409; 422 for an image that is not
-                there, or of which nobody says who is on it.
+            Refusal: 409; 422 for an image that is not there, or of which nobody says who is on it.
         """
         _refuse(unstorable(selection))
-        record = await self._stories.character(character_id)
-        if record is not None and record.tenant != caller.tenant:
-            raise no_such_character(character_id)
         job = await self._jobs.get(selection.base_image_id.partition("/")[0])
         _refuse(_speaks_against(selection, job, caller))
-        new, message = accept_selection(character_id, selection, caller, key=key, now=self._now())
+        new, message = accept_selection(
+            character_id, selection, job.character if job else None, caller, key=key, now=self._now()
+        )
+        errors = await self._reasons_against(message.sheet, new.character)
+        if errors and not await self._submissions.known(new):
+            _refuse(errors)
         return await self._keep(new, None, message, trace)
+
+    async def create(
+        self, creation: CharacterCreation, caller: Caller, key: str | None, trace: str | None
+    ) -> str:
+        """Accept a new character, or find the one that is created again; return its id.
+
+        Raises:
+            Refusal: 409 when the key or the id stands for another character; 422.
+        """
+        character_id = creation.id or uuid7()
+        new, message = accept_creation(character_id, creation, caller, key=key, now=self._now())
+        if not await self._submissions.known(new):
+            await self._refuse_another_person(new, creation)
+        accepted, _ = await self._keep(new, None, message, trace)
+        return accepted.character_id or character_id
+
+    async def _refuse_another_person(self, new: Accepted, creation: CharacterCreation) -> None:
+        """A character may have been stored another way, by the choice of a face."""
+        asked = BaseImageRequest(character=creation.character)
+        drawn = GenerationRequested(job_id=new.job_id, tenant=new.tenant, user_id=new.user_id, request=asked)
+        _refuse(await self._reasons_against(drawn, None))
+        known = await self._characters.find(new.tenant, creation.id) if creation.id else None
+        if known is not None and not is_same_person(known.character, creation.character):
+            raise Refusal(409, "this character id already stands for another character; use a new one")
+
+    async def _reasons_against(
+        self, requested: GenerationRequested, character: Character | None
+    ) -> tuple[FieldError, ...]:
+        """Judge a request as the prompt-builder will. It takes milliseconds, so a thread does it."""
+        reasons = await asyncio.to_thread(reasons_at_the_door, requested, character, self._catalogue)
+        return tuple(map(as_written, reasons))
 
     async def cancel(self, job_id: str, caller: Caller, trace: str | None) -> None:
         """Ask for the end of a job."""

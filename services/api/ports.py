@@ -55,6 +55,9 @@ class Submissions(Protocol):
 
     async def get(self, job_id: str) -> Accepted | None: ...
 
+    async def storing(self, tenant: str, character_id: str) -> Accepted | None:
+        """Return the newest that stores a character under this id."""
+
     async def unplanned(self, query: JobQuery) -> list[Accepted]:
         """Return the newest that match and are not marked as planned, newest first."""
 
@@ -74,7 +77,7 @@ class Stories(Protocol):
 
     async def chain(self, chain_id: str) -> Chain | None: ...
 
-    async def character(self, character_id: str) -> CharacterRecord | None: ...
+    async def character(self, tenant: str, character_id: str) -> CharacterRecord | None: ...
 
 
 class Assets(Protocol):

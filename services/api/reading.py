@@ -48,7 +48,7 @@ class Reading:
         """
         job = await self._jobs.get(job_id)
         accepted = await self._submissions.get(job_id) if job is None or is_placeholder(job) else None
-        owner = job or accepted
+        owner = job or (accepted if accepted and accepted.is_job else None)
         if owner is None or owner.tenant != tenant:
             raise no_such_job(job_id)
         if job is not None:

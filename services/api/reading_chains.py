@@ -1,8 +1,15 @@
 """Documents → views of one tenant's chains and characters."""
 
+from contracts.characters import CharacterRecord
 from contracts.http_chains import ChainView, CharacterView
+from services.api.known_characters import KnownCharacters
 from services.api.ports import Stories, Submissions
-from services.api.views_of_chains import chain_view, character_view, pending_chain_view
+from services.api.views_of_chains import (
+    chain_view,
+    character_view,
+    pending_chain_view,
+    pending_character_view,
+)
 from shared.problems import Refusal
 
 
@@ -12,6 +19,7 @@ class ChainReading:
     def __init__(self, stories: Stories, submissions: Submissions) -> None:
         self._stories = stories
         self._submissions = submissions
+        self._characters = KnownCharacters(stories, submissions)
 
     async def chain(self, chain_id: str, tenant: str) -> ChainView:
         """A chain of this tenant.
@@ -32,15 +40,17 @@ class ChainReading:
         return view
 
     async def character(self, character_id: str, tenant: str) -> CharacterView:
-        """A stored character of this tenant.
+        """Return a character of this tenant, stored or accepted a moment ago.
 
         Raises:
             Refusal: 404, also for another tenant's character.
         """
-        record = await self._stories.character(character_id)
-        if record is None or record.tenant != tenant:
+        known = await self._characters.find(tenant, character_id)
+        if known is None:
             raise no_such_character(character_id)
-        return character_view(record)
+        if isinstance(known.source, CharacterRecord):
+            return character_view(known.source)
+        return pending_character_view(known.source, known.character)
 
 
 def no_such_chain(chain_id: str) -> Refusal:

@@ -7,7 +7,7 @@ from typing import Any
 from pymongo import IndexModel, InsertOne
 
 from contracts.chains import Chain
-from contracts.characters import CharacterRecord
+from contracts.characters import CharacterRecord, character_key
 from contracts.jobs import Job
 from services.api.domain import Accepted
 from services.api.ports import Assets, JobQuery, Jobs, Preview, Stories, Submissions, Wishes
@@ -22,6 +22,10 @@ SUBMISSION_INDEXES = (
         partialFilterExpression={"idempotency_key": {"$exists": True}},
     ),
     IndexModel([("tenant", 1), ("requested_at", -1), ("_id", -1)]),
+    IndexModel(
+        [("tenant", 1), ("character_id", 1), ("requested_at", -1)],
+        partialFilterExpression={"character": {"$exists": True}},
+    ),
     OWED_INDEX,
 )
 WISH_INDEXES = (OWED_INDEX,)
@@ -70,6 +74,12 @@ class MongoSubmissions(Submissions):
         found = await self._collection.find_one({"_id": job_id}, {"owed": 0})
         return Accepted.model_validate(found) if found else None
 
+    async def storing(self, tenant: str, character_id: str) -> Accepted | None:
+        wanted = {"tenant": tenant, "character_id": character_id, "character": {"$exists": True}}
+        newest = self._collection.find(wanted, {"owed": 0}).sort("requested_at", -1).limit(1)
+        found = await newest.to_list(None)
+        return Accepted.model_validate(found[0]) if found else None
+
     async def unplanned(self, query: JobQuery) -> list[Accepted]:
         wanted = _filter(query) | {"planned": {"$ne": True}}
         found = await _newest(self._collection, wanted, query.limit)
@@ -104,8 +114,8 @@ class MongoStories(Stories):
         found = await self._chains.find_one({"_id": chain_id}, {"handled": 0})
         return Chain.model_validate(found) if found else None
 
-    async def character(self, character_id: str) -> CharacterRecord | None:
-        found = await self._characters.find_one({"_id": character_id}, {"handled": 0})
+    async def character(self, tenant: str, character_id: str) -> CharacterRecord | None:
+        found = await self._characters.find_one({"_id": character_key(tenant, character_id)}, {"handled": 0})
         return CharacterRecord.model_validate(found) if found else None
 
 

@@ -17,7 +17,7 @@ def job_view(job: Job, now: datetime, submission: Accepted | None = None) -> Job
     end = job.finished_at or now
     return JobView(
         id=job.job_id,
-        type=source.type if source else job.type,
+        type=(source and source.type) or job.type,
         user_id=source.user_id if source else job.user_id,
         status=job.status,
         phase=job.phase,
@@ -46,6 +46,7 @@ def is_placeholder(job: Job) -> bool:
 
 def pending_view(accepted: Accepted, now: datetime) -> JobView:
     """A job that is accepted and not planned yet."""
+    assert accepted.type is not None, "only jobs have a view"
     return JobView(
         id=accepted.job_id,
         type=accepted.type,

@@ -1,7 +1,7 @@
 """Chains and characters → what their owner sees. Pure."""
 
 from contracts.chains import Chain
-from contracts.characters import CharacterRecord
+from contracts.characters import Character, CharacterRecord
 from contracts.http_chains import ChainStepView, ChainView, CharacterView
 from services.api.domain import Accepted
 
@@ -60,4 +60,19 @@ def character_view(record: CharacterRecord) -> CharacterView:
         trainings=record.trainings,
         created=record.created_at,
         updated=record.updated_at,
+    )
+
+
+def pending_character_view(accepted: Accepted, character: Character) -> CharacterView:
+    """A character that is accepted and not stored yet."""
+    return CharacterView.model_validate(
+        {
+            "id": accepted.character_id,
+            "state": "pending",
+            "user_id": accepted.user_id,
+            "character": character,
+            "lora_state": "none",
+            "created": accepted.requested_at,
+            "updated": accepted.requested_at,
+        }
     )

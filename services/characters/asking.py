@@ -1,37 +1,18 @@
-"""What is asked of the prompt-builder: sheets, trainings and pictures of stored characters. Pure."""
+"""The requests that the characters service makes by itself. Pure."""
 
 from collections.abc import Sequence
 from uuid import UUID, uuid5
 
 from contracts.base import AssetId
-from contracts.chains import BaseImageSelected
-from contracts.generation import GenerationRequested
-from contracts.requests import CharacterSheetRequest, LoraTrainingRequest, TrainingFollowUp
+from contracts.requests import LoraTrainingRequest, TrainingFollowUp
+from prompts.trigger_words import trigger_word
 from services.characters.policies import TrainingPolicy
-from services.characters.trigger_words import trigger_word, with_trigger
+from services.characters.trigger_words import with_trigger
 
 
 def job_id_of(cause: str, *parts: object) -> str:
     """The id of a job that something else causes: the same whenever it is worked out."""
     return str(uuid5(UUID(cause), "/".join(map(str, parts))))
-
-
-def sheet_of(selected: BaseImageSelected) -> GenerationRequested:
-    """A selection is short for this request: a sheet, and what is to follow it."""
-    return GenerationRequested(
-        job_id=selected.chain_id,
-        tenant=selected.tenant,
-        user_id=selected.user_id,
-        request=CharacterSheetRequest(
-            character_id=selected.character_id,
-            base_image_id=selected.base_image_id,
-            include_nsfw=selected.include_nsfw,
-        ),
-        requested_at=selected.selected_at,
-        notify=selected.notify,
-        then=selected.then or (TrainingFollowUp(),),
-        chain_id=selected.chain_id,
-    )
 
 
 def training_on(

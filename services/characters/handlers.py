@@ -1,10 +1,11 @@
-"""choices, requests that go on, sheets, trainings → characters, chains → requests, lora.ready, .failed"""
+"""creations, choices, requests that go on, sheets, trainings → characters, chains → requests, LoRA news"""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
 
 from contracts.base import Message
 from contracts.chains import BaseImageSelected, ChainCancel, ChainResume
+from contracts.characters import CharacterCreated, character_key
 from contracts.generation import GenerationConflicted, GenerationRequested
 from contracts.jobs import CharacterSheetCompleted, JobEvent
 from services.characters import chains, records
@@ -37,6 +38,7 @@ def handlers(
     """
 
     @subscribe(
+        CharacterCreated,
         BaseImageSelected,
         GenerationRequested,
         CharacterSheetCompleted,
@@ -71,15 +73,19 @@ def handlers(
 
 
 def character_of(message: Message) -> str | None:
-    """The character whose record a message may change."""
+    """Return the key of the character's record that a message may change."""
     match message:
-        case BaseImageSelected() | CharacterSheetCompleted():
-            return message.character_id
+        case CharacterCreated() | BaseImageSelected() | CharacterSheetCompleted():
+            return character_key(message.tenant, message.character_id)
         case GenerationRequested() if message.then and getattr(message.request, "character", None):
-            return message.character_id
+            return _key(message)
         case JobEvent(type="lora_training") if message.event in TRAINING_EVENTS:
-            return message.character_id
+            return _key(message)
     return None
+
+
+def _key(message: GenerationRequested | JobEvent) -> str | None:
+    return character_key(message.tenant, message.character_id) if message.character_id else None
 
 
 def chain_of(message: Message) -> str | None:

@@ -13,27 +13,30 @@ from typing import Any
 
 from contracts.base import Message
 from contracts.chains import BaseImageSelected
-from contracts.characters import Character, CharacterRecord
+from contracts.characters import Character, CharacterCreated, CharacterRecord
 from contracts.generation import GenerationRequested
 from contracts.jobs import CharacterSheetCompleted, JobEvent
 from contracts.requests import CharacterSheetRequest
-from services.characters.asking import sheet_of
+from prompts.trigger_words import trigger_word
 from services.characters.drawn import DrawnJobs
 from services.characters.faces import with_face
 from services.characters.policies import Policies
 from services.characters.sheets import SheetPart, sheet_of_parts, starts_training, training_of, with_part
 from services.characters.trainings import heard_of_training, standing
-from services.characters.trigger_words import trigger_word
 from shared.errors import PermanentError
 from shared.fold import Folded
 
-CharacterMessage = BaseImageSelected | GenerationRequested | CharacterSheetCompleted | JobEvent
+CharacterMessage = (
+    CharacterCreated | BaseImageSelected | GenerationRequested | CharacterSheetCompleted | JobEvent
+)
 
 
 class Record(CharacterRecord, Folded):
     """The `characters` document with what this service keeps for itself."""
 
     sheet_parts: tuple[SheetPart, ...] = ()
+    created_as: Character | None = None
+    """Its description when it was created by itself, without a choice of face."""
 
 
 Step = tuple[Record | None, Sequence[Message]]
@@ -49,12 +52,12 @@ class UnknownBaseImage(PermanentError):
 
 
 class CharacterIdConflict(PermanentError):
-    """Another tenant's character already has this id."""
+    """A character was created under this id with another description."""
 
     reason = "character_id_conflict"
 
     def __init__(self, character_id: str) -> None:
-        super().__init__(f"character {character_id} belongs to another tenant; use a new character_id")
+        super().__init__(f"character {character_id} exists with another description; use a new character_id")
 
 
 def advance(
@@ -64,9 +67,11 @@ def advance(
 
     Raises:
         UnknownBaseImage: when a selection's image is not there, or nobody says who is on it.
-        CharacterIdConflict: when another tenant has a character with this id.
+        CharacterIdConflict: when the character was created with another description.
     """
     match message:
+        case CharacterCreated():
+            return _created(record, message, at), ()
         case BaseImageSelected():
             return _selected(record, message, at, drawn)
         case GenerationRequested():
@@ -77,10 +82,19 @@ def advance(
             return _training_moved(record, message, at, policies)
 
 
+def _created(record: Record | None, created: CharacterCreated, at: datetime) -> Record:
+    """The character as it was described first. A face that was chosen, by whichever message came
+    first, and what was said of it then stay."""
+    if record is None:
+        who = _with(created.character, created.character_id)
+        record = _new(created.character_id, created.tenant, created.user_id, who, at)
+    if record.created_as not in (None, created.character):
+        raise CharacterIdConflict(created.character_id)
+    return _changed(record, at, created_as=created.character)
+
+
 def _selected(record: Record | None, selected: BaseImageSelected, at: datetime, drawn: DrawnJobs) -> Step:
     """The chosen face. The sheet is asked for also by a selection that a newer one has overtaken."""
-    if record is not None and record.tenant != selected.tenant:
-        raise CharacterIdConflict(selected.character_id)
     who = _with(_who_is_on(selected, drawn), selected.character_id, base_image_id=selected.base_image_id)
     if record is None:
         record = _new(selected.character_id, selected.tenant, selected.user_id, who, at)
@@ -91,7 +105,7 @@ def _selected(record: Record | None, selected: BaseImageSelected, at: datetime, 
             who = _with(who, selected.character_id, lora=who.lora or record.character.lora)
         chosen = chosen.model_copy(update={"character": who, "selected_at": chosen_at})
     fields = {"faces": chosen.faces, "selected_at": chosen.selected_at} | standing(chosen)
-    return _changed(record, at, **fields), (sheet_of(selected),)
+    return _changed(record, at, **fields), (selected.sheet,)
 
 
 def _who_is_on(selected: BaseImageSelected, drawn: DrawnJobs) -> Character:
@@ -113,8 +127,6 @@ def _described(record: Record | None, requested: GenerationRequested, at: dateti
     if record is None:
         who = _with(sheet.character, character_id, base_image_id=sheet.base_image_id)
         record = _new(character_id, requested.tenant, requested.user_id, who, at)
-    if record.tenant != requested.tenant:
-        raise CharacterIdConflict(character_id)
     described = with_face(record, sheet.base_image_id, character_id, at)
     if record.selected_at is None:
         who = _with(record.character, character_id, base_image_id=sheet.base_image_id)
@@ -130,7 +142,7 @@ def _sheet_completed(
     policies: Policies,
 ) -> Step:
     before, record = record, record or _told_by_job(completed, at, drawn)
-    if record is None or record.tenant != completed.tenant:
+    if record is None:
         return before, ()
     parts = with_part(record.sheet_parts, record.sheet, completed)
     sheet = sheet_of_parts(parts)
@@ -149,7 +161,7 @@ def _told_by_job(completed: CharacterSheetCompleted, at: datetime, drawn: DrawnJ
 
 
 def _training_moved(record: Record | None, event: JobEvent, at: datetime, policies: Policies) -> Step:
-    if record is None or record.tenant != event.tenant:
+    if record is None:
         return record, ()
     fields, said = heard_of_training(record, event, policies)
     return _changed(record, at, **fields), said

@@ -37,7 +37,7 @@ app = typer.Typer(
 )
 
 ChainId = Annotated[str, typer.Argument(help="The chain's id.", metavar="ID", show_default=False)]
-CharacterId = Annotated[str, typer.Argument(metavar="CHARACTER_ID", help="A UUID; of yours, if it is new.")]
+CharacterId = Annotated[str, typer.Argument(metavar="CHARACTER_ID", help="Any id of yours.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Follow = Annotated[bool, typer.Option("--follow", help="Watch it until it ends.")]
 File = typer.Option(metavar="FILE", show_default=False)

@@ -5,6 +5,7 @@ from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import TypeVar
+from urllib.parse import quote
 
 import httpx
 from pydantic import ValidationError
@@ -90,11 +91,11 @@ class Client:
     async def select(self, character_id: str, selection: BaseImageSelection, key: str) -> ChainView:
         """Choose a character's face; the same key and body again give the same chain."""
         body = selection.model_dump(mode="json", exclude_none=True)
-        path = f"/v1/characters/{character_id}/base-image"
+        path = f"{_character_path(character_id)}/base-image"
         return await self._ask(ChainView, "POST", path, json=body, headers={"Idempotency-Key": key})
 
     async def character(self, character_id: str) -> CharacterView:
-        return await self._ask(CharacterView, "GET", f"/v1/characters/{character_id}")
+        return await self._ask(CharacterView, "GET", _character_path(character_id))
 
     async def chain(self, chain_id: str) -> ChainView:
         return await self._ask(ChainView, "GET", f"/v1/chains/{chain_id}")
@@ -191,3 +192,8 @@ async def download(client: Client, results: Results, folder: Path) -> list[Path]
     except OSError as error:
         raise NotWritten(results.job_id, error) from None
     return paths
+
+
+def _character_path(character_id: str) -> str:
+    """The address of a character, whose id may be any text of the caller's."""
+    return f"/v1/characters/{quote(character_id, safe='')}"

@@ -17,10 +17,13 @@ from contracts.generation import (
     GenerationConflicted,
     GenerationPlanned,
     GenerationRejected,
+    GenerationWaiting,
     PlanRequest,
 )
 from contracts.jobs import JobDue, JobError, Render
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored
+from services.dispatcher import character_waits
+from services.dispatcher.character_waits import is_planned_by, is_waiting_for_character, look_for_character
 from services.dispatcher.policies import Policies
 from services.dispatcher.rendering import (
     attempt_failed,
@@ -36,6 +39,7 @@ from shared.errors import PermanentError
 JobMessage = (
     GenerationPlanned
     | GenerationRejected
+    | GenerationWaiting
     | GenerationCancel
     | RenderProgressed
     | RenderFailed
@@ -74,7 +78,7 @@ def advance(
             chain waits for the answer.
     """
     match message:
-        case GenerationPlanned() | GenerationRejected():
+        case GenerationPlanned() | GenerationRejected() | GenerationWaiting():
             return _begin(job, message, policies, now, down)
         case GenerationCancel():
             return _cancel(job, message, policies, now)
@@ -83,6 +87,10 @@ def advance(
     if isinstance(message, JobDue):
         now = max(now, message.due_at)  # the caller's clock may be ahead of ours
     story = Story(job, now, policies, down)
+    if is_waiting_for_character(job):
+        if isinstance(message, JobDue):
+            look_for_character(story, loras)
+        return story.job, story.said
     if is_waiting(job):
         if isinstance(message, JobDue):
             look_for_lora(story, loras)
@@ -101,20 +109,31 @@ def advance(
 
 def _begin(
     job: JobRecord | None,
-    plan: GenerationPlanned | GenerationRejected,
+    plan: GenerationPlanned | GenerationRejected | GenerationWaiting,
     policies: Policies,
     now: datetime,
     down: frozenset[Provider],
 ) -> Step:
-    if job is not None and not _has_no_plan(job):
+    waited = job is not None and is_planned_by(job, plan)
+    if job is not None and not _has_no_plan(job) and not waited:
         return job, _repeated(job, plan, now)
-    story = Story(_new_job(plan, policies, now), now, policies, down)
+    if job is not None and waited and isinstance(plan, GenerationWaiting):
+        story = Story(job, now, policies)
+        character_waits.wait_on(story)
+        return story.job, story.said
+    begun = _new_job(plan, policies, now)
+    story = Story(_after_wait(begun, job, policies) if job and waited else begun, now, policies, down)
+    reason = _early_cancel(job, plan.tenant)
     if isinstance(plan, GenerationRejected):
-        summary = "; ".join(f"{reason.field}: {reason.message}" for reason in plan.reasons)
-        story.fail("rejected", summary[:1000], reasons=plan.reasons)
+        story.reject(plan.reasons)
+        return story.job, story.said
+    if isinstance(plan, GenerationWaiting):
+        if reason is not None:
+            story.fail("cancelled", reason)
+        else:
+            character_waits.begin_to_wait(story, plan)
         return story.job, story.said
     _take_plan(story, plan)
-    reason = _early_cancel(job, plan.tenant)
     if reason is not None:
         story.fail("cancelled", reason)
     elif now >= story.job.deadline_at:
@@ -122,6 +141,19 @@ def _begin(
     elif not plan.waits_for_lora:
         start_waiting(story)
     return story.job, story.said
+
+
+def _after_wait(begun: JobRecord, waited: JobRecord, policies: Policies) -> JobRecord:
+    """The job that a waited-for plan begins; the deadline of its type counts from now."""
+    deadline = timedelta(seconds=policies.types[begun.type].deadline_seconds)
+    return begun.model_copy(
+        update={
+            "accepted_at": waited.accepted_at,
+            "handled": waited.handled,
+            "trace": waited.trace,
+            "deadline_at": begun.updated_at + deadline,
+        }
+    )
 
 
 def _repeated(job: JobRecord, plan: PlanRequest, now: datetime) -> Sequence[Message]:

@@ -5,13 +5,18 @@ from functools import partial
 from typing import Protocol
 
 from contracts.base import Message, Provider
-from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRejected
+from contracts.generation import (
+    GenerationCancel,
+    GenerationPlanned,
+    GenerationRejected,
+    GenerationWaiting,
+)
 from contracts.jobs import JobDue, JobEvent
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored
 from services.dispatcher.domain import JobMessage, advance
 from services.dispatcher.policies import Policies
 from services.dispatcher.story import JobRecord
-from services.dispatcher.waiting import KnownLora, KnownLoras
+from services.dispatcher.waiting import CharacterRef, KnownLora, KnownLoras
 from shared.clock import Clock
 from shared.envelope import Received
 from shared.fold import Documents, Handled, fold
@@ -22,8 +27,8 @@ from shared.subscription import Subscribe
 class Loras(Protocol):
     """How far the LoRAs of characters are, as the characters service wrote it down."""
 
-    async def of(self, character_ids: Iterable[str]) -> dict[str, KnownLora]:
-        """Of those characters that exist, by id; one round trip, none for nobody."""
+    async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
+        """Return the characters that exist, by owner and id; one round trip, none for no characters."""
 
 
 def handlers(
@@ -39,6 +44,7 @@ def handlers(
     @subscribe(
         GenerationPlanned,
         GenerationRejected,
+        GenerationWaiting,
         GenerationCancel,
         RenderProgressed,
         RenderFailed,
@@ -61,10 +67,10 @@ def handlers(
         return after, said
 
 
-def waited_for(batch: Sequence[Received[JobMessage]]) -> set[str]:
-    """The characters whose LoRAs the jobs that are called wait for."""
+def waited_for(batch: Sequence[Received[JobMessage]]) -> set[CharacterRef]:
+    """Return the characters that the due jobs of a batch wait for."""
     calls = (received.message for received in batch if isinstance(received.message, JobDue))
-    return {call.character_id for call in calls if call.character_id}
+    return {(call.tenant, call.character_id) for call in calls if call.tenant and call.character_id}
 
 
 def events_only(handled: Sequence[Handled]) -> tuple[Handled, ...]:

@@ -1,19 +1,19 @@
-"""The `characters` collection, read only: how far the LoRAs are that jobs wait for."""
+"""The `characters` collection, read only: the characters that jobs wait for, and their LoRAs."""
 
 from collections.abc import Iterable
 
 import structlog
 from pydantic import ValidationError
 
-from contracts.characters import Lora
+from contracts.characters import Lora, character_key
 from services.dispatcher.handlers import Loras
-from services.dispatcher.waiting import KnownLora
+from services.dispatcher.waiting import CharacterRef, KnownLora
 from shared.envelope import explain
 from shared.mongo import Collection, Document, find_by_id
 
 log = structlog.get_logger()
 
-FIELDS = ("tenant", "character.lora", "lora_state", "lora_error", "lora_failed_at")
+FIELDS = ("tenant", "character_id", "character.lora", "lora_state", "lora_error", "lora_failed_at")
 
 
 class MongoLoras(Loras):
@@ -22,10 +22,15 @@ class MongoLoras(Loras):
     def __init__(self, characters: Collection) -> None:
         self._characters = characters
 
-    async def of(self, character_ids: Iterable[str]) -> dict[str, KnownLora]:
+    async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
         """See `Loras`."""
-        documents = await find_by_id(self._characters, character_ids, dict.fromkeys(FIELDS, 1))
-        return {document["_id"]: known for document in documents if (known := _known(document))}
+        keys = (character_key(tenant, character_id) for tenant, character_id in wanted)
+        documents = await find_by_id(self._characters, keys, dict.fromkeys(FIELDS, 1))
+        return {
+            (document["tenant"], document["character_id"]): known
+            for document in documents
+            if (known := _known(document))
+        }
 
 
 def _known(record: Document) -> KnownLora | None:
@@ -33,11 +38,10 @@ def _known(record: Document) -> KnownLora | None:
     try:
         lora = Lora.model_validate(stored) if stored else None
     except ValidationError as error:
-        log.warning("lora_unreadable", character_id=record["_id"], error=explain(error))
+        log.warning("lora_unreadable", character_id=record.get("character_id"), error=explain(error))
         return None
     failed = record.get("lora_state") == "failed"
     return KnownLora(
-        tenant=record.get("tenant", ""),
         lora=lora,
         failure=(record.get("lora_error") or "it gave no reason") if failed else None,
         failed_at=record.get("lora_failed_at") if failed else None,

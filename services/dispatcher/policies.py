@@ -73,6 +73,10 @@ class Policies(Model):
 
     look_for_lora_seconds: float = Field(gt=0)
     """How often a job looks whether the LoRA that it waits for is there, also when nobody calls it."""
+    wait_for_character_seconds: float = Field(gt=0)
+    """How long a job waits for a character that is not stored yet, before it is rejected."""
+    look_for_character_seconds: float = Field(gt=0)
+    """The shortest pause between two looks for it; they get rarer as the job waits."""
     types: dict[GenerationType, TypePolicy]
     capabilities: dict[Provider, frozenset[Need]]
     preferred: dict[Need, tuple[Provider, ...]] = Field(default_factory=dict)

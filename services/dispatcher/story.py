@@ -1,10 +1,11 @@
 """One step in a job's life as it is written: the changed document and what is to be said."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from contracts.base import Message, Provider
-from contracts.generation import GenerationCancel
+from contracts.base import Message, Model, Moment, Provider
+from contracts.generation import GenerationCancel, GenerationRequested, Reason
 from contracts.jobs import Attempt, ErrorCode, EventKind, Job, JobError, Render
 from contracts.renders import RenderCancel, RenderRequested
 from services.dispatcher.news import elapsed, image_event, job_event, progress_of, sheet_completed
@@ -12,11 +13,25 @@ from services.dispatcher.policies import Policies
 from shared.fold import Folded
 
 
+class CharacterWait(Model):
+    """A job's wait for a character that is not stored yet."""
+
+    requested: GenerationRequested
+    """Published again when the character is stored."""
+    reasons: tuple[Reason, ...]
+    """Why the job is rejected when it is not stored in time."""
+    since: Moment
+    found_at: Moment | None = None
+    """When the character was seen first."""
+
+
 class JobRecord(Job, Folded):
     """The `jobs` document with what the dispatcher keeps for itself."""
 
     more_cancels: tuple[GenerationCancel, ...] = ()
     """Before its plan told whose it is: one of each other tenant that wanted it stopped, too."""
+    wait: CharacterWait | None = None
+    """In phase `waiting_for_character`."""
 
 
 class Story:
@@ -135,6 +150,11 @@ class Story:
         """The job's other end; what still runs is cancelled."""
         self.cancel_open_attempts(message[:200])
         self._end("failed", JobError(code=code, message=message, **details))
+
+    def reject(self, reasons: Sequence[Reason]) -> None:
+        """Fail the job because its request cannot be done."""
+        summary = "; ".join(f"{reason.field}: {reason.message}" for reason in reasons)
+        self.fail("rejected", summary[:1000], reasons=tuple(reasons))
 
     def _account_for_the_rest(self, error: JobError | None) -> None:
         """No image is left open at the end: each one that is not there says why."""

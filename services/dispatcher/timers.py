@@ -8,7 +8,7 @@ import structlog
 from contracts.jobs import JobDue
 from shared.clock import Clock, now
 from shared.errors import is_transient
-from shared.mongo import Collection, due_by
+from shared.mongo import Collection, Document, due_by
 from shared.publisher import Outgoing, Publisher
 
 log = structlog.get_logger()
@@ -17,7 +17,8 @@ TICK_SECONDS = 0.25
 AGAIN_SECONDS = 10.0
 """A job that was called is called again after this long, if its document has not moved."""
 PAGE = 500
-FIELDS = ("wake_at", "trace", "phase", "character_id")
+FIELDS = ("wake_at", "trace", "phase", "tenant", "character_id")
+WAITING = ("waiting_for_character", "waiting_for_lora")
 
 
 class Timers:
@@ -49,10 +50,7 @@ class Timers:
         async for job in due:
             key = (job["_id"], job["wake_at"])
             if key not in self._called:
-                waits = job.get("phase") == "waiting_for_lora"
-                character_id = job.get("character_id") if waits else None
-                message = JobDue(job_id=job["_id"], due_at=job["wake_at"], character_id=character_id)
-                calls[key] = Outgoing(message, job.get("trace"))
+                calls[key] = Outgoing(_due(job), job.get("trace"))
             if len(calls) == PAGE:
                 await self._call(calls)
                 calls = {}
@@ -62,3 +60,11 @@ class Timers:
         if calls:
             await self._publisher.publish(calls.values())
             self._called |= dict.fromkeys(calls, asyncio.get_running_loop().time())
+
+
+def _due(job: Document) -> JobDue:
+    """The call of a job, with the character that it waits for."""
+    call = JobDue(job_id=job["_id"], due_at=job["wake_at"])
+    if job.get("phase") not in WAITING:
+        return call
+    return call.model_copy(update={"tenant": job["tenant"], "character_id": job.get("character_id")})

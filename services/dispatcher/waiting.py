@@ -16,7 +16,6 @@ from services.dispatcher.story import Story
 class KnownLora:
     """How far a character's LoRA is, as its record says."""
 
-    tenant: str
     lora: Lora | None = None
     failure: str | None = None
     """Why there will be none: its training failed, and none runs."""
@@ -27,8 +26,11 @@ class KnownLora:
         return self.failed_at is not None and self.failed_at >= job.requested_at
 
 
-KnownLoras = Mapping[str, KnownLora]
-"""By character id; a character that is not in it was not looked at, or does not exist."""
+CharacterRef = tuple[str, str]
+"""A character's owner and id: ids are unique per tenant."""
+
+KnownLoras = Mapping[CharacterRef, KnownLora]
+"""By character; one that is not in it was not looked at, or does not exist."""
 
 
 def is_waiting(job: Job) -> bool:
@@ -53,13 +55,13 @@ def begin_to_wait(story: Story) -> None:
 def look_for_lora(story: Story, loras: KnownLoras) -> None:
     """Begin when the LoRA is ready, end when none will come, else look again later."""
     job = story.job
-    known = loras.get(job.character_id or "")
+    known = loras.get((job.tenant, job.character_id or ""))
     if story.now >= job.deadline_at:
         waited = (job.deadline_at - job.requested_at).total_seconds()
         story.fail(
             "deadline_exceeded", f"it waited {waited:g} s for the character's LoRA, which is not ready"
         )
-    elif known is None or known.tenant != job.tenant:
+    elif known is None:
         _look_later(story)
     elif known.lora:
         _wake(story, known.lora)

@@ -51,5 +51,5 @@ def whose(news: LoraNews) -> Whose:
 def call(received: Received[LoraNews], job: Document) -> Outgoing:
     """Look at this job: the same call whenever the same news come again."""
     due_at = min(received.message.at, received.at)
-    due = JobDue(job_id=job["_id"], due_at=due_at, character_id=job["character_id"])
+    due = JobDue(job_id=job["_id"], due_at=due_at, character_id=job["character_id"], tenant=job["tenant"])
     return Outgoing(due, job.get("trace"), (received.topic, received.partition))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from contracts.characters import Character
+from contracts.characters import Character, character_key
 from services.prompt_builder.handlers import Characters
 from shared.mongo import Collection, find_by_id
 
@@ -16,9 +16,8 @@ class MongoCharacters(Characters):
     async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Character]:
         """See `Characters`."""
         asked = set(wanted)
-        documents = await find_by_id(self._collection, {character_id for _, character_id in asked})
-        found = {
-            (document["tenant"], document["_id"]): Character.model_validate(document["character"])
+        documents = await find_by_id(self._collection, {character_key(*whose) for whose in asked})
+        return {
+            (document["tenant"], document["character_id"]): Character.model_validate(document["character"])
             for document in documents
         }
-        return {whose: character for whose, character in found.items() if whose in asked}

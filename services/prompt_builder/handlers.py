@@ -1,4 +1,7 @@
-"""generation.requested → prompts → generation.planned, or generation.rejected with named reasons"""
+"""generation.requested → prompts → generation.planned, or .rejected with named reasons, or .waiting
+
+A request for a character that is not stored yet waits for it at the dispatcher.
+"""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -11,7 +14,7 @@ from contracts.characters import Character
 from contracts.generation import GenerationRejected, GenerationRequested, Reason
 from contracts.times import plausible
 from prompts.catalogue import Catalogue
-from prompts.planner import plan, request_hash
+from prompts.planner import plan, plan_later, request_hash
 from prompts.refusal import rejection_of
 from shared.clock import now
 from shared.envelope import Received, Unreadable, record_time
@@ -37,12 +40,12 @@ def handlers(subscribe: Subscribe, characters: Characters, catalogue: Catalogue)
         for received in batch:
             requested = received.message
             whose = named(requested)
-            planned = plan(
-                requested,
-                character=known.get(whose) if whose else None,
-                requested_at=asked_at(received),
-                catalogue=catalogue,
-            )
+            at = asked_at(received)
+            if whose and whose not in known:
+                outputs += caused_by(received, plan_later(requested, requested_at=at, catalogue=catalogue))
+                continue
+            character = known[whose] if whose else None
+            planned = plan(requested, character=character, requested_at=at, catalogue=catalogue)
             outputs += caused_by(received, planned)
         return outputs
 

@@ -8,14 +8,13 @@ import pytest
 
 from contracts.base import Id
 from contracts.chains import BaseImageSelected, Chain, ChainCancel, ChainResume
-from contracts.characters import Character, CharacterRecord
 from contracts.jobs import Render
 from contracts.requests import StudioFollowUp, TrainingFollowUp
 from services.characters.chains import ChainMessage, advance
 from shared.ids import uuid7
 from tests.fakes.api import OTHER, ApiBench
 from tests.fakes.builders import CHARACTER, JOB, START
-from tests.fakes.characters import MARA, POLICIES, a_beginning, a_failure, images
+from tests.fakes.characters import MARA, POLICIES, a_beginning, a_character_record, a_failure, images
 from tests.fakes.jobs import a_job, a_render, a_stored_image
 
 SHEET = {"character": {"name": "Mia", "age": 27}, "base_image_id": f"{JOB}/0"}
@@ -130,25 +129,12 @@ async def test_somebody_must_say_who_is_on_the_image(bench: ApiBench) -> None:
 
 
 async def test_another_tenants_character_is_not_there(bench: ApiBench) -> None:
-    bench.stories.characters[CHARACTER] = a_record(tenant="other")
-    assert (await select(bench)).status_code == 404
+    bench.stories.put(a_character_record(tenant="other"))
     assert (await bench.http.get(f"/v1/characters/{CHARACTER}")).status_code == 404
 
 
-def a_record(**fields: Any) -> CharacterRecord:
-    known: dict[str, Any] = {
-        "character_id": CHARACTER,
-        "tenant": "acme",
-        "user_id": "ann",
-        "character": Character(name="Mara", age=27, trigger_word="qdvhzmwn"),
-        "created_at": START,
-        "updated_at": START,
-    }
-    return CharacterRecord(**known | fields)
-
-
 async def test_a_character_shows_who_it_is_and_how_far_its_lora_is(bench: ApiBench) -> None:
-    bench.stories.characters[CHARACTER] = a_record(lora_state="training")
+    bench.stories.put(a_character_record(lora_state="training"))
     view = (await bench.http.get(f"/v1/characters/{CHARACTER}")).json()
     assert (view["id"], view["character"]["trigger_word"]) == (CHARACTER, "qdvhzmwn")
     assert (view["lora_state"], view["character"]["lora"]) == ("training", None)
@@ -158,6 +144,7 @@ async def test_a_character_shows_who_it_is_and_how_far_its_lora_is(bench: ApiBen
 @pytest.mark.parametrize("path", ["/v1/character-sheets", "/v1/lora-trainings"])
 async def test_a_request_may_say_what_is_to_follow(bench: ApiBench, path: str) -> None:
     training = {"character_id": CHARACTER, "images": [f"{JOB}/1"] * 4, "trigger_word": "mia7"}
+    bench.stories.put(a_character_record())
     body: dict[str, Any] = SHEET if path == "/v1/character-sheets" else training
     answer = await bench.http.post(path, json=body | {"then": [{"type": "studio", "count": 2}]})
     job = answer.json()

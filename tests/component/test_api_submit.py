@@ -6,6 +6,8 @@ import pytest
 
 from shared.ids import uuid7
 from tests.fakes.api import OTHER, ApiBench
+from tests.fakes.builders import CHARACTER as CHARACTER_ID
+from tests.fakes.characters import a_character_record
 from tests.fakes.jobs import a_job
 
 BASE_IMAGE_ID = f"{uuid7()}/0"
@@ -23,10 +25,10 @@ def bench() -> ApiBench:
         ("/v1/base-images", {"character": CHARACTER}, "base_image"),
         ("/v1/character-sheets", {"character": CHARACTER, "base_image_id": BASE_IMAGE_ID}, "character_sheet"),
         ("/v1/studio", {"character": CHARACTER, "count": 4}, "studio"),
-        ("/v1/profile-pictures", {"character_id": uuid7(), "set_id": "dating"}, "profile_pictures"),
+        ("/v1/profile-pictures", {"character_id": CHARACTER_ID, "set_id": "dating"}, "profile_pictures"),
         (
             "/v1/lora-trainings",
-            {"character_id": uuid7(), "images": [BASE_IMAGE_ID] * 4, "trigger_word": "mia7"},
+            {"character_id": CHARACTER_ID, "images": [BASE_IMAGE_ID] * 4, "trigger_word": "mia7"},
             "lora_training",
         ),
     ],
@@ -34,6 +36,7 @@ def bench() -> ApiBench:
 async def test_each_type_of_request_is_accepted_and_said(
     bench: ApiBench, path: str, body: dict[str, object], kind: str
 ) -> None:
+    bench.stories.put(a_character_record())
     answer = await bench.http.post(path, json=body)
     assert answer.status_code == 202, answer.text
     view = answer.json()

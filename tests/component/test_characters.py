@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from contracts.base import Message, topics_of
 from contracts.catalog import MESSAGES
 from contracts.chains import LoraReady
+from contracts.characters import character_key
 from contracts.generation import GenerationCancel, GenerationRequested
 from services.characters.asking import job_id_of
 from services.characters.going_on import ChainRecord
@@ -19,12 +20,14 @@ from services.characters.records import Record
 from shared.envelope import Envelope
 from shared.errors import TransientError
 from shared.subscription import Handler, Pauses, Subscription
-from tests.fakes.builders import CHARACTER, JOB, TRACE
+from tests.fakes.builders import CHARACTER, JOB, TRACE, after
 from tests.fakes.characters import (
+    MARA,
     POLICIES,
     FakeJobs,
     a_beginning,
     a_chain_cancel,
+    a_creation,
     a_failure,
     a_lora,
     a_resume,
@@ -39,6 +42,7 @@ from tests.fakes.documents import FakeDocuments
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record, raw_record
 
 KINDS = {topic: kind for kind in MESSAGES for topic in topics_of(kind)}
+IDA = MARA.model_copy(update={"name": "Ida"})
 TRAINING = job_id_of(JOB, 1, 1)
 
 
@@ -79,8 +83,8 @@ class Characters:
         """One batch; in short what is said because of it."""
         return [in_short(envelope) for envelope in await self.consume(*self.records(*messages))]
 
-    def record(self, character_id: str = JOB) -> Record:
-        record = self.characters.get(character_id)
+    def record(self, character_id: str = JOB, *, tenant: str = "acme") -> Record:
+        record = self.characters.get(character_key(tenant, character_id))
         assert record is not None
         return record
 
@@ -197,6 +201,27 @@ async def test_a_cancel_stops_the_jobs_of_its_chain() -> None:
     await service.hear(a_beginning())
     assert await service.hear(a_chain_cancel(tenant="other")) == []
     assert await service.hear(a_chain_cancel()) == [f"stop {JOB}"]
+
+
+async def test_two_tenants_have_characters_of_the_same_id() -> None:
+    service = Characters()
+    about = {"character_id": "char-123"}
+    service.jobs.kept[JOB] = faces(tenant="other")
+    await service.hear(a_creation(**about), a_creation(**about, tenant="other", character=IDA))
+    theirs = a_selection(**about, tenant="other", base_image_id=f"{JOB}/0", character=IDA)
+    await service.hear(a_selection(**about), theirs)
+    await service.hear(a_training_event("accepted", **about), a_lora(**about))
+    ours, others = service.record("char-123"), service.record("char-123", tenant="other")
+    assert (ours.character.name, others.character.name) == ("Mara", "Ida")
+    assert (ours.lora_state, others.lora_state, others.character.lora) == ("ready", "none", None)
+    assert service.sender.letters() == []
+
+
+async def test_a_second_description_under_an_id_goes_aside_with_its_reason() -> None:
+    service = Characters()
+    await service.hear(a_creation(), a_creation(character=IDA, created_at=after(1)))
+    assert [letter.reason for letter in service.sender.letters()] == ["character_id_conflict"]
+    assert service.record(CHARACTER).character.name == "Mara"
 
 
 async def test_an_unknown_face_goes_aside_with_its_reason_and_others_are_chosen() -> None:

@@ -23,6 +23,7 @@ from tests.fakes.builders import (
     CHARACTER,
     JOB,
     LORA,
+    MIA,
     POLICIES,
     START,
     TRACE,
@@ -30,6 +31,7 @@ from tests.fakes.builders import (
     a_plan,
     a_rejection,
     a_spec,
+    a_wait,
     a_waiting_plan,
     due,
     failed,
@@ -141,13 +143,26 @@ async def test_a_job_ends_at_its_deadline_even_if_no_provider_ever_answers() -> 
     assert said == ["render.cancel.modal.v1", "image_failed 2", "failed 3"]
 
 
+async def test_a_call_that_comes_again_publishes_the_waiting_request_with_the_same_bytes() -> None:
+    dispatcher = Dispatcher()
+    await dispatcher.hear(a_wait())
+    dispatcher.loras.known = {MIA: KnownLora()}
+    calls = dispatcher.records(due(START, character_id=CHARACTER))
+    first = await dispatcher.consume(*calls)
+    assert [envelope.topic for envelope in first] == ["generation.requested.v1"]
+    dispatcher.loras.known = {}
+    assert await dispatcher.consume(*calls) == first
+    assert await dispatcher.hear(a_plan(character_id=CHARACTER)) == ["accepted 1", "modal: /0/1"]
+    assert await dispatcher.consume(*calls) == first
+
+
 async def test_characters_are_looked_up_once_for_all_calls_of_a_batch() -> None:
     dispatcher = Dispatcher()
     await dispatcher.hear(a_waiting_plan())
-    dispatcher.loras.known = {CHARACTER: KnownLora("acme", LORA)}
+    dispatcher.loras.known = {MIA: KnownLora(LORA)}
     calls = [due(START + timedelta(seconds=n), character_id=CHARACTER) for n in range(3)]
     assert await dispatcher.hear(*calls) == ["modal: /0/1"]
-    assert dispatcher.loras.asked == [set(), {CHARACTER}]
+    assert dispatcher.loras.asked == [set(), {MIA}]
 
 
 async def test_the_messages_of_a_job_may_all_come_in_one_batch() -> None:

@@ -10,13 +10,10 @@ from uuid import NAMESPACE_URL, uuid5
 import httpx
 import pytest
 import pytest_asyncio
-from pydantic import SecretStr
 
 from contracts.base import PROVIDERS, Provider
 from contracts.renders import LoraManifest, StoredLora
-from shared import mongo
 from shared.ids import uuid7
-from shared.settings import MongoSettings
 from tests.e2e.platform import CHARACTER, TENANT, Platform
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
@@ -38,11 +35,9 @@ class Story:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def story(platform: Platform) -> AsyncIterator[Story]:
     """A stored character with four pictures."""
-    character_id = uuid7()
-    settings = MongoSettings(url=SecretStr(platform.stack.environment["MONGO_URL"]))
-    async with mongo.connect(settings) as database:
-        document = {"_id": character_id, "tenant": TENANT, "character": CHARACTER}
-        await database["characters"].insert_one(document)
+    character_id = f"char-{uuid7()}"
+    answer = await platform.post("/v1/characters", {"id": character_id, "character": CHARACTER})
+    assert answer.status_code == 202, answer.text
     pictures = await platform.publish({"type": "studio", "character": CHARACTER, "count": 4})
     (end,) = await platform.ended(pictures)
     assert end.delivered == 4

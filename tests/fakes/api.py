@@ -13,6 +13,7 @@ from contracts.chains import Chain
 from contracts.characters import CharacterRecord
 from contracts.generation import GenerationCancel, GenerationRequested
 from contracts.jobs import Job
+from prompts.catalogue import default_catalogue
 from services.api.app import build
 from services.api.domain import Accepted
 from services.api.intake import Intake
@@ -110,9 +111,15 @@ class FakeSubmissions(Submissions):
     async def get(self, job_id: str) -> Accepted | None:
         return self.kept.get(job_id)
 
+    async def storing(self, tenant: str, character_id: str) -> Accepted | None:
+        wanted = (tenant, character_id)
+        found = [each for each in self.kept.values() if (each.tenant, each.character_id) == wanted]
+        return max((each for each in found if each.character), key=lambda it: it.requested_at, default=None)
+
     async def unplanned(self, query: JobQuery) -> list[Accepted]:
         self.read += 1
         unmarked = [other for other in self.kept.values() if other.job_id not in self.planned]
+        unmarked = [other for other in unmarked if not other.planned]
         return _newest([other for other in unmarked if _matches(other, query)], query)
 
     async def mark_planned(self, job_ids: Collection[str]) -> None:
@@ -134,13 +141,16 @@ class FakeStories(Stories):
 
     def __init__(self) -> None:
         self.chains: dict[str, Chain] = {}
-        self.characters: dict[str, CharacterRecord] = {}
+        self.characters: dict[tuple[str, str], CharacterRecord] = {}
 
     async def chain(self, chain_id: str) -> Chain | None:
         return self.chains.get(chain_id)
 
-    async def character(self, character_id: str) -> CharacterRecord | None:
-        return self.characters.get(character_id)
+    def put(self, record: CharacterRecord) -> None:
+        self.characters[record.tenant, record.character_id] = record
+
+    async def character(self, tenant: str, character_id: str) -> CharacterRecord | None:
+        return self.characters.get((tenant, character_id))
 
 
 class FakeJobs(Jobs):
@@ -211,7 +221,8 @@ class ApiBench:
             Outbox(self.wishes.debts, self.broker),
         )
         clock = lambda: self.time  # noqa: E731 - the bench moves its time
-        _INTAKE.part = Intake(self.jobs, self.stories, self.submissions, self.wishes, self.outboxes, clock)
+        stores = (self.jobs, self.stories, self.submissions, self.wishes)
+        _INTAKE.part = Intake(*stores, self.outboxes, clock, default_catalogue())
         _READING.part = Reading(self.jobs, self.submissions, self.assets, FakeLinks(), clock, 600)
         _CHAINS.part = ChainReading(self.stories, self.submissions)
         self.app = _application()

@@ -5,7 +5,14 @@ from typing import Any, TypeVar
 
 from contracts.base import Message, id_of, topic_of
 from contracts.characters import Lora
-from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRejected, Reason, RenderSpec
+from contracts.generation import (
+    GenerationCancel,
+    GenerationPlanned,
+    GenerationRejected,
+    GenerationWaiting,
+    Reason,
+    RenderSpec,
+)
 from contracts.jobs import JobDue
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored, StoredImage
 from services.dispatcher.domain import advance
@@ -17,6 +24,8 @@ M = TypeVar("M", bound=Message)
 
 JOB = "0195940a-5b40-7d3e-b0c4-8a6b2d7e9f01"
 CHARACTER = "0195940a-0000-7000-8000-00000000c4a2"
+MIA = ("acme", CHARACTER)
+"""The character as the dispatcher names it."""
 CHAIN = "0195940a-0000-7000-8000-000000000c4a"
 START = datetime(2030, 1, 1, 12, 0, tzinfo=UTC)
 LORA = Lora(key="acme/loras/mia.safetensors", trigger_word="mia_tok")
@@ -48,6 +57,8 @@ POLICIES = Policies.model_validate(
         "preferred": {"face_swap": ["fal", "modal"]},
         "model_prefixes": {"fal-ai/": "fal"},
         "look_for_lora_seconds": 30,
+        "wait_for_character_seconds": 60,
+        "look_for_character_seconds": 1,
         "retries": {
             "pauses_seconds": [1, 2, 3],
             "tries_at_one_provider": 4,
@@ -83,6 +94,21 @@ def a_plan(images: int = 1, **fields: Any) -> GenerationPlanned:
 def a_waiting_plan(images: int = 1, **fields: Any) -> GenerationPlanned:
     """A plan of a character's picture, for which its LoRA must be ready first."""
     return a_plan(images, **{"waits_for_lora": True, "character_id": CHARACTER} | fields)
+
+
+def a_wait(*, accepted: bool = False, **fields: Any) -> GenerationWaiting:
+    """A request for a picture of a character that is not stored yet."""
+    known = a_plan(character_id=CHARACTER).model_dump(exclude={"renders"})
+    known["requested"] = {
+        "job_id": JOB,
+        "tenant": "acme",
+        "user_id": "ann",
+        "request": {"type": "studio", "character_id": CHARACTER},
+        "requested_at": START,
+        "character_accepted": accepted,
+    }
+    known["reasons"] = (Reason(field="request.character_id", message=f"no character {CHARACTER}"),)
+    return GenerationWaiting.model_validate(known | fields)
 
 
 def a_rejection(**fields: Any) -> GenerationRejected:
@@ -139,7 +165,8 @@ def stored(index: int = 0, n: int = 1, **fields: Any) -> ResultStored:
 
 
 def due(at: datetime, **fields: Any) -> JobDue:
-    return JobDue.model_validate({"job_id": JOB, "due_at": at} | fields)
+    owner = {"tenant": "acme"} if "character_id" in fields else {}
+    return JobDue.model_validate({"job_id": JOB, "due_at": at} | owner | fields)
 
 
 def a_job(images: int = 1, **fields: Any) -> JobRecord:

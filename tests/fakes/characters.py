@@ -5,14 +5,14 @@ from datetime import timedelta
 from typing import Any
 
 from contracts.chains import BaseImageSelected, ChainCancel, ChainResume
-from contracts.characters import Character
+from contracts.characters import Character, CharacterCreated, CharacterRecord
 from contracts.generation import GenerationConflicted, GenerationRequested
 from contracts.jobs import CharacterSheetCompleted, ImageEvent, JobError, JobEvent
 from contracts.renders import StoredImage, StoredLora
 from contracts.requests import ProfileFollowUp, StudioFollowUp, TrainingFollowUp
 from services.characters.drawn import Drawn, DrawnJobs, Jobs
 from services.characters.policies import Policies
-from tests.fakes.builders import CHARACTER, JOB, after
+from tests.fakes.builders import CHARACTER, JOB, START, after
 
 POLICIES = Policies.model_validate(
     {
@@ -44,6 +44,29 @@ def a_selection(**fields: Any) -> BaseImageSelected:
         "selected_at": after(-1),
     }
     return BaseImageSelected.model_validate(known | fields)
+
+
+def a_creation(**fields: Any) -> CharacterCreated:
+    known = {
+        "character_id": CHARACTER,
+        "tenant": "acme",
+        "user_id": "ann",
+        "character": MARA,
+        "created_at": after(-60),
+    }
+    return CharacterCreated.model_validate(known | fields)
+
+
+def a_character_record(**fields: Any) -> CharacterRecord:
+    known: dict[str, Any] = {
+        "character_id": CHARACTER,
+        "tenant": "acme",
+        "user_id": "ann",
+        "character": MARA.model_copy(update={"trigger_word": "qdvhzmwn"}),
+        "created_at": START,
+        "updated_at": START,
+    }
+    return CharacterRecord(**known | fields)
 
 
 def a_beginning(**fields: Any) -> GenerationRequested:

@@ -10,19 +10,20 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from contracts.base import Message
 from contracts.chains import LoraFailed, LoraReady
+from contracts.characters import character_key
 from contracts.generation import GenerationPlanned
 from services.dispatcher.handlers import Loras, handlers
 from services.dispatcher.loras import MongoLoras
 from services.dispatcher.story import JobRecord
 from services.dispatcher.timers import Timers
-from services.dispatcher.waiting import KnownLora
+from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.dispatcher.wakeups import wakeups
 from shared.envelope import Envelope, encode
 from shared.fold import MongoDocuments
 from shared.mongo import Collection, Document
 from shared.publisher import Outgoing, Publisher
 from shared.subscription import Handler, Subscription
-from tests.fakes.builders import CHARACTER, JOB, LORA, POLICIES, START, TRACE, a_waiting_plan
+from tests.fakes.builders import CHARACTER, JOB, LORA, MIA, POLICIES, START, TRACE, a_waiting_plan
 from tests.fakes.documents import FakeCollection
 from tests.fakes.kafka import FakeConsumer, raw_record
 
@@ -35,11 +36,11 @@ class FakeLoras(Loras):
     """`known` is what the characters service wrote; `asked` is for whom each batch asked."""
 
     def __init__(self) -> None:
-        self.known: dict[str, KnownLora] = {}
-        self.asked: list[set[str]] = []
+        self.known: dict[CharacterRef, KnownLora] = {}
+        self.asked: list[set[CharacterRef]] = []
 
-    async def of(self, character_ids: Iterable[str]) -> dict[str, KnownLora]:
-        wanted = set(character_ids)
+    async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
+        wanted = set(wanted)
         self.asked.append(wanted)
         return {key: known for key, known in self.known.items() if key in wanted}
 
@@ -55,7 +56,9 @@ class World:
         self.now = START
         self.log: dict[str, list[ConsumerRecord]] = defaultdict(list)
         self.meanwhile: dict[Point, Step] = {}
-        self.characters = FakeCollection({"_id": CHARACTER, "tenant": "acme", "character": None})
+        self.characters = FakeCollection(
+            {"_id": character_key(*MIA), "tenant": "acme", "character_id": CHARACTER, "character": None}
+        )
         self._jobs = _Jobs(self)
         self._groups: dict[str, _Group] = {}
         self._owed: list[Message] = []
@@ -147,7 +150,7 @@ class World:
 
     def _write(self, **fields: Any) -> None:
         self._tick()
-        self.characters.kept[CHARACTER] |= fields
+        self.characters.kept[character_key(*MIA)] |= fields
 
     def _about(self) -> dict[str, Any]:
         return {"character_id": CHARACTER, "job_id": CHARACTER, "tenant": "acme", "at": self.now}
@@ -225,8 +228,8 @@ class _Looked(Loras):
     def __init__(self, world: World) -> None:
         self._world = world
 
-    async def of(self, character_ids: Iterable[str]) -> dict[str, KnownLora]:
-        found = await MongoLoras(cast(Collection, self._world.characters)).of(character_ids)
+    async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
+        found = await MongoLoras(cast(Collection, self._world.characters)).of(wanted)
         await self._world.at("read")
         return found
 

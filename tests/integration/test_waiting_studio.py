@@ -12,7 +12,7 @@ from pydantic import SecretStr
 
 from contracts.base import PROVIDERS, Message
 from contracts.chains import LoraFailed, LoraReady
-from contracts.characters import Character, CharacterRecord, Lora
+from contracts.characters import Character, CharacterRecord, Lora, character_key
 from contracts.generation import GenerationPlanned, GenerationRequested, RenderSpec
 from contracts.jobs import Job, JobDue
 from contracts.renders import RenderRequested
@@ -64,7 +64,7 @@ class Room:
             created_at=now(),
             updated_at=now(),
         )
-        document = {"_id": record.character_id} | record.model_dump()
+        document = {"_id": character_key("acme", record.character_id)} | record.model_dump()
         await self._database["characters"].insert_one(document)
         return record.character_id
 
@@ -110,7 +110,9 @@ class Room:
         await self.say(LoraFailed(**about, reason="too few images", at=now()))
 
     async def _write(self, character_id: str, **fields: Any) -> None:
-        await self._database["characters"].update_one({"_id": character_id}, {"$set": fields})
+        await self._database["characters"].update_one(
+            {"_id": character_key("acme", character_id)}, {"$set": fields}
+        )
 
     async def say(self, message: Message) -> None:
         await self._publisher.publish([Outgoing(message)])

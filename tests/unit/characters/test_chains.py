@@ -13,9 +13,9 @@ from contracts.requests import (
     StudioRequest,
     TrainingFollowUp,
 )
-from services.characters.asking import job_id_of, sheet_of
+from prompts.trigger_words import trigger_word
+from services.characters.asking import job_id_of
 from services.characters.chains import EARLY, ChainIdConflict
-from services.characters.trigger_words import trigger_word
 from shared.ids import uuid7
 from tests.fakes.builders import CHARACTER, JOB
 from tests.fakes.characters import (
@@ -241,11 +241,11 @@ def test_the_ids_of_its_jobs_are_worked_out_from_the_chains() -> None:
 
 
 def test_a_selection_is_short_for_a_sheet_and_the_training_on_it() -> None:
-    asked = sheet_of(a_selection(include_nsfw=True))
+    asked = a_selection(include_nsfw=True).sheet
     assert asked.job_id == asked.chain == a_selection().chain_id
     assert asked.character_id == CHARACTER
     assert asked.then == (TrainingFollowUp(),)
     request = asked.request
     assert isinstance(request, CharacterSheetRequest)
     assert (request.base_image_id, request.include_nsfw, request.count) == (FACE, True, 7)
-    assert sheet_of(a_selection(then=[{"type": "studio"}])).then == (StudioFollowUp(),)
+    assert a_selection(then=[{"type": "studio"}]).sheet.then == (StudioFollowUp(),)

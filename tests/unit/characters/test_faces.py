@@ -4,13 +4,14 @@ from itertools import permutations
 from typing import cast
 
 from contracts.chains import LoraFailed, LoraReady
+from contracts.characters import character_key
 from services.characters.faces import KEPT
 from services.characters.records import CharacterMessage
 from services.characters.trainings import ANOTHER_FACE
 from services.dispatcher.loras import MongoLoras
 from services.dispatcher.waiting import KnownLora
 from shared.mongo import Collection
-from tests.fakes.builders import CHARACTER, JOB, after
+from tests.fakes.builders import CHARACTER, JOB, MIA, after
 from tests.fakes.characters import (
     FACES,
     LATE,
@@ -43,8 +44,8 @@ OF_THE_SECOND = a_lora(
 
 
 async def as_the_dispatcher_reads(memory: Memory) -> KnownLora:
-    document = {"_id": CHARACTER} | memory.record.model_dump()
-    return (await MongoLoras(cast(Collection, FakeCollection(document))).of([CHARACTER, JOB]))[CHARACTER]
+    document = {"_id": character_key(*MIA)} | memory.record.model_dump()
+    return (await MongoLoras(cast(Collection, FakeCollection(document))).of([MIA]))[MIA]
 
 
 async def test_another_face_has_no_lora_and_no_failure_of_the_one_before_it() -> None:
@@ -52,7 +53,7 @@ async def test_another_face_has_no_lora_and_no_failure_of_the_one_before_it() ->
         memory = Memory(a_selection(), training.model_copy(update={"character_id": CHARACTER})).hear(SECOND)
         assert memory.record.character.base_image_id == f"{FACES}/2"
         assert (memory.record.lora_state, len(memory.record.trainings)) == ("none", 1)
-        assert await as_the_dispatcher_reads(memory) == KnownLora("acme")
+        assert await as_the_dispatcher_reads(memory) == KnownLora()
 
 
 def test_the_lora_is_that_of_the_present_face_in_any_order() -> None:

@@ -1,16 +1,15 @@
 """What a character's record keeps of its choice of face and its sheets."""
 
 from itertools import permutations
-from typing import Any
 
 import pytest
 
 from contracts.characters import Character
 from contracts.generation import GenerationRequested
 from contracts.requests import LoraTrainingRequest, StudioFollowUp
+from prompts.trigger_words import trigger_word
 from services.characters.drawn import DrawnJobs
-from services.characters.records import CharacterIdConflict, UnknownBaseImage
-from services.characters.trigger_words import trigger_word
+from services.characters.records import UnknownBaseImage
 from shared.ids import uuid7
 from tests.fakes.builders import CHARACTER, JOB, after
 from tests.fakes.characters import (
@@ -72,13 +71,6 @@ def test_an_image_of_another_tenant_cannot_be_chosen_by_describing_it() -> None:
     Memory(a_selection(character=MARA), drawn={FACES: faces(character=None)})
 
 
-def test_another_tenants_character_is_not_changed() -> None:
-    memory = Memory(a_selection())
-    memory.drawn = {FACES: faces(tenant="other")}
-    with pytest.raises(CharacterIdConflict):
-        memory.hear(a_selection(tenant="other"))
-
-
 def test_a_choice_that_a_newer_one_has_overtaken_gets_its_sheet_and_changes_nothing() -> None:
     memory = Memory(a_selection(base_image_id=f"{FACES}/2", selected_at=after(50)))
     before = memory.record
@@ -100,11 +92,6 @@ def test_the_character_of_a_chains_request_is_stored_under_the_chains_id() -> No
 def test_a_request_about_a_stored_character_does_not_describe_it() -> None:
     request = {"character": None, "character_id": CHARACTER}
     assert Memory(a_beginning(request=request)).stored is None
-
-
-def test_a_chain_under_another_tenants_character_is_a_conflict() -> None:
-    with pytest.raises(CharacterIdConflict):
-        Memory(a_beginning()).hear(a_beginning(tenant="other"))
 
 
 def test_a_sheet_is_kept_with_its_captions_made_ready_for_a_trainer() -> None:
@@ -168,10 +155,8 @@ def test_a_chains_sheet_that_is_heard_of_before_its_request_makes_the_same_recor
     assert early.record == late.record
 
 
-@pytest.mark.parametrize("fields", [{"tenant": "other"}, {"character_id": uuid7()}])
-def test_a_sheet_of_an_unknown_or_foreign_character_is_not_kept(fields: dict[str, Any]) -> None:
-    assert Memory(a_sheet(**fields)).stored is None
-    assert Memory(a_selection(), a_sheet(tenant="other")).record.sheet is None
+def test_a_sheet_of_an_unknown_character_is_not_kept() -> None:
+    assert Memory(a_sheet(character_id=uuid7())).stored is None
 
 
 def test_a_sheet_outside_a_chain_trains_nothing_unless_the_policy_says_so() -> None:

@@ -1,7 +1,6 @@
 """Which LoRA a character has, and what is told of its trainings."""
 
 from itertools import permutations
-from typing import Any
 
 import pytest
 
@@ -81,14 +80,8 @@ def test_while_a_training_runs_an_older_failure_is_not_the_last_word() -> None:
     assert memory.record.lora_failed_at == after(30), "the last of all that failed"
 
 
-@pytest.mark.parametrize("fields", [{"tenant": "other"}, {"character_id": uuid7()}])
-def test_trainings_of_others_are_not_the_characters(fields: dict[str, Any]) -> None:
-    memory = Memory(a_selection())
-    if "character_id" in fields:
-        assert Memory(a_lora(**fields)).stored is None
-        return
-    assert memory.hear(a_lora(**fields)).said == []
-    assert memory.lora is None
+def test_a_training_of_an_unknown_character_is_not_kept() -> None:
+    assert Memory(a_lora(character_id=uuid7())).stored is None
 
 
 def test_only_the_newest_trainings_are_remembered() -> None:

@@ -3,7 +3,8 @@
 from prompts.adults import find_minor
 from prompts.catalogue import default_catalogue
 from prompts.explicit import find_explicit
-from services.characters.trigger_words import trigger_word, with_trigger
+from prompts.trigger_words import trigger_word
+from services.characters.trigger_words import with_trigger
 from shared.ids import uuid7
 from tests.fakes.builders import CHARACTER
 

@@ -8,7 +8,7 @@ from contracts.renders import RenderCancel, RenderRequested
 from services.dispatcher.domain import JobMessage, advance
 from services.dispatcher.policies import Policies
 from services.dispatcher.story import JobRecord
-from services.dispatcher.waiting import KnownLora
+from services.dispatcher.waiting import CharacterRef, KnownLora
 from tests.fakes.builders import POLICIES, START, after
 
 M = TypeVar("M", bound=Message)
@@ -21,7 +21,7 @@ class Life:
         self.now = START
         self.stored: JobRecord | None = None
         self.said: list[Message] = []
-        self.loras: dict[str, KnownLora] = {}
+        self.loras: dict[CharacterRef, KnownLora] = {}
         self._policies = policies
         self.hear(*messages)
 

@@ -14,7 +14,7 @@ from contracts.renders import RenderRequested
 from services.dispatcher.domain import JobIdConflict, JobMessage, advance
 from services.dispatcher.handlers import is_progress
 from services.dispatcher.story import JobRecord
-from services.dispatcher.waiting import KnownLora, is_waiting
+from services.dispatcher.waiting import CharacterRef, KnownLora, is_waiting
 from shared.envelope import Envelope, Received
 from shared.fold import fold
 from tests.fakes.builders import (
@@ -22,6 +22,7 @@ from tests.fakes.builders import (
     DEADLINE_SECONDS,
     JOB,
     LORA,
+    MIA,
     PATIENCE_SECONDS,
     POLICIES,
     START,
@@ -83,9 +84,9 @@ def news() -> st.SearchStrategy[Any]:
 
 def loras() -> st.SearchStrategy[KnownLora]:
     """What becomes of the LoRA that a job may wait for; mostly it takes its time."""
-    trains, ready = KnownLora("acme"), KnownLora("acme", LORA)
-    others, failure = KnownLora("other", LORA), KnownLora("acme", failure="too few images", failed_at=START)
-    return st.sampled_from([trains, trains, ready, ready, others, failure])
+    trains, ready = KnownLora(), KnownLora(LORA)
+    failure = KnownLora(failure="too few images", failed_at=START)
+    return st.sampled_from([trains, trains, ready, ready, failure])
 
 
 PLANS = st.builds(
@@ -122,7 +123,7 @@ class Witness:
         self.now = START
         self.job: JobRecord | None = None
         self.said: list[Message] = []
-        self.loras: dict[str, KnownLora] = {}
+        self.loras: dict[CharacterRef, KnownLora] = {}
         self.has_waited = False
 
     def message(self, step: JobMessage | News | str) -> JobMessage:
@@ -200,7 +201,7 @@ def play(witness: Witness, story: Sequence[Step]) -> None:
     for wait, step in story:
         witness.now += timedelta(seconds=wait)
         if isinstance(step, KnownLora):
-            witness.loras = {CHARACTER: step}
+            witness.loras = {MIA: step}
         else:
             witness.hear(witness.message(step))
 
@@ -262,7 +263,7 @@ async def test_a_redelivery_says_the_same_bytes_however_far_the_job_has_moved(
     for wait, step in [(0.0, plan), *story, (PATIENCE_SECONDS, DUE)]:
         folder.now += timedelta(seconds=wait)
         if isinstance(step, KnownLora):
-            folder.loras = {CHARACTER: step}
+            folder.loras = {MIA: step}
         else:
             await folder.deliver_twice(folder.message(step))
     last = folder.job
@@ -276,7 +277,7 @@ async def test_a_redelivery_says_the_same_bytes_however_far_the_job_has_moved(
 @given(plan=ANY_PLAN, known=loras(), story=stories())
 async def test_one_batch_says_what_many_batches_say(plan: Any, known: KnownLora, story: list[Step]) -> None:
     witness, folder = Witness(), Folder()
-    witness.loras = folder.loras = {CHARACTER: known}  # read once for a batch
+    witness.loras = folder.loras = {MIA: known}  # read once for a batch
     batch: list[Received[JobMessage]] = []
     for _, step in [(0.0, plan), *story]:
         if isinstance(step, KnownLora):

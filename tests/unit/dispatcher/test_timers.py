@@ -15,7 +15,7 @@ from shared.errors import TransientError
 from shared.ids import uuid7
 from shared.mongo import Collection
 from shared.publisher import Outgoing, Publisher
-from tests.fakes.builders import CHARACTER, JOB, TRACE
+from tests.fakes.builders import CHARACTER, JOB, MIA, TRACE
 from tests.fakes.documents import FakeCollection
 
 SECOND = timedelta(seconds=1)
@@ -61,15 +61,21 @@ async def test_a_job_whose_time_has_come_is_called_in_its_own_trace() -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "named"), [("waiting_for_lora", CHARACTER), ("rendering", None), (None, None)]
+    ("phase", "named"),
+    [
+        ("waiting_for_lora", MIA),
+        ("waiting_for_character", MIA),
+        ("rendering", (None, None)),
+        (None, (None, None)),
+    ],
 )
-async def test_a_call_names_the_character_whose_lora_is_waited_for(
-    phase: str | None, named: str | None
+async def test_a_call_names_the_character_that_is_waited_for(
+    phase: str | None, named: tuple[str | None, str | None]
 ) -> None:
     bench = Bench(wake_in=-1)
-    bench.jobs.kept[JOB] |= {"phase": phase, "character_id": CHARACTER}
+    bench.jobs.kept[JOB] |= {"phase": phase, "tenant": "acme", "character_id": CHARACTER}
     await bench.timers.call_due()
-    assert [call.character_id for call in bench.called()] == [named]
+    assert [(call.tenant, call.character_id) for call in bench.called()] == [named]
 
 
 @pytest.mark.parametrize("wake_in", [60, None])

@@ -12,6 +12,7 @@ from tests.fakes.builders import (
     CHARACTER,
     JOB,
     LORA,
+    MIA,
     PATIENCE_SECONDS,
     START,
     a_cancel,
@@ -26,10 +27,10 @@ from tests.fakes.builders import (
 )
 from tests.unit.dispatcher.life import Life
 
-READY = KnownLora(tenant="acme", lora=LORA)
-TRAINS = KnownLora(tenant="acme")
-FAILED = KnownLora(tenant="acme", failure="the images are too much alike", failed_at=after(50))
-MIA = Character(name="Mia", age=27, trigger_word="mia_tok")
+READY = KnownLora(lora=LORA)
+TRAINS = KnownLora()
+FAILED = KnownLora(failure="the images are too much alike", failed_at=after(50))
+PERSON = Character(name="Mia", age=27, trigger_word="mia_tok")
 
 
 def waiting(images: int = 1, **fields: Any) -> Life:
@@ -38,7 +39,7 @@ def waiting(images: int = 1, **fields: Any) -> Life:
 
 def looks(life: Life, at: float, known: KnownLora | None) -> Life:
     """The job is called, and this is known of its character then."""
-    life.loras = {CHARACTER: known} if known else {}
+    life.loras = {MIA: known} if known else {}
     return life.at(at).hear(due(after(at), character_id=CHARACTER))
 
 
@@ -77,10 +78,12 @@ def test_it_looks_no_later_than_at_its_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    "known", [None, KnownLora(tenant="other", lora=LORA), KnownLora("other", None, "no", after(5))]
+    "others", [{}, {("other", CHARACTER): READY}, {("other", CHARACTER): KnownLora(None, "no", after(5))}]
 )
-def test_a_character_that_is_not_there_or_another_tenants_is_waited_for(known: KnownLora | None) -> None:
-    life = looks(waiting(), 10, known)
+def test_a_character_that_is_not_there_or_another_tenants_is_waited_for(others: Any) -> None:
+    life = waiting()
+    life.loras = others
+    life.at(10).hear(due(after(10), character_id=CHARACTER))
     assert not life.said
     assert life.job.wake_at == after(40)
 
@@ -97,7 +100,7 @@ def test_its_texts_begin_with_the_word_that_the_lora_listens_to() -> None:
     """A LoRA may have been trained on another word than the one that was planned with."""
     spec = a_spec(index=0, prompt="mia_tok, a woman", tag_prompt="mia_tok, (woman:1.2)")
     other = LORA.model_copy(update={"trigger_word": "qdvg"})
-    life = looks(waiting(renders=(spec,), character=MIA), 100, KnownLora("acme", other))
+    life = looks(waiting(renders=(spec,), character=PERSON), 100, KnownLora(other))
     (command,) = life.only(RenderRequested)
     assert (command.spec.prompt, command.spec.tag_prompt) == ("qdvg, a woman", "qdvg, (woman:1.2)")
 
@@ -155,13 +158,13 @@ def test_a_failed_training_ends_it_by_that_name() -> None:
 
 def test_a_training_that_failed_before_it_was_asked_for_does_not_end_it() -> None:
     for failed_at in (after(-1), None):  # None: by a record from before the time was kept
-        life = looks(waiting(), 100, KnownLora("acme", failure="too dark", failed_at=failed_at))
+        life = looks(waiting(), 100, KnownLora(failure="too dark", failed_at=failed_at))
         assert not life.said
         assert (life.job.phase, life.job.wake_at) == ("waiting_for_lora", after(130))
 
 
 def test_an_older_lora_is_good_enough_although_its_retraining_failed() -> None:
-    life = looks(waiting(), 100, KnownLora("acme", LORA, "cancelled", after(50)))
+    life = looks(waiting(), 100, KnownLora(LORA, "cancelled", after(50)))
     assert life.commands() == [f"{JOB}/0/1"]
 
 
@@ -210,7 +213,7 @@ def test_news_of_attempts_that_it_never_made_do_not_wake_it() -> None:
 
 
 def test_a_lora_that_works_nowhere_where_it_is_asked_for_fails_by_name() -> None:
-    known = KnownLora("acme", Lora(key="k", trigger_word="mia", providers=("fal",)))
+    known = KnownLora(Lora(key="k", trigger_word="mia", providers=("fal",)))
     life = looks(waiting(provider="modal"), 100, known)
     assert life.job.error is not None
     assert (life.job.error.code, life.job.error.message) == (
@@ -220,7 +223,7 @@ def test_a_lora_that_works_nowhere_where_it_is_asked_for_fails_by_name() -> None
 
 
 def test_the_job_and_its_events_know_their_character() -> None:
-    life = waiting(character=MIA)
-    assert (life.job.character_id, life.job.character) == (CHARACTER, MIA)
+    life = waiting(character=PERSON)
+    assert (life.job.character_id, life.job.character) == (CHARACTER, PERSON)
     assert {event.character_id for event in life.only(JobEvent)} == {CHARACTER}
     assert Life(a_plan()).event("accepted").character_id is None

@@ -2,7 +2,7 @@
 
 from typing import cast
 
-from contracts.characters import Character, CharacterRecord
+from contracts.characters import Character, CharacterRecord, character_key
 from services.prompt_builder.characters import MongoCharacters
 from shared.mongo import Collection
 from tests.fakes.documents import FakeCollection
@@ -21,7 +21,7 @@ def a_record(character_id: str, character: Character) -> dict[str, object]:
         created_at=AT,
         updated_at=AT,
     )
-    return {"_id": character_id} | record.model_dump()
+    return {"_id": character_key("acme", character_id)} | record.model_dump()
 
 
 RECORD = a_record(CHARACTER, STORED_MIA)

@@ -1,0 +1,167 @@
+"""Characters over HTTP: created under any id, and named by requests as soon as they are accepted."""
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from contracts.characters import CharacterCreated
+from prompts.trigger_words import trigger_word
+from tests.fakes.api import OTHER, ApiBench
+from tests.fakes.builders import JOB
+from tests.fakes.characters import MARA, a_character_record
+from tests.fakes.jobs import a_job, a_render, a_stored_image
+
+WIZARD = {"name": "Mara", "age": 27, "appearance": {"hair_color": "auburn"}}
+IDS = ("char-123", "auth0|5f7c", "Mara Lind", "é-1", "50%", "a?b#c", "ABC", "-", "x" * 128)
+
+
+@pytest.fixture
+def bench() -> ApiBench:
+    bench = ApiBench()
+    renders = (a_render(0), a_render(1, stored=a_stored_image(JOB, 1), state="done"))
+    bench.jobs.put(a_job(job_id=JOB, type="base_image", renders=renders, character=MARA))
+    return bench
+
+
+async def create(
+    bench: ApiBench, character_id: str | None = "char-123", key: str | None = None, **fields: Any
+) -> httpx.Response:
+    body = {"character": WIZARD | fields} | ({"id": character_id} if character_id else {})
+    headers = {"Idempotency-Key": key} if key else {}
+    return await bench.http.post("/v1/characters", json=body, headers=headers)
+
+
+async def select(bench: ApiBench, character_id: str = "char-123") -> httpx.Response:
+    path = f"/v1/characters/{quote(character_id, safe='')}/base-image"
+    return await bench.http.post(path, json={"base_image_id": f"{JOB}/1"})
+
+
+async def read(bench: ApiBench, character_id: str, **headers: Any) -> httpx.Response:
+    return await bench.http.get(f"/v1/characters/{quote(character_id, safe='')}", **headers)
+
+
+async def studio(bench: ApiBench, character_id: str = "char-123", **fields: Any) -> httpx.Response:
+    return await bench.http.post("/v1/studio", json={"character_id": character_id} | fields)
+
+
+@pytest.mark.parametrize("character_id", IDS)
+async def test_a_character_is_created_and_read_under_the_callers_own_id(
+    bench: ApiBench, character_id: str
+) -> None:
+    answer = await create(bench, character_id)
+    assert answer.status_code == 202, answer.text
+    [created] = bench.broker.said(CharacterCreated)
+    assert (created.character_id, created.tenant, created.character.name) == (character_id, "acme", "Mara")
+    view = answer.json()
+    assert (view["id"], view["state"], view["lora_state"]) == (character_id, "pending", "none")
+    assert (await bench.http.get(answer.headers["Location"])).json() == view
+    bench.stories.put(a_character_record(character_id=character_id))
+    assert (await read(bench, character_id)).json()["state"] == "stored"
+
+
+@pytest.mark.parametrize("character_id", ["", "a/b", "a\\b", ".", "..", " a", "a ", "a\nb", "x" * 129, 7])
+async def test_an_id_that_cannot_be_part_of_an_address_is_refused(
+    bench: ApiBench, character_id: object
+) -> None:
+    answer = await bench.http.post("/v1/characters", json={"id": character_id, "character": WIZARD})
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == ["id"]
+
+
+async def test_a_character_without_an_id_gets_one(bench: ApiBench) -> None:
+    first, second = await create(bench, None), await create(bench, None)
+    assert first.json()["id"] != second.json()["id"]
+    assert (await studio(bench, first.json()["id"])).status_code == 202
+
+
+async def test_a_uuid_is_the_same_id_in_upper_case(bench: ApiBench) -> None:
+    await create(bench, JOB.upper())
+    assert (await read(bench, JOB)).json()["id"] == JOB
+
+
+async def test_the_same_creation_again_is_the_same_character(bench: ApiBench) -> None:
+    first = await create(bench, key="k")
+    assert (await create(bench)).json() == (await create(bench, key="k")).json() == first.json()
+    assert len(bench.broker.said(CharacterCreated)) == 1
+    without_id = await create(bench, None, key="other")
+    assert (await create(bench, None, key="other")).json()["id"] == without_id.json()["id"]
+
+
+@pytest.mark.parametrize(("character_id", "key"), [("char-123", None), ("char-123", "k"), ("another", "k")])
+async def test_another_character_under_the_same_id_or_key_is_a_conflict(
+    bench: ApiBench, character_id: str, key: str | None
+) -> None:
+    await create(bench, key="k")
+    answer = await create(bench, character_id, key=key, name="Ida")
+    assert answer.status_code == 409
+    word = "Idempotency-Key" if key else "character id"
+    assert answer.json()["detail"] == f"this {word} already stands for another request; use a new one"
+
+
+async def test_a_character_that_came_another_way_is_not_replaced(bench: ApiBench) -> None:
+    await select(bench)
+    assert (await create(bench)).status_code == 409
+    bench.stories.put(a_character_record(character_id="stored"))
+    assert (await create(bench, "stored")).status_code == 409
+    assert (await create(bench, "stored", name="Mara", age=27, appearance={})).status_code == 202
+
+
+async def test_a_key_of_a_character_is_no_key_of_a_job(bench: ApiBench) -> None:
+    await create(bench, key="k")
+    answer = await bench.submit(headers={"Idempotency-Key": "k"})
+    assert answer.status_code == 409
+
+
+async def test_a_creation_is_no_job(bench: ApiBench) -> None:
+    await create(bench)
+    [kept] = bench.submissions.kept
+    assert (await bench.http.get(f"/v1/jobs/{kept}")).status_code == 404
+    listed = (await bench.http.get("/v1/jobs")).json()["jobs"]
+    assert [job["id"] for job in listed] == [JOB]
+
+
+async def test_two_tenants_have_characters_of_the_same_id(bench: ApiBench) -> None:
+    await create(bench)
+    assert (await read(bench, "char-123", headers=OTHER)).status_code == 404
+    body = {"id": "char-123", "character": {"name": "Ida", "age": 30}}
+    assert (await bench.http.post("/v1/characters", json=body, headers=OTHER)).status_code == 202
+    assert (await read(bench, "char-123")).json()["character"]["name"] == "Mara"
+    assert (await read(bench, "char-123", headers=OTHER)).json()["character"]["name"] == "Ida"
+
+
+@pytest.mark.parametrize("make", [create, select])
+async def test_a_character_that_was_accepted_can_be_read_and_drawn_at_once(
+    bench: ApiBench, make: Any
+) -> None:
+    assert (await make(bench)).status_code == 202
+    view = (await read(bench, "char-123")).json()
+    assert (view["state"], view["character"]["name"]) == ("pending", "Mara")
+    assert view["character"]["trigger_word"] == trigger_word("char-123")
+    answer = await studio(bench, wait_for_lora=True)
+    assert answer.status_code == 202, answer.text
+    [asked] = bench.broker.requests()
+    assert asked.character_accepted, "the dispatcher waits for it"
+    assert (await bench.http.post("/v1/base-images", json={"character_id": "char-123"})).status_code == 202
+
+
+async def test_a_character_that_is_stored_is_not_waited_for(bench: ApiBench) -> None:
+    bench.stories.put(a_character_record(character_id="char-123"))
+    await studio(bench)
+    [asked] = bench.broker.requests()
+    assert not asked.character_accepted
+
+
+async def test_the_character_that_a_chain_describes_can_be_named_at_once(bench: ApiBench) -> None:
+    sheet = {"character": WIZARD, "base_image_id": f"{JOB}/1", "then": [{"type": "lora_training"}]}
+    chain_id = (await bench.http.post("/v1/character-sheets", json=sheet)).json()["id"]
+    view = (await read(bench, chain_id)).json()
+    assert (view["state"], view["character"]["base_image_id"]) == ("pending", f"{JOB}/1")
+    assert (await studio(bench, chain_id, mode="face_swap")).status_code == 202
+
+
+async def test_a_job_alone_makes_no_character(bench: ApiBench) -> None:
+    sheet = {"character": WIZARD, "base_image_id": f"{JOB}/1"}
+    job_id = (await bench.http.post("/v1/character-sheets", json=sheet)).json()["id"]
+    assert (await read(bench, job_id)).status_code == 404

@@ -1,0 +1,125 @@
+"""Requests that would be rejected are refused over HTTP at once, in the words of the rejection."""
+
+from typing import Any
+
+import pytest
+
+from contracts.generation import GenerationRejected, GenerationRequested
+from prompts.catalogue import default_catalogue
+from prompts.planner import plan
+from tests.fakes.api import ApiBench
+from tests.fakes.builders import JOB, START
+from tests.fakes.characters import MARA, a_character_record
+from tests.fakes.jobs import a_job, a_render, a_stored_image
+
+MIA = {"name": "Mia", "age": 27}
+SHEET = {"character": MIA, "base_image_id": f"{JOB}/0"}
+TRAINING = {"character_id": "c", "images": [f"{JOB}/{n}" for n in range(4)], "trigger_word": "mia7"}
+PATHS = {
+    "base_image": "/v1/base-images",
+    "character_sheet": "/v1/character-sheets",
+    "studio": "/v1/studio",
+    "profile_pictures": "/v1/profile-pictures",
+    "lora_training": "/v1/lora-trainings",
+}
+REFUSED: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
+    ("base_image", {"character": MIA | {"age": 17}}, ["character.age"]),
+    ("studio", {"character": MIA | {"age": "seventeen"}}, ["character.age"]),
+    ("studio", {"character": MIA | {"age": "old"}}, ["character.age"]),
+    ("studio", {"character": MIA | {"age": 121}}, ["character.age"]),
+    ("studio", {"character_id": "nobody"}, ["character_id"]),
+    ("profile_pictures", {"character": MIA, "set_id": "none"}, ["set_id"]),
+    ("profile_pictures", {"character_id": "nobody", "set_id": "none"}, ["character_id", "set_id"]),
+    ("studio", {"character": MIA, "workflow": {}}, ["workflow"]),
+    ("studio", {"character": MIA, "prompt": "a child on a beach"}, ["prompt"]),
+    ("studio", {"character": MIA, "mode": "lora"}, ["mode"]),
+    ("studio", {"character": MIA, "mode": "face_swap"}, ["character.base_image_id"]),
+    ("studio", {"character": MIA, "wait_for_lora": True}, ["wait_for_lora"]),
+    ("character_sheet", SHEET | {"only": [1, 1]}, ["only.1"]),
+    ("character_sheet", SHEET | {"then": [{"type": "profile_pictures", "set_id": "no"}]}, ["then.0.set_id"]),
+    ("lora_training", TRAINING | {"trigger_word": " "}, ["trigger_word"]),
+)
+
+
+@pytest.fixture
+def bench() -> ApiBench:
+    bench = ApiBench()
+    renders = (a_render(0, stored=a_stored_image(JOB, 0), state="done"),)
+    bench.jobs.put(a_job(job_id=JOB, type="base_image", renders=renders, character=MARA))
+    return bench
+
+
+def words_of_the_rejection(kind: str, body: dict[str, Any]) -> list[str]:
+    then = body.get("then", ())
+    request = {name: value for name, value in body.items() if name != "then"} | {"type": kind}
+    known = {"job_id": JOB, "tenant": "acme", "user_id": "ann", "request": request, "then": then}
+    asked = GenerationRequested.model_validate(known)
+    character = MARA if body.get("character_id") == "c" else None
+    rejected = plan(asked, character=character, requested_at=START, catalogue=default_catalogue())
+    assert isinstance(rejected, GenerationRejected)
+    return [reason.message for reason in rejected.reasons]
+
+
+@pytest.mark.parametrize(("kind", "body", "fields"), REFUSED)
+async def test_a_request_that_would_be_rejected_is_refused_with_the_same_words(
+    bench: ApiBench, kind: str, body: dict[str, Any], fields: list[str]
+) -> None:
+    bench.stories.put(a_character_record(character_id="c"))
+    answer = await bench.http.post(PATHS[kind], json=body)
+    assert answer.status_code == 422, answer.text
+    errors = answer.json()["errors"]
+    assert [error["field"] for error in errors] == fields
+    assert [error["message"] for error in errors] == words_of_the_rejection(kind, body)
+    assert bench.broker.sent == []
+    assert bench.submissions.kept == {}
+
+
+async def test_harmless_fields_that_together_say_something_else_are_refused(bench: ApiBench) -> None:
+    answer = await bench.submit(scene="16", prompt="years old")
+    together = words_of_the_rejection("studio", {"character": MIA, "scene": "16", "prompt": "years old"})
+    assert answer.status_code == 422
+    assert [error["message"] for error in answer.json()["errors"]] == together
+
+
+async def test_a_stored_characters_age_is_judged_as_well(bench: ApiBench) -> None:
+    young = MARA.model_copy(update={"age": 17})
+    bench.stories.put(a_character_record(character_id="c", character=young))
+    answer = await bench.http.post("/v1/studio", json={"character_id": "c"})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["message"] == "must be at least 18, is 17; only adults can be drawn"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"character": MIA | {"age": 17}}, "character.age"),
+        ({"then": [{"type": "profile_pictures", "set_id": "none"}]}, "then.0.set_id"),
+        ({"then": [{"type": "studio", "workflow": {}}]}, "then.0.workflow"),
+    ],
+)
+async def test_a_choice_of_face_is_judged_as_the_sheet_that_it_asks_for(
+    bench: ApiBench, fields: dict[str, Any], field: str
+) -> None:
+    body = {"base_image_id": f"{JOB}/0"} | fields
+    answer = await bench.http.post("/v1/characters/c/base-image", json=body)
+    assert answer.status_code == 422, answer.text
+    assert [error["field"] for error in answer.json()["errors"]] == [field]
+
+
+async def test_a_character_below_18_cannot_be_created(bench: ApiBench) -> None:
+    answer = await bench.http.post("/v1/characters", json={"character": MIA | {"age": "17"}})
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == ["character.age"]
+
+
+async def test_a_repetition_is_answered_as_the_first_time_whatever_speaks_against_it_now(
+    bench: ApiBench,
+) -> None:
+    bench.stories.put(a_character_record(character_id="c"))
+    body, headers = {"character_id": "c"}, {"Idempotency-Key": "k"}
+    first = await bench.http.post("/v1/studio", json=body, headers=headers)
+    bench.stories.characters.clear()
+    again = await bench.http.post("/v1/studio", json=body, headers=headers)
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
+    other = await bench.http.post("/v1/studio", json=body | {"count": 2}, headers=headers)
+    assert other.status_code == 409

@@ -1,0 +1,82 @@
+"""A request whose character is not stored yet is handed on to wait; nothing else is changed by that."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from contracts.base import Message
+from contracts.characters import Character
+from contracts.generation import GenerationPlanned, GenerationRejected, GenerationRequested, GenerationWaiting
+from prompts.catalogue import default_catalogue
+from prompts.planner import plan, request_hash
+from services.prompt_builder.handlers import handlers
+from shared.subscription import Handler
+from tests.fakes.builders import START, received
+from tests.unit.prompts.examples import AT, CHARACTER, STORED_MIA, requested
+
+ASKED = requested(character_id=CHARACTER, prompt="a beach")
+
+
+class Builder:
+    """A prompt-builder and the characters that are stored."""
+
+    def __init__(self) -> None:
+        self.stored: dict[tuple[str, str], Character] = {}
+        self._handle: Handler
+        handlers(self._subscribe, self, default_catalogue())
+
+    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Character]:
+        return {whose: self.stored[whose] for whose in wanted if whose in self.stored}
+
+    def _subscribe(self, *_kinds: type[Message], **_options: Any) -> Callable[[Handler], Handler]:
+        def declare(handler: Handler) -> Handler:
+            self._handle = handler
+            return handler
+
+        return declare
+
+    async def hear(self, *requests: GenerationRequested) -> Sequence[Any]:
+        return [each.message for each in await self._handle([received(request) for request in requests])]
+
+
+async def test_a_request_for_a_character_that_is_not_stored_waits_with_all_that_it_said() -> None:
+    [waiting] = await Builder().hear(ASKED)
+    assert isinstance(waiting, GenerationWaiting)
+    assert waiting.requested == ASKED.model_copy(update={"requested_at": START})
+    assert (waiting.character_id, waiting.request_hash) == (CHARACTER, request_hash(ASKED))
+    assert [reason.message for reason in waiting.reasons] == [f"no character {CHARACTER}"]
+
+
+async def test_what_waited_is_planned_as_if_it_had_not_waited() -> None:
+    builder = Builder()
+    [waiting] = await builder.hear(ASKED)
+    builder.stored["acme", CHARACTER] = STORED_MIA
+    [again], [straight] = await builder.hear(waiting.requested), await builder.hear(ASKED)
+    assert isinstance(again, GenerationPlanned)
+    assert again == straight
+
+
+async def test_the_words_are_those_of_the_rejection() -> None:
+    [waiting] = await Builder().hear(ASKED)
+    rejected = plan(ASKED, character=None, requested_at=AT, catalogue=default_catalogue())
+    assert isinstance(rejected, GenerationRejected)
+    assert waiting.reasons == rejected.reasons
+
+
+async def test_a_request_that_no_character_would_help_is_rejected_at_once_for_that() -> None:
+    [rejected] = await Builder().hear(requested("profile_pictures", character_id=CHARACTER, set_id="none"))
+    assert isinstance(rejected, GenerationRejected)
+    assert [reason.field for reason in rejected.reasons] == ["request.set_id"]
+
+
+async def test_another_tenants_character_of_the_same_id_is_not_taken() -> None:
+    builder = Builder()
+    builder.stored["other", CHARACTER] = STORED_MIA
+    [waiting] = await builder.hear(ASKED)
+    assert isinstance(waiting, GenerationWaiting)
+
+
+async def test_a_batch_keeps_its_order() -> None:
+    builder = Builder()
+    builder.stored["acme", CHARACTER] = STORED_MIA
+    kinds = [type(each) for each in await builder.hear(ASKED, requested(character_id="nobody"), requested())]
+    assert kinds == [GenerationPlanned, GenerationWaiting, GenerationPlanned]
