@@ -5,6 +5,7 @@ import re
 import unicodedata
 from typing import Final
 
+from prompts.age_mentions import ADULT_AGE
 from prompts.folding import fold
 
 _UNITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -23,8 +24,6 @@ NUMBER: Final = (
     rf"(?:(?:{'|'.join(_UNITS)}|a)[\s-]+)?hundred(?:[\s-]+(?:and[\s-]+)?{_SMALL})?|{_SMALL})"
 )
 """A pattern for a number in folded text, in digits or in words, without groups."""
-
-ADULT_AGE: Final = 18
 
 _MONTHS = re.compile(rf"\s*(?:and\s+)?{NUMBER}[\s-]*(?:months?|weeks?|days?)(?:\s+old)?")
 _DECADE = re.compile(

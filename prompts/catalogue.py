@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from contracts.requests import Aspect
 from prompts.data_files import CatalogueInvalid, read_yaml
 from prompts.folding import fold
+from prompts.languages import Language
 from prompts.vocabulary import Vocabulary, compile_words
 
 ImageType = Literal["base_image", "character_sheet", "studio", "profile_pictures"]
@@ -120,17 +121,13 @@ class Nsfw(_Data):
 
 
 class Underage(_Data):
-    """Words for persons below 18, and what tells them from other things."""
+    """Words of all languages for persons below 18, and what tells them from other things."""
 
-    words: tuple[Words, ...]
-    alone: tuple[Words, ...]
-    exceptions: tuple[Words, ...]
-    things: tuple[Words, ...]
-    small_words: tuple[Words, ...]
-    people: tuple[Words, ...]
-    durations: tuple[Words, ...]
-    units: tuple[Words, ...]
+    languages: Annotated[dict[str, Language], Field(min_length=1)]
     never_negative: tuple[Words, ...]
+
+    def __hash__(self) -> int:
+        return id(self)
 
     @cached_property
     def in_negative(self) -> Vocabulary:
@@ -185,6 +182,7 @@ def load_catalogue(folder: Traversable | None = None) -> Catalogue:
     """
     folder = folder or resources.files("prompts") / "data"
     files = {field: read_yaml(folder / f"{field}.yaml") for field in Catalogue.model_fields}
+    files["underage"] = _with_languages(files["underage"], folder)
     try:
         return Catalogue.model_validate(files)
     except ValidationError as error:
@@ -193,6 +191,18 @@ def load_catalogue(folder: Traversable | None = None) -> Catalogue:
             raise cause from None
         where = [str(part) for part in first["loc"]]
         raise CatalogueInvalid(f"{where[0]}.yaml", ".".join(where[1:]), first["msg"]) from None
+
+
+def _with_languages(underage: object, folder: Traversable) -> object:
+    """The words for persons below 18, with all languages, one file each."""
+    if not isinstance(underage, dict):
+        return underage
+    languages = {
+        file.name.removesuffix(".yaml"): read_yaml(file)
+        for file in sorted((folder / "languages").iterdir(), key=lambda file: file.name)
+        if file.name.endswith(".yaml")
+    }
+    return {**underage, "languages": languages}
 
 
 @lru_cache(maxsize=1)

@@ -29,8 +29,8 @@ from prompts.workflows import workflow_reasons
 OLDEST: Final = 120
 _CHOICES = {"type", "mode", "aspect", "provider", "providers", "model", "workflow", "set_id", "base_model"}
 _IDS = {"images", "character_id", "base_image_id", "key"}
-_NO_WORDING = frozenset(_CHOICES | _IDS | {"negative_prompt", "age"})
-"""Fields whose text is not drawn, or is judged elsewhere."""
+_NO_WORDING = frozenset(_CHOICES | _IDS | {"name", "negative_prompt", "age"})
+"""Fields whose text is not drawn, as the name of a character, or is judged elsewhere."""
 
 
 def reasons_against(

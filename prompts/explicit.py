@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from prompts.folding import fold
-from prompts.vocabulary import Vocabulary
+from prompts.vocabulary import Span, Vocabulary
 
 _DEPTH = 8
+_REMEMBERED = 1_000
+"""Characters of a text that is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,31 +21,46 @@ class Removal:
 
 
 def find_explicit(text: str, vocabulary: Vocabulary) -> str | None:
-    """The first of the vocabulary's words in the text, as it is written there."""
+    """Return the first of the vocabulary's words in the text, as it is written there."""
+    return _first(text, vocabulary) if len(text) <= _REMEMBERED else _first.__wrapped__(text, vocabulary)
+
+
+@lru_cache(maxsize=2048)
+def _first(text: str, vocabulary: Vocabulary) -> str | None:
     folded = fold(text)
-    for match in vocabulary.find(folded):
-        start, end = folded.origin(*match.span())
-        return text[start:end]
+    for span in vocabulary.find(folded):
+        start, end = folded.origin(*span)
+        return folded.source[start:end]
     return None
 
 
 @lru_cache(maxsize=1024)
 def remove_words(text: str, vocabulary: Vocabulary) -> Removal:
-    """The text without the vocabulary's words, until none is left, also none that only then arose.
+    """Remove the vocabulary's words, until none is left, also none that only then arose.
 
     A text that hides words within words more than eight deep is not worth keeping.
     """
     words: list[str] = []
     for _ in range(_DEPTH):
         folded = fold(text)
-        matches = list(vocabulary.find(folded))
-        if not matches:
+        spans = _apart(vocabulary.find(folded))
+        if not spans:
             return Removal(text, tuple(dict.fromkeys(words)))
-        words += [word for match in matches if (word := _plain(match.group()))]
-        for match in reversed(matches):
-            start, end = folded.origin(*match.span())
+        words += [word for start, end in spans if (word := _plain(folded.text[start:end]))]
+        text = folded.source
+        for span in reversed(spans):
+            start, end = folded.origin(*span)
             text = f"{text[:start]} {text[end:]}"
     return Removal("", tuple(dict.fromkeys(words)))
+
+
+def _apart(spans: list[Span]) -> list[Span]:
+    """Of spans that overlap, the longest of those that begin first."""
+    kept: list[Span] = []
+    for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if not kept or start >= kept[-1][1]:
+            kept.append((start, end))
+    return kept
 
 
 def _plain(found: str) -> str:

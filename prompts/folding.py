@@ -1,30 +1,67 @@
-"""Text as a reader sees it: one case, no accents, no look-alikes, nothing invisible."""
+"""Text normalised for comparison: one case, no accents, no look-alikes, nothing invisible."""
 
 import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import Final
 
-_LOOKALIKES = str.maketrans(
-    "аеосрхуіјѕһкмтвԁԛԝαεορτκυιχνıłøđ",
-    "aeocpxyijshkmtbdqwaeoptkuixvilod",
+from confusable_homoglyphs import confusables
+
+_REMEMBERED: Final = 1_000
+"""Characters of a text that is remembered."""
+MAX_EXPANSION: Final = 4
+"""Characters that one character may fold to; NFKC alone would allow 18."""
+
+_STROKES = str.maketrans("ıłøđħŧðĸεικυχнкт", "ilodhtdkeikuxhkt")
+_NAMED = re.compile(
+    r".*LATIN (?:(?:SMALL|CAPITAL) LETTER|LETTER SMALL CAPITAL) ([A-Z])(?: WITH .*)?"
+    r"|REGIONAL INDICATOR SYMBOL LETTER ([A-Z])"
 )
-_INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800")
-_STRETCHED = re.compile(r"([^\W\d_])\1\1")
+"""Letters in circles, squares and small capitals, which Unicode's normal forms keep."""
+_LOOKALIKE_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "DESERET")
+_INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5")
+_OVERLAY, _LOWEST_ACCENT = 1, 10
+"""Canonical combining classes: those between are vowel signs and voicing marks, which make another letter."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Folded:
-    """A folded text, and where each of its characters stood in the original."""
+    """A folded text, and the place of each of its characters in `source`."""
 
     text: str
-    starts: Sequence[int]
-    ends: Sequence[int]
+    source: str
+    """The original in Unicode's normal form C."""
+
+    @property
+    def starts(self) -> Sequence[int]:
+        """The start in `source` of each character."""
+        return self._places[0]
+
+    @property
+    def ends(self) -> Sequence[int]:
+        """The end in `source` of each character, behind invisible ones that follow it."""
+        return self._places[1]
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the original that became `text[start:end]`."""
+        """The span of the source that became `text[start:end]`."""
         return (self.starts[start], self.ends[end - 1]) if end > start else (0, 0)
+
+    @cached_property
+    def _places(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Computed only for a text in which something was found."""
+        if len(self.text) == len(self.source) and self.source.isascii():
+            return range(len(self.text)), range(1, len(self.text) + 1)
+        starts: list[int] = []
+        ends: list[int] = []
+        for at, character in enumerate(self.source):
+            size = len(_LETTERS[ord(character)])
+            starts += [at] * size
+            ends += [at + 1] * size
+            if ends:
+                ends[-1] = at + 1
+        return starts, ends
 
 
 def is_invisible(character: str) -> bool:
@@ -32,39 +69,82 @@ def is_invisible(character: str) -> bool:
     return character in _INVISIBLE or unicodedata.category(character) == "Cf"
 
 
-@lru_cache(maxsize=512)
 def fold(text: str) -> Folded:
-    """The text for comparing: `Ｎ\u200bÚDEEEE` becomes `nudee`, `１７½` becomes `17.5`."""
-    if text.isascii() and not _STRETCHED.search(lowered := text.lower()):
-        return Folded(lowered, range(len(text)), range(1, len(text) + 1))
-    letters: list[str] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    for at, original in enumerate(text):
-        for letter in _folded(original):
-            if letter.isalpha() and letters[-2:] == [letter, letter]:
-                continue
-            letters.append(letter)
-            starts.append(at)
-            ends.append(at + 1)
-        if ends:  # what folds to nothing belongs to the character before it
-            ends[-1] = at + 1
-    return Folded("".join(letters), starts, ends)
+    """Return the text for comparing: `Ｎ\u200bÚDE` becomes `nude`, `１７½` becomes `17.5`.
+
+    Takes time in proportion to the text, at most `MAX_EXPANSION` characters for each of it.
+    """
+    return _fold(text) if len(text) <= _REMEMBERED else _fold.__wrapped__(text)
+
+
+@lru_cache(maxsize=1024)
+def _fold(text: str) -> Folded:
+    if text.isascii():
+        return Folded(text.lower(), text)
+    source = text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
+    return Folded(source.translate(_LETTERS), source)
+
+
+class _Letters(dict[int, str]):
+    """The folded form of each character that was met, for `str.translate`."""
+
+    def __missing__(self, code: int) -> str:
+        folded = self[code] = _folded(chr(code))[:MAX_EXPANSION]
+        return folded
+
+
+_LETTERS: Final = _Letters()
 
 
 def _folded(character: str) -> str:
-    if is_invisible(character):
+    if is_invisible(character) or _is_accent(character):
         return ""
-    if character.isnumeric() and not character.isascii():
+    if character.isnumeric() and not character.isascii() and not _is_roman(character):
         return _number(character)
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", character).casefold())
-    letters = (part for part in plain if not unicodedata.category(part).startswith("M"))
-    return "".join(letters).translate(_LOOKALIKES)
+    if unicodedata.category(character) == "Lo" and not unicodedata.decomposition(character).startswith("<"):
+        return character
+    compatible = unicodedata.normalize("NFKC", _confused(character)).casefold()
+    plain = unicodedata.normalize("NFKD", _lookalike(compatible)).casefold()
+    letters = "".join(part for part in plain if not _is_accent(part) and not is_invisible(part))
+    return _lookalike(letters)
+
+
+def _is_accent(character: str) -> bool:
+    """Whether it is a mark on another letter: an accent, a vowel point, an enclosing sign."""
+    category = unicodedata.category(character)
+    kind = unicodedata.combining(character)
+    if category == "Me" or kind == _OVERLAY or kind >= _LOWEST_ACCENT:
+        return True
+    return 0xFE00 <= ord(character) <= 0xFE0F or 0xE0100 <= ord(character) <= 0xE01EF or category == "Sk"
+
+
+def _is_roman(character: str) -> bool:
+    return 0x2160 <= ord(character) <= 0x217F
+
+
+def _lookalike(letters: str) -> str:
+    """ASCII letters for those that Unicode says look like them."""
+    if letters.isascii():
+        return letters
+    return "".join(map(_confused, letters)).translate(_STROKES)
+
+
+@lru_cache(maxsize=4096)
+def _confused(letter: str) -> str:
+    name = unicodedata.name(letter, "")
+    if letter.isascii() or unicodedata.category(letter).startswith("M"):
+        return letter
+    if named := _NAMED.fullmatch(name):
+        return (named[1] or named[2]).lower()
+    if not name.startswith(_LOOKALIKE_SCRIPTS):
+        return letter
+    alike = (known["c"] for known in confusables.confusables_data.get(letter, ()))
+    return next((other.lower() for other in alike if other.isascii() and other.isalpha()), letter)
 
 
 def _number(character: str) -> str:
     """Digits of any script as ASCII; `½` as `.5`; ideographic numbers as they are."""
     if unicodedata.category(character) == "Lo":
-        return character
+        return unicodedata.normalize("NFKC", character)
     value = unicodedata.numeric(character)
     return f"{value:g}".removeprefix("0") if 0 < value < 1 else f"{value:g}"

@@ -1,74 +1,188 @@
-"""Lists of words, found in a text however they are disguised: `n.u.d.e`, `N U D E`, `t33n`."""
+"""Lists of words, found in a text in one pass and in disguise: `n.u.d.e`, `N U D E`, `t33n`."""
 
 import re
+import unicodedata
+from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from itertools import groupby, pairwise
+from dataclasses import dataclass, field, replace
+from typing import Final, Generic, TypeVar
+
+import ahocorasick
 
 from prompts.folding import Folded, fold
+from prompts.views import HARD, disguised, plain, undisguised, with_repeats, without_leet
 
-START = r"(?<![^\W_])"
-END = r"(?![^\W_])"
-_INSIDE = r"(?:[^\w\s]|_){0,2}"
-_SPACED = r"[\W_]{1,3}"
-_BETWEEN_WORDS = r"[\W_]{0,4}"
-_TWO_WORDS = r"(?:[\W_]+\w+){0,2}[\W_]{1,4}"
-_LEET = {"a": "a4@", "e": "e3", "i": "i1!|", "l": "l1|", "o": "o0", "s": "s5$", "t": "t7+"}
+Meaning = TypeVar("Meaning")
+Span = tuple[int, int]
+
+_GAP: Final = "..."
+_ACCENTED: Final = "="
+_GAP_WORDS = 2
+_GAP_CHARACTERS = 80
+_UNSPACED: Final = re.compile("[\u0e00-\u0eff\u3000-\ud7ff\U0001f000-\U0010ffff]")
+_SHORTEST_SPELLED = 3
+_SHORTEST_JOINED = 6
+
+
+class Lexicon(Generic[Meaning]):
+    """Patterns with their meanings, found all in one pass over a view (Aho-Corasick).
+
+    `*` at an end of a pattern means that its word goes on there. A script without spaces needs none.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[int, bool, bool, list[Meaning]]] = {}
+        self._automaton: ahocorasick.Automaton | None = None
+
+    def add(self, pattern: str, meaning: Meaning, *, anywhere: bool = False) -> None:
+        """Add a folded pattern; `anywhere` also lets it begin inside a word."""
+        body = pattern.strip("*")
+        unspaced = is_unspaced(body)
+        left = not (unspaced or anywhere or pattern.startswith("*"))
+        right = not (unspaced or pattern.endswith("*"))
+        key = f"{' ' if left else ''}{body}{' ' if right else ''}"
+        goes_on = left and not right
+        self._found.setdefault(key, (len(body), right, goes_on, []))[3].append(meaning)
+
+    def scan(self, text: str) -> Iterator[tuple[int, int, Meaning]]:
+        """All matches in a view: start, end, meaning. A word that goes on is found to its end."""
+        if self._automaton is None:
+            self._automaton = ahocorasick.Automaton()
+            for key, found in self._found.items():
+                self._automaton.add_word(key, found)
+            self._automaton.make_automaton()
+        if not self._found:
+            return
+        for last, (length, right, goes_on, meanings) in self._automaton.iter(text):
+            end = last if right else last + 1
+            start = end - length
+            if goes_on:
+                end = text.index(" ", end)
+            for meaning in meanings:
+                yield start, end, meaning
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    """A word, or the part of a phrase before or after a gap."""
+
+    spelled: re.Pattern[str] | None = None
+    """How it may be spelled, where letters have to be there twice."""
+    opens: frozenset[int] = frozenset()
+    """The phrases that it begins."""
+    closes: frozenset[int] = frozenset()
+    """The phrases that it ends."""
+    accented: str = ""
+    """The spelling that counts, where accents make it another word."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Vocabulary:
     """Words to be found in folded text. Equal only to itself, so that it is a cheap cache key."""
 
-    pattern: re.Pattern[str]
+    plain: Lexicon[_Word] = field(default_factory=Lexicon)
+    disguised: Lexicon[_Word] = field(default_factory=Lexicon)
 
-    def find(self, folded: Folded) -> Iterator[re.Match[str]]:
-        """The matches that read as words: at least half letters, so that 455 is only a number."""
-        for match in self.pattern.finditer(folded.text):
-            signs = [sign for sign in match.group() if sign.isalnum() or sign in "@$"]
-            if sum(sign.isalpha() for sign in signs) * 2 >= len(signs):
-                yield match
+    def find(self, folded: Folded) -> list[Span]:
+        """The spans of the folded text that read as words, in disguise too, in order."""
+        return sorted({*self.find_plain(folded), *self._find_disguised(folded)})
+
+    def find_plain(self, folded: Folded) -> list[Span]:
+        """The spans of the folded text that are words as they are, in order."""
+        view = plain(folded.text)
+        matches = (
+            (start, end, word)
+            for start, end, word in self.plain.scan(view.text)
+            if not word.accented or _is_accented(folded, view.origin(start, end), word.accented)
+        )
+        return sorted({view.origin(start, end) for start, end in _whole(matches, view.text)})
+
+    def _find_disguised(self, folded: Folded) -> set[Span]:
+        found: set[Span] = set()
+        for hidden in disguised(folded.text):
+            hints = (
+                (start, end, word)
+                for start, end, word in self.disguised.scan(hidden.text)
+                if word.spelled is None or hidden.matches(start, word.spelled)
+            )
+            spans = {hidden.origin(start, end) for start, end in _whole(hints, hidden.text)}
+            found |= {span for span in spans if _reads_as_word(folded.text[slice(*span)])}
+        return found
 
 
 def compile_words(words: Iterable[str]) -> Vocabulary:
-    """One pattern for all words and phrases, to be searched in folded text.
+    """One vocabulary for all words and phrases, to be searched in folded text.
 
-    `*` at the end of a word lets it end in any way; `...` stands for up to two words. Words are
-    grouped by their first letter, which makes the search five times faster.
+    `*` at an end of a word lets it go on in any way; `...` stands for up to two words; a word with a
+    hyphen is found with any sign or none in its place, but not with a space; `=` before a word means
+    that its accents count, as in `=niña`, which is not Nina.
     """
-    folded = sorted({fold(word).text for word in words}, key=lambda word: (-len(word), word))
-    by_letter: dict[str, list[str]] = {}
-    for word in filter(str.isascii, folded):
-        by_letter.setdefault(word[0], []).append(_phrase(word))
-    groups = [f"(?={_letter(first)})(?:{'|'.join(them)})" for first, them in by_letter.items()]
-    # other scripts write without spaces, or bend their words: those are found anywhere
-    others = [re.escape(word) for word in folded if not word.isascii()]
-    latin = [f"{START}(?:{'|'.join(groups)})"] if groups else []
-    return Vocabulary(re.compile("|".join([*latin, *others]) or "(?!)"))
+    vocabulary = Vocabulary()
+    words = set(words)
+    for word in sorted(word for word in words if word.startswith(_ACCENTED)):
+        exact = unicodedata.normalize("NFC", word.removeprefix(_ACCENTED)).casefold()
+        vocabulary.plain.add(fold(exact).text, _Word(accented=exact))
+    folded = sorted({fold(word).text for word in words if not word.startswith(_ACCENTED)})
+    opens: dict[str, set[int]] = {}
+    closes: dict[str, set[int]] = {}
+    for phrase, word in enumerate(folded):
+        first, gap, last = (part.strip() for part in word.partition(_GAP))
+        if gap:
+            opens.setdefault(first, set()).add(phrase)
+            closes.setdefault(last, set()).add(phrase)
+        else:
+            _add(vocabulary, word, _Word())
+    for part in opens | closes:
+        phrases = frozenset(opens.get(part, ())), frozenset(closes.get(part, ()))
+        _add(vocabulary, part, _Word(None, *phrases))
+    return vocabulary
 
 
-def _phrase(phrase: str) -> str:
-    words = phrase.split()
-    pattern = _word(words[0])
-    for before, word in pairwise(words):
-        if word == "...":
+def is_unspaced(text: str) -> bool:
+    """Whether a folded text is of a script that is written without spaces between words."""
+    return _UNSPACED.search(text) is not None
+
+
+def _add(vocabulary: Vocabulary, pattern: str, word: _Word) -> None:
+    """Add a word or a part of a phrase in its own spelling and in those that disguise leaves."""
+    start, end = ("*" if pattern.startswith("*") else ""), ("*" if pattern.endswith("*") else "")
+    spelled = plain(pattern.replace("*", "").replace("-", "")).text.strip()
+    joined = spelled.replace(" ", "")
+    spellings = {spelled} | ({joined} if len(joined) >= _SHORTEST_JOINED else set())
+    for one in sorted(spellings):
+        vocabulary.plain.add(f"{start}{one}{end}", word)
+        vocabulary.disguised.add(f"{start}{undisguised(one)}{end}", replace(word, spelled=with_repeats(one)))
+    if joined == spelled and len(spelled) >= (2 if is_unspaced(spelled) else _SHORTEST_SPELLED):
+        vocabulary.disguised.add(" ".join(without_leet(spelled)), word)
+
+
+def _whole(matches: Iterable[tuple[int, int, _Word]], text: str) -> Iterator[Span]:
+    """The matches that are whole, or two parts of one phrase with few words between them."""
+    opened: deque[tuple[int, int, frozenset[int]]] = deque()
+    for start, end, word in matches:
+        if word.opens:
+            opened.append((start, end, word.opens))
+        elif not word.closes:
+            yield start, end
+        if not word.closes or not opened:
             continue
-        pattern += (_TWO_WORDS if before == "..." else _BETWEEN_WORDS) + _word(word)
-    tail = r"[^\W_]*" if phrase.endswith("*") else END
-    whole = f"{pattern}{tail}"
-    if len(words) > 1 or phrase.endswith("*") or len(phrase) < 3:
-        return whole
-    return f"{whole}|{_SPACED.join(_letter(letter) for letter in phrase)}{END}"
+        while opened and start - opened[0][1] > _GAP_CHARACTERS:
+            opened.popleft()
+        for first, until, phrases in opened:
+            if until < start and phrases & word.closes and _words(text, until, start) <= _GAP_WORDS:
+                yield first, end
 
 
-def _word(word: str) -> str:
-    """The letters with leet, each up to three times as often, signs but no spaces between them."""
-    parts = []
-    for letter, run in groupby(word.removesuffix("*")):
-        parts.append(f"{_letter(letter)}(?:{_INSIDE}{_letter(letter)}){{{len(list(run)) - 1},2}}")
-    return _INSIDE.join(parts)
+def _is_accented(folded: Folded, span: Span, word: str) -> bool:
+    start, end = folded.origin(*span)
+    return folded.source[start:end].casefold() == word
 
 
-def _letter(letter: str) -> str:
-    choices = _LEET.get(letter)
-    return f"[{re.escape(choices)}]" if choices else re.escape(letter)
+def _words(text: str, start: int, end: int) -> int:
+    return sum(word != HARD for word in text[start:end].split())
+
+
+def _reads_as_word(found: str) -> bool:
+    """Whether at least half of it is letters, so that 455 is only a number."""
+    signs = [sign for sign in found if sign.isalnum() or sign in "@$"]
+    return sum(sign.isalpha() for sign in signs) * 2 >= len(signs)

@@ -1,5 +1,6 @@
 """The data files: complete, decent, and their mistakes named."""
 
+import shutil
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -23,9 +24,8 @@ FILES = resources.files("prompts") / "data"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for file in FILES.iterdir():
-        (tmp_path / file.name).write_text(file.read_text(encoding="utf-8"), encoding="utf-8")
-    return tmp_path
+    with resources.as_file(FILES) as files:
+        return Path(shutil.copytree(files, tmp_path / "data"))
 
 
 def test_there_is_enough_to_choose_from() -> None:

@@ -58,7 +58,6 @@ def test_a_minor_in_the_request_is_rejected(field: str, minor: str) -> None:
 @pytest.mark.parametrize(
     ("character", "field"),
     [
-        ({"name": "Teen Mia"}, "name"),
         ({"appearance": {"body_type": "childlike"}}, "appearance.body_type"),
         ({"appearance": {"details": "looks 16 years old"}}, "appearance.details"),
         ({"appearance": {"gender": "little girl"}}, "appearance.gender"),

@@ -1,0 +1,104 @@
+"""Numbers in digits and in words of a language."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from prompts.folding import fold
+from prompts.languages import Language
+from prompts.views import plain
+from prompts.vocabulary import is_unspaced
+
+_DIGITS = re.compile(r"(?<![a-z\d.])\d+(?:\.\d+)?(?!\d)")
+_MOST_PARTS = 5
+_LONGEST = 9
+"""Digits of a number that can be an age or a year."""
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A number in a view, and its language when it is in words."""
+
+    start: int
+    end: int
+    value: float
+    language: str | None = None
+
+
+class NumberWords:
+    """The number words of one language."""
+
+    def __init__(self, code: str, language: Language) -> None:
+        self._code = code
+        self.values: dict[str, int] = {}
+        small = zip(language.numbers, range(1, 20), strict=False)
+        tens = zip(language.tens, range(20, 100, 10), strict=False)
+        for spelled, value in (*small, *tens, (language.hundred, 100)):
+            self.values |= {_spelled(word): value for word in spelled.split("|") if word}
+        self.anywhere = any(map(is_unspaced, self.values))
+        self._joiners = tuple(map(_spelled, language.joiners))
+        self._longest = max(map(len, self.values), default=0)
+        self._multiplies = language.multiplies
+
+    def read(self, text: str, start: int) -> Iterator[Number]:
+        """The number whose words begin at this place: as long as they go on, and of whole words."""
+        parts: list[int] = []
+        number: Number | None = None
+        of_whole_words: Number | None = None
+        end = at = start
+        while (word := self._word(text, at)) and self._continues(parts, self.values[word], at - end):
+            parts.append(self.values[word])
+            end = at + len(word)
+            number = Number(start, end, _value(parts, self._multiplies), self._code)
+            if text[end] == " ":
+                of_whole_words = number
+            at = self._after_joiner(text, end)
+        yield from filter(None, dict.fromkeys((number, of_whole_words)))
+
+    def _continues(self, parts: list[int], value: int, gap: int) -> bool:
+        """Whether a number can go on so: `twenty five`, not `two five`."""
+        if not parts:
+            return True
+        last = parts[-1]
+        if last < 10:
+            return value == 100 or (value == 10 and self._multiplies) or (20 <= value < 100 and gap > 0)
+        if last == 10:
+            return value < 10 and 11 not in self.values.values()
+        return value < last and (value < 20 or last == 100) and len(parts) < _MOST_PARTS
+
+    def _word(self, text: str, at: int) -> str | None:
+        for size in range(min(self._longest, len(text) - at), 0, -1):
+            if text[at : at + size] in self.values:
+                return text[at : at + size]
+        return None
+
+    def _after_joiner(self, text: str, at: int) -> int:
+        """The place behind a space or a joiner, where another number word may begin."""
+        skipped = at + (text[at] == " ")
+        for joiner in self._joiners:
+            if text.startswith(joiner, skipped):
+                behind = skipped + len(joiner)
+                behind += text[behind] == " "
+                if self._word(text, behind):
+                    return behind
+        return skipped
+
+
+def digits(text: str) -> Iterator[Number]:
+    """The numbers in digits."""
+    for match in _DIGITS.finditer(text):
+        if len(match.group()) <= _LONGEST:
+            yield Number(match.start(), match.end(), float(match.group()))
+
+
+def _spelled(word: str) -> str:
+    return plain(fold(word).text).text.strip()
+
+
+def _value(parts: list[int], multiplies: bool) -> int:
+    """`5 20` is 25, as `20 5`; `5 100` is 500; where tens are multiplied, `2 10 6` is 26."""
+    total = 0
+    for part in parts:
+        factor = total % part if part == 100 or (part == 10 and multiplies) else 0
+        total += factor * part - factor if factor else part
+    return total

@@ -1,0 +1,31 @@
+"""The corpus, and the sentences of it that the filter decides wrongly."""
+
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from prompts.adults import find_minor
+
+VERDICTS: Final = ("refused", "accepted")
+PARTS: Final = ("tuning", "held_out")
+
+
+@cache
+def sentences(verdict: str) -> dict[str, dict[str, list[str]]]:
+    """The sentences by language and part."""
+    text = (Path(__file__).parent / f"{verdict}.yaml").read_text(encoding="utf-8")
+    found: dict[str, dict[str, list[str]]] = yaml.safe_load(text)
+    return found
+
+
+@cache
+def wrong(verdict: str, part: str) -> tuple[tuple[str, str], ...]:
+    """Language and text of each sentence that gets the other verdict."""
+    return tuple(
+        (code, text)
+        for code, parts in sentences(verdict).items()
+        for text in parts[part]
+        if (find_minor(text) is not None) != (verdict == "refused")
+    )

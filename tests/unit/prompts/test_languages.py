@@ -1,0 +1,133 @@
+"""Persons below 18 in many languages and disguises, and adults and things that are none."""
+
+import time
+from typing import Any
+
+import pytest
+
+from contracts.characters import Appearance, Character
+from contracts.generation import GenerationPlanned, GenerationRejected
+from prompts.adults import find_minor
+from prompts.catalogue import default_catalogue
+from prompts.folding import MAX_EXPANSION, fold
+from prompts.planner import plan
+from prompts.workflows import MAX_BYTES, workflow_reasons
+from tests.unit.prompts.corpus.rates import PARTS, VERDICTS, sentences, wrong
+from tests.unit.prompts.examples import AT, CHARACTER, IMAGES, MIA, STORED_MIA, requested
+
+REPORTED_MINORS = [
+    *("👧🏻 playing", "👶", "sechzehn Jahre alt", "16살 소녀", "шестнадцать лет", "高校生", "小学生"),
+    *("she is sechzehn, seize ans, dieciséis años, dodici anni", "ma 16 lat", "16 jaar oud", "seize ans"),
+    *("dodici anni", "doze anos", "15 roku", "15 år", "15 tuổi", "15 tahun", "15 yaş", "15 ετών", "15 वर्ष"),
+    *("עמרי בת 15", "عمرها ١٥ سنة", "여고생", "열여섯 살", "12-jährige", "sechzehnjähriges Mädchen"),
+    *("9th grader", "ⅽhild", "schoolɡirl"),
+]
+REPORTED_OTHERS = [
+    *("infantry uniform", "childlike wonder", "The Kid Laroi poster", "teen spirit deodorant"),
+    *("aged 16 whisky barrel", "lolita fashion", "teenage mutant ninja turtles t-shirt"),
+]
+
+
+@pytest.mark.parametrize("text", REPORTED_MINORS)
+def test_a_reported_mention_of_a_minor_is_refused_in_a_prompt(text: str) -> None:
+    made = _planned(prompt=f"portrait, {text}")
+    assert isinstance(made, GenerationRejected)
+    (reason,) = made.reasons
+    assert reason.field == "request.prompt"
+    assert "mentions a person below 18" in reason.message
+
+
+@pytest.mark.parametrize("text", REPORTED_OTHERS)
+@pytest.mark.parametrize("field", ["prompt", "outfit", "scene"])
+def test_a_reported_false_alarm_is_planned(field: str, text: str) -> None:
+    assert isinstance(_planned(**{field: text}), GenerationPlanned)
+
+
+@pytest.mark.parametrize("name", ["Julia Child", "Lolita Flores", "Kid", "Baby Teen, 12"])
+def test_a_name_is_not_searched_as_it_is_never_drawn(name: str) -> None:
+    made = _planned(character=MIA.model_copy(update={"name": name}))
+    assert isinstance(made, GenerationPlanned)
+    for render in made.renders:
+        assert name not in f"{render.prompt} {render.tag_prompt} {render.negative_prompt} {render.caption}"
+
+
+@pytest.mark.parametrize(
+    ("path", "request_"),
+    [
+        ("request.prompt", {"prompt": "여고생"}),
+        ("request.scene", {"scene": "with ⅽhildren"}),
+        ("request.outfit", {"outfit": "einer Sechzehnjährigen"}),
+        ("request.style", {"style": "👧"}),
+        (
+            "request.character.appearance.details",
+            {"character": Character(name="Kim", age=30, appearance=Appearance(details="ma 16 lat"))},
+        ),
+        (
+            "request.workflow.1.inputs.text",
+            {"workflow": {"1": {"class_type": "T", "inputs": {"text": "15 år"}}}},
+        ),
+    ],
+)
+def test_every_field_with_words_is_searched(path: str, request_: dict[str, Any]) -> None:
+    made = _planned(**request_)
+    assert isinstance(made, GenerationRejected)
+    assert path in [reason.field for reason in made.reasons]
+
+
+@pytest.mark.parametrize(("field", "value"), [("trigger_word", "schoolɡirl"), ("captions", ("", "16살"))])
+def test_the_words_of_a_training_are_searched(field: str, value: object) -> None:
+    training = {
+        "type_": "lora_training",
+        "character_id": CHARACTER,
+        "images": IMAGES,
+        "trigger_word": "mia_tok",
+    }
+    asked = requested(**training | {field: value})
+    made = plan(asked, character=STORED_MIA, requested_at=AT, catalogue=default_catalogue())
+    assert isinstance(made, GenerationRejected)
+    assert any(reason.field.startswith(f"request.{field}") for reason in made.reasons)
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+@pytest.mark.parametrize("part", PARTS)
+def test_the_corpus_is_decided_as_it_should_be(verdict: str, part: str) -> None:
+    assert wrong(verdict, part) == ()
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_the_corpus_has_at_least_200_sentences_in_many_languages(verdict: str) -> None:
+    known = sentences(verdict)
+    assert sum(len(parts[part]) for parts in known.values() for part in PARTS) >= 200
+    assert set(known) | {"emoji"} == set(default_catalogue().underage.languages)
+
+
+@pytest.mark.parametrize(
+    "text", ["ﷺ", "ﬃ", "1 ", "girl 16 x ", "十六", "six ", "n u d e ", "a\u0301", "kid gloves ", "young "]
+)
+def test_time_grows_with_the_text_and_not_faster(text: str) -> None:
+    def seconds(size: int) -> float:
+        start = time.process_time()
+        find_minor(text * (size // len(text)))
+        return time.process_time() - start
+
+    seconds(1_000)
+    short = min(seconds(8_000) for _ in range(3))
+    assert min(seconds(64_000) for _ in range(2)) < 8 * 3 * short + 0.02
+
+
+def test_a_workflow_of_ligatures_costs_no_more_than_its_size() -> None:
+    workflow = {"1": {"class_type": "T", "inputs": {"text": "ﷺ" * (MAX_BYTES // 3 - 100)}}}
+    start = time.process_time()
+    assert workflow_reasons(workflow, include_nsfw=False, catalogue=default_catalogue()) == []
+    assert time.process_time() - start < 2
+
+
+def test_no_character_folds_to_more_than_a_few() -> None:
+    assert (
+        max(len(fold(chr(code)).text) for code in range(0x20, 0x30000) if chr(code).isprintable())
+        == MAX_EXPANSION
+    )
+
+
+def _planned(**request: Any) -> GenerationPlanned | GenerationRejected:
+    return plan(requested(**request), character=None, requested_at=AT, catalogue=default_catalogue())
