@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from prompts.age_mentions import ADULT_AGE, Ages, compile_ages, find_ages
+from prompts.age_mentions import Ages, compile_ages, find_ages
 from prompts.ages import AgeNotUnderstood, age_in_years
 from prompts.catalogue import Underage, default_catalogue
 from prompts.folding import Folded, fold
 from prompts.languages import Kind
+from prompts.sentences import ADULT_AGE
 from prompts.views import HARD, plain
 from prompts.vocabulary import Lexicon, Span, Vocabulary, compile_words
 

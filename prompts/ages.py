@@ -5,8 +5,8 @@ import re
 import unicodedata
 from typing import Final
 
-from prompts.age_mentions import ADULT_AGE
 from prompts.folding import fold
+from prompts.sentences import ADULT_AGE
 
 _UNITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _TEENS = ["ten", "eleven", "twelve"]

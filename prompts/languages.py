@@ -1,7 +1,7 @@
 """Words that tell the ages of people from those of things, one data file per language."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -43,6 +43,10 @@ class Kind(StrEnum):
     """After a number of years: a span of time (`ago`)."""
     SMALL = "small"
     """A word that begins another part of the sentence (`with`)."""
+
+
+UNITS: Final = (Kind.OLD, Kind.YEARS, Kind.MONTHS, Kind.GRADES)
+"""What may stand behind a number, the surest first."""
 
 
 class Language(BaseModel):

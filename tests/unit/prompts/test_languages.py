@@ -76,7 +76,7 @@ def test_every_field_with_words_is_searched(path: str, request_: dict[str, Any])
 
 @pytest.mark.parametrize(("field", "value"), [("trigger_word", "schoolɡirl"), ("captions", ("", "16살"))])
 def test_the_words_of_a_training_are_searched(field: str, value: object) -> None:
-    training = {
+    training: dict[str, Any] = {
         "type_": "lora_training",
         "character_id": CHARACTER,
         "images": IMAGES,
