@@ -64,7 +64,8 @@ async def test_a_request_that_is_wrong_is_refused_for_good(rig: Rig) -> None:
     await rig.behave(next_faults=["422"])
     with pytest.raises(Refused) as raised:
         await rig.submit(an_order(rig.name))
-    assert (raised.value.code, raised.value.retryable) == ("invalid_request", False)
+    code = "invalid_workflow" if rig.name == "comfyui" else "invalid_request"
+    assert (raised.value.code, raised.value.retryable) == (code, False)
     assert await rig.books() == []
 
 

@@ -36,7 +36,7 @@ class Tape:
         self.unplayed = {at for at, each in enumerate(self.exchanges) if _is_ours(each["request"])}
         self.asked: list[httpx.Request] = []
         self.old = False
-        """A server from before `/api/jobs`."""
+        """A server from before `/api/jobs/{id}/cancel`. State is always asked as of an older one."""
         self.down = False
         self._at = 0
         self._orders: dict[str, Order] = {}
@@ -97,7 +97,7 @@ class Tape:
         for theirs, order in self._orders.items():
             text = text.replace(order.uuid, theirs)
         path, _, body = text.partition("\n")
-        if self.old and path.startswith("/api/jobs"):
+        if path.startswith("/api/jobs") and (self.old or request.method == "GET"):
             return httpx.Response(405)
         at = self._find(request.method, path, json.loads(body) if body else None)
         if at is None:
@@ -116,8 +116,20 @@ class Tape:
             if _call(each["request"]) == (method, path) and each["request"].get("json") == body
         ]
         if method == "GET":
-            return next((at for at in same if at >= self._at), None)
+            later = next((at for at in same if at >= self._at), None)
+            if later and self.exchanges[later]["body"] and self._waits_until(later, path):
+                return None
+            return later
         return next((at for at in same if at in self.unplayed), None)
+
+    def _waits_until(self, later: int, path: str) -> bool:
+        """Whether a queue that was recorded before still has what a history is asked for."""
+        prompt_id = path.rpartition("/")[2]
+        return path.startswith("/history/") and any(
+            prompt_id in json.dumps(each["body"])
+            for each in self.exchanges[self._at : later]
+            if _call(each["request"]) == ("GET", "/queue")
+        )
 
     def _said(self, exchange: Event) -> httpx.Response:
         body = exchange["body"]

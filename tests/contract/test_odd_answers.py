@@ -32,7 +32,10 @@ from tests.fakes.adapters import an_adapter
 from tests.fakes.provider import FakeInputs, an_order
 
 ODD: tuple[Any, ...] = (None, [], {}, "x" * 70_000, "\x00/\n", -1, True, {"x": 1})
-UNREAD = ("prompt", "meta", "traceback", "current_inputs", "current_outputs", "timings")
+UNREAD = (
+    "prompt", "meta", "workflow", "execution_error", "preview_output",
+    "traceback", "current_inputs", "current_outputs", "timings",
+)  # fmt: skip
 """Large parts of ComfyUI's answers that no adapter looks into."""
 URL = "https://provider.example"
 FAL = {
@@ -65,6 +68,14 @@ HISTORIES = [
     *recorded("06_interrupt_running", "/history/")[:1],
 ]
 QUEUES = [recorded("05_cancel_queued", "/queue")[0], recorded("12_queue_order_and_housekeeping", "/queue")[0]]
+JOB = "job"
+"""Stands for `/api/jobs/{id}`; a server that has none of them is an old one."""
+JOBS = [
+    body
+    for name in ("01_success", "05_cancel_queued", "06_interrupt_running")
+    for body in recorded(name, "/api/jobs/")
+    if "id" in body
+]
 REFUSAL = next(
     event["body"]
     for event in events_of("comfyui/03_validation_errors")
@@ -90,9 +101,14 @@ def of_history(body: dict[str, Any]) -> Asked:
     return Asked("comfyui", {"queue": (200, IDLE), prompt_id: (200, body)}, prompt_id, {"id": prompt_id})
 
 
+def of_job(body: dict[str, Any]) -> Asked:
+    return Asked("comfyui", {"queue": (200, IDLE), JOB: (200, body)}, JOB, {"id": body["id"]})
+
+
 def of_queue(body: dict[str, Any]) -> Asked:
     short = {name: [[*item[:2], {}] for item in items] for name, items in body.items()}
-    return Asked("comfyui", {"queue": (200, short)}, "queue", {"id": body["queue_pending"][0][1]})
+    prompt_id = body["queue_pending"][0][1]
+    return Asked("comfyui", {"queue": (200, short), prompt_id: (200, {})}, "queue", {"id": prompt_id})
 
 
 def of_fal(spoilt: str, status: dict[str, Any], code: int = 200, result: Any = None) -> Asked:
@@ -106,6 +122,7 @@ def of_modal(code: int, body: dict[str, Any]) -> Asked:
 POLLS = [
     *map(of_history, HISTORIES),
     *map(of_queue, QUEUES),
+    *map(of_job, JOBS),
     of_fal("status", {"status": "IN_QUEUE", "queue_position": 3}),
     of_fal("status", COMPLETED, 200, IMAGES),
     of_fal("status", COMPLETED | {"error_type": "runner_disconnected", "error": "gone"}, 503, {}),
@@ -140,7 +157,8 @@ def playing(name: ProviderName, answers: Answers) -> Any:
     """An adapter whose provider answers so; whatever else it asks is not there."""
 
     def answer(request: httpx.Request) -> httpx.Response:
-        status, body = answers.get(request.url.path.rpartition("/")[2], (404, {}))
+        folder, _, name = request.url.path.rpartition("/")
+        status, body = answers.get(JOB if folder == "/api/jobs" else name, (404, {}))
         return httpx.Response(status, text=json.dumps(body))
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(answer), verify=False)

@@ -1,21 +1,22 @@
-"""ComfyUI: our prompt_id, the queue before the history, and never a global interrupt."""
+"""ComfyUI: our prompt_id, polls by that id, and never a global interrupt."""
 
-import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
-from typing import Any
+from typing import Final
 
 import httpx
 
 from contracts.base import Provider as ProviderName
-from services.gateways.comfyui.answers import end_of, node_problem_in, queue_in, refusal_in, run_in
+from contracts.renders import Billed
+from services.gateways.comfyui.answers import end_of, node_problem_in, refusal_in
 from services.gateways.comfyui.graphs import graph_of, loads_lora, reads
 from services.gateways.comfyui.hints import Socket
+from services.gateways.comfyui.lookup import PromptLookup
 from services.gateways.comfyui.loras import LoraFolder
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.runtime.dialects import Dialect
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import (
+    LOCKED_OUT,
     Broken,
     Handle,
     Hint,
@@ -31,8 +32,11 @@ from services.gateways.runtime.provider import (
 from services.gateways.runtime.wire import ask, excerpt, json_of, send_paid
 from shared.ids import uuid7
 
-QUEUE_SECONDS = 0.1
-"""Polls that are no further apart share one look at the queue."""
+REFUSED: Final = "the server refused the workflow"
+NOT_COMFYUI: Final = (404, 405)
+"""Statuses that a ComfyUI server never gives to a prompt: another server is at the address."""
+REFUSAL_DEPTH: Final = 5
+"""Down to a node's error: below it the server lists every model that it has."""
 
 
 class ComfyUIProvider:
@@ -50,8 +54,7 @@ class ComfyUIProvider:
         self._loras = LoraFolder(folder, inputs, settings.lora_keep_days) if folder else None
         self._client_id = uuid7()
         self._socket = Socket(self._url, self._client_id)
-        self._queue: asyncio.Task[dict[str, Working]] | None = None
-        self._queue_until = 0.0
+        self._lookup = PromptLookup(http, self._url)
 
     def dialect(self, order: Order) -> Dialect:
         """See `Provider`."""
@@ -100,11 +103,17 @@ class ComfyUIProvider:
     async def submit(self, order: Order, payload: Payload) -> Handle:
         """See `Provider`. A 200 that carries node errors is a refusal of what runs: see `poll`."""
         self._socket.steps.expect(order.uuid, payload["prompt"])
+        url = f"{self._url}/prompt"
         try:
-            url = f"{self._url}/prompt"
-            answer = await send_paid(self._http, url, reason_in=refusal_in, json=payload)
+            answer = await send_paid(self._http, url, reason_in=refusal_in, depth=REFUSAL_DEPTH, json=payload)
+        except Refused as refused:
+            if refused.code in LOCKED_OUT or refused.status in NOT_COMFYUI:
+                raise
+            reason = refused.message.removeprefix(f"{refused.status} ")
+            raise _refused_workflow(reason, refused.status) from refused
         except OutcomeUnknown as unknown:
-            await self._refuse_what_broke_the_server(order, unknown)
+            if await self._could_not_read(order, unknown):
+                raise _refused_workflow("the server cannot read it", unknown.status) from unknown
             raise
         handle = {"id": order.uuid}
         try:
@@ -114,93 +123,65 @@ class ComfyUIProvider:
         if body.get("prompt_id") != order.uuid:
             raise OutcomeUnknown(f"submit answered for prompt {str(body.get('prompt_id'))[:100]!r}")
         if body.get("node_errors"):
-            reason = node_problem_in(body["node_errors"]) or "the server dropped a part of the workflow"
+            reason = node_problem_in(body["node_errors"]) or "the server dropped a part of it"
             return handle | {"refused": reason[:500]}
         return handle | {"client_id": self._client_id}
 
-    async def _refuse_what_broke_the_server(self, order: Order, unknown: OutcomeUnknown) -> None:
+    async def _could_not_read(self, order: Order, unknown: OutcomeUnknown) -> bool:
         """A 500 here means a request that the server cannot read; if it has none, it took none."""
         if unknown.status != 500:
-            return
+            return False
         try:
-            taken = await self.find(order)
+            return await self.find(order) is None
         except NoAnswer:
-            return
-        if taken is None:
-            raise Refused("invalid_workflow", f"the server cannot read this workflow: {unknown}")
+            return False
 
     async def find(self, order: Order) -> Handle | None:
         """See `Provider`."""
-        queue = await self._look_at_queue()
-        if order.uuid in queue or await self._history(order.uuid):
-            return {"id": order.uuid}
-        return None
+        found = await self._lookup.state_of(order.uuid)
+        return None if found is None else {"id": order.uuid}
 
     def finds_again(self, handle: Handle) -> bool:
         """See `Provider`."""
         return "refused" not in handle  # which nobody else can know
 
     async def poll(self, order: Order, handle: Handle) -> News:
-        """See `Provider`. First the queue, then the history: the other way misses what moves between."""
-        if reason := handle.get("refused"):
-            return await self._stop_refused(order, handle, reason)
-        queue = await self._shared_queue()
-        if working := queue.get(handle["id"]):
-            return working
-        run = await self._history(handle["id"])
-        if run is not None:
-            return end_of(run)
-        queue = await self._look_at_queue()
-        if working := queue.get(handle["id"]):
-            return working
-        if run := await self._history(handle["id"]):
-            return end_of(run)
-        return Broken("lost", "neither in the queue nor in the history", retryable=True, billed="no")
-
-    async def _stop_refused(self, order: Order, handle: Handle, reason: str) -> News:
-        """A part of a refused workflow is there: it is stopped, and followed until it has."""
-        if working := (await self._look_at_queue()).get(handle["id"]):
+        """See `Provider`. A prompt that the server does not have is looked for once more."""
+        prompt_id, refusal = handle["id"], handle.get("refused")
+        found = await self._lookup.state_of(prompt_id) or await self._lookup.state_of(prompt_id)
+        if refusal and isinstance(found, Working):
             await self.cancel(order, handle)
-            return working
-        ran = await self._history(handle["id"]) is not None
-        return Broken("invalid_workflow", reason, retryable=False, billed="yes" if ran else "no")
+        if isinstance(found, Working):
+            return found
+        if refusal:
+            billed: Billed = "no" if found is None else "yes"
+            return Broken("invalid_workflow", f"{REFUSED}: {refusal}", retryable=False, billed=billed)
+        if found is None:
+            return Broken("lost", "neither in the queue nor in the history", retryable=True, billed="no")
+        return end_of(found)
 
     async def unfinished(self) -> frozenset[str]:
         """See `Listing`. Whatever anybody has in the queue."""
-        return frozenset(await self._look_at_queue())
+        return frozenset(await self._lookup.queue())
 
     async def cancel(self, order: Order, handle: Handle) -> None:
         """See `Provider`. Servers without a cancel call get a delete and a targeted interrupt."""
         prompt_id = handle["id"]
+        self._lookup.expire()
         answer = await ask(self._http, "POST", f"{self._url}/api/jobs/{prompt_id}/cancel")
         if answer.status_code in (404, 405):
             await ask(self._http, "POST", f"{self._url}/queue", json={"delete": [prompt_id]})
             await ask(self._http, "POST", f"{self._url}/interrupt", json={"prompt_id": prompt_id})
 
-    async def hints(self) -> AsyncGenerator[Hint, None]:
+    def hints(self) -> AsyncGenerator[Hint, None]:
         """See `Hinting`."""
-        async with aclosing(self._socket.hints()) as hints:
-            async for hint in hints:
-                if hint.percent is None:
-                    self._queue_until = 0.0  # an older look at the queue would still show it
-                yield hint
+        return self._socket.hints()
 
     def hints_about(self, handle: Handle) -> bool:
         """See `Hinting`. Only what was submitted under our client id is told to us."""
         return self._socket.is_open and handle.get("client_id") == self._client_id
 
-    async def _history(self, prompt_id: str) -> dict[str, Any] | None:
-        answer = await ask(self._http, "GET", f"{self._url}/history/{prompt_id}")
-        if answer.status_code != 200:
-            raise NoAnswer(f"history: {answer.status_code} {excerpt(answer)}")
-        return run_in(json_of(answer), prompt_id)
 
-    async def _shared_queue(self) -> dict[str, Working]:
-        time = asyncio.get_running_loop().time()
-        if self._queue is None or time > self._queue_until:
-            self._queue = asyncio.create_task(self._look_at_queue())
-            self._queue_until = time + QUEUE_SECONDS
-        return await self._queue
-
-    async def _look_at_queue(self) -> dict[str, Working]:
-        return queue_in(json_of(await ask(self._http, "GET", f"{self._url}/queue")))
+def _refused_workflow(reason: str, status: int | None) -> Refused:
+    """One code and one wording, whatever the status: 400, 413, 500, or 200 with node errors."""
+    return Refused("invalid_workflow", f"{REFUSED}: {reason}", status=status)

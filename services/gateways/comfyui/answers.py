@@ -1,6 +1,7 @@
 """What a ComfyUI server's answers mean. They are input: whatever is odd in them is left out, or no answer."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,6 +10,15 @@ import httpx
 from contracts.renders import Output
 from services.gateways.runtime.provider import Broken, Done, News, NoAnswer, Working
 from services.gateways.runtime.wire import excerpt, json_of
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished run, as the history and `/api/jobs` show it."""
+
+    status: dict[str, Any]
+    outputs: dict[str, Any]
+    """By node; in each a list `images` of files, among other things."""
 
 
 def queue_in(body: dict[str, Any]) -> dict[str, Working]:
@@ -29,7 +39,7 @@ def queue_in(body: dict[str, Any]) -> dict[str, Working]:
     return found
 
 
-def run_in(history: dict[str, Any], prompt_id: str) -> dict[str, Any] | None:
+def run_in(history: dict[str, Any], prompt_id: str) -> Run | None:
     """The run of a prompt, or None where the history has none.
 
     Raises:
@@ -37,15 +47,35 @@ def run_in(history: dict[str, Any], prompt_id: str) -> dict[str, Any] | None:
     """
     if prompt_id not in history:
         return None
-    run = history[prompt_id]
-    if not isinstance(run, dict) or not isinstance(run.get("status"), dict):
-        raise NoAnswer(f"no run in {str(history)[:200]}")
-    return run
+    entry = history[prompt_id]
+    return _run(entry.get("status"), entry.get("outputs")) if isinstance(entry, dict) else _run(None, None)
 
 
-def end_of(run: dict[str, Any]) -> News:
+def job_in(job: dict[str, Any], prompt_id: str) -> Working | Run:
+    """State of a prompt by `GET /api/jobs/{id}`. A queued one has no position there.
+
+    Raises:
+        NoAnswer: this is no job, or another one.
+    """
+    if job.get("id") != prompt_id:
+        raise NoAnswer(f"job of {str(job.get('id'))[:100]!r} instead of {prompt_id}")
+    match job.get("status"):
+        case "pending":
+            return Working("queued")
+        case "in_progress":
+            return Working("running")
+    return _run(job.get("execution_status"), job.get("outputs"))
+
+
+def _run(status: object, outputs: object) -> Run:
+    if not isinstance(status, dict):
+        raise NoAnswer(f"the run has no status but {str(status)[:200]}")
+    return Run(status, outputs if isinstance(outputs, dict) else {})
+
+
+def end_of(run: Run) -> News:
     """What became of a finished run. A failed one may have outputs of branches that ended well."""
-    status: dict[str, Any] = run["status"]
+    status = run.status
     if status.get("status_str") == "success":
         outputs = tuple(_outputs(run))
         return Done(outputs) if outputs else Broken("no_output", "the workflow saved no image", False, "yes")
@@ -86,10 +116,9 @@ def _words(error: dict[str, Any]) -> str:
     return ": ".join(dict.fromkeys(part for part in parts if part)) or "no reason given"
 
 
-def _outputs(run: dict[str, Any]) -> Iterator[Output]:
+def _outputs(run: Run) -> Iterator[Output]:
     """Saved images only: previews are gone when the server restarts."""
-    nodes = run.get("outputs")
-    for node in nodes.values() if isinstance(nodes, dict) else ():
+    for node in run.outputs.values():
         for image in _items(node.get("images")) if isinstance(node, dict) else ():
             if isinstance(image, dict) and image.get("type") == "output":
                 where = {key: str(image.get(key, "")) for key in ("filename", "subfolder", "type")}

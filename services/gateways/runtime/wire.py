@@ -11,6 +11,7 @@ import structlog
 
 from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.provider import NoAnswer, NotTaken, OutcomeUnknown, Refused
+from services.gateways.runtime.pruning import Pruner
 from shared import url_credentials
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
@@ -21,7 +22,7 @@ log = structlog.get_logger()
 
 
 class TooMuch(Exception):
-    """An answer is larger than any of ours."""
+    """What is kept of an answer exceeds the limit."""
 
 
 def excerpt(answer: httpx.Response) -> str:
@@ -35,11 +36,13 @@ async def send_paid(
     *,
     mark_of_taken: str = "",
     reason_in: Callable[[httpx.Response], str] = excerpt,
+    depth: int | None = None,
     **request: Any,
 ) -> httpx.Response:
     """POST a submission once; returns the answer if its status is below 300.
 
     Args:
+        depth: see `ask`.
         mark_of_taken: a header that tells that an answer came from behind the provider's door, so
             that even 429 or 503 may mean that the request was taken.
         reason_in: what a refusal says, for people, where the provider says more than its beginning.
@@ -50,7 +53,7 @@ async def send_paid(
         OutcomeUnknown: it was sent, and what came back does not tell: lost, late, elsewhere, or 5xx.
     """
     try:
-        answer = await _read(http, "POST", url, request, paid=True)
+        answer = await _read(http, "POST", url, request, paid=True, depth=depth)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         log.warning("provider_unreachable", url=redacted(url), error=redacted(str(error)))
         raise NotTaken("provider_unreachable", f"no connection ({type(error).__name__})") from error
@@ -76,18 +79,21 @@ async def ask(
     *,
     errors_tell: bool = False,
     most_bytes: int = MAX_ANSWER_BYTES,
+    depth: int | None = None,
     **request: Any,
 ) -> httpx.Response:
     """Ask about a submission; returns any answer that tells something about it.
 
     Args:
         errors_tell: a 5xx is the answer: a result that failed, not a provider that does.
+        most_bytes: limit of what is kept of the answer.
+        depth: levels of the JSON answer that are kept (see `Pruner`); None keeps all.
 
     Raises:
         NoAnswer: the provider is away, limits us, fails or sends us elsewhere: ask again later.
     """
     try:
-        answer = await _read(http, method, url, request, most_bytes=most_bytes)
+        answer = await _read(http, method, url, request, most_bytes=most_bytes, depth=depth)
     except (httpx.HTTPError, TooMuch, TimeoutError) as error:
         raise NoAnswer(f"{urlsplit(url).path}: {type(error).__name__}: {redacted(str(error))}") from error
     status = answer.status_code
@@ -104,19 +110,21 @@ async def _read(
     *,
     paid: bool = False,
     most_bytes: int = MAX_ANSWER_BYTES,
+    depth: int | None = None,
 ) -> httpx.Response:
-    """An answer of a bounded size, read in bounded time: providers' answers are input.
+    """Read an answer in bounded memory and time: providers' answers are untrusted input.
 
     httpx bounds each silence; the rest of an answer may take no longer than its longest silence.
     """
     body = bytearray()
+    keep = (lambda chunk: chunk) if depth is None else Pruner(depth).keep
     async with http.stream(method, url, **request) as answer, asyncio.timeout(http.timeout.read):
         if paid:
             crash_point("after_send")
         async for chunk in answer.aiter_bytes():
-            body += chunk
+            body += keep(chunk)
             if len(body) > most_bytes:
-                raise TooMuch(f"an answer of more than {most_bytes} bytes is not read")
+                raise TooMuch(f"the answer exceeds the limit of {most_bytes} bytes")
     headers = [(name, value) for name, value in answer.headers.multi_items() if name not in FRAMING]
     return httpx.Response(answer.status_code, headers=headers, content=bytes(body), request=answer.request)
 

@@ -147,18 +147,6 @@ async def heard_by(provider: ComfyUIProvider) -> AsyncIterator[list[Hint]]:
         yield heard
 
 
-async def test_a_hint_voids_the_look_at_the_queue_that_polls_share(house: House) -> None:
-    order = an_order("comfyui")
-    async with heard_by(house.provider) as heard:
-        handle = await house.rig.submit(order)
-        await house.provider._shared_queue()
-        before = house.provider._queue
-        await house.provider.submit(order, await house.provider.prepare(order))
-        await until(lambda: Hint(order.uuid) in heard)
-        await house.provider.poll(order, handle)
-        assert house.provider._queue is not before
-
-
 @asynccontextmanager
 async def scripted(*connections: list[Any]) -> AsyncIterator[tuple[str, list[str]]]:
     """A server that says these, one list for each connection, and then nothing."""

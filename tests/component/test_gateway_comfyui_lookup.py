@@ -1,0 +1,177 @@
+"""Large queues of other people: a prompt is found by its own id, and memory stays small."""
+
+import asyncio
+import tracemalloc
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from services.gateways.comfyui.adapter import ComfyUIProvider
+from services.gateways.comfyui.settings import ComfyUISettings
+from services.gateways.runtime.provider import Broken, Done, NoAnswer, Refused, Working
+from shared.ids import uuid7
+from tests.fakes.adapters import Rig, a_rig
+from tests.fakes.provider import FakeInputs, an_order
+
+FOREIGN = 26
+METADATA_BYTES = 200_000
+OWN = 70
+WORKFLOW_BYTES = 80_000
+MEGABYTE = 1024 * 1024
+
+
+class Watched:
+    """The simulator; counts who asks for what, and can be a server from before `/api/jobs`."""
+
+    def __init__(self, *, old: bool = False) -> None:
+        self.asked: list[str] = []
+        self.old = old
+
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            path = scope.get("path", "")
+            if scope["type"] == "http" and scope["method"] == "GET" and not path.startswith("/_sim"):
+                self.asked.append("/".join(path.split("/")[:3]))
+            if self.old and path.startswith("/api/jobs"):
+                return await PlainTextResponse("404: Not Found", 404)(scope, receive, send)
+            return await app(scope, receive, send)
+
+        return answer
+
+
+def foreign_prompt(number: int) -> dict[str, Any]:
+    """What the editor of another user sends: a graph, and far more metadata."""
+    graph = {
+        "1": {
+            "class_type": "EmptyImage",
+            "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": number},
+        },
+        "2": {
+            "class_type": "LabSlow",
+            "inputs": {"image": ["1", 0], "steps": 1000, "delay_ms": 1000, "preview": False},
+        },
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "theirs"}},
+    }
+    notes = ('a "quoted" note, a brace } and a bracket ] ' + 957 * "x") * (METADATA_BYTES // 1000)
+    return {"prompt": graph, "extra_data": {"extra_pnginfo": {"workflow": {"id": "w", "notes": notes}}}}
+
+
+@asynccontextmanager
+async def crowded(watched: Watched, **behaviour: Any) -> AsyncIterator[Rig]:
+    """A server on which other people wait before us."""
+    async with a_rig("comfyui", wrap=watched.wrap, **behaviour) as rig:
+        for number in range(FOREIGN):
+            taken = await rig.http.post("/prompt", json=foreign_prompt(number))
+            assert taken.status_code == 200, taken.text
+        answer = await rig.http.get("/queue")
+        assert len(answer.content) > 4 * MEGABYTE
+        watched.asked.clear()
+        yield rig
+
+
+@pytest.mark.parametrize("old", [False, True])
+async def test_a_prompt_behind_megabytes_of_foreign_ones_is_found_and_followed(old: bool) -> None:
+    watched = Watched(old=old)
+    async with crowded(watched) as rig:
+        order = an_order("comfyui")
+        handle = await rig.submit(order)
+        assert await rig.provider.find(order) == {"id": order.uuid}
+        assert await rig.provider.poll(order, handle) == Working("queued", queue_position=FOREIGN - 1)
+        assert isinstance(rig.provider, ComfyUIProvider)
+        there = await rig.provider.unfinished()
+        assert order.uuid in there
+        assert len(there) == FOREIGN + 1
+        await rig.provider.cancel(order, handle)
+        news = await rig.end(order, handle)
+        assert isinstance(news, Broken)
+        assert news.code == "lost"
+
+
+async def test_many_polls_read_the_queue_once_and_each_prompt_by_its_id() -> None:
+    watched = Watched()
+    async with crowded(watched) as rig:
+        orders = [an_order("comfyui") for _ in range(5)]
+        handles = [await rig.submit(order) for order in orders]
+        for order, handle in zip(orders, handles, strict=True):
+            for _ in range(4):
+                assert isinstance(await rig.provider.poll(order, handle), Working)
+        assert watched.asked.count("/queue") == 1
+        assert watched.asked.count("/api/jobs") == 20
+        assert not [path for path in watched.asked if path.startswith("/history")]
+
+
+async def test_many_renders_of_our_own_with_large_workflows_all_end() -> None:
+    padding = "x" * WORKFLOW_BYTES
+    workflow = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 8, "height": 8, "batch_size": 1, "color": 1}},
+        "2": {
+            "class_type": "SaveImage",
+            "inputs": {"images": ["1", 0], "filename_prefix": "{{prefix}}"},
+            "_meta": {"title": padding},
+        },
+    }
+    async with a_rig("comfyui", latency_seconds=0.0) as rig:
+        orders = [an_order("comfyui", workflow=workflow) for _ in range(OWN)]
+        handles = [await rig.submit(order) for order in orders]
+        ends = await asyncio.gather(*(rig.end(*each) for each in zip(orders, handles, strict=True)))
+        assert all(isinstance(news, Done) for news in ends)
+
+
+class LongQueue(httpx.AsyncByteStream):
+    """A queue of `items` prompts with a megabyte each, made while it is read."""
+
+    def __init__(self, items: int) -> None:
+        self._items = items
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b'{"queue_running": [], "queue_pending": [[1, "first", {}, {}, []]'
+        for number in range(self._items):
+            yield b', [%d, "%s", {"1": {"is_changed": [NaN]}}, {"notes": "' % (number, str(uuid7()).encode())
+            for _ in range(MEGABYTE // 65536):
+                yield rb"\" [{" + b"x" * 65_500
+            yield b'"}, ["1"]]'
+        yield b"]}"
+
+
+def answering(answer: Callable[[httpx.Request], httpx.Response]) -> ComfyUIProvider:
+    http = httpx.AsyncClient(transport=httpx.MockTransport(answer), verify=False)
+    return ComfyUIProvider(http, ComfyUISettings(base_url="http://comfyui"), FakeInputs())
+
+
+async def test_memory_does_not_grow_with_what_others_have_in_the_queue() -> None:
+    peaks: list[int] = []
+    for items in (4, 64):
+        long = LongQueue(items)
+        provider = answering(lambda _, long=long: httpx.Response(200, stream=long))  # type: ignore[misc]
+        tracemalloc.start()
+        assert len(await provider.unfinished()) == items + 1
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < MEGABYTE, "64 MB were read"
+
+
+async def test_a_job_that_is_another_ones_is_no_answer() -> None:
+    provider = answering(lambda _: httpx.Response(200, json={"id": "other", "status": "in_progress"}))
+    with pytest.raises(NoAnswer):
+        await provider.find(an_order("comfyui"))
+
+
+async def test_a_refusal_that_lists_every_installed_model_is_still_read() -> None:
+    models = [f"model-{number:06}.safetensors" for number in range(200_000)]
+    error = {
+        "type": "value_not_in_list",
+        "message": "Value not in list",
+        "details": "ckpt_name: 'x' not in (list of length 200000)",
+        "extra_info": {"input_name": "ckpt_name", "input_config": [models, {}]},
+    }
+    body = {"error": {}, "node_errors": {"1": {"errors": [error], "class_type": "CheckpointLoaderSimple"}}}
+    provider, order = answering(lambda _: httpx.Response(400, json=body)), an_order("comfyui")
+    with pytest.raises(Refused) as raised:
+        await provider.submit(order, {"prompt": {}, "prompt_id": order.uuid})
+    assert raised.value.code == "invalid_workflow"
+    assert "node 1 (CheckpointLoaderSimple): Value not in list" in raised.value.message
