@@ -144,10 +144,12 @@ def _kind_of(scope: Scope) -> Kind | None:
 
 
 def _is_end(exchange: Exchange) -> bool:
-    """Modal's 200, an entry in ComfyUI's history, Fal's result."""
+    """Modal's 200, a finished run of ComfyUI's, Fal's result."""
     path: str = exchange.scope["path"]
     if exchange.start["status"] == 404 or path.endswith("/status"):
         return False
+    if path.startswith("/api/jobs/"):
+        return b'"execution_status"' in exchange.body
     if path.startswith("/history/"):
         return exchange.body != b"{}"
     return "/requests/" in path or (path.startswith("/result/") and exchange.start["status"] == 200)
