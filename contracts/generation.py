@@ -18,6 +18,7 @@ from contracts.base import (
     Text,
 )
 from contracts.characters import Character, Lora
+from contracts.notices import Notice
 from contracts.requests import FollowUp, GenerationRequest
 
 
@@ -132,6 +133,7 @@ class GenerationPlanned(PlanRequest, Message):
     provider: Provider | None = None
     model: str | None = None
     workflow: dict[str, Any] | None = None
+    notices: tuple[Notice, ...] = ()
 
 
 class Reason(Model):

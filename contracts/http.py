@@ -7,6 +7,7 @@ from pydantic import Field
 from contracts.base import GenerationType, Id, Line, Model, Moment, Name, Provider
 from contracts.generation import Notify
 from contracts.jobs import JobError, Phase, RenderProgress, Status
+from contracts.notices import Notice
 from contracts.requests import (
     BaseImageRequest,
     CharacterSheetRequest,
@@ -112,6 +113,8 @@ class JobView(Model):
     chain_id: Id | None = None
     """The chain that it begins, or is a step of."""
     error: JobError | None = None
+    notices: tuple[Notice, ...] = ()
+    """What its caller should know although nothing failed, such as images that were not delivered."""
     images: tuple[JobImage, ...] = ()
     attempts: int = 0
     """Submissions to providers, retries included."""
@@ -144,7 +147,8 @@ class ResultImage(Model):
     height: int
     bytes: int
     sha256: str
-    seed: int
+    seed: int | None
+    """Null where a caller's workflow did not take ours and has not exactly one of its own."""
     prompt: str
     provider: Provider
     expires_at: Moment

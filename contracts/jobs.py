@@ -18,6 +18,7 @@ from contracts.base import (
 )
 from contracts.characters import Character
 from contracts.generation import Notify, Reason, RenderSpec
+from contracts.notices import Notice
 from contracts.renders import StoredImage, StoredLora
 
 Status = Literal["pending", "running", "completed", "failed"]
@@ -105,6 +106,8 @@ class JobEvent(Message):
     image: ImageEvent | None = None
     progress: tuple[RenderProgress, ...] = ()
     error: JobError | None = None
+    notices: tuple[Notice, ...] = ()
+    """In `accepted` and `image_ready`: what is new. In the terminal event: all."""
     cost: Cost | None = None
     """In the terminal event: the price of all attempts."""
     target_seconds: float
@@ -176,6 +179,7 @@ class Job(Model):
     minimum: int = 1
     """The least number of images that counts as completed."""
     error: JobError | None = None
+    notices: tuple[Notice, ...] = ()
     cost: Cost = Cost()
     """Kept up to date whenever an attempt ends."""
     provider: Provider | None = None

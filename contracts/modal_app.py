@@ -26,6 +26,9 @@ UNDECIDED = "X-Imagegen-Undecided"
 TOO_LATE = "DeadlineExceeded"
 """The type of the error of a call that was not begun because its deadline had passed."""
 
+WORKFLOW_REFUSED = "WorkflowRefused"
+"""The type of the error of a workflow that ComfyUI would not run, or only a part of it."""
+
 
 class ModalModel(BaseModel):
     """Frozen; unknown fields are ignored, so that app and gateway may be deployed apart."""
@@ -176,7 +179,10 @@ class ModalError(ModalModel):
 
 
 class ModalResult(ModalModel):
-    """The end of a call: outputs, or an error. `manifest` tells about a training's output."""
+    """The end of a call: outputs, or an error. `manifest` tells about a training's output.
+
+    Of a workflow all saved images are outputs, its result (`contracts.workflows.result_of`) first.
+    """
 
     status: Literal["succeeded", "failed"]
     outputs: tuple[ModalOutput, ...] = ()

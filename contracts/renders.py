@@ -6,6 +6,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from contracts.base import UUID_PATTERN, AssetId, Id, Line, Message, Model, Moment, Name, Provider
 from contracts.generation import RenderSpec
+from contracts.notices import Notice
 
 AttemptId = Annotated[str, StringConstraints(pattern=rf"^{UUID_PATTERN}/[0-9]{{1,3}}/[0-9]{{1,3}}$")]
 """One submission of one render: `{job_id}/{index}/{n}`, n from 1."""
@@ -99,8 +100,12 @@ class RenderSucceeded(AttemptMessage):
 
     spec: RenderSpec
     outputs: tuple[Output, ...] = Field(min_length=1)
-    seed: int
-    """The seed that the provider says it used, else the one asked for."""
+    dropped: tuple[Output, ...] = Field(default=(), max_length=100)
+    """What was made besides and is not delivered, the first hundred of it."""
+    notices: tuple[Notice, ...] = ()
+    seed: int | None
+    """The seed that the provider says it used, else the one asked for. Of a caller's workflow without
+    `{{seed}}`: the graph's own, null where that cannot be told."""
     provider_seconds: float | None = None
     cost_usd: float | None = None
     base_model: Line | None = None
@@ -120,6 +125,8 @@ class RenderFailed(AttemptMessage):
     message: str
     retryable: bool
     billed: Billed
+    cost_usd: float | None = None
+    """As the provider says; null where it says nothing."""
 
 
 class StoredImage(Model):
@@ -131,7 +138,8 @@ class StoredImage(Model):
     sha256: str
     width: int
     height: int
-    seed: int
+    seed: int | None
+    """Null where a caller's workflow did not take ours and has not exactly one of its own."""
     prompt: str
     provider: Provider
     attempt: int
@@ -190,6 +198,7 @@ class ResultStored(AttemptMessage):
     image: StoredImage | None = None
     lora: StoredLora | None = None
     duplicate: bool = False
+    notices: tuple[Notice, ...] = ()
     provider_seconds: float | None = None
     cost_usd: float | None = None
 

@@ -34,6 +34,23 @@ class RequestBase(Model):
     model: Line | None = None
     """A model id of that provider, such as `fal-ai/flux/dev`."""
     workflow: dict[str, Any] | None = None
+    """A ComfyUI graph in API format, run once for each image of the request.
+
+    Holes: `{{prefix}}` is filled in too, with a file prefix that no other run has. A `filename_prefix`
+    without it gets a suffix of its own, so that no run is answered from the server's cache with a file
+    that is gone; an output node without `filename_prefix` should use `{{prefix}}`.
+
+    Result: one image of each run is delivered. The node titled `result` names it (in the editor: the
+    node's title), else the saving node at the end of the longest chain of nodes, else the one that is
+    listed last. Of a batch the first image is delivered. Previews never are. What a run saved besides
+    is not delivered, and a notice with code `outputs_dropped` says so: for four images ask for
+    `count` 4 with a `batch_size` of 1.
+
+    Seed: each image has its own, filled into `{{seed}}`. Without that hole an image's `seed` is the one
+    seed that the graph itself has, else null. Images that would be the same picture are announced by a
+    notice with code `same_picture` when the job is accepted, those that came out as the same file by
+    one with code `same_file`.
+    """
 
 
 class _OfCharacter(RequestBase):

@@ -20,6 +20,7 @@ from prompts.catalogue import Catalogue
 from prompts.checks import missing_character, reasons_against, waits_for_lora
 from prompts.follow_ups import reasons_against_follow_ups
 from prompts.renders import first_image_of, renders_of
+from prompts.workflows import workflow_notices
 
 
 def plan(
@@ -47,8 +48,14 @@ def plan(
     except NotAnAdult as error:  # harmless fields that together say something else
         return GenerationRejected(**about, reasons=(Reason(field="request", message=str(error)),))
     waits, partial = waits_for_lora(request, person), bool(getattr(request, "only", ()))
+    workflow = getattr(request, "workflow", None)
     return GenerationPlanned(
-        **about, renders=renders, waits_for_lora=waits, partial=partial, **_wishes(request)
+        **about,
+        renders=renders,
+        waits_for_lora=waits,
+        partial=partial,
+        notices=workflow_notices(workflow, renders) if workflow else (),
+        **_wishes(request),
     )
 
 

@@ -1,12 +1,14 @@
 """Workflows of the caller's own: small enough, in API format, and as decent as a prompt."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from contracts.generation import Reason
+from contracts.generation import Reason, RenderSpec
+from contracts.notices import Notice
 from contracts.storable import faults
+from contracts.workflows import Graph, holes_of
 from prompts.adults import NotAnAdult, find_minor
 from prompts.catalogue import Catalogue
 from prompts.explicit import find_explicit
@@ -22,6 +24,29 @@ def workflow_reasons(workflow: dict[str, Any], *, include_nsfw: bool, catalogue:
     if problem := _problem(workflow):
         return [Reason(field=_FIELD, message=problem)]
     return list(_wording(workflow, include_nsfw, catalogue))
+
+
+def workflow_notices(workflow: Graph, renders: Sequence[RenderSpec]) -> tuple[Notice, ...]:
+    """Name the images for which the workflow would be run with the same values in all its holes."""
+    holes = holes_of(workflow)
+    alike: dict[tuple[object, ...], list[int]] = {}
+    for spec in renders:
+        values = {
+            "prompt": (spec.prompt, spec.tag_prompt),
+            "negative_prompt": spec.negative_prompt,
+            "seed": spec.seed,
+            "width": spec.width,
+            "height": spec.height,
+        }
+        alike.setdefault(tuple(value for name, value in values.items() if name in holes), []).append(
+            spec.index
+        )
+    message = (
+        "The workflow has no {{seed}} hole, so these images will probably be the same picture, and each"
+        " is paid for. Write {{seed}} where the workflow has its seed, or ask for one image."
+    )
+    same = (images for images in alike.values() if len(images) > 1)
+    return tuple(Notice(code="same_picture", message=message, images=tuple(images)) for images in same)
 
 
 def _problem(workflow: dict[str, Any]) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import httpx
 
+from contracts.workflows import File, result_of
 from deploy.modal.failures import CallFailed
 
 URL: Final = "http://127.0.0.1:8188"
@@ -44,7 +45,7 @@ class ServerDown(CallFailed):
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class SavedFile:
     """An output of a graph. `data` as ComfyUI wrote it."""
 
     name: str
@@ -61,13 +62,13 @@ class ComfyServer:
         self._ask_every = ask_every
         self._clock = clock
 
-    def run(self, graph: dict[str, Any]) -> list[File]:
+    def run(self, graph: dict[str, Any]) -> list[SavedFile]:
         """Raises `WorkflowRefused`, `WorkflowFailed`, `ServerDown`."""
         prompt_id = str(uuid.uuid4())
         try:
             self._submit(graph, prompt_id)
             entry = self._wait(prompt_id)
-            return [self._read(image) for image in files_of(entry)]
+            return [self._read(image) for image in files_of(graph, entry)]
         except httpx.HTTPError as error:
             raise ServerDown(f"ComfyUI: {type(error).__name__}: {error}") from error
         except BaseException:
@@ -106,9 +107,9 @@ class ComfyServer:
                 return entry
             time.sleep(self._ask_every)
 
-    def _read(self, image: dict[str, str]) -> File:
+    def _read(self, image: File) -> SavedFile:
         query = {key: image[key] for key in ("filename", "subfolder", "type")}
-        return File(image["filename"], self._http.get("/view", params=query).raise_for_status().content)
+        return SavedFile(image["filename"], self._http.get("/view", params=query).raise_for_status().content)
 
     def _stop(self, prompt_id: str) -> None:
         try:
@@ -118,19 +119,14 @@ class ComfyServer:
             pass
 
 
-def files_of(entry: dict[str, Any]) -> list[dict[str, str]]:
-    """What a finished graph saved, previews left out. Raises `WorkflowFailed`."""
+def files_of(graph: dict[str, Any], entry: dict[str, Any]) -> list[File]:
+    """Return the images that a finished graph saved, its result first. Raises `WorkflowFailed`."""
     if entry["status"]["status_str"] != "success":
         raise _failure(entry["status"]["messages"])
-    images = [
-        image
-        for outputs in entry["outputs"].values()
-        for image in outputs.get("images", ())
-        if image["type"] == "output"
-    ]
-    if not images:
+    result = result_of(graph, entry["outputs"])
+    if result is None:
         raise WorkflowFailed("the graph ran and saved nothing")
-    return images
+    return [result.file, *result.dropped]
 
 
 def _failure(messages: list[tuple[str, dict[str, Any]]]) -> WorkflowFailed:

@@ -32,6 +32,7 @@ def job_view(job: Job, now: datetime, submission: Accepted | None = None) -> Job
         finished_at=job.finished_at,
         chain_id=source.chain_id if source else job.chain_id,
         error=job.error,
+        notices=job.notices,
         images=tuple(_image(render) for render in job.renders),
         attempts=sum(len(render.attempts) for render in job.renders),
         cost_usd=job.cost.usd,

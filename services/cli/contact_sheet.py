@@ -95,7 +95,7 @@ def _image(title: str, image: ResultImage, path: str, picture: Picture) -> str:
         title=title,
         label=image.label,
         prompt=image.prompt,
-        seed=image.seed,
+        seed="unknown" if image.seed is None else image.seed,
         width=image.width,
         height=image.height,
         size=_size(image.bytes),

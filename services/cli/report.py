@@ -84,7 +84,8 @@ def _facts(view: JobView) -> list[str]:
 
 def _image_line(image: ResultImage) -> str:
     size = f"{image.width}×{image.height}"
-    return f"{image.index + 1:>2}  {image.label}  {size}, {image.provider}, seed {image.seed}"
+    seed = "seed unknown" if image.seed is None else f"seed {image.seed}"
+    return f"{image.index + 1:>2}  {image.label}  {size}, {image.provider}, {seed}"
 
 
 def _lora_line(lora: ResultLora) -> str:

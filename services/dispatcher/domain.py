@@ -187,10 +187,11 @@ def _take_plan(story: Story, plan: GenerationPlanned) -> None:
         model=plan.model,
         workflow=plan.workflow,
         partial=plan.partial,
+        notices=plan.notices,
     )
     if plan.waits_for_lora:
         begin_to_wait(story)
-    story.event("accepted")
+    story.event("accepted", notices=plan.notices)
 
 
 def _cancel(job: JobRecord | None, cancel: GenerationCancel, policies: Policies, now: datetime) -> Step:

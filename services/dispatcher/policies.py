@@ -14,8 +14,15 @@ from contracts.generation import RenderSpec
 from contracts.jobs import Attempt, Cost, Job
 
 Need = Literal["text_to_image", "reference", "face_swap", "lora", "workflow", "lora_training"]
-UNSURE = frozenset({"outcome_unknown", "lost"})
-"""Failures after which its provider may still do it, and be paid."""
+NextTry = Literal["again", "elsewhere", "unsure", "other_model", "never"]
+"""What may be tried after a failure.
+
+again        the same provider, while the failure says that it may do better; then the next one
+elsewhere    the next provider of the route at once: the failure is this provider's own
+unsure       as `elsewhere`, but nothing where the failure is not retryable: it may have been paid for
+other_model  as `elsewhere`, but nothing for a caller's workflow: its output is of the same kind anywhere
+never        nothing: no other attempt would do better
+"""
 
 
 class TypePolicy(Model):
@@ -37,26 +44,30 @@ class Retries(Model):
 
     pauses_seconds: tuple[float, ...]
     tries_at_one_provider: int = Field(ge=1)
-    elsewhere: frozenset[str]
-    never: frozenset[str]
+    failures: dict[str, NextTry]
+    """By failure code; `again` for a code that is not listed."""
 
     def next_provider(
-        self, route: Sequence[Provider], attempts: Sequence[Attempt], down: frozenset[Provider]
+        self,
+        route: Sequence[Provider],
+        attempts: Sequence[Attempt],
+        down: frozenset[Provider],
+        *,
+        workflow: bool = False,
     ) -> Provider | None:
-        """Who is asked next, or None when the image is to be given up.
+        """Return the provider of the next attempt, or None when the image is to be given up.
 
-        A provider whose circuit is open (`down`) is passed over while another can do it.
+        A provider whose circuit is open (`down`) is passed over while another can do it. `workflow`
+        tells whether the caller's own workflow is run.
         """
         if not attempts:
             return next((name for name in route if name not in down), route[0] if route else None)
         last = attempts[-1]
-        code = last.error.code if last.error else ""
-        if code in self.never or len(attempts) > len(self.pauses_seconds):
+        after = self.failures.get(last.error.code, "again") if last.error else "again"
+        if len(attempts) > len(self.pauses_seconds) or _is_final(after, last, workflow=workflow):
             return None
-        if code in UNSURE and not last.retryable:
-            return None  # it may have been paid for, and its gateway was told not to risk that twice
         tries = Counter(attempt.provider for attempt in attempts)
-        stays = last.retryable and code not in self.elsewhere
+        stays = last.retryable and after == "again"
         if stays and last.provider not in down and tries[last.provider] < self.tries_at_one_provider:
             return last.provider
         others = [
@@ -65,7 +76,18 @@ class Retries(Model):
         up = [name for name in others if name not in down]
         if up or others:
             return (up or others)[0]
-        return last.provider if last.retryable else None
+        return last.provider if last.retryable and after != "other_model" else None
+
+
+def _is_final(after: NextTry, last: Attempt, *, workflow: bool) -> bool:
+    match after:
+        case "never":
+            return True
+        case "unsure":
+            return not last.retryable
+        case "other_model":
+            return workflow
+    return False
 
 
 class Policies(Model):

@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 
 from contracts.base import Provider
 from contracts.jobs import Attempt, ErrorCode, Job, JobError, Render
+from contracts.notices import Notice
 from contracts.renders import AttemptMessage, RenderFailed, RenderProgressed, ResultStored
+from contracts.workflows import holes_of
 from services.dispatcher.news import image_event
 from services.dispatcher.policies import why_nobody
 from services.dispatcher.story import Story
@@ -58,6 +60,7 @@ def attempt_failed(story: Story, failure: RenderFailed) -> None:
         error=error,
         retryable=failure.retryable,
         billed=failure.billed,
+        cost_usd=failure.cost_usd,
     )
     retry_at = _retry_at(story, story.job.renders[index], failure.attempt_id)
     if retry_at and retry_at < story.job.deadline_at:
@@ -85,7 +88,9 @@ def _route(story: Story, render: Render) -> tuple[Provider, ...]:
 def _retry_at(story: Story, render: Render, attempt_id: str) -> datetime | None:
     """When the next attempt of a render starts, or None when none would do better."""
     retries = story.policies.retries
-    if retries.next_provider(_route(story, render), render.attempts, story.down) is None:
+    workflow = story.job.workflow is not None
+    route = _route(story, render)
+    if retries.next_provider(route, render.attempts, story.down, workflow=workflow) is None:
         return None
     pause = retries.pauses_seconds[len(render.attempts) - 1] * _jitter(attempt_id)
     return story.now + timedelta(milliseconds=round(1000 * pause))
@@ -117,8 +122,28 @@ def result_stored(story: Story, result: ResultStored) -> None:
         retry_at=None,
     )
     story.set(delivered=story.job.delivered + 1, failed=story.job.failed - (1 if failed_before else 0))
-    story.event("image_ready", image=image_event(story.job.renders[index]))
+    notices = (*result.notices, *_same_file(story.job, index))
+    story.set(notices=(*story.job.notices, *notices))
+    story.event("image_ready", image=image_event(story.job.renders[index]), notices=notices)
     _end_if_settled(story)
+
+
+def _same_file(job: Job, index: int) -> tuple[Notice, ...]:
+    """Say that an image came out as the same file as others of its job."""
+    stored = job.renders[index].stored
+    if stored is None:
+        return ()
+    same = tuple(
+        render.spec.index
+        for render in job.renders
+        if render.stored is not None and render.stored.sha256 == stored.sha256
+    )
+    if len(same) == 1:
+        return ()
+    message = f"Images {', '.join(map(str, same))} are the same file."
+    if job.workflow is not None and "seed" not in holes_of(job.workflow):
+        message += " The workflow has a fixed seed; write {{seed}} where it has its seed."
+    return (Notice(code="same_file", message=message, images=same),)
 
 
 def look_again(story: Story) -> None:
@@ -147,7 +172,9 @@ def start_waiting(story: Story) -> None:
         if render.state != "waiting" or (render.retry_at and render.retry_at > story.now):
             continue
         route = _route(story, render)
-        provider = policies.retries.next_provider(route, render.attempts, story.down)
+        provider = policies.retries.next_provider(
+            route, render.attempts, story.down, workflow=story.job.workflow is not None
+        )
         if provider is None:
             story.fail("no_provider", why_nobody(render.spec, story.job.provider))
             return

@@ -176,4 +176,4 @@ class Story:
             wake_at=None,
             elapsed_seconds=elapsed(self.job, self.now),
         )
-        self.event(status, error=error, cost=self.job.cost)
+        self.event(status, error=error, cost=self.job.cost, notices=self.job.notices)

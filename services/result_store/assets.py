@@ -86,6 +86,7 @@ class Asset(Stored):
             image=self.image,
             lora=self.lora,
             duplicate=self.result.attempt_id != attempt.attempt_id,
+            notices=attempt.notices,
             provider_seconds=attempt.provider_seconds,
             cost_usd=attempt.cost_usd,
         )

@@ -62,8 +62,12 @@ POLICIES = Policies.model_validate(
         "retries": {
             "pauses_seconds": [1, 2, 3],
             "tries_at_one_provider": 4,
-            "elsewhere": [],
-            "never": ["nsfw", "input_not_found"],
+            "failures": {
+                "nsfw": "never",
+                "input_not_found": "never",
+                "lost": "again",
+                "outcome_unknown": "unsure",
+            },
         },
     }
 )
@@ -153,7 +157,7 @@ def stored(index: int = 0, n: int = 1, **fields: Any) -> ResultStored:
         key=f"acme/{JOB}/{index}/{n}",
         content_type="image/png",
         bytes=1000,
-        sha256="aa",
+        sha256=f"{index:032x}{n:032x}",
         width=64,
         height=64,
         seed=7,

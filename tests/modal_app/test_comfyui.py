@@ -115,7 +115,7 @@ def test_previews_are_no_outputs() -> None:
     preview = {"filename": "p.png", "subfolder": "", "type": "temp"}
     entry = {"status": {"status_str": "success"}, "outputs": {"2": {"images": [preview]}}}
     with pytest.raises(WorkflowFailed, match="saved nothing"):
-        files_of(entry)
+        files_of({}, entry)
 
 
 def test_the_volume_is_named_as_a_place_of_models() -> None:

@@ -7,7 +7,7 @@ import httpx
 
 from contracts.base import Provider as ProviderName
 from contracts.renders import Billed
-from services.gateways.comfyui.answers import end_of, node_problem_in, refusal_in
+from services.gateways.comfyui.answers import Run, end_of, is_from_cache, node_problem_in, refusal_in
 from services.gateways.comfyui.graphs import graph_of, loads_lora, reads
 from services.gateways.comfyui.hints import Socket
 from services.gateways.comfyui.lookup import PromptLookup
@@ -17,7 +17,9 @@ from services.gateways.runtime.dialects import Dialect
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import (
     LOCKED_OUT,
+    REFUSED,
     Broken,
+    Done,
     Handle,
     Hint,
     News,
@@ -32,7 +34,10 @@ from services.gateways.runtime.provider import (
 from services.gateways.runtime.wire import ask, excerpt, json_of, send_paid
 from shared.ids import uuid7
 
-REFUSED: Final = "the server refused the workflow"
+FILE_GONE: Final = (
+    "the server answered from its cache with a file that is gone; "
+    "write {{prefix}} into the node that saves the result, so that each run saves its own file"
+)
 NOT_COMFYUI: Final = (404, 405)
 """Statuses that a ComfyUI server never gives to a prompt: another server is at the address."""
 REFUSAL_DEPTH: Final = 5
@@ -158,7 +163,17 @@ class ComfyUIProvider:
             return Broken("invalid_workflow", f"{REFUSED}: {refusal}", retryable=False, billed=billed)
         if found is None:
             return Broken("lost", "neither in the queue nor in the history", retryable=True, billed="no")
-        return end_of(found)
+        return await self._end(order, found)
+
+    async def _end(self, order: Order, run: Run) -> News:
+        """A result from the cache may name a file that was removed: no other try would find it either."""
+        graph = order.workflow or {}
+        news = end_of(run, graph)
+        if isinstance(news, Done) and is_from_cache(run, graph):
+            answer = await ask(self._http, "HEAD", f"{self._url}{news.outputs[0].path}")
+            if answer.status_code == 404:
+                return Broken("cached_file_gone", FILE_GONE, retryable=False, billed="yes")
+        return news
 
     async def unfinished(self) -> frozenset[str]:
         """See `Listing`. Whatever anybody has in the queue."""

@@ -1,6 +1,5 @@
 """What a ComfyUI server's answers mean. They are input: whatever is odd in them is left out, or no answer."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -8,6 +7,7 @@ from urllib.parse import urlencode
 import httpx
 
 from contracts.renders import Output
+from contracts.workflows import File, Graph, result_of
 from services.gateways.runtime.provider import Broken, Done, News, NoAnswer, Working
 from services.gateways.runtime.wire import excerpt, json_of
 
@@ -73,12 +73,14 @@ def _run(status: object, outputs: object) -> Run:
     return Run(status, outputs if isinstance(outputs, dict) else {})
 
 
-def end_of(run: Run) -> News:
+def end_of(run: Run, graph: Graph) -> News:
     """What became of a finished run. A failed one may have outputs of branches that ended well."""
     status = run.status
     if status.get("status_str") == "success":
-        outputs = tuple(_outputs(run))
-        return Done(outputs) if outputs else Broken("no_output", "the workflow saved no image", False, "yes")
+        result = result_of(graph, run.outputs)
+        if result is None:
+            return Broken("no_output", "the workflow saved no image", False, "yes")
+        return Done((_output(result.file),), dropped=tuple(map(_output, result.dropped)))
     messages = {str(pair[0]): pair[1] for pair in _items(status.get("messages")) if _is_pair(pair)}
     if "execution_interrupted" in messages:
         return Broken("cancelled", "interrupted at the server", retryable=False, billed="yes")
@@ -116,13 +118,20 @@ def _words(error: dict[str, Any]) -> str:
     return ": ".join(dict.fromkeys(part for part in parts if part)) or "no reason given"
 
 
-def _outputs(run: Run) -> Iterator[Output]:
-    """Saved images only: previews are gone when the server restarts."""
-    for node in run.outputs.values():
-        for image in _items(node.get("images")) if isinstance(node, dict) else ():
-            if isinstance(image, dict) and image.get("type") == "output":
-                where = {key: str(image.get(key, "")) for key in ("filename", "subfolder", "type")}
-                yield Output(path=f"/view?{urlencode(where)}")
+def is_from_cache(run: Run, graph: Graph) -> bool:
+    """Whether the server did not run the node that saved the result, but remembered its file's name."""
+    result = result_of(graph, run.outputs)
+    cached = [
+        node
+        for kind, data in filter(_is_pair, _items(run.status.get("messages")))
+        if kind == "execution_cached"
+        for node in _items(data.get("nodes"))
+    ]
+    return result is not None and result.node in cached
+
+
+def _output(file: File) -> Output:
+    return Output(path=f"/view?{urlencode(file)}")
 
 
 def _items(value: Any) -> list[Any]:

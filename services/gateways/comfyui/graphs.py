@@ -8,7 +8,7 @@ from typing import Any
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.runtime.dialects import Dialect, dialect_of, model_names
 from services.gateways.runtime.provider import Order
-from services.gateways.runtime.workflows import filled
+from services.gateways.runtime.workflows import callers_graph, filled, prefix_of
 
 LORA_NAME = "{{lora_name}}"
 
@@ -40,16 +40,15 @@ def graph_of(
 ) -> dict[str, Any]:
     """The caller's workflow, or the fitting template, filled in."""
     lora = order.spec.lora
-    return filled(
-        _graph(order),
-        order.spec,
-        checkpoint=settings.checkpoint,
-        flux_checkpoint=settings.flux_checkpoint,
-        prefix=f"imagegen/{order.uuid}",
-        lora_name=lora_name,
-        lora_scale=lora.scale if lora else 1.0,
-        **images,
-    )
+    more = images | {
+        "checkpoint": settings.checkpoint,
+        "flux_checkpoint": settings.flux_checkpoint,
+        "lora_name": lora_name,
+        "lora_scale": lora.scale if lora else 1.0,
+    }
+    if order.workflow:
+        return callers_graph(order, **more)
+    return filled(_graph(order), order.spec, prefix=prefix_of(order), **more)
 
 
 def _graph(order: Order) -> dict[str, Any]:

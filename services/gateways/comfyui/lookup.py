@@ -23,9 +23,9 @@ POSITION_PATIENCE: Final = 1.0
 """Seconds that a poll waits for the queue when it only wants a position."""
 QUEUE_DEPTH: Final = 3
 """`{"queue_pending": [[number, id, …]]}`: graphs and metadata are below."""
-JOB_DEPTH: Final = 5
-"""Down to a file in `outputs` and an event in `execution_status`."""
-HISTORY_DEPTH: Final = 6
+JOB_DEPTH: Final = 6
+"""Down to a file in `outputs` and the list of cached nodes in `execution_status`."""
+HISTORY_DEPTH: Final = 7
 """The same below the prompt's id."""
 
 

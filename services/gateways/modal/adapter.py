@@ -10,6 +10,7 @@ from contracts.base import Provider as ProviderName
 from contracts.modal_app import (
     TOO_LATE,
     UNDECIDED,
+    WORKFLOW_REFUSED,
     ModalImageInput,
     ModalLora,
     ModalManifest,
@@ -28,6 +29,7 @@ from services.gateways.modal.settings import ModalSettings
 from services.gateways.runtime.dialects import Dialect, dialect_of, model_names
 from services.gateways.runtime.inputs import LINK_SECONDS, Inputs
 from services.gateways.runtime.provider import (
+    REFUSED,
     Broken,
     Done,
     Handle,
@@ -41,7 +43,7 @@ from services.gateways.runtime.provider import (
     Working,
 )
 from services.gateways.runtime.wire import MAX_ANSWER_BYTES, ask, excerpt, send_paid
-from services.gateways.runtime.workflows import filled
+from services.gateways.runtime.workflows import callers_graph
 from shared.clock import now
 
 M = TypeVar("M", bound=ModalModel)
@@ -88,7 +90,7 @@ class ModalProvider:
             lora=ModalLora(url=await inputs.lora_url(tenant, spec.lora.key), scale=spec.lora.scale)
             if spec.lora
             else None,
-            workflow=filled(order.workflow, spec) if order.workflow else None,
+            workflow=callers_graph(order) if order.workflow else None,
         )
         return _written(ModalSubmit(id=order.uuid, input=image, deadline_at=order.deadline_at))
 
@@ -186,6 +188,8 @@ def _end(order: Order, result: ModalResult) -> News:
             return Broken("no_output", "the call succeeded without an output", False, "yes")
         if error.type == TOO_LATE:
             return Broken("deadline_exceeded", error.message, False, "no")
+        if error.type == WORKFLOW_REFUSED:
+            return Broken("invalid_workflow", f"{REFUSED}: {error.message}"[:500], False, "yes")
         return Broken("provider_error", f"{error.type}: {error.message}"[:500], error.retryable, "yes")
     if order.spec.kind == "lora_training":
         return _trained(result, result.manifest)
@@ -193,6 +197,8 @@ def _end(order: Order, result: ModalResult) -> News:
         Output(path=output.path, content_type=output.content_type, nsfw=output.nsfw)
         for output in result.outputs
     )
+    if order.workflow:  # the application puts its result first
+        return Done(outputs[:1], seconds=result.gpu_seconds, dropped=outputs[1:])
     return Done(outputs, seed=result.seed, seconds=result.gpu_seconds)
 
 

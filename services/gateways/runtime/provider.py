@@ -61,6 +61,8 @@ class Done:
     seed: int | None = None
     seconds: float | None = None
     cost_usd: float | None = None
+    dropped: tuple[Output, ...] = ()
+    """What was made besides and is not delivered."""
     base_model: str | None = None
     """Of a training: what its LoRA belongs to."""
     steps: int | None = None
@@ -88,6 +90,8 @@ class Missing:
 News = Working | Done | Broken | Missing
 
 
+REFUSED = "the server refused the workflow"
+"""How the message of every `invalid_workflow` begins, whatever the server's status."""
 LOCKED_OUT = frozenset({"provider_unauthorized", "provider_not_deployed"})
 """Codes of refusals that are not about the request: whatever is sent, it is refused."""
 

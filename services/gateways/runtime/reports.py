@@ -12,7 +12,9 @@ from typing import Any
 import structlog
 
 from contracts.base import Message
-from contracts.renders import Billed, RenderFailed, RenderProgressed, RenderSucceeded
+from contracts.notices import Notice
+from contracts.renders import Billed, RenderFailed, RenderProgressed, RenderRequested, RenderSucceeded
+from contracts.workflows import seed_of
 from services.gateways.runtime.attempt import Attempt, State
 from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.late_ends import Outcome, first_look, settled
@@ -24,6 +26,9 @@ from shared.outbox import AtOnce, owe
 from shared.publisher import Outgoing, Publisher
 
 log = structlog.get_logger()
+
+MOST_DROPPED = 100
+"""Files named in `RenderSucceeded.dropped`; its notice counts all."""
 
 
 class Reports:
@@ -64,7 +69,9 @@ class Reports:
             **_whose(attempt),
             spec=command.spec,
             outputs=done.outputs,
-            seed=done.seed if done.seed is not None else command.spec.seed,
+            dropped=done.dropped[:MOST_DROPPED],
+            notices=notices_about(command, done),
+            seed=seed_used(command, done),
             provider_seconds=done.seconds,
             cost_usd=done.cost_usd,
             base_model=done.base_model,
@@ -146,6 +153,31 @@ class Reports:
         if kept and owed is not None and message is not None and await self._say(attempt, message):
             self._ledger.said(attempt.id, owed["at"])
         log.info("attempt_finished", attempt_id=attempt.id, state=state, error=error, kept=kept)
+
+
+def seed_used(command: RenderRequested, done: Done) -> int | None:
+    """Return the seed of an image; a caller's workflow need not have taken ours."""
+    if command.workflow is not None:
+        return seed_of(command.workflow, command.spec.seed)
+    return done.seed if done.seed is not None else command.spec.seed
+
+
+def notices_about(command: RenderRequested, done: Done) -> tuple[Notice, ...]:
+    """Say how many images were made that are not delivered."""
+    count = len(done.dropped)
+    if command.spec.kind == "image":
+        count += len(done.outputs) - 1
+    if not count:
+        return ()
+    what = "1 more image" if count == 1 else f"{count} more images"
+    rule = (
+        " The node titled 'result' names the result, else the last node that saves; of a batch it is"
+        " the first image. For more images ask for a higher count."
+        if command.workflow
+        else ""
+    )
+    message = f"The run made {what} than the one that is delivered.{rule}"
+    return (Notice(code="outputs_dropped", message=message, images=(command.spec.index,)),)
 
 
 def _whose(attempt: Attempt) -> dict[str, Any]:

@@ -1,12 +1,31 @@
 """ComfyUI graphs with holes: `{{prompt}}`, `{{seed}}` and the like are filled in."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from contracts.generation import RenderSpec
+from contracts.workflows import HOLE, PREFIX
+from services.gateways.runtime.provider import Order
 
-HOLE = re.compile(r"\{\{(\w+)\}\}")
+
+def callers_graph(order: Order, **more: object) -> dict[str, Any]:
+    """Return the caller's workflow, filled in, with files of its own.
+
+    A file prefix without `{{prefix}}` gets the order's id: a server answers from its cache what it ran
+    before, with the names of files that may be gone.
+    """
+    assert order.workflow is not None, "asked for an order with a workflow"
+    graph = filled(order.workflow, order.spec, **({"prefix": prefix_of(order)} | more))
+    for node, before in order.workflow.items():
+        prefix = before.get("inputs", {}).get(PREFIX)
+        if isinstance(prefix, str) and "{{prefix}}" not in prefix:
+            graph[node]["inputs"][PREFIX] += f"-{order.uuid[:8]}"
+    return graph
+
+
+def prefix_of(order: Order) -> str:
+    """The file prefix that no other run has."""
+    return f"imagegen/{order.uuid}"
 
 
 def filled(graph: dict[str, Any], spec: RenderSpec, **more: object) -> dict[str, Any]:

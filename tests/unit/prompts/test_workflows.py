@@ -8,6 +8,7 @@ from contracts.generation import Reason
 from prompts.catalogue import default_catalogue
 from prompts.workflows import MAX_BYTES, workflow_reasons
 from tests.unit.prompts.examples import planned, reasons
+from tests.unit.workflow_graphs import drawing
 
 
 def _encode(text: str) -> dict[str, Any]:
@@ -95,3 +96,17 @@ def test_a_workflow_that_cannot_be_stored_is_rejected_by_the_path_of_its_fault(
     (reason,) = workflow_reasons(graph, include_nsfw=False, catalogue=default_catalogue())
     assert reason.field == "request.workflow.1.inputs.x"
     assert words in reason.message
+
+
+def test_images_for_which_a_workflow_would_draw_the_same_are_announced() -> None:
+    plan = planned("studio", count=3, workflow=drawing(seed=42))
+    [notice] = plan.notices
+    assert (notice.code, notice.images) == ("same_picture", (0, 1, 2))
+    assert "{{seed}}" in notice.message
+    assert planned("studio", count=3, workflow=drawing()).notices == ()
+    assert planned("studio", count=1, workflow=drawing(seed=42)).notices == ()
+    assert planned("studio", count=3).notices == ()
+
+
+def test_a_workflow_with_a_fixed_seed_and_another_prompt_for_each_image_is_no_repetition() -> None:
+    assert planned("character_sheet", workflow=drawing(seed=42)).notices == ()

@@ -1,0 +1,62 @@
+"""What is said with a success: the seed that was used, and what is not delivered."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from contracts.renders import Output, RenderSucceeded
+from services.gateways.runtime.workflows import callers_graph
+from tests.fakes.ledger import GatewayBench
+from tests.fakes.provider import DONE, OUTPUT, a_command, an_order
+from tests.unit.workflow_graphs import drawing
+
+
+async def succeeded(bench: GatewayBench, done: Any, **fields: Any) -> RenderSucceeded:
+    bench.provider.news = [done]
+    await bench.finish(await bench.take_in(a_command(**fields)))
+    [success] = bench.publisher.said(RenderSucceeded)
+    return success
+
+
+async def test_what_a_run_made_besides_is_named_and_counted(bench: GatewayBench) -> None:
+    dropped = tuple(Output(path=f"/view?filename={n}.png") for n in range(150))
+    success = await succeeded(bench, replace(DONE, dropped=dropped), workflow=drawing())
+    assert success.outputs == (OUTPUT,)
+    assert success.dropped == dropped[:100]
+    [notice] = success.notices
+    assert (notice.code, notice.images) == ("outputs_dropped", (0,))
+    assert "150 more images" in notice.message
+    assert "count" in notice.message, "it says what to do instead"
+
+
+async def test_several_images_of_a_model_are_said_too(bench: GatewayBench) -> None:
+    success = await succeeded(bench, replace(DONE, outputs=(OUTPUT, OUTPUT)))
+    assert [notice.code for notice in success.notices] == ["outputs_dropped"]
+
+
+async def test_one_image_needs_no_notice(bench: GatewayBench) -> None:
+    assert (await succeeded(bench, DONE, workflow=drawing())).notices == ()
+
+
+@pytest.mark.parametrize(("seed", "told"), [("{{seed}}", 11), (42, 42), (["9", 0], None)])
+async def test_the_seed_of_a_workflow_is_the_one_that_its_graph_uses(
+    bench: GatewayBench, seed: Any, told: int | None
+) -> None:
+    success = await succeeded(bench, replace(DONE, seed=7), workflow=drawing(seed=seed))
+    assert success.seed == told
+
+
+def test_a_prefix_without_a_hole_gets_the_orders_id() -> None:
+    orders = [an_order("comfyui", workflow=drawing(prefix="shots/mine")) for _ in range(2)]
+    prefixes = [callers_graph(order)["7"]["inputs"]["filename_prefix"] for order in orders]
+    assert prefixes == [f"shots/mine-{order.uuid[:8]}" for order in orders]
+    assert orders[0].workflow == drawing(prefix="shots/mine"), "the order itself is not changed"
+
+
+@pytest.mark.parametrize("prefix", ["{{prefix}}", "mine/{{prefix}}", ["9", 0]])
+def test_a_prefix_with_our_hole_or_a_link_is_left_as_it_is(prefix: Any) -> None:
+    order = an_order("comfyui", workflow=drawing(prefix=prefix))
+    filled = callers_graph(order)["7"]["inputs"]["filename_prefix"]
+    unfilled = prefix.replace("{{prefix}}", f"imagegen/{order.uuid}") if isinstance(prefix, str) else prefix
+    assert filled == unfilled
