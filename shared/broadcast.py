@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError
 from contracts.base import Message, topics_of
 from shared.clock import now
 from shared.envelope import Received, Unreadable, decode
-from shared.publisher import MAX_MESSAGE_BYTES
+from shared.limits import MAX_MESSAGE_BYTES
 from shared.settings import KafkaSettings
 from shared.waiting import backoff
 

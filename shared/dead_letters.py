@@ -9,6 +9,7 @@ from aiokafka import ConsumerRecord
 from contracts.operations import DeadLetter
 from shared.clock import now
 from shared.envelope import header_texts
+from shared.unpacking import UnreadBatch
 
 log = structlog.get_logger()
 
@@ -41,7 +42,7 @@ def dead_letter(record: ConsumerRecord, *, service: str, reason: str, error: str
         original_key=(record.key or b"").decode("utf-8", "replace")[:512],
         original_headers=_kept(headers),
         original_value=base64.b64encode(value[:KEEP_BYTES]).decode(),
-        cut=len(value) > KEEP_BYTES,
+        cut=len(value) > KEEP_BYTES or isinstance(record, UnreadBatch),
         attempts=attempts_of(headers),
         at=now(),
     )

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from contracts.base import Message, id_of, key_of, topic_of
 from contracts.times import CLOCK_SKEW, plausible
 from shared.clock import now
+from shared.limits import MAX_MESSAGE_BYTES
+from shared.unpacking import UnreadBatch
 
 M = TypeVar("M", bound=Message, covariant=True)
 
@@ -105,6 +107,10 @@ def decode(
     Raises:
         Unreadable: with a reason that names what is wrong and where.
     """
+    if isinstance(record, UnreadBatch):
+        raise Unreadable(record.reason, record.error)
+    if len(record.value or b"") > MAX_MESSAGE_BYTES:
+        raise Unreadable("too_large", f"{len(record.value)} bytes; at most {MAX_MESSAGE_BYTES} are read")
     headers = header_texts(record)
     declared = headers.get("ce_type", record.topic)
     if declared != record.topic:

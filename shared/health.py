@@ -1,10 +1,14 @@
 """Is this process alive, and is it able to work? For orchestrators, operators and the local stack."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
 from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+CHECK_SECONDS = 2.0
+"""A check that takes longer is a problem itself: health answers at once, whatever hangs."""
 
 Check = Callable[[], Awaitable[str | None]]
 """Returns what is wrong, or nothing."""
@@ -28,16 +32,20 @@ class Health:
         return self._vital.isdisjoint(problems)
 
     async def problems(self) -> dict[str, str]:
-        """What is wrong now, by check."""
-        found: dict[str, str] = {}
-        for name, check in self._checks.items():
-            try:
-                problem = await check()
-            except Exception as error:
-                problem = f"{type(error).__name__}: {error}"
-            if problem:
-                found[name] = problem
-        return found
+        """Return what is wrong now, by check."""
+        names = list(self._checks)
+        found = await asyncio.gather(*(_asked(self._checks[name]) for name in names))
+        return {name: problem for name, problem in zip(names, found, strict=True) if problem}
+
+
+async def _asked(check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await check()
+    except TimeoutError as error:
+        return str(error) or f"no answer within {CHECK_SECONDS:g} s"
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
 
 
 def health_routes(health: Health) -> APIRouter:

@@ -14,12 +14,15 @@ import structlog
 from shared.clock import now
 from shared.errors import is_transient
 from shared.ids import uuid7
+from shared.loops import every
 from shared.mongo import Collection
 
 log = structlog.get_logger()
 
 LEASE_SECONDS = 10.0
 RENEW_SECONDS = 2.5
+TAKEOVER_SECONDS = 600.0
+"""Limit for taking over everything that a dead process held."""
 RELEASE_SECONDS = 1.5
 FORGET_SECONDS = 120.0
 """A dead owner is looked after so long: a write of its may have been under way."""
@@ -85,18 +88,10 @@ class Lease:
     async def run(self) -> None:
         """Renew, and bury the dead, until cancelled: taking over much may last longer than a lease."""
         async with asyncio.TaskGroup() as both:
-            both.create_task(self._again_and_again(self.renew))
-            both.create_task(self._again_and_again(self.bury_the_dead))
-
-    async def _again_and_again(self, work: Callable[[], Awaitable[None]]) -> None:
-        while True:
-            try:
-                await work()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("lease_delayed", owner=self.owner, error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(RENEW_SECONDS)
+            both.create_task(every(RENEW_SECONDS, self.renew, name="lease renewal"))
+            both.create_task(
+                every(RENEW_SECONDS, self.bury_the_dead, name="takeover", limit=TAKEOVER_SECONDS)
+            )
 
     async def renew(self) -> None:
         """Stay alive; when declared dead meanwhile, drop everything and begin anew."""

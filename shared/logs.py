@@ -2,13 +2,18 @@
 
 import logging
 import sys
-from collections.abc import MutableMapping
-from typing import Any
+import time
+from collections.abc import Callable, MutableMapping
+from typing import Any, Final
 
 import structlog
 
 from shared.settings import ProcessSettings
 from shared.url_credentials import redacted
+
+REPEAT_SECONDS: Final = 30.0
+MOST_LINES: Final = 1000
+KEY_CHARACTERS: Final = 200
 
 
 def configure_logs(service: str, settings: ProcessSettings) -> None:
@@ -41,9 +46,45 @@ def configure_logs(service: str, settings: ProcessSettings) -> None:
             ],
         )
     )
+    handler.addFilter(Repetitions())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
 def redact_credentials(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Remove the credentials of URLs from every text of a log line, tracebacks included."""
     return {name: redacted(value) if isinstance(value, str) else value for name, value in event.items()}
+
+
+def framework_logger(name: str) -> logging.Logger:
+    """The logger for a framework that would set one up by itself: its lines go where ours go."""
+    return logging.getLogger(name)
+
+
+class Repetitions(logging.Filter):
+    """Lets a line of a library through once per interval, with the number of repetitions before it.
+
+    A client that waits for a server says so many times per second.
+    """
+
+    def __init__(self, seconds: float = REPEAT_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._seconds = seconds
+        self._clock = clock
+        self._lines: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is written."""
+        key = record.name, record.levelno, record.getMessage()[:KEY_CHARACTERS]
+        time = self._clock()
+        last, repeated = self._lines.get(key, (-self._seconds, 0))
+        if time - last < self._seconds:
+            self._lines[key] = last, repeated + 1
+            return False
+        if len(self._lines) >= MOST_LINES:
+            self._lines = {k: seen for k, seen in self._lines.items() if time - seen[0] < self._seconds}
+        if len(self._lines) >= MOST_LINES:
+            self._lines.clear()
+        self._lines[key] = time, 0
+        if repeated:
+            record.msg, record.args = f"{record.getMessage()} ({repeated} more like this)", None
+        return True

@@ -11,7 +11,7 @@ from pymongo import IndexModel, InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError
 
 from shared.settings import MongoSettings
-from shared.waiting import wait_until_up
+from shared.waiting import Report, unreported, wait_until_up
 
 Document = dict[str, Any]
 Database = AsyncIOMotorDatabase[Document]
@@ -25,7 +25,9 @@ IN_PAGE = 100
 
 
 @asynccontextmanager
-async def connect(settings: MongoSettings, *, patience_seconds: float = 20.0) -> AsyncIterator[Database]:
+async def connect(
+    settings: MongoSettings, report: Report = unreported, *, patience_seconds: float = 20.0
+) -> AsyncIterator[Database]:
     """The database, once the server answers. Times come back in UTC.
 
     What is not answered within `patience_seconds` fails.
@@ -46,7 +48,7 @@ async def connect(settings: MongoSettings, *, patience_seconds: float = 20.0) ->
         async def ping() -> None:
             await client.admin.command("ping")
 
-        await wait_until_up("MongoDB", address, ping, seconds=settings.startup_seconds)
+        await wait_until_up("MongoDB", address, ping, seconds=settings.startup_seconds, report=report)
         yield client[settings.database]
     finally:
         client.close()

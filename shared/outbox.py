@@ -21,6 +21,7 @@ from shared.envelope import Envelope, encode
 from shared.errors import is_transient
 from shared.fold import StoredMessage
 from shared.group_commit import guarded_writes
+from shared.loops import every
 from shared.mongo import Collection, due_by, due_index, find_by_id
 
 log = structlog.get_logger()
@@ -159,15 +160,11 @@ class Outbox:
 
     async def run(self) -> None:
         """Sweep until cancelled; servers that are away are waited for."""
-        while True:
-            try:
-                while await self.sweep() == PAGE:
-                    pass
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("sweep_delayed", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(TICK_SECONDS)
+        await every(TICK_SECONDS, self._sweep_all, name="outbox")
+
+    async def _sweep_all(self) -> None:
+        while await self.sweep() == PAGE:
+            pass
 
 
 class MongoDebts(Debts):

@@ -12,13 +12,13 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 from contracts.base import Message
 from shared.envelope import Envelope, Received, encode
 from shared.errors import TransientError
+from shared.limits import MAX_MESSAGE_BYTES
 from shared.settings import KafkaSettings
-from shared.waiting import wait_until_up
+from shared.waiting import Report, unreported, wait_until_up
 
 log = structlog.get_logger()
 
 FLUSH_SECONDS = 1.0
-MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,16 @@ class Publisher:
         self._entered = False
 
     async def __aenter__(self) -> "Publisher":
+        await self.enter()
+        return self
+
+    async def enter(self, report: Report = unreported) -> None:
+        """Wait for the broker, telling so, and be ready to send."""
         settings = self._settings
         self._producer = await wait_until_up(
-            "Kafka", settings.bootstrap, self._connect, seconds=settings.startup_seconds
+            "Kafka", settings.bootstrap, self._connect, seconds=settings.startup_seconds, report=report
         )
         self._entered = True
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         self._entered = False

@@ -15,7 +15,7 @@ from obstore.exceptions import BaseError
 from obstore.store import ObjectStore, S3Store
 
 from shared.settings import S3Settings
-from shared.waiting import wait_until_up
+from shared.waiting import Report, unreported, wait_until_up
 
 if TYPE_CHECKING:
     from obstore.store import S3Credential
@@ -143,7 +143,7 @@ def _errors_of(call: str) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def open_bucket(settings: S3Settings) -> AsyncIterator[Bucket]:
+async def open_bucket(settings: S3Settings, report: Report = unreported) -> AsyncIterator[Bucket]:
     """The bucket, made if it is not there, once the server answers.
 
     Raises:
@@ -164,7 +164,7 @@ async def open_bucket(settings: S3Settings) -> AsyncIterator[Bucket]:
             with suppress(NoSuchObject):  # obstore has certificates and ways to the server of its own
                 await bucket.get(".ready")
 
-        await wait_until_up("S3", settings.endpoint, ensure, seconds=settings.startup_seconds)
+        await wait_until_up("S3", settings.endpoint, ensure, seconds=settings.startup_seconds, report=report)
         yield bucket
 
 

@@ -6,27 +6,26 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import AsyncExitStack, nullcontext, suppress
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 from typing import Any
 
 import structlog
-import uvicorn
-from aiokafka import ConsumerRecord
-from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from fastapi import FastAPI
-from faststream import AckPolicy
-from faststream.kafka import KafkaBroker, KafkaMessage
 
 from contracts.base import Message
-from shared.batch_consumer import connect
+from shared.consumers import Consumers
 from shared.errors import StartupError
+from shared.front import Front, HttpServer
 from shared.health import Health, health_routes
 from shared.logs import configure_logs
-from shared.publisher import MAX_MESSAGE_BYTES, Publisher
+from shared.loops import Loops, current, every, watch_event_loop
+from shared.publisher import Publisher
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
 from shared.subscription import Handler, OnFailed, OnUnreadable, Subscription
 from shared.topics import ensure_topics
 from shared.tracing import configure_tracing
+from shared.waiting import unreported
 
 log = structlog.get_logger()
 
@@ -36,6 +35,8 @@ BATCH_SECONDS = 4.5
 """For the batches in hand, HTTP requests and background loops, all at once."""
 LEAVE_SECONDS = 1.0
 """For leaving the groups after that; a broker that does not answer notices by itself."""
+EXAMINE_SECONDS = 1.0
+"""How often the watchdog looks at consumers and background loops."""
 REACH_SECONDS = 2.0
 """Who starts without the broker gives it so long, so that one that is there misses no first request."""
 
@@ -44,7 +45,8 @@ class Service:
     """A named process on the broker.
 
     `subscribe` declares handlers before `run`; `background` declares loops that end with the
-    process; `http` is the FastAPI application, which always has health and metrics.
+    process; `http` is the FastAPI application, which requests reach from `run` on. Health and metrics
+    answer as soon as the service is entered, before any other server is waited for.
 
     Args:
         wait_for_broker: False for one that only publishes, from an outbox: it starts to work without
@@ -57,38 +59,67 @@ class Service:
         self.name = name
         self.health = Health()
         self.http = FastAPI(title=f"imagegen {name}", docs_url=None, redoc_url=None)
-        self.http.include_router(health_routes(self.health))
+        vitals = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+        vitals.include_router(health_routes(self.health))
+        self.front = Front(vitals, self.http, self._waiting)
+        self._server = HttpServer(self.front, process, BATCH_SECONDS)
         self.publisher = Publisher(name, kafka)
         self._kafka = kafka
-        self._process = process
-        self._broker = KafkaBroker(
-            kafka.bootstrap.split(","),
-            client_id=f"imagegen-{name}",
-            consumer_only=True,
-            apply_types=False,
-            graceful_timeout=BATCH_SECONDS,
-            logger=None,
-        )
+        self._consumers = Consumers(name, kafka, self.health, BATCH_SECONDS)
+        self.address = ""
+        """`host:port` of the HTTP surface, once the service is entered."""
         self._wait_for_broker = wait_for_broker
-        self._listens = False
-        self._background: list[Callable[[], Awaitable[None]]] = []
+        self._background: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._loops = Loops(name)
+        self._waits: dict[str, str] = {}
         self._stack = AsyncExitStack()
+        self.health.add("start", self._starting)
+        self.health.add("loops", self._stuck_loops, vital=wait_for_broker)
 
     async def __aenter__(self) -> "Service":
+        try:
+            await self._enter()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def _enter(self) -> None:
+        current.set(self._loops)
+        self._stack.push_async_callback(self._server.stop)
+        self._waits["start"] = "starting"
+        self.address = await self._server.listen()
+        log.info("health_answers", http=self.address)
         if self._wait_for_broker:
             await self._reach_broker()
         else:
             reaching = asyncio.create_task(self._reach_broker_some_time())
             self._stack.callback(reaching.cancel)
             await asyncio.wait([reaching], timeout=REACH_SECONDS)
-            self.background(lambda: reaching)
             self.health.add("kafka", self._not_reached, vital=False)
-        return self
+
+    def waits_for(self, what: str, why: str | None) -> None:
+        """Tell in health what the start waits for; None: no longer."""
+        if why is None:
+            self._waits.pop(what, None)
+        else:
+            self._waits[what] = why
+
+    def _waiting(self) -> str:
+        return "; ".join(why for what, why in self._waits.items() if what != "start") or "starting"
+
+    async def _starting(self) -> str | None:
+        return self._waiting() if self._waits else None
+
+    async def _stuck_loops(self) -> str | None:
+        return self._loops.problems()
 
     async def _reach_broker(self) -> None:
         """Topics first: a broker may make one of its own for what is published to none."""
-        await ensure_topics(self._kafka)
-        await self._stack.enter_async_context(self.publisher)
+        report = self.waits_for if self._wait_for_broker else unreported
+        await ensure_topics(self._kafka, report)
+        await self.publisher.enter(report)
+        self._stack.push_async_exit(self.publisher)
 
     async def _reach_broker_some_time(self) -> None:
         while not self.publisher.entered:
@@ -103,9 +134,9 @@ class Service:
     async def __aexit__(self, *error: Any) -> None:
         await self._stack.aclose()
 
-    def background(self, loop: Callable[[], Awaitable[None]]) -> None:
-        """Run `loop` from start to stop; its failure stops the process."""
-        self._background.append(loop)
+    def background(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
+        """Run `loop` from start to stop; its failure, or its end, stops the process."""
+        self._background.append((name, loop))
 
     def subscribe(
         self,
@@ -131,54 +162,18 @@ class Service:
                 on_failed=on_failed,
                 answered_elsewhere=answered_elsewhere,
             )
-            self._listen(subscription, group)
+            self._consumers.add(subscription, group)
             return handler
 
         return declare
 
-    def _listen(self, subscription: Subscription, group: str) -> None:
-        async def parse(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
-            return KafkaMessage(body=b"", raw_message=records, consumer=subscriber.consumer)
-
-        async def keep_raw(message: KafkaMessage) -> KafkaMessage:
-            return message
-
-        async def consume(message: KafkaMessage) -> None:
-            await subscription.consume(message.raw_message, message.consumer)
-
-        async def nothing_parked() -> str | None:
-            waiting = sorted(f"{tp.topic}[{tp.partition}]" for tp in subscription.parked)
-            return f"cannot handle {', '.join(waiting)}" if waiting else None
-
-        subscriber: Any = self._broker.subscriber(
-            *subscription.topics,
-            group_id=group,
-            batch=True,
-            ack_policy=AckPolicy.MANUAL,
-            auto_offset_reset="earliest",
-            max_records=self._kafka.batch_records,
-            max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
-            partition_assignment_strategy=[RangePartitionAssignor],
-            listener=subscription,
-            parser=parse,
-            decoder=keep_raw,
-        )
-        subscriber(consume)
-        self._listens = True
-        self.health.add(f"group {group}", nothing_parked)
-
     async def listen(self) -> None:
-        """Begin to consume; `run` does it by itself."""
-        if self._listens:
-            await connect(self._broker)
-            await self._broker.start()
+        """Join the groups and begin to consume; `run` does it by itself."""
+        await self._consumers.listen()
 
     async def stop_listening(self) -> None:
         """Finish the batches in hand and leave the groups, as far as the broker answers."""
-        try:
-            await asyncio.wait_for(self._broker.stop(), BATCH_SECONDS + LEAVE_SECONDS)
-        except TimeoutError:
-            log.warning("stopped_without_leaving")
+        await self._consumers.stop(BATCH_SECONDS + LEAVE_SECONDS)
 
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT, or until a background loop fails; then drain and return."""
@@ -191,45 +186,34 @@ class Service:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end)
-        server = _HttpServer(self.http, self._process)
         async with asyncio.TaskGroup() as group:
-            await self.listen()
-            tasks = [group.create_task(_endless(work)) for work in self._background]
-            http = group.create_task(server.serve())
-            log.info("service_started", http=await server.address())
+            listening = group.create_task(self.listen())
+            loops: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+                *self._background,
+                ("event loop", partial(watch_event_loop, self.name)),
+                ("watchdog", self._watch),
+                ("consumers", self._consumers.broken),
+            ]
+            tasks = [group.create_task(_endless(name, work)) for name, work in loops]
+            http = group.create_task(self._server.served())
+            self._waits.pop("start", None)
+            self.front.open()
+            log.info("service_started", http=self.address)
             await stop.wait()
             log.info("service_stopping")
+            listening.cancel()
             ended = asyncio.gather(_ended_in(BATCH_SECONDS + LEAVE_SECONDS, tasks), self.stop_listening())
-            server.should_exit = True
+            self._server.should_exit = True
             await ended
             await http
         log.info("service_stopped")
 
+    async def _watch(self) -> None:
+        async def examine() -> None:
+            self._loops.examine()
+            self._consumers.examine()
 
-class _HttpServer(uvicorn.Server):
-    """uvicorn without its own signal handlers: the service decides when it ends."""
-
-    def __init__(self, app: FastAPI, settings: ProcessSettings) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                host=settings.http_host,
-                port=settings.http_port,
-                log_config=None,
-                access_log=False,
-                timeout_graceful_shutdown=int(BATCH_SECONDS),
-            )
-        )
-
-    def capture_signals(self) -> Any:
-        return nullcontext()
-
-    async def address(self) -> str:
-        """Where it listens, once it does."""
-        while not self.started:
-            await asyncio.sleep(0.01)
-        host, port, *_ = self.servers[0].sockets[0].getsockname()
-        return f"{host}:{port}"
+        await every(EXAMINE_SECONDS, examine, name="watchdog")
 
 
 async def _ended_in(seconds: float, tasks: Sequence[asyncio.Task[None]]) -> None:
@@ -254,9 +238,10 @@ def _end_anyway_after(seconds: float) -> None:
     timer.start()
 
 
-async def _endless(work: Callable[[], Awaitable[None]]) -> None:
+async def _endless(name: str, work: Callable[[], Awaitable[None]]) -> None:
     with suppress(asyncio.CancelledError):
         await work()
+        raise RuntimeError(f"background loop {name} has ended by itself")
 
 
 def main(service: str, serve: Callable[[KafkaSettings, ProcessSettings], Awaitable[None]]) -> None:

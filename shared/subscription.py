@@ -23,8 +23,10 @@ from shared.clock import Clock, now
 from shared.dead_letters import dead_letter
 from shared.envelope import Envelope, Received, Unreadable, decode
 from shared.errors import NoRoom, PermanentError, is_transient
+from shared.limits import MAX_MESSAGE_BYTES
+from shared.loops import watched
 from shared.partitions import LeftPartitions, grouped, tp_of
-from shared.publisher import MAX_MESSAGE_BYTES, Outgoing
+from shared.publisher import Outgoing
 from shared.tracing import start_span, traceparent
 from shared.waiting import backoff
 
@@ -37,6 +39,8 @@ Subscribe = Callable[..., Callable[[Handler], Handler]]
 """`Service.subscribe`: declares a handler for message types and a group."""
 
 RETRIES = 4
+BATCH_SECONDS = 300.0
+"""Limit for one batch, with its tries: what takes longer counts as hung."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,19 +122,23 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     async def consume(self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer) -> None:
         """Handle one batch to its end. Never raises: what fails is parked and read again."""
         async with self._busy:
-            self._lost.clear()
-            with suppress(NoRoom):
-                if await self._handled(records, consumer, RETRIES):
-                    return
-            for tp, part in grouped(records).items():
-                handled, full = False, False
-                try:
-                    handled = await self._handled(part, consumer, 1)
-                except NoRoom:
-                    full = True
-                if not handled and tp not in self._lost:
-                    pause = self._pauses.full if full else self._pauses.parked
-                    self._left.leave(tp, part[0].offset, consumer, pause, trouble=not full)
+            with watched(f"batch of {records[0].topic}", BATCH_SECONDS):
+                await self._consume(records, consumer)
+
+    async def _consume(self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer) -> None:
+        self._lost.clear()
+        with suppress(NoRoom):
+            if await self._handled(records, consumer, RETRIES):
+                return
+        for tp, part in grouped(records).items():
+            handled, full = False, False
+            try:
+                handled = await self._handled(part, consumer, 1)
+            except NoRoom:
+                full = True
+            if not handled and tp not in self._lost:
+                pause = self._pauses.full if full else self._pauses.parked
+                self._left.leave(tp, part[0].offset, consumer, pause, trouble=not full)
 
     async def _handled(
         self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer, tries: int

@@ -4,12 +4,12 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from contracts.catalog import TOPICS, Topic
-from shared.publisher import MAX_MESSAGE_BYTES
+from shared.limits import MAX_MESSAGE_BYTES
 from shared.settings import KafkaSettings
-from shared.waiting import wait_until_up
+from shared.waiting import Report, unreported, wait_until_up
 
 
-async def ensure_topics(settings: KafkaSettings) -> None:
+async def ensure_topics(settings: KafkaSettings, report: Report = unreported) -> None:
     """Create what is missing. Several processes may do so at once.
 
     Raises:
@@ -27,7 +27,7 @@ async def ensure_topics(settings: KafkaSettings) -> None:
         finally:
             await admin.close()
 
-    await wait_until_up("Kafka", settings.bootstrap, create, seconds=settings.startup_seconds)
+    await wait_until_up("Kafka", settings.bootstrap, create, seconds=settings.startup_seconds, report=report)
 
 
 def _declared(topic: Topic, settings: KafkaSettings) -> NewTopic:

@@ -10,6 +10,8 @@ import structlog
 from shared.errors import StartupError
 
 T = TypeVar("T")
+Report = Callable[[str, str | None], None]
+"""Takes the name of a server and what is waited for, or None once it is there."""
 log = structlog.get_logger()
 
 
@@ -21,17 +23,31 @@ def backoff(first: float, most: float, factor: float = 2.0) -> Iterator[float]:
         pause = min(most, pause * factor)
 
 
-async def wait_until_up(what: str, address: str, connect: Callable[[], Awaitable[T]], *, seconds: float) -> T:
-    """Call `connect` until it succeeds.
+def unreported(what: str, why: str | None) -> None:
+    """Tell nobody."""
+
+
+async def wait_until_up(
+    what: str,
+    address: str,
+    connect: Callable[[], Awaitable[T]],
+    *,
+    seconds: float,
+    report: Report = unreported,
+) -> T:
+    """Call `connect` until it succeeds, and report what is waited for meanwhile.
 
     Raises:
         StartupError: after `seconds`, naming the server, its address and the last error.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
+    report(what, f"waiting for {what} at {address}")
     for pause in backoff(0.1, 2.0):
         try:
-            return await asyncio.wait_for(connect(), max(1.0, deadline - loop.time()))
+            connected = await asyncio.wait_for(connect(), max(1.0, deadline - loop.time()))
+            report(what, None)
+            return connected
         except StartupError:
             raise
         except Exception as error:
@@ -40,6 +56,7 @@ async def wait_until_up(what: str, address: str, connect: Callable[[], Awaitable
                     f"{what} at {address} does not answer after {seconds:g} s: "
                     f"{type(error).__name__}: {error}. Is it running, and is the address right?"
                 ) from error
+            report(what, f"waiting for {what} at {address}: {type(error).__name__}: {error}")
             log.info("waiting_for_server", server=what, address=address, error=str(error))
         await asyncio.sleep(pause)
     raise AssertionError("backoff is endless")

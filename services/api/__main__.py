@@ -31,9 +31,11 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     """Run one api."""
     settings = read_settings(Settings)
     async with (
-        mongo.connect(read_settings(MongoSettings), patience_seconds=PATIENCE_SECONDS) as database,
-        open_bucket(read_settings(S3Settings)) as bucket,
         Service("api", kafka, process, wait_for_broker=False) as service,
+        mongo.connect(
+            read_settings(MongoSettings), service.waits_for, patience_seconds=PATIENCE_SECONDS
+        ) as database,
+        open_bucket(read_settings(S3Settings), service.waits_for) as bucket,
     ):
         await mongo.ensure_indexes(database["submissions"], *SUBMISSION_INDEXES)
         await mongo.ensure_indexes(database["wishes"], *WISH_INDEXES)
@@ -44,7 +46,7 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
             Outbox(MongoDebts(database["wishes"]), service.publisher),
         )
         for outbox in outboxes:
-            service.background(outbox.run)
+            service.background("outbox", outbox.run)
         stories = MongoStories(database["chains"], database["characters"])
         wishes, assets = MongoWishes(database["wishes"]), MongoAssets(database["assets"])
         build(

@@ -16,8 +16,8 @@ from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_
 async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     """Run one instance of the characters service. Both collections are read by `_id` alone."""
     async with (
-        mongo.connect(read_settings(MongoSettings)) as database,
         Service("characters", kafka, process) as service,
+        mongo.connect(read_settings(MongoSettings), service.waits_for) as database,
     ):
         service.health.add("mongo", partial(mongo.ping, database))
         handlers(

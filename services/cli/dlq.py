@@ -17,7 +17,7 @@ from services.cli.letters import Letter, letters_of, replay_of, resolution_of, s
 from services.cli.report import wide_console
 from services.cli.topics import quiet, read_all
 from shared.envelope import Envelope
-from shared.publisher import MAX_MESSAGE_BYTES
+from shared.limits import MAX_MESSAGE_BYTES
 from shared.url_credentials import redacted
 
 app = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be handled, and why.")

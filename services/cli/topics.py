@@ -19,7 +19,7 @@ from contracts.catalog import TOPICS
 from services.cli.connection import connection_of
 from services.cli.errors import Unreachable
 from services.cli.report import wide_console
-from shared.publisher import MAX_MESSAGE_BYTES
+from shared.limits import MAX_MESSAGE_BYTES
 
 GROUPS = (
     "prompt-builder",

@@ -29,8 +29,8 @@ INDEXES = (
 async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     """Run one dispatcher."""
     async with (
-        mongo.connect(read_settings(MongoSettings)) as database,
         Service("dispatcher", kafka, process) as service,
+        mongo.connect(read_settings(MongoSettings), service.waits_for) as database,
     ):
         await mongo.ensure_indexes(database["jobs"], *INDEXES)
         service.health.add("mongo", partial(mongo.ping, database))
@@ -40,9 +40,10 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         loras = MongoLoras(database["characters"])
         handlers(service.subscribe, jobs, loras, load_policies(), clock.now, lambda: circuits.down)
         wakeups(service.subscribe, database["jobs"])
-        service.background(circuits.run)
-        service.background(news.run)
-        service.background(Timers(database["jobs"], service.publisher).run)
+        service.background("circuits", circuits.run)
+        service.background("provider health", news.run)
+        service.health.add("provider health", news.problem, vital=False)
+        service.background("timers", Timers(database["jobs"], service.publisher).run)
         await service.run()
 
 

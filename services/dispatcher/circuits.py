@@ -5,16 +5,12 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-import structlog
-
 from contracts.base import Provider
 from contracts.operations import ProviderHealth
 from shared.clock import now
 from shared.envelope import Received
-from shared.errors import is_transient
+from shared.loops import every
 from shared.mongo import Collection
-
-log = structlog.get_logger()
 
 AGAIN_SECONDS = 5.0
 LAPSE = timedelta(seconds=120)
@@ -55,19 +51,7 @@ class Circuits:
 
     async def run(self) -> None:
         """Read the documents now and then until cancelled; a database that is away is waited for."""
-        while True:
-            self._missed.clear()
-            try:
-                await self.read()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("circuits_delayed", error=f"{type(error).__name__}: {error}")
-            try:
-                async with asyncio.timeout(AGAIN_SECONDS):
-                    await self._missed.wait()
-            except TimeoutError:
-                continue
+        await every(AGAIN_SECONDS, self.read, name="circuits", wake=self._missed)
 
     async def read(self) -> None:
         """What the documents say."""

@@ -3,15 +3,11 @@
 import asyncio
 from datetime import datetime
 
-import structlog
-
 from contracts.jobs import JobDue
 from shared.clock import Clock, now
-from shared.errors import is_transient
+from shared.loops import every
 from shared.mongo import Collection, Document, due_by
 from shared.publisher import Outgoing, Publisher
-
-log = structlog.get_logger()
 
 TICK_SECONDS = 0.25
 AGAIN_SECONDS = 10.0
@@ -32,14 +28,7 @@ class Timers:
 
     async def run(self) -> None:
         """Look for due jobs until cancelled; a server that is away is waited for."""
-        while True:
-            try:
-                await self.call_due()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("timers_delayed", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(TICK_SECONDS)
+        await every(TICK_SECONDS, self.call_due, name="timers")
 
     async def call_due(self) -> None:
         """One look. What is due is called page by page: after an hour's outage it may be everything."""

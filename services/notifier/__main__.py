@@ -32,12 +32,12 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     """Run one notifier."""
     settings = read_settings(Settings)
     async with (
-        mongo.connect(read_settings(MongoSettings)) as database,
-        open_bucket(read_settings(S3Settings)) as bucket,
+        Service("notifier", kafka, process) as service,
+        mongo.connect(read_settings(MongoSettings), service.waits_for) as database,
+        open_bucket(read_settings(S3Settings), service.waits_for) as bucket,
         webhook_client(
             private_hosts=settings.allow_private_hosts, connections=settings.concurrency
         ) as client,
-        Service("notifier", kafka, process) as service,
     ):
         await mongo.ensure_indexes(database["deliveries"], *DELIVERY_INDEXES)
         await mongo.ensure_indexes(database["endpoints"], *ENDPOINT_INDEXES)
@@ -56,8 +56,8 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         build(service.http, streams, webhooks)
         service.health.add("mongo", partial(mongo.ping, database))
         service.health.add("events", feed.problem)
-        service.background(courier.run)
-        service.background(partial(feed_streams, feed, hub))
+        service.background("webhooks", courier.run)
+        service.background("event streams", partial(feed_streams, feed, hub))
         await service.run()
 
 

@@ -17,7 +17,7 @@ from services.notifier.endpoints import Endpoint, after_try, endpoint_id, new_en
 from services.notifier.ports import Deliveries, Endpoints
 from services.notifier.posting import host_of
 from shared.clock import Clock
-from shared.errors import is_transient
+from shared.loops import every
 
 log = structlog.get_logger()
 
@@ -68,15 +68,7 @@ class Courier:
     async def run(self) -> None:
         """Deliver until cancelled; a database that is away is waited for."""
         try:
-            while True:
-                self._woken.clear()
-                try:
-                    await self.look()
-                except Exception as error:
-                    if not is_transient(error):
-                        raise
-                    log.warning("deliveries_delayed", error=f"{type(error).__name__}: {error}")
-                await self._until_woken()
+            await every(TICK_SECONDS, self.look, name="webhooks", wake=self._woken)
         finally:
             await self._leave()
 
@@ -89,13 +81,6 @@ class Courier:
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
-
-    async def _until_woken(self) -> None:
-        try:
-            async with asyncio.timeout(TICK_SECONDS):
-                await self._woken.wait()
-        except TimeoutError:
-            return
 
     async def look(self) -> None:
         """Start what can start now, and put off what cannot."""

@@ -13,8 +13,8 @@ from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_
 async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     """Run one prompt-builder."""
     async with (
-        mongo.connect(read_settings(MongoSettings)) as database,
         Service("prompt-builder", kafka, process) as service,
+        mongo.connect(read_settings(MongoSettings), service.waits_for) as database,
     ):
         service.health.add("mongo", partial(mongo.ping, database))
         handlers(service.subscribe, MongoCharacters(database["characters"]), default_catalogue())

@@ -27,10 +27,10 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     kafka = kafka.model_copy(update={"batch_records": min(kafka.batch_records, settings.batch_records)})
     limits = Limits(max_bytes=settings.max_bytes, max_pixels=settings.max_pixels)
     async with (
-        mongo.connect(read_settings(MongoSettings)) as database,
-        open_bucket(read_settings(S3Settings)) as bucket,
-        http_client(timeout_seconds=settings.fetch_seconds) as http,
         Service("result-store", kafka, process) as service,
+        mongo.connect(read_settings(MongoSettings), service.waits_for) as database,
+        open_bucket(read_settings(S3Settings), service.waits_for) as bucket,
+        http_client(timeout_seconds=settings.fetch_seconds) as http,
     ):
         await mongo.ensure_indexes(database["assets"], *INDEXES)
         service.health.add("mongo", partial(mongo.ping, database))
@@ -56,8 +56,10 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
             fetches_at_once=settings.fetches_at_once,
         )
         handlers(service.subscribe, results)
-        for loop in (late.run, *[trainings.run] * TRAININGS_AT_ONCE, outbox.run):
-            service.background(loop)
+        service.background("late images", late.run)
+        for _ in range(TRAININGS_AT_ONCE):
+            service.background("trainings", trainings.run)
+        service.background("outbox", outbox.run)
         await service.run()
 
 

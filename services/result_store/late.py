@@ -21,7 +21,8 @@ from services.result_store.assets import (
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.storing import Stores, failure
 from shared.clock import now
-from shared.errors import PermanentError, is_transient
+from shared.errors import PermanentError
+from shared.loops import every
 from shared.outbox import Outbox, owe
 from shared.s3 import Bucket
 
@@ -29,6 +30,8 @@ log = structlog.get_logger()
 
 TICK_SECONDS = 0.5
 AT_ONCE = 4
+STORE_SECONDS = 120.0
+"""For what a turn does beside fetching."""
 PAUSES_SECONDS = (2, 5, 15, 30, 60)
 
 
@@ -61,15 +64,12 @@ class LateOutputs:
 
     async def run(self) -> None:
         """Look for due assets until cancelled; servers that are away are waited for."""
-        while True:
-            try:
-                due = await self._assets.claim_due(self._kind, self._at_once)
-                await asyncio.gather(*(self._try(asset) for asset in due))
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("late_outputs_delayed", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(TICK_SECONDS)
+        limit = self._fetch_seconds + STORE_SECONDS
+        await every(TICK_SECONDS, self._try_due, name=f"late {self._kind}", limit=limit)
+
+    async def _try_due(self) -> None:
+        due = await self._assets.claim_due(self._kind, self._at_once)
+        await asyncio.gather(*(self._try(asset) for asset in due))
 
     async def _try(self, asset: Asset) -> None:
         """One asset's trouble is its own: it is claimed again when the claim has lapsed."""

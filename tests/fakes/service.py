@@ -41,7 +41,7 @@ class FakeService:
 
         return declare
 
-    def background(self, loop: Callable[[], Awaitable[None]]) -> None:
+    def background(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         self._loops.append(loop)
 
     async def deliver(self, *messages: Message) -> list[Any]:

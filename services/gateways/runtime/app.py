@@ -1,6 +1,5 @@
 """The one place where a gateway's parts meet, whichever its provider."""
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
@@ -23,10 +22,10 @@ from services.gateways.runtime.reconciling import Reconciling
 from services.gateways.runtime.roll_call import RollCall
 from services.gateways.runtime.shares import Shares
 from shared import mongo
-from shared.errors import is_transient
 from shared.http_client import http_client
 from shared.ids import uuid7
 from shared.leases import Lease
+from shared.loops import every
 from shared.mongo import IN_PAGE, Database
 from shared.outbox import MongoDebts, Outbox
 from shared.s3 import open_bucket
@@ -52,10 +51,10 @@ async def serve_gateway(
     """Run one gateway process for the provider that `make_provider` makes."""
     refuse_unknown_point()
     async with (
-        mongo.connect(read_settings(MongoSettings)) as database,
-        open_bucket(read_settings(S3Settings)) as bucket,
-        http_client(timeout_seconds=pace.submit_timeout) as http,
         Service(f"gateway-{name}", kafka, process) as service,
+        mongo.connect(read_settings(MongoSettings), service.waits_for) as database,
+        open_bucket(read_settings(S3Settings), service.waits_for) as bucket,
+        http_client(timeout_seconds=pace.submit_timeout) as http,
     ):
         await mongo.ensure_indexes(database["attempts"], *INDEXES)
         await mongo.ensure_indexes(database["provider_health"], *HEALTH_INDEXES)
@@ -96,23 +95,25 @@ class Process:
         self._engine = Engine(gateway.step, 0, self._gate.hold, pace.most_held)
         self._service = service
         handlers(service.subscribe, provider, self._ledger, self._engine, self._lease, self._gate)
-        for loop in (self._lease.run, self._engine.run, outbox.run, self._tidy):
-            service.background(loop)
+        service.background("lease", self._lease.run)
+        service.background("engine", self._engine.run)
+        service.background("outbox", outbox.run)
+        service.background("tidying", partial(every, TIDY_SECONDS, self._tidy, name="tidying"))
         late_ends = LateEnds(self._attempts, provider, service.publisher.source)
         reconciling = Reconciling(
             self._attempts, provider, self._ledger, self._engine, self._lease, pace.reconcile
         )
-        service.background(late_ends.run)
-        service.background(reconciling.run)
+        service.background("late ends", late_ends.run)
+        service.background("reconciliation", reconciling.run)
         self._pushes = Pushes(self._attempts, provider.name, self._engine)
         if add_routes is not None:
             add_routes(service.http, self._pushes)
         if isinstance(provider, Hinting):
             hints = Hints(provider, self._engine, gateway)
-            service.background(hints.listen)
-            service.background(hints.tell)
+            service.background("hints", hints.listen)
+            service.background("progress", hints.tell)
         elif isinstance(provider, Listing):
-            service.background(RollCall(provider, self._engine, gateway, pace).run)
+            service.background("roll call", RollCall(provider, self._engine, gateway, pace).run)
 
     async def run(self) -> None:
         """Take a lease, work, leave in order."""
@@ -158,16 +159,9 @@ class Process:
 
     async def _tidy(self) -> None:
         """Clear paid debts; notice cancels and pushes that came to another process than the attempt's."""
-        while True:
-            await asyncio.sleep(TIDY_SECONDS)
-            try:
-                await self._ledger.clear_debts()
-                await self._pushes.notice(self._lease.owner)
-                await self._take_share()
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("tidying_delayed", error=f"{type(error).__name__}: {error}")
+        await self._ledger.clear_debts()
+        await self._pushes.notice(self._lease.owner)
+        await self._take_share()
 
 
 async def _pages(attempts: AsyncIterator[Attempt]) -> AsyncIterator[list[Attempt]]:

@@ -19,6 +19,7 @@ from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.provider import MOST_HELD
 from services.gateways.runtime.waiting_line import WaitingLine
 from shared.errors import is_transient
+from shared.loops import watched
 
 log = structlog.get_logger()
 
@@ -26,6 +27,8 @@ Step = Callable[[Attempt], Awaitable[float | None]]
 """Moves an attempt on; returns seconds until its next step, or None at its end."""
 
 STEPS_AT_ONCE = 128
+STEP_LIMIT = 600.0
+"""Seconds after which a step counts as hung: the longest submissions send files first."""
 GOING_ON_AT_ONCE = 96
 """Of those, what was sent before: however much of it is due, something new can begin."""
 
@@ -192,7 +195,8 @@ class Engine:
     async def _take_step(self, attempt: Attempt) -> None:
         cancelled, attempt.hurried = attempt.cancel, False
         try:
-            pause = await self._step(attempt)
+            with watched("attempt step", STEP_LIMIT):
+                pause = await self._step(attempt)
         except Exception as error:
             pause = 1.0 if is_transient(error) else 30.0
             log.exception("step_failed", attempt_id=attempt.id, state=attempt.state)

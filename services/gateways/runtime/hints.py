@@ -9,7 +9,7 @@ import structlog
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gateway import Gateway
 from services.gateways.runtime.provider import Hint, Hinting, NoAnswer
-from shared.errors import is_transient
+from shared.loops import every
 
 log = structlog.get_logger()
 
@@ -58,15 +58,11 @@ class Hints:
 
     async def tell(self) -> None:
         """Report how far things are, the newest word on each."""
-        while True:
-            await asyncio.sleep(TELL_SECONDS)
-            percents, self._percents = self._percents, {}
-            try:
-                for external_id, percent in percents.items():
-                    attempt = self._engine.called(external_id)
-                    if attempt is not None:
-                        await self._gateway.hinted(attempt, percent)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("progress_not_told", error=f"{type(error).__name__}: {error}")
+        await every(TELL_SECONDS, self._tell, name="progress")
+
+    async def _tell(self) -> None:
+        percents, self._percents = self._percents, {}
+        for external_id, percent in percents.items():
+            attempt = self._engine.called(external_id)
+            if attempt is not None:
+                await self._gateway.hinted(attempt, percent)

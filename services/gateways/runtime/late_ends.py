@@ -27,6 +27,7 @@ from services.gateways.runtime.provider import (
 )
 from shared.clock import now
 from shared.errors import is_transient
+from shared.loops import every
 from shared.mongo import Collection, Document, due_by, find_by_id
 from shared.outbox import owe
 
@@ -85,15 +86,11 @@ class LateEnds:
 
     async def run(self) -> None:
         """Ask when it is time, until cancelled."""
-        while True:
-            try:
-                while await self.ask_due() == PAGE:
-                    pass
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("late_ends_delayed", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(TICK_SECONDS)
+        await every(TICK_SECONDS, self._ask_all_due, name="late ends")
+
+    async def _ask_all_due(self) -> None:
+        while await self.ask_due() == PAGE:
+            pass
 
     async def ask_due(self) -> int:
         """Ask about a page of those that are due; returns how many there were."""

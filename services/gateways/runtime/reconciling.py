@@ -4,8 +4,6 @@ A difference is a reason to look, not the truth: attempts in hand are polled at 
 contradicted are asked for again (`late_ends`, which stops what still runs).
 """
 
-import asyncio
-import random
 from collections.abc import Collection as Names
 from datetime import datetime
 
@@ -17,11 +15,14 @@ from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Listing, NoAnswer, Provider
 from shared.clock import now
-from shared.errors import is_transient
 from shared.leases import Lease
+from shared.loops import every
 from shared.mongo import Collection, in_pages
 
 log = structlog.get_logger()
+
+TURN_LIMIT = 300.0
+"""Seconds: with tens of thousands of attempts, one turn asks much."""
 
 differences = Counter("imagegen_reconciled", "Differences between ledger and provider", ["provider", "kind"])
 """kind: gone, orphan, stranger, stranded."""
@@ -49,15 +50,14 @@ class Reconciling:
 
     async def run(self) -> None:
         """Reconcile until cancelled, several processes not all at once."""
-        while True:
-            try:
-                await self.reconcile()
-            except NoAnswer as silence:
-                log.info("not_reconciled", error=str(silence))
-            except Exception as error:
-                odd = not is_transient(error)  # whatever it is, attempts go on without it
-                log.warning("reconciling_failed", error=f"{type(error).__name__}: {error}", exc_info=odd)
-            await asyncio.sleep(self._every * random.uniform(0.8, 1.2))
+        name = "reconciliation"  # whatever fails, attempts go on without it
+        await every(self._every, self._try, name=name, limit=TURN_LIMIT, jitter=0.2, survives=True)
+
+    async def _try(self) -> None:
+        try:
+            await self.reconcile()
+        except NoAnswer as silence:
+            log.info("not_reconciled", error=str(silence))
 
     async def reconcile(self) -> None:
         """Once. A provider that cannot list what it has is asked for each attempt.

@@ -10,6 +10,7 @@ import structlog
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gateway import Gateway
 from services.gateways.runtime.provider import Listing, NoAnswer, Pace
+from shared.loops import every
 
 log = structlog.get_logger()
 
@@ -29,16 +30,17 @@ class RollCall:
 
     async def run(self) -> None:
         """Call as often as one attempt is polled. With no list, the next polls are paced as ever."""
-        while True:
-            await asyncio.sleep(self._pace.slowest_poll)
-            pause = 0.0
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    pause = await self.call()
-            except (NoAnswer, TimeoutError) as silence:
-                log.warning("no_roll_call", in_flight=self._engine.in_flight, error=str(silence))
-            except Exception:
-                log.exception("roll_call_failed")
+        await asyncio.sleep(self._pace.slowest_poll)
+        await every(self._pace.slowest_poll, self._try, name="roll call", survives=True)
+
+    async def _try(self) -> None:
+        pause = 0.0
+        try:
+            async with asyncio.timeout(PATIENCE):
+                pause = await self.call()
+        except (NoAnswer, TimeoutError) as silence:
+            log.warning("no_roll_call", in_flight=self._engine.in_flight, error=str(silence))
+        finally:
             self._gateway.rarest_poll = pause
 
     async def call(self) -> float:

@@ -11,7 +11,7 @@ from contracts.jobs import JobDue, JobEvent
 from shared.dead_letters import KEEP_HEADERS
 from shared.envelope import Received, Unreadable, decode
 from shared.errors import PermanentError
-from shared.publisher import MAX_MESSAGE_BYTES
+from shared.limits import MAX_MESSAGE_BYTES
 from tests.fakes.builders import JOB, START, a_cancel, due
 from tests.fakes.kafka import raw_record
 from tests.unit.shared.subscribed import TOPIC, ZERO, Bench, said

@@ -1,0 +1,106 @@
+"""The consumers of one process, on FastStream: each reads for one subscription, in one group."""
+
+import asyncio
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRecord
+from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaMessage
+
+from shared.batch_consumer import connect
+from shared.health import Health
+from shared.limits import MAX_MESSAGE_BYTES
+from shared.logs import framework_logger
+from shared.settings import KafkaSettings
+from shared.subscription import Subscription
+
+log = structlog.get_logger()
+
+
+class Consumers:
+    """Joins the groups, tells health how each consumer is doing, and leaves in order."""
+
+    def __init__(self, service: str, kafka: KafkaSettings, health: Health, batch_seconds: float) -> None:
+        self._service = service
+        self._kafka = kafka
+        self._health = health
+        self._subscribers: list[Any] = []
+        self._failure: BaseException | None = None
+        self._failed = asyncio.Event()
+        self._broker = KafkaBroker(
+            kafka.bootstrap.split(","),
+            client_id=f"imagegen-{service}",
+            consumer_only=True,
+            apply_types=False,
+            graceful_timeout=batch_seconds,
+            logger=framework_logger("faststream"),
+        )
+
+    def add(self, subscription: Subscription, group: str) -> None:
+        """Let a subscription read in this group."""
+
+        async def parse(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
+            return KafkaMessage(body=b"", raw_message=records, consumer=subscriber.consumer)
+
+        async def keep_raw(message: KafkaMessage) -> KafkaMessage:
+            return message
+
+        async def consume(message: KafkaMessage) -> None:
+            await subscription.consume(message.raw_message, message.consumer)
+
+        async def nothing_parked() -> str | None:
+            waiting = sorted(f"{tp.topic}[{tp.partition}]" for tp in subscription.parked)
+            return f"cannot handle {', '.join(waiting)}" if waiting else None
+
+        async def reads() -> str | None:
+            consumer = subscriber.consumer
+            return consumer.problem() if consumer is not None else f"joining group {group}"
+
+        subscriber: Any = self._broker.subscriber(
+            *subscription.topics,
+            group_id=group,
+            batch=True,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            max_records=self._kafka.batch_records,
+            max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
+            partition_assignment_strategy=[RangePartitionAssignor],
+            listener=subscription,
+            parser=parse,
+            decoder=keep_raw,
+        )
+        subscriber(consume)
+        self._subscribers.append(subscriber)
+        self._health.add(f"group {group}", nothing_parked)
+        self._health.add(f"consumer {group}", reads)
+
+    async def listen(self) -> None:
+        """Join the groups, all at once, and begin to consume."""
+        if self._subscribers:
+            await connect(self._broker, self._service, self._break)
+            await asyncio.gather(*(subscriber.start() for subscriber in self._subscribers))
+
+    async def stop(self, seconds: float) -> None:
+        """Finish the batches in hand and leave the groups, as far as the broker answers."""
+        try:
+            await asyncio.wait_for(self._broker.stop(), seconds)
+        except TimeoutError:
+            log.warning("stopped_without_leaving")
+
+    def examine(self) -> None:
+        """Notice what keeps consumers from reading although nothing was raised."""
+        for subscriber in self._subscribers:
+            if subscriber.consumer is not None:
+                subscriber.consumer.examine()
+
+    async def broken(self) -> None:
+        """Raise what broke a consumer: a new process has a new one. Waits until then."""
+        await self._failed.wait()
+        assert self._failure is not None, "set before the event"
+        raise self._failure
+
+    def _break(self, error: BaseException) -> None:
+        self._failure = error
+        self._failed.set()

@@ -1,0 +1,200 @@
+"""Background loops that neither fail nor hang in silence."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import structlog
+
+from shared import metrics
+from shared.errors import is_transient
+from shared.waiting import backoff
+
+log = structlog.get_logger()
+
+TURN_SECONDS = 60.0
+"""Default limit for one turn of a loop."""
+FAILING_SECONDS = 10.0
+"""How long a loop may fail before health says so: shorter outages are over by themselves."""
+LONGEST_RETRY_SECONDS = 2.0
+
+TICK_SECONDS = 0.05
+BLOCKED_SECONDS = 0.25
+"""From here on a pause of the event loop is reported."""
+
+
+class Loop:
+    """One loop's, or one long task's, progress."""
+
+    def __init__(self, name: str, limit: float, loops: "Loops") -> None:
+        self.name = name
+        self._limit = limit
+        self._loops = loops
+        self._turn_since: float | None = None
+        self._failing_since: float | None = None
+        self._cause = ""
+        self._error = ""
+        self.stuck = False
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Note the beginning and the end of one turn; an error is the caller's."""
+        self._turn_since = _time()
+        try:
+            yield
+        finally:
+            self._turn_since = None
+
+    def failed(self, error: BaseException) -> None:
+        """Note a turn that failed; the same cause is logged once until a turn succeeds."""
+        cause = type(error).__name__
+        if self._failing_since is None:
+            self._failing_since = _time()
+        metrics.loop_errors.labels(self._loops.service, self.name, cause).inc()
+        if cause != self._cause:
+            log.warning("background_loop_failed", loop=self.name, cause=cause, error=str(error))
+        self._cause, self._error = cause, f"{cause}: {error}"
+
+    def succeeded(self) -> None:
+        """Note a turn that was completed."""
+        if self._failing_since is not None:
+            log.info("background_loop_recovered", loop=self.name, after=self._cause)
+        self._failing_since, self._cause = None, ""
+        metrics.loop_turn.labels(self._loops.service, self.name).set_to_current_time()
+
+    def problem(self) -> str | None:
+        """Why this loop does not get on, if it does not."""
+        if self._turn_since is not None and (since := _time() - self._turn_since) > self._limit:
+            return f"hangs in one turn for {since:.0f} s (limit {self._limit:g} s)"
+        if self._failing_since is not None and (since := _time() - self._failing_since) > FAILING_SECONDS:
+            return f"keeps failing for {since:.0f} s: {self._error}"
+        return None
+
+
+class Loops:
+    """The loops of one process, watched together."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self._loops: set[Loop] = set()
+
+    @contextmanager
+    def watching(self, name: str, limit: float) -> Iterator[Loop]:
+        """A loop that counts while the block runs."""
+        loop = Loop(name, limit, self)
+        self._loops.add(loop)
+        try:
+            yield loop
+        finally:
+            self._loops.discard(loop)
+            self._set_stuck(loop, None)
+
+    def problems(self) -> str | None:
+        """For health: the loops that do not get on."""
+        found = {loop.name: problem for loop in self._loops if (problem := loop.problem())}
+        return "; ".join(f"{name} {found[name]}" for name in sorted(found)) or None
+
+    def examine(self) -> None:
+        """Log and count what began or ceased to be stuck."""
+        for loop in list(self._loops):
+            self._set_stuck(loop, loop.problem())
+
+    def _set_stuck(self, loop: Loop, problem: str | None) -> None:
+        if bool(problem) == loop.stuck:
+            return
+        loop.stuck = bool(problem)
+        metrics.loops_stuck.labels(self.service, loop.name).inc(1 if problem else -1)
+        if problem:
+            log.error("background_loop_stuck", loop=loop.name, problem=problem)
+
+
+current: ContextVar[Loops] = ContextVar("loops")
+"""The process's loops; tasks inherit it from the service that starts them."""
+
+
+@contextmanager
+def watched(name: str, limit: float = TURN_SECONDS) -> Iterator[None]:
+    """Report the block's work as stuck when it takes longer than `limit` seconds."""
+    with _loops().watching(name, limit) as loop, loop.turn():
+        yield
+
+
+async def every(
+    interval: float,
+    work: Callable[[], Awaitable[object]],
+    *,
+    name: str,
+    limit: float = TURN_SECONDS,
+    wake: asyncio.Event | None = None,
+    jitter: float = 0.0,
+    survives: bool = False,
+) -> None:
+    """Call `work` every `interval` seconds until cancelled.
+
+    Transient errors are logged once per cause, counted, and tried again after growing pauses.
+
+    Args:
+        limit: seconds after which a turn counts as hung.
+        wake: when it is set, the next turn begins at once.
+        jitter: share of the interval by which it varies, so that several processes do not meet.
+        survives: whether errors that are not transient are treated like the others.
+
+    Raises:
+        Exception: what `work` raised, when it is not transient.
+    """
+    with _loops().watching(name, limit) as loop:
+        pauses = _retries(interval)
+        while True:
+            if wake is not None:
+                wake.clear()
+            try:
+                with loop.turn():
+                    await work()
+            except Exception as error:
+                if not is_transient(error):
+                    if not survives:
+                        raise
+                    log.exception("background_loop_bug", loop=name)
+                loop.failed(error)
+                await asyncio.sleep(next(pauses))
+            else:
+                loop.succeeded()
+                pauses = _retries(interval)
+                await _sleep(interval * random.uniform(1 - jitter, 1 + jitter), wake)
+
+
+async def watch_event_loop(service: str) -> None:
+    """Report whatever blocks the event loop: nothing else in this process ran meanwhile."""
+    blocked = metrics.event_loop_blocked.labels(service)
+    while True:
+        due = _time() + TICK_SECONDS
+        await asyncio.sleep(TICK_SECONDS)
+        late = _time() - due
+        if late > BLOCKED_SECONDS - TICK_SECONDS:
+            blocked.inc(late)
+            log.warning("event_loop_blocked", seconds=round(late, 3))
+
+
+def _retries(interval: float) -> Iterator[float]:
+    return backoff(min(interval, 0.5), max(interval, LONGEST_RETRY_SECONDS))
+
+
+async def _sleep(seconds: float, wake: asyncio.Event | None) -> None:
+    if wake is None:
+        await asyncio.sleep(seconds)
+        return
+    try:
+        async with asyncio.timeout(seconds):
+            await wake.wait()
+    except TimeoutError:
+        return
+
+
+def _loops() -> Loops:
+    return current.get(None) or Loops("unknown")
+
+
+def _time() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,137 @@
+"""A broker's log without a broker: answers the fetches of a real consumer with batches made here."""
+
+import asyncio
+import struct
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from aiokafka import TopicPartition
+from aiokafka.cluster import ClusterMetadata
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.util import calc_crc32c
+
+from shared.batch_consumer import BatchConsumer
+from shared.codecs import CODECS
+
+NUMBERS = {name: number for number, name in CODECS.items()} | {"none": 0}
+_CRC_AT, _ATTRIBUTES_AT = 17, 21
+
+
+def a_batch(*values: bytes, codec: str = "none", headers: Sequence[tuple[str, bytes]] = ()) -> bytes:
+    """A record batch as a producer sends it, of records with the key `k`."""
+    builder = DefaultRecordBatchBuilder(2, NUMBERS[codec], 0, -1, -1, -1, 1 << 30)
+    for number, value in enumerate(values):
+        builder.append(number, 1_700_000_000_000, b"k", value, list(headers))
+    return bytes(builder.build())
+
+
+def damaged(batch: bytes) -> bytes:
+    """The batch with one byte changed on its way: its checksum is wrong."""
+    return batch[:-1] + bytes([batch[-1] ^ 1])
+
+
+def changed(batch: bytes, *, codec: int | None = None, body: bytes | None = None) -> bytes:
+    """The batch with another codec's number or other data, and a checksum that fits."""
+    changed = bytearray(batch[:61] + (batch[61:] if body is None else body))
+    if codec is not None:
+        changed[_ATTRIBUTES_AT + 1] = codec
+    struct.pack_into(">i", changed, 8, len(changed) - 12)
+    struct.pack_into(">I", changed, _CRC_AT, calc_crc32c(bytes(changed[_ATTRIBUTES_AT:])))
+    return bytes(changed)
+
+
+class Log:
+    """Partitions with batches. `errors` are answered by number instead of records."""
+
+    def __init__(self, *partitions: TopicPartition) -> None:
+        self._batches: dict[TopicPartition, list[tuple[int, int, bytes]]] = {tp: [] for tp in partitions}
+        self.errors: dict[TopicPartition, int] = {}
+        self.failure: Exception | None = None
+        self.fetches = 0
+
+    def append(self, tp: TopicPartition, *batches: bytes) -> None:
+        """Give each the next offset."""
+        for batch in batches:
+            stored = self._batches[tp]
+            first = stored[-1][1] + 1 if stored else 0
+            last = first + struct.unpack_from(">i", batch, 23)[0]
+            stored.append((first, last, struct.pack(">q", first) + batch[8:]))
+
+    def replace(self, tp: TopicPartition, number: int, batch: bytes) -> None:
+        """Store other bytes in the place of one batch."""
+        first, last, _ = self._batches[tp][number]
+        self._batches[tp][number] = first, last, struct.pack(">q", first) + batch[8:]
+
+    def read(self, tp: TopicPartition, offset: int) -> bytes:
+        """All batches from this offset on."""
+        return b"".join(batch for _, last, batch in self._batches[tp] if last >= offset)
+
+    async def consumer(self, **options: Any) -> BatchConsumer:
+        """A consumer of all partitions, started."""
+        consumer = BatchConsumer(service="test", group_id=None, auto_offset_reset="earliest", **options)
+        consumer._client = _Client(self, self._batches)
+        consumer.assign(list(self._batches))
+        await consumer.start()
+        return consumer
+
+
+class _Client:
+    """As much of `AIOKafkaClient` as a consumer without a group uses."""
+
+    _metadata_max_age_ms = 300_000
+
+    def __init__(self, log: Log, partitions: Mapping[TopicPartition, object]) -> None:
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        topics = {tp.topic for tp in partitions}
+        self.cluster = _Cluster(
+            {topic: {tp.partition for tp in partitions if tp.topic == topic} for topic in topics}
+        )
+
+    async def bootstrap(self) -> None:
+        """Nothing to do."""
+
+    async def close(self) -> None:
+        """Nothing to do."""
+
+    def set_topics(self, topics: Sequence[str]) -> None:
+        """Known from the start."""
+
+    async def _wait_on_metadata(self, topic: str) -> None:
+        """Known from the start."""
+
+    def force_metadata_update(self) -> "asyncio.Future[bool]":
+        updated: asyncio.Future[bool] = self._loop.create_future()
+        updated.set_result(True)
+        return updated
+
+    async def send(self, node_id: int, request: Any, **_: Any) -> Any:
+        if "Offset" in type(request).__name__:
+            topics = [(topic, [(part[0], 0, -1, 0) for part in parts]) for topic, parts in request._topics]
+            return SimpleNamespace(API_VERSION=1, topics=topics)
+        self._log.fetches += 1
+        if self._log.failure:
+            raise self._log.failure
+        await asyncio.sleep(0.05)
+        topics = [
+            (topic, [self._answer(TopicPartition(topic, number), offset) for number, offset, _ in parts])
+            for topic, parts in request.topics
+        ]
+        return SimpleNamespace(API_VERSION=4, topics=topics)
+
+    def _answer(self, tp: TopicPartition, offset: int) -> tuple[Any, ...]:
+        error = self._log.errors.get(tp, 0)
+        return tp.partition, error, 1000, 1000, None, b"" if error else self._log.read(tp, offset)
+
+
+class _Cluster(ClusterMetadata):  # type: ignore[misc]
+    def __init__(self, topics: Mapping[str, set[int]]) -> None:
+        super().__init__()
+        self._known = topics
+
+    def leader_for_partition(self, partition: TopicPartition) -> int:
+        return 0
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        return self._known.get(topic)
