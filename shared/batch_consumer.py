@@ -249,18 +249,22 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
             self._assigned, self._assigned_at = self.assignment(), now
         if self._waits_since is None:
             return
-        since = max(self._waits_since, self._assigned_at)
-        silent = sorted(
-            tp
-            for tp in self.assignment() - self.paused()
-            if now - max(since, (self.last_poll_timestamp(tp) or 0) / 1000) > SILENCE_SECONDS
-        )
-        if silent:
-            names = ", ".join(f"{tp.topic}[{tp.partition}]" for tp in silent[:10])
-            text = f"no answer from the broker for {SILENCE_SECONDS:.0f} s: {names}"
-            self.reading.trouble("silence", "NoAnswer", text, again=False, partitions=names)
-        else:
-            self.reading.over("silence")
+        report_silence(self, self.reading, max(self._waits_since, self._assigned_at), now)
+
+
+def report_silence(consumer: AIOKafkaConsumer, reading: Reading, since: float, now: float) -> None:
+    """Report partitions whose broker has not answered, although the consumer waits since then."""
+    silent = sorted(
+        tp
+        for tp in consumer.assignment() - consumer.paused()
+        if now - max(since, (consumer.last_poll_timestamp(tp) or 0) / 1000) > SILENCE_SECONDS
+    )
+    if silent:
+        names = ", ".join(f"{tp.topic}[{tp.partition}]" for tp in silent[:10])
+        text = f"no answer from the broker for {SILENCE_SECONDS:.0f} s: {names}"
+        reading.trouble("silence", "NoAnswer", text, again=False, partitions=names)
+    else:
+        reading.over("silence")
 
 
 async def connect(broker: KafkaBroker, service: str, on_broken: Broken) -> None:

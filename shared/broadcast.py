@@ -5,17 +5,20 @@ the listener catches up from documents whenever `on_positioned` is called.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from contracts.base import Message, topics_of
+from shared.batch_consumer import report_silence
 from shared.clock import now
+from shared.codecs import bound_codecs
 from shared.envelope import Received, Unreadable, decode
 from shared.limits import MAX_MESSAGE_BYTES
+from shared.reading import Reading
 from shared.settings import KafkaSettings
 from shared.waiting import backoff
 
@@ -34,6 +37,7 @@ class Broadcast:
     Args:
         on_messages: gets each batch, in order per partition; must not block.
         on_positioned: called whenever reading (re)starts at the end; what lies between is missing.
+        service: for logs and metrics.
     """
 
     def __init__(
@@ -43,28 +47,32 @@ class Broadcast:
         *,
         on_messages: Callable[[Sequence[Received[Any]]], None],
         on_positioned: Callable[[], None],
+        service: str = "unknown",
     ) -> None:
         self._settings = settings
         self._kinds = {topic: kind for kind in kinds for topic in topics_of(kind)}
         self._on_messages = on_messages
         self._on_positioned = on_positioned
-        self._problem: str | None = "not reading yet"
+        self._reads = False
+        self._reading = Reading(service, f"broadcast {', '.join(sorted(self._kinds))}")
 
     async def problem(self) -> str | None:
         """For health: why nothing is read, or nothing."""
-        return self._problem
+        return self._reading.problem() or (None if self._reads else "not reading yet")
 
     async def run(self) -> None:
-        """Read until cancelled; a broker that is away is waited for."""
+        """Read until cancelled; whatever ends the reading, it begins anew at the end of the topics."""
+        bound_codecs()
         pauses = backoff(0.2, 5.0)
         while True:
             try:
                 await self._read()
-            except (KafkaError, OSError, LogWasReset, TimeoutError) as error:
-                if self._problem is None:
+            except Exception as error:
+                if self._reads:
                     pauses = backoff(0.2, 5.0)
-                self._problem = f"{type(error).__name__}: {error}"
-                log.warning("broadcast_interrupted", topics=sorted(self._kinds), error=self._problem)
+                self._reads = False
+                text = f"{type(error).__name__}: {error}"
+                self._reading.trouble("consumer", type(error).__name__, text)
             await asyncio.sleep(next(pauses))
 
     async def _read(self) -> None:
@@ -79,9 +87,12 @@ class Broadcast:
             await consumer.start()
             partitions = await self._assign(consumer)
             await asyncio.wait_for(self._go_to_the_end(consumer, partitions), POSITION_SECONDS)
-            self._problem = None
+            self._reads = True
+            self._reading.over("consumer")
             self._on_positioned()
+            since = time.time()
             while True:
+                report_silence(consumer, self._reading, since, time.time())
                 batch = await consumer.getmany(timeout_ms=1000, max_records=self._settings.batch_records)
                 self._hand_on(batch)
                 await _check(consumer, partitions)

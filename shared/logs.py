@@ -47,6 +47,7 @@ def configure_logs(service: str, settings: ProcessSettings) -> None:
         )
     )
     handler.addFilter(Repetitions())
+    logging.getLogger("aiokafka.consumer.fetcher").setLevel(logging.INFO)  # offsets that are gone
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 

@@ -35,7 +35,13 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         await mongo.ensure_indexes(database["jobs"], *INDEXES)
         service.health.add("mongo", partial(mongo.ping, database))
         circuits = Circuits(database["provider_health"])
-        news = Broadcast(kafka, [ProviderHealth], on_messages=circuits.hear, on_positioned=circuits.catch_up)
+        news = Broadcast(
+            kafka,
+            [ProviderHealth],
+            on_messages=circuits.hear,
+            on_positioned=circuits.catch_up,
+            service=service.name,
+        )
         jobs = MongoDocuments(database["jobs"], JobRecord)
         loras = MongoLoras(database["characters"])
         handlers(service.subscribe, jobs, loras, load_policies(), clock.now, lambda: circuits.down)

@@ -49,7 +49,13 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         courier = Courier(deliveries, endpoints, poster.post, clock.now, concurrency=settings.concurrency)
         handlers(service.subscribe, jobs, deliveries, clock.now, courier.wake)
         hub = Hub()
-        feed = Broadcast(kafka, [JobEvent], on_messages=hub.deliver, on_positioned=hub.all_behind)
+        feed = Broadcast(
+            kafka,
+            [JobEvent],
+            on_messages=hub.deliver,
+            on_positioned=hub.all_behind,
+            service=service.name,
+        )
         submissions = MongoSubmissions(database["submissions"])
         webhooks = webhook_routes(deliveries, endpoints, courier.wake, secret, clock.now)
         streams = routes(hub, jobs, submissions, Writer(linked), clock.now)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 import pytest
@@ -94,6 +94,26 @@ async def test_health_says_joining_until_the_group_is_joined_and_then_nothing(se
             await worker.service.listen()
         assert "consumer joins" not in (await _ready(worker.service))[1]
         await worker.service.stop_listening()
+
+
+async def test_a_process_joins_within_seconds_while_two_others_leave(servers: Stack) -> None:
+    async with AsyncExitStack() as stack:
+        workers = [Worker(servers, "leaving") for _ in range(12)]
+        for worker in workers:
+            await stack.enter_async_context(worker.service)
+        await asyncio.gather(*(worker.service.listen() for worker in workers[:2]))
+        for turn in range(0, 10, 2):
+            old, new = workers[turn : turn + 2], workers[turn + 2 : turn + 4]
+            async with asyncio.timeout(15):
+                leaving = [worker.service.stop_listening() for worker in old]
+                joining = asyncio.gather(*leaving, *(worker.service.listen() for worker in new))
+                _, problems = await _ready(new[0].service)
+                assert problems["consumer leaving"].startswith("joining group leaving")
+                await joining
+                await say(servers, [f"turn-{turn}"])
+                while f"turn-{turn}" not in new[0].seen + new[1].seen:
+                    await asyncio.sleep(0.02)
+        await asyncio.gather(*(worker.service.stop_listening() for worker in workers[10:]))
 
 
 async def test_a_broker_that_is_away_is_a_problem_until_it_is_back(servers: Stack) -> None:
