@@ -1,101 +1,34 @@
 """What all messages share: frozen, tolerant of new fields, named by topic, key and identity."""
 
-import re
-import unicodedata
-from datetime import UTC, datetime
-from typing import Annotated, ClassVar, Literal, get_args
-from uuid import UUID
+from datetime import datetime
+from typing import ClassVar, Literal, get_args
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    WithJsonSchema,
+from pydantic import BaseModel, ConfigDict, Field
+
+from contracts.bounded import Items, Workflow
+from contracts.scalars import (
+    UUID_PATTERN,
+    AssetId,
+    CharacterId,
+    Flag,
+    Id,
+    Line,
+    Moment,
+    Name,
+    Number,
+    ObjectKey,
+    Seed,
+    Text,
+    UserId,
+    WebAddress,
+    Whole,
+    Years,
 )
 
 Provider = Literal["modal", "comfyui", "fal"]
 PROVIDERS: tuple[Provider, ...] = get_args(Provider)
 
 GenerationType = Literal["base_image", "character_sheet", "studio", "profile_pictures", "lora_training"]
-
-
-def _canonical_uuid(value: object) -> str:
-    if not isinstance(value, str | UUID):
-        raise ValueError("must be a UUID written as text")
-    return str(UUID(str(value)))
-
-
-def _milliseconds(value: datetime) -> datetime:
-    """UTC, cut to milliseconds: what MongoDB keeps, so that a stored time equals the sent one."""
-    try:
-        utc = value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is too far away to be a time in UTC") from None
-    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
-
-
-def _printable(value: str) -> str:
-    for character in value:
-        if unicodedata.category(character) == "Cc" and character not in "\n\t\r":
-            raise ValueError(f"must not contain the control character U+{ord(character):04X}")
-    return value
-
-
-Id = Annotated[str, BeforeValidator(_canonical_uuid), WithJsonSchema({"type": "string", "format": "uuid"})]
-"""A UUID in its canonical text form."""
-
-Moment = Annotated[AwareDatetime, AfterValidator(_milliseconds)]
-"""A time in UTC with millisecond precision."""
-
-Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$")]
-"""An identifier of the caller's (tenant, user): letters, digits and `._:@-`, at most 128."""
-
-Line = Annotated[str, StringConstraints(max_length=200), AfterValidator(_printable)]
-"""A short free text of at most 200 characters."""
-
-Text = Annotated[str, StringConstraints(max_length=4000), AfterValidator(_printable)]
-"""A prompt-sized free text of at most 4000 characters."""
-
-UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-
-MAX_CHARACTER_ID = 128
-
-
-def _character_id(value: str) -> str:
-    if not value.isprintable() or value != value.strip():
-        raise ValueError("must be printable text without spaces at its ends")
-    if "/" in value or "\\" in value or value in (".", ".."):
-        raise ValueError("must not contain '/' or '\\', and must not be '.' or '..': it is part of addresses")
-    return value.lower() if _WRITTEN_UUID.fullmatch(value) else value
-
-
-_WRITTEN_UUID = re.compile(UUID_PATTERN, re.IGNORECASE)
-
-CharacterId = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=MAX_CHARACTER_ID),
-    AfterValidator(_character_id),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "minLength": 1,
-            "maxLength": MAX_CHARACTER_ID,
-            "pattern": r"^(?!\.{1,2}$)(?! )[^/\\\u0000-\u001f\u007f]*[^/\\\u0000-\u0020\u007f]$",
-        }
-    ),
-]
-"""The caller's own id of a character, such as `char-123` or `auth0|x`; unique per tenant.
-
-At most 128 printable characters without `/` and `\\`, so that it can be part of an address. A UUID
-is kept in lower case.
-"""
-
-AssetId = Annotated[str, StringConstraints(pattern=rf"^{UUID_PATTERN}/[0-9]{{1,3}}$")]
-"""A stored image, `{job_id}/{index}`."""
 
 
 class Model(BaseModel):
@@ -154,15 +87,25 @@ __all__ = [
     "AssetId",
     "CharacterId",
     "Field",
+    "Flag",
     "GenerationType",
     "Id",
+    "Items",
     "Line",
     "Message",
     "Model",
     "Moment",
     "Name",
+    "Number",
+    "ObjectKey",
     "Provider",
+    "Seed",
     "Text",
+    "UserId",
+    "WebAddress",
+    "Whole",
+    "Workflow",
+    "Years",
     "id_of",
     "key_of",
     "topic_of",

@@ -3,11 +3,10 @@
 from typing import ClassVar, Literal
 from uuid import UUID, uuid5
 
-from pydantic import Field
-
 from contracts.base import (
     AssetId,
     CharacterId,
+    Flag,
     GenerationType,
     Id,
     Line,
@@ -15,18 +14,20 @@ from contracts.base import (
     Model,
     Moment,
     Name,
+    UserId,
     written,
 )
 from contracts.characters import Character, Lora
 from contracts.generation import GenerationRequested, Notify
 from contracts.jobs import JobError
-from contracts.requests import CharacterSheetRequest, FollowUp, GenerationRequest, TrainingFollowUp
+from contracts.requests import CharacterSheetRequest, FollowUp, FollowUps, GenerationRequest, TrainingFollowUp
+from contracts.strictness import CallerMessage
 
 CHAINS = UUID("b1f0c0de-5e1e-4c7e-8d0c-c4a1d0000001")
 """The namespace of the ids of chains that begin with the choice of a face."""
 
 
-class BaseImageSelected(Message):
+class BaseImageSelected(CallerMessage):
     """The user chose a face. Produced by upstream services, api; consumed by characters."""
 
     topic: ClassVar[str] = "character.base-image-selected.v1"
@@ -35,13 +36,13 @@ class BaseImageSelected(Message):
 
     character_id: CharacterId
     tenant: Name
-    user_id: Name
+    user_id: UserId
     base_image_id: AssetId
-    include_nsfw: bool = False
+    include_nsfw: Flag = False
     """Whether the user's settings allow explicit wording on the sheet. Never assumed."""
     character: Character | None = None
     """As the wizard describes it; left out: as the job of the base image described it."""
-    then: tuple[FollowUp, ...] = Field(default=(), max_length=20)
+    then: FollowUps = ()
     """What is to follow the sheet; left out: the training of the LoRA."""
     notify: Notify = Notify()
     """Whom to tell of every job of the chain."""
@@ -105,7 +106,7 @@ class LoraFailed(Message):
     at: Moment
 
 
-class ChainCancel(Message):
+class ChainCancel(CallerMessage):
     """Stop a whole chain. Produced by upstream services, api; consumed by characters."""
 
     topic: ClassVar[str] = "chain.cancel.v1"
@@ -118,7 +119,7 @@ class ChainCancel(Message):
     reason: Line = "cancelled by the caller"
 
 
-class ChainResume(Message):
+class ChainResume(CallerMessage):
     """Go on at the step that failed. Produced by upstream services, api; consumed by characters."""
 
     topic: ClassVar[str] = "chain.resume.v1"
@@ -179,7 +180,7 @@ class Chain(Model):
 
     chain_id: Id
     tenant: Name
-    user_id: Name | None = None
+    user_id: UserId | None = None
     character_id: CharacterId | None = None
     request: GenerationRequest | None = None
     notify: Notify = Notify()

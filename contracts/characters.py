@@ -1,6 +1,6 @@
 """Who is drawn: the wizard's answers about a character, and what was made of it since."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -9,14 +9,19 @@ from contracts.base import (
     AssetId,
     CharacterId,
     Id,
+    Items,
     Line,
-    Message,
     Model,
     Moment,
     Name,
+    Number,
+    ObjectKey,
     Provider,
     Text,
+    UserId,
+    Years,
 )
+from contracts.strictness import CallerMessage
 from contracts.wizard import (
     BodyType,
     DressStyle,
@@ -79,13 +84,14 @@ class Identity(Model):
 class Lora(Model):
     """A trained LoRA: where its weights are, and the word that wakes it."""
 
-    key: str
+    key: ObjectKey
     """Object key of the weights in our bucket, in the tenant's own part of it: `{tenant}/…`."""
     trigger_word: Line
     base_model: Line = "flux"
-    providers: tuple[Provider, ...] = PROVIDERS
+    providers: Annotated[tuple[Provider, ...], Items(3)] = PROVIDERS
     """Where the weights can be used as they are."""
-    scale: float = Field(default=1.0, ge=0.0, le=2.0)
+    scale: Number = Field(default=1.0, ge=0.0, le=2.0)
+    """How strongly it acts."""
 
 
 class Character(Model):
@@ -95,7 +101,7 @@ class Character(Model):
     """
 
     name: Line
-    age: int | Line
+    age: Years | Line
     appearance: Appearance = Appearance()
     identity: Identity = Identity()
     base_image_id: AssetId | None = None
@@ -136,7 +142,7 @@ class Training(Model):
     failed_at: Moment | None = None
 
 
-class CharacterCreated(Message):
+class CharacterCreated(CallerMessage):
     """A character was described, before anything is drawn of it.
 
     Produced by upstream services, api; consumed by characters.
@@ -151,7 +157,7 @@ class CharacterCreated(Message):
 
     character_id: CharacterId
     tenant: Name
-    user_id: Name
+    user_id: UserId
     character: Character
     created_at: Moment
 
@@ -169,7 +175,7 @@ class CharacterRecord(Model):
 
     character_id: CharacterId
     tenant: Name
-    user_id: Name
+    user_id: UserId
     character: Character
     """With the chosen base image, the trigger word, and the LoRA of the newest training on this face."""
     selected_at: Moment | None = None

@@ -15,21 +15,26 @@ from contracts.base import (
     Moment,
     Name,
     Provider,
+    Seed,
     Text,
+    UserId,
+    WebAddress,
 )
 from contracts.characters import Character, Lora
 from contracts.notices import Notice
-from contracts.requests import FollowUp, GenerationRequest
+from contracts.requests import FollowUps, GenerationRequest
+from contracts.strictness import CallerMessage
 
 
 class Notify(Model):
     """Address for the job's events. The webhook gets every numbered event, signed (docs/webhooks.md)."""
 
-    webhook_url: str | None = Field(default=None, max_length=2000, pattern=r"^https?://[!-~]+$")
-    """With `user:password@`, sent as Basic authentication; no answer, event or log line shows them."""
+    webhook_url: WebAddress | None = Field(default=None, examples=["https://example.com/hooks/imagegen"])
+    """Where to send the events: an http or https address in ASCII of at most 2000 characters. With
+    `user:password@` it is sent with Basic authentication; no answer, event or log line shows them."""
 
 
-class GenerationRequested(Message):
+class GenerationRequested(CallerMessage):
     """Please generate.
 
     Produced by upstream services, api, characters, dispatcher; consumed by prompt-builder, characters.
@@ -44,12 +49,12 @@ class GenerationRequested(Message):
 
     job_id: Id
     tenant: Name
-    user_id: Name
+    user_id: UserId
     request: GenerationRequest
     requested_at: Moment | None = None
     """When the user asked; deadlines count from here. Default, and latest: the record's time."""
     notify: Notify = Notify()
-    then: tuple[FollowUp, ...] = Field(default=(), max_length=20)
+    then: FollowUps = ()
     """What is to follow by itself: a chain. After a sheet first its training, then pictures."""
     chain_id: Id | None = None
     """The chain that this job is a step of; left out with `then`: a new one under the job's id."""
@@ -86,7 +91,7 @@ class RenderSpec(Model):
     caption: str = ""
     """For the trainer of a LoRA: `{trigger}`, then what varies from image to image, and never what
     the LoRA must learn. Empty where the image is not made for training."""
-    seed: int = 0
+    seed: Seed = 0
     width: int = 1024
     height: int = 1024
     nsfw_allowed: bool = False
@@ -107,7 +112,7 @@ class PlanRequest(Model):
 
     job_id: Id
     tenant: Name
-    user_id: Name
+    user_id: UserId
     type: GenerationType
     request_hash: str
     """SHA-256 of the request; tells a repetition from another request under the same id."""
@@ -189,7 +194,7 @@ class GenerationConflicted(Message):
     at: Moment
 
 
-class GenerationCancel(Message):
+class GenerationCancel(CallerMessage):
     """Please stop. Produced by upstream services, api, characters; consumed by dispatcher."""
 
     topic: ClassVar[str] = "generation.cancel.v1"

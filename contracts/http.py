@@ -2,28 +2,33 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
-from contracts.base import GenerationType, Id, Line, Model, Moment, Name, Provider
+from contracts.base import AssetId, Flag, GenerationType, Id, Line, Model, Moment, Provider, Seed, UserId
 from contracts.generation import Notify
 from contracts.jobs import JobError, Phase, RenderProgress, Status
 from contracts.notices import Notice
 from contracts.requests import (
     BaseImageRequest,
     CharacterSheetRequest,
-    FollowUp,
+    FollowUps,
     LoraTrainingRequest,
     ProfilePicturesRequest,
     StudioRequest,
+    captions_fault,
+    images_fault,
 )
+from contracts.strictness import Body
 
 
-class Submission(Model):
+class Submission(Body):
     """What a posted request may say beside the request itself."""
 
-    job_id: Id | None = None
+    job_id: Id | None = Field(default=None, examples=["3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"])
     """The caller's own id for the job; left out, the answer brings one."""
     notify: Notify = Notify()
+    """Where the job's events are sent."""
 
 
 class BaseImageSubmission(BaseImageRequest, Submission):
@@ -33,7 +38,7 @@ class BaseImageSubmission(BaseImageRequest, Submission):
 class ChainSubmission(Submission):
     """A posted request that may go on by itself."""
 
-    then: tuple[FollowUp, ...] = Field(default=(), max_length=20)
+    then: FollowUps = Field(default=(), examples=[[{"type": "lora_training"}]])
     """What is to follow: a chain under the job's id. After a sheet first its training, then pictures."""
 
 
@@ -51,6 +56,20 @@ class ProfilePicturesSubmission(ProfilePicturesRequest, Submission):
 
 class LoraTrainingSubmission(LoraTrainingRequest, ChainSubmission):
     """`POST /v1/lora-trainings`"""
+
+    @field_validator("images")
+    @classmethod
+    def _different_images(cls, images: tuple[AssetId, ...]) -> tuple[AssetId, ...]:
+        if fault := images_fault(images):
+            raise PydanticCustomError("images", "{fault}", {"fault": fault})
+        return images
+
+    @field_validator("captions")
+    @classmethod
+    def _one_per_image(cls, captions: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
+        if fault := captions_fault(captions, known.data.get("images", captions)):
+            raise PydanticCustomError("captions", "{fault}", {"fault": fault})
+        return captions
 
 
 AnySubmission = (
@@ -95,7 +114,7 @@ class JobView(Model):
 
     id: Id
     type: GenerationType
-    user_id: Name
+    user_id: UserId
     status: Status
     phase: Phase | None
     requested: int
@@ -147,7 +166,7 @@ class ResultImage(Model):
     height: int
     bytes: int
     sha256: str
-    seed: int | None
+    seed: Seed | None
     """Null where a caller's workflow did not take ours and has not exactly one of its own."""
     prompt: str
     provider: Provider
@@ -257,7 +276,7 @@ class WebhookDeliveries(Model):
     deliveries: tuple[WebhookDelivery, ...]
 
 
-class ReplayWebhooks(Model):
+class ReplayWebhooks(Body):
     """Which ended deliveries are sent again: same id and event, new links. All conditions must hold."""
 
     state: Literal["delivered", "gave_up"] | None = "gave_up"
@@ -266,11 +285,11 @@ class ReplayWebhooks(Model):
     since: Moment | None = None
 
 
-class EnableEndpoint(Model):
+class EnableEndpoint(Body):
     """An address that is to be tried again."""
 
     url: str
-    replay: bool = True
+    replay: Flag = True
     """Whether what was given up meanwhile is sent, too."""
 
 

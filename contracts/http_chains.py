@@ -4,28 +4,31 @@ from typing import Literal
 
 from pydantic import Field
 
-from contracts.base import AssetId, CharacterId, GenerationType, Id, Model, Moment, Name
+from contracts.base import AssetId, CharacterId, Flag, GenerationType, Id, Model, Moment, UserId
 from contracts.chains import ChainState, StepState
 from contracts.characters import Character, Sheet, Training
 from contracts.generation import Notify
 from contracts.jobs import JobError
-from contracts.requests import FollowUp
+from contracts.requests import FollowUps
+from contracts.strictness import Body
 
 
-class BaseImageSelection(Model):
+class BaseImageSelection(Body):
     """`POST /v1/characters/{id}/base-image`: the face of a new character, or another one for an old."""
 
-    base_image_id: AssetId
-    include_nsfw: bool = False
+    base_image_id: AssetId = Field(examples=["3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01/0"])
+    """A stored image of a base-image job."""
+    include_nsfw: Flag = Field(default=False, examples=[False])
     """Whether the user's settings allow explicit wording on the sheet. Never assumed."""
     character: Character | None = None
     """Left out: as the job of the base image described it."""
-    then: tuple[FollowUp, ...] = Field(default=(), max_length=20)
+    then: FollowUps = Field(default=(), examples=[[{"type": "lora_training"}]])
     """What is to follow the sheet; left out: the training of the LoRA."""
     notify: Notify = Notify()
+    """Where the events of all jobs of the chain are sent."""
 
 
-class CharacterCreation(Model):
+class CharacterCreation(Body):
     """`POST /v1/characters`: a character as the wizard describes it."""
 
     id: CharacterId | None = None
@@ -49,7 +52,7 @@ class ChainView(Model):
 
     id: Id
     character_id: CharacterId
-    user_id: Name
+    user_id: UserId
     state: ChainState
     steps: tuple[ChainStepView, ...]
     created: Moment
@@ -62,7 +65,7 @@ class CharacterView(Model):
     id: CharacterId
     state: Literal["pending", "stored"] = "stored"
     """`pending`: accepted a moment ago and about to be stored. Requests may name it all the same."""
-    user_id: Name
+    user_id: UserId
     character: Character
     selected_at: Moment | None = None
     sheet: Sheet | None = None

@@ -15,6 +15,7 @@ from contracts.base import (
     Moment,
     Name,
     Provider,
+    UserId,
 )
 from contracts.characters import Character
 from contracts.generation import Notify, Reason, RenderSpec
@@ -94,7 +95,7 @@ class JobEvent(Message):
     event: EventKind
     job_id: Id
     tenant: Name
-    user_id: Name
+    user_id: UserId
     type: GenerationType
     seq: int
     at: Moment
@@ -156,7 +157,7 @@ class Job(Model):
 
     job_id: Id
     tenant: Name
-    user_id: Name
+    user_id: UserId
     type: GenerationType
     request_hash: str
     requested_at: Moment
@@ -230,7 +231,7 @@ class CharacterSheetCompleted(Message):
     character_id: CharacterId
     job_id: Id
     tenant: Name
-    user_id: Name
+    user_id: UserId
     images: tuple[AssetId, ...] = Field(min_length=1)
     labels: tuple[Line, ...] = ()
     captions: tuple[str, ...] = ()

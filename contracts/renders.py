@@ -2,13 +2,16 @@
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
-from contracts.base import UUID_PATTERN, AssetId, Id, Line, Message, Model, Moment, Name, Provider
+from contracts.base import UUID_PATTERN, AssetId, Id, Line, Message, Model, Moment, Name, Provider, Seed
 from contracts.generation import RenderSpec
 from contracts.notices import Notice
+from contracts.scalars import Spelling
 
-AttemptId = Annotated[str, StringConstraints(pattern=rf"^{UUID_PATTERN}/[0-9]{{1,3}}/[0-9]{{1,3}}$")]
+AttemptId = Annotated[
+    str, Spelling(rf"^{UUID_PATTERN}/[0-9]{{1,3}}/[0-9]{{1,3}}$", "an attempt's id, {job_id}/{index}/{n}")
+]
 """One submission of one render: `{job_id}/{index}/{n}`, n from 1."""
 
 RenderId = AssetId
@@ -103,7 +106,7 @@ class RenderSucceeded(AttemptMessage):
     dropped: tuple[Output, ...] = Field(default=(), max_length=100)
     """What was made besides and is not delivered, the first hundred of it."""
     notices: tuple[Notice, ...] = ()
-    seed: int | None
+    seed: Seed | None
     """The seed that the provider says it used, else the one asked for. Of a caller's workflow without
     `{{seed}}`: the graph's own, null where that cannot be told."""
     provider_seconds: float | None = None
@@ -138,7 +141,7 @@ class StoredImage(Model):
     sha256: str
     width: int
     height: int
-    seed: int | None
+    seed: Seed | None
     """Null where a caller's workflow did not take ours and has not exactly one of its own."""
     prompt: str
     provider: Provider

@@ -4,7 +4,7 @@ import hashlib
 from typing import Final
 
 SEEDS: Final = 2**53
-"""Seeds are below this: what JSON keeps exact everywhere."""
+"""Seeds that we choose are below this: what JSON keeps exact everywhere."""
 
 _STEP = 0x9E3779B97F4A7C15  # odd, so that no two images of a job share a seed
 
@@ -16,4 +16,4 @@ def seed_from(text: str) -> int:
 
 def seed_of_image(base: int, index: int) -> int:
     """The seed of a job's image: the base itself for the first, far apart for the others."""
-    return (base + index * _STEP) % SEEDS
+    return (base + index * _STEP) % SEEDS if index else base

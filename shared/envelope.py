@@ -9,12 +9,15 @@ from aiokafka import ConsumerRecord
 from pydantic import ValidationError
 
 from contracts.base import Message, id_of, key_of, topic_of
+from contracts.strictness import CallerMessage, read_message
 from contracts.times import CLOCK_SKEW, plausible
+from contracts.wording import message_of
 from shared.clock import now
 from shared.limits import MAX_MESSAGE_BYTES
 from shared.unpacking import UnreadBatch
 
-M = TypeVar("M", bound=Message, covariant=True)
+M = TypeVar("M", bound=Message)
+C = TypeVar("C", bound=Message, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +36,10 @@ class Envelope:
 
 
 @dataclass(frozen=True, slots=True)
-class Received(Generic[M]):
+class Received(Generic[C]):
     """A valid message, with its place in the log and the trace to continue."""
 
-    message: M
+    message: C
     id: str
     topic: str
     partition: int
@@ -47,7 +50,7 @@ class Received(Generic[M]):
     batch_start: int
     """The first offset of this partition in the batch: all before it is published and committed."""
 
-    def continued(self, trace: str | None) -> "Received[M]":
+    def continued(self, trace: str | None) -> "Received[C]":
         """The same, in the trace of the span that handles it."""
         return replace(self, trace=trace or self.trace)
 
@@ -117,7 +120,7 @@ def decode(
         raise Unreadable("wrong_type", f"ce_type is {declared[:100]!r}, this topic carries {record.topic!r}")
     kind = kinds[record.topic]
     try:
-        message = kind.model_validate_json(record.value or b"")
+        message = read(kind, record.value or b"")
     except ValidationError as error:
         reason = "not_json" if error.errors()[0]["type"] == "json_invalid" else "invalid"
         raise Unreadable(reason, explain(error), error) from None
@@ -133,7 +136,12 @@ def decode(
     )
 
 
+def read(kind: type[M], body: bytes) -> M:
+    """Read what callers send strictly, and what our services send tolerantly."""
+    return read_message(kind, body) if issubclass(kind, CallerMessage) else kind.model_validate_json(body)
+
+
 def explain(error: ValidationError) -> str:
     """A validation error in one line: field by field, without the input."""
     details = error.errors(include_input=False, include_url=False)[:10]
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'body'}: {e['msg']}" for e in details)
+    return "; ".join(f"{'.'.join(map(str, e['loc']))[:200] or 'body'}: {message_of(e)}" for e in details)

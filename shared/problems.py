@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 import structlog
@@ -11,11 +12,13 @@ from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException
 
 from contracts.http import FieldError, Problem
+from contracts.wording import MAX_ERRORS, message_of
 from shared.errors import TransientError, is_transient
 
 log = structlog.get_logger()
 
 RETRY_AFTER_SECONDS = 2
+FIELD_SHOWN = 200
 UNAUTHENTICATED_HEADERS = ("x-tenant-id", "x-user-id")
 
 
@@ -98,8 +101,7 @@ def _invalid(error: RequestValidationError) -> Response:
     for detail in details:
         place, *rest = detail["loc"]
         if place == "header" and rest and str(rest[0]).lower() in UNAUTHENTICATED_HEADERS:
-            wrong = "is missing" if detail["type"] == "missing" else "is no valid name"
-            return problem(401, f"the header {rest[0]} {wrong}")
+            return problem(401, f"the header {rest[0]} {message_of(detail)}")
     errors = field_errors(details, error.body)
     return problem(422, "; ".join(f"{error.field}: {error.message}" for error in errors[:5]), errors)
 
@@ -112,10 +114,13 @@ def field_errors(details: Sequence[Any], body: Any) -> tuple[FieldError, ...]:
         if place == "body":
             missing = detail["type"] == "missing"
             field = "body" if detail["type"] == "json_invalid" else _written(path, body, missing=missing)
+            if detail["type"].startswith("union_tag"):
+                field += ".type"
         else:
             field = ".".join(map(str, path))
-        found.setdefault(field, {})[_message(detail)] = None
-    return tuple(FieldError(field=field, message=" or ".join(texts)) for field, texts in found.items())
+        found.setdefault(field[:FIELD_SHOWN], {})[_message(field, detail)] = None
+    errors = (FieldError(field=field, message=" or ".join(texts)) for field, texts in found.items())
+    return tuple(islice(errors, MAX_ERRORS))
 
 
 def _written(path: Sequence[int | str], body: Any, *, missing: bool) -> str:
@@ -130,7 +135,7 @@ def _written(path: Sequence[int | str], body: Any, *, missing: bool) -> str:
     return ".".join(steps) or "body"
 
 
-def _message(detail: Mapping[str, Any]) -> str:
+def _message(field: str, detail: Mapping[str, Any]) -> str:
     if detail["type"] == "json_invalid":
-        return f"is no JSON: {detail['ctx']['error']} at character {detail['loc'][-1]}"
-    return str(detail["msg"]).removeprefix("Value error, ")
+        return f"is not valid JSON: {detail['ctx']['error']} at character {detail['loc'][-1]}"
+    return message_of(detail, age=field.rpartition(".")[2] == "age")

@@ -6,11 +6,15 @@ from fastapi import Depends, Header
 
 from contracts.base import Name
 from services.api.domain import Caller
+from shared.header_text import UserIdHeader
 
 
 async def _caller(
     tenant: Annotated[Name, Header(alias="X-Tenant-Id")],
-    user_id: Annotated[Name, Header(alias="X-User-Id")],
+    user_id: Annotated[
+        UserIdHeader,
+        Header(alias="X-User-Id", description="Printable text of 1 to 256 characters, in UTF-8."),
+    ],
 ) -> Caller:
     return Caller(tenant=tenant, user_id=user_id)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import chain, islice
 from uuid import UUID, uuid5
 
-from contracts.base import CharacterId, GenerationType, Id, Model, Moment, Name
+from contracts.base import CharacterId, GenerationType, Id, Model, Moment, Name, UserId
 from contracts.chains import BaseImageSelected
 from contracts.characters import Character, CharacterCreated
 from contracts.generation import GenerationRequested, Reason
@@ -40,7 +40,7 @@ class Caller(Model):
     """Who asks."""
 
     tenant: Name
-    user_id: Name
+    user_id: UserId
 
 
 class Accepted(Model):
@@ -48,7 +48,7 @@ class Accepted(Model):
 
     job_id: Id
     tenant: Name
-    user_id: Name
+    user_id: UserId
     type: GenerationType | None = None
     """None: it creates a character and has no job."""
     requested: int = 0

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from contracts.base import GenerationType, Id, Name
+from contracts.base import GenerationType, Id, UserId
 from contracts.http import JobPage, JobView, Results
 from contracts.jobs import Status
 from services.api.callers import CallerHeaders
@@ -26,7 +26,7 @@ def job_routes(intake: Intake, reading: Reading) -> APIRouter:
         caller: CallerHeaders,
         status: Status | None = None,
         type: GenerationType | None = None,  # noqa: A002 - the query's own word
-        user_id: Name | None = None,
+        user_id: UserId | None = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
         cursor: Annotated[str | None, Query(max_length=200)] = None,
     ) -> JobPage:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Any, Protocol
 
-from contracts.base import GenerationType, Model, Name
+from contracts.base import GenerationType, Model, Name, UserId
 from contracts.chains import Chain
 from contracts.characters import CharacterRecord
 from contracts.jobs import Job, Status
@@ -20,7 +20,7 @@ class JobQuery(Model):
     tenant: Name
     status: Status | None = None
     type: GenerationType | None = None
-    user_id: Name | None = None
+    user_id: UserId | None = None
     before: Place | None = None
     limit: int
 

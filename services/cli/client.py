@@ -48,7 +48,7 @@ class Client:
     def __init__(self, addresses: Addresses, tenant: str, user: str, *, patience_seconds: float) -> None:
         self._addresses = addresses
         self._patience_seconds = patience_seconds
-        headers = {"X-Tenant-Id": tenant, "X-User-Id": user}
+        headers = httpx.Headers({"X-Tenant-Id": tenant, "X-User-Id": user}, encoding="utf-8")
         self._http = httpx.AsyncClient(
             headers=headers,
             verify=certificates(),

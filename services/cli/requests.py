@@ -13,6 +13,8 @@ from contracts.characters import Appearance, Character, Identity
 from contracts.generation import Notify
 from contracts.http import LoraTrainingSubmission
 from contracts.http_chains import BaseImageSelection
+from contracts.strictness import strictly
+from contracts.wording import message_of
 from services.cli.errors import WrongInput
 from services.cli.options import Look, Person
 
@@ -40,6 +42,8 @@ def submission(kind: type[M], person: Person, look: Look, **own: Any) -> M:
     fields |= {"include_nsfw": look.nsfw, "workflow": look.workflow and read_object(look.workflow)}
     given = {name: value for name, value in (fields | own).items() if value is not None}
     character = character_of(person, own.get("base_image_id"))
+    if "base_image_id" not in kind.model_fields:
+        given.pop("base_image_id", None)  # it is the character's
     return _checked(kind, given | {"character": character})
 
 
@@ -111,10 +115,10 @@ def _read(path: Path) -> Any:
 
 def _checked(kind: type[M], fields: Mapping[str, Any], names: Mapping[str, str] = OPTIONS) -> M:
     try:
-        return kind.model_validate(fields)
+        return strictly(kind, fields, lambda: kind.model_validate(fields))
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)[:5]
-        said = (f"{_option(item['loc'], names)}: {item['msg']}" for item in wrong)
+        said = (f"{_option(item['loc'], names)}: {message_of(item)}" for item in wrong)
         raise WrongInput("; ".join(said)) from None
 
 

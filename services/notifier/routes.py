@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import TypeAdapter, ValidationError
 
-from contracts.base import Id, Model, Name
+from contracts.base import Id, Model, Name, UserId
+from contracts.wording import message_of
 from services.notifier.frames import Writer
 from services.notifier.hub import Hub
 from services.notifier.job_stream import JobStream
@@ -17,10 +18,12 @@ from services.notifier.streams import HEARTBEAT_SECONDS, EventStream, Stream, fo
 from services.notifier.unknown_jobs import first_frames
 from services.notifier.user_stream import UserStream
 from shared.clock import Clock
+from shared.header_text import header_text
 from shared.problems import Refusal, problem_responses
 
 Answers = dict[int | str, dict[str, Any]]
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
+_USER_ID: TypeAdapter[str] = TypeAdapter(UserId)
 
 
 class Caller(Model):
@@ -30,14 +33,15 @@ class Caller(Model):
     user_id: str
 
 
-def _name(header: str, query: str, values: tuple[str | None, str | None]) -> str:
+def _identity(kind: TypeAdapter[str], header: str, query: str, values: tuple[str | None, str | None]) -> str:
     value = values[0] if values[0] is not None else values[1]
     if value is None:
         raise Refusal(401, f"the header {header} (or the query parameter '{query}') is missing")
     try:
-        return _NAME.validate_python(value)
-    except ValidationError:
-        raise Refusal(401, f"the header {header} (or '{query}') is no valid name") from None
+        return kind.validate_python(value)
+    except ValidationError as error:
+        wrong = message_of(error.errors()[0])
+        raise Refusal(401, f"the header {header} (or '{query}') {wrong}") from None
 
 
 async def listener(
@@ -47,8 +51,8 @@ async def listener(
     user: Annotated[str | None, Query(description="For EventSource, which sets no headers.")] = None,
 ) -> Caller:
     return Caller(
-        tenant=_name("X-Tenant-Id", "tenant", (x_tenant_id, tenant)),
-        user_id=_name("X-User-Id", "user", (x_user_id, user)),
+        tenant=_identity(_NAME, "X-Tenant-Id", "tenant", (x_tenant_id, tenant)),
+        user_id=_identity(_USER_ID, "X-User-Id", "user", (x_user_id and header_text(x_user_id), user)),
     )
 
 

@@ -102,7 +102,7 @@ async def test_a_key_of_a_submission_is_no_key_of_a_selection(bench: ApiBench) -
         ({"base_image_id": f"{JOB}/7"}, "base_image_id"),
         ({"base_image_id": f"{uuid7()}/1"}, "base_image_id"),
         ({"base_image_id": "face.png"}, "base_image_id"),
-        ({"then": [{"type": "base_image"}]}, "then.0"),
+        ({"then": [{"type": "base_image"}]}, "then.0.type"),
         ({"then": [{"type": "studio", "workflow": {"a\0": 1}}]}, "then.0.workflow"),
     ],
 )
@@ -143,7 +143,7 @@ async def test_a_character_shows_who_it_is_and_how_far_its_lora_is(bench: ApiBen
 
 @pytest.mark.parametrize("path", ["/v1/character-sheets", "/v1/lora-trainings"])
 async def test_a_request_may_say_what_is_to_follow(bench: ApiBench, path: str) -> None:
-    training = {"character_id": CHARACTER, "images": [f"{JOB}/1"] * 4, "trigger_word": "mia7"}
+    training = {"character_id": CHARACTER, "images": [f"{JOB}/{n}" for n in range(4)], "trigger_word": "mia7"}
     bench.stories.put(a_character_record())
     body: dict[str, Any] = SHEET if path == "/v1/character-sheets" else training
     answer = await bench.http.post(path, json=body | {"then": [{"type": "studio", "count": 2}]})

@@ -77,8 +77,7 @@ async def test_each_wrong_field_is_named_as_it_was_written(
 
 async def test_a_choice_of_types_is_explained_in_one_message(bench: ApiBench) -> None:
     [error] = await submitted(bench, {"character": CHARACTER | {"age": []}})
-    assert "integer" in error["message"]
-    assert "string" in error["message"]
+    assert error["message"] == "must be an age in years, as a number or in words, got a list"
 
 
 async def test_a_workflow_that_is_too_deep_to_store_is_refused(bench: ApiBench) -> None:

@@ -11,6 +11,7 @@ from tests.fakes.characters import a_character_record
 from tests.fakes.jobs import a_job
 
 BASE_IMAGE_ID = f"{uuid7()}/0"
+IMAGE_IDS = [f"{uuid7()}/{index}" for index in range(4)]
 CHARACTER = {"name": "Mia", "age": 27}
 
 
@@ -28,7 +29,7 @@ def bench() -> ApiBench:
         ("/v1/profile-pictures", {"character_id": CHARACTER_ID, "set_id": "dating"}, "profile_pictures"),
         (
             "/v1/lora-trainings",
-            {"character_id": CHARACTER_ID, "images": [BASE_IMAGE_ID] * 4, "trigger_word": "mia7"},
+            {"character_id": CHARACTER_ID, "images": IMAGE_IDS, "trigger_word": "mia7"},
             "lora_training",
         ),
     ],

@@ -15,6 +15,7 @@ FACE = "0193f2a0-0000-7000-8000-000000000001/0"
 WHO = ["--name", "Mara", "--age", "27"]
 ID = "0193f2a0-0000-7000-8000-000000000001"
 IMAGE = ["--image", f"{ID}/0"]
+MORE_IMAGES = ["--image", f"{ID}/1", "--image", f"{ID}/2", "--image", f"{ID}/3"]
 TRAINING = ["--character-id", ID, "--trigger-word", "mara7", *IMAGE]
 
 
@@ -31,14 +32,20 @@ TRAINING = ["--character-id", ID, "--trigger-word", "mara7", *IMAGE]
             ["generate", "studio", *WHO, "--provider", "mine"],
             "'mine' is not one of 'modal', ",
         ),
-        (["generate", "studio", *WHO, "--base-image", "face.png"], "--base-image: String should match"),
-        (["generate", "studio", "--name", "M", "--age", "27", "--prompt", "a\0"], "--prompt: Value error"),
+        (
+            ["generate", "studio", *WHO, "--base-image", "face.png"],
+            "--base-image: must be the id of",
+        ),
+        (
+            ["generate", "studio", "--name", "M", "--age", "27", "--prompt", "a\0"],
+            "--prompt: must not contain",
+        ),
         (["generate", "studio", *WHO, "--workflow", "none.json"], "none.json: No such file"),
         (["generate", "character-sheet", *WHO], "Missing option '--base-image'"),
         (["generate", "profile-pictures", *WHO], "Missing option '--set'"),
         (["generate", "studio", *WHO], "no stack is running: make up"),
-        (["generate", "lora-training", *TRAINING], "--image: Tuple should have at least 4 items"),
-        (["generate", "lora-training", *TRAINING, *IMAGE * 3], "no stack is running: make up"),
+        (["generate", "lora-training", *TRAINING], "--image: at least 4 items, got 1"),
+        (["generate", "lora-training", *TRAINING, *MORE_IMAGES], "no stack is running: make up"),
         (["jobs"], "no stack is running: make up"),
         (["topics"], "no stack is running: make up"),
         (
@@ -46,7 +53,7 @@ TRAINING = ["--character-id", ID, "--trigger-word", "mara7", *IMAGE]
             "the api at http://127.0.0.1:9 does not answer",
         ),
         (["jobs", "--status", "gone"], "'gone' is not one of"),
-        (["select", "c", "face.png"], "BASE_IMAGE_ID: String should match"),
+        (["select", "c", "face.png"], "BASE_IMAGE_ID: must be the id of an image"),
         (["select", "c", FACE, "--then", "none.json"], "none.json: No such file"),
         (["select", "c", FACE], "no stack is running: make up"),
         (["chain", "abc"], "no stack is running: make up"),
@@ -60,10 +67,10 @@ TRAINING = ["--character-id", ID, "--trigger-word", "mara7", *IMAGE]
         ),
         (["generate", "studio", *WHO, "--out", "a" * 300], "cannot be written to (File name too long)"),
         (
-            ["generate", "lora-training", *TRAINING, *IMAGE * 3, "--out", "README.md"],
+            ["generate", "lora-training", *TRAINING, *MORE_IMAGES, "--out", "README.md"],
             "--out README.md: is a file, not a folder",
         ),
-        (["generate", "studio", *WHO, "--webhook", "shop.example"], "--webhook: String should match"),
+        (["generate", "studio", *WHO, "--webhook", "shop.example"], "--webhook: must be an address"),
         (["generate", "studio", *WHO, "--character", "."], ".: Is a directory"),
         (["demo", "--out", "README.md"], "--out README.md: is a file, not a folder"),
         (["demo", "--state", "README.md"], "--state README.md: is a file, not a folder"),

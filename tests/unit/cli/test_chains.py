@@ -70,7 +70,7 @@ def test_what_follows_is_a_list_in_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("{}", "must hold one JSON list"), ('[{"type": "base_image"}]', "--then.0: Input tag 'base_image'")],
+    [("{}", "must hold one JSON list"), ('[{"type": "base_image"}]', "--then.0: unknown type 'base_image'")],
 )
 def test_what_cannot_follow_is_named(text: str, expected: str, tmp_path: Path) -> None:
     file = tmp_path / "then.json"

@@ -1,0 +1,84 @@
+"""Lists and free-form objects of bounded size: the size is checked before anything inside is."""
+
+import unicodedata
+from collections.abc import Sized
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
+
+MAX_WORKFLOW_CHARACTERS = 256 * 1024
+MAX_WORKFLOW_VALUES = 50_000
+
+
+@dataclass(frozen=True)
+class Items:
+    """How many items a list may have. Counted first: items of a list that is too long are not read."""
+
+    most: int
+    least: int = 0
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self._counted, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        made = {**handler(schema), "maxItems": self.most}
+        if self.least:
+            made["minItems"] = self.least
+        return made
+
+    def _counted(self, value: Any) -> Any:
+        if isinstance(value, list | tuple) and not self.least <= len(value) <= self.most:
+            raise _wrong_length(value, self.least, self.most)
+        return value
+
+
+def _wrong_length(value: Sized, least: int, most: int) -> PydanticKnownError:
+    context: dict[str, Any] = {"field_type": "List", "actual_length": len(value)}
+    if len(value) > most:
+        return PydanticKnownError("too_long", context | {"max_length": most})
+    return PydanticKnownError("too_short", context | {"min_length": least})
+
+
+def _of_bounded_size(graph: Any) -> Any:
+    if isinstance(graph, dict):
+        refuse_excess(graph, MAX_WORKFLOW_VALUES, MAX_WORKFLOW_CHARACTERS)
+    return graph
+
+
+def refuse_excess(value: Any, most_values: int, most_characters: int) -> None:
+    """Refuse a JSON value that is larger than anybody needs, at a cost that its size does not raise.
+
+    Characters are counted as they are after normalisation (NFKC), which filters work on.
+    """
+    values = characters = 0
+    open_values = [value]
+    while open_values:
+        inner = open_values.pop()
+        values += 1
+        if isinstance(inner, str):
+            characters += _length(inner, most_characters)
+        elif isinstance(inner, dict):
+            open_values.extend(inner.values())
+            open_values.extend(inner.keys())
+        elif isinstance(inner, list | tuple):
+            open_values.extend(inner)
+        if characters > most_characters:
+            raise PydanticCustomError(
+                "too_much_text", "at most {most} characters of text in all", {"most": most_characters}
+            )
+        if values + len(open_values) > most_values:
+            raise PydanticCustomError(
+                "too_many_values", "at most {most} values in all", {"most": most_values}
+            )
+
+
+def _length(text: str, most: int) -> int:
+    if text.isascii() or len(text) > most:
+        return len(text)
+    return len(unicodedata.normalize("NFKC", text))
+
+
+Workflow = Annotated[dict[str, Any], BeforeValidator(_of_bounded_size)]
+"""A ComfyUI graph in API format, as a caller sends it: at most 256 KiB of JSON, 80 levels deep."""

@@ -1,0 +1,249 @@
+"""Single values of a message: names, texts, numbers, ids, times. Each checks itself in plain words."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
+
+LARGEST_SEED = 2**64 - 1
+"""ComfyUI's largest seed."""
+LARGEST_EXACT = 2**53 - 1
+"""The largest whole number that JavaScript reads exactly from JSON."""
+
+_CONTROL = r"\u0000-\u001f\u007f-\u009f"
+_CONTROL_BUT_SPACES = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
+_MOST_GROWTH = 2
+"""How much longer than its limit a text may be once it is normalised (NFKC): one ligature can stand
+for 18 characters."""
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """A pattern for the JSON Schema, and the words that an error uses instead of it."""
+
+    pattern: str
+    words: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        compiled = re.compile(self.pattern.removeprefix("^").removesuffix("$"))
+
+        def check(value: str) -> str:
+            if compiled.fullmatch(value) is None:
+                raise PydanticCustomError("spelling", "must be {words}", {"words": self.words})
+            return value
+
+        return core_schema.no_info_after_validator_function(check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "pattern": self.pattern}
+
+
+@dataclass(frozen=True)
+class FreeText:
+    """Text without control characters, at most `longest` characters, also where ligatures are undone."""
+
+    longest: int
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        limited = core_schema.str_schema(max_length=self.longest)
+        return core_schema.no_info_after_validator_function(self._check, limited)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "pattern": f"^[^{_CONTROL_BUT_SPACES}]*$"}
+
+    def _check(self, value: str) -> str:
+        for character in value:
+            if unicodedata.category(character) == "Cc" and character not in "\n\t\r":
+                code = f"U+{ord(character):04X}"
+                raise PydanticCustomError(
+                    "control_character", "must not contain the control character {code}", {"code": code}
+                )
+        if not value.isascii() and len(unicodedata.normalize("NFKC", value)) > _MOST_GROWTH * self.longest:
+            raise PydanticCustomError(
+                "string_too_long_normalized",
+                "at most {longest} characters once its ligatures and symbols are written out (NFKC)",
+                {"longest": _MOST_GROWTH * self.longest},
+            )
+        return value
+
+
+def _canonical_uuid(value: object) -> str:
+    try:
+        if isinstance(value, str | UUID):
+            return str(UUID(str(value)))
+    except ValueError:
+        pass
+    raise PydanticCustomError("uuid", "must be a UUID such as 3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01")
+
+
+def _milliseconds(value: datetime) -> datetime:
+    """UTC, cut to milliseconds: what MongoDB keeps, so that a stored time equals the sent one."""
+    try:
+        utc = value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError("time_range", "is too far away to be a time in UTC") from None
+    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+
+
+def _a_number(value: object) -> object:
+    """Refuse text and booleans, which pydantic would turn into numbers; 4.0 is a whole number in JSON."""
+    if isinstance(value, bool | str | bytes):
+        raise PydanticKnownError("int_type")
+    return value
+
+
+def _a_real_number(value: object) -> object:
+    if isinstance(value, bool | str | bytes):
+        raise PydanticKnownError("float_type")
+    return value
+
+
+def _a_seed(value: object) -> object:
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 20:
+        return int(value)
+    return _a_number(value)
+
+
+def _exact_in_javascript(seed: int) -> int | str:
+    return seed if seed <= LARGEST_EXACT else str(seed)
+
+
+def decimals_up_to(largest: int) -> str:
+    """A pattern for the decimal texts from 0 to `largest`, without leading zeros."""
+    digits = str(largest)
+    branches = ["0", f"[1-9][0-9]{{0,{len(digits) - 2}}}"]
+    for place, digit in enumerate(digits):
+        low = 1 if place == 0 else 0
+        if int(digit) > low:
+            rest = len(digits) - place - 1
+            branches.append(f"{digits[:place]}[{low}-{int(digit) - 1}][0-9]{{{rest}}}")
+    return f"^({'|'.join([*branches, digits])})$"
+
+
+Id = Annotated[str, BeforeValidator(_canonical_uuid), WithJsonSchema({"type": "string", "format": "uuid"})]
+"""A UUID in its canonical text form."""
+
+Moment = Annotated[AwareDatetime, AfterValidator(_milliseconds)]
+"""A time in UTC with millisecond precision."""
+
+Name = Annotated[
+    str,
+    Spelling(
+        r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$",
+        "a name of at most 128 characters: letters, digits and . _ : @ - with a letter or digit first",
+    ),
+]
+"""A tenant: letters, digits and `._:@-`, a letter or digit first, at most 128 characters."""
+
+UserId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=256),
+    Spelling(
+        rf"^[^{_CONTROL}\u2028\u2029]*[^{_CONTROL}\u2028\u2029\s][^{_CONTROL}\u2028\u2029]*$",
+        "printable text of 1 to 256 characters",
+    ),
+]
+"""A user id as an identity provider gives it: any printable text of 1 to 256 characters."""
+
+Line = Annotated[str, FreeText(200)]
+"""A short free text of at most 200 characters, without control characters."""
+
+Text = Annotated[str, FreeText(4000)]
+"""A prompt-sized free text of at most 4000 characters, without control characters."""
+
+ObjectKey = Annotated[str, FreeText(1024)]
+"""The key of an object in the bucket."""
+
+WebAddress = Annotated[
+    str,
+    StringConstraints(max_length=2000),
+    Spelling(
+        r"^https?://[!-~]+$",
+        "an address that begins with http:// or https://, in ASCII without spaces",
+    ),
+]
+
+MAX_CHARACTER_ID = 128
+
+UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+
+_WRITTEN_UUID = re.compile(UUID_PATTERN, re.IGNORECASE)
+
+
+def _uuids_in_lower_case(value: str) -> str:
+    return value.lower() if _WRITTEN_UUID.fullmatch(value) else value
+
+
+CharacterId = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_CHARACTER_ID),
+    Spelling(
+        rf"^(?!\.{{1,2}}$)(?![\s])[^/\\{_CONTROL}\u2028\u2029]*[^/\\\s{_CONTROL}\u2028\u2029]$",
+        "an id such as char-123: 1 to 128 printable characters without '/' and '\\' (it is part of"
+        " addresses), without spaces at its ends, and not '.' or '..'",
+    ),
+    AfterValidator(_uuids_in_lower_case),
+]
+"""The caller's own id of a character, such as `char-123` or `auth0|x`; unique per tenant.
+
+At most 128 printable characters without `/` and `\\`, so that it can be part of an address. A UUID
+is kept in lower case.
+"""
+
+AssetId = Annotated[
+    str,
+    Spelling(
+        rf"^{UUID_PATTERN}/[0-9]{{1,3}}$",
+        "the id of an image: its job's id in lower case and its index,"
+        " such as 3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01/0",
+    ),
+]
+"""A stored image, `{job_id}/{index}`."""
+
+Whole = Annotated[int, BeforeValidator(_a_number)]
+"""A whole number. Text and booleans are not turned into one."""
+
+Number = Annotated[float, BeforeValidator(_a_real_number)]
+"""A number. Text and booleans are not turned into one."""
+
+Flag = Annotated[bool, Field(strict=True)]
+"""True or false. Text and numbers are not turned into it."""
+
+Years = Annotated[
+    Whole,
+    Field(ge=-9999, le=9999),
+    WithJsonSchema({"type": "integer", "minimum": 18, "maximum": 120}),
+]
+"""An age as a number, or a mistake for one such as a year of birth, which planning refuses in words."""
+
+Seed = Annotated[
+    int,
+    Field(ge=0, le=LARGEST_SEED),
+    BeforeValidator(_a_seed),
+    PlainSerializer(_exact_in_javascript, when_used="json"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": LARGEST_SEED},
+                {"type": "string", "pattern": decimals_up_to(LARGEST_SEED)},
+            ]
+        }
+    ),
+]
+"""0 to 2^64-1. In JSON that we write it is a number up to 2^53-1 and a decimal text above, so that
+JavaScript reads it exactly; both are accepted for any seed."""

@@ -1,0 +1,159 @@
+"""What callers send is read strictly: an unknown field is an error that names the field meant.
+
+Messages between our own services, and stored documents, are read tolerantly (`extra="ignore"`), so
+that old readers read new bytes. A caller's message that names a newer contract version is, too.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from difflib import get_close_matches
+from functools import cache
+from itertools import islice
+from typing import Any, Final, Self, TypeVar, get_args
+
+from pydantic import BaseModel, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError, from_json
+
+from contracts.base import Message, Model
+from contracts.bounded import refuse_excess
+from contracts.scalars import Whole
+from contracts.wording import MAX_ERRORS
+
+CONTRACT_VERSION: Final = 2
+"""Raised with every new field of a message that callers send.
+
+1: until unknown fields were refused. 2: unknown fields are refused; seeds up to 2^64-1.
+"""
+MAX_VALUES: Final = 100_000
+MAX_CHARACTERS: Final = 1024 * 1024
+
+M = TypeVar("M", bound=BaseModel)
+Path = tuple[str | int, ...]
+
+
+class CallerMessage(Message):
+    """A message that callers may publish. Unknown fields are refused, unless it names a newer version."""
+
+    contract_version: Whole = Field(default=CONTRACT_VERSION, ge=1, le=1_000_000)
+    """The version of this contract that its sender knows. Unknown fields are refused, and a message
+    of a newer version than the reader's keeps those it does not know to itself."""
+
+
+class Body(Model):
+    """The body of an HTTP request."""
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _read_strictly(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        return strictly(cls, value, lambda: handler(value))
+
+
+def read_message(kind: type[M], body: bytes) -> M:
+    """Read a message of a caller's.
+
+    Raises:
+        ValidationError: with at most `MAX_ERRORS` errors, unknown fields among them.
+    """
+    try:
+        value = from_json(body)
+    except ValueError:
+        return kind.model_validate_json(body)  # the error says where the JSON is wrong
+    if _is_newer(value):
+        return kind.model_validate(value)
+    return strictly(kind, value, lambda: kind.model_validate(value))
+
+
+def _is_newer(value: object) -> bool:
+    version = value.get("contract_version") if isinstance(value, dict) else None
+    return type(version) is int and version > CONTRACT_VERSION
+
+
+def strictly(kind: type[BaseModel], value: Any, validate: Callable[[], M]) -> M:
+    """Validate, and report unknown fields beside what else is wrong.
+
+    Raises:
+        ValidationError: with at most `MAX_ERRORS` errors.
+    """
+    errors = list(islice(map(_as_error, unknown_fields(kind, value)), MAX_ERRORS))
+    try:
+        model = validate()
+        if isinstance(value, dict):
+            refuse_excess(value, MAX_VALUES, MAX_CHARACTERS)
+    except ValidationError as error:
+        if not errors and error.error_count() <= MAX_ERRORS:
+            raise
+        errors += map(_kept, error.errors(include_url=False)[:MAX_ERRORS])
+    except PydanticCustomError as error:
+        errors.append(InitErrorDetails(type=error, loc=(), input=value))
+    if errors:
+        raise ValidationError.from_exception_data(kind.__name__, errors[:MAX_ERRORS])
+    return model
+
+
+def unknown_fields(kind: type[BaseModel], value: Any, path: Path = ()) -> Iterator[tuple[Path, str, Any]]:
+    """The fields that no model has: path, what to write instead, and their value."""
+    if not isinstance(value, dict):
+        return
+    inside = models_of(kind)
+    for name, inner in value.items():
+        if name not in kind.model_fields:
+            yield (*path, name), _hint(name, kind), inner
+        elif name in inside:
+            for step, item in enumerate(inner) if isinstance(inner, list) else [(None, inner)]:
+                place = (*path, name) if step is None else (*path, name, step)
+                if (meant := _chosen(inside[name], item)) is not None:
+                    yield from unknown_fields(meant, item, place)
+
+
+@cache
+def models_of(kind: type[BaseModel]) -> Mapping[str, tuple[type[BaseModel], ...]]:
+    """The models that fields of a model hold, alone, in a list, or as one of several types."""
+    found = {name: tuple(_models(field.annotation)) for name, field in kind.model_fields.items()}
+    return {name: models for name, models in found.items() if models}
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
+
+
+def _chosen(models: tuple[type[BaseModel], ...], value: Any) -> type[BaseModel] | None:
+    """The model that a value is of, by its `type` where there are several."""
+    if len(models) == 1:
+        return models[0]
+    said = value.get("type") if isinstance(value, dict) else None
+    return next((model for model in models if model.model_fields["type"].default == said), None)
+
+
+def _hint(name: str, kind: type[BaseModel]) -> str:
+    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", name[:100]).lower()
+    nested = {inner: f"{field}.{inner}" for field, inner in _fields_inside(kind)}
+    if snake in kind.model_fields:
+        return f"did you mean '{snake}'?"
+    if snake in nested:
+        return f"did you mean '{nested[snake]}'?"
+    known = list(kind.model_fields)
+    if close := get_close_matches(snake, known, n=1) or get_close_matches(snake, nested, n=1):
+        return f"did you mean '{nested.get(close[0], close[0]) if close[0] not in known else close[0]}'?"
+    return f"known fields: {', '.join(known)}"
+
+
+def _fields_inside(kind: type[BaseModel]) -> Iterator[tuple[str, str]]:
+    for field, models in models_of(kind).items():
+        if len(models) == 1:
+            yield from ((field, inner) for inner in models[0].model_fields)
+
+
+def _as_error(found: tuple[Path, str, Any]) -> InitErrorDetails:
+    path, hint, value = found
+    unknown = PydanticCustomError("unknown_field", "is not a field here; {hint}", {"hint": hint})
+    return InitErrorDetails(type=unknown, loc=path, input=value)
+
+
+def _kept(details: Any) -> InitErrorDetails:
+    """An error of pydantic's, to be raised again."""
+    template = str(details["msg"]).replace("{", "(").replace("}", ")")
+    same = PydanticCustomError(details["type"], template, details.get("ctx"))
+    return InitErrorDetails(type=same, loc=details["loc"], input=details["input"])

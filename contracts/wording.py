@@ -1,0 +1,104 @@
+"""Validation errors in the words of an API reference: no patterns, no Python."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+MAX_ERRORS: Final = 20
+"""How many errors an answer names."""
+SHOWN: Final = 100
+
+MESSAGES: Final[Mapping[str, str]] = {
+    "missing": "is required",
+    "string_too_long": "at most {max_length} characters, got {length}",
+    "string_too_short": "at least {min_length} characters, got {length}",
+    "too_long": "at most {max_length} items, got {actual_length}",
+    "too_short": "at least {min_length} items, got {actual_length}",
+    "greater_than": "must be greater than {gt}, got {got}",
+    "greater_than_equal": "must be at least {ge}, got {got}",
+    "less_than": "must be less than {lt}, got {got}",
+    "less_than_equal": "must be at most {le}, got {got}",
+    "finite_number": "must be a finite number, got {got}",
+    "literal_error": "must be {expected}, got {got}",
+    "spelling": "must be {words}, got {got}",
+    "string_pattern_mismatch": "is not in the expected form, got {got}",
+    "string_type": "must be a text, got {got}",
+    "string_unicode": "must be valid Unicode text",
+    "int_type": "must be a whole number, got {got}",
+    "int_parsing": "must be a whole number, got {got}",
+    "int_parsing_size": "must be a whole number, got {got}",
+    "int_from_float": "must be a whole number, got {got}",
+    "float_type": "must be a number, got {got}",
+    "float_parsing": "must be a number, got {got}",
+    "bool_type": "must be true or false, got {got}",
+    "bool_parsing": "must be true or false, got {got}",
+    "uuid": "must be a UUID such as 3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01, got {got}",
+    "datetime_type": "must be a time such as 2026-03-14T09:26:30Z, got {got}",
+    "datetime_parsing": "must be a time such as 2026-03-14T09:26:30Z, got {got}",
+    "datetime_from_date_parsing": "must be a time such as 2026-03-14T09:26:30Z, got {got}",
+    "datetime_object_invalid": "must be a time such as 2026-03-14T09:26:30Z, got {got}",
+    "timezone_aware": "must name its time zone, such as 2026-03-14T09:26:30Z, got {got}",
+    "timezone_naive": "must not name a time zone, got {got}",
+    "dict_type": "must be an object, got {got}",
+    "model_type": "must be an object, got {got}",
+    "model_attributes_type": "must be an object, got {got}",
+    "dataclass_type": "must be an object, got {got}",
+    "tuple_type": "must be a list, got {got}",
+    "list_type": "must be a list, got {got}",
+    "invalid_key": "must have text as names",
+    "none_required": "must be null, got {got}",
+    "value_error": "{error}",
+    "json_invalid": "is not valid JSON: {error}",
+    "json_type": "must be JSON, got {got}",
+    "recursion_loop": "is nested too deeply",
+    "union_tag_invalid": "unknown type {tag}; known types: {types}",
+    "union_tag_not_found": "is required; known types: {types}",
+    "unknown_field": "is not a field here; {hint}",
+    "extra_forbidden": "is not a field here",
+}
+"""By pydantic's error type. Errors of our own types bring their words with them."""
+
+AGE: Final = "must be an age in years, as a number or in words, got {got}"
+
+
+def message_of(details: Mapping[str, Any], *, types: str = "", age: bool = False) -> str:
+    """One error of a `ValidationError` in words, which repeat the input where the error has it.
+
+    `types` are the known types of a union.
+    """
+    given = details.get("input")
+    context: dict[str, Any] = dict(details.get("ctx", {}))
+    context |= {"got": shown(given), "types": types or tags(context)}
+    context["tag"] = shown(context.get("tag"))
+    context["length"] = len(given) if isinstance(given, str) else 0
+    template = MESSAGES.get(details["type"])
+    if details["type"] == "union_tag_not_found" and not context["types"]:
+        template = MESSAGES["missing"]
+    if age and details["type"] != "missing":
+        template = AGE
+    if template and "input" not in details:
+        template = template.removesuffix(", got {got}").removesuffix(", got {length}")
+    text = template.format(**context) if template else str(details["msg"]).removeprefix("Value error, ")
+    return cut(text, 4 * SHOWN)
+
+
+def tags(context: Mapping[str, Any]) -> str:
+    """The known types, as an error of a union lists them."""
+    return str(context.get("expected_tags", "")).replace("'", "")
+
+
+def shown(given: object) -> str:
+    """A value as it may be repeated in an error: never more than a line of it."""
+    if isinstance(given, str):
+        return f"'{cut(given, SHOWN)}'"
+    if given is None or isinstance(given, bool):
+        return {None: "null", True: "true", False: "false"}[given]
+    if isinstance(given, int):
+        return str(given) if given.bit_length() <= 64 else "a very large number"
+    if isinstance(given, float):
+        return repr(given)
+    return "an object" if isinstance(given, dict) else "a list"
+
+
+def cut(text: str, length: int) -> str:
+    """At most so many characters of a text."""
+    return text if len(text) <= length else f"{text[:length]}…"

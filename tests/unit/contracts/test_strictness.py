@@ -1,0 +1,125 @@
+"""Callers' messages and bodies are read strictly; ours, and those of a newer contract, tolerantly."""
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from contracts.base import Model
+from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRequested
+from contracts.http import StudioSubmission
+from contracts.http_chains import BaseImageSelection
+from contracts.strictness import CONTRACT_VERSION, CallerMessage, read_message
+from contracts.wording import message_of
+from shared.envelope import read
+
+JOB = "3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"
+MIA = {"name": "Mia", "age": 27}
+REQUESTED = {"job_id": JOB, "tenant": "acme", "user_id": "u"}
+
+
+def requested(request: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return REQUESTED | {"request": {"type": "studio", "character": MIA} | request} | more
+
+
+def errors(kind: type[Model], body: Any) -> dict[str, str]:
+    """What is wrong with a message or a body, by field."""
+
+    def read_it() -> Model:
+        if issubclass(kind, CallerMessage):
+            return read_message(kind, json.dumps(body).encode())
+        return kind.model_validate(body)
+
+    with pytest.raises(ValidationError) as refused:
+        read_it()
+    found = refused.value.errors()
+    return {".".join(map(str, error["loc"])): message_of(error) for error in found}
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "hint"),
+    [
+        ({"scen": "beach"}, "scen", "did you mean 'scene'?"),
+        ({"includeNsfw": True}, "includeNsfw", "did you mean 'include_nsfw'?"),
+        ({"characterID": JOB}, "characterID", "did you mean 'character_id'?"),
+        ({"appearance": {}}, "appearance", "did you mean 'character.appearance'?"),
+        ({"zzz": 1}, "zzz", "known fields: "),
+    ],
+)
+def test_an_unknown_field_is_refused_with_the_name_that_was_meant(
+    body: dict[str, Any], field: str, hint: str
+) -> None:
+    said = errors(StudioSubmission, {"character": MIA} | body)
+    assert said[field].startswith(f"is not a field here; {hint}")
+    assert errors(GenerationRequested, requested(body))[f"request.{field}"] == said[field] or "zzz" in body
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (requested({"character": MIA | {"appearence": {}}}), "request.character.appearence"),
+        (
+            requested({"character": MIA | {"appearance": {"hairColor": "red"}}}),
+            "request.character.appearance.hairColor",
+        ),
+        (requested({}, notify={"webhookUrl": "http://a"}), "notify.webhookUrl"),
+        (
+            requested({}, then=[{"type": "lora_training"}, {"type": "studio", "scen": "x"}]),
+            "then.1.scen",
+        ),
+        (requested({}, user="u"), "user"),
+    ],
+)
+def test_unknown_fields_are_found_wherever_they_are(body: dict[str, Any], field: str) -> None:
+    assert "did you mean" in errors(GenerationRequested, body)[field]
+
+
+def test_unknown_fields_are_named_beside_what_else_is_wrong() -> None:
+    said = errors(StudioSubmission, {"character": MIA, "scen": "beach", "count": "4", "include_nsfw": 1})
+    assert said == {
+        "scen": "is not a field here; did you mean 'scene'?",
+        "count": "must be a whole number, got '4'",
+        "include_nsfw": "must be true or false, got 1",
+    }
+
+
+def test_a_workflow_has_any_fields() -> None:
+    body = requested({"workflow": {"1": {"class_type": "X", "inputs": {"type": "studio", "scen": 1}}}})
+    assert read_message(GenerationRequested, json.dumps(body).encode())
+
+
+def test_a_selection_and_a_cancel_are_strict_too() -> None:
+    assert "base_image_id" in errors(BaseImageSelection, {"baseImageId": f"{JOB}/0"})["baseImageId"]
+    cancel = {"job_id": JOB, "tenant": "acme", "reson": "x"}
+    assert errors(GenerationCancel, cancel) == {"reson": "is not a field here; did you mean 'reason'?"}
+
+
+def test_a_message_of_a_newer_contract_keeps_its_new_fields_to_itself() -> None:
+    body = requested({"mood": "calm"}, contract_version=CONTRACT_VERSION + 1)
+    assert isinstance(read_message(GenerationRequested, json.dumps(body).encode()), GenerationRequested)
+    body["contract_version"] = CONTRACT_VERSION
+    assert "request.mood" in errors(GenerationRequested, body)
+
+
+@pytest.mark.parametrize("version", ["3", True, 0, 10**30, None])
+def test_a_contract_version_is_a_whole_number(version: object) -> None:
+    assert "contract_version" in errors(GenerationRequested, requested({}, contract_version=version))
+
+
+def test_a_newer_contract_does_not_excuse_a_wrong_value() -> None:
+    body = requested({"count": "4"}, contract_version=CONTRACT_VERSION + 1)
+    assert list(errors(GenerationRequested, body)) == ["request.studio.count"]
+
+
+def test_our_own_messages_are_read_tolerantly() -> None:
+    planned = {
+        **REQUESTED,
+        "type": "studio",
+        "request_hash": "0" * 64,
+        "requested_at": "2026-03-01T12:00:00Z",
+        "character": MIA | {"later": 1},
+        "renders": [{"index": 0, "label": "1", "prompt": "p", "later": 1}],
+        "later": 1,
+    }
+    assert isinstance(read(GenerationPlanned, json.dumps(planned).encode()), GenerationPlanned)
