@@ -2,30 +2,30 @@
 
 import base64
 import re
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote
 
-_USERINFO = re.compile(r"([a-z][a-z0-9+.-]*://)[^/?#\s\"']*@", re.IGNORECASE)
+_USERINFO = re.compile(
+    r"([a-z][a-z0-9+.-]*://)(?:[^/?#\s\"']*|[^/?#\s\"':@]*:(?![0-9]+[/?#])[^\s\"'@]*)@", re.IGNORECASE
+)
+"""Also with a password that contains `/`, `?` or `#` and makes the URL invalid as it stands."""
 
 
 def split_credentials(url: str) -> tuple[str, str | None]:
-    """Return the URL without credentials, and `user:password` as the URL writes it.
+    """Return the URL without credentials, and `user:password` as it can stand in a URL.
 
     A text that is not a URL comes back as it is.
     """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
+    found = _USERINFO.match(url)
+    if not found:
         return url, None
-    userinfo, at, host = parts.netloc.rpartition("@")
-    return (urlunsplit(parts._replace(netloc=host)), userinfo) if at else (url, None)
+    scheme, rest = found[1], url[found.end() :]
+    return scheme + rest, quote(found[0][len(scheme) : -1], safe="%:@!$&'()*+,;=")
 
 
 def with_credentials(url: str, credentials: str | None) -> str:
     """Return the URL with the credentials that `split_credentials` took from it."""
-    if credentials is None:
-        return url
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=f"{credentials}@{parts.netloc}"))
+    scheme, separator, rest = url.partition("://")
+    return url if credentials is None else f"{scheme}{separator}{credentials}@{rest}"
 
 
 def basic_authorization(credentials: str) -> str:

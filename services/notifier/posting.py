@@ -4,12 +4,10 @@ import asyncio
 import base64
 import hmac
 import ipaddress
-import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +18,7 @@ from standardwebhooks import Webhook
 from services.notifier.deliveries import Delivery, Outcome
 from shared.certificates import certificates
 from shared.http_client import BasicAuthTransport
+from shared.retry_after import retry_after
 from shared.url_credentials import redacted, with_credentials
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
@@ -116,9 +115,9 @@ class Poster:
         except TimeoutError:
             return Outcome(error=f"no answer within {self._timeout:g} s")
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, ValueError) as error:
-            return Outcome(error=f"bad address: {_without(delivery, error)}", refused=True)
+            return Outcome(error=f"bad address: {redacted(str(error))}", refused=True)
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-            text = f"{type(error).__name__}: {_without(delivery, error)}"
+            text = f"{type(error).__name__}: {redacted(str(error))}"
             return Outcome(error=text[:500], refused=is_refused(error))
 
     def _headers(self, delivery: Delivery, body: str, now: datetime) -> dict[str, str]:
@@ -137,24 +136,6 @@ def _outcome(answer: httpx.Response) -> Outcome:
         return Outcome(status=answer.status_code)
     wait = retry_after(answer.headers.get("retry-after", ""), datetime.now(UTC))
     return Outcome(status=answer.status_code, error=answer.reason_phrase, retry_after=wait)
-
-
-def retry_after(value: str, now: datetime) -> float | None:
-    """Return the seconds that a `Retry-After` header names, as a number or as an HTTP date."""
-    text = value.strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
-        return float(text)
-    try:
-        at = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(0.0, ((at if at.tzinfo else at.replace(tzinfo=UTC)) - now).total_seconds())
-
-
-def _without(delivery: Delivery, error: Exception) -> str:
-    """Return the text of an error without the delivery's credentials."""
-    text = redacted(str(error))
-    return text.replace(delivery.credentials, "***") if delivery.credentials else text
 
 
 def is_refused(error: BaseException | None) -> bool:

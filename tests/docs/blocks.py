@@ -32,7 +32,7 @@ def blocks_of(file: str) -> list[Block]:
 
 
 COMMAND = re.compile(r"(?:^|[\s(·])(?:\S*/)?imagegen +(?P<arguments>[^·)#\n]*)", re.MULTILINE)
-TARGET = re.compile(r"(?:^|\s)make +(?P<words>[^#\n]*)", re.MULTILINE)
+TARGET = re.compile(r"(?:^|\s)make +(?P<words>[^·;&|\n]*)", re.MULTILINE)
 
 
 def shell_blocks_of(file: str) -> list[Block]:
@@ -47,5 +47,6 @@ def commands_in(block: Block) -> list[list[str]]:
 
 def targets_in(block: Block) -> list[str]:
     """Return the targets of each `make` command."""
-    words = [word for found in TARGET.finditer(block.text) for word in found["words"].split()]
+    text = re.sub(r"#.*", "", block.text)
+    words = [word for found in TARGET.finditer(text) for word in found["words"].split()]
     return [word for word in words if "=" not in word]

@@ -10,6 +10,7 @@ import typer
 import typer.main
 import yaml
 
+from deploy.local.fixed_ports import FIXED_PORTS
 from services.cli.app import app, run
 from tests.docs.blocks import ROOT, Block, blocks_of, commands_in, shell_blocks_of, targets_in
 
@@ -71,6 +72,11 @@ def test_the_prompt_commands_run_as_they_are(
     (tmp_path / "request.json").write_text(json.dumps(REQUEST))
     assert run(arguments) == 0
     assert "beach" in capsys.readouterr().out
+
+
+def test_the_readme_names_the_address_that_kafka_has_on_the_default_stack() -> None:
+    [block] = [block for block in written_in("python") if block.file == "README.md"]
+    assert f'bootstrap_servers="127.0.0.1:{FIXED_PORTS["kafka"]}"' in block.text
 
 
 @pytest.mark.parametrize("block", written_in("python"), ids=str)

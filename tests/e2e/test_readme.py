@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from deploy.local.fixed_ports import FIXED_PORTS
 from shared.ids import uuid7
 from tests.docs.blocks import ROOT, blocks_of, commands_in, shell_blocks_of
 from tests.e2e.platform import CHARACTER, Platform
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
-KAFKA = "127.0.0.1:9092"
+KAFKA = f"127.0.0.1:{FIXED_PORTS['kafka']}"
 """Kafka's address on the default stack. A test's stack has another port, and is put in its place."""
 
 

@@ -13,6 +13,8 @@ from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.provider import NoAnswer, NotTaken, OutcomeUnknown, Refused
 from services.gateways.runtime.pruning import Pruner
 from shared import url_credentials
+from shared.clock import now
+from shared.retry_after import retry_after
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 FRAMING = {"content-encoding", "content-length", "transfer-encoding"}
@@ -61,7 +63,7 @@ async def send_paid(
         raise OutcomeUnknown(f"{type(error).__name__}: {redacted(str(error))}") from error
     status = answer.status_code
     if status in (429, 503) and mark_of_taken not in answer.headers:
-        raise NotTaken("provider_busy", f"{status} {excerpt(answer)}", after_seconds=retry_after(answer))
+        raise NotTaken("provider_busy", f"{status} {excerpt(answer)}", after_seconds=asked_pause(answer))
     if status in (401, 403):
         reason = f"{status} {excerpt(answer)}: check the credentials"
         raise Refused("provider_unauthorized", reason, status=status)
@@ -144,12 +146,10 @@ def json_of(answer: httpx.Response) -> dict[str, Any]:
     return body
 
 
-def retry_after(answer: httpx.Response) -> float | None:
-    """Seconds that the provider asks us to wait, at most an hour; dates are ignored."""
-    try:
-        return min(3600.0, max(0.0, float(answer.headers.get("Retry-After", ""))))
-    except ValueError:
-        return None
+def asked_pause(answer: httpx.Response) -> float | None:
+    """Return the seconds that the provider asks us to wait, at most an hour."""
+    seconds = retry_after(answer.headers.get("Retry-After", ""), now())
+    return None if seconds is None else min(3600.0, seconds)
 
 
 def redacted(text: str) -> str:

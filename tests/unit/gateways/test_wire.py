@@ -69,7 +69,16 @@ async def test_what_may_have_been_sent_is_an_unknown_outcome(error: type[httpx.T
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("17", 17.0), ("0", 0.0), ("-5", 0.0), ("999999", 3600.0), ("Mon, 23 Nov 2026 05:00:00 GMT", None)],
+    [
+        ("17", 17.0),
+        ("0", 0.0),
+        ("-5", None),
+        ("nan", None),
+        ("999999", 3600.0),
+        ("Mon, 23 Nov 2020 05:00:00 GMT", 0.0),
+        ("Sun, 23 Nov 2098 05:00:00 GMT", 3600.0),
+        ("soon", None),
+    ],
 )
 async def test_retry_after_is_heeded_within_reason(header: str, seconds: float | None) -> None:
     with pytest.raises(NotTaken) as raised:

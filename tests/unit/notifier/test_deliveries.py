@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from services.notifier.deliveries import LONGEST_ASKED_PAUSE, Delivery, Outcome, after, delivery_of
-from services.notifier.posting import retry_after
 from services.notifier.settings import Settings
 from shared.errors import StartupError
+from shared.retry_after import retry_after
 from shared.settings import read_settings
 from tests.fakes.jobs import START, an_event
 

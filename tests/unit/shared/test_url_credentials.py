@@ -1,5 +1,6 @@
 """Credentials of URLs are found wherever they stand, and nothing else is taken for them."""
 
+import base64
 import json
 
 import pytest
@@ -19,11 +20,26 @@ from shared.url_credentials import basic_authorization, redacted, split_credenti
         ("https://shop.example/@handle?mail=a@b.c", "https://shop.example/@handle?mail=a@b.c", None),
         ("not a url", "not a url", None),
         ("http://[", "http://[", None),
+        ("http://shop.example:8/a@b", "http://shop.example:8/a@b", None),
+        ("http://shop.example?mail=a@b", "http://shop.example?mail=a@b", None),
     ],
 )
 def test_a_url_is_split_and_put_together_again(url: str, address: str, credentials: str | None) -> None:
     assert split_credentials(url) == (address, credentials)
     assert with_credentials(address, credentials) == url
+
+
+@pytest.mark.parametrize("password", ["p/a?s#s", "p/1", "/", "#"])
+def test_a_password_with_delimiters_of_urls_is_still_one(password: str) -> None:
+    address, credentials = split_credentials(f"https://user:{password}@shop.example/hook")
+    assert address == "https://shop.example/hook"
+    assert credentials
+    assert "/" not in credentials
+    expected = base64.b64encode(f"user:{password}".encode()).decode()
+    assert basic_authorization(credentials) == f"Basic {expected}"
+    assert redacted(f"POST https://user:{password}@shop.example/hook: 500") == (
+        "POST https://***@shop.example/hook: 500"
+    )
 
 
 def test_credentials_are_decoded_before_they_are_sent() -> None:
