@@ -40,6 +40,10 @@ class Clause:
     """How strongly it counts, where that can be said: 1 is as usual."""
     group: int = 0
     """The sentence it belongs to, where there are sentences."""
+    joint: str = ", "
+    """What parts it from the clause before."""
+    whole: bool = True
+    """Whether it says something by itself, and not only with its neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +96,8 @@ def fit(clauses: Iterable[Clause], size: Size, page: int, pages: int = 1) -> Fit
 def _once(clauses: Iterable[Clause]) -> Sequence[Clause]:
     """None twice, whatever its case or accents; where it comes first, as important as anywhere."""
     found: dict[str, Clause] = {}
-    for clause in filter(lambda clause: clause.text, clauses):
-        key = fold(clause.text).text
+    for at, clause in enumerate(filter(lambda clause: clause.text, clauses)):
+        key = fold(clause.text).text if clause.whole else f", {at}"
         first = found.setdefault(key, clause)
         if clause.rank < first.rank:
             found[key] = replace(first, rank=clause.rank)

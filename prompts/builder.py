@@ -7,7 +7,7 @@ from typing import Self
 from contracts.characters import Character
 from prompts.adults import NotAnAdult, find_minor
 from prompts.catalogue import Catalogue, Entry, default_catalogue, entry_of
-from prompts.dialects import Picture, prose, tags
+from prompts.dialects import Picture, prose, tags, weighted
 from prompts.explicit import find_explicit, remove_words
 from prompts.person import describe
 from prompts.seeds import seed_from, seed_of_image
@@ -170,7 +170,7 @@ class PromptBuilder:
 
     def _negative(self, removed: list[str]) -> str:
         known = self.catalogue.negative
-        own = shorten(join(map(self._tidy_negative, self.negatives)), _NEGATIVE_WORDS)
+        own = weighted(shorten(join(map(self._tidy_negative, self.negatives)), _NEGATIVE_WORDS))
         entries = [entry_of(self.catalogue.styles, name) for name in self.styles]
         entries += [entry_of(self.catalogue.qualities, name) for name in self.qualities]
         # first what keeps people adult and clothed: models that cut long texts cut the end

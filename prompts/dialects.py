@@ -8,7 +8,8 @@ from typing import Final
 
 from prompts.budget import Clause, Rank, fit, tokens
 from prompts.person import Described
-from prompts.wording import clauses_of, length
+from prompts.weights import weigh
+from prompts.wording import clauses_of, length, sentences_as_clauses
 
 MAX_WORDS: Final = 350
 """Of prose, as `wording.length` counts them: below the 512 tokens that Flux's T5 reads."""
@@ -19,13 +20,10 @@ WINDOWS: Final = 2
 
 _WHO, _LOOKS, _SHOT = 1.2, 1.1, 1.2
 """Weights of tags: who it is, what it looks like, how much of it the picture shows."""
-_LIGHTEST, _HEAVIEST = 0.5, 1.5
-
 _LEAD = re.compile(
     r"(?:(?:wearing|dressed in|in front of|on|in|at|among|between|beside|under)\s+)?(?:(?:an?|the)\s+)?",
     re.IGNORECASE,
 )
-_WEIGHTED = re.compile(r"\(\s*(?P<text>[^():]*?)\s*:\s*(?P<weight>\d?\.?\d+)\s*\)")
 _WORD_END = re.compile(r"[\W_]")
 _NO_ARTICLE = ("s", "hair", "skin")
 
@@ -61,15 +59,20 @@ def prose(picture: Picture) -> Worded:
     """
     fitted = fit(_clauses(picture, _in_prose(picture.who)), length, MAX_WORDS)
     sentences = groupby(fitted.clauses, key=lambda clause: clause.group)
-    texts = (_sentence(", ".join(clause.text for clause in said), picture.trigger) for _, said in sentences)
+    texts = (_sentence(_joined(said, _unweighed), picture.trigger) for _, said in sentences)
     return Worded(" ".join(texts), fitted.cut)
 
 
 def tags(picture: Picture) -> Worded:
     """Tags in the same order, the trigger word first; what identifies the person weighs more."""
-    apart = replace(picture, texts=tuple(text.replace(". ", ", ") for text in picture.texts))
+    apart = replace(picture, texts=tuple(map(sentences_as_clauses, picture.texts)))
     fitted = fit(_clauses(apart, _in_tags(picture.who), bare=_bare), tokens, WINDOW, WINDOWS)
-    return Worded(", ".join(map(_tag, fitted.clauses)), fitted.cut)
+    return Worded(_joined(fitted.clauses, _tag), fitted.cut)
+
+
+def weighted(text: str) -> str:
+    """A text of the user's as tags, with the weights that its brackets give."""
+    return _joined(_weighed_clauses(text, 0, Rank.USER, Rank.USER), _tag)
 
 
 def unweighted(tag_prompt: str) -> str:
@@ -82,38 +85,49 @@ def _clauses(
     picture: Picture, person: Iterable[Clause], bare: Callable[[str], str] = str
 ) -> Iterator[Clause]:
     shown = 1 if picture.shots else 0
-    yield from _led([picture.trigger], 0)
+    yield from _as_it_is(picture.trigger)
     yield from person
     yield from _led(picture.shots[:1], 1, _SHOT)
     yield from _led(picture.shots[1:], 1)
     yield from _ranked([picture.expression], shown, Rank.KEPT)
     yield from _led(map(bare, (*picture.outfits, *picture.scenes)), 2)
     yield from _ranked([picture.occupation], 0, Rank.SETTING)
-    yield from map(_as_weighed, _ranked(picture.texts, 3, Rank.USER))
+    yield from _ranked(picture.texts, 3, Rank.USER)
     yield from _led(picture.styles, 4)
     yield from _ranked(picture.qualities, 4, Rank.QUALITY)
 
 
 def _ranked(texts: Iterable[str], group: int, rank: Rank) -> Iterator[Clause]:
     for text in texts:
-        yield from (Clause(clause, rank, group=group) for clause in clauses_of(text))
+        yield from _weighed_clauses(text, group, rank, rank)
 
 
 def _led(texts: Iterable[str], group: int, weight: float = 1.0) -> Iterator[Clause]:
     """The first clause of each text is what it is about; the others may be cut."""
     for text in texts:
-        first, *others = clauses_of(text) or [""]
-        if first:
-            yield Clause(first, Rank.KEPT, weight, group)
-        yield from (Clause(other, Rank.SETTING, group=group) for other in others)
+        yield from _weighed_clauses(text, group, Rank.KEPT, Rank.SETTING, weight)
 
 
-def _as_weighed(clause: Clause) -> Clause:
-    """`(rain:1.3)` is how users of SDXL weigh their own words."""
-    if own := _WEIGHTED.fullmatch(clause.text):
-        weight = min(_HEAVIEST, max(_LIGHTEST, float(own["weight"])))
-        return replace(clause, text=own["text"], weight=weight)
-    return clause
+def _weighed_clauses(
+    text: str, group: int, first: Rank, others: Rank, weight: float = 1.0
+) -> Iterator[Clause]:
+    """The clauses with the weights that their brackets give; `weight` is for the first without any."""
+    pieces = weigh(text)
+    for at, piece in enumerate(pieces):
+        leads = not any(piece.joint == ", " for piece in pieces[1 : at + 1])
+        ends = at + 1 == len(pieces) or pieces[at + 1].joint == ", "
+        yield Clause(
+            piece.text,
+            first if leads else others,
+            weight if leads and piece.weight == 1 else piece.weight,
+            group,
+            piece.joint,
+            whole=piece.joint == ", " and ends,
+        )
+
+
+def _as_it_is(word: str) -> Iterator[Clause]:
+    yield from (Clause(clause, Rank.KEPT) for clause in clauses_of(word))
 
 
 def _in_prose(who: Described | None) -> Iterator[Clause]:
@@ -143,10 +157,20 @@ def _sentence(text: str, trigger: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
-def _tag(clause: Clause) -> str:
+def _joined(clauses: Iterable[Clause], worded: Callable[[str, float], str]) -> str:
+    text = "".join(f"{clause.joint}{worded(clause.text, clause.weight)}" for clause in clauses)
+    return text.removeprefix(", ").strip()
+
+
+def _unweighed(text: str, weight: float) -> str:
+    """The text for models that know no weights."""
+    return text
+
+
+def _tag(text: str, weight: float) -> str:
     """A tag as ComfyUI reads it: brackets are weights there, unless they are escaped."""
-    text = clause.text.replace("\\", "").replace("(", r"\(").replace(")", r"\)")
-    return text if clause.weight == 1.0 else f"({text}:{clause.weight:g})"
+    text = text.replace("\\", "").replace("(", r"\(").replace(")", r"\)")
+    return text if weight == 1.0 else f"({text}:{weight:g})"
 
 
 def _bare(text: str) -> str:

@@ -7,8 +7,12 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 from prompts.folding import fold, is_invisible
+from prompts.weights import split_clauses
 
-_CLAUSE_END = re.compile(r"[,;\n]+(?![^()]*\))")
+_ABBREVIATION = re.compile(
+    r"(?:\b\w\.)+\w?$|\b(?:approx|dr|etc|ft|jr|mr|mrs|ms|mt|no|prof|sr|st|vs)\.?$", re.IGNORECASE
+)
+_SENTENCE_END = re.compile(r"(?<=\w)\.\s+")
 _EXTRA_NETWORK = re.compile(r"<(?:lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
 _SPACES = re.compile(r"\s+")
 _LONG_WORD = 12
@@ -31,8 +35,23 @@ def clauses_of(text: str) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def _clauses_of(text: str) -> tuple[str, ...]:
-    parts = (_SPACES.sub(" ", part).strip(" .") for part in _CLAUSE_END.split(text))
+    parts = (_without_dots(_SPACES.sub(" ", part).strip()) for part in split_clauses(text))
     return tuple(part for part in parts if any(sign.isalnum() for sign in part))
+
+
+def sentences_as_clauses(text: str) -> str:
+    """The text with commas between its sentences: `Rain. He laughs` but not `the U.S. flag`."""
+    parts = _SENTENCE_END.split(text)
+    if len(parts) == 1:
+        return text
+    joints = (". " if _ABBREVIATION.search(part) else ", " for part in parts)
+    return "".join(f"{part}{joint}" for part, joint in zip(parts, joints, strict=True))[:-2]
+
+
+def _without_dots(clause: str) -> str:
+    """The clause without dots around it, unless the last ends an abbreviation: `the U.S.`."""
+    bare = clause.strip(" .")
+    return f"{bare}." if clause.endswith(f"{bare}.") and re.search(r"\b\w\.\w$", bare) else bare
 
 
 def phrase(text: str | None, words: int) -> str:

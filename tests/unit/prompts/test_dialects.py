@@ -28,8 +28,8 @@ def test_prose_is_sentences_and_tags_are_not() -> None:
     assert "in a snowy" not in prompt.tag_prompt
 
 
-def test_brackets_of_the_users_are_no_weights() -> None:
-    prompt = _built("a house (old)")
+def test_escaped_brackets_of_the_users_are_no_weights() -> None:
+    prompt = _built(r"a house \(old\)")
     assert r"a house \(old\)" in prompt.tag_prompt
     assert "A house (old)." in prompt.prompt
     assert "a house (old)" in unweighted(prompt.tag_prompt)
