@@ -5,5 +5,7 @@ from typing import Final
 
 from deploy.local.simulators.drawing import tiny
 
-PICTURE: Final = tiny()
+WIDTH, HEIGHT = 896, 1152
+"""Of the examples in `contracts/`."""
+PICTURE: Final = tiny("png", WIDTH, HEIGHT)
 PICTURE_SHA256: Final = sha256(PICTURE).hexdigest()

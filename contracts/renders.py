@@ -97,12 +97,21 @@ class Output(Model):
 
 
 class RenderSucceeded(AttemptMessage):
-    """The provider has the output. Produced by gateways, consumed by result-store."""
+    """The provider has the output. Produced by gateways, consumed by result-store.
+
+    The size of an image is checked against `spec`. Providers round sides to multiples of 8, 16 or 64,
+    and upscalers multiply them, so the image must have each side at least half as long as asked and
+    an aspect within 5 % of the asked one. With `free_size` both sides must be at least 16 pixels. Any
+    other image ends its attempt as `wrong_size`.
+    """
 
     topic: ClassVar[str] = "render.succeeded.v1"
 
     spec: RenderSpec
     outputs: tuple[Output, ...] = Field(min_length=1)
+    free_size: bool = False
+    """The provider was not told a size: the caller's workflow has no `{{width}}` and `{{height}}`, or
+    the caller named the model, which may choose its own size."""
     dropped: tuple[Output, ...] = Field(default=(), max_length=100)
     """What was made besides and is not delivered, the first hundred of it."""
     notices: tuple[Notice, ...] = ()
@@ -124,7 +133,8 @@ class RenderFailed(AttemptMessage):
     identity: ClassVar[tuple[str, ...]] = ("attempt_id", "code")
 
     code: str
-    """A short reason: `provider_unreachable`, `invalid_request`, `nsfw`, `output_unavailable`."""
+    """A short reason: `provider_unreachable`, `invalid_request`, `nsfw`, `output_unavailable`,
+    `image_corrupt`, `wrong_size`."""
     message: str
     retryable: bool
     billed: Billed

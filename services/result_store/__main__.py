@@ -7,6 +7,7 @@ from services.result_store.fetching import HttpFetch, sources
 from services.result_store.handlers import Results, handlers
 from services.result_store.images import Limits
 from services.result_store.late import LateOutputs
+from services.result_store.previews import MissingPreviews
 from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs, ResultStoreSettings
 from services.result_store.storing import Storing
 from services.result_store.trainings import Trainings
@@ -55,10 +56,12 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
             fetch_seconds=settings.fetch_seconds,
             fetches_at_once=settings.fetches_at_once,
         )
+        previews = MissingPreviews(assets, bucket, limits)
         handlers(service.subscribe, results)
         service.background("late images", late.run)
         for _ in range(TRAININGS_AT_ONCE):
             service.background("trainings", trainings.run)
+        service.background("missing previews", previews.run)
         service.background("outbox", outbox.run)
         await service.run()
 

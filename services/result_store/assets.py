@@ -15,6 +15,7 @@ from shared.s3 import Bucket
 
 INDEXES = (
     due_index("wake_at"),
+    due_index("preview_due_at"),
     OWED_INDEX,
 )
 
@@ -40,7 +41,10 @@ class Stored(Model):
     placeholder: str | None = None
     """A ThumbHash, base64."""
     preview_error: str | None = None
-    """Why there is no preview."""
+    """Reason why there is no preview."""
+    preview_due_at: Moment | None = None
+    """Time of the next try to make a missing preview."""
+    preview_tries: int = 0
     lora: StoredLora | None = None
 
 
@@ -180,6 +184,27 @@ class MongoAssets(Assets):
             {"_id": asset.id, "wake_at": asset.wake_at}, {"$set": {"wake_at": until}}
         )
         return asset.model_copy(update={"wake_at": until}) if taken.matched_count else None
+
+    async def claim_preview(self) -> Asset | None:
+        """Claim a stored image whose missing preview is due, for a while; None if there is none."""
+        due = {"preview_due_at": due_by(now())}
+        async for document in self._collection.find(due).limit(1):
+            asset = _asset(document)
+            until = now() + CLAIM
+            held = {"_id": asset.id, "preview_due_at": asset.preview_due_at}
+            taken = await self._collection.update_one(held, {"$set": {"preview_due_at": until}})
+            if taken.matched_count:
+                return asset.model_copy(update={"preview_due_at": until})
+        return None
+
+    async def set_preview(self, asset: Asset, changes: dict[str, Any]) -> None:
+        """Write the fields of a claimed image's preview; None removes a field."""
+        held = {"_id": asset.id, "preview_due_at": asset.preview_due_at}
+        change = {
+            "$set": {name: value for name, value in changes.items() if value is not None},
+            "$unset": {name: "" for name, value in changes.items() if value is None},
+        }
+        await self._collection.update_one(held, {name: each for name, each in change.items() if each})
 
 
 def _asset(document: dict[str, Any]) -> Asset:

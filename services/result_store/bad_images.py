@@ -1,4 +1,4 @@
-"""Why bytes are refused as an image, each reason under its name."""
+"""Reasons why bytes are refused as an image."""
 
 from shared.errors import PermanentError
 
@@ -36,3 +36,9 @@ class ImageTooLarge(BadImage):
         super().__init__(f"the image has {found:,} {unit}, the limit is {limit:,}")
         self.found = found
         self.limit = limit
+
+
+class WrongSize(BadImage):
+    """A sound image whose size has nothing to do with what was asked for."""
+
+    reason = "wrong_size"

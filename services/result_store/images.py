@@ -1,4 +1,8 @@
-"""What may be stored as an image, and the small picture shown in its place."""
+"""The check of an image, and the small picture shown in its place.
+
+An image is decoded once. That one pass proves that it can be shown, and gives the pixels for its
+preview and its placeholder.
+"""
 
 import base64
 import io
@@ -14,11 +18,14 @@ from services.result_store.bad_images import (
     ImageTooLarge,
     ImageUnsupported,
     NotAnImage,
+    WrongSize,
 )
-from services.result_store.formats import anatomy
-from services.result_store.metadata import decoding, opened, orientation, strip_metadata
+from services.result_store.formats import Anatomy, anatomy
+from services.result_store.orientation import SIDEWAYS, TURNS, orientation
+from services.result_store.pixels import decode, encode
 
 __all__ = [
+    "Accepted",
     "BadImage",
     "ImageCorrupt",
     "ImageTooLarge",
@@ -27,12 +34,14 @@ __all__ = [
     "Limits",
     "NotAnImage",
     "Preview",
+    "WrongSize",
+    "accept",
+    "encode_preview",
     "inspect",
     "preview",
-    "strip_metadata",
 ]
 
-_SIDEWAYS = range(5, 9)  # Exif orientations that swap width and height
+PREVIEW_SIDE: Final = 512
 _PREVIEW_QUALITY = 80
 # ThumbHash allows 100, but keeps at most 7 waves a side: 16 show those, and cost far less.
 _PLACEHOLDER_SIDE = 16
@@ -40,7 +49,7 @@ _PLACEHOLDER_SIDE = 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an image may measure; pixels are read from its header, before anything is decoded."""
+    """Largest image; pixels are read from its header, before anything is decoded."""
 
     max_bytes: int = 50 * 1024 * 1024
     max_pixels: int = 64 * 1024 * 1024
@@ -51,11 +60,25 @@ DEFAULT_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """What an image is by its own bytes. Width and height are those a viewer shows."""
+    """Type and size of an image by its own bytes. Width and height are those a viewer shows."""
 
     content_type: str
     width: int
     height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """An image that can be stored: every pixel was decoded.
+
+    `data` is the image without metadata and upright, `small` its decoded pixels, made small.
+    """
+
+    content_type: str
+    width: int
+    height: int
+    data: bytes
+    small: Image.Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,43 +92,72 @@ class Preview:
 
 
 def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Inspected:
-    """Recognise an image by its bytes alone and check it from end to end without decoding it.
+    """Recognise an image by its bytes alone and walk its parts, without decoding it.
 
     Raises:
         NotAnImage: no PNG, JPEG or WebP.
         ImageTooLarge: more bytes or pixels than the limits.
-        ImageCorrupt: cut off or damaged.
+        ImageCorrupt: cut off, or damaged in a part that is needed to draw it.
         ImageUnsupported: animated, or of a kind that browsers cannot show.
     """
+    return _inspected(_within(data, limits))
+
+
+def accept(data: bytes, limits: Limits = DEFAULT_LIMITS, *, longest_side: int = PREVIEW_SIDE) -> Accepted:
+    """Check an image, decode it once, and take its metadata out: prompts, workflows, cameras, places.
+
+    The stored pixels are the same bit for bit, and colour profiles stay. Only an image that Exif says
+    to turn is encoded anew, upright. Damaged metadata is no reason to refuse an image.
+
+    Raises:
+        BadImage: as `inspect`; and `ImageCorrupt` if its pixels cannot be decoded.
+    """
+    parts = _within(data, limits)
+    found = _inspected(parts)
+    clean = b"".join(parts.kept)
+    turn = TURNS.get(orientation(parts.exif))
+    picture = decode(clean, found.content_type, None if turn is not None else longest_side)
+    if turn is not None:
+        picture = picture.transpose(turn)
+        clean = b"".join(anatomy(encode(picture, found.content_type)).kept)
+    small = _small(picture, longest_side)
+    return Accepted(found.content_type, found.width, found.height, clean, small)
+
+
+def encode_preview(small: Image.Image) -> Preview:
+    """Encode the small picture of an accepted image, and describe it in a placeholder."""
+    encoded = io.BytesIO()
+    profile = small.info.get("icc_profile")
+    small.save(encoded, "WEBP", quality=_PREVIEW_QUALITY, method=0, icc_profile=profile)
+    return Preview(encoded.getvalue(), small.width, small.height, _placeholder(small))
+
+
+def preview(data: bytes, *, longest_side: int = PREVIEW_SIDE, limits: Limits = DEFAULT_LIMITS) -> Preview:
+    """Decode an image, make it small (never larger) and describe it in a placeholder.
+
+    Raises:
+        BadImage: see `accept`.
+    """
+    return encode_preview(accept(data, limits, longest_side=longest_side).small)
+
+
+def _within(data: bytes, limits: Limits) -> Anatomy:
     if len(data) > limits.max_bytes:
         raise ImageTooLarge(len(data), limits.max_bytes, "bytes")
     found = anatomy(data)
     if found.width * found.height > limits.max_pixels:
         raise ImageTooLarge(found.width * found.height, limits.max_pixels, "pixels")
-    if orientation(found.exif) in _SIDEWAYS:
+    return found
+
+
+def _inspected(found: Anatomy) -> Inspected:
+    if orientation(found.exif) in SIDEWAYS:
         return Inspected(found.content_type, found.height, found.width)
     return Inspected(found.content_type, found.width, found.height)
 
 
-def preview(data: bytes, *, longest_side: int = 512, limits: Limits = DEFAULT_LIMITS) -> Preview:
-    """Decode an image, make it small (never larger) and describe it in a placeholder.
-
-    Raises:
-        BadImage: it does not pass `inspect`, or its pixels cannot be decoded.
-    """
-    content_type = inspect(data, limits).content_type
-    clean = strip_metadata(data, content_type)
-    with decoding():
-        small = _small(opened(clean, content_type), longest_side)
-        encoded = io.BytesIO()
-        profile = small.info.get("icc_profile")
-        small.save(encoded, "WEBP", quality=_PREVIEW_QUALITY, method=0, icc_profile=profile)
-    return Preview(encoded.getvalue(), small.width, small.height, _placeholder(small))
-
-
-def _small(image: Image.Image, longest_side: int) -> Image.Image:
-    image.draft(None, (longest_side, longest_side))  # JPEG can decode a half, quarter or eighth
-    small = _in_colour(image)
+def _small(picture: Image.Image, longest_side: int) -> Image.Image:
+    small = _in_colour(picture)
     # Average whole pixels first: a gap of 2.0 looks the same and costs 11 ms more at 1024 pixels.
     small.thumbnail((longest_side, longest_side), reducing_gap=1.0)
     return small

@@ -1,18 +1,22 @@
-"""A provider's output → a clean image in the bucket, and its preview → its asset."""
+"""Storing of a provider's output: a clean image in the bucket, and its preview."""
 
 import asyncio
 import hashlib
 import io
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import structlog
+from PIL.Image import Image
 
 from contracts.renders import RenderFailed, RenderSucceeded, StoredImage
-from services.result_store.assets import Stored, StoredPreview
+from services.result_store.assets import Stored
 from services.result_store.fetching import Fetch
-from services.result_store.images import Limits, inspect, preview, strip_metadata
+from services.result_store.images import Accepted, Limits, Preview, WrongSize, accept, encode_preview
+from services.result_store.previews import PREVIEW_PAUSES, in_words, put_preview
+from services.result_store.sizes import check_size
 from services.result_store.weights import BadWeights
 from shared.clock import now
 from shared.errors import PermanentError
@@ -20,11 +24,13 @@ from shared.s3 import Bucket
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
+
 IN_PARTS_BYTES = 8 * 1024 * 1024
 DECODED_AT_ONCE = 2
 """Pictures whose pixels are in memory."""
 PREVIEW_SECONDS = 4.0
-"""Waiting for others included: less than a result has to be fetched and put."""
+"""Time for a preview beside its image, waiting for a thread included; then it is made later."""
 
 
 class Stores(Protocol):
@@ -42,10 +48,20 @@ class Stores(Protocol):
 class Storing(Stores):
     """Fetches, checks, cleans and puts. The object key contains the image's hash."""
 
-    def __init__(self, fetch: Fetch, bucket: Bucket, limits: Limits) -> None:
+    def __init__(
+        self,
+        fetch: Fetch,
+        bucket: Bucket,
+        limits: Limits,
+        *,
+        encode: Callable[[Image], Preview] = encode_preview,
+        preview_seconds: float = PREVIEW_SECONDS,
+    ) -> None:
         self._fetch = fetch
         self._bucket = bucket
         self._limits = limits
+        self._encode = encode
+        self._preview_seconds = preview_seconds
         self._decoders = ThreadPoolExecutor(DECODED_AT_ONCE, "decode")
 
     async def store(self, result: RenderSucceeded) -> Stored:
@@ -57,14 +73,17 @@ class Storing(Stores):
         """
         outputs = [o for o in result.outputs if result.spec.nsfw_allowed or not o.nsfw]
         raw = await self._fetch(result.provider, (outputs or list(result.outputs))[0])
-        image, data = await asyncio.to_thread(self._cleaned, result, raw)
+        image, accepted = await self._in_thread(partial(self._accepted, result, raw))
         del raw
-        with_preview = asyncio.create_task(self._with_preview(image, data))
+        with_preview = asyncio.create_task(self._with_preview(image, accepted.small))
         try:
-            await self._put(image, data)
+            await self._put(image, accepted.data)
             return await with_preview
         finally:
             with_preview.cancel()
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._decoders, work)
 
     async def _put(self, image: StoredImage, data: bytes) -> None:
         if len(data) > IN_PARTS_BYTES:
@@ -72,42 +91,36 @@ class Storing(Stores):
         else:
             await self._bucket.put(image.key, data, image.content_type)
 
-    async def _with_preview(self, image: StoredImage, data: bytes) -> Stored:
-        """Whatever is wrong with a preview is no reason to lose an image."""
+    async def _with_preview(self, image: StoredImage, small: Image) -> Stored:
+        """Store the preview; without one the image is stored all the same, and it is made later."""
         try:
-            async with asyncio.timeout(PREVIEW_SECONDS):
-                return await self._previewed(image, data)
+            async with asyncio.timeout(self._preview_seconds):
+                encoded = await self._in_thread(partial(self._encode, small))
+                preview = await put_preview(self._bucket, image.key, encoded)
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"[:300]
-            log.error("preview_failed", key=image.key, error=reason)
-            return Stored(image=image, preview_error=reason)
+            reason = in_words(error, self._preview_seconds)
+            log.warning("preview_delayed", key=image.key, error=reason)
+            return Stored(image=image, preview_error=reason, preview_due_at=now() + PREVIEW_PAUSES[0])
+        return Stored(image=image, preview=preview, placeholder=encoded.placeholder)
 
-    async def _previewed(self, image: StoredImage, data: bytes) -> Stored:
-        make = partial(preview, data, limits=self._limits)
-        small = await asyncio.get_running_loop().run_in_executor(self._decoders, make)
-        key = f"{image.key}.preview.webp"
-        await self._bucket.put(key, small.data, "image/webp")
-        kept = StoredPreview(key=key, width=small.width, height=small.height)
-        return Stored(image=image, preview=kept, placeholder=small.placeholder)
-
-    def _cleaned(self, result: RenderSucceeded, raw: bytes) -> tuple[StoredImage, bytes]:
-        found = inspect(raw, self._limits)
-        data = strip_metadata(raw, found.content_type)
-        sha256 = hashlib.sha256(data).hexdigest()
+    def _accepted(self, result: RenderSucceeded, raw: bytes) -> tuple[StoredImage, Accepted]:
+        accepted = accept(raw, self._limits)
+        check_size(result, accepted.width, accepted.height)
+        sha256 = hashlib.sha256(accepted.data).hexdigest()
         spec = result.spec
         image = StoredImage(
             key=f"{result.tenant}/{result.job_id}/{spec.index}/{sha256}",
-            content_type=found.content_type,
-            bytes=len(data),
+            content_type=accepted.content_type,
+            bytes=len(accepted.data),
             sha256=sha256,
-            width=found.width,
-            height=found.height,
+            width=accepted.width,
+            height=accepted.height,
             seed=result.seed,
             prompt=spec.prompt,
             provider=result.provider,
             attempt=attempt_of(result),
         )
-        return image, data
+        return image, accepted
 
 
 def attempt_of(result: RenderSucceeded) -> int:
@@ -116,9 +129,10 @@ def attempt_of(result: RenderSucceeded) -> int:
 
 
 def failure(result: RenderSucceeded, error: PermanentError) -> RenderFailed:
-    """What is said when an attempt's output is no result of ours: another attempt may do better.
+    """Return the failure of an attempt whose output cannot be stored.
 
-    Not at the same trainer, though: it writes what it writes.
+    Another attempt may do better, but not where the output would be the same: a trainer writes the same
+    kind of file, and a provider that ignores the size ignores it again. Other providers are still asked.
     """
     return RenderFailed(
         attempt_id=result.attempt_id,
@@ -128,6 +142,6 @@ def failure(result: RenderSucceeded, error: PermanentError) -> RenderFailed:
         at=now(),
         code=error.reason,
         message=str(error)[:1000],
-        retryable=not isinstance(error, BadWeights),
+        retryable=not isinstance(error, BadWeights | WrongSize),
         billed="yes",
     )

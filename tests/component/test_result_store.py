@@ -1,20 +1,15 @@
 """render.succeeded → an image in the bucket, its asset, and what is said of it."""
 
 import hashlib
-import struct
-import threading
-from zlib import crc32
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from contracts.renders import Output, RenderFailed, RenderProgressed, ResultStored
-from services.result_store import storing
 from services.result_store.fetching import OutputUnavailable
-from services.result_store.images import Limits, Preview, preview
 from tests.fakes.provider import a_spec
 from tests.fakes.results import PATH, ResultsBench, a_result, image_of, objects_of
-from tests.unit.result_store.pictures import SECRET, a_picture, comfyui_png, encoded, pixels
+from tests.unit.result_store.pictures import SECRET, a_picture, comfyui_png, pixels
 
 OTHER = "/outputs/other.png"
 
@@ -23,14 +18,14 @@ OTHER = "/outputs/other.png"
 def bench() -> ResultsBench:
     made = ResultsBench()
     made.fetch.outputs[PATH] = comfyui_png()
-    made.fetch.outputs[OTHER] = comfyui_png(a_picture(width=32))
+    made.fetch.outputs[OTHER] = comfyui_png(a_picture(width=96, height=64))
     return made
 
 
 async def test_an_output_is_stored_under_its_hash_and_said_with_all_that_is_known_of_it(
     bench: ResultsBench,
 ) -> None:
-    result = a_result(2, spec=a_spec(index=3, prompt="a pier"))
+    result = a_result(2, spec=a_spec(index=3, prompt="a pier", width=48, height=32))
     [said] = await bench.store(result)
     assert isinstance(said, ResultStored)
     image = image_of(said)
@@ -197,89 +192,3 @@ async def test_a_bucket_that_is_away_leaves_the_batch_to_be_delivered_again(benc
     with pytest.raises(ConnectionError):
         await bench.store(result)
     assert bench.documents.kept == {}
-
-
-async def test_an_image_is_stored_with_a_preview_and_a_placeholder(bench: ResultsBench) -> None:
-    result = a_result()
-    [said] = await bench.store(result)
-    preview = bench.document(result)["preview"]
-    assert preview == {"key": f"{image_of(said).key}.preview.webp", "width": 48, "height": 32}
-    assert bench.bucket.types[preview["key"]] == "image/webp"
-    assert bench.bucket.objects[preview["key"]][8:12] == b"WEBP"
-    assert bench.document(result)["placeholder"]
-
-
-async def test_an_image_that_no_preview_can_be_made_of_is_stored_without_one(bench: ResultsBench) -> None:
-    bench.fetch.outputs[PATH] = cut_pixels(encoded(a_picture(), "PNG"))
-    result = a_result()
-    [said] = await bench.store(result)
-    assert set(bench.bucket.objects) == {image_of(said).key}
-    assert bench.document(result)["preview_error"]
-    assert "preview" not in bench.document(result)
-
-
-def cut_pixels(png: bytes) -> bytes:
-    """Sound chunks around half of the pixels."""
-    start = png.index(b"IDAT") - 4
-    (length,) = struct.unpack(">I", png[start : start + 4])
-    half = png[start + 8 : start + 8 + length // 2]
-    chunk = b"IDAT" + half
-    rest = png[start + 12 + length :]
-    return png[:start] + struct.pack(">I", len(half)) + chunk + struct.pack(">I", crc32(chunk)) + rest
-
-
-async def test_a_preview_that_cannot_be_put_is_no_reason_to_lose_an_image(bench: ResultsBench) -> None:
-    bench.bucket.refused = {".preview.webp"}
-    result = a_result()
-    [said] = await bench.store(result)
-    assert set(bench.bucket.objects) == {image_of(said).key}
-    assert "EndpointConnectionError" in bench.document(result)["preview_error"]
-
-
-@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("nobody foresaw it")])
-async def test_nor_is_one_that_fails_as_nobody_foresaw(
-    bench: ResultsBench, error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fails(data: bytes, limits: Limits) -> None:
-        raise error
-
-    monkeypatch.setattr(storing, "preview", fails)
-    result = a_result()
-    [said] = await bench.store(result)
-    assert set(bench.bucket.objects) == {image_of(said).key}
-    assert type(error).__name__ in bench.document(result)["preview_error"]
-
-
-async def test_slow_previews_make_no_image_late(bench: ResultsBench, monkeypatch: pytest.MonkeyPatch) -> None:
-    go_on = threading.Event()
-
-    def slow(data: bytes, limits: Limits) -> None:
-        go_on.wait(10)
-
-    monkeypatch.setattr(storing, "preview", slow)
-    monkeypatch.setattr(storing, "PREVIEW_SECONDS", 0.02)
-    results = [a_result() for _ in range(12)]
-    try:
-        said = await bench.store(*results)
-    finally:
-        go_on.set()
-    assert {type(each) for each in said} == {ResultStored}
-    assert all("TimeoutError" in bench.document(each)["preview_error"] for each in results)
-
-
-async def test_an_image_that_could_not_be_put_leaves_no_preview(
-    bench: ResultsBench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    go_on = threading.Event()
-
-    def slow(data: bytes, limits: Limits) -> Preview:
-        go_on.wait(10)
-        return preview(data, limits=limits)
-
-    monkeypatch.setattr(storing, "preview", slow)
-    bench.bucket.failures = [ConnectionError("the bucket is away")]
-    with pytest.raises(ConnectionError):
-        await bench.store(a_result())
-    go_on.set()
-    [said] = await bench.store(a_result())
-    assert set(bench.bucket.objects) == objects_of(said)

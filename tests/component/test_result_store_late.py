@@ -21,7 +21,7 @@ OTHER = "/outputs/other.png"
 def bench() -> ResultsBench:
     made = ResultsBench()
     made.fetch.outputs[PATH] = comfyui_png()
-    made.fetch.outputs[OTHER] = comfyui_png(a_picture(width=32))
+    made.fetch.outputs[OTHER] = comfyui_png(a_picture(width=96, height=64))
     return made
 
 
@@ -163,7 +163,7 @@ async def test_a_crash_between_storing_and_saying_leaves_the_message_to_the_outb
 async def test_a_late_loser_is_swept_and_the_winner_keeps_its_picture() -> None:
     bench, waiting = ResultsBench(), a_result(1)
     winner = a_result(2, OTHER, job_id=waiting.job_id)
-    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: comfyui_png(a_picture(width=32))}
+    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: comfyui_png(a_picture(width=96, height=64))}
     await bench.store(waiting)
     bench.fetch.outputs[PATH] = comfyui_png()
     bench.fetch.slow[PATH] = asyncio.Event()

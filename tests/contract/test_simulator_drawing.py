@@ -68,10 +68,16 @@ def test_bytes_that_are_no_picture_are_named_so() -> None:
         open_image(b"hello")
 
 
-async def test_the_tiny_picture_is_one_object() -> None:
-    first = await make(SKETCH, Fate(0), tiny=True)
-    assert first is await make(replace(SKETCH, seed=9), Fate(0), tiny=True)
-    assert Image.open(io.BytesIO(first)).size == (64, 64)
+@pytest.mark.parametrize(
+    ("asked", "given"), [((320, 256), (320, 256)), ((896, 1152), (448, 576)), ((1023, 513), (512, 257))]
+)
+async def test_the_tiny_picture_is_one_object_per_size(
+    asked: tuple[int, int], given: tuple[int, int]
+) -> None:
+    sketch = replace(SKETCH, width=asked[0], height=asked[1])
+    first = await make(sketch, Fate(0), tiny=True)
+    assert first is await make(replace(sketch, seed=9), Fate(0), tiny=True)
+    assert Image.open(io.BytesIO(first)).size == given
 
 
 def test_a_large_picture_costs_little() -> None:

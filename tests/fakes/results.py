@@ -5,14 +5,16 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, BinaryIO
 
 from botocore.exceptions import EndpointConnectionError
+from PIL.Image import Image
 
 from contracts.base import Message, Provider
 from contracts.renders import Output, RenderSucceeded, ResultStored, StoredImage
 from services.result_store.assets import Asset, MongoAssets
 from services.result_store.fetching import Fetch
 from services.result_store.handlers import Results
-from services.result_store.images import Limits
+from services.result_store.images import Limits, Preview, encode_preview
 from services.result_store.late import LateOutputs
+from services.result_store.previews import MissingPreviews
 from services.result_store.storing import Storing
 from services.result_store.trainings import Trainings
 from shared.clock import now
@@ -102,14 +104,21 @@ class FakeFetch(Fetch):
 class ResultsBench:
     """Gives results to a result-store."""
 
-    def __init__(self, fetch_seconds: float = 5.0, max_pixels: int = 1_000_000) -> None:
+    def __init__(
+        self,
+        fetch_seconds: float = 5.0,
+        max_pixels: int = 1_000_000,
+        encode: Callable[[Image], Preview] = encode_preview,
+        preview_seconds: float = 4.0,
+    ) -> None:
         self.fetch = FakeFetch()
         self.bucket = FakeBucket()
         self.documents = FakeCollection()
         self.publisher = FakePublisher("result-store")
         self.assets = MongoAssets(self.documents.mongo)
         limits = Limits(max_bytes=100_000, max_pixels=max_pixels)
-        storing = Storing(self.fetch, self.bucket, limits)
+        storing = Storing(self.fetch, self.bucket, limits, encode=encode, preview_seconds=preview_seconds)
+        self.previews = MissingPreviews(self.assets, self.bucket, limits)
         self.outbox = Outbox(MongoDebts(self.documents.mongo), self.publisher)
         self.late = LateOutputs(self.assets, storing, self.bucket, self.outbox, fetch_seconds=5.0)
         self.trainings = LateOutputs(
@@ -163,7 +172,7 @@ class ResultsBench:
 
 def a_result(n: int = 1, path: str = PATH, **fields: Any) -> RenderSucceeded:
     job_id = fields.pop("job_id", uuid7())
-    spec = fields.pop("spec", a_spec())
+    spec = fields.pop("spec", a_spec(width=48, height=32))
     known = {
         "attempt_id": f"{job_id}/{spec.index}/{n}",
         "job_id": job_id,

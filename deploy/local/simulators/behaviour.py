@@ -32,7 +32,7 @@ class Behaviour(BaseModel):
     concurrency: PositiveInt = 8
     """Jobs that run at once; the others wait in the provider's queue."""
     tiny: bool = False
-    """Answer with one fixed 64x64 picture: costs nearly nothing."""
+    """Answer with a plain picture of half of each side that was asked for: costs nearly nothing."""
     seed: int = 0
     """Of the random choices; setting it again repeats them."""
 

@@ -147,9 +147,9 @@ class Execution:
     async def _pictures(self, node: str) -> list[bytes]:
         tiny, fate = self._server.director.behaviour.tiny, self._job.fate
         batch = self._batch(node)
+        picture = read_picture(self._graph, node, (lambda _: b"") if tiny else self._server.disk.load)
         if tiny:
-            return [drawing.tiny()] * batch
-        picture = read_picture(self._graph, node, self._server.disk.load)
+            return [drawing.tiny("png", picture.sketch.width, picture.sketch.height)] * batch
         text = self._metadata()
         sketch = picture.sketch
         if picture.flat_colour is not None:

@@ -19,7 +19,7 @@ async def make(
     text: Mapping[str, str] | None = None,
 ) -> bytes:
     if tiny:
-        return drawing.tiny(kind)
+        return drawing.tiny(kind, sketch.width, sketch.height)
     if fate.nsfw and black_if_flagged:
         sketch = replace(sketch, black=True)
     return await asyncio.to_thread(drawing.render, sketch, kind, text)

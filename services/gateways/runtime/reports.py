@@ -20,6 +20,7 @@ from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.late_ends import Outcome, first_look, settled
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Broken, Done, Working
+from services.gateways.runtime.workflows import has_free_size
 from shared.clock import now
 from shared.leases import Lease
 from shared.outbox import AtOnce, owe
@@ -71,6 +72,7 @@ class Reports:
             outputs=done.outputs,
             dropped=done.dropped[:MOST_DROPPED],
             notices=notices_about(command, done),
+            free_size=has_free_size(command.workflow, command.model),
             seed=seed_used(command, done),
             provider_seconds=done.seconds,
             cost_usd=done.cost_usd,

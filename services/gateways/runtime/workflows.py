@@ -1,5 +1,6 @@
 """ComfyUI graphs with holes: `{{prompt}}`, `{{seed}}` and the like are filled in."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -44,6 +45,13 @@ def filled(graph: dict[str, Any], spec: RenderSpec, **more: object) -> dict[str,
     result = _fill(graph, values | more)
     assert isinstance(result, dict)
     return result
+
+
+def has_free_size(workflow: dict[str, Any] | None, model: str | None) -> bool:
+    """Whether a provider may choose the size of its image: see `RenderSucceeded.free_size`."""
+    if workflow is None:
+        return model is not None
+    return not {"width", "height"}.issubset(HOLE.findall(json.dumps(workflow)))
 
 
 def _fill(value: object, values: Mapping[str, object]) -> object:

@@ -1,6 +1,7 @@
 """The end of an attempt: what is said of it, what is written, and in which order."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from pymongo.errors import AutoReconnect
@@ -10,7 +11,7 @@ from contracts.renders import RenderFailed, RenderSucceeded
 from services.gateways.runtime.provider import Broken, News
 from shared.leases import LeaseOver
 from tests.fakes.ledger import GatewayBench
-from tests.fakes.provider import DONE
+from tests.fakes.provider import DONE, a_command
 
 BROKEN = Broken("provider_error", "out of memory", retryable=True, billed="yes")
 
@@ -111,3 +112,25 @@ async def test_who_was_declared_dead_meanwhile_tells_no_success_under_its_new_na
     assert await bench.step(attempt) is None
     assert bench.publisher.sent == []
     assert bench.provider.calls.count("poll") == 0
+
+
+SIZED = {"1": {"inputs": {"width": "{{width}}", "height": "{{height}}"}}}
+UNSIZED = {"1": {"inputs": {"width": 640, "height": "{{height}}"}}}
+
+
+@pytest.mark.parametrize(
+    ("fields", "free"),
+    [
+        ({}, False),
+        ({"workflow": SIZED}, False),
+        ({"workflow": UNSIZED}, True),
+        ({"model": "fal-ai/flux/dev"}, True),
+    ],
+)
+async def test_a_success_says_whether_the_provider_was_told_a_size(
+    bench: GatewayBench, fields: dict[str, Any], free: bool
+) -> None:
+    attempt = await bench.take_in(a_command(**fields))
+    await bench.finish(attempt)
+    [said] = bench.publisher.said(RenderSucceeded)
+    assert said.free_size is free

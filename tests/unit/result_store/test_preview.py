@@ -1,6 +1,7 @@
 """The small picture and the placeholder that stand in for a stored image."""
 
 import base64
+import struct
 import zlib
 
 import pytest
@@ -10,6 +11,7 @@ from PIL import Image
 from services.result_store.images import ImageCorrupt, ImageTooLarge, Limits, inspect, preview
 from tests.unit.result_store.pictures import (
     BY_CONTENT_TYPE,
+    PNG_START,
     SECRET,
     a_picture,
     comfyui_png,
@@ -119,3 +121,21 @@ def test_too_many_pixels_are_not_decoded() -> None:
 def test_limits_are_ours_and_not_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)  # Pillow would warn, a failure here
     assert preview(comfyui_png()).width == 48
+
+
+@pytest.mark.parametrize("interlaced", [0, 1])
+@pytest.mark.parametrize(("colour", "depth"), [(0, 1), (0, 8), (0, 16), (2, 8), (3, 4), (6, 8)])
+def test_a_black_picture_of_any_kind_is_whole(colour: int, depth: int, interlaced: int) -> None:
+    """Its rows look as missing ones do."""
+    header = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 13, 9, depth, colour, 0, 0, interlaced))
+    channels = {0: 1, 2: 3, 3: 1, 6: 4}[colour]
+    palette = png_chunk(b"PLTE", bytes(48)) if colour == 3 else b""
+    sides = [(2, 2), (2, 2), (4, 1), (3, 3), (7, 2), (6, 5), (13, 4)] if interlaced else [(13, 9)]
+    rows = b"".join(bytes(high * (1 + (wide * channels * depth + 7) // 8)) for wide, high in sides)
+
+    def picture(rows: bytes) -> bytes:
+        return PNG_START + header + palette + png_chunk(b"IDAT", zlib.compress(rows)) + png_chunk(b"IEND")
+
+    assert preview(picture(rows)).width == 13
+    with pytest.raises(ImageCorrupt):
+        preview(picture(rows[:-1]))
