@@ -91,7 +91,7 @@ async def test_a_lora_goes_as_a_signed_link_to_the_model_that_takes_one(rig: Rig
 
 
 async def test_a_model_that_is_asked_for_wins(rig: Rig) -> None:
-    handle = await rig.submit(an_order(model="fal-ai/recraft/v3"))
+    handle = await rig.submit(an_order(model="fal-ai/recraft/v3/text-to-image"))
     assert "/fal-ai/recraft/requests/" in handle["status_url"]
     payload = await rig.provider.prepare(an_order(model="fal-ai/flux"))
     assert payload["endpoint"] == "fal-ai/flux/dev"

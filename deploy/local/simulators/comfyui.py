@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket
 
 from deploy.local.simulators.behaviour import Behaviour
 from deploy.local.simulators.comfyui_about import about_routes
+from deploy.local.simulators.comfyui_door import MOST_BYTES, Door
 from deploy.local.simulators.comfyui_files import file_routes, server_trouble
 from deploy.local.simulators.comfyui_jobs import BadFilter, list_jobs
 from deploy.local.simulators.comfyui_server import ComfyServer, Refused
@@ -143,7 +144,9 @@ class JobRoutes:
         return JSONResponse({"cancelled": any(ended)})
 
 
-def create_app(behaviour: Behaviour = DEFAULTS, lora_dir: Path | None = None) -> Starlette:
+def create_app(
+    behaviour: Behaviour = DEFAULTS, lora_dir: Path | None = None, most_bytes: int = MOST_BYTES
+) -> Starlette:
     server = ComfyServer(behaviour, lora_dir)
 
     async def websocket(socket: WebSocket) -> None:
@@ -163,7 +166,10 @@ def create_app(behaviour: Behaviour = DEFAULTS, lora_dir: Path | None = None) ->
     control = control_routes(server.director, server.books, forget=server.forget, changed=server.line.fill)
     return Starlette(
         routes=[control, Mount("/api", routes=[*JobRoutes(server).routes(), *routes]), *routes],
-        middleware=[Middleware(Faults, director=server.director, is_submit=_is_submit, refuse=_refuse)],
+        middleware=[
+            Middleware(Door, most_bytes=most_bytes),
+            Middleware(Faults, director=server.director, is_submit=_is_submit, refuse=_refuse),
+        ],
         exception_handlers={404: _nothing_here},
         lifespan=lifespan,
     )

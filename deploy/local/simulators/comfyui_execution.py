@@ -122,6 +122,14 @@ class Execution:
             if count > 1:
                 self._show(node, "running", step, count)
                 self._tell("progress", {"value": step, "max": count, "node": node}, to_all=True)
+                self._preview(node)
+
+    def _preview(self, node: str) -> None:
+        """Between the steps of a sampler the half-done picture is sent."""
+        if self._graph[node]["class_type"] in SAMPLERS:
+            keys = ("node_id", "prompt_id", "display_node_id", "parent_node_id", "real_node_id")
+            about = {key: self._progress[node][key] for key in keys}
+            self._server.sockets.send_preview(drawing.tiny("jpeg"), about, self._job.client_id)
 
     async def _check_readable(self, name: str) -> None:
         if self._server.director.behaviour.tiny:

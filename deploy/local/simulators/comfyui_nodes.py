@@ -9,11 +9,8 @@ from typing import Any, Final
 TABLE: Final = json.loads(Path(__file__).with_suffix(".json").read_text())
 MODEL_FILES: Final[dict[str, list[str]]] = TABLE["models"]
 ENDINGS: Final = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx")
-ABSENT: Final = ("missing", "nope")
-"""A model file is installed, whatever it is called, unless its name has one of these in it.
-
-Not so LoRAs: they are made by trainings, and only those that lie in the server's folder are there.
-"""
+LONGEST_LIST: Final = 20
+"""A list of more choices is not shown in an error."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,6 @@ class Input:
         return [self.kind if self.choices is None else list(self.choices), self.options]
 
     def offers(self, value: Any) -> bool:
-        if self.source == "models" and self.folder != "loras" and str(value).endswith(ENDINGS):
-            return not any(word in str(value) for word in ABSENT)
         return self.choices is None or value in self.choices
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import struct
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,6 +10,9 @@ from typing import Any, Final
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+PREVIEW: Final = 1
+PREVIEW_WITH_METADATA: Final = 4
+JPEG: Final = 1
 FEATURES: Final = {
     "supports_preview_metadata": True,
     "max_upload_size": 104857600,
@@ -20,7 +24,9 @@ FEATURES: Final = {
 
 class Sockets:
     def __init__(self) -> None:
-        self._queues: dict[str, asyncio.Queue[str]] = {}
+        self._queues: dict[str, asyncio.Queue[str | bytes]] = {}
+        self._with_metadata: set[str] = set()
+        """Clients that understand previews with metadata, as they said in their first message."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def listening(self, client_id: str | None) -> bool:
@@ -36,13 +42,22 @@ class Sockets:
         for client_id in self._queues:
             self.send(kind, data, client_id)
 
+    def send_preview(self, image: bytes, metadata: dict[str, Any], client_id: str | None) -> None:
+        """Send a JPEG: with metadata to clients that know those, else in the older form."""
+        about = json.dumps({**metadata, "image_type": "image/jpeg"}).encode()
+        newer = struct.pack(">II", PREVIEW_WITH_METADATA, len(about)) + about + image
+        older = struct.pack(">II", PREVIEW, JPEG) + image
+        for name, queue in self._queues.items():
+            if client_id in (None, name):
+                queue.put_nowait(newer if name in self._with_metadata else older)
+
     async def serve(
         self, socket: WebSocket, status: Callable[[], dict[str, Any]], current: Callable[[str], Any]
     ) -> None:
         """When a replaced socket closes, the name is forgotten and the newer one stays silent."""
         await socket.accept()
         client_id = socket.query_params.get("clientId") or uuid.uuid4().hex
-        queue: asyncio.Queue[str] = asyncio.Queue()
+        queue: asyncio.Queue[str | bytes] = asyncio.Queue()
         self._queues[client_id] = queue
         self.send("status", {**status(), "sid": client_id}, client_id)
         node = current(client_id)
@@ -54,6 +69,7 @@ class Sockets:
             await self._read(socket, client_id)
         finally:
             self._queues.pop(client_id, None)
+            self._with_metadata.discard(client_id)
             self._tasks.discard(writer)
             writer.cancel()
 
@@ -68,17 +84,23 @@ class Sockets:
         try:
             while True:
                 text = await socket.receive_text()
-                if first and _kind(text) == "feature_flags":
+                if first and (flags := _flags(text)) is not None:
+                    if flags.get("supports_preview_metadata") is True:
+                        self._with_metadata.add(client_id)
                     self.send("feature_flags", FEATURES, client_id)
                 first = False
         except (WebSocketDisconnect, RuntimeError):
             return
 
 
-async def _write(socket: WebSocket, queue: asyncio.Queue[str]) -> None:
+async def _write(socket: WebSocket, queue: asyncio.Queue[str | bytes]) -> None:
     try:
         while True:
-            await socket.send_text(await queue.get())
+            message = await queue.get()
+            if isinstance(message, bytes):
+                await socket.send_bytes(message)
+            else:
+                await socket.send_text(message)
     except asyncio.CancelledError:
         with suppress(WebSocketDisconnect, RuntimeError):
             await socket.close(1001)
@@ -86,9 +108,13 @@ async def _write(socket: WebSocket, queue: asyncio.Queue[str]) -> None:
         return
 
 
-def _kind(text: str) -> Any:
+def _flags(text: str) -> dict[str, Any] | None:
+    """The features that a client announces; None if the message is another."""
     try:
         message = json.loads(text)
     except ValueError:
         return None
-    return message.get("type") if isinstance(message, dict) else None
+    if not isinstance(message, dict) or message.get("type") != "feature_flags":
+        return None
+    data = message.get("data")
+    return data if isinstance(data, dict) else {}

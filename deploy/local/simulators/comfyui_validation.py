@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from deploy.local.simulators.comfyui_models import Models
-from deploy.local.simulators.comfyui_nodes import Input, node_classes
+from deploy.local.simulators.comfyui_nodes import LONGEST_LIST, Input, node_classes
 
 Graph = dict[str, dict[str, Any]]
 Problem = dict[str, Any]
@@ -190,7 +190,11 @@ class _Validation:
             return problem("custom_validation_failed", message, text, input_name=item.name)
         if item.offers(value):
             return None
-        text = f"{item.name}: '{value}' not in {list(item.choices or ())}"
+        choices = list(item.choices or ())
+        shown = str(choices) if len(choices) <= LONGEST_LIST else f"(list of length {len(choices)})"
+        if len(choices) > LONGEST_LIST:
+            about["input_config"] = None
+        text = f"{item.name}: '{value}' not in {shown}"
         return problem("value_not_in_list", "Value not in list", text, **about)
 
     def _mark_cycle(self, node_id: str) -> None:

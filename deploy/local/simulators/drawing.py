@@ -1,7 +1,8 @@
 """(prompt, seed, size, references) → a picture: the same input always gives the same bytes.
 
 The person is drawn from the first reference or the label when there is one, so that pictures of
-one identity show one face; the background and the pose come from the prompt and the seed.
+one identity show one face; the background and the pose come from the prompt and the seed. Looks that
+the prompt names are drawn as it names them.
 """
 
 import io
@@ -17,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from deploy.local.simulators.caption import write_caption
 from deploy.local.simulators.figure import draw_figure
+from deploy.local.simulators.looks import Looks, without_looks
 from deploy.local.simulators.mark import read_mark, write_mark
 from deploy.local.simulators.palette import Palette
 
@@ -50,11 +52,12 @@ def draw(sketch: Sketch) -> Image.Image:
     if sketch.black:
         return Image.new("RGB", size)
     scene = Random(f"{sketch.seed}|{sketch.prompt}")
-    palette = Palette.of(sketch.prompt, scene)
+    palette = Palette.of(without_looks(sketch.prompt), scene)
     half = 2 if min(size) >= LARGE else 1
     small = _background(palette, scene, (size[0] // half, size[1] // half))
     identity = _identity(sketch)
-    draw_figure(small, palette, scene, Random(identity))
+    looks = Looks.of(sketch.prompt, Random(identity), Looks.from_code(identity[:8]))
+    draw_figure(small, palette, scene, Random(identity), looks)
     picture = small.resize(size, Image.Resampling.BILINEAR) if half > 1 else small
     if sketch.references:
         _paste_inset(picture, open_image(sketch.references[0]))
@@ -103,10 +106,15 @@ def open_image(data: bytes) -> Image.Image:
 
 
 def _identity(sketch: Sketch) -> str:
-    """Who is shown, in 16 hexadecimal digits: the reference's person, else the label's, else a new one."""
-    if not sketch.references:
-        return _digest((sketch.label or f"{sketch.seed}|{sketch.prompt}").encode())
-    return read_mark(open_image(sketch.references[0])) or _digest(sketch.references[0])
+    """The person, in 16 hexadecimal digits: the reference's, else the label's, else a new one.
+
+    A new person's first half says what it looks like.
+    """
+    if sketch.references:
+        return read_mark(open_image(sketch.references[0])) or _digest(sketch.references[0])
+    digest = _digest((sketch.label or f"{sketch.seed}|{sketch.prompt}").encode())
+    looks = Looks.of("" if sketch.label else sketch.prompt, Random(digest))
+    return looks.code() + digest[:8]
 
 
 def _digest(data: bytes) -> str:

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Scope
 from deploy.local.simulators.behaviour import Behaviour
 from deploy.local.simulators.control import control_routes
 from deploy.local.simulators.fal_jobs import REQUEST_PATH, FalJob
-from deploy.local.simulators.fal_queue import FalQueue
+from deploy.local.simulators.fal_queue import FalQueue, why_unknown
 from deploy.local.simulators.fal_storage import storage_routes
 from deploy.local.simulators.faults import Faults
 from deploy.local.simulators.serving import serve
@@ -62,8 +62,8 @@ class QueueRoutes:
     async def _submit(self, request: Request, endpoint: str) -> Response:
         if request.method != "POST":
             return _detail(405, "Method Not Allowed")
-        if endpoint.count("/") < 1:
-            return _detail(404, f"Application {endpoint!r} not found")
+        if unknown := why_unknown(endpoint):
+            return _detail(404, unknown)
         try:
             asked = await request.json()
         except ValueError:

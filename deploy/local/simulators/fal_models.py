@@ -1,4 +1,4 @@
-"""Endpoint → what it asks for and what it answers. A new model is one more entry in `model_for`."""
+"""Endpoint → what it asks for and what it answers. A new model is one more entry in `fal_queue.MODELS`."""
 
 import base64
 import secrets
@@ -72,6 +72,8 @@ class ImageInput(BaseModel):
     num_images: int = Field(1, ge=1, le=4)
     seed: int | None = None
     num_inference_steps: int = Field(28, ge=1, le=50)
+    guidance_scale: float = Field(3.5, ge=1, le=20)
+    acceleration: Literal["none", "regular", "high"] = "none"
     output_format: Literal["jpeg", "png"] = "jpeg"
     enable_safety_checker: bool = True
     sync_mode: bool = False

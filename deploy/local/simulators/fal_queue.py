@@ -35,12 +35,30 @@ from deploy.local.simulators.line import Line
 from shared.certificates import certificates
 
 MODELS: Final[dict[str, Model]] = {
+    "fal-ai/flux/dev": draw_images,
+    "fal-ai/flux/schnell": draw_images,
+    "fal-ai/flux-pro": draw_images,
+    "fal-ai/flux-pro/v1.1": draw_images,
+    "fal-ai/flux-lora": draw_images,
+    "fal-ai/fast-sdxl": draw_images,
+    "fal-ai/recraft/v3/text-to-image": draw_images,
     "fal-ai/flux-pulid": draw_identity,
     "fal-ai/face-swap": swap_face,
     "fal-ai/flux-lora-fast-training": train_lora,
     "fal-ai/flux-lora-portrait-trainer": train_lora,
 }
-"""Every other `fal-ai/*` endpoint is text to image."""
+APPS: Final = frozenset("/".join(endpoint.split("/")[:2]) for endpoint in MODELS)
+
+
+def why_unknown(endpoint: str) -> str | None:
+    """What Fal says of an endpoint that it does not have; None for one that it has."""
+    if endpoint in MODELS:
+        return None
+    owner, _, rest = endpoint.partition("/")
+    alias, _, path = rest.partition("/")
+    if f"{owner}/{alias}" in APPS:
+        return f"Path /{path} not found"
+    return f"Application '{alias or owner}' not found"
 
 
 class FalQueue:
@@ -131,7 +149,7 @@ class FalQueue:
     async def _outcome(self, job: FalJob) -> Outcome:
         fate = job.fate
         shop = Workshop(self.outputs, self._client, job.base, self.director.behaviour.tiny, job.log)
-        model = MODELS.get(job.endpoint, draw_images)
+        model = MODELS[job.endpoint]
         if fate.end != "ok":
             await asyncio.sleep(fate.seconds)
             if fate.end == "oom":

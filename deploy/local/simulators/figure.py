@@ -1,4 +1,7 @@
-"""A head and shoulders in flat colours; `person` decides the face, `scene` only where it stands."""
+"""A head and shoulders in flat colours.
+
+`person` and `looks` decide the face, `scene` only where it stands.
+"""
 
 from collections.abc import Callable
 from random import Random
@@ -6,7 +9,8 @@ from typing import Final
 
 from PIL import Image, ImageDraw
 
-from deploy.local.simulators.palette import HAIRS, SKINS, Colour, Palette, shade
+from deploy.local.simulators.looks import Looks
+from deploy.local.simulators.palette import Colour, Palette, shade
 
 INK: Final = (46, 32, 38)
 
@@ -39,21 +43,20 @@ class Pen:
         self._draw.chord(self.box(x, y, rx, ry), start, end, fill=fill)
 
 
-def draw_figure(image: Image.Image, palette: Palette, scene: Random, person: Random) -> None:
+def draw_figure(image: Image.Image, palette: Palette, scene: Random, person: Random, looks: Looks) -> None:
     width, height = image.size
     unit = 0.36 * min(width, height) * scene.uniform(0.95, 1.08)
     x = width * (0.5 + scene.uniform(-0.05, 0.05))
     pen = Pen(image, x, height * 0.40, unit)
-    skin, hair = person.choice(SKINS), person.choice(HAIRS)
-    style = person.choice(tuple(STYLES))
     pen.oval(0, -0.02, 0.86, 0.86, palette.halo, 120)
     pen.oval(0, -0.02, 0.74, 0.74, palette.halo, 150)
-    behind, front = STYLES[style]
-    behind(pen, hair)
-    _draw_body(pen, skin, palette.clothes, person)
-    _draw_face(pen, skin, hair, person)
-    front(pen, hair)
-    _draw_extras(pen, person, palette)
+    behind, front = STYLES[looks.style]
+    behind(pen, looks.hair)
+    _draw_body(pen, looks.skin, palette.clothes, person)
+    _draw_face(pen, looks, person)
+    front(pen, looks.hair)
+    BEARDS[looks.beard](pen, looks.hair)
+    _draw_extras(pen, person, palette, looks)
 
 
 def _draw_body(pen: Pen, skin: Colour, clothes: Colour, person: Random) -> None:
@@ -70,32 +73,32 @@ def _draw_body(pen: Pen, skin: Colour, clothes: Colour, person: Random) -> None:
         pen.oval(0, 0.76, 0.26, depth, shade(skin, 0.88))
 
 
-def _draw_face(pen: Pen, skin: Colour, hair: Colour, person: Random) -> None:
+def _draw_face(pen: Pen, looks: Looks, person: Random) -> None:
+    skin, hair = looks.skin, looks.hair
     wide = person.uniform(0.355, 0.395)
     pen.oval(-wide, 0.06, 0.07, 0.1, shade(skin, 0.92))
     pen.oval(wide, 0.06, 0.07, 0.1, shade(skin, 0.92))
     pen.oval(0, 0.04, wide, 0.47, skin)
-    gap, calm = person.uniform(0.145, 0.17), person.random() < 0.35
+    gap = person.uniform(0.145, 0.17)
     for side in (-gap, gap):
         pen.bow(side, -0.03, 0.085, 0.06, 200, 340, shade(hair, 0.8), 0.028)
-        if calm:
-            pen.bow(side, 0.06, 0.055, 0.04, 15, 165, INK, 0.022)
-        else:
-            pen.oval(side, 0.085, 0.036, 0.047, INK)
-            pen.oval(side + 0.012, 0.068, 0.011, 0.013, (255, 255, 255))
+        pen.oval(side, 0.08, 0.062, 0.048, (250, 250, 250))
+        pen.oval(side, 0.082, 0.041, 0.044, looks.eyes)
+        pen.oval(side, 0.084, 0.017, 0.019, INK)
+        pen.oval(side + 0.012, 0.068, 0.011, 0.012, (255, 255, 255))
         pen.oval(side * 1.5, 0.22, 0.065, 0.042, (232, 96, 92), 70)
     pen.bow(0, 0.16, 0.03, 0.035, 20, 160, shade(skin, 0.72), 0.018)
     smile = person.uniform(0.07, 0.11)
     pen.bow(0, 0.25, smile, 0.075, 20, 160, (168, 62, 66), 0.026)
 
 
-def _draw_extras(pen: Pen, person: Random, palette: Palette) -> None:
-    extra = person.choice(("none", "none", "glasses", "earrings", "freckles"))
-    if extra == "glasses":
+def _draw_extras(pen: Pen, person: Random, palette: Palette, looks: Looks) -> None:
+    extra = person.choice(("none", "none", "earrings", "freckles"))
+    if looks.glasses:
         for side in (-0.155, 0.155):
             pen.bow(side, 0.08, 0.115, 0.105, 0, 360, (40, 40, 52), 0.02)
         pen.bow(0, 0.075, 0.045, 0.03, 200, 340, (40, 40, 52), 0.02)
-    elif extra == "earrings":
+    if extra == "earrings" and looks.beard == "none":
         for side in (-0.38, 0.38):
             pen.oval(side, 0.2, 0.032, 0.032, palette.accents[0])
     elif extra == "freckles":
@@ -114,8 +117,8 @@ def _parting(pen: Pen, hair: Colour) -> None:
 
 
 def _long(pen: Pen, hair: Colour) -> None:
-    pen.oval(0, 0.0, 0.50, 0.58, shade(hair, 0.85))
-    pen.block(0, 0.42, 0.50, 0.50, shade(hair, 0.85), 0.3)
+    pen.oval(0, 0.0, 0.50, 0.58, shade(hair, 0.92))
+    pen.block(0, 0.42, 0.50, 0.50, shade(hair, 0.92), 0.3)
 
 
 def _bob(pen: Pen, hair: Colour) -> None:
@@ -140,6 +143,30 @@ def _curls(pen: Pen, hair: Colour) -> None:
         pen.oval(x, y, 0.2, 0.2, shade(hair, 0.92))
 
 
+def _bald(pen: Pen, hair: Colour) -> None:
+    """Nothing to draw."""
+
+
+def _stubble(pen: Pen, hair: Colour) -> None:
+    pen.oval(0, 0.36, 0.24, 0.14, hair, 60)
+
+
+def _moustache(pen: Pen, hair: Colour) -> None:
+    pen.oval(-0.06, 0.245, 0.075, 0.026, hair)
+    pen.oval(0.06, 0.245, 0.075, 0.026, hair)
+
+
+def _goatee(pen: Pen, hair: Colour) -> None:
+    _moustache(pen, hair)
+    pen.oval(0, 0.43, 0.1, 0.09, hair)
+
+
+def _beard(pen: Pen, hair: Colour) -> None:
+    pen.slice(0, 0.2, 0.385, 0.42, 10, 170, shade(hair, 0.92))
+    _moustache(pen, shade(hair, 0.92))
+    pen.bow(0, 0.27, 0.09, 0.06, 20, 160, (190, 90, 92), 0.026)
+
+
 Stroke = Callable[[Pen, Colour], None]
 STYLES: Final[dict[str, tuple[Stroke, Stroke]]] = {
     "long": (_long, _parting),
@@ -148,4 +175,12 @@ STYLES: Final[dict[str, tuple[Stroke, Stroke]]] = {
     "bun": (_bun, _parting),
     "short": (_short, _fringe),
     "curls": (_curls, _fringe),
+    "bald": (_bald, _bald),
+}
+BEARDS: Final[dict[str, Stroke]] = {
+    "none": _bald,
+    "stubble": _stubble,
+    "moustache": _moustache,
+    "goatee": _goatee,
+    "beard": _beard,
 }

@@ -7,6 +7,7 @@ from typing import Final
 
 from pydantic import BaseModel, ValidationError
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -19,8 +20,12 @@ from deploy.local.simulators.control import control_routes
 from deploy.local.simulators.faults import Faults
 from deploy.local.simulators.modal_calls import ModalCalls
 from deploy.local.simulators.serving import serve
+from deploy.modal.refusals import refusals
+from deploy.modal.settings import AppSettings
 
 DEFAULTS: Final = Behaviour()
+DEPLOYMENT: Final = AppSettings(comfyui=True, face_swap=True)
+"""Our application with everything switched on: it refuses what `deploy/modal` would refuse."""
 NO_CREDENTIALS: Final = "modal-http: missing credentials for proxy authorization"
 
 
@@ -59,6 +64,8 @@ class CallRoutes:
         except ValidationError as error:
             detail = error.errors(include_url=False, include_context=False)
             return JSONResponse({"detail": detail}, 422)
+        if refused := refusals(asked, DEPLOYMENT):
+            return JSONResponse({"detail": [refusal.as_detail() for refusal in refused]}, 422)
         call = self._calls.submit(asked, request.scope.get("fault"))
         return _json(ModalSubmitted(call_id=call.id, id=asked.id))
 
@@ -104,6 +111,7 @@ def create_app(behaviour: Behaviour = DEFAULTS) -> Starlette:
             Middleware(ProxyAuth),
             Middleware(Faults, director=calls.director, is_submit=_is_submit, refuse=_refuse),
         ],
+        exception_handlers={404: _nothing_here, 405: _nothing_here},
         lifespan=lifespan,
     )
 
@@ -123,6 +131,12 @@ def _refuse(status: int, behaviour: Behaviour) -> Response:
 
 def _json(model: BaseModel, status: int = 200) -> Response:
     return Response(model.model_dump_json(), status, media_type="application/json")
+
+
+async def _nothing_here(_: Request, error: Exception) -> Response:
+    """As FastAPI answers for a function that is not deployed."""
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"detail": error.detail}, error.status_code)
 
 
 def _not_found() -> Response:

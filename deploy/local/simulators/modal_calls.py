@@ -22,6 +22,9 @@ from contracts.modal_app import (
 from deploy.local.simulators import modal_training
 from deploy.local.simulators.behaviour import Behaviour, Director, Fate
 from deploy.local.simulators.books import Books, Submission
+from deploy.local.simulators.comfyui_models import Models
+from deploy.local.simulators.comfyui_picture import read_picture
+from deploy.local.simulators.comfyui_validation import Graph, Verdict, validate
 from deploy.local.simulators.drawing import MIME_TYPES, Sketch, UnreadableImage
 from deploy.local.simulators.fetching import Unreachable, fetch_all
 from deploy.local.simulators.files import FileStore
@@ -29,6 +32,11 @@ from deploy.local.simulators.line import Line
 from deploy.local.simulators.loras import label_of
 from deploy.local.simulators.studio import make
 from shared.certificates import certificates
+
+
+class WorkflowRefused(Exception):
+    """The graph cannot run; the application gives the failure this name."""
+
 
 CALL_ID: Final = re.compile(r"fc-[A-Za-z0-9]+")
 OUT_OF_MEMORY: Final = "CUDA out of memory. Tried to allocate 2.25 GiB."
@@ -125,7 +133,7 @@ class ModalCalls:
         )
         try:
             _, result = await asyncio.gather(asyncio.sleep(fate.seconds), making)
-        except (Unreachable, UnreadableImage) as error:
+        except (Unreachable, UnreadableImage, WorkflowRefused) as error:
             return _failed(type(error).__name__, str(error))
         return result.model_copy(update={"seed": asked.seed, "gpu_seconds": round(fate.seconds, 3)})
 
@@ -150,12 +158,28 @@ class ModalCalls:
         return ModalResult(status="succeeded", outputs=(output,))
 
     async def _picture(self, call: Call, asked: ModalImageInput) -> bytes:
+        if asked.workflow is not None:
+            return await self._run_graph(call, asked.workflow)
         urls = [url for url in (asked.reference_url, asked.face_url) if url]
         tiny = self.director.behaviour.tiny
         references = () if tiny else await fetch_all(self._client, urls)
         label = await label_of(self._client, asked.lora.url) if asked.lora and not tiny else None
         sketch = Sketch(asked.prompt, asked.seed, asked.width, asked.height, references, label)
         return await make(sketch, call.fate, tiny=tiny)
+
+    async def _run_graph(self, call: Call, graph: Graph) -> bytes:
+        """Run a graph in the application's own ComfyUI, which has the same models as the other one."""
+        verdict = validate(graph, lambda _: False, Models())
+        if verdict.error is not None or verdict.node_errors:
+            raise WorkflowRefused(_why(verdict))
+        sketch = read_picture(graph, verdict.outputs[-1], lambda _: b"").sketch
+        return await make(sketch, call.fate, tiny=self.director.behaviour.tiny)
+
+
+def _why(verdict: Verdict) -> str:
+    problems = (problem for node in verdict.node_errors.values() for problem in node["errors"])
+    texts = "; ".join(f"{problem['message']} {problem['details']}" for problem in problems)
+    return f"{verdict.error['message'] if verdict.error else 'nodes would be left out:'} {texts}".strip()
 
 
 def _words(asked: ModalSubmit) -> str:

@@ -2,9 +2,12 @@
 
 import re
 from colorsys import hls_to_rgb
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from typing import Final
+
+from PIL import ImageColor
 
 Colour = tuple[int, int, int]
 
@@ -18,10 +21,10 @@ HUES: Final = {
 SKINS: Final[tuple[Colour, ...]] = (
     (255, 219, 190), (244, 200, 164), (229, 177, 134), (198, 138, 96), (150, 98, 66), (104, 67, 48),
 )  # fmt: skip
-HAIRS: Final[tuple[Colour, ...]] = (
-    (38, 28, 30), (72, 44, 34), (116, 70, 42), (176, 112, 54), (214, 168, 96), (150, 54, 36),
-    (92, 96, 112), (60, 66, 110),
-)  # fmt: skip
+GARMENTS: Final = re.compile(
+    r"\b((?:[a-z]+ ){1,2})(?:raincoat|coat|dress|gown|shirt|blouse|top|sweater|jumper|hoodie|jacket"
+    r"|t-shirt|blazer|suit|cardigan|kimono|uniform|pullover|turtleneck|bikini|swimsuit)\b"
+)
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,19 @@ class Palette:
                 tint(other + 0.05, 0.36, 0.56),
             ),
             accents=(tint(hue, 0.80, 0.85), tint(other, 0.58, 0.80), tint(other + 0.5, 0.72, 0.7)),
-            clothes=tint(other + 0.5, 0.44, 0.55),
+            clothes=_clothes(prompt.lower()) or tint(other + 0.5, 0.44, 0.55),
             halo=tint(hue + 0.03, 0.87, 0.80),
         )
+
+
+def _clothes(prompt: str) -> Colour | None:
+    """The colour of `a yellow raincoat` or of `a black leather jacket`, by its name in CSS."""
+    for match in GARMENTS.finditer(prompt):
+        for word in reversed(match[1].split()):
+            with suppress(ValueError):
+                red, green, blue = ImageColor.getrgb(word)[:3]
+                return red, green, blue
+    return None
 
 
 def tint(hue: float, light: float, saturation: float) -> Colour:
