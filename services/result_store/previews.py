@@ -10,14 +10,17 @@ import structlog
 from services.result_store.assets import Asset, MongoAssets, StoredPreview
 from services.result_store.images import Limits, Preview, preview
 from shared.clock import now
-from shared.errors import is_transient
+from shared.loops import every
 from shared.s3 import Bucket
 
 log = structlog.get_logger()
 
 TICK_SECONDS = 5.0
-TRY_SECONDS = 60.0
+MOST_IN_A_TURN = 8
+TRY_SECONDS = 30.0
 """Time to read one image, to decode it and to put its preview."""
+TURN_SECONDS = MOST_IN_A_TURN * TRY_SECONDS + 60
+"""After this long without an end of a turn, the loop counts as stuck."""
 PREVIEW_PAUSES: Sequence[timedelta] = tuple(timedelta(seconds=each) for each in (1, 10, 60, 600, 3600))
 """Before each try. After the last one the image stays without a preview."""
 
@@ -44,15 +47,15 @@ class MissingPreviews:
 
     async def run(self) -> None:
         """Look for missing previews until cancelled, through outages of the database."""
-        while True:
-            try:
-                while asset := await self._assets.claim_preview():
-                    await self._make(asset)
-            except Exception as error:
-                if not is_transient(error):
-                    raise
-                log.warning("missing_previews_delayed", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(TICK_SECONDS)
+        await every(TICK_SECONDS, self._make_due, name="missing previews", limit=TURN_SECONDS)
+
+    async def _make_due(self) -> None:
+        """Make at most `MOST_IN_A_TURN`, so that a turn has an end."""
+        for _ in range(MOST_IN_A_TURN):
+            asset = await self._assets.claim_preview()
+            if asset is None:
+                return
+            await self._make(asset)
 
     async def _make(self, asset: Asset) -> None:
         """Try once; the next try is later and the last one is final."""

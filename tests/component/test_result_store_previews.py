@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 
 import pytest
@@ -41,6 +42,9 @@ async def test_a_preview_that_cannot_be_put_does_not_lose_its_image() -> None:
     [said] = await bench.store(result)
     assert set(bench.bucket.objects) == {image_of(said).key}
     assert "Could not connect to the endpoint" in bench.document(result)["preview_error"]
+    assert bench.document(result)["preview_due_at"] == pytest.approx(
+        now() + PREVIEW_PAUSES[0], abs=timedelta(seconds=5)
+    )
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("the encoder broke")])
