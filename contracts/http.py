@@ -125,7 +125,8 @@ class JobView(Model):
     elapsed_seconds: float
     """From the request until now, or until its end."""
     waited_seconds: float = 0.0
-    """Part of `elapsed_seconds` before the job's LoRA was ready. Target and deadline count from then."""
+    """Part of `elapsed_seconds` before the job's character was stored and its LoRA ready, if it waited for
+    them. Target and deadline count from then."""
     deadline_at: Moment | None = None
     created: Moment
     finished_at: Moment | None = None

@@ -115,7 +115,8 @@ class JobEvent(Message):
     elapsed_seconds: float
     """From the request to this event."""
     waited_seconds: float = 0.0
-    """Part of `elapsed_seconds` before the job's LoRA was ready. Target and deadline count from then."""
+    """Part of `elapsed_seconds` before the job's character was stored and its LoRA ready, if it waited for
+    them. Target and deadline count from then."""
     webhook: bool = False
     """Whether the request named a webhook; its address is in the job's document."""
     chain_id: Id | None = None
@@ -169,7 +170,7 @@ class Job(Model):
     target_seconds: float
     elapsed_seconds: float | None = None
     waited_seconds: float = 0.0
-    """Seconds from the request until the character's LoRA was ready, for a job that waited for one."""
+    """Seconds from the request until its character was stored and its LoRA ready, if it waited for them."""
     status: Status = "pending"
     phase: Phase | None = "queued"
     requested: int

@@ -56,7 +56,7 @@ def _section(asked: Asked, folder: Path) -> str:
         error=job.error or "",
         delivered=delivered_of(job),
         measured=f"{job.own_seconds:.1f}",
-        waited=f" after {job.waited_seconds:.0f} s of waiting for the LoRA" if job.waited_seconds else "",
+        waited=f" after a wait of {job.waited_seconds:.0f} s" if job.waited_seconds else "",
         target=f"{target:g}" if target else "?",
         pace="late" if target and job.own_seconds > target else "early",
         share=f"{min(100.0, 100 * job.own_seconds / target):.0f}" if target else "0",

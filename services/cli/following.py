@@ -12,6 +12,7 @@ from contracts.http import JobImage, JobView
 from contracts.jobs import ImageEvent, JobEvent, Phase, RenderProgress, Status
 from services.cli.client import Client
 from services.cli.errors import Unreachable
+from services.cli.outcome import WAITS
 
 EVENTS = ("accepted", "started", "image_ready", "image_failed", "progressed", "completed", "failed")
 POLL_SECONDS = 1.0
@@ -66,8 +67,8 @@ class Followed:
 
     @property
     def own_seconds(self) -> float:
-        """Seconds that count towards the target: without the wait for a LoRA."""
-        return 0.0 if self.phase == "waiting_for_lora" else max(0.0, self.seconds - self.waited_seconds)
+        """Seconds that count towards the target: without the wait for a character or LoRA."""
+        return 0.0 if self.phase in WAITS else max(0.0, self.seconds - self.waited_seconds)
 
     @property
     def share(self) -> float:

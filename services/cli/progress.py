@@ -93,8 +93,7 @@ def delivered_of(job: Followed) -> str:
 
 def seconds_of(job: Followed) -> str:
     """Return measured time and target."""
-    waiting = job.phase == "waiting_for_lora"
-    return time_text(job.seconds, job.waited_seconds, job.target_seconds, waiting=waiting)
+    return time_text(job.seconds, job.waited_seconds, job.target_seconds, job.phase)
 
 
 def _headline(job: Followed) -> Text:

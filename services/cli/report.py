@@ -65,8 +65,7 @@ def _delivered(view: JobView) -> str:
 
 
 def _time(view: JobView) -> str:
-    waiting = view.phase == "waiting_for_lora"
-    return time_text(view.elapsed_seconds, view.waited_seconds, view.target_seconds, waiting=waiting)
+    return time_text(view.elapsed_seconds, view.waited_seconds, view.target_seconds, view.phase)
 
 
 def _facts(view: JobView) -> list[str]:

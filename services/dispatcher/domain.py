@@ -24,6 +24,7 @@ from contracts.jobs import JobDue, JobError, Render
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored
 from services.dispatcher import character_waits
 from services.dispatcher.character_waits import is_planned_by, is_waiting_for_character, look_for_character
+from services.dispatcher.news import elapsed
 from services.dispatcher.policies import Policies
 from services.dispatcher.rendering import (
     attempt_failed,
@@ -152,6 +153,7 @@ def _after_wait(begun: JobRecord, waited: JobRecord, policies: Policies) -> JobR
             "handled": waited.handled,
             "trace": waited.trace,
             "deadline_at": begun.updated_at + deadline,
+            "waited_seconds": elapsed(begun, begun.updated_at),
         }
     )
 

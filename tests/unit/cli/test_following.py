@@ -85,7 +85,7 @@ def test_time_spent_waiting_for_a_lora_does_not_count_towards_the_target() -> No
     ended = {"status": "completed", "phase": None, "elapsed_seconds": 24.0, "waited_seconds": 21.0}
     job.apply(an_event("completed", **ended))
     assert job.own_seconds == 3.0
-    assert seconds_of(job) == "3.0 of 15 s, after 21.0 s for its LoRA"
+    assert seconds_of(job) == "3.0 of 15 s, after a wait of 21.0 s"
 
 
 @pytest.mark.parametrize(

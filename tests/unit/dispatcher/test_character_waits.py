@@ -100,6 +100,7 @@ def test_a_character_that_the_api_accepted_is_waited_for_until_the_deadline_of_t
 def test_its_own_deadline_starts_when_it_is_planned() -> None:
     life = looks(waiting(), 50, stored=True).at(52).hear(PLAN)
     assert life.job.deadline_at == after(52 + DEADLINE_SECONDS)
+    assert life.job.waited_seconds == 52, "which does not count towards the target either"
 
 
 def test_a_plan_that_never_comes_ends_the_job() -> None:
