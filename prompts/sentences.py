@@ -15,6 +15,8 @@ ADULT_AGE: Final = 18
 _LAST_GRADE = 12
 _LEAST_BARE = 2
 """Of a number without a unit: `(woman:1.2)` is a weight, and "she is one of us" no age."""
+_HEAVIEST = 3
+"""A fraction below without a unit is the weight of a tag."""
 _AHEAD, _BACK = 5, 5
 """Words of a clause that are looked at after and before a number."""
 _LONGEST_WORD = 40
@@ -55,6 +57,8 @@ class Sentence:
         """The end of what says that the number is the age of a person below 18, if anything does."""
         units = self._units(number)
         if number.value > ADULT_AGE and not any(unit.kind is Kind.MONTHS for unit in units):
+            return None
+        if not units and number.value < _HEAVIEST and number.value % 1:
             return None
         whole = self._is_whole(number)
         if not units and not whole:
@@ -112,17 +116,17 @@ class Sentence:
 
     def _is_age(self, start: int, unit: Mark) -> bool:
         """Whether a number of years is an age and no span of time."""
-        spoken = unit.language
-        if self._introduced(start, Kind.LASTING, (Kind.SMALL,), most=1, language=spoken) is not None:
+        spoken = {mark.language for mark in self.starts[unit.start] if mark.kind is unit.kind}
+        if self._introduced(start, Kind.LASTING, (Kind.SMALL,), most=1, spoken=spoken) is not None:
             return False
         behind = unit.end + (self.text[unit.end] == " ")
         if any(
-            mark.kind is Kind.LASTING_AFTER and mark.language == spoken
+            mark.kind is Kind.LASTING_AFTER and mark.language in spoken
             for mark in self.starts.get(behind, ())
         ):
             return False
         for kind in (Kind.AGED, Kind.TURNED, Kind.IS):
-            if self._introduced(start, kind, language=spoken) is not None:
+            if self._introduced(start, kind, spoken=spoken) is not None:
                 return True
         if self._ends_clause(unit.end) or self._starts(behind, Kind.PEOPLE):
             return True
@@ -130,14 +134,15 @@ class Sentence:
 
     def _by_introduction(self, number: Number) -> bool:
         """`aged 16`, `turned 16`, `she is only 16`, `girl, 16,`."""
-        end, start, spoken = number.end, number.start, number.language
-        if self._introduced(start, Kind.AGED, language=spoken) is not None:
+        end, start = number.end, number.start
+        spoken = {number.language} if number.language else None
+        if self._introduced(start, Kind.AGED, spoken=spoken) is not None:
             return not self._is_of_thing(start, end)
         if not self._is_open(end) or number.value < _LEAST_BARE or number.value % 1:
             return False
-        if self._introduced(start, Kind.TURNED, language=spoken) is not None:
+        if self._introduced(start, Kind.TURNED, spoken=spoken) is not None:
             return not self._is_of_thing(start, end)
-        said = self._introduced(start, Kind.IS, language=spoken)
+        said = self._introduced(start, Kind.IS, spoken=spoken)
         if said is not None and self._ends(said - 1, Kind.PEOPLE):
             return True
         for before in (start - 1, start - 3):
@@ -152,7 +157,7 @@ class Sentence:
         skipping: tuple[Kind, ...] = (Kind.FILLERS,),
         *,
         most: int = 3,
-        language: str | None = None,
+        spoken: set[str] | None = None,
     ) -> int | None:
         """The start of a mark of this kind before a place, with few fillers or a colon between."""
         at = start
@@ -160,7 +165,7 @@ class Sentence:
             marks = [
                 mark
                 for mark in self.ends.get(at - 1, ())
-                if mark.kind is kind and language in (None, mark.language)
+                if mark.kind is kind and (spoken is None or mark.language in spoken)
             ]
             if marks:
                 return min(mark.start for mark in marks)
