@@ -52,7 +52,8 @@ class GenerationRequested(CallerMessage):
     user_id: UserId
     request: GenerationRequest
     requested_at: Moment | None = None
-    """When the user asked; deadlines count from here. Default, and latest: the record's time."""
+    """When the user asked; deadlines count from here. By default, at the latest, and instead of a time more
+    than seven days old: the record's time."""
     notify: Notify = Notify()
     then: FollowUps = ()
     """What is to follow by itself: a chain. After a sheet first its training, then pictures."""
@@ -151,7 +152,7 @@ class Reason(Model):
 class GenerationRejected(PlanRequest, Message):
     """The request cannot be done. Produced by prompt-builder, consumed by dispatcher.
 
-    What of the request could not be read is replaced: `tenant` and `user_id` by "unknown",
+    What of the request could not be read is replaced: `user_id` by "unknown",
     `type` by "studio".
     """
 

@@ -129,12 +129,16 @@ async def test_a_topic_that_may_not_be_read_is_named_until_it_may(lines: list[di
         assert consumer.problem(time.time() + 11) is None
 
 
-async def test_an_error_of_one_partition_loses_nothing_of_another() -> None:
-    log = Log(ZERO, ONE)
-    log.append(ONE, a_batch(*(b"%d" % number for number in range(5))))
-    log.errors[ZERO] = AUTHORIZATION_FAILED
+@pytest.mark.parametrize("turn", range(3))
+async def test_an_error_of_one_partition_loses_nothing_of_another(turn: int) -> None:
+    log, values = Log(ZERO, ONE), [b"%d" % number for number in range(5)]
     async with _reading(log) as consumer:
-        assert await _records(consumer, 5) == [b"0", b"1", b"2", b"3", b"4"]
+        await asyncio.sleep(1)
+        log.errors[ZERO] = AUTHORIZATION_FAILED
+        log.append(ONE, a_batch(*values))
+        await asyncio.sleep(1)  # both are there before anything is read
+        consumer._turn = turn
+        assert await _records(consumer, 5) == values
 
 
 async def test_a_broker_that_does_not_answer_is_a_problem_although_nothing_is_raised() -> None:
