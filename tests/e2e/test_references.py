@@ -126,6 +126,18 @@ async def test_a_created_character_is_drawn_at_once_and_only_for_its_tenant(plat
     assert (view["state"], view["character"]["name"]) == ("stored", Character.model_validate(CHARACTER).name)
 
 
+async def test_over_kafka_a_character_that_never_comes_is_waited_for_a_minute(platform: Platform) -> None:
+    job_id = await platform.publish({"type": "studio", "character_id": "char-nobody"})
+    await phase_of(platform, job_id, "waiting_for_character")
+    (end,) = await platform.ended(job_id, seconds=90)
+    assert end.error is not None
+    assert (end.error.code, end.error.message) == (
+        "rejected",
+        "request.character_id: no character char-nobody",
+    )
+    assert 60 <= end.elapsed_seconds < 75
+
+
 async def test_a_character_that_nobody_knows_is_refused_over_http_at_once(platform: Platform) -> None:
     answer = await platform.post("/v1/studio", {"character_id": "char-nobody"})
     assert answer.status_code == 422

@@ -110,7 +110,6 @@ BAD_REQUESTS: list[tuple[str, dict[str, Any]]] = [
     ("request.seed", {"type": "studio", "character": CHARACTER, "seed": "red"}),
     ("request.character.age", {"type": "studio", "character": CHARACTER | {"age": "sixteen"}}),
     ("request.set_id", {"type": "profile_pictures", "character": CHARACTER, "set_id": "none"}),
-    ("request.character_id", {"type": "studio", "character_id": uuid7()}),
 ]
 
 
