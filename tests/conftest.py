@@ -1,12 +1,13 @@
-"""Event loops of the tests (those that need no server do not sleep) and profiles of the properties."""
+"""Event loops of the tests (those that need no server do not sleep), profiles of properties, one Kafka."""
 
 import asyncio
 import gc
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import structlog
 from hypothesis import HealthCheck, settings
 
@@ -44,3 +45,21 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     level = item.path.relative_to(HERE).parts[0]
     return {"skipping": SkippingLoop} if level in WITHOUT_SERVERS else {"real": asyncio.new_event_loop}
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def workers_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """The address of a Kafka that runs until this pytest worker ends."""
+    from tests.servers import running_kafka  # not needed, and slow to import, for tests without servers
+
+    async with running_kafka(tmp_path_factory.mktemp("kafka")) as bootstrap:
+        yield bootstrap
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kafka(workers_kafka: str) -> str:
+    """The worker's Kafka, without the topics and offsets of the modules before."""
+    from tests.servers import remove_topics
+
+    await remove_topics(workers_kafka)
+    return workers_kafka

@@ -10,9 +10,10 @@ from tests.e2e.platform import Platform, platform_of
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+async def platform(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncIterator[Platform]:
     options = StackOptions(
         state=tmp_path_factory.mktemp("stack"),
+        bootstrap=kafka,
         latency_seconds=0.3,
         environment={"FAL_GRACE_SECONDS": "20"},
     )

@@ -1,17 +1,29 @@
-"""Apache Kafka is killed under the running platform: services wait, go on by themselves, lose nothing."""
+"""Kafka is killed under the running platform: services wait, go on by themselves, lose nothing."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from contracts.jobs import JobEvent
 from deploy.local.services import SERVICES
-from tests.e2e.platform import CHARACTER, Platform
+from deploy.local.stack import Stack, StackOptions
+from tests.e2e.platform import CHARACTER, Platform, platform_of
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 PROVIDERS = ("modal", "comfyui", "fal")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+    """A stack with a broker of its own, which can be killed."""
+    state = tmp_path_factory.mktemp("stack")
+    options = StackOptions(state=state, brokers=1, environment={"FAL_GRACE_SECONDS": "20"})
+    async with Stack(options) as stack, platform_of(stack) as client:
+        yield client
 
 
 async def several_jobs(platform: Platform) -> list[str]:

@@ -42,8 +42,9 @@ SLOW: CrashPoint = "while_polling"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
-    options = StackOptions(state=tmp_path_factory.mktemp("stack"), services=(), latency_seconds=0.5)
+async def scene(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncIterator[Scene]:
+    state = tmp_path_factory.mktemp("stack")
+    options = StackOptions(state=state, bootstrap=kafka, services=(), latency_seconds=0.5)
     async with Stack(options) as stack, a_scene(stack, tmp_path_factory.mktemp("scene")) as scene:
         yield scene
 

@@ -19,9 +19,10 @@ pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
+async def platform(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncIterator[Platform]:
     options = StackOptions(
         state=tmp_path_factory.mktemp("stack"),
+        bootstrap=kafka,
         latency_seconds=0.2,
         instances=dict.fromkeys(SERVICES, 2),
     )

@@ -1,4 +1,4 @@
-"""The embedded servers, without services, for one module of tests."""
+"""The servers without services, for one module of tests."""
 
 from collections.abc import AsyncIterator
 
@@ -9,7 +9,7 @@ from deploy.local.stack import Stack, StackOptions
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def servers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    options = StackOptions(state=tmp_path_factory.mktemp("servers"), simulators=(), services=())
-    async with Stack(options) as stack:
+async def servers(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncIterator[Stack]:
+    state = tmp_path_factory.mktemp("servers")
+    async with Stack(StackOptions(state=state, bootstrap=kafka, simulators=(), services=())) as stack:
         yield stack

@@ -22,6 +22,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from deploy.local.brokers import Broker
 from deploy.local.ports import GRPC_OFFSET, is_free
 from deploy.local.processes import ProcessFailed
+from deploy.local.providers import real_providers
 from deploy.local.servers import STORES
 from deploy.local.stack import Stack, StackOptions
 from deploy.local.state import TOKEN_VARIABLE, AlreadyRunning, StateFolder
@@ -46,7 +47,9 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 def detached(tmp_path: Path) -> Iterator[Path]:
     """A stack started from the command line."""
     state = tmp_path / "state"
-    assert local("up", "--state", str(state), "--only", "servers").returncode == 0
+    up = local("up", "--state", str(state), "--only", "servers")
+    assert up.returncode == 0, up.stderr
+    assert all(f"{name} is ready at " in up.stdout for name in NAMES), up.stdout
     yield state
     local("down", "--state", str(state))
 
@@ -210,3 +213,48 @@ def test_nothing_outlives_a_killed_supervisor(detached: Path) -> None:
     os.kill(StateFolder(detached).holder() or 0, signal.SIGKILL)
     assert eventually(lambda: nothing_is_left(detached), 3)
     assert local("up", "--state", str(detached), "--only", "servers").returncode == 0
+
+
+def test_status_without_a_stack_is_a_sentence(tmp_path: Path) -> None:
+    status = local("status", "--state", str(tmp_path / "state"))
+    assert (status.returncode, status.stderr) == (3, "")
+    assert status.stdout.startswith("No stack is running in ")
+
+
+def environment_of(pid: int | None) -> dict[str, str]:
+    lines = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(line.split("=", 1) for line in lines if line)
+
+
+async def test_a_named_provider_is_not_simulated_and_a_restarted_gateway_still_uses_it(
+    tmp_path: Path, kafka: str
+) -> None:
+    shell = {"COMFYUI_BASE_URL": "http://127.0.0.1:9", "FAL_KEY": "id:hunter2"}
+    gateways = ("gateways.comfyui", "gateways.fal")
+    options = StackOptions(
+        state=tmp_path / "state",
+        bootstrap=kafka,
+        stores=("mongo",),
+        services=gateways,
+        real=real_providers(shell),
+    )
+    async with Stack(options) as stack:
+        assert set(stack.processes) == {"mongo", "modal", *gateways}
+        await stack.kill("gateways.comfyui")
+        await stack.wait_ready("gateways.comfyui")
+        own = environment_of(stack.processes["gateways.comfyui"].pid)
+        assert own["COMFYUI_BASE_URL"] == "http://127.0.0.1:9"
+        assert environment_of(stack.processes["gateways.fal"].pid)["FAL_KEY"] == "id:hunter2"
+        assert "FAL_WEBHOOK_BASE_URL" not in own
+    assert "hunter2" not in (tmp_path / "state" / "stack.json").read_text()
+
+
+async def test_a_stack_on_a_broker_elsewhere_starts_none_and_leaves_it_running(
+    tmp_path: Path, kafka: str
+) -> None:
+    options = StackOptions(state=tmp_path / "state", bootstrap=kafka, stores=(), simulators=(), services=())
+    async with Stack(options) as stack:
+        assert stack.processes == {}
+        assert stack.environment["KAFKA_BOOTSTRAP"] == kafka
+    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
+        assert producer.client.cluster.brokers()

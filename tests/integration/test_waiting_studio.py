@@ -151,21 +151,21 @@ class Room:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def room(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Room]:
+async def room(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncIterator[Room]:
     state = tmp_path_factory.mktemp("waiting")
     services = ("prompt_builder", DISPATCHER)
-    async with Stack(StackOptions(state=state, simulators=(), services=services)) as stack:
-        bootstrap = stack.environment["KAFKA_BOOTSTRAP"]
+    options = StackOptions(state=state, bootstrap=kafka, simulators=(), services=services)
+    async with Stack(options) as stack:
         consumer = AIOKafkaConsumer(
             JobDue.topic,
             *COMMANDS,
-            bootstrap_servers=bootstrap,
+            bootstrap_servers=kafka,
             auto_offset_reset="earliest",
         )
-        kafka = KafkaSettings(bootstrap=bootstrap)
+        settings = KafkaSettings(bootstrap=kafka)
         stored = MongoSettings(url=SecretStr(stack.environment["MONGO_URL"]))
         await consumer.start()
-        async with Publisher("characters", kafka) as publisher, mongo.connect(stored) as database:
+        async with Publisher("characters", settings) as publisher, mongo.connect(stored) as database:
             room = Room(stack, database, publisher)
             ear = asyncio.create_task(room.listen(consumer))
             try:
