@@ -23,6 +23,8 @@ SERVICES = (
     "api",
 )
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+FORGOTTEN_SECONDS = "20"
+"""Grace period for simulators: they forget all jobs when the stack stops, and nothing else loses any."""
 SECRETS = (
     "S3_ACCESS_KEY",
     "S3_SECRET_KEY",
@@ -78,6 +80,9 @@ def providers_environment(simulators: Mapping[str, str]) -> dict[str, str]:
     found = {variable: simulators[name] for variable, name in names.items() if name in simulators}
     if "fal" in simulators:
         found["FAL_MEDIA_HOSTS"] = simulators["fal"].removeprefix("http://")
+        found["FAL_GRACE_SECONDS"] = FORGOTTEN_SECONDS
+    if "modal" in simulators:
+        found["MODAL_GRACE_SECONDS"] = FORGOTTEN_SECONDS
     return found
 
 

@@ -1,4 +1,7 @@
-"""`make down` with jobs in flight, then `make up`: every job ends with all its images."""
+"""`make down` with jobs in flight, then `make up`: every job ends with all its images.
+
+The simulated providers forget what they had, so their renders are submitted again after the grace period.
+"""
 
 import asyncio
 from pathlib import Path
@@ -29,7 +32,7 @@ async def test_jobs_in_flight_arrive_completely_after_a_stop_and_a_start_on_the_
         state=tmp_path / "state",
         brokers=1,
         latency_seconds=20.0,
-        environment={"FAL_GRACE_SECONDS": "10"},
+        environment={"FAL_GRACE_SECONDS": "10", "MODAL_GRACE_SECONDS": "10"},
     )
     async with Stack(options) as stack, platform_of(stack) as before:
         for provider in PROVIDERS:
