@@ -11,7 +11,7 @@ BENCH_READY := $(VENV)/.bench-ready
 # KAFKA_BROKERS=3 runs all that starts a stack on three nodes of Kafka.
 SERVERS := $(READY) kafka-files
 
-.PHONY: help up down status demo check lint quick fast unit component test properties test-faults servers chaos chaos-short chaos-broken outages kafka-up \
+.PHONY: help up down status demo check lint quick fast unit component test properties test-faults test-comfyui servers chaos chaos-short chaos-broken outages kafka-up \
 	kafka-down kafka-files bench bench-check bench-redis contracts format clean
 
 help:  ## list the targets
@@ -60,6 +60,10 @@ properties: $(READY)
 
 servers: $(SERVERS)
 	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m stack
+
+test-comfyui: $(READY)  ## the gateway against a real ComfyUI, which COMFYUI_URL names (COMFYUI_COMMAND: restarts too)
+	@if [ -n "$$COMFYUI_URL" ]; then $(BIN)/pytest -q tests/comfyui; else \
+		echo "test-comfyui: skipped, COMFYUI_URL is not set (COMFYUI_URL=http://127.0.0.1:8188 make test-comfyui)"; fi
 
 test-faults: $(READY)  ## what each provider can do to us, as a table (no server needed)
 	@$(BIN)/pytest -q -n 2 --no-header tests/faults

@@ -1,0 +1,142 @@
+"""Cancels, crowds and restarts at a real server."""
+
+import asyncio
+import os
+import shlex
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from contracts.renders import RenderFailed, RenderRequested
+from services.gateways.runtime.provider import Working
+from tests.comfyui import graphs
+from tests.comfyui.bench import SECONDS, Bench, a_bench
+
+FOREIGN = 26
+METADATA = "x" * 200_000
+
+
+async def nodes_of(http: httpx.AsyncClient) -> dict[str, Any]:
+    nodes: dict[str, Any] = (await http.get("/object_info")).json()
+    return nodes
+
+
+async def reach(bench: Bench, command: RenderRequested, state: str) -> Working:
+    """Wait until the server has a prompt in this state."""
+    order = bench.order(command)
+    async with asyncio.timeout(SECONDS):
+        while True:
+            news = await bench.provider.poll(order, {"id": order.uuid})
+            assert isinstance(news, Working), news
+            if news.state == state:
+                return news
+            await asyncio.sleep(0.1)
+
+
+async def test_a_queued_and_a_running_prompt_are_cancelled_and_no_other(
+    bench: Bench, beside: httpx.AsyncClient
+) -> None:
+    nodes = await nodes_of(beside)
+    first, second, third = [await bench.start(graphs.slow(nodes)) for _ in range(3)]
+    await bench.taken(first, second, third)
+    await reach(bench, first, "running")
+    await bench.cancel(second)
+    await reach(bench, first, "running")
+    await bench.cancel(first)
+    await reach(bench, third, "running")
+    await bench.cancel(third)
+    assert await bench.provider.unfinished() == frozenset()
+
+
+@asynccontextmanager
+async def crowd(http: httpx.AsyncClient) -> AsyncIterator[None]:
+    """Other people's prompts with much metadata, which are taken away again."""
+    nodes, ids = await nodes_of(http), list[str]()
+    extra = {"extra_pnginfo": {"workflow": {"id": "w", "notes": METADATA}}}
+    try:
+        for _ in range(FOREIGN):
+            answer = await http.post("/prompt", json={"prompt": graphs.slow(nodes), "extra_data": extra})
+            ids.append(answer.raise_for_status().json()["prompt_id"])
+        yield
+    finally:
+        await http.post("/queue", json={"delete": ids})
+        for prompt_id in ids:
+            await http.post("/interrupt", json={"prompt_id": prompt_id})
+
+
+async def test_a_prompt_behind_a_large_queue_of_foreign_ones_is_followed_and_cancelled(
+    bench: Bench, beside: httpx.AsyncClient
+) -> None:
+    async with crowd(beside):
+        assert len((await beside.get("/queue")).content) > 4 * 1024 * 1024
+        command = await bench.start(graphs.plain())
+        await bench.taken(command)
+        waiting = await reach(bench, command, "queued")
+        assert waiting.queue_position is not None
+        assert waiting.queue_position >= FOREIGN - 2
+        order = bench.order(command)
+        assert await bench.provider.find(order) == {"id": order.uuid}
+        there = await bench.provider.unfinished()
+        assert order.uuid in there
+        assert len(there) >= FOREIGN
+        await bench.cancel(command)
+
+
+@contextmanager
+def served(command_line: str, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """A server of the test's own, killed at its end."""
+    command = shlex.split(command_line.format(port=port))
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        kill(process)
+
+
+def kill(process: "subprocess.Popen[bytes]") -> None:
+    """The server and all that it started."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+async def answers(http: httpx.AsyncClient) -> None:
+    async with asyncio.timeout(SECONDS):
+        while True:
+            try:
+                if (await http.get("/system_stats")).status_code == 200:
+                    return
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.timeout(600)
+async def test_what_a_killed_server_had_is_lost_unbilled_and_may_be_tried_again(command_line: str) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as http, a_bench(url) as bench:
+        with served(command_line, port) as first:
+            await answers(http)
+            nodes = await nodes_of(http)
+            running, queued = [await bench.start(graphs.slow(nodes)) for _ in range(2)]
+            await bench.taken(running, queued)
+            await reach(bench, running, "running")
+            kill(first)
+        with served(command_line, port):
+            await answers(http)
+            for command in (running, queued):
+                end = await bench.end(command)
+                assert isinstance(end, RenderFailed)
+                assert (end.code, end.retryable, end.billed) == ("lost", True, "no")
+            assert not isinstance(await bench.run(graphs.plain()), RenderFailed)
