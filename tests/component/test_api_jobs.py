@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from contracts.jobs import Attempt, Cost, JobError
+from contracts.notices import Notice
 from services.api.ports import Preview
 from shared.ids import uuid7
 from tests.fakes.api import OTHER, ApiBench
@@ -56,6 +57,13 @@ async def test_a_billed_job_shows_its_cost_as_a_number_and_whether_it_is_estimat
     job = bench.jobs.put(a_job(renders=(a_render(0, attempts=attempts),), cost=cost))
     view = (await bench.http.get(f"/v1/jobs/{job.job_id}")).json()
     assert (view["attempts"], view["cost_usd"], view["cost_estimated"]) == (2, 0.01, True)
+
+
+async def test_a_job_shows_what_its_caller_should_know_although_nothing_failed(bench: ApiBench) -> None:
+    notice = Notice(code="outputs_dropped", message="3 more images", images=(0,))
+    job = bench.jobs.put(a_job(renders=(a_render(0),), notices=(notice,)))
+    view = (await bench.http.get(f"/v1/jobs/{job.job_id}")).json()
+    assert view["notices"] == [{"code": "outputs_dropped", "message": "3 more images", "images": [0]}]
 
 
 async def test_a_job_that_has_cost_nothing_yet_shows_zero(bench: ApiBench) -> None:
