@@ -110,8 +110,8 @@ class RenderSucceeded(AttemptMessage):
     spec: RenderSpec
     outputs: tuple[Output, ...] = Field(min_length=1)
     free_size: bool = False
-    """The provider was not told a size: the caller's workflow has no `{{width}}` and `{{height}}`, or
-    the caller named the model, which may choose its own size."""
+    """The caller's workflow or model chooses the size: a workflow may scale or crop what it drew in the
+    size that was asked for."""
     dropped: tuple[Output, ...] = Field(default=(), max_length=100)
     """What was made besides and is not delivered, the first hundred of it."""
     notices: tuple[Notice, ...] = ()

@@ -1,6 +1,5 @@
 """ComfyUI graphs with holes: `{{prompt}}`, `{{seed}}` and the like are filled in."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,9 +48,7 @@ def filled(graph: dict[str, Any], spec: RenderSpec, **more: object) -> dict[str,
 
 def has_free_size(workflow: dict[str, Any] | None, model: str | None) -> bool:
     """Whether a provider may choose the size of its image: see `RenderSucceeded.free_size`."""
-    if workflow is None:
-        return model is not None
-    return not {"width", "height"}.issubset(HOLE.findall(json.dumps(workflow)))
+    return workflow is not None or model is not None
 
 
 def _fill(value: object, values: Mapping[str, object]) -> object:

@@ -12,6 +12,7 @@ from services.gateways.runtime.provider import Broken, News
 from shared.leases import LeaseOver
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import DONE, a_command
+from tests.unit.workflow_graphs import draft_and_final
 
 BROKEN = Broken("provider_error", "out of memory", retryable=True, billed="yes")
 
@@ -114,7 +115,8 @@ async def test_who_was_declared_dead_meanwhile_tells_no_success_under_its_new_na
     assert bench.provider.calls.count("poll") == 0
 
 
-SIZED = {"1": {"inputs": {"width": "{{width}}", "height": "{{height}}"}}}
+SCALED = draft_and_final()
+"""Takes the size that was asked for, and scales what it drew."""
 UNSIZED = {"1": {"inputs": {"width": 640, "height": "{{height}}"}}}
 
 
@@ -122,12 +124,12 @@ UNSIZED = {"1": {"inputs": {"width": 640, "height": "{{height}}"}}}
     ("fields", "free"),
     [
         ({}, False),
-        ({"workflow": SIZED}, False),
+        ({"workflow": SCALED}, True),
         ({"workflow": UNSIZED}, True),
         ({"model": "fal-ai/flux/dev"}, True),
     ],
 )
-async def test_a_success_says_whether_the_provider_was_told_a_size(
+async def test_a_success_says_whether_the_workflow_or_model_chooses_the_size(
     bench: GatewayBench, fields: dict[str, Any], free: bool
 ) -> None:
     attempt = await bench.take_in(a_command(**fields))
