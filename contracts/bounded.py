@@ -1,15 +1,18 @@
 """Lists and free-form objects of bounded size: the size is checked before anything inside is."""
 
-import unicodedata
-from collections.abc import Sized
+from collections.abc import Iterator, Sized
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
+from contracts.normalization import has_too_many_marks, normalized_length, refuse_marks
+
 MAX_WORKFLOW_CHARACTERS = 256 * 1024
 MAX_WORKFLOW_VALUES = 50_000
+_PIECE = 4096
+_LOOKED_AT = 100_000
 
 
 @dataclass(frozen=True)
@@ -43,22 +46,21 @@ def _wrong_length(value: Sized, least: int, most: int) -> PydanticKnownError:
 
 def _of_bounded_size(graph: Any) -> Any:
     if isinstance(graph, dict):
-        refuse_excess(graph, MAX_WORKFLOW_VALUES, MAX_WORKFLOW_CHARACTERS)
+        refuse_excess(graph, MAX_WORKFLOW_VALUES, MAX_WORKFLOW_CHARACTERS, check_marks=True)
     return graph
 
 
-def refuse_excess(value: Any, most_values: int, most_characters: int) -> None:
-    """Refuse a JSON value that is larger than anybody needs, at a cost that its size does not raise.
-
-    Characters are counted as they are after normalisation (NFKC), which filters work on.
-    """
+def refuse_excess(value: Any, most_values: int, most_characters: int, *, check_marks: bool = False) -> None:
+    """Refuse a JSON value that is larger than anybody needs, without looking at more of it than that."""
     values = characters = 0
     open_values = [value]
     while open_values:
         inner = open_values.pop()
         values += 1
         if isinstance(inner, str):
-            characters += _length(inner, most_characters)
+            characters += len(inner)
+            if check_marks:
+                refuse_marks(inner)
         elif isinstance(inner, dict):
             open_values.extend(inner.values())
             open_values.extend(inner.keys())
@@ -74,10 +76,41 @@ def refuse_excess(value: Any, most_values: int, most_characters: int) -> None:
             )
 
 
-def _length(text: str, most: int) -> int:
-    if text.isascii() or len(text) > most:
-        return len(text)
-    return len(unicodedata.normalize("NFKC", text))
+def refuse_growth(value: Any, most: int) -> None:
+    """Refuse a JSON value whose texts become longer by more than `most` characters when normalised.
+
+    Looks at no more than that is worth, so that ligatures cost little wherever they are.
+    """
+    growth = 0
+    for text in _texts(value):
+        if text.isascii():
+            continue
+        for start in range(0, len(text), _PIECE):
+            piece = text[start : start + _PIECE]
+            if has_too_many_marks(piece):
+                break  # its field says so
+            growth += normalized_length(piece) - len(piece)
+            if growth > most:
+                raise PydanticCustomError(
+                    "too_much_text",
+                    "too many ligatures and symbols: written out (NFKC) they are more than {most} characters",
+                    {"most": most},
+                )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield the texts among the first values; a message of more values is refused for their number."""
+    open_values = [value]
+    for _ in range(_LOOKED_AT):
+        if not open_values:
+            return
+        inner = open_values.pop()
+        if isinstance(inner, str):
+            yield inner
+        elif isinstance(inner, dict):
+            open_values.extend(inner.values())
+        elif isinstance(inner, list | tuple):
+            open_values.extend(inner)
 
 
 Workflow = Annotated[dict[str, Any], BeforeValidator(_of_bounded_size)]

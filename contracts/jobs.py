@@ -35,6 +35,7 @@ ErrorCode = Literal[
     "provider_failed",
     "no_provider",
     "too_few_images",
+    "not_storable",
 ]
 
 

@@ -20,6 +20,8 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, core_schema
 
+from contracts.normalization import normalized_length
+
 LARGEST_SEED = 2**64 - 1
 """ComfyUI's largest seed."""
 LARGEST_EXACT = 2**53 - 1
@@ -73,7 +75,7 @@ class FreeText:
                 raise PydanticCustomError(
                     "control_character", "must not contain the control character {code}", {"code": code}
                 )
-        if not value.isascii() and len(unicodedata.normalize("NFKC", value)) > _MOST_GROWTH * self.longest:
+        if normalized_length(value) > _MOST_GROWTH * self.longest:
             raise PydanticCustomError(
                 "string_too_long_normalized",
                 "at most {longest} characters once its ligatures and symbols are written out (NFKC)",

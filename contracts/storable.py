@@ -1,17 +1,21 @@
-"""What is valid JSON and still cannot be kept: faults of free-form objects such as workflows."""
+"""Faults of free-form objects such as workflows: valid JSON that cannot be stored or passed on."""
 
 import re
 from collections.abc import Iterable, Iterator
 from math import isfinite
 from typing import Any
 
+from contracts.scalars import LARGEST_SEED
+
 DEEPEST = 80
 """MongoDB stores documents of at most 100 levels; a workflow lies a few levels down."""
+SMALLEST = -(2**63)
+"""The least whole number in a workflow; the largest is ComfyUI's largest seed."""
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def faults(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    """What stands against storing a JSON value: (dotted path, what must be changed)."""
+    """List what cannot be stored of a JSON value: (dotted path, what must be changed)."""
     message = _fault(value) if len(path) < DEEPEST else f"must not lie deeper than {DEEPEST} levels"
     if message:
         yield ".".join(path), message
@@ -37,8 +41,8 @@ def _fault(value: Any) -> str | None:
             return "must not contain the character U+0000"
         if not value.isascii() and _HALF_OF_A_PAIR.search(value):
             return "must not contain half of a surrogate pair"
-    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
-        return "must fit into 64 bits"
+    elif isinstance(value, int) and not SMALLEST <= value <= LARGEST_SEED:
+        return "must be a whole number from -2^63 to 2^64-1"
     elif isinstance(value, float) and not isfinite(value):
         return "must be a finite number"
     return None

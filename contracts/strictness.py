@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field, ModelWrapValidatorHandler, ValidationErro
 from pydantic_core import InitErrorDetails, PydanticCustomError, from_json
 
 from contracts.base import Message, Model
-from contracts.bounded import refuse_excess
+from contracts.bounded import refuse_excess, refuse_growth
 from contracts.scalars import Whole
 from contracts.wording import MAX_ERRORS
 
@@ -25,7 +25,11 @@ CONTRACT_VERSION: Final = 2
 1: until unknown fields were refused. 2: unknown fields are refused; seeds up to 2^64-1.
 """
 MAX_VALUES: Final = 100_000
-MAX_CHARACTERS: Final = 1024 * 1024
+MAX_CHARACTERS: Final = 768 * 1024
+MAX_GROWTH: Final = 128 * 1024
+"""Of a whole message: how many values and characters, and how much longer by normalisation."""
+MOST_ITEMS: Final = 100
+"""Items of a list that are searched for unknown fields; lists of objects may have fewer."""
 
 M = TypeVar("M", bound=BaseModel)
 Path = tuple[str | int, ...]
@@ -76,6 +80,8 @@ def strictly(kind: type[BaseModel], value: Any, validate: Callable[[], M]) -> M:
     """
     errors = list(islice(map(_as_error, unknown_fields(kind, value)), MAX_ERRORS))
     try:
+        if isinstance(value, dict):
+            refuse_growth(value, MAX_GROWTH)
         model = validate()
         if isinstance(value, dict):
             refuse_excess(value, MAX_VALUES, MAX_CHARACTERS)
@@ -99,7 +105,8 @@ def unknown_fields(kind: type[BaseModel], value: Any, path: Path = ()) -> Iterat
         if name not in kind.model_fields:
             yield (*path, name), _hint(name, kind), inner
         elif name in inside:
-            for step, item in enumerate(inner) if isinstance(inner, list) else [(None, inner)]:
+            items = enumerate(inner[:MOST_ITEMS]) if isinstance(inner, list) else [(None, inner)]
+            for step, item in items:
                 place = (*path, name) if step is None else (*path, name, step)
                 if (meant := _chosen(inside[name], item)) is not None:
                     yield from unknown_fields(meant, item, place)

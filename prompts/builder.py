@@ -1,8 +1,8 @@
 """The prompt builder: say what should be seen, step by step, and get a prompt with a seed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 from contracts.characters import Character
 from prompts.adults import NotAnAdult, find_minor
@@ -11,6 +11,7 @@ from prompts.dialects import Picture, prose, tags, weighted
 from prompts.explicit import find_explicit, remove_words
 from prompts.person import describe
 from prompts.seeds import seed_from, seed_of_image
+from prompts.wizard import character_from
 from prompts.wording import clean, join, phrase, replace_words, shorten
 
 _FREE_WORDS = 25
@@ -61,9 +62,15 @@ class PromptBuilder:
     base_seed: int | None = None
     index: int = 0
 
-    def add_character(self, character: Character) -> Self:
-        """Who is drawn. `build` raises `NotAnAdult` when the character is below 18."""
-        return replace(self, character=character)
+    def add_character(self, character: Character | Mapping[str, Any]) -> Self:
+        """Draw this character: a `Character`, or the wizard's answers as an object.
+
+        `build` raises `NotAnAdult` when the character is below 18.
+
+        Raises:
+            CharacterInvalid: naming each field of the object that is missing, wrong or unknown.
+        """
+        return replace(self, character=character_from(character))
 
     def add_trigger(self, word: str | None) -> Self:
         """The word that wakes a LoRA; it comes first and is never cut."""

@@ -5,6 +5,7 @@ from typing import Final, TypeGuard
 
 from pydantic import BaseModel
 
+from contracts.captions import filled_in
 from contracts.characters import Character
 from contracts.generation import Reason
 from contracts.requests import (
@@ -14,6 +15,8 @@ from contracts.requests import (
     ProfilePicturesRequest,
     RequestBase,
     StudioRequest,
+    captions_fault,
+    images_fault,
 )
 from prompts.adults import (
     ADULT_AGE,
@@ -27,6 +30,7 @@ from prompts.explicit import find_explicit
 from prompts.workflows import workflow_reasons
 
 OLDEST: Final = 120
+LONGEST_CAPTION: Final = 4000
 _CHOICES = {"type", "mode", "aspect", "provider", "providers", "model", "workflow", "set_id", "base_model"}
 _IDS = {"images", "character_id", "base_image_id", "key"}
 _NO_WORDING = frozenset(_CHOICES | _IDS | {"name", "negative_prompt", "age"})
@@ -46,6 +50,8 @@ def reasons_against(
         found += _set(request, catalogue)
     if isinstance(request, CharacterSheetRequest):
         found += _only(request)
+    if isinstance(request, LoraTrainingRequest):
+        found += _training(request)
     found += _trigger(request, character, catalogue)
     return tuple(found)
 
@@ -134,6 +140,17 @@ def _only(request: CharacterSheetRequest) -> Iterator[Reason]:
             yield Reason(field=field, message=message)
         elif place in request.only[:at]:
             yield Reason(field=field, message=f"image {place} is asked for twice")
+
+
+def _training(request: LoraTrainingRequest) -> Iterator[Reason]:
+    if fault := images_fault(request.images):
+        yield Reason(field="request.images", message=fault)
+    if fault := captions_fault(request.captions, request.images):
+        yield Reason(field="request.captions", message=fault)
+    for place, caption in enumerate(request.captions):
+        if len(filled_in(caption, request.trigger_word)) > LONGEST_CAPTION:
+            message = f"at most {LONGEST_CAPTION} characters once the trigger word is filled in"
+            yield Reason(field=f"request.captions.{place}", message=message)
 
 
 def _trigger(

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
 
 from contracts.base import AssetId
+from contracts.captions import PLACEHOLDER, filled_in
 from contracts.characters import Character, Lora
 from contracts.generation import GenerationRequested, RenderSpec
 from contracts.requests import (
@@ -22,9 +22,6 @@ from prompts.seeds import seed_from, seed_of_image
 from prompts.wording import clean, join
 
 ImageRequest = BaseImageRequest | CharacterSheetRequest | StudioRequest | ProfilePicturesRequest
-
-TRIGGER: Final = "{trigger}"
-"""Stands in captions where the trainer's trigger word goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +103,9 @@ def _training(job_id: str, request: LoraTrainingRequest) -> RenderSpec:
 
 
 def _captions(request: LoraTrainingRequest) -> tuple[str, ...]:
-    """One per image, as far as there are any; the rest are left to the trigger word."""
-    missing = ("",) * (len(request.images) - len(request.captions))
-    return (*request.captions, *missing)[: len(request.images)] if request.captions else ()
+    """Captions with the trigger word for its placeholder; an empty one leaves its image to the word."""
+    word = request.trigger_word.strip()
+    return tuple(filled_in(caption, word) for caption in request.captions)
 
 
 def _candidates(request: BaseImageRequest, builder: PromptBuilder, size: Size) -> Iterator[Image]:
@@ -135,7 +132,7 @@ def _sheet(request: CharacterSheetRequest, builder: PromptBuilder, size: Size) -
             pose.name,
             prompt.build(),
             size,
-            caption=join([TRIGGER, *varies]),
+            caption=join([PLACEHOLDER, *varies]),
             reference=request.base_image_id,
         )
 

@@ -33,6 +33,12 @@ class PermanentError(Exception):
     reason = "handler_failed"
 
 
+class UnstorableDocument(PermanentError):
+    """MongoDB refuses the document, now and later: it is too large or too deep, or a value in it is."""
+
+    reason = "document_not_storable"
+
+
 class StartupError(Exception):
     """The process cannot run: an address does not answer, or a setting is missing."""
 
@@ -64,14 +70,14 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, KafkaError):
         return bool(error.retriable) or isinstance(error, _ABOUT_THE_PRODUCER) or type(error) is KafkaError
     if isinstance(error, PyMongoError):
-        return not _is_about_the_document(error)
+        return not is_about_the_document(error)
     if isinstance(error, ClientError):
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         return bool(status >= 500 or status == 429)
     return isinstance(error, _TRANSIENT)
 
 
-def _is_about_the_document(error: PyMongoError) -> bool:
+def is_about_the_document(error: PyMongoError) -> bool:
     """Whether MongoDB refuses what we write, rather than being unable to write it now."""
     if isinstance(error, BulkWriteError):
         codes = {problem.get("code") for problem in error.details.get("writeErrors", [])}

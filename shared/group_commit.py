@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence, Set
 from functools import partial
 from typing import Generic, TypeVar
 
+from shared.errors import is_transient
 from shared.mongo import Collection, Write, write_guarded
 
 W = TypeVar("W")
@@ -45,6 +46,10 @@ class GroupCommit(Generic[W]):
         try:
             lost = await self._send([write for write, _ in group])
         except Exception as error:
+            if len(group) > 1 and not is_transient(error):
+                for each in group:  # one that is refused must not take the others with it
+                    await self._write([each])
+                return
             for _, future in group:
                 if not future.done():
                     future.set_exception(error)

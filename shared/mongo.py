@@ -1,15 +1,20 @@
 """MongoDB through motor, in this module only: its successor would be a change of one file."""
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from datetime import UTC, datetime
 from typing import Any
 
 import pymongo
+from bson.codec_options import TypeDecoder, TypeRegistry
+from bson.decimal128 import Decimal128
+from bson.errors import InvalidDocument
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import IndexModel, InsertOne, ReplaceOne, UpdateOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, PyMongoError
 
+from shared.errors import UnstorableDocument, is_about_the_document
 from shared.settings import MongoSettings
 from shared.waiting import Report, unreported, wait_until_up
 
@@ -19,6 +24,7 @@ Collection = AsyncIOMotorCollection[Document]
 Write = ReplaceOne[Document] | UpdateOne | InsertOne[Document]
 
 DUPLICATE_KEY = 11000
+_LARGEST_DECIMAL = 10**34 - 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 IN_PAGE = 100
 """Of keys for `$in`: some servers compare every key with every document."""
@@ -38,6 +44,7 @@ async def connect(
     client: AsyncIOMotorClient[Document] = AsyncIOMotorClient(
         settings.url.get_secret_value(),
         tz_aware=True,
+        type_registry=TYPES,
         serverSelectionTimeoutMS=5000,
         timeoutMS=round(1000 * patience_seconds),
         maxPoolSize=32,
@@ -105,12 +112,72 @@ async def write_guarded(collection: Collection, writes: Sequence[Write]) -> set[
     """
     if not writes:
         return set()
+    with refusing_unstorable():
+        try:
+            await _write(collection, writes)
+        except BulkWriteError as error:
+            problems = error.details.get("writeErrors", [])
+            others = [problem for problem in problems if problem["code"] != DUPLICATE_KEY]
+            if others or error.details.get("writeConcernErrors"):
+                raise
+            return {problem["index"] for problem in problems}
+    return set()
+
+
+async def _write(collection: Collection, writes: Sequence[Write]) -> None:
     try:
         await collection.bulk_write(list(writes), ordered=False)
-    except BulkWriteError as error:
-        problems = error.details.get("writeErrors", [])
-        others = [problem for problem in problems if problem["code"] != DUPLICATE_KEY]
-        if others or error.details.get("writeConcernErrors"):
-            raise
-        return {problem["index"] for problem in problems}
-    return set()
+    except OverflowError:  # raised while encoding, before anything is sent; it is rare, so found by trying
+        await collection.bulk_write([_with_large_integers(write) for write in writes], ordered=False)
+
+
+def _with_large_integers(write: Write) -> Write:
+    changed = copy(write)
+    changed._doc = storable(write._doc)
+    return changed
+
+
+def storable(value: Any) -> Any:
+    """A value with the whole numbers that BSON's 64 bits do not hold as `Decimal128`, of 34 digits.
+
+    Reading gives whole numbers back. Raises `UnstorableDocument` for more digits.
+    """
+    if isinstance(value, dict):
+        return {name: storable(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [storable(inner) for inner in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        if abs(value) > _LARGEST_DECIMAL:
+            raise UnstorableDocument("it has a whole number of more than 34 digits")
+        return Decimal128(str(value))
+    return value
+
+
+class _LargeIntegers(TypeDecoder):
+    """`storable` undone."""
+
+    bson_type = Decimal128
+
+    def transform_bson(self, value: Any) -> int:
+        return int(value.to_decimal())
+
+
+TYPES = TypeRegistry([_LargeIntegers()])
+"""How values that BSON has no type for are read."""
+
+
+@contextmanager
+def refusing_unstorable() -> Iterator[None]:
+    """Turn every way in which a document is refused into one.
+
+    Raises:
+        UnstorableDocument: naming the reason.
+    """
+    try:
+        yield
+    except (InvalidDocument, OverflowError, UnicodeError, RecursionError) as error:
+        raise UnstorableDocument(f"{type(error).__name__}: {str(error)[:200]}") from error
+    except PyMongoError as error:
+        if is_about_the_document(error):
+            raise UnstorableDocument(f"{type(error).__name__}: {str(error)[:200]}") from error
+        raise

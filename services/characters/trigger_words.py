@@ -1,13 +1,9 @@
 """Captions as a trainer gets them."""
 
-from typing import Final
-
+from contracts.captions import filled_in
 from prompts.trigger_words import trigger_word
-
-PLACEHOLDER: Final = "{trigger}"
-"""Where a caption wants the word."""
 
 
 def with_trigger(caption: str, character_id: str) -> str:
     """A caption as the trainer gets it."""
-    return caption.replace(PLACEHOLDER, trigger_word(character_id))
+    return filled_in(caption, trigger_word(character_id))

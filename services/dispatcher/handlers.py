@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Protocol
 
+import structlog
+
 from contracts.base import Message, Provider
 from contracts.generation import (
     GenerationCancel,
@@ -16,12 +18,16 @@ from contracts.renders import RenderFailed, RenderProgressed, ResultStored
 from services.dispatcher.domain import JobMessage, advance
 from services.dispatcher.policies import Policies
 from services.dispatcher.story import JobRecord
+from services.dispatcher.unstorable import fail_unstorable
 from services.dispatcher.waiting import CharacterRef, KnownLora, KnownLoras
 from shared.clock import Clock
 from shared.envelope import Received
+from shared.errors import UnstorableDocument
 from shared.fold import Documents, Handled, fold
 from shared.publisher import Outgoing
 from shared.subscription import Subscribe
+
+log = structlog.get_logger()
 
 
 class Loras(Protocol):
@@ -54,7 +60,18 @@ def handlers(
     )
     async def advance_jobs(batch: Sequence[Received[JobMessage]]) -> list[Outgoing]:
         known = await loras.of(waited_for(batch))
-        return await fold(batch, jobs, partial(apply, known), source="dispatcher", snapshot=is_progress)
+        try:
+            return await fold(batch, jobs, partial(apply, known), source="dispatcher", snapshot=is_progress)
+        except UnstorableDocument as error:
+            if len(batch) > 1:  # the subscription halves it, until the message that does it is alone
+                raise
+            log.error("job_document_not_storable", id=batch[0].id, error=str(error))
+            return await fold(batch, jobs, partial(give_up, str(error)), source="dispatcher")
+
+    def give_up(
+        why: str, job: JobRecord | None, received: Received[JobMessage]
+    ) -> tuple[JobRecord | None, Sequence[Message]]:
+        return fail_unstorable(job, received.message, why, policies=policies, now=now())
 
     def apply(
         known: KnownLoras, job: JobRecord | None, received: Received[JobMessage]

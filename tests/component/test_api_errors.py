@@ -61,7 +61,7 @@ async def test_an_identity_that_is_no_name_is_refused(bench: ApiBench) -> None:
         ({"character": CHARACTER, "notify": {"webhook_url": "ftp://a"}}, ["notify.webhook_url"]),
         ({"character": CHARACTER, "notify": {"webhook_url": "http://a/\0"}}, ["notify.webhook_url"]),
         ({"character": CHARACTER, "workflow": {"1": {"text": "\0"}}}, ["workflow.1.text"]),
-        ({"character": CHARACTER, "workflow": {"1": [1, {"n": 2**63}]}}, ["workflow.1.1.n"]),
+        ({"character": CHARACTER, "workflow": {"1": [1, {"n": 2**64}]}}, ["workflow.1.1.n"]),
         ({"character": CHARACTER, "workflow": {"\0": 1}}, ["workflow"]),
         ({"count": 2}, ["body"]),
         ([], ["body"]),

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from typing import Any, TypeVar
 
+import bson
+from bson.codec_options import CodecOptions
 from pymongo import InsertOne, ReplaceOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DocumentTooLarge
 
 from shared.fold import Documents, Folded
-from shared.mongo import DUPLICATE_KEY, Document
+from shared.mongo import DUPLICATE_KEY, TYPES, Document
 
 D = TypeVar("D", bound=Folded)
 
@@ -53,6 +55,19 @@ class FakeDocuments(Documents[D]):
         return int(kept["version"]) if kept else 0
 
 
+LARGEST_DOCUMENT = 16 * 1024 * 1024
+_OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True, type_registry=TYPES)
+
+
+def encoded(document: Mapping[str, Any]) -> bytes:
+    """As the driver does it: refuses what BSON does not hold."""
+    return bson.encode(document, codec_options=_OPTIONS)
+
+
+def decoded(document: bytes) -> Document:
+    return bson.decode(document, codec_options=_OPTIONS)
+
+
 class FakeCursor:
     """What `find` gives."""
 
@@ -79,6 +94,7 @@ class FakeCollection:
     def __init__(self, *documents: Document) -> None:
         self.kept: dict[str, Document] = {document["_id"]: document for document in documents}
         self.failure: Exception | None = None
+        self.largest_document = LARGEST_DOCUMENT
         self.bulk_sizes: list[int] = []
         self.asked, self.answers = asyncio.Event(), asyncio.Event()
         self.answers.set()
@@ -95,6 +111,9 @@ class FakeCollection:
         assert not ordered
         self.bulk_sizes.append(len(writes))
         self.asked.set()
+        for write in writes:
+            if len(encoded(write._doc)) > self.largest_document:
+                raise DocumentTooLarge("BSON document too large")
         await self.answers.wait()
         if self.failure:
             raise self.failure
@@ -113,7 +132,7 @@ class FakeCollection:
                 key = write._doc["_id"]
                 if key in self.kept:
                     return False
-        self.kept[key] = {"_id": key} | deepcopy(dict(write._doc))
+        self.kept[key] = {"_id": key} | decoded(encoded(write._doc))
         return True
 
 

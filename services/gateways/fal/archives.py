@@ -4,6 +4,7 @@ import io
 import zipfile
 from collections.abc import Sequence
 
+from contracts.captions import for_trainer
 from services.gateways.runtime.provider import Refused
 
 LARGEST_ARCHIVE = 90 * 1024 * 1024
@@ -28,16 +29,9 @@ def archive(images: Sequence[bytes], captions: Sequence[str], trigger_word: str)
         for number, image in enumerate(images):
             _add(opened, f"{number:03}.{_ending(number, image)}", image)
             if captions:
-                text = caption(captions[number] if number < len(captions) else "", trigger_word)
+                text = for_trainer(captions[number] if number < len(captions) else "", trigger_word)
                 _add(opened, f"{number:03}.txt", text.encode())
     return packed.getvalue()
-
-
-def caption(text: str, trigger_word: str) -> str:
-    """A caption that has the trigger word: in front, where the caller did not write it."""
-    if trigger_word.lower() in text.lower():
-        return text
-    return f"{trigger_word}, {text}" if text.strip() else trigger_word
 
 
 def _ending(number: int, image: bytes) -> str:

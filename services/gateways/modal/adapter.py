@@ -7,6 +7,7 @@ import httpx
 from pydantic import ValidationError
 
 from contracts.base import Provider as ProviderName
+from contracts.captions import for_trainer
 from contracts.modal_app import (
     TOO_LATE,
     UNDECIDED,
@@ -103,7 +104,7 @@ class ModalProvider:
             training = ModalTrainingInput(
                 trigger_word=spec.prompt,
                 images=tuple(
-                    ModalTrainingImage(url=url, caption=caption)
+                    ModalTrainingImage(url=url, caption=caption and for_trainer(caption, spec.prompt))
                     for url, caption in zip_longest(links, spec.captions[: len(links)], fillvalue="")
                 ),
                 steps=spec.steps or self._training_steps,

@@ -104,3 +104,12 @@ def test_a_text_of_ligatures_is_measured_as_it_is_read() -> None:
     assert TypeAdapter(Line).validate_python("ﬁne ½ ﷺ") == "ﬁne ½ ﷺ"
     assert refusal(Text, "ﷺ" * 4000).startswith("at most 8000 characters once its ligatures")
     assert refusal(Text, "ﷺ" * 4001) == "at most 4000 characters, got 4001"
+
+
+@pytest.mark.parametrize("text", ["tiếng Việt", "e\u0301" * 1000, "กี่ปี้", "עִבְרִית", "a" + "\u0301" * 30])
+def test_a_text_has_the_combining_marks_that_its_script_needs(text: str) -> None:
+    assert TypeAdapter(Text).validate_python(text) == text
+
+
+def test_a_text_with_more_combining_marks_on_a_character_is_refused() -> None:
+    assert refusal(Text, "a" + "\u0301" * 31) == "at most 30 combining marks on one character"

@@ -6,7 +6,7 @@ import zipfile
 import pytest
 
 from services.gateways.fal import archives
-from services.gateways.fal.archives import archive, caption
+from services.gateways.fal.archives import archive
 from services.gateways.fal.training import percent_in
 from services.gateways.runtime.provider import Refused
 
@@ -46,20 +46,6 @@ def test_fewer_captions_than_images_leave_the_rest_to_the_trigger_word() -> None
 
 def test_the_same_images_give_the_same_bytes() -> None:
     assert archive([PNG, JPEG], ("a", "b"), "mia7") == archive([PNG, JPEG], ("a", "b"), "mia7")
-
-
-@pytest.mark.parametrize(
-    ("text", "whole"),
-    [
-        ("", "mia7"),
-        ("  ", "mia7"),
-        ("smiling", "mia7, smiling"),
-        ("a photo of MIA7", "a photo of MIA7"),
-        ("mia7, größer", "mia7, größer"),
-    ],
-)
-def test_every_caption_has_the_trigger_word_once(text: str, whole: str) -> None:
-    assert caption(text, "mia7") == whole
 
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"<svg>", b"PK\x03\x04"])

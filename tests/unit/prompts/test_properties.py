@@ -24,7 +24,6 @@ from tests.unit.prompts.examples import (
     AT,
     BASE_IMAGE,
     CHARACTER,
-    IMAGES,
     LORA,
     MIA,
     MIA_WITH_LORA,
@@ -103,17 +102,21 @@ def modes(character: Character, *, stored: bool) -> st.SearchStrategy[dict[str, 
     return st.one_of(at_once, st.fixed_dictionaries(waiting))
 
 
+_INDEXES = st.lists(st.integers(0, 999), min_size=4, max_size=50, unique=True)
+
+
 @st.composite
 def trainings(draw: st.DrawFn) -> dict[str, Any]:
     """The arguments of any training that can be done."""
-    images = draw(st.lists(st.sampled_from(IMAGES), min_size=4, max_size=50))
-    captions = st.sampled_from(["", "{trigger}, walking", "mia_tok at the sea"])
+    images = [f"{CHARACTER}/{index}" for index in draw(_INDEXES)]
+    some = st.sampled_from(["", "{trigger}, walking", "mia_tok at the sea"])
+    of_all = st.lists(some, min_size=len(images), max_size=len(images))
     return {
         "type_": "lora_training",
         "character_id": CHARACTER,
         "stored": draw(st.sampled_from([MIA, STORED_MIA, MIA_WITH_LORA])),
         "images": tuple(images),
-        "captions": tuple(draw(st.lists(captions, max_size=len(images)))),
+        "captions": tuple(draw(st.one_of(st.just([]), of_all))),
         "trigger_word": draw(st.sampled_from(["mia_tok", " qdvhzmwn "])),
         "steps": draw(st.one_of(st.none(), st.integers(1, 10_000))),
         "provider": draw(st.sampled_from([None, "fal", "modal"])),

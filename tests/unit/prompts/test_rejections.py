@@ -71,7 +71,9 @@ def test_a_minor_in_the_character_is_rejected(character: dict[str, Any], field: 
 
 
 def test_a_minor_in_a_training_is_rejected() -> None:
-    found = reasons("lora_training", stored=MIA, captions=["a woman", "a toddler"], trigger_word="loli")
+    found = reasons(
+        "lora_training", stored=MIA, captions=["a woman", "a toddler", *[""] * 5], trigger_word="loli"
+    )
     assert list(found) == ["request.captions.1", "request.trigger_word"]
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from contracts.captions import PLACEHOLDER
 from contracts.characters import Appearance
 from contracts.generation import GenerationPlanned, RenderSpec
 from prompts.catalogue import default_catalogue
 from prompts.explicit import find_explicit
 from prompts.planner import plan
-from prompts.renders import TRIGGER
 from prompts.seeds import seed_from
 from tests.unit.prompts.examples import AT, BASE_IMAGE, CHARACTER, MIA, planned, reasons, requested
 
@@ -24,7 +24,7 @@ def _sheet(**request: Any) -> tuple[RenderSpec, ...]:
 
 def test_a_caption_says_what_varies_and_nothing_that_the_lora_must_learn() -> None:
     for render in _sheet(count=10):
-        assert render.caption.startswith(f"{TRIGGER}, ")
+        assert render.caption.startswith(f"{PLACEHOLDER}, ")
         words = re.sub(r"looking \w+|facing the camera|eye level|open eyes", "", render.caption)
         assert not any(word in words for word in LEARNED), words
         pose = next(pose for pose in CATALOGUE.poses if pose.name == render.label)

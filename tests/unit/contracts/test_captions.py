@@ -1,0 +1,33 @@
+"""A trainer's captions: the trigger word for its placeholder, and in each caption as a whole word."""
+
+import pytest
+
+from contracts.captions import filled_in, for_trainer
+
+
+@pytest.mark.parametrize(
+    ("caption", "whole"),
+    [
+        ("", "mar"),
+        ("  ", "mar"),
+        ("smiling", "mar, smiling"),
+        ("a photo of MAR", "a photo of MAR"),
+        ("mar, größer", "mar, größer"),
+        ("{trigger}, close-up", "mar, close-up"),
+        ("[trigger] standing", "mar standing"),
+        ("photo of [ Trigger ]", "photo of mar"),
+        ("standing in a market", "mar, standing in a market"),
+        ("grammar", "mar, grammar"),
+        ("mar's hat", "mar's hat"),
+        ("mär", "mar, mär"),
+    ],
+)
+def test_every_caption_has_the_trigger_word_as_a_whole_word(caption: str, whole: str) -> None:
+    assert for_trainer(caption, "mar") == whole
+
+
+@pytest.mark.parametrize("word", ["mar.x", "<mar>", r"m\\1", "+mar+", "m ar"])
+def test_a_trigger_word_of_any_characters_is_found_and_filled_in(word: str) -> None:
+    assert filled_in("{trigger}, x", word) == f"{word}, x"
+    assert for_trainer(f"a {word} b", word) == f"a {word} b"
+    assert for_trainer(f"a x{word}x b" if word[0].isalnum() else "a b", word).startswith(f"{word}, ")
