@@ -116,7 +116,7 @@ async def test_without_both_headers_modal_itself_answers(missing: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "retryable"), [("[fail]", False), ("[oom]", True)]
+    ("word", "retryable"), [("[fail]", False), ("[oom]", True), ("Sim-fail", False), ("(sim-oom:1.1)", True)]
 )  # fmt: skip
 async def test_a_failed_call_says_whether_to_try_again(word: str, retryable: bool) -> None:
     async with simulator() as client:

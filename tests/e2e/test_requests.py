@@ -152,7 +152,7 @@ async def test_a_job_can_be_posted_listed_and_read(platform: Platform) -> None:
 
 
 async def test_a_cancelled_job_ends_once_and_stops_at_its_provider(platform: Platform) -> None:
-    request = {"type": "base_image", "character": CHARACTER, "provider": "modal", "prompt": "[slow] sea"}
+    request = {"type": "base_image", "character": CHARACTER, "provider": "modal", "prompt": "sim-slow sea"}
     job_id = await platform.publish(request)
     await platform.heard(job_id, "started")
     answer = await platform.post(f"/v1/jobs/{job_id}/cancel", {})
@@ -171,7 +171,7 @@ async def test_a_cancelled_job_ends_once_and_stops_at_its_provider(platform: Pla
 async def test_a_job_whose_provider_fails_is_retried_and_then_fails_with_the_reason(
     platform: Platform,
 ) -> None:
-    request = {"type": "studio", "character": CHARACTER, "provider": "comfyui", "prompt": "[fail] storm"}
+    request = {"type": "studio", "character": CHARACTER, "provider": "comfyui", "prompt": "sim-fail storm"}
     (end,) = await platform.ended(await platform.publish(request))
     assert end.error
     assert end.error.code == "provider_failed"

@@ -101,9 +101,12 @@ class Director:
         return next((fault for fault, rate in rates if self.happens(rate)), None)
 
     def fate(self, prompt: str, fault: str | None = None) -> Fate:
-        """Words in the prompt and one-shot faults decide before chance does."""
-        now = self.behaviour
-        asked = {name for name in JOB_FAULTS if f"[{name}]" in prompt} | {fault}
+        """Words in the prompt and one-shot faults decide before chance does.
+
+        `sim-fail` passes through the prompt library as it is; `[fail]` only where nobody reads brackets.
+        """
+        now, words = self.behaviour, prompt.lower()
+        asked = {name for name in JOB_FAULTS if f"[{name}]" in words or f"sim-{name}" in words} | {fault}
         seconds = now.latency_seconds
         if now.jitter:
             seconds *= 1 + self._dice.uniform(-now.jitter, now.jitter)
