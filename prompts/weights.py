@@ -22,6 +22,11 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _CLAUSE_END = re.compile(r"[,;\n]+")
+_BRACKET = "\x1f"
+"""Stands where a bracket was."""
+_BETWEEN = re.compile(rf"(?<=\w){_BRACKET}+(?=\w)")
+"""Where a bracket was within a word: models read two."""
+_PARTED = re.compile(rf"\s{_BRACKET}|{_BRACKET}\s|\w{_BRACKET}\w")
 _CLOSED_BY = {"(": ")", "[": "]"}
 
 
@@ -39,7 +44,7 @@ class Piece:
 def weigh(text: str) -> tuple[Piece, ...]:
     """Split a text into clauses and, where a clause has words of several weights, into these.
 
-    An escaped bracket stays a bracket, one without its partner means nothing.
+    An escaped bracket stays a bracket, one without its partner is a space.
     """
     if not any(sign in text for sign in "()[]\\"):
         parts = (part.strip() for part in _CLAUSE_END.split(text))
@@ -47,7 +52,7 @@ def weigh(text: str) -> tuple[Piece, ...]:
     pieces: list[Piece] = []
     for clause in _clauses(_runs(text)):
         for at, (words, weight) in enumerate(clause):
-            spaced = at and (words[0].isspace() or clause[at - 1][0][-1].isspace())
+            spaced = at and _PARTED.search(f"{clause[at - 1][0]}{_BRACKET}{words}")
             joint = ", " if not at else " " if spaced else ""
             pieces.append(Piece(" ".join(words.split()), round(min(_MOST, max(_LEAST, weight)), 3), joint))
     return tuple(pieces)
@@ -89,6 +94,9 @@ def _runs(text: str) -> list[tuple[str, float]]:
     words: list[str] = []
     opened: list[tuple[str, int]] = []
     for match in _TOKEN.finditer(text):
+        if match["open"] or match["close"] or match["weight"]:
+            words.append(_BRACKET)
+            runs.append([1.0])
         closed = match["close"] or (match["weight"] and opened and opened[-1][0] == ")" and ")")
         if sign := match["open"]:
             opened.append((_CLOSED_BY[sign], len(words)))
@@ -119,7 +127,7 @@ def _merged(runs: Iterator[tuple[str, float]]) -> list[tuple[str, float]]:
             merged[-1][0].append(words)
         else:
             merged.append(([words], weight))
-    return [("".join(words), weight) for words, weight in merged]
+    return [(_BETWEEN.sub(" ", "".join(words)).replace(_BRACKET, ""), weight) for words, weight in merged]
 
 
 def _clauses(runs: list[tuple[str, float]]) -> Iterator[list[tuple[str, float]]]:

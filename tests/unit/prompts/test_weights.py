@@ -32,6 +32,8 @@ from prompts.weights import split_clauses, weigh
         ("rain)), fog", "rain, fog", "Rain, fog."),
         ("(rain], (fog:1.2)", "rain], (fog:1.2)", None),
         ("(, ), rain", "rain", "Rain."),
+        ("fog[rain", "fog rain", "Fog rain."),
+        ("fog)rain", "fog rain", "Fog rain."),
     ],
 )
 def test_brackets_mean_what_users_of_comfyui_and_a1111_expect(
