@@ -1,0 +1,34 @@
+"""Requests generated from the OpenAPI document of the api.
+
+None makes the service fail, an invalid one is never accepted, and every answer is as documented.
+"""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.fakes.api import ApiBench
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+pytestmark = pytest.mark.hypothesis  # runs with the properties, not with the quick tests
+document = schemathesis.openapi.from_asgi("/openapi.json", ApiBench().app)
+
+
+@document.parametrize()
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+def test_generated_requests_are_answered_as_documented(case: schemathesis.Case) -> None:
+    ApiBench()
+    case.call_and_validate(checks=CHECKS)
