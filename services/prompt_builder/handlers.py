@@ -3,7 +3,8 @@
 A request for a character that is not stored yet waits for it at the dispatcher.
 """
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -36,18 +37,28 @@ def handlers(subscribe: Subscribe, characters: Characters, catalogue: Catalogue)
     @subscribe(GenerationRequested, group="prompt-builder", on_unreadable=refuse, on_failed=give_up)
     async def plan_generations(batch: Sequence[Received[GenerationRequested]]) -> list[Outgoing]:
         known = await characters.find({whose for received in batch if (whose := named(received.message))})
-        outputs: list[Outgoing] = []
-        for received in batch:
-            requested = received.message
-            whose = named(requested)
-            at = asked_at(received)
-            if whose and whose not in known:
-                outputs += caused_by(received, plan_later(requested, requested_at=at, catalogue=catalogue))
-                continue
-            character = known[whose] if whose else None
-            planned = plan(requested, character=character, requested_at=at, catalogue=catalogue)
-            outputs += caused_by(received, planned)
-        return outputs
+        # In a thread: a hostile text of the largest size is searched for seconds, and health must answer.
+        return await asyncio.to_thread(plans, batch, known, catalogue)
+
+
+def plans(
+    batch: Sequence[Received[GenerationRequested]],
+    known: Mapping[tuple[str, str], Character],
+    catalogue: Catalogue,
+) -> list[Outgoing]:
+    """Plan each request of a batch; one whose character is not among the known ones is planned later."""
+    outputs: list[Outgoing] = []
+    for received in batch:
+        requested = received.message
+        whose = named(requested)
+        at = asked_at(received)
+        if whose and whose not in known:
+            outputs += caused_by(received, plan_later(requested, requested_at=at, catalogue=catalogue))
+            continue
+        character = known[whose] if whose else None
+        planned = plan(requested, character=character, requested_at=at, catalogue=catalogue)
+        outputs += caused_by(received, planned)
+    return outputs
 
 
 def named(requested: GenerationRequested) -> tuple[str, str] | None:
