@@ -3,6 +3,8 @@
 None makes the service fail, an invalid one is never accepted, and every answer is as documented.
 """
 
+from typing import Any
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, settings
@@ -29,6 +31,6 @@ document = schemathesis.openapi.from_asgi("/openapi.json", ApiBench().app)
 
 @document.parametrize()
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
-def test_generated_requests_are_answered_as_documented(case: schemathesis.Case) -> None:
+def test_generated_requests_are_answered_as_documented(case: schemathesis.Case[Any]) -> None:
     ApiBench()
     case.call_and_validate(checks=CHECKS)
