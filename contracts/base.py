@@ -1,9 +1,10 @@
 """What all messages share: frozen, tolerant of new fields, named by topic, key and identity."""
 
 from datetime import datetime
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 from contracts.bounded import Items, Workflow
 from contracts.scalars import (
@@ -35,6 +36,16 @@ class Model(BaseModel):
     """Frozen, and deaf to fields it does not know, so that old readers read new bytes."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Close the schema of what a caller sends: unknown fields of it are refused."""
+        made = handler(core_schema)
+        if handler.mode == "validation":
+            handler.resolve_ref_schema(made)["additionalProperties"] = False
+        return made
 
 
 class Message(Model):

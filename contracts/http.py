@@ -1,8 +1,8 @@
 """What is said over HTTP: submissions in, jobs, results and problems out."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, StringConstraints, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from contracts.base import AssetId, Flag, GenerationType, Id, Line, Model, Moment, Provider, Seed, UserId
@@ -281,15 +281,20 @@ class ReplayWebhooks(Body):
     """Which ended deliveries are sent again: same id and event, new links. All conditions must hold."""
 
     state: Literal["delivered", "gave_up"] | None = "gave_up"
+    """How the deliveries ended; null: either way."""
     job_id: Id | None = None
-    url: str | None = None
+    """Those of one job."""
+    url: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    """Those to one address."""
     since: Moment | None = None
+    """Those that were created at this time or later."""
 
 
 class EnableEndpoint(Body):
     """An address that is to be tried again."""
 
-    url: str
+    url: Annotated[str, StringConstraints(max_length=2000)]
+    """The address, as the list of endpoints has it."""
     replay: Flag = True
     """Whether what was given up meanwhile is sent, too."""
 

@@ -34,6 +34,7 @@ class CharacterCreation(Body):
     id: CharacterId | None = None
     """The caller's own id for the character; left out, the answer brings one."""
     character: Character
+    """The wizard's answers."""
 
 
 class ChainStepView(Model):

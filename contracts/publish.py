@@ -14,6 +14,7 @@ from contracts.chains import Chain
 from contracts.characters import CharacterRecord
 from contracts.jobs import Job
 from contracts.renders import LoraManifest
+from contracts.strictness import CallerMessage
 
 PARTIES = {
     "analytics": "analytics",
@@ -50,7 +51,7 @@ CLOUD_EVENT_HEADERS: dict[str, Any] = {
         "ce_specversion": {"type": "string", "const": "1.0"},
         "ce_id": {
             "type": "string",
-            "description": "Equal ids are the same event, said again.",
+            "description": "Equal ids are the same event, published again.",
         },
         "ce_source": {"type": "string", "format": "uri-reference", "examples": ["/imagegen/dispatcher"]},
         "ce_type": {"type": "string", "description": "The topic."},
@@ -59,6 +60,14 @@ CLOUD_EVENT_HEADERS: dict[str, Any] = {
         "traceparent": {"type": "string", "description": "W3C trace context."},
     },
 }
+
+
+DESCRIPTION = (
+    "Requests in, stored and announced images out. Topic names carry the version of a message's shape."
+    " In messages that callers publish, unknown fields are refused (additionalProperties: false in their"
+    " schemas) unless contract_version is higher than the reader's. All other messages gain fields"
+    " without notice; ignore those you do not know. Seeds above 2^53-1 are decimal texts in JSON."
+)
 
 
 class UndocumentedMessage(Exception):
@@ -106,6 +115,9 @@ def documents() -> dict[str, str]:
 def schema(kind: type[Model], name: str) -> dict[str, Any]:
     """A model's JSON Schema 2020-12."""
     made = kind.model_json_schema(schema_generator=_Schema)
+    if not issubclass(kind, CallerMessage):
+        for part in (made, *made.get("$defs", {}).values()):
+            part.pop("additionalProperties", None)  # readers of our own messages are tolerant
     for union in list(_unions(made)):
         discriminator = union.pop("discriminator")
         for target in discriminator["mapping"].values():
@@ -122,7 +134,7 @@ def asyncapi() -> dict[str, Any]:
         "info": {
             "title": "Image generation",
             "version": "1.0.0",
-            "description": "Requests in, stored and announced images out. Topic names carry the version.",
+            "description": DESCRIPTION,
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from pydantic import SecretStr
-from pymongo import IndexModel, UpdateOne
+from pymongo import IndexModel, InsertOne, UpdateOne
 
 from deploy.local.stack import Stack
 from services.api.store import SUBMISSION_INDEXES, WISH_INDEXES
@@ -19,6 +19,7 @@ from services.notifier.store import DELIVERY_INDEXES
 from services.result_store.assets import INDEXES as ASSET_INDEXES
 from shared import mongo
 from shared.clock import now
+from shared.errors import UnstorableDocument
 from shared.fold import Folded, MongoDocuments
 from shared.group_commit import guarded_writes
 from shared.leases import Lease
@@ -141,3 +142,16 @@ async def test_what_a_dead_process_held_is_taken_over_once(database: Database) -
     await dead.renew()
     assert heirs == [f"heir buries {before}", "dead was buried"]
     assert dead.owner != before
+
+
+async def test_whole_numbers_beyond_64_bits_come_back_exactly(database: Database) -> None:
+    numbers = [2**63 - 1, 2**63, 2**64 - 1, -(2**63) - 1, 10**34 - 1]
+    writes = [InsertOne({"_id": f"{place}", "free": {"n": [n]}}) for place, n in enumerate(numbers)]
+    assert await write_guarded(database["items"], writes) == set()
+    found = await database["items"].find({}).sort("_id", 1).to_list(None)
+    assert [document["free"]["n"] for document in found] == [[n] for n in numbers]
+
+
+async def test_a_document_beyond_the_servers_limit_is_refused_for_good(database: Database) -> None:
+    with pytest.raises(UnstorableDocument):
+        await write_guarded(database["items"], [InsertOne({"_id": "a", "text": "x" * 17 * 1024 * 1024})])

@@ -1,0 +1,121 @@
+"""Over HTTP: ids of identity providers, seeds of ComfyUI, and errors that name the field meant."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.fakes.api import ApiBench
+
+MIA: dict[str, Any] = {"name": "Mia", "age": 27}
+JOB = "3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"
+
+
+@pytest.fixture
+def bench() -> ApiBench:
+    return ApiBench()
+
+
+async def errors(bench: ApiBench, body: dict[str, Any], path: str = "/v1/studio") -> dict[str, str]:
+    answer = await bench.http.post(path, json=body)
+    assert answer.status_code == 422, answer.text
+    assert bench.broker.sent == []
+    return {error["field"]: error["message"] for error in answer.json()["errors"]}
+
+
+@pytest.mark.parametrize(
+    "user_id",
+    ["auth0|5f7c8ec7c33c6c004bbafe82", "jane+test@example.com", "-V1StGXR8_Z5jdHi6B", "_abc", "用户 é"],
+)
+async def test_a_user_id_of_an_identity_provider_comes_back_unchanged(bench: ApiBench, user_id: str) -> None:
+    headers = {b"x-tenant-id": b"acme", b"x-user-id": user_id.encode()}
+    answer = await bench.http.post("/v1/studio", json={"character": MIA}, headers=headers)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["user_id"] == user_id
+    [request] = bench.broker.requests()
+    assert request.user_id == user_id
+    listed = await bench.http.get("/v1/jobs", params={"user_id": user_id}, headers=headers)
+    assert [job["user_id"] for job in listed.json()["jobs"]] == [user_id]
+
+
+async def test_a_user_id_that_cannot_be_printed_is_refused_in_words(bench: ApiBench) -> None:
+    headers = {b"x-tenant-id": b"acme", b"x-user-id": b"x" * 257}
+    answer = await bench.http.post("/v1/studio", json={"character": MIA}, headers=headers)
+    assert answer.status_code == 401
+    assert answer.json()["detail"] == "the header X-User-Id at most 256 characters, got 257"
+
+
+async def test_unknown_fields_and_numbers_as_text_are_refused_with_what_was_meant(bench: ApiBench) -> None:
+    character = MIA | {"appearence": {}}
+    body = {
+        "character": character,
+        "scen": "beach",
+        "count": "4",
+        "include_nsfw": "yes",
+        "notify": {"url": 1},
+    }
+    assert await errors(bench, body) == {
+        "scen": "is not a field here; did you mean 'scene'?",
+        "character.appearence": "is not a field here; did you mean 'appearance'?",
+        "notify.url": "is not a field here; known fields: webhook_url",
+        "count": "must be a whole number, got '4'",
+        "include_nsfw": "must be true or false, got 'yes'",
+    }
+
+
+async def test_a_field_in_camel_case_is_refused_with_its_name(bench: ApiBench) -> None:
+    said = await errors(bench, {"characterId": JOB, "setId": "classic"}, "/v1/profile-pictures")
+    assert said["setId"] == "is not a field here; did you mean 'set_id'?"
+    assert said["set_id"] == "is required"
+    assert said["characterId"] == "is not a field here; did you mean 'character_id'?"
+
+
+@pytest.mark.parametrize("seed", [0, 2**53, 2**64 - 1, str(2**64 - 1)])
+async def test_a_seed_reaches_the_prompt_builder_exactly(bench: ApiBench, seed: int | str) -> None:
+    workflow = {"5": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1}}}
+    body = {"character": MIA, "seed": seed, "provider": "comfyui", "workflow": workflow}
+    text = json.dumps(body)
+    headers = {"content-type": "application/json"}
+    answer = await bench.http.post("/v1/studio", content=text, headers=headers)
+    assert answer.status_code == 202, answer.text
+    [request] = bench.broker.requests()
+    assert getattr(request.request, "seed", None) == int(seed)
+    assert getattr(request.request, "workflow", None) == workflow
+
+
+async def test_captions_and_images_of_a_training_must_fit_each_other(bench: ApiBench) -> None:
+    images = [f"{JOB}/{index}" for index in range(4)]
+    training = {"character_id": JOB, "trigger_word": "mar", "images": images}
+    said = await errors(bench, training | {"captions": ["x"] * 6}, "/v1/lora-trainings")
+    assert said == {"captions": "must be one per image or none at all: 6 captions for 4 images"}
+    said = await errors(bench, training | {"images": images[:1] * 4}, "/v1/lora-trainings")
+    assert said == {"images": "must be different images: number 2 repeats number 1"}
+
+
+@pytest.mark.parametrize("digits", [20, 4000])
+async def test_an_age_of_many_digits_is_refused_at_once(bench: ApiBench, digits: int) -> None:
+    said = await errors(bench, {"character": MIA | {"age": 10 ** (digits - 1)}})
+    assert list(said) == ["character.age"]
+
+
+async def test_a_list_of_any_length_gives_a_short_answer(bench: ApiBench) -> None:
+    sheet = {"character": MIA, "base_image_id": f"{JOB}/0", "then": [1] * 600_000}
+    answer = await bench.http.post("/v1/character-sheets", json=sheet)
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error == {"field": "then", "message": "at most 20 items, got 600000"}
+    assert len(answer.content) < 1000
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"character": MIA, "job_id": "hello"}, "job_id"),
+        ({"character": MIA, "notify": {"webhook_url": "shop"}}, "notify.webhook_url"),
+        ({"character": MIA | {"base_image_id": "face.png"}}, "character.base_image_id"),
+        ({"character_id": "a/b"}, "character_id"),
+    ],
+)
+async def test_errors_are_words_and_not_patterns(bench: ApiBench, body: dict[str, Any], field: str) -> None:
+    message = (await errors(bench, body))[field]
+    assert not any(sign in message for sign in ("^", "$", "[A-Z", "\\d", "hexadecimal", "Input should"))
