@@ -33,7 +33,7 @@ class Progress:
                 self._line(f"{name} is ready at {process.address} (after {self._elapsed():.1f} s)")
         if self._clock() - self._last >= QUIET_SECONDS:
             waiting = [name for name in state.processes if name not in self._ready]
-            said = "; ".join(f"{name}{self._reason(state.processes[name])}" for name in waiting)
+            said = ", ".join(f"{name}{self._reason(state.processes[name])}" for name in waiting)
             self._line(f"waiting for {said or 'the first process'} ({self._elapsed():.0f} s so far)")
 
     def _elapsed(self) -> float:
@@ -54,7 +54,7 @@ def reason_of(process: ProcessState) -> str:
     except urllib.error.HTTPError as refused:
         body = refused.read()
     except OSError:
-        return " (no answer yet)"
+        return ""
     try:
         problems = json.loads(body).get("problems", {})
     except ValueError:

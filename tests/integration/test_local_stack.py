@@ -234,12 +234,11 @@ async def test_a_named_provider_is_not_simulated_and_a_restarted_gateway_still_u
     options = StackOptions(
         state=tmp_path / "state",
         bootstrap=kafka,
-        stores=("mongo",),
         services=gateways,
         real=real_providers(shell),
     )
     async with Stack(options) as stack:
-        assert set(stack.processes) == {"mongo", "modal", *gateways}
+        assert set(stack.processes) == {*STORES, "modal", *gateways}
         await stack.kill("gateways.comfyui")
         await stack.wait_ready("gateways.comfyui")
         own = environment_of(stack.processes["gateways.comfyui"].pid)
