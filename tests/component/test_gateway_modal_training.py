@@ -37,7 +37,7 @@ async def test_images_go_as_signed_links_with_their_captions(rig: Rig) -> None:
     asked = entry["input"]["input"]
     assert (asked["trigger_word"], asked["steps"], asked["seed"]) == ("mia7", 1200, 5)
     assert [image["url"] for image in asked["images"]] == [f"{rig.url}/{a}?signature=s" for a in IMAGES]
-    assert [image["caption"] for image in asked["images"]] == ["front", "", "left", ""]
+    assert [image["caption"] for image in asked["images"]] == ["mia7, front", "", "mia7, left", ""]
 
 
 async def test_without_captions_and_steps_the_settings_say_how_long(rig: Rig) -> None:
