@@ -24,7 +24,9 @@ async def make_faces(
         await _make(upstream, watcher, sheets, JOBS_OF_A_TENANT * len(images))
     made = {
         image.tenant: Faces(
-            images=tuple(f"{image.job_id}/{index}" for index in range(3)), character_id=sheet.job_id
+            images=tuple(f"{image.job_id}/{index}" for index in range(3)),
+            sheet=tuple(f"{sheet.job_id}/{index}" for index in range(7)),
+            character_id=sheet.job_id,
         )
         for image, sheet in zip(images, sheets, strict=True)
     }
@@ -55,5 +57,5 @@ def _sheet(image: Order, dice: Random) -> Order:
 
 
 def _job_id(dice: Random) -> str:
-    (plain,) = orders(1, dice, {tenant: Faces(("-",), "-") for tenant in TENANTS}, ("-",))
+    (plain,) = orders(1, dice, {tenant: Faces(("-",), tuple("1234567"), "-") for tenant in TENANTS}, ("-",))
     return plain.job_id

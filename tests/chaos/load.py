@@ -25,9 +25,12 @@ WEIGHTS = {
 
 @dataclass(frozen=True)
 class Faces:
-    """Stored base images of one tenant, made before anything is broken: asset ids; and a character."""
+    """Stored images of one tenant, made before anything is broken, as asset ids; and a character."""
 
     images: tuple[str, ...]
+    """Base images."""
+    sheet: tuple[str, ...]
+    """The character's sheet, to train on."""
     character_id: str
 
 
@@ -108,7 +111,7 @@ def _training(dice: Random, faces: Faces) -> dict[str, Any]:
     return {
         "type": "lora_training",
         "character_id": faces.character_id,
-        "images": [dice.choice(faces.images) for _ in range(4)],
+        "images": dice.sample(faces.sheet, 4),
         "trigger_word": "zyxmara",
         "steps": 100,
     }

@@ -28,7 +28,7 @@ from services.gateways.runtime.provider import (
     Refused,
     Working,
 )
-from services.gateways.runtime.wire import ask, excerpt, json_of, send_paid
+from services.gateways.runtime.wire import ask, excerpt, json_of, seed_in, send_paid
 from shared.clock import now
 
 ALIASES = {"fal-ai/flux": "fal-ai/flux/dev"}
@@ -230,5 +230,4 @@ def _done(body: dict[str, Any], seconds: float | None) -> News:
     )
     if not outputs:
         return Broken("no_output", "the result names no image", retryable=False, billed="yes")
-    seed = body.get("seed")
-    return Done(outputs, seed=seed if isinstance(seed, int) else None, seconds=seconds)
+    return Done(outputs, seed=seed_in(body.get("seed")), seconds=seconds)

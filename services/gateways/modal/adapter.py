@@ -43,7 +43,7 @@ from services.gateways.runtime.provider import (
     Refused,
     Working,
 )
-from services.gateways.runtime.wire import MAX_ANSWER_BYTES, ask, excerpt, send_paid
+from services.gateways.runtime.wire import MAX_ANSWER_BYTES, ask, excerpt, seed_in, send_paid
 from services.gateways.runtime.workflows import callers_graph
 from shared.clock import now
 
@@ -200,7 +200,7 @@ def _end(order: Order, result: ModalResult) -> News:
     )
     if order.workflow:  # the application puts its result first
         return Done(outputs[:1], seconds=result.gpu_seconds, dropped=outputs[1:])
-    return Done(outputs, seed=result.seed, seconds=result.gpu_seconds)
+    return Done(outputs, seed=seed_in(result.seed), seconds=result.gpu_seconds)
 
 
 def _trained(result: ModalResult, manifest: ModalManifest | None) -> News:
@@ -213,7 +213,7 @@ def _trained(result: ModalResult, manifest: ModalManifest | None) -> News:
     )
     return Done(
         (weights,),
-        seed=result.seed,
+        seed=seed_in(result.seed),
         seconds=result.gpu_seconds,
         base_model=manifest.base_model,
         steps=manifest.steps,

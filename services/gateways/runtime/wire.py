@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx
 import structlog
 
+from contracts.scalars import LARGEST_SEED
 from services.gateways.runtime.crash_points import crash_point
 from services.gateways.runtime.provider import NoAnswer, NotTaken, OutcomeUnknown, Refused
 from services.gateways.runtime.pruning import Pruner
@@ -144,6 +145,13 @@ def json_of(answer: httpx.Response) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise NoAnswer(f"{answer.url.path}: not an object: {excerpt(answer)}")
     return body
+
+
+def seed_in(value: object) -> int | None:
+    """Return the seed that a provider reports, None when it is no whole number from 0 to 2^64-1."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= LARGEST_SEED:
+        return value
+    return None
 
 
 def asked_pause(answer: httpx.Response) -> float | None:

@@ -11,7 +11,9 @@ from prompts.planner import plan
 from tests.chaos.load import TENANTS, WEIGHTS, Faces, Order, orders
 
 STORED = "22222222-2222-4222-8222-222222222222"
-FACES = {tenant: Faces((f"{STORED}/0",), STORED) for tenant in TENANTS}
+FACES = {
+    tenant: Faces((f"{STORED}/0",), tuple(f"{STORED}/{n}" for n in range(7)), STORED) for tenant in TENANTS
+}
 
 
 def planned(order: Order) -> Message:
