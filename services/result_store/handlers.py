@@ -7,7 +7,7 @@ from datetime import timedelta
 import structlog
 
 from contracts.base import Message
-from contracts.renders import RenderProgressed, RenderSucceeded
+from contracts.renders import RenderFailed, RenderProgressed, RenderSucceeded
 from services.result_store.assets import Asset, Assets, apart, asset_id, sweep, sweep_place
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.images import BadImage
@@ -143,9 +143,14 @@ def storing_progress(result: RenderSucceeded) -> RenderProgressed:
     )
 
 
+def fail(received: Received[RenderSucceeded], error: Exception) -> RenderFailed:
+    """Fail an attempt whose output cannot be handled, so that its render does not wait for its deadline."""
+    return failure(received.message, error)
+
+
 def handlers(subscribe: Subscribe, results: Results) -> None:
     """Declare what the result-store listens to."""
 
-    @subscribe(RenderSucceeded, group="result-store")
+    @subscribe(RenderSucceeded, group="result-store", on_failed=fail)
     async def store_results(batch: Sequence[Received[RenderSucceeded]]) -> list[Outgoing]:
         return await results.store(batch)

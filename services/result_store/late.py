@@ -21,7 +21,7 @@ from services.result_store.assets import (
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.storing import Stores, failure
 from shared.clock import now
-from shared.errors import PermanentError
+from shared.errors import PermanentError, is_transient
 from shared.loops import every
 from shared.outbox import Outbox, owe
 from shared.s3 import Bucket
@@ -72,10 +72,10 @@ class LateOutputs:
         await asyncio.gather(*(self._try(asset) for asset in due))
 
     async def _try(self, asset: Asset) -> None:
-        """One asset's trouble is its own: it is claimed again when the claim has lapsed."""
+        """Try one asset. After a transient error it is claimed again when its claim has lapsed."""
         holding = asyncio.create_task(self._hold(asset))
         try:
-            await self._again(asset)
+            await self._again_or_later(asset)
         except Exception:
             log.exception("late_output_failed", asset=asset.id)
         finally:
@@ -89,6 +89,15 @@ class LateOutputs:
             await asyncio.sleep(CLAIM.total_seconds() / 3)
             held = await self._assets.claim(held)
 
+    async def _again_or_later(self, asset: Asset) -> None:
+        try:
+            await self._again(asset)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.exception("late_output_failed", asset=asset.id, tries=asset.tries)
+            await self._later(asset, error)
+
     async def _again(self, asset: Asset) -> None:
         if asset.is_apart and (winner := await self._winner(asset)):
             await sweep_place(self._bucket, winner)
@@ -99,13 +108,19 @@ class LateOutputs:
         except PermanentError as error:
             return await self._give_up(asset, error)
         except (OutputLate, TimeoutError) as error:
-            if asset.tries >= len(self._pauses):
-                return await self._give_up(asset, OutputUnavailable(f"after {asset.tries} tries: {error}"))
-            pause = timedelta(seconds=self._pauses[asset.tries])
-            later = asset.model_copy(update={"tries": asset.tries + 1, "wake_at": now() + pause})
-            await self._assets.put_off(later)
-            return None
+            last = OutputUnavailable(f"after {asset.tries} tries: {error}")
+            return await self._later(asset, last)
         return await self._keep(asset, stored)
+
+    async def _later(self, asset: Asset, error: Exception) -> None:
+        """Try it again after a pause; after the last pause, give it up with this error."""
+        if asset.tries >= len(self._pauses):
+            return await self._give_up(asset, error)
+        pause = timedelta(seconds=self._pauses[asset.tries])
+        await self._assets.put_off(
+            asset.model_copy(update={"tries": asset.tries + 1, "wake_at": now() + pause})
+        )
+        return None
 
     async def _keep(self, asset: Asset, stored: Stored) -> None:
         id_ = asset_id(asset.result)
@@ -132,7 +147,7 @@ class LateOutputs:
         await self._assets.keep([self._owing(ended, winner.announcement(asset.result))])
         await self._outbox.settle([ended.id])
 
-    async def _give_up(self, asset: Asset, error: PermanentError) -> None:
+    async def _give_up(self, asset: Asset, error: Exception) -> None:
         ended = asset.model_copy(update={"state": "failed", "wake_at": None})
         if await self._assets.put_off(self._owing(ended, failure(asset.result, error))):
             await self._outbox.settle([asset.id])

@@ -13,8 +13,17 @@ from PIL.Image import Image
 
 from contracts.renders import RenderFailed, RenderSucceeded, StoredImage
 from services.result_store.assets import Stored
-from services.result_store.fetching import Fetch
-from services.result_store.images import Accepted, Limits, Preview, WrongSize, accept, encode_preview
+from services.result_store.fetching import Fetch, OutputUnavailable
+from services.result_store.images import (
+    Accepted,
+    BadImage,
+    ImageCorrupt,
+    Limits,
+    Preview,
+    WrongSize,
+    accept,
+    encode_preview,
+)
 from services.result_store.previews import PREVIEW_PAUSES, in_words, put_preview
 from services.result_store.sizes import check_size
 from services.result_store.weights import BadWeights
@@ -31,6 +40,12 @@ DECODED_AT_ONCE = 2
 """Pictures whose pixels are in memory."""
 PREVIEW_SECONDS = 4.0
 """Time for a preview beside its image, waiting for a thread included; then it is made later."""
+
+
+class StoringFailed(PermanentError):
+    """An error that nobody foresaw, while an output was stored."""
+
+    reason = "internal_error"
 
 
 class Stores(Protocol):
@@ -54,12 +69,14 @@ class Storing(Stores):
         bucket: Bucket,
         limits: Limits,
         *,
+        check: Callable[[bytes, Limits], Accepted] = accept,
         encode: Callable[[Image], Preview] = encode_preview,
         preview_seconds: float = PREVIEW_SECONDS,
     ) -> None:
         self._fetch = fetch
         self._bucket = bucket
         self._limits = limits
+        self._check = check
         self._encode = encode
         self._preview_seconds = preview_seconds
         self._decoders = ThreadPoolExecutor(DECODED_AT_ONCE, "decode")
@@ -104,7 +121,7 @@ class Storing(Stores):
         return Stored(image=image, preview=preview, placeholder=encoded.placeholder)
 
     def _accepted(self, result: RenderSucceeded, raw: bytes) -> tuple[StoredImage, Accepted]:
-        accepted = accept(raw, self._limits)
+        accepted = self._checked(result, raw)
         check_size(result, accepted.width, accepted.height)
         sha256 = hashlib.sha256(accepted.data).hexdigest()
         spec = result.spec
@@ -122,18 +139,31 @@ class Storing(Stores):
         )
         return image, accepted
 
+    def _checked(self, result: RenderSucceeded, raw: bytes) -> Accepted:
+        """Check an image; bytes that break a decoder in an unforeseen way are a damaged image too."""
+        try:
+            return self._check(raw, self._limits)
+        except (BadImage, MemoryError):
+            raise
+        except Exception as error:
+            log.exception("image_check_failed", attempt_id=result.attempt_id)
+            raise ImageCorrupt(f"the image cannot be checked: {type(error).__name__}: {error}") from error
+
 
 def attempt_of(result: RenderSucceeded) -> int:
     """The number of the attempt."""
     return int(result.attempt_id.rpartition("/")[2])
 
 
-def failure(result: RenderSucceeded, error: PermanentError) -> RenderFailed:
+def failure(result: RenderSucceeded, error: Exception) -> RenderFailed:
     """Return the failure of an attempt whose output cannot be stored.
 
     Another attempt may do better, but not where the output would be the same: a trainer writes the same
     kind of file, and a provider that ignores the size ignores it again. Other providers are still asked.
+    An error that says nothing about the output is an `internal_error`.
     """
+    if not isinstance(error, OutputUnavailable | BadImage | BadWeights):
+        error = StoringFailed(f"the output could not be stored: {type(error).__name__}: {error}")
     return RenderFailed(
         attempt_id=result.attempt_id,
         job_id=result.job_id,

@@ -12,7 +12,7 @@ from contracts.renders import Output, RenderSucceeded, ResultStored, StoredImage
 from services.result_store.assets import Asset, MongoAssets
 from services.result_store.fetching import Fetch
 from services.result_store.handlers import Results
-from services.result_store.images import Limits, Preview, encode_preview
+from services.result_store.images import Accepted, Limits, Preview, accept, encode_preview
 from services.result_store.late import LateOutputs
 from services.result_store.previews import MissingPreviews
 from services.result_store.storing import Storing
@@ -108,6 +108,7 @@ class ResultsBench:
         self,
         fetch_seconds: float = 5.0,
         max_pixels: int = 1_000_000,
+        check: Callable[[bytes, Limits], Accepted] = accept,
         encode: Callable[[Image], Preview] = encode_preview,
         preview_seconds: float = 4.0,
     ) -> None:
@@ -117,7 +118,9 @@ class ResultsBench:
         self.publisher = FakePublisher("result-store")
         self.assets = MongoAssets(self.documents.mongo)
         limits = Limits(max_bytes=100_000, max_pixels=max_pixels)
-        storing = Storing(self.fetch, self.bucket, limits, encode=encode, preview_seconds=preview_seconds)
+        storing = Storing(
+            self.fetch, self.bucket, limits, check=check, encode=encode, preview_seconds=preview_seconds
+        )
         self.previews = MissingPreviews(self.assets, self.bucket, limits)
         self.outbox = Outbox(MongoDebts(self.documents.mongo), self.publisher)
         self.late = LateOutputs(self.assets, storing, self.bucket, self.outbox, fetch_seconds=5.0)
