@@ -20,8 +20,9 @@ from services.result_store.bad_images import (
     NotAnImage,
     WrongSize,
 )
-from services.result_store.formats import Anatomy, anatomy
+from services.result_store.formats import anatomy
 from services.result_store.orientation import SIDEWAYS, TURNS, orientation
+from services.result_store.parts import Anatomy
 from services.result_store.pixels import decode, encode
 
 __all__ = [

@@ -17,8 +17,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from services.result_store.bad_images import ImageCorrupt
-from services.result_store.formats import JPEG, PNG, WEBP
-from services.result_store.png_rows import check_rows
+from services.result_store.parts import JPEG, PNG, WEBP
+from services.result_store.png_rows import check_palette, check_rows
 
 # Not Image.open: its limit is one number for the whole process, and it warns instead of refusing.
 _OPENERS: Final[dict[str, type[ImageFile]]] = {
@@ -63,6 +63,7 @@ def decode(clean: bytes, content_type: str, longest_side: int | None = None) -> 
         picture.load()
         if isinstance(picture, PngImageFile):
             check_rows(clean, picture)
+            check_palette(picture)
         return picture
 
 

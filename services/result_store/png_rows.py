@@ -1,4 +1,4 @@
-"""Check that a PNG holds all of its rows.
+"""Checks of a decoded PNG: all of its rows, and colours for all of its pixels.
 
 Decoders stop at the end of the compressed stream and leave missing rows black, without an error.
 """
@@ -44,6 +44,20 @@ def check_rows(clean: bytes, picture: PngImageFile) -> None:
         if found >= needed:
             return
     raise ImageCorrupt(f"PNG with {found:,} bytes of rows instead of {needed:,}")
+
+
+def check_palette(picture: PngImageFile) -> None:
+    """Check that each pixel of a picture with a palette has a colour in it.
+
+    Raises:
+        ImageCorrupt: a pixel has none. Viewers differ in what they show there.
+    """
+    if picture.mode != "P" or picture.palette is None:
+        return
+    colours = len(picture.palette.palette) // 3
+    highest = picture.getextrema()[1]
+    if isinstance(highest, int | float) and highest >= colours:
+        raise ImageCorrupt(f"PNG with the colour {highest:.0f} of a palette of {colours}")
 
 
 def _unpacked(clean: bytes) -> Iterator[int]:

@@ -7,7 +7,7 @@ from contracts.base import Message
 from contracts.renders import RenderFailed, ResultStored
 from tests.fakes.provider import a_spec
 from tests.fakes.results import PATH, ResultsBench, a_result, image_of
-from tests.unit.result_store.damage import broken_pixels, with_broken_notes
+from tests.unit.result_store.damage import broken_pixels, cut_scans, with_broken_notes
 from tests.unit.result_store.pictures import a_picture, encoded, every_format, pixels
 
 
@@ -19,7 +19,7 @@ async def stored(data: bytes, *, free_size: bool = False, **spec: int) -> tuple[
     return said, bench
 
 
-@pytest.mark.parametrize("data", broken_pixels())
+@pytest.mark.parametrize("data", [*broken_pixels(), *cut_scans()])
 async def test_undecodable_pixels_are_corrupt_and_the_render_is_tried_again(data: bytes) -> None:
     said, bench = await stored(data)
     assert isinstance(said, RenderFailed)

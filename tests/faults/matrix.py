@@ -47,6 +47,8 @@ REQUIRED = (
     "output: URL gone",
     "output: slow stream",
     "output: 50 MB",
+    "output: corrupt pixels",
+    "output: wrong size",
     "output: redirect to another host",
     "cancel before the command",
     "cancel in the provider's queue",

@@ -1,6 +1,7 @@
 """Faults of an output: the image is made and paid for, and must still be fetched from the provider."""
 
 import asyncio
+import zlib
 from functools import cache
 from io import BytesIO
 
@@ -36,6 +37,16 @@ async def too_large(exchange: Exchange) -> None:
     await saying(data, "image/png")(exchange)
 
 
+def damaged() -> bytes:
+    """A whole file, half of whose pixels are not there."""
+    data = picture(896, 1152)
+    at = data.index(b"IDAT") - 4
+    pixels = zlib.compress(bytes(896 * 3 * 576))
+    chunk = b"IDAT" + pixels
+    chunk = len(pixels).to_bytes(4) + chunk + zlib.crc32(chunk).to_bytes(4)
+    return data[:at] + chunk + data[-12:]
+
+
 GONE = output("URL gone", status(404))
 BROKE = output("503 at first", status(503), times=1)
 DROPPED = output("connection lost at first", hang_up, times=1)
@@ -45,6 +56,8 @@ ENDLESS = output("slow stream without end", endless, fetch_seconds=0.05)
 LARGE = output("50 MB", as_large_as_may_be)
 TOO_LARGE = output("more than 50 MB", too_large)
 NO_IMAGE = output("a page instead", saying(b"<html>", "text/html"))
+CORRUPT = output("corrupt pixels", saying(damaged(), "image/png"))
+WRONG_SIZE = output("wrong size", saying(picture(100, 30), "image/png"))
 REDIRECTED = output("redirect to another host", redirect)
 ELSEWHERE = Fault("output: link to another host", spoils=(Spoil(("result",), moved),))
 
@@ -59,6 +72,8 @@ ROWS = (
     *at(ALL, LARGE, DONE, 1, 1),
     *at(ALL, TOO_LARGE, lost_output("image_too_large"), 1, 1),
     *at(ALL, NO_IMAGE, lost_output("not_an_image"), 1, 1),
+    *at(ALL, CORRUPT, lost_output("image_corrupt"), 1, 1),
+    *at(ALL, WRONG_SIZE, lost_output("wrong_size", retryable=False), 1, 1),
     *at(ALL, REDIRECTED, lost_output("output_unavailable"), 1, 1),
     *at(FAL, ELSEWHERE, lost_output("output_unavailable"), 1, 1),
 )

@@ -120,9 +120,9 @@ def again(code: str, billed: Billed = "no") -> End:
     return End("failed", billed, f"failed: {code}, retryable")
 
 
-def lost_output(code: str) -> End:
+def lost_output(code: str, *, retryable: bool = True) -> End:
     """The provider made an image and was paid for it, but it could not be stored."""
-    return End("succeeded", "yes", f"failed: {code}, retryable")
+    return End("succeeded", "yes", f"failed: {code}{', retryable' if retryable else ''}")
 
 
 def cancelled(billed: Billed) -> End:

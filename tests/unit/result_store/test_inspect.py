@@ -1,5 +1,7 @@
 """What the result store accepts as an image, judged by the bytes alone."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,11 +18,13 @@ from services.result_store.images import (
     encode_preview,
     inspect,
 )
+from tests.unit.result_store.damage import palette_png
 from tests.unit.result_store.pictures import (
     BY_CONTENT_TYPE,
     PNG_START,
     a_picture,
     comfyui_png,
+    decoded,
     encoded,
     every_format,
     exif,
@@ -30,7 +34,12 @@ from tests.unit.result_store.pictures import (
 )
 
 HTML = b"<!DOCTYPE html><html><body>502 Bad Gateway</body></html>"
-BARE_PNG = encoded(a_picture(), "PNG")
+PNGS = (
+    comfyui_png(),
+    encoded(a_picture("P"), "PNG", transparency=3),
+    palette_png((b"PLTE", b"tRNS", b"tEXt", b"IDAT"), tEXt=b"k\0text"),
+    encoded(a_picture("RGBA"), "PNG"),
+)
 SAMPLES = {content_type: make() for content_type, make in BY_CONTENT_TYPE.items()}
 
 
@@ -77,13 +86,21 @@ def test_the_refusal_shows_how_the_bytes_begin() -> None:
 def test_a_cut_off_image_is_refused(content_type: str, tenths: int) -> None:
     data = SAMPLES[content_type]
     with pytest.raises(BadImage):
-        inspect(data[: len(data) * tenths // 10], Limits())
+        accept(data[: len(data) * tenths // 10], Limits())
 
 
-@every_format
-def test_a_single_missing_byte_is_noticed(content_type: str) -> None:
+@pytest.mark.parametrize(("kind", "missing"), [("PNG", 13), ("JPEG", 3), ("WEBP", 1)])
+def test_a_single_missing_byte_of_the_picture_is_noticed(kind: str, missing: int) -> None:
+    whole = encoded(a_picture(), kind)
     with pytest.raises(ImageCorrupt):
-        inspect(SAMPLES[content_type][:-1], Limits())
+        accept(whole[:-missing], Limits())
+
+
+@pytest.mark.parametrize(("kind", "most"), [("PNG", 12), ("JPEG", 2)])
+def test_a_missing_end_is_written_anew(kind: str, most: int) -> None:
+    whole = encoded(a_picture(), kind)
+    for missing in range(1, most + 1):
+        assert accept(whole[:-missing], Limits()).data == whole
 
 
 def test_a_webp_cut_between_two_chunks_is_refused() -> None:
@@ -96,15 +113,18 @@ def test_a_webp_cut_between_two_chunks_is_refused() -> None:
 def test_a_lenient_pillow_changes_nothing(content_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
     with pytest.raises(ImageCorrupt):
-        inspect(SAMPLES[content_type][:-20], Limits())
+        accept(SAMPLES[content_type][:-20], Limits())
 
 
-@given(st.integers(0, len(BARE_PNG) - 1), st.integers(1, 255))
-def test_a_changed_byte_anywhere_in_the_drawn_part_of_a_png_is_noticed(at: int, change: int) -> None:
-    data = bytearray(BARE_PNG)
-    data[at] ^= change
-    with pytest.raises(BadImage):
-        inspect(bytes(data), Limits())
+@given(st.sampled_from(PNGS), st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+def test_a_changed_byte_anywhere_in_a_png_is_noticed_or_changes_no_pixel(
+    whole: bytes, where: float, change: int
+) -> None:
+    data = bytearray(whole)
+    data[int(where * len(data))] ^= change
+    with suppress(BadImage):
+        kept = decoded(accept(bytes(data), Limits(max_pixels=10_000)).data)
+        assert kept.convert("RGBA").tobytes() == decoded(whole).convert("RGBA").tobytes()
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP"])
