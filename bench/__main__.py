@@ -20,7 +20,7 @@ from bench.growth import growth
 from bench.hops import hops
 from bench.in_flight import in_flight
 from bench.latency import latency
-from bench.regression import RECORDED, record, recorded, regressions
+from bench.regression import NothingToCompare, record, recorded_on, regressions
 from bench.report import write_report
 from bench.results import Machine, Results, now
 from bench.rounds import rounds
@@ -76,10 +76,14 @@ def _machine() -> Machine:
     return Machine(
         cores=os.cpu_count() or 1,
         python=platform.python_version(),
-        broker=f"Apache Kafka {kafka_version()}",
+        broker=_broker(),
         faster_mongo="MONGO_SERVER" in os.environ,
         at=now(),
     )
+
+
+def _broker() -> str:
+    return f"Apache Kafka {kafka_version()}"
 
 
 app = typer.Typer(pretty_exceptions_enable=False)
@@ -97,9 +101,10 @@ def main(
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
     names, wanted = _chosen(only, NAMES), _chosen(parts, PARTS)
-    before = recorded() if check else {}
-    if check and not before:
-        raise typer.BadParameter(f"nothing to compare with: make bench writes {RECORDED.name} first")
+    try:
+        before = recorded_on(_broker()) if check else {}
+    except NothingToCompare as error:
+        raise typer.BadParameter(str(error)) from None
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     results, failed = asyncio.run(measure(out.absolute(), QUICK if quick else FULL, names, wanted))

@@ -1,6 +1,7 @@
-"""`make bench-check`: ratios against the last recorded ones. Seconds are another machine's; ratios stay."""
+"""`make bench-check`: ratios against the recorded ones, which hold on other machines with the same broker."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -14,20 +15,55 @@ MORE_IS_BETTER: Final = ("floor_ratio", "celery_ratio", "celery_one_ratio", "tem
 LESS_IS_BETTER: Final = ("latency_p50_ratio", "latency_p99_ratio", "growth_ratio", "in_flight_kb")
 
 
-def recorded() -> Figures:
-    """What was recorded last; nothing where nothing was."""
-    found: Figures = json.loads(RECORDED.read_text()) if RECORDED.exists() else {}
+class NothingToCompare(Exception):
+    """No figures of this broker are recorded."""
+
+
+def recorded(file: Path = RECORDED) -> Figures:
+    """Return the figures of the last `make bench`, or none."""
+    found: Figures = json.loads(file.read_text()) if file.exists() else {}
     return found
 
 
-def record(now: Figures) -> None:
-    """Keep these from now on; what was not measured this time stays as it was."""
-    kept = recorded() | {name: value for name, value in now.items() if value is not None}
-    RECORDED.write_text(json.dumps(kept, indent=1) + "\n")
+def recorded_on(broker: str, file: Path = RECORDED) -> Figures:
+    """Return the recorded figures, which are of this broker.
+
+    Raises:
+        NothingToCompare: when nothing is recorded, or figures of another broker.
+    """
+    found = recorded(file)
+    if not found:
+        raise NothingToCompare(f"nothing to compare with: make bench writes {file.name} first")
+    if not _same_broker(found, broker):
+        raise NothingToCompare(
+            f"nothing is compared: {file.name} has figures of another broker, {found.get('broker')}, "
+            f"and this run would be on {broker}. make bench measures and records on this one"
+        )
+    return found
+
+
+def record(now: Figures, file: Path = RECORDED) -> None:
+    """Write these figures over the recorded ones."""
+    file.write_text(json.dumps(merged(now, recorded(file)), indent=1) + "\n")
+
+
+def merged(now: Figures, before: Figures) -> Figures:
+    """Return the measured figures, with the earlier ones of the same broker for the parts not measured."""
+    kept = before if _same_broker(before, str(now["broker"])) else {}
+    return kept | {name: value for name, value in now.items() if value is not None}
+
+
+def _same_broker(figures: Figures, broker: str) -> bool:
+    """Compare the names; another version of a broker may be faster or slower, and is to be compared."""
+    return _without_version(str(figures.get("broker"))) == _without_version(broker)
+
+
+def _without_version(broker: str) -> str:
+    return re.sub(r"\s+[\d.]+$", "", broker)
 
 
 def regressions(now: Mapping[str, object], before: Mapping[str, object]) -> list[str]:
-    """Each ratio that is more than a fifth worse than before, in a sentence."""
+    """Return a sentence for each ratio that is more than a fifth worse than before."""
     found: list[str] = []
     for name in (*MORE_IS_BETTER, *LESS_IS_BETTER):
         new, old = now.get(name), before.get(name)

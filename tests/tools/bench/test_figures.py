@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from bench.contestants.contestant import LessWork, Outcome, check_work
-from bench.figures import figures
-from bench.regression import regressions
+from bench.figures import Figures, figures
+from bench.regression import NothingToCompare, merged, recorded_on, regressions
 from bench.results import Machine, Percentiles, Results, Round, now
 from bench.tables import tables, write_aside
 
@@ -50,6 +50,38 @@ def test_a_fifth_less_is_a_regression_and_a_tenth_is_not() -> None:
     before = {"floor_ratio": 0.6, "celery_ratio": 6.0, "latency_p99_ratio": 1.0, "growth_ratio": None}
     now_ = {"floor_ratio": 0.55, "celery_ratio": 4.0, "latency_p99_ratio": 1.3, "growth_ratio": 9.0}
     assert regressions(now_, before) == ["celery_ratio was 6 and is 4", "latency_p99_ratio was 1 and is 1.3"]
+
+
+def test_figures_of_another_broker_are_not_compared_and_the_reason_names_both(tmp_path: Path) -> None:
+    file = tmp_path / "recorded.json"
+    file.write_text('{"broker": "tansu", "floor_ratio": 0.6}')
+    with pytest.raises(NothingToCompare, match=r"another broker, tansu, .* on Apache Kafka 4\.3\.1"):
+        recorded_on("Apache Kafka 4.3.1", file)
+
+
+def test_figures_of_another_version_of_the_broker_are_compared(tmp_path: Path) -> None:
+    file = tmp_path / "recorded.json"
+    file.write_text('{"broker": "Apache Kafka 4.2.0", "floor_ratio": 0.6}')
+    assert recorded_on("Apache Kafka 4.3.1", file)["floor_ratio"] == 0.6
+
+
+def test_without_recorded_figures_nothing_is_compared(tmp_path: Path) -> None:
+    with pytest.raises(NothingToCompare, match=r"make bench writes recorded\.json first"):
+        recorded_on("Apache Kafka 4.3.1", tmp_path / "recorded.json")
+
+
+def test_recorded_figures_of_another_broker_are_dropped_and_of_the_same_one_kept() -> None:
+    now_: Figures = {"broker": "Apache Kafka 4.3.1", "floor_ratio": 0.5, "growth_ratio": None}
+    assert merged(now_, {"broker": "tansu", "growth_ratio": 0.9}) == {
+        "broker": "Apache Kafka 4.3.1",
+        "floor_ratio": 0.5,
+    }
+    earlier: Figures = {"broker": "Apache Kafka 4.2.0", "floor_ratio": 0.4, "growth_ratio": 0.9}
+    assert merged(now_, earlier) == {
+        "broker": "Apache Kafka 4.3.1",
+        "floor_ratio": 0.5,
+        "growth_ratio": 0.9,
+    }
 
 
 def test_who_leaves_an_image_out_is_not_compared() -> None:
