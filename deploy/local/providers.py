@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from deploy.local.servers import SIMULATORS
 
-NAMED_BY = {"modal": "MODAL_BASE_URL", "comfyui": "COMFYUI_BASE_URL", "fal": "FAL_KEY"}
-"""The variable that says: use the real one."""
-REQUIRED = {"modal": ("MODAL_KEY", "MODAL_SECRET"), "comfyui": (), "fal": ()}
+NAMED_BY = {"modal": "MODAL_BASE_URL", "comfyui": "COMFYUI_BASE_URL", "fal": "FAL_QUEUE_URL"}
+"""The address that selects the real provider. A key alone selects none."""
+REQUIRED = {"modal": ("MODAL_KEY", "MODAL_SECRET"), "comfyui": (), "fal": ("FAL_KEY",)}
 PREFIXES = {"modal": ("MODAL_",), "comfyui": ("COMFYUI_",), "fal": ("FAL_", "GATEWAY_WEBHOOK_")}
 FAL_ADDRESS = "https://queue.fal.run"
 
@@ -66,8 +66,9 @@ def named_in_options(
     """
     if fal and not environment.get("FAL_KEY"):
         raise ProviderNotUsable("--fal needs the key of a Fal account in the environment: FAL_KEY=id:secret")
-    urls = {NAMED_BY["comfyui"]: comfyui, NAMED_BY["modal"]: modal}
-    return {**environment, **{variable: url for variable, url in urls.items() if url}}
+    fal_address = (environment.get(NAMED_BY["fal"]) or FAL_ADDRESS) if fal else None
+    urls = {"comfyui": comfyui, "modal": modal, "fal": fal_address}
+    return {**environment, **{NAMED_BY[name]: url for name, url in urls.items() if url}}
 
 
 def _check(name: str, environment: Mapping[str, str]) -> None:
@@ -77,10 +78,9 @@ def _check(name: str, environment: Mapping[str, str]) -> None:
             f"The real provider {name} is named ({variable}), and {' and '.join(missing)} "
             "must be in the environment too"
         )
-    if variable.endswith("_URL"):
-        url = urlsplit(environment[variable])
-        if url.scheme not in {"http", "https"} or not url.hostname:
-            raise ProviderNotUsable(f"{variable} (option --{name}) must be an http or https address")
+    url = urlsplit(environment[variable])
+    if url.scheme not in {"http", "https"} or not url.hostname:
+        raise ProviderNotUsable(f"{variable} (option --{name}) must be an http or https address")
 
 
 def _variables(prefixes: tuple[str, ...], environment: Mapping[str, str]) -> dict[str, str]:
@@ -88,7 +88,5 @@ def _variables(prefixes: tuple[str, ...], environment: Mapping[str, str]) -> dic
 
 
 def _address(name: str, environment: Mapping[str, str]) -> str:
-    if name == "fal":
-        return environment.get("FAL_QUEUE_URL", FAL_ADDRESS)
     url = urlsplit(environment[NAMED_BY[name]])
     return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()

@@ -1,4 +1,4 @@
-"""The services, and the environment they are given."""
+"""The services and their environment."""
 
 import base64
 import os
@@ -22,9 +22,11 @@ SERVICES = (
     "notifier",
     "api",
 )
-INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV")
+CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+"""Certificate authorities of the user, for real providers and webhook receivers behind a private one."""
+INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", *CERTIFICATES)
 FORGOTTEN_SECONDS = "20"
-"""Grace period for simulators: they forget all jobs when the stack stops, and nothing else loses any."""
+"""Grace period for simulators, which forget all jobs when the stack stops."""
 SECRETS = (
     "S3_ACCESS_KEY",
     "S3_SECRET_KEY",
@@ -37,13 +39,13 @@ SECRETS = (
 
 
 def basics(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The little that a child inherits: no proxies, no settings of the user's shell."""
+    """Return the variables of the shell that every process gets: no proxies, no settings of services."""
     inherited = {name: environment[name] for name in INHERITED if name in environment}
     return {**inherited, "PYTHONUNBUFFERED": "1"}
 
 
 def keep_or_make_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Random secrets, the same ones for as long as the state folder lives."""
+    """Return the secrets of the last start from this state folder, and random ones for the rest."""
     made = {name: secrets.token_hex(16) for name in SECRETS}
     made["FAL_KEY"] = f"{secrets.token_hex(8)}:{secrets.token_hex(16)}"
     random_bytes = base64.b64encode(secrets.token_bytes(32)).decode()
@@ -52,7 +54,7 @@ def keep_or_make_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def stores_environment(stores: Mapping[str, str]) -> dict[str, str]:
-    """Where the stores are, and how a service behaves on one machine."""
+    """Return the stores' addresses and the settings of a service on one machine."""
     found = {
         "S3_BUCKET": BUCKET,
         "S3_REGION": "us-east-1",
@@ -70,7 +72,7 @@ def stores_environment(stores: Mapping[str, str]) -> dict[str, str]:
 
 
 def providers_environment(simulators: Mapping[str, str]) -> dict[str, str]:
-    """Where the simulated providers are; nothing for one that does not run."""
+    """Return the addresses of the simulated providers that run."""
     names = {
         "MODAL_BASE_URL": "modal",
         "COMFYUI_BASE_URL": "comfyui",
@@ -89,7 +91,7 @@ def providers_environment(simulators: Mapping[str, str]) -> dict[str, str]:
 def service(
     name: str, number: int, site: Site, environment: Mapping[str, str], launcher: Sequence[str] = ()
 ) -> Command:
-    """One instance; the first has the service's name, others a number behind it.
+    """Return the command of one instance, named `api`, `api-2` and so on.
 
     `launcher` is a module, and its arguments, that runs the service's module instead of Python itself.
     """

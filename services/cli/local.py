@@ -17,7 +17,7 @@ def up(
     modal: Annotated[
         str | None, typer.Option(metavar="URL", help="Our application on Modal; MODAL_KEY, MODAL_SECRET.")
     ] = None,
-    fal: Annotated[bool, typer.Option("--fal", help="The real Fal; FAL_KEY.")] = False,
+    fal: Annotated[bool, typer.Option("--fal", help="The real Fal, which costs money; FAL_KEY.")] = False,
 ) -> None:
     """Start everything in the background: broker, stores, services, and simulators of unnamed providers."""
     check_folder(connection_of(ctx).addresses.state, "--state")

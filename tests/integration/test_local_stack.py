@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,9 +54,16 @@ def detached(tmp_path: Path) -> Iterator[Path]:
     local("down", "--state", str(state))
 
 
-def local(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "deploy.local", *arguments]
-    return subprocess.run(command, check=False, cwd=ROOT, capture_output=True, text=True, timeout=120)
+def local(*arguments: str, shell: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.local", *arguments],
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **(shell or {})},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def ports_of(state: Path) -> list[int]:
@@ -229,7 +236,8 @@ def environment_of(pid: int | None) -> dict[str, str]:
 async def test_a_named_provider_is_not_simulated_and_a_restarted_gateway_still_uses_it(
     tmp_path: Path, kafka: str
 ) -> None:
-    shell = {"COMFYUI_BASE_URL": "http://127.0.0.1:9", "FAL_KEY": "id:hunter2"}
+    fal = {"FAL_KEY": "id:hunter2", "FAL_QUEUE_URL": "http://127.0.0.1:9"}
+    shell = {"COMFYUI_BASE_URL": "http://127.0.0.1:9", **fal}
     gateways = ("gateways.comfyui", "gateways.fal")
     options = StackOptions(
         state=tmp_path / "state",
@@ -257,3 +265,19 @@ async def test_a_stack_on_a_broker_elsewhere_starts_none_and_leaves_it_running(
         assert stack.environment["KAFKA_BOOTSTRAP"] == kafka
     async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
         assert producer.client.cluster.brokers()
+
+
+def test_up_on_a_broker_elsewhere_asks_no_repository_for_kafka(tmp_path: Path, kafka: str) -> None:
+    state, cache = tmp_path / "state", tmp_path / "cache"
+    nowhere = {
+        "KAFKA_BOOTSTRAP": kafka,
+        "MAVEN_REPOSITORY": "http://127.0.0.1:1",
+        "XDG_CACHE_HOME": str(cache),
+    }
+    up = local("up", "--state", str(state), "--only", "servers", shell=nowhere)
+    try:
+        assert up.returncode == 0, up.stderr
+        assert kafka in up.stdout
+        assert not cache.exists()
+    finally:
+        local("down", "--state", str(state))

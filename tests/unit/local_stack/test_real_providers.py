@@ -2,11 +2,13 @@
 
 import pytest
 
-from deploy.local.providers import ProviderNotUsable, named_in_options, real_providers
+from deploy.local.providers import FAL_ADDRESS, ProviderNotUsable, named_in_options, real_providers
+from deploy.local.services import basics
 
 COMFYUI = {"COMFYUI_BASE_URL": "http://gpu.example:8188", "COMFYUI_CHECKPOINT": "own.safetensors"}
 MODAL = {"MODAL_BASE_URL": "https://acme--imagegen.modal.run", "MODAL_KEY": "wk-1", "MODAL_SECRET": "ws-1"}
-FAL = {"FAL_KEY": "id:secret"}
+FAL_KEY = {"FAL_KEY": "id:secret"}
+FAL = {**FAL_KEY, "FAL_QUEUE_URL": FAL_ADDRESS}
 
 
 def test_without_names_all_providers_are_simulated() -> None:
@@ -28,13 +30,40 @@ def test_a_named_provider_is_real_with_all_its_variables_and_the_others_are_simu
 
 
 def test_options_name_providers_as_the_environment_does() -> None:
-    named = named_in_options(FAL, comfyui="http://gpu.example:8188", modal=None, fal=True)
+    named = named_in_options(FAL_KEY, comfyui="http://gpu.example:8188", modal=None, fal=True)
     assert real_providers(named).names == ("comfyui", "fal")
+    assert real_providers(named).addresses["fal"] == FAL_ADDRESS
+
+
+def test_a_key_of_fal_alone_leaves_fal_simulated_and_is_given_to_nothing() -> None:
+    found = real_providers(named_in_options(FAL_KEY, comfyui=None, modal=None, fal=False))
+    assert found.simulated == ("modal", "comfyui", "fal")
+    assert found.variables == {}
+    assert "FAL_KEY" not in basics(FAL_KEY)
+
+
+def test_the_option_keeps_the_address_of_fal_that_the_environment_names() -> None:
+    shell = {**FAL_KEY, "FAL_QUEUE_URL": "https://fal.example"}
+    named = named_in_options(shell, comfyui=None, modal=None, fal=True)
+    assert real_providers(named).addresses == {"fal": "https://fal.example"}
+
+
+def test_an_address_of_fal_without_its_key_is_refused() -> None:
+    with pytest.raises(ProviderNotUsable, match="FAL_KEY must be"):
+        real_providers({"FAL_QUEUE_URL": FAL_ADDRESS})
 
 
 def test_fal_without_its_key_is_refused() -> None:
     with pytest.raises(ProviderNotUsable, match="FAL_KEY"):
         named_in_options({}, comfyui=None, modal=None, fal=True)
+
+
+def test_certificate_authorities_of_the_shell_reach_the_services() -> None:
+    shell = {"SSL_CERT_FILE": "/etc/own.pem", "SSL_CERT_DIR": "/etc/own", "HTTPS_PROXY": "http://proxy:3128"}
+    given = basics(shell)
+    assert given["SSL_CERT_FILE"] == "/etc/own.pem"
+    assert given["SSL_CERT_DIR"] == "/etc/own"
+    assert "HTTPS_PROXY" not in given
 
 
 def test_modal_without_its_keys_is_refused_by_name() -> None:
