@@ -8,7 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
-# KAFKA_BROKERS=3 runs all that starts a stack on three nodes of Kafka.
+# KAFKA_BROKERS=3 runs all that starts a stack on three nodes of Kafka. `up` and `kafka-up` install Kafka
+# by themselves, and only if they start one.
 SERVERS := $(READY) kafka-files
 
 .PHONY: help up down status demo check lint quick fast unit component test properties test-faults test-comfyui servers chaos chaos-short chaos-broken outages kafka-up \
@@ -24,7 +25,7 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev,modal]'
 	@touch $@
 
-up: $(SERVERS)  ## start the local stack: broker, stores, provider simulators, all services
+up: $(READY)  ## start the local stack: broker, stores, provider simulators, all services
 	@$(BIN)/imagegen up
 
 down: $(READY)  ## stop it
@@ -80,7 +81,7 @@ chaos-broken: $(SERVERS)  ## builds with a fault each, and two without: the chec
 outages: $(SERVERS)  ## broker, MongoDB and S3 away for a minute each, under load
 	@$(BIN)/python -m tests.chaos --outages 60 --jobs 250 --minutes 14
 
-kafka-up: $(SERVERS)  ## start Kafka alone (KAFKA_BROKERS=3: a cluster)
+kafka-up: $(READY)  ## start Kafka alone (KAFKA_BROKERS=3: a cluster)
 	@$(BIN)/python -m deploy.local up --only broker --ports fixed --state .imagegen/kafka
 
 kafka-down: $(READY)  ## stop it
@@ -96,7 +97,7 @@ BENCH := $(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(ONLY),--only $(ONL
 bench: $(SERVERS) $(BENCH_READY) bench-redis  ## measure beside Celery, Temporal and the floor; docs/performance.md
 	@$(BENCH)
 
-bench-check: $(SERVERS) $(BENCH_READY) bench-redis  ## the same; fails when a ratio is 20 % worse than in bench/recorded.json
+bench-check: $(SERVERS) $(BENCH_READY) bench-redis  ## the same; fails when a ratio is 20 % worse than in bench/recorded.json, or that is of another broker
 	@$(BENCH) --check
 
 $(BENCH_READY): $(READY)

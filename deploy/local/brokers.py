@@ -40,17 +40,17 @@ class OutsideBroker(BaseSettings):
 
 @dataclass(frozen=True)
 class Broker:
-    """A cluster of so many nodes that the stack starts, or the address of one that it does not start."""
+    """The number of nodes that the stack starts, or the address of a Kafka that runs elsewhere."""
 
     nodes: int
     elsewhere: str | None = None
 
     @classmethod
     def of(cls, nodes: int | None, elsewhere: str | None = None) -> "Broker":
-        """Return the broker with these nodes, by default as many as the environment says.
+        """Return the broker with this number of nodes, by default that of KAFKA_BROKERS.
 
         Raises:
-            StartupError: when the environment's number is none.
+            StartupError: when KAFKA_BROKERS is not a positive number.
         """
         if elsewhere:
             return cls(0, elsewhere)
@@ -66,19 +66,19 @@ class Broker:
         return [partial(_node, number, self.nodes, site, kafka) for number in range(1, self.nodes + 1)]
 
     def environment(self, addresses: list[str]) -> dict[str, str]:
-        """Return what the services have to know of it."""
+        """Return the variables with which the services reach it."""
         if self.elsewhere:
             return {"KAFKA_BOOTSTRAP": self.elsewhere}
         return {"KAFKA_BOOTSTRAP": ",".join(addresses), "KAFKA_REPLICATION": str(replicas(self.nodes))}
 
 
 def node_name(number: int) -> str:
-    """Return the process name of a node: `kafka`, `kafka-2`, as instances of a service have them."""
+    """Return the process name of a node: `kafka`, `kafka-2`."""
     return "kafka" if number == 1 else f"kafka-{number}"
 
 
 def _node(number: int, nodes: int, site: Site, kafka: Installation) -> Command:
-    """One node. A node alone may try other ports; those of a cluster know each other's, which stay."""
+    """Return a node's command. The ports of a cluster are fixed, as its nodes know each other's."""
     port = site.ports.pick if nodes == 1 else site.ports.keep
     names = {each: node_name(each) for each in range(1, nodes + 1)}
     members = [

@@ -8,7 +8,7 @@ TAIL_BYTES = 8_000
 
 
 def tail(log: Path) -> str:
-    """Its last lines."""
+    """Return the last lines of a log file."""
     with log.open("rb") as file:
         file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
         lines = file.read().decode(errors="replace").splitlines()

@@ -1,4 +1,4 @@
-"""What a stack needs and this machine does not have."""
+"""The error for a program that is not installed."""
 
 
 class MissingServer(Exception):

@@ -37,11 +37,11 @@ class BrokerControl:
             self._changed()
 
     async def pause(self, number: int = 1) -> None:
-        """It neither answers nor ends its connections."""
+        """Stop the process with SIGSTOP: it neither answers nor closes its connections."""
         await self._node(number).send(signal.SIGSTOP)
 
     async def resume(self, number: int = 1) -> None:
-        """After `pause`."""
+        """Let the process go on after `pause`."""
         await self._node(number).send(signal.SIGCONT)
 
     async def _end(self, number: int, grace_seconds: float | None) -> None:

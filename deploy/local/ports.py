@@ -1,4 +1,4 @@
-"""Free loopback ports, and whose they are."""
+"""Free loopback ports, and the processes that listen on them."""
 
 import os
 import random
@@ -55,12 +55,12 @@ class Ports:
         raise OSError(f"no free port for {name} between {PORTS.start} and {PORTS.stop}")
 
     def keep(self, name: str) -> int:
-        """The port that this name has; a free one the first time."""
+        """Return the port of this name, a free one the first time."""
         return self.chosen.get(name) or self.pick(name)
 
 
 def listens(pid: int, port: int) -> bool:
-    """Whether it is this process that listens on the port, not one that was quicker."""
+    """Return True if this process listens on the port, and not another one."""
     if sys.platform != "linux":
         return not is_free(port)
     wanted = {f"socket:[{inode}]" for inode in _listeners(port)}

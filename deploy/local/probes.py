@@ -1,4 +1,4 @@
-"""Is it ready? Small questions asked of a starting process."""
+"""Probes of a starting process: each returns True when it is ready."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ API_VERSIONS = bytes.fromhex("0000000a 0012 0000 00000001 ffff")
 
 
 def accepts(port: int) -> Probe:
-    """It takes connections."""
+    """Return a probe for a port that accepts connections."""
 
     async def probe() -> bool:
         return await _ask(port, b"", lambda answer: True)
@@ -22,7 +22,7 @@ def accepts(port: int) -> Probe:
 
 
 def answers(port: int, path: str, status: int, *, method: str = "GET") -> Probe:
-    """It answers this request with this status."""
+    """Return a probe for a server that answers this request with this status."""
     request = f"{method} {path} HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n"
 
     async def probe() -> bool:
@@ -32,7 +32,7 @@ def answers(port: int, path: str, status: int, *, method: str = "GET") -> Probe:
 
 
 def speaks_kafka(port: int) -> Probe:
-    """It answers a Kafka client."""
+    """Return a probe for a broker that answers a Kafka client."""
 
     async def probe() -> bool:
         return await _ask(port, API_VERSIONS, lambda answer: len(answer) > 0)
@@ -41,7 +41,7 @@ def speaks_kafka(port: int) -> Probe:
 
 
 def every(*probes: Probe) -> Probe:
-    """All of them, in order."""
+    """Return a probe that passes when all of these do, in order."""
 
     async def probe() -> bool:
         for each in probes:

@@ -1,4 +1,4 @@
-"""One child process: start it on a leash, wait until it is ready, stop it."""
+"""One child process: start it, wait until it is ready, stop it. It ends with its parent."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ PROBE_EVERY_SECONDS = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What to run, and how to tell that it runs."""
+    """A command line with its environment, and the probe that shows that it is ready."""
 
     name: str
     kind: Kind

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from deploy.local.state import ProcessState, StackState
 
 QUIET_SECONDS = 5.0
-"""After so long without a line, `up` says what it is waiting for."""
+"""Seconds without output after which `up` reports the processes that it waits for."""
 ANSWER_SECONDS = 1.0
 
 Reason = Callable[[ProcessState], str]
@@ -26,15 +26,15 @@ class Progress:
         self._ready: set[str] = set()
 
     def show(self, state: StackState) -> None:
-        """Report what is new since the last call."""
+        """Report processes that became ready since the last call, and a long wait."""
         for name, process in state.processes.items():
             if process.ready and name not in self._ready:
                 self._ready.add(name)
                 self._line(f"{name} is ready at {process.address} (after {self._elapsed():.1f} s)")
         if self._clock() - self._last >= QUIET_SECONDS:
             waiting = [name for name in state.processes if name not in self._ready]
-            said = ", ".join(f"{name}{self._reason(state.processes[name])}" for name in waiting)
-            self._line(f"waiting for {said or 'the first process'} ({self._elapsed():.0f} s so far)")
+            reasons = ", ".join(f"{name}{self._reason(state.processes[name])}" for name in waiting)
+            self._line(f"waiting for {reasons or 'the first process'} ({self._elapsed():.0f} s so far)")
 
     def _elapsed(self) -> float:
         return self._clock() - self._started
@@ -45,7 +45,7 @@ class Progress:
 
 
 def reason_of(process: ProcessState) -> str:
-    """Return ` (reason)` as the process's own health says it, or nothing."""
+    """Return the problems in the process's health answer as ` (name: problem)`, or an empty string."""
     if process.kind != "service":
         return ""
     try:

@@ -40,12 +40,12 @@ class Proxy:
             writer.transport.abort()
 
     def close(self) -> None:
-        """The server is away: open connections are reset, new ones are reset at once."""
+        """Reset open connections, and new ones at once."""
         self._closed = True
         self.cut()
 
     def open(self) -> None:
-        """The server is back."""
+        """Pass connections on again after `close`."""
         self._closed = False
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

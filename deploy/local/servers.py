@@ -21,7 +21,7 @@ WEED_PARTS = ("s3", "master", "volume", "filer", "admin")
 
 @dataclass(frozen=True)
 class Site:
-    """What every command line needs to know of this stack."""
+    """The ports, folders and environment of a stack, for its command lines."""
 
     ports: Ports
     data: Path
@@ -55,7 +55,7 @@ def mongo(site: Site) -> Command:
 
 
 def _mongo_program() -> tuple[str, ...]:
-    """From PyPI, in Python; MONGO_SERVER names the same project's faster one, where that is installed."""
+    """Return the program of SecantusDB: the one from PyPI, or the one that MONGO_SERVER names."""
     other = os.environ.get("MONGO_SERVER")
     return (other,) if other else (sys.executable, "-m", "secantus")
 
@@ -85,7 +85,7 @@ def s3(site: Site, access_key: str, secret_key: str) -> Command:
 
 
 def store(name: str, site: Site, secrets: Mapping[str, str]) -> Command:
-    """The database or the object store."""
+    """Return the command of the database or of the object store."""
     if name == "mongo":
         return mongo(site)
     return s3(site, secrets["S3_ACCESS_KEY"], secrets["S3_SECRET_KEY"])
@@ -111,7 +111,7 @@ def simulator(name: str, site: Site, latency_seconds: float) -> Command:
 
 
 def lora_folder(site: Site) -> Path:
-    """What a real ComfyUI server would share with its gateway."""
+    """Return the folder that the simulated ComfyUI server shares with its gateway."""
     folder = site.data / "loras"
     folder.mkdir(exist_ok=True)
     return folder

@@ -64,7 +64,7 @@ class StackOptions:
     proxied: tuple[str, ...] = ()
     """Servers (kafka, mongo, s3) that services reach through a proxy, which can cut them off."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """More of it for every service."""
+    """Further variables for every service."""
     launcher: tuple[str, ...] = ()
     """A module, and its arguments, that runs the services' modules."""
 
@@ -101,7 +101,7 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What each service is given; its own HTTP_PORT comes on top."""
+        """The environment of every service; each has its own HTTP_PORT besides."""
         return {**self._state.environment, **self.options.real.variables}
 
     @property
@@ -208,7 +208,7 @@ class Stack:
             self.proxies[name] = await proxy.__aenter__()
 
     def _entrance(self, name: str) -> str:
-        """Where clients reach a server."""
+        """Return the address at which clients reach a server: its proxy's, if it has one."""
         address, proxy = self.addresses[name], self.proxies.get(name)
         return address.replace(address.removeprefix("http://"), proxy.address) if proxy else address
 

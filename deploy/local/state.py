@@ -1,4 +1,4 @@
-"""The state folder: who runs in it, what stack.json remembers, and what a crash left behind."""
+"""The state folder: its supervisor, stack.json, and the end of processes that a crash left running."""
 
 import fcntl
 import os
@@ -72,7 +72,7 @@ class StateFolder:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def hold(self) -> None:
-        """Be the one supervisor of this folder, until `release` or the end of this process."""
+        """Lock the folder for this process until `release`."""
         self.create()
         lock = self._lock_file.open("a+", encoding="utf-8")
         if not _locked(lock):
@@ -91,7 +91,7 @@ class StateFolder:
             self._held = None
 
     def holder(self) -> int | None:
-        """The process that runs a stack here."""
+        """Return the id of the process that runs a stack here, or None."""
         with suppress(FileNotFoundError), self._lock_file.open("r", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -100,7 +100,7 @@ class StateFolder:
         return None
 
     def read(self) -> StackState:
-        """What was written last; a fresh state when that is missing or broken."""
+        """Return the state in stack.json, or an empty one when the file is missing or broken."""
         with suppress(FileNotFoundError, ValidationError):
             return StackState.model_validate_json(self._stack_file.read_bytes())
         return StackState()

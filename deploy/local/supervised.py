@@ -44,7 +44,7 @@ class Supervised:
         return self.process.pid if self.process and alive else None
 
     async def start(self) -> None:
-        """Raises ProcessFailed, with the end of its log, when it does not become ready."""
+        """Start it; raise ProcessFailed, with the end of its log, if it does not become ready."""
         keep_one_older(self._log)
         tries = PORT_TRIES if self.process is None else 1  # others know the port of one that ran
         for tries_left in reversed(range(tries)):
@@ -59,7 +59,7 @@ class Supervised:
         self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.command.name}")
 
     async def stop(self, grace_seconds: float | None = None) -> None:
-        """It stays down until it is started again. No grace is SIGKILL."""
+        """Stop it until it is started again; without grace by SIGKILL."""
         if self._keeper and self._keeper is not asyncio.current_task():
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""docker-compose.yml and the Dockerfile name only variables that some settings class reads."""
+"""docker-compose.yml and the Dockerfile name variables of settings classes and the pinned Kafka."""
 
 import importlib
 import importlib.util
@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings
 
 import services
 import shared.settings
+from deploy.local.apache_kafka.installation import kafka_version
 from shared.settings import ProcessSettings
 
 ROOT = Path(__file__).parents[2]
@@ -88,3 +89,8 @@ def test_the_dockerfile_names_only_known_variables() -> None:
     lines = re.findall(r"ENV ((?:.*\\\n)*.*)", text)
     names = {name for line in lines for name in re.findall(r"(\w+)=", line)}
     assert names - NOT_OURS - known_variables() == set()
+
+
+def test_compose_runs_the_version_of_kafka_that_the_local_stack_runs() -> None:
+    kafka = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]["kafka"]
+    assert kafka["image"] == f"apache/kafka:{kafka_version()}"

@@ -24,7 +24,7 @@ AOT_SECONDS = 120.0
 
 
 async def install(report: Report) -> Installation:
-    """Return the installation; what is missing of it is fetched and made first.
+    """Return the installation, after fetching and making its missing parts.
 
     Raises:
         CannotFetchKafka: when a jar cannot be had.

@@ -53,16 +53,16 @@ class Member:
     port: int
     controller_port: int
     front: int | None = None
-    """The port that clients are told, where it is another."""
+    """The advertised port, where it differs."""
 
 
 def replicas(nodes: int) -> int:
-    """How often every record is kept."""
+    """Return the replication factor of a cluster of this size."""
     return min(MOST_REPLICAS, nodes)
 
 
 def properties(number: int, members: Iterable[Member], log: Path) -> dict[str, str]:
-    """The whole configuration of one node."""
+    """Return the configuration of one node."""
     nodes = {member.number: member for member in members}
     port, controller_port = nodes[number].port, nodes[number].controller_port
     voters = ",".join(f"{each.number}@{HOST}:{each.controller_port}" for each in nodes.values())
@@ -110,7 +110,7 @@ def node(
 
 
 def _cluster_id(site: Site) -> str:
-    """The same for all nodes of a stack, and at every start."""
+    """Return the cluster id, which is the same for all nodes of a stack and at every start."""
     return base64.urlsafe_b64encode(uuid5(NAMESPACE_URL, str(site.data)).bytes).decode().rstrip("=")
 
 

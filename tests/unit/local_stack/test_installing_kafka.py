@@ -8,8 +8,17 @@ import sys
 from pathlib import Path
 
 import pytest
+from jgo.maven import MavenContext
 
-from deploy.local.apache_kafka.fetching import CannotFetchKafka, Fetch, fetch_all
+from deploy.local.apache_kafka.fetching import (
+    AT_ONCE,
+    REPOSITORY,
+    SHOWN,
+    CannotFetchKafka,
+    Fetch,
+    fetch_all,
+    repository_address,
+)
 from deploy.local.apache_kafka.installation import Jar, cache_folder, kafka_version, pinned_jars
 from deploy.local.apache_kafka.node import LAUNCH
 
@@ -35,8 +44,18 @@ def serving(contents: dict[str, bytes]) -> Fetch:
 ONE, TWO = a_jar("one", b"1"), a_jar("two", b"2")
 
 
+JARS = [a_jar(f"jar-{number:02}", b"x") for number in range(46)]
+TRIES = 3
+AT_ONCE_PAUSES = (0.0,) * (TRIES - 1)
+
+
 def nothing(_: str) -> None:
     """Drop a line of progress."""
+
+
+def fetch_at_once(jars: list[Jar], folder: Path, fetch: Fetch) -> None:
+    """Fetch without pauses between tries."""
+    fetch_all(jars, folder, nothing, fetch, AT_ONCE_PAUSES)
 
 
 def test_every_jar_is_pinned_by_coordinates_and_sum() -> None:
@@ -55,18 +74,57 @@ def test_jars_that_have_the_pinned_bytes_are_put_into_the_folder(tmp_path: Path)
 
 def test_a_jar_with_other_bytes_is_not_installed(tmp_path: Path) -> None:
     with pytest.raises(CannotFetchKafka, match=r"org\.example:two:1\.0: its SHA-256 is"):
-        fetch_all([ONE, TWO], tmp_path / "kafka", nothing, serving({"one": b"1", "two": b"changed"}))
+        fetch_at_once([ONE, TWO], tmp_path / "kafka", serving({"one": b"1", "two": b"changed"}))
     assert list(tmp_path.iterdir()) == [], "neither a folder nor a half of one"
 
 
 def test_jars_that_cannot_be_had_are_named_with_two_ways_out(tmp_path: Path) -> None:
     with pytest.raises(CannotFetchKafka) as failure:
-        fetch_all([ONE, TWO], tmp_path / "kafka", nothing, serving({}))
-    said = str(failure.value)
-    for part in ("org.example:one:1.0", "org.example:two:1.0", "Maven Central", "MAVEN_REPOSITORY=URL"):
-        assert part in said
-    assert "KAFKA_BOOTSTRAP=host:port make up" in said
-    assert "repository.invalid" not in said
+        fetch_at_once([ONE, TWO], tmp_path / "kafka", serving({}))
+    text = str(failure.value)
+    for part in ("org.example:one:1.0", "org.example:two:1.0", "MAVEN_REPOSITORY=URL"):
+        assert part in text
+    assert "KAFKA_BOOTSTRAP=host:port make up" in text
+    assert "repository.invalid" not in text
+
+
+def test_a_repository_that_lacks_everything_is_asked_for_everything_and_some_jars_are_named(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(CannotFetchKafka, match="46 of its jars") as failure:
+        fetch_at_once(JARS, tmp_path / "kafka", serving({}))
+    text = str(failure.value)
+    assert text.count("org.example:jar-") == SHOWN
+    assert f"and {len(JARS) - SHOWN} more" in text
+
+
+def test_a_repository_without_an_answer_is_given_up_after_the_first_jars(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def silent(jar: Jar, _: Path) -> Path:
+        asked.append(jar.artifact)
+        raise TimeoutError
+
+    with pytest.raises(CannotFetchKafka) as failure:
+        fetch_at_once(JARS, tmp_path / "kafka", silent)
+    assert len(set(asked)) <= AT_ONCE
+    assert "no answer (TimeoutError)" in str(failure.value)
+    assert "more were not asked for after that" in str(failure.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_error_names_the_address_that_is_asked_without_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(REPOSITORY, "https://me:hunter2@mirror.example/maven2?token=hunter3")
+    with pytest.raises(CannotFetchKafka, match=r"from https://mirror\.example/maven2 \(MAVEN_REP") as failure:
+        fetch_at_once([ONE], tmp_path / "kafka", serving({}))
+    assert "hunter" not in str(failure.value)
+
+
+def test_without_a_mirror_the_address_is_the_one_of_the_client() -> None:
+    [central] = MavenContext().remote_repos.values()
+    assert repository_address({}) == f"Maven Central, {central}"
 
 
 def test_a_jar_that_comes_at_the_second_try_is_installed(tmp_path: Path) -> None:
@@ -79,7 +137,7 @@ def test_a_jar_that_comes_at_the_second_try_is_installed(tmp_path: Path) -> None
             raise ConnectionResetError
         return serve(jar, cache)
 
-    fetch_all([ONE], tmp_path / "kafka", nothing, stutter)
+    fetch_at_once([ONE], tmp_path / "kafka", stutter)
     assert (tmp_path / "kafka" / "one-1.0.jar").read_bytes() == b"1"
 
 
