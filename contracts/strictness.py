@@ -17,6 +17,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, from_json
 from contracts.base import Message, Model
 from contracts.bounded import refuse_excess, refuse_growth
 from contracts.scalars import Whole
+from contracts.web_addresses import address_fault
 from contracts.wording import MAX_ERRORS
 
 CONTRACT_VERSION: Final = 2
@@ -85,6 +86,7 @@ def strictly(kind: type[BaseModel], value: Any, validate: Callable[[], M]) -> M:
         model = validate()
         if isinstance(value, dict):
             refuse_excess(value, MAX_VALUES, MAX_CHARACTERS)
+        errors += _unusable_address(model)
     except ValidationError as error:
         if not errors and error.error_count() <= MAX_ERRORS:
             raise
@@ -94,6 +96,16 @@ def strictly(kind: type[BaseModel], value: Any, validate: Callable[[], M]) -> M:
     if errors:
         raise ValidationError.from_exception_data(kind.__name__, errors[:MAX_ERRORS])
     return model
+
+
+def _unusable_address(model: BaseModel) -> Iterator[InitErrorDetails]:
+    """List the fault of a webhook address that nothing can be sent to; stored ones are read as they are."""
+    notify = getattr(model, "notify", None)
+    url = getattr(notify or model, "webhook_url", None)
+    if url and (fault := address_fault(url)):
+        path = ("notify", "webhook_url") if notify else ("webhook_url",)
+        wrong = PydanticCustomError("web_address", "{fault}", {"fault": fault})
+        yield InitErrorDetails(type=wrong, loc=path, input=url)
 
 
 def unknown_fields(kind: type[BaseModel], value: Any, path: Path = ()) -> Iterator[tuple[Path, str, Any]]:

@@ -1,25 +1,12 @@
-"""Credentials in URLs: separated before a URL is stored, and removed from texts for people and logs."""
+"""Credentials of URLs: put back or sent as a header, and removed from texts for people and logs."""
 
 import base64
 import re
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
-_USERINFO = re.compile(
-    r"([a-z][a-z0-9+.-]*://)(?:[^/?#\s\"']*|[^/?#\s\"':@]*:(?![0-9]+[/?#])[^\s\"'@]*)@", re.IGNORECASE
-)
-"""Also with a password that contains `/`, `?` or `#` and makes the URL invalid as it stands."""
+from contracts.web_addresses import USERINFO
 
-
-def split_credentials(url: str) -> tuple[str, str | None]:
-    """Return the URL without credentials, and `user:password` as it can stand in a URL.
-
-    A text that is not a URL comes back as it is.
-    """
-    found = _USERINFO.match(url)
-    if not found:
-        return url, None
-    scheme, rest = found[1], url[found.end() :]
-    return scheme + rest, quote(found[0][len(scheme) : -1], safe="%:@!$&'()*+,;=")
+_USERINFO_IN_TEXT = re.compile(USERINFO.format(quotes="\"'"), re.IGNORECASE)
 
 
 def with_credentials(url: str, credentials: str | None) -> str:
@@ -36,4 +23,4 @@ def basic_authorization(credentials: str) -> str:
 
 def redacted(text: str) -> str:
     """Replace the credentials of every URL in a text by `***`."""
-    return _USERINFO.sub(r"\1***@", text)
+    return _USERINFO_IN_TEXT.sub(r"\1***@", text)

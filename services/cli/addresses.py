@@ -1,4 +1,4 @@
-"""Where the servers are: what options or the environment say, else the local stack that runs."""
+"""Addresses of the servers, from options or the environment, else of the local stack that runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

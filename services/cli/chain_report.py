@@ -38,7 +38,7 @@ def _error(step: ChainStepView) -> str | None:
 
 
 def character_lines(view: CharacterView) -> Iterator[str]:
-    """What is known of a character."""
+    """Print a character."""
     who, sheet = view.character, view.sheet
     yield f"{who.name}  {view.id}"
     yield f"  face     {who.base_image_id or 'none chosen'}"

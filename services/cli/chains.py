@@ -45,7 +45,7 @@ File = typer.Option(metavar="FILE", show_default=False)
 
 @app.command()
 def show(ctx: typer.Context, chain_id: ChainId, follow: Follow = False, as_json: AsJson = False) -> None:
-    """Where a chain stands, step by step. Also without the word: imagegen chain ID"""
+    """Show a chain, step by step. Also without the word: imagegen chain ID"""
     _run(ctx, lambda client: client.chain(chain_id), follow=follow, as_json=as_json)
 
 

@@ -117,11 +117,11 @@ class Client:
         return answer.content
 
     def job_events(self, job_id: str) -> EventStream:
-        """What happens to one job, until it ends."""
+        """Yield the events of one job, until it ends."""
         return EventStream(self._http, f"{self._addresses.of('notifier')}/v1/jobs/{job_id}/events")
 
     def all_events(self) -> EventStream:
-        """What happens to all jobs of this user, without end."""
+        """Yield the events of all jobs of this user, without end."""
         return EventStream(self._http, f"{self._addresses.of('notifier')}/v1/users/me/events")
 
     async def webhook_endpoints(self) -> WebhookEndpoints:
@@ -151,7 +151,7 @@ class Client:
         raise RequestRefused(problem)
 
     async def _answer(self, url: str, method: str, path: str, parts: dict[str, object]) -> httpx.Response:
-        """What the api answers. Every request may be repeated: a submission has its key."""
+        """Return the api's answer. Every request may be repeated: a submission has its key."""
         since = monotonic()
         while True:
             try:

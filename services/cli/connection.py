@@ -10,7 +10,7 @@ from services.cli.client import Client
 
 @dataclass(frozen=True)
 class Connection:
-    """What `imagegen --help` lists above the commands."""
+    """The options that `imagegen --help` lists above the commands."""
 
     addresses: Addresses
     tenant: str

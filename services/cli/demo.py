@@ -74,7 +74,7 @@ async def _show(out: Path, folder: Path, latency_seconds: float) -> int:
 
 
 async def _run(demo: Demo, console: Console, folder: Path, latency_seconds: float) -> str | None:
-    """What went wrong, if something did."""
+    """Return the failure, if there was one."""
     _say(console, "Starting broker, stores, simulated providers and services …")
     try:
         async with asyncio.timeout(SECONDS), demo_stack(folder, latency_seconds) as stack:

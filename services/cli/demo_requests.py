@@ -1,4 +1,4 @@
-"""What the demo asks for: a character's whole story as another service would say it, each type over HTTP.
+"""Requests of the demo: a character's whole story over Kafka, and each type over HTTP.
 
 Mara's is a chain: her sheet, then by itself her LoRA, then pictures with it.
 """
@@ -51,7 +51,7 @@ class Wish:
     way: Way
     request: dict[str, Any]
     then: tuple["Wish", ...] = ()
-    """What the platform asks for by itself, once this is done."""
+    """The requests that the platform makes by itself once this one is done."""
 
     @property
     def type(self) -> GenerationType:
@@ -60,7 +60,7 @@ class Wish:
 
     @property
     def folder(self) -> str:
-        """Where its images go."""
+        """The folder of its images."""
         words = "".join(letter if letter.isalnum() else " " for letter in self.title.lower())
         return "-".join(words.split())
 
@@ -97,7 +97,7 @@ LORAS = 1
 
 
 def then(first: Wish, base_image: str) -> tuple[Wish, ...]:
-    """What is asked for once a face is chosen: `{job_id}/{index}` of an image of the first wish."""
+    """Return the requests for a chosen face: `{job_id}/{index}` of an image of the first wish."""
     who = first.request["character"] | {"base_image_id": base_image}
     wishes = _over_kafka(base_image) if first.way == "Kafka" else _over_http(base_image)
     return tuple(

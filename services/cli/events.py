@@ -11,7 +11,7 @@ import httpx
 from services.cli.errors import Unreachable
 
 PATIENCE_SECONDS = 60.0
-"""How long a stream may bring nothing but failures: long enough for its server to be started again."""
+"""Longest time of nothing but failures on a stream: enough for its server to be started again."""
 PAUSE_SECONDS = 1.0
 SILENCE_SECONDS = 45.0
 """Three of the server's heartbeats."""

@@ -22,7 +22,7 @@ State = Literal["waiting", "queued", "running", "storing", "done", "failed"]
 
 @dataclass
 class Picture:
-    """How far one image is."""
+    """Progress of one image."""
 
     label: str = ""
     state: State = "waiting"
@@ -33,14 +33,14 @@ class Picture:
 
     @property
     def share(self) -> float:
-        """How much of it is done, for a bar."""
+        """The part that is done, for a bar."""
         ended = self.state in ("done", "failed", "storing")
         return 1.0 if ended else (self.percent or 0) / 100
 
 
 @dataclass
 class Followed:
-    """How far a job is."""
+    """Progress of a job."""
 
     job_id: str
     type: GenerationType
@@ -72,7 +72,7 @@ class Followed:
 
     @property
     def share(self) -> float:
-        """How much of the job is done, for a bar."""
+        """The part of the job that is done, for a bar."""
         shares = [picture.share for picture in self.pictures.values()]
         return 1.0 if self.ended else sum(shares) / max(1, self.requested, len(shares))
 

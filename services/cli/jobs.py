@@ -15,7 +15,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def job(ctx: typer.Context, job_id: JobId, as_json: AsJson = False) -> None:
-    """Where a job stands, with fresh links to its images."""
+    """Show the state of a job, with fresh links to its images."""
 
     async def ask() -> tuple[JobView, Results]:
         async with client_of(ctx) as client:

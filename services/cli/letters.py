@@ -58,7 +58,7 @@ def replay_of(letter: DeadLetter) -> Envelope:
 
 
 def resolution_of(letter: Letter, action: str, note: str) -> Envelope:
-    """What tells later lists that nothing is left to be done."""
+    """Return the record by which later lists know that nothing is left to do."""
     done = DeadLetterResolved.model_validate(
         {"letter_id": f"{PREFIX}{letter.id}", "action": action, "note": note, "at": now()}
     )

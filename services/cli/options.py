@@ -36,7 +36,7 @@ SetId = Annotated[str, typer.Option("--set", help="classic, professional, social
 
 @dataclass(frozen=True)
 class Person:
-    """Who is drawn. Options win over the file."""
+    """The person that is drawn. Options win over the file."""
 
     character: Annotated[
         Path | None, _option(CHARACTER, "A JSON file with name, age, appearance, identity.", metavar="FILE")
@@ -64,7 +64,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Look:
-    """How the images are made."""
+    """Options for the look of the images."""
 
     prompt: Annotated[str | None, _option(IMAGES, "Words of your own, beside those of the request.")] = None
     style: Annotated[str | None, _option(IMAGES, "photorealistic, cinematic, anime, film, … or free.")] = None
@@ -81,7 +81,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Answer:
-    """What to do once the request is accepted."""
+    """Options for the time after the request was accepted."""
 
     out: Annotated[Path | None, _option(ANSWER, "Download the images to this folder.", metavar="DIR")] = None
     webhook: Annotated[

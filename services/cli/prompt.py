@@ -1,6 +1,7 @@
 """imagegen prompt …: what would be sent for a request; nothing is sent"""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -9,12 +10,14 @@ import typer
 from pydantic import ValidationError
 
 from contracts.generation import GenerationRequested
+from contracts.http import AnySubmission, ChainSubmission, Submission
 from contracts.requests import (
     BaseImageRequest,
     CharacterSheetRequest,
     ProfilePicturesRequest,
     StudioRequest,
 )
+from contracts.strictness import read_message
 from prompts.preview import NO_JOB, CannotBeDone, fields, preview, written
 from prompts.refusal import reasons_of
 from prompts.renders import ImageRequest
@@ -36,10 +39,14 @@ from services.cli.requests import read_object, submission
 
 app = typer.Typer(help="Show what would be sent: prompts, seeds, sizes, and what was left out.")
 
+_POSTED: Mapping[str, type[Submission]] = {
+    kind.model_fields["type"].default: kind for kind in get_args(AnySubmission)
+}
+
 
 @dataclass(frozen=True)
 class Shown:
-    """How it is shown."""
+    """Options for the output."""
 
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 
@@ -126,14 +133,26 @@ def profile_pictures(
 
 
 def _requested(path: Path) -> GenerationRequested:
-    """What stands in a file, with an envelope around it where it has none."""
+    """Read a request from a file as the platform would: published on Kafka, or posted over HTTP.
+
+    Raises:
+        WrongInput: with the platform's words.
+    """
     given = read_object(path)
     published: dict[str, Any] = {"job_id": NO_JOB, "tenant": "nobody", "user_id": "nobody"}
-    published |= given if "request" in given else {"request": given}
+    published |= given if "request" in given else _as_published(given)
     try:
-        return GenerationRequested.model_validate(published)
+        return read_message(GenerationRequested, json.dumps(published).encode())
     except ValidationError as error:
         raise WrongInput(str(CannotBeDone(reasons_of(error)))) from None
+
+
+def _as_published(posted: dict[str, Any]) -> dict[str, Any]:
+    """Put the fields of a posted body where a published message has them."""
+    kind = _POSTED.get(str(posted.get("type")), Submission)
+    names = ChainSubmission.model_fields.keys() & kind.model_fields.keys()
+    beside = {name: value for name, value in posted.items() if name in names}
+    return beside | {"request": {name: value for name, value in posted.items() if name not in names}}
 
 
 def _show(request: ImageRequest, shown: Shown, job_id: str = NO_JOB) -> None:

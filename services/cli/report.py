@@ -17,7 +17,7 @@ TABLE_WIDTH = 112
 
 
 def print_job(view: JobView, results: Results, files: Sequence[Path] = (), *, as_json: bool = False) -> None:
-    """What became of a job; where its images are."""
+    """Print how a job ended and where its images are."""
     if as_json:
         print(json.dumps(_as_json(view, results, files), indent=2, ensure_ascii=False))
         return

@@ -1,4 +1,4 @@
-"""How another service asks for images: one Kafka record. Copy it; it needs aiokafka and nothing else."""
+"""A request from another service: one Kafka record. Copy it; it needs aiokafka and nothing else."""
 
 import json
 from collections.abc import Sequence

@@ -33,13 +33,13 @@ Post = Callable[[Delivery], Awaitable[Outcome]]
 TICK_SECONDS = 1.0
 LEASE = timedelta(seconds=30)
 BEHIND_ANOTHER = timedelta(seconds=30)
-"""Who delivers a job's first goes on with those behind it; they are looked at by themselves only so long
-after that one is due, in case that it died in between."""
+"""Delay of a job's later deliveries after its first is due. The courier of the first goes on with them by
+itself; this is for the case that it dies in between."""
 PAGE_PER_SLOT = 8
 LEAVE_SECONDS = 4.0
 """For posts in flight when the process ends."""
 WITHOUT_ROOM = timedelta(seconds=1)
-"""So long a delivery is put off whose host has its share; a host's many come back one after another."""
+"""Delay of a delivery whose host has its share; deliveries to one host come back one after another."""
 
 
 class Courier:
@@ -62,7 +62,7 @@ class Courier:
         self._leaving = False
 
     def wake(self) -> None:
-        """Look at once: there is something new."""
+        """Look at once, because there is something new."""
         self._woken.set()
 
     async def run(self) -> None:
@@ -108,7 +108,7 @@ class Courier:
                 self.wake()
 
     async def _begin(self, head: Delivery, endpoint: Endpoint) -> datetime | None:
-        """Send it, unless its endpoint rests or is disabled, or its host has its share: then when to look."""
+        """Send it, or return the time to look again: its endpoint rests, or its host has its share."""
         now, host = self._now(), host_of(head.url)
         if endpoint.state == "disabled":
             await self._deliveries.save(given_up(head, f"endpoint disabled: {endpoint.last_error}", now))
@@ -132,7 +132,7 @@ class Courier:
         return sum(host_of(head.url) == host for head, _ in self._standby)
 
     def _go_on(self) -> None:
-        """There is room: for one that was found waiting for it, without a look at the database."""
+        """Give free room to a delivery that waits for it, without a look at the database."""
         for place, (head, endpoint) in enumerate(self._standby):
             if head.job_id not in self._busy and self._has_room(head, endpoint) and not self._leaving:
                 del self._standby[place]
@@ -141,7 +141,7 @@ class Courier:
         self.wake()
 
     def _turn(self, host: str) -> datetime:
-        """When to look again at one whose host has its share: those of a host do not come back at once."""
+        """Return the next time to look at a delivery whose host has its share, another one for each."""
         now = self._now()
         self._turns = {known: turn for known, turn in self._turns.items() if turn > now}
         turn = max(self._turns.get(host, now), now + WITHOUT_ROOM)
@@ -154,7 +154,7 @@ class Courier:
             await asyncio.wait(list(self._busy.values()))
 
     def _behind_another(self, due: Sequence[Delivery], heads: dict[str, Delivery]) -> list[Delivery]:
-        """Those that wait for a predecessor must not crowd out what could be sent."""
+        """Return the deliveries that wait for a predecessor, put off: they take no place on the page."""
         later = []
         for delivery in due:
             head = heads.get(delivery.job_id)
@@ -180,7 +180,10 @@ class Courier:
         """One job's deliveries, one after the other, until one must wait."""
         following: Delivery | None = head
         try:
-            while following and (claimed := await self._deliveries.claim(following, self._now() + LEASE)):
+            while following and await self._may_send(following, endpoint):
+                claimed = await self._deliveries.claim(following, self._now() + LEASE)
+                if claimed is None:
+                    return
                 outcome = await self._posted(claimed)
                 now = self._now()
                 result = after(claimed, outcome, now)
@@ -198,8 +201,18 @@ class Courier:
         except Exception as error:
             log.warning("delivery_interrupted", job_id=head.job_id, error=f"{type(error).__name__}: {error}")
 
+    async def _may_send(self, delivery: Delivery, endpoint: Endpoint) -> bool:
+        """Check the endpoint as it is now; put the delivery off if another one's answer made it rest."""
+        known = (await self._endpoints.of([endpoint.id])).get(endpoint.id, endpoint)
+        now = self._now()
+        if known.state != "disabled" and (known.rests_until is None or known.rests_until <= now):
+            return True
+        again = known.rests_until or now  # a look then gives up what is for a disabled one
+        await self._deliveries.postpone([delivery.model_copy(update={"due_at": again})])
+        return False
+
     async def _misses_one(self, delivery: Delivery) -> bool:
-        """Whether the one before it is still on its way."""
+        """Say if the predecessor is still on its way."""
         before = predecessor(delivery)
         return delivery.seq > 1 and before not in await self._deliveries.known([before])
 
@@ -212,8 +225,8 @@ class Courier:
             raise
 
     async def _judged(self, endpoint: Endpoint, outcome: Outcome) -> Endpoint:
-        """Keep what an outcome tells of its endpoint, and say where that changes what is sent to it."""
-        if outcome.delivered and not endpoint.failures:
+        """Keep the endpoint's new state after an outcome, and log it where it changed."""
+        if outcome.delivered and endpoint.state == "up" and not endpoint.failures:
             return endpoint
         async with self._judging:  # others of its deliveries fail at the same time
             endpoint = (await self._endpoints.of([endpoint.id])).get(endpoint.id, endpoint)

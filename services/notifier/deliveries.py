@@ -8,13 +8,13 @@ from pydantic import Field, model_validator
 
 from contracts.base import Model, Moment, Name
 from contracts.jobs import JobEvent
-from shared.url_credentials import split_credentials
+from contracts.web_addresses import split_credentials
 
 PAUSES_SECONDS = (1, 5, 30, 120, 600, 1800, 3600)
-"""Between tries; the last one repeats."""
+"""Pauses between tries; the last one repeats."""
 GIVE_UP_AFTER = timedelta(hours=24)
 MISSING_PREDECESSOR = timedelta(seconds=15)
-"""So long an event waits for the one before it, which is still on its way."""
+"""Longest wait of an event for the one before it, which is still on its way."""
 GONE = 410
 TOO_MANY_REQUESTS = 429
 LONGEST_ASKED_PAUSE = timedelta(hours=1)
@@ -38,7 +38,7 @@ class Delivery(Model):
     state: State = "pending"
     attempts: int = 0
     due_at: Moment | None
-    """When it is tried next; null once it has ended."""
+    """Time of the next try; null once it has ended."""
     created_at: Moment
     retry_until: Moment
     """After this it is given up; a replay moves it."""
@@ -58,11 +58,14 @@ class Delivery(Model):
 
 
 class Outcome(Model):
-    """Result of one try. `refused`: the address is one that we never send to."""
+    """Result of one try."""
 
     status: int | None = None
     error: str | None = None
     refused: bool = False
+    """The address is one that we never send to."""
+    unsent: bool = False
+    """The try failed before it came to the address, and says nothing about it."""
     retry_after: float | None = None
     """Seconds of the answer's `Retry-After`."""
 
@@ -94,9 +97,10 @@ def delivery_of(event: JobEvent, url: str, now: datetime) -> Delivery:
 
 
 def in_turn(new: Sequence[Delivery], known: Container[str], now: datetime) -> list[Delivery]:
-    """Those whose predecessor is not there yet are left for a while: it is still on its way.
+    """Return the deliveries; one whose predecessor is unknown is due a little later.
 
-    A dispatcher that died had numbered it; its heir may say what followed before it says it again.
+    A dispatcher that died had numbered the predecessor. The dispatcher that takes over may publish what
+    followed before it publishes the predecessor again.
     """
     there = {delivery.id for delivery in new}
 

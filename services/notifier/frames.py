@@ -15,7 +15,7 @@ def frame(kind: str, data: str, event_id: str | None = None) -> bytes:
 
 
 def snapshot_of(job: Job) -> JobSnapshot:
-    """Where a job stands."""
+    """Return the state of a job, as it opens a user's stream."""
     return JobSnapshot(
         job_id=job.job_id,
         type=job.type,

@@ -9,7 +9,7 @@ LAST = ("completed", "failed")
 
 
 class JobStream:
-    """What one connection has been told of one job. `ended`: there is nothing more to tell."""
+    """State of a connection that follows one job. `ended`: there is nothing more to send."""
 
     def __init__(self, jobs: Jobs, writer: Writer, job_id: str, tenant: str, *, after: int) -> None:
         self._jobs = jobs
@@ -19,7 +19,7 @@ class JobStream:
         self._seq = after
         self._seen = 0
         self.known = False
-        """Whether the job exists."""
+        """The job exists."""
         self.ended = False
 
     @property
@@ -28,7 +28,7 @@ class JobStream:
         return self._seen > self._seq
 
     async def catch_up(self) -> list[bytes]:
-        """What the document has beyond what was told.
+        """Return the frames of events in the document that were not sent yet.
 
         Raises:
             Refusal: 404 for another tenant's job. One that does not exist yet has nothing to tell.

@@ -1,4 +1,4 @@
-"""What a connection has yet to be told, bounded: a slow reader loses snapshots, never its place."""
+"""Events that wait for a connection, bounded: a slow reader loses snapshots, never its place."""
 
 import asyncio
 from enum import Enum
@@ -9,7 +9,7 @@ MOST = 256
 
 
 class Signal(Enum):
-    """What a mailbox gives instead of an event."""
+    """Answer of a mailbox instead of an event."""
 
     IDLE = "nothing came for a while"
     BEHIND = "events are missing; the documents have them"
@@ -50,7 +50,7 @@ class Mailbox:
         self._news.set()
 
     async def next(self, seconds: float) -> JobEvent | Signal:
-        """What comes next, waiting at most that long."""
+        """Return the next event or signal, after at most so many seconds."""
         if not self._ready():
             self._news.clear()
             try:

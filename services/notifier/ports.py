@@ -1,4 +1,4 @@
-"""What the notifier needs from outside."""
+"""Ports of the notifier: its documents, other services' documents, and links."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ class Submissions(Protocol):
     """The api's accepted requests: jobs that the dispatcher may not have heard of yet."""
 
     async def tenant_of(self, job_id: str) -> str | None:
-        """The tenant whose request under this id was accepted, if one was."""
+        """Return the tenant of the job that was accepted under this id, if one was; creations have none."""
 
 
 class Links(Protocol):
@@ -36,7 +36,7 @@ class Links(Protocol):
 
 
 class Which(Model):
-    """Which deliveries of a tenant are meant; what is left out does not matter."""
+    """A choice among a tenant's deliveries; a field left out does not matter."""
 
     tenant: str
     state: State | None = None
@@ -52,7 +52,7 @@ class Deliveries(Protocol):
         """Keep those that are new; one round trip."""
 
     async def known(self, ids: Iterable[str]) -> set[str]:
-        """Which of these there are, ended or not; one round trip."""
+        """Return the ids that exist, ended or not; one round trip."""
 
     async def due(self, now: datetime, limit: int) -> list[Delivery]:
         """Pending ones whose time has come, longest due first."""
@@ -77,10 +77,10 @@ class Deliveries(Protocol):
 
 
 class Endpoints(Protocol):
-    """What is known of addresses that have failed."""
+    """The addresses that have failed."""
 
     async def of(self, ids: Iterable[str]) -> dict[str, Endpoint]:
-        """Those that are known, by id; one round trip."""
+        """Return the known ones, by id; one round trip."""
 
     async def of_tenant(self, tenant: str) -> list[Endpoint]:
         """All that are known."""

@@ -13,8 +13,10 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
+from pydantic import ValidationError
 from standardwebhooks import Webhook
 
+from contracts.wording import message_of
 from services.notifier.deliveries import Delivery, Outcome
 from shared.certificates import certificates
 from shared.http_client import BasicAuthTransport
@@ -24,12 +26,16 @@ from shared.url_credentials import redacted, with_credentials
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
+MAX_ERROR = 500
+"""Characters of an error that are kept."""
+
+
 class RefusedAddress(OSError):
     """A webhook's host is, or resolves to, an address that is not public."""
 
 
 def is_public(address: str) -> bool:
-    """Whether anyone on the internet could have this address; embedded IPv4 addresses count."""
+    """Check that anyone on the internet could have this address; embedded IPv4 addresses count."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
@@ -44,7 +50,7 @@ def is_public(address: str) -> bool:
 
 
 def host_of(url: str) -> str:
-    """The host that a URL names, or the URL itself when it names none."""
+    """Return the host of a URL, or the URL itself where it names none."""
     try:
         return urlsplit(url).hostname or url
     except ValueError:
@@ -77,7 +83,7 @@ async def webhook_client(*, private_hosts: bool, connections: int) -> AsyncItera
 
 
 def secret_of(tenant: str, secret: str) -> str:
-    """What a tenant verifies its webhooks with: derived from ours, of no use to another tenant."""
+    """Return the secret by which a tenant verifies its webhooks: derived from ours, useless to others."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     own = hmac.digest(key, f"webhooks of {tenant}".encode(), "sha256")
     return f"whsec_{base64.b64encode(own).decode()}"
@@ -104,10 +110,18 @@ class Poster:
         self._timeout = timeout_seconds
 
     async def post(self, delivery: Delivery) -> Outcome:
-        """One try. The answer's body is not read."""
+        """Try once. The answer's body is not read."""
+        try:
+            body = await self._relink(delivery.body)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            what = f"{'.'.join(map(str, first['loc'])) or 'event'} {message_of(first)}"
+            return Outcome(error=f"stored event cannot be read: {what}"[:MAX_ERROR], unsent=True)
+        return await self._send(delivery, body)
+
+    async def _send(self, delivery: Delivery, body: str) -> Outcome:
         try:
             async with asyncio.timeout(self._timeout):
-                body = await self._relink(delivery.body)
                 url = with_credentials(delivery.url, delivery.credentials)
                 headers = self._headers(delivery, body, datetime.now(UTC))
                 async with self._client.stream("POST", url, content=body.encode(), headers=headers) as answer:
@@ -118,7 +132,7 @@ class Poster:
             return Outcome(error=f"bad address: {redacted(str(error))}", refused=True)
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
             text = f"{type(error).__name__}: {redacted(str(error))}"
-            return Outcome(error=text[:500], refused=is_refused(error))
+            return Outcome(error=text[:MAX_ERROR], refused=is_refused(error))
 
     def _headers(self, delivery: Delivery, body: str, now: datetime) -> dict[str, str]:
         webhook = Webhook(secret_of(delivery.tenant, self._secret))
@@ -139,7 +153,7 @@ def _outcome(answer: httpx.Response) -> Outcome:
 
 
 def is_refused(error: BaseException | None) -> bool:
-    """Whether a failed connection failed because we refused its address."""
+    """Check that a connection failed because we refused its address."""
     while error is not None:
         if isinstance(error, RefusedAddress) or isinstance(getattr(error, "os_error", None), RefusedAddress):
             return True

@@ -27,7 +27,7 @@ _USER_ID: TypeAdapter[str] = TypeAdapter(UserId)
 
 
 class Caller(Model):
-    """Who listens."""
+    """The identity of a listener."""
 
     tenant: str
     user_id: str

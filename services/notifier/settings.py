@@ -1,4 +1,4 @@
-"""What the notifier reads from its environment beside the servers' addresses."""
+"""The notifier's settings from its environment, beside the servers' addresses."""
 
 import base64
 import binascii

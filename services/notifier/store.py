@@ -61,7 +61,7 @@ class MongoSubmissions(Submissions):
         self._collection = collection
 
     async def tenant_of(self, job_id: str) -> str | None:
-        found = await self._collection.find_one({"_id": job_id}, {"tenant": 1})
+        found = await self._collection.find_one({"_id": job_id, "type": {"$ne": None}}, {"tenant": 1})
         return found["tenant"] if found else None
 
 
@@ -168,7 +168,7 @@ class MongoEndpoints(Endpoints):
 
 
 def _as_read(delivery: Delivery) -> dict[str, Any]:
-    """Nobody has claimed it since, or tried it."""
+    """Select a delivery that nobody has claimed or tried since it was read."""
     return _PENDING | {"attempts": delivery.attempts, "lease_until": delivery.lease_until}
 
 

@@ -22,7 +22,7 @@ STREAM_HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering"
 
 
 class Stream(Protocol):
-    """What one connection has been told. `behind`: events are known to be missing."""
+    """State of one connection: the events it was sent. `behind`: events are known to be missing."""
 
     ended: bool
 

@@ -40,7 +40,7 @@ class Cursor(Model):
 
 
 class UserStream:
-    """What one connection has been told of one user's jobs. It never ends by itself."""
+    """State of a connection that follows one user's jobs. It never ends by itself."""
 
     ended = False
 

@@ -66,7 +66,7 @@ def webhook_routes(
         job_id: Id | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> WebhookDeliveries:
-        """What is on its way, what arrived, what was given up; newest first."""
+        """List deliveries on their way, delivered and given up, newest first."""
         which = Which(tenant=caller.tenant, state=state, job_id=job_id)
         found = await deliveries.listed(which, limit)
         return WebhookDeliveries(deliveries=tuple(_delivery_view(delivery) for delivery in found))

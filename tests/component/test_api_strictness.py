@@ -119,3 +119,18 @@ async def test_a_list_of_any_length_gives_a_short_answer(bench: ApiBench) -> Non
 async def test_errors_are_words_and_not_patterns(bench: ApiBench, body: dict[str, Any], field: str) -> None:
     message = (await errors(bench, body))[field]
     assert not any(sign in message for sign in ("^", "$", "[A-Z", "\\d", "hexadecimal", "Input should"))
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("http://:80/x", "must name a host, such as https://example.com/hooks"),
+        ("http://user:pw@", "must name a host, such as https://example.com/hooks"),
+        ("http://a..b/", "must name a host that can exist, such as https://example.com/hooks"),
+    ],
+)
+async def test_a_webhook_address_that_nothing_can_be_sent_to_is_refused(
+    bench: ApiBench, url: str, fault: str
+) -> None:
+    body = {"character": MIA, "notify": {"webhook_url": url}}
+    assert await errors(bench, body) == {"notify.webhook_url": fault}

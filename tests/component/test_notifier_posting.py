@@ -8,7 +8,7 @@ import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from services.notifier.deliveries import Delivery, delivery_of
+from services.notifier.deliveries import Delivery, after, delivery_of
 from services.notifier.links import LinkedEvents
 from services.notifier.posting import Poster, is_public, secret_of, webhook_client
 from tests.fakes.jobs import START, an_event
@@ -85,6 +85,19 @@ async def test_an_image_comes_with_a_link_that_is_signed_when_it_is_sent() -> No
     del first["links"], again["links"]
     assert first == again == json.loads(ready.body)
     assert "links" not in ready.body, "the stored event names the key alone"
+
+
+async def test_a_stored_event_that_cannot_be_read_is_tried_again_and_says_nothing_of_its_address() -> None:
+    def receive(request: httpx.Request) -> httpx.Response:
+        raise AssertionError("it was sent")
+
+    damaged = a_delivery().model_copy(update={"body": json.dumps({"event": "poem"})})
+    outcome = await poster(receive).post(damaged)
+    assert (outcome.refused, outcome.unsent) == (False, True)
+    assert outcome.error
+    assert outcome.error.startswith("stored event cannot be read: ")
+    assert "pydantic" not in outcome.error
+    assert after(damaged, outcome, START).state == "pending"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 404, 500])

@@ -9,10 +9,13 @@ import pytest
 import typer
 import typer.main
 import yaml
+from fastapi import FastAPI
 
 from deploy.local.fixed_ports import FIXED_PORTS
 from services.cli.app import app, run
 from tests.docs.blocks import ROOT, Block, blocks_of, commands_in, shell_blocks_of, targets_in
+from tests.fakes.api import ApiBench
+from tests.fakes.notifier import NotifierBench
 
 FILES = [
     "README.md",
@@ -77,6 +80,31 @@ def test_the_prompt_commands_run_as_they_are(
 def test_the_readme_names_the_address_that_kafka_has_on_the_default_stack() -> None:
     [block] = [block for block in written_in("python") if block.file == "README.md"]
     assert f'bootstrap_servers="127.0.0.1:{FIXED_PORTS["kafka"]}"' in block.text
+
+
+def _paths_of(app: FastAPI) -> str:
+    return "|".join(re.sub(r"\{\w+\}", "[^/]+", path) for path in app.openapi()["paths"])
+
+
+def test_every_curl_command_goes_to_the_port_of_the_service_that_has_its_path() -> None:
+    found = [
+        (str(block), url)
+        for file in FILES
+        for block in shell_blocks_of(file)
+        for command in re.findall(r"\bcurl\b(?:[^\n]|(?<=\\)\n)*", block.text)
+        for url in re.findall(r"(?:https?://)?(?:localhost|127\.0\.0\.1)\S*", command)
+    ]
+    assert found
+    ports = {
+        str(FIXED_PORTS["api"]): _paths_of(ApiBench().app),
+        str(FIXED_PORTS["notifier"]): _paths_of(NotifierBench().app),
+    }
+
+    def is_served(url: str) -> bool:
+        port, _, path = url.removeprefix("http://").partition(":")[2].partition("/")
+        return port in ports and re.fullmatch(ports[port], "/" + path.partition("?")[0]) is not None
+
+    assert [(block, url) for block, url in found if not is_served(url.strip("'\""))] == []
 
 
 @pytest.mark.parametrize("block", written_in("python"), ids=str)

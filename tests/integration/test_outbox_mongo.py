@@ -21,6 +21,7 @@ from services.api.ports import JobQuery
 from services.api.store import SUBMISSION_INDEXES, MongoSubmissions
 from services.notifier.deliveries import Outcome, after, delivery_of
 from services.notifier.store import DELIVERY_INDEXES, MongoDeliveries
+from services.notifier.store import MongoSubmissions as Listened
 from shared.broadcast import Broadcast
 from shared.clock import now
 from shared.ids import uuid7
@@ -87,6 +88,16 @@ async def test_keys_are_unique_per_tenant_and_may_be_left_out(database: Database
     assert await submissions.unplanned(JobQuery(tenant="acme", limit=2, before=before)) == newest[2:]
     await submissions.mark_planned([page[0].job_id])
     assert await submissions.unplanned(JobQuery(tenant="acme", limit=5)) == newest[1:]
+
+
+async def test_only_a_submission_that_asks_for_a_job_has_events(database: Database) -> None:
+    submissions, listened = MongoSubmissions(database["submissions"]), Listened(database["submissions"])
+    accepted, owed = a_submission()
+    creation = accepted.model_copy(update={"job_id": uuid7(), "type": None})
+    for each in (accepted, creation):
+        await submissions.add(each, owed)
+    assert await listened.tenant_of(accepted.job_id) == "acme"
+    assert await listened.tenant_of(creation.job_id) is None
 
 
 async def test_what_is_owed_is_swept_once_oldest_first(database: Database) -> None:

@@ -14,8 +14,9 @@ from urllib.parse import quote
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
+from contracts.web_addresses import split_credentials
 from services.gateways.runtime.provider import Hint, NoAnswer
-from shared.url_credentials import basic_authorization, split_credentials
+from shared.url_credentials import basic_authorization
 
 ENDS = ("execution_success", "execution_error", "execution_interrupted")
 SILENCE_SECONDS = 30.0

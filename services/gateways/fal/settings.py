@@ -3,9 +3,10 @@
 from pydantic import PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from contracts.web_addresses import split_credentials
 from services.gateways.runtime.settings import DoubtSettings
 from shared.errors import StartupError
-from shared.url_credentials import basic_authorization, split_credentials
+from shared.url_credentials import basic_authorization
 
 
 class FalSettings(DoubtSettings):

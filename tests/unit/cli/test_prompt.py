@@ -63,6 +63,19 @@ def test_a_request_is_read_from_a_file_alone_or_as_it_is_published(
     assert image["seed"] == (7097883329191060 if alone else 6404640610585523)
 
 
+def test_a_body_as_it_is_posted_is_read_with_the_fields_beside_its_request(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    then, notify = [{"type": "lora_training"}], {"webhook_url": "https://shop.example/hook"}
+    sheet = {"type": "character_sheet", "character": MARA, "base_image_id": FACE, "only": [2]}
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(sheet | {"job_id": JOB, "then": then, "notify": notify}))
+    posted = _said(capsys, "--request", str(file), "--json")
+    published = {"job_id": JOB, "tenant": "acme", "user_id": "u1", "request": sheet}
+    file.write_text(json.dumps(published))
+    assert posted == _said(capsys, "--request", str(file), "--json")
+
+
 def test_a_request_is_read_from_standard_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +89,22 @@ def test_a_request_is_read_from_standard_input(
     [
         ({"type": "studio", "character": MARA, "count": 11}, "request.count: must be at most 10, got 11"),
         ({"type": "studio", "character": MARA | {"age": 12}}, "request.character.age: must be at least 18"),
+        (
+            {"type": "studio", "scen": "beach", "character": MARA},
+            "request.scen: is not a field here; did you mean 'scene'?",
+        ),
+        (
+            {"request": {"type": "studio", "character": MARA}, "then_": []},
+            "then_: is not a field here; did you mean 'then'?",
+        ),
+        (
+            {"type": "studio", "character": MARA, "notify": {"webhook_url": "http://:80/"}},
+            "notify.webhook_url: must name a host",
+        ),
+        (
+            {"type": "studio", "character": MARA, "then": [{"type": "lora_training"}]},
+            "request.then: is not a field here",
+        ),
         ({"type": "poem"}, "request.type: unknown type 'poem'"),
         ({"type": "studio", "character_id": JOB}, "a stored character cannot be read here"),
         (

@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from contracts.base import Model
-from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRequested
+from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRequested, Notify
 from contracts.http import StudioSubmission
 from contracts.http_chains import BaseImageSelection
 from contracts.strictness import CONTRACT_VERSION, CallerMessage, read_message
@@ -110,6 +110,14 @@ def test_a_contract_version_is_a_whole_number(version: object) -> None:
 def test_a_newer_contract_does_not_excuse_a_wrong_value() -> None:
     body = requested({"count": "4"}, contract_version=CONTRACT_VERSION + 1)
     assert list(errors(GenerationRequested, body)) == ["request.studio.count"]
+
+
+def test_an_address_without_a_usable_host_or_port_is_refused_from_kafka_and_kept_in_stored_documents() -> (
+    None
+):
+    notify = {"webhook_url": "http://shop.example:99999/"}
+    assert list(errors(GenerationRequested, requested({}, notify=notify))) == ["notify.webhook_url"]
+    assert Notify.model_validate(notify).webhook_url == notify["webhook_url"], "as a job keeps it"
 
 
 def test_our_own_messages_are_read_tolerantly() -> None:

@@ -42,7 +42,15 @@ def test_some_answers_end_it_at_once(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize(
     ("attempts", "asked", "pause"),
-    [(0, 8, 8), (0, 0, 1), (0, None, 1), (3, 8, 120), (0, 999_999, 3600), (0, -5, 1)],
+    [
+        (0, 8, 8),
+        (0, 0, 1),
+        (0, None, 1),
+        (3, 8, 120),
+        (0, 999_999, 3600),
+        (0, 1e9, 3600),
+        (0, -5, 1),
+    ],
 )
 def test_the_longer_one_of_both_pauses_counts_up_to_an_hour(
     attempts: int, asked: float | None, pause: float
@@ -70,7 +78,9 @@ def test_the_longer_one_of_both_pauses_counts_up_to_an_hour(
         ("-8", None),
         ("inf", None),
         ("nan", None),
-        ("9" * 400, None),
+        ("9999999999", 1e9),
+        ("9" * 400, 1e9),
+        ("Tue, 01 Jan 99999999999999999999 12:00:08 GMT", None),
         ("Tue, 99 Jan 2030 12:00:08 GMT", None),
     ],
 )

@@ -51,6 +51,26 @@ def test_a_receiver_that_asks_for_quiet_rests_as_long_as_it_says() -> None:
     assert longest.rests_until == START + timedelta(hours=1)
 
 
+def test_a_success_that_was_on_its_way_does_not_end_the_pause_that_was_asked_for() -> None:
+    pause = START + timedelta(seconds=60)
+    for asking in (failing(0), failing(7)):
+        asked = after_try(asking, Outcome(status=429, retry_after=60), START)
+        good = after_try(asked, GOOD, START + timedelta(seconds=1))
+        assert (good.state, good.rests_until, good.failures) == ("resting", pause, 0)
+        assert after_try(good, GOOD, pause) == new_endpoint("acme", "https://shop.example/hook")
+
+
+def test_a_failure_in_a_pause_that_was_asked_for_does_not_let_a_success_end_it() -> None:
+    asked = after_try(failing(0), Outcome(status=429, retry_after=60), START)
+    broken = failing(6, asked)
+    assert after_try(broken, GOOD, START).rests_until == START + timedelta(seconds=60)
+
+
+def test_a_try_that_was_never_sent_says_nothing_of_the_endpoint() -> None:
+    endpoint = failing(4)
+    assert after_try(endpoint, Outcome(error="stored event cannot be read", unsent=True), START) is endpoint
+
+
 def test_429_without_a_time_is_answered_with_a_pause_of_our_own() -> None:
     asked = after_try(failing(0), Outcome(status=429), START)
     assert (asked.state, asked.rests_until) == ("resting", START + timedelta(seconds=1))

@@ -2,12 +2,16 @@
 
 import base64
 import json
+from urllib.parse import urlsplit
 
 import pytest
 import structlog
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
+from contracts.web_addresses import split_credentials
 from shared.logs import redact_credentials
-from shared.url_credentials import basic_authorization, redacted, split_credentials, with_credentials
+from shared.url_credentials import basic_authorization, redacted, with_credentials
 
 
 @pytest.mark.parametrize(
@@ -22,11 +26,40 @@ from shared.url_credentials import basic_authorization, redacted, split_credenti
         ("http://[", "http://[", None),
         ("http://shop.example:8/a@b", "http://shop.example:8/a@b", None),
         ("http://shop.example?mail=a@b", "http://shop.example?mail=a@b", None),
+        ("http://[2001:db8::1]:8080/hooks/@team", "http://[2001:db8::1]:8080/hooks/@team", None),
+        ("http://[::1]/x?to=a@b.example", "http://[::1]/x?to=a@b.example", None),
+        ("http://o'neil:p@[::1]:8/@team", "http://[::1]:8/@team", "o'neil:p"),
     ],
 )
 def test_a_url_is_split_and_put_together_again(url: str, address: str, credentials: str | None) -> None:
     assert split_credentials(url) == (address, credentials)
     assert with_credentials(address, credentials) == url
+
+
+HOSTS = st.sampled_from(["shop.example", "127.0.0.1", "[2001:db8::1]", "[::ffff:1.2.3.4]", "[fe80::1%25en0]"])
+PORTS = st.one_of(st.just(""), st.integers(1, 65535).map(lambda port: f":{port}"))
+USERS = st.text("ab:@%2F'!$&()*+,;=~._-", max_size=12)
+PATHS = st.text("ab/@:?#[]%'=&.", max_size=12).map(lambda path: f"/{path}")
+
+
+def _reads(url: str) -> bool:
+    try:
+        return bool(urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
+@given(HOSTS, PORTS, st.none() | USERS, st.one_of(st.just(""), PATHS, PATHS.map(lambda path: f"?{path}")))
+def test_credentials_and_host_are_those_that_the_url_standard_sees(
+    host: str, port: str, user: str | None, path: str
+) -> None:
+    url = f"http://{host}{port}{path}" if user is None else f"http://{user}@{host}{port}{path}"
+    assume(_reads(url))
+    assume(port or path)
+    address, credentials = split_credentials(url)
+    assert address == f"http://{host}{port}{path}"
+    assert urlsplit(address).hostname == urlsplit(url).hostname
+    assert (credentials is None) == (user is None)
 
 
 @pytest.mark.parametrize("password", ["p/a?s#s", "p/1", "/", "#"])

@@ -1,0 +1,74 @@
+"""Web addresses: credentials apart from the rest, and faults that no request could get past."""
+
+import re
+from ipaddress import IPv6Address
+from socket import inet_aton
+from typing import Final
+from urllib.parse import quote, urlsplit
+
+USERINFO: Final = (
+    r"([a-z][a-z0-9+.-]*://)"
+    r"(?:[^/?#\s{quotes}]*|(?!\[)[^/?#\s{quotes}:@]*:(?![0-9]+[/?#])[^\s{quotes}@]*)@"
+)
+"""Also with a password that contains `/`, `?` or `#` and makes the URL invalid as it stands. A `[` begins
+an IPv6 address, and digits before the path are a port: an `@` after them belongs to the path."""
+_USERINFO_OF_URL: Final = re.compile(USERINFO.format(quotes=""), re.IGNORECASE)
+_LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
+_BRACKETED: Final = re.compile(r"\[([^\]]+)\](:[0-9]*)?")
+_LONGEST_HOST: Final = 253
+
+
+def split_credentials(url: str) -> tuple[str, str | None]:
+    """Return the URL without credentials, and `user:password` as it can stand in a URL.
+
+    A text that is not a URL comes back as it is.
+    """
+    found = _USERINFO_OF_URL.match(url)
+    if not found:
+        return url, None
+    scheme, rest = found[1], url[found.end() :]
+    return scheme + rest, quote(found[0][len(scheme) : -1], safe="%:@!$&'()*+,;=")
+
+
+def address_fault(url: str) -> str | None:
+    """Return why no request could be sent to an address, in words that do not repeat its password."""
+    try:
+        parts = urlsplit(split_credentials(url)[0])
+        host = parts.hostname or ""
+    except ValueError:
+        return "must name a host; an IPv6 address stands in brackets, such as http://[2001:db8::1]:8080/"
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        return "must have a port from 1 to 65535, or none; write / ? # in a password as %2F %3F %23"
+    if not host:
+        return "must name a host, such as https://example.com/hooks"
+    if not (_is_ipv6(parts.netloc) if "[" in parts.netloc else _is_host(host)):
+        return "must name a host that can exist, such as https://example.com/hooks"
+    return None
+
+
+def _is_ipv6(authority: str) -> bool:
+    found = _BRACKETED.fullmatch(authority)
+    try:
+        return bool(found and IPv6Address(found[1]))
+    except ValueError:
+        return False
+
+
+def _is_host(host: str) -> bool:
+    """Whether a host is a name that can be looked up, or an IPv4 address in any of its forms."""
+    labels = host.removesuffix(".").split(".")
+    if len(host) > _LONGEST_HOST or not all(map(_LABEL.fullmatch, labels)):
+        return False
+    try:
+        if labels[-1].isdecimal():
+            inet_aton(host)
+        for label in labels:
+            if label.startswith("xn--"):
+                label.encode("ascii").decode("idna")
+    except (OSError, UnicodeError):
+        return False
+    return True

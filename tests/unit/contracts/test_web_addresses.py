@@ -1,0 +1,66 @@
+"""Addresses that no request could be sent to are found, and every other one is left alone."""
+
+import pytest
+
+from contracts.web_addresses import address_fault
+
+HOST, PORT, NAME, BRACKETS = (
+    "must name a host,",
+    "must have a port",
+    "must name a host that",
+    "must name a host;",
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        ("http://", HOST),
+        ("http:///x", HOST),
+        ("http://:80/x", HOST),
+        ("http://?", HOST),
+        ("http://user:pw@", HOST),
+        ("http://x:0/", PORT),
+        ("http://x:99999/", PORT),
+        ("http://x:port/", PORT),
+        ("http://user:99999/pw@shop.example/", PORT),
+        ("http://.", NAME),
+        ("http://a..b/", NAME),
+        ("http://xn--/", NAME),
+        ("http://xn--zz/", NAME),
+        ("http://1.2.3.4.5/", NAME),
+        ("http://300.1.1.1/", NAME),
+        ("http://ex|ample.com/", NAME),
+        ("http://a%20b/", NAME),
+        (f"http://{'a' * 64}.example/", NAME),
+        ("http://" + "a." * 130 + "example/", NAME),
+        ("http://[::1]x/", NAME),
+        ("http://[v1.x]/", NAME),
+        ("http://[::1", BRACKETS),
+        ("http://[]/", BRACKETS),
+    ],
+)
+def test_an_address_that_cannot_work_says_why(url: str, fault: str) -> None:
+    said = address_fault(url)
+    assert said
+    assert said.startswith(fault)
+    assert "pw" not in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://shop.example/hooks",
+        "https://shop.example.:443/",
+        "http://user:p/w@shop.example:8080/hooks/@team",
+        "http://web_hooks:9/",
+        "http://xn--mnchen-3ya.example/",
+        "http://127.1/",
+        "http://2130706433/",
+        "http://[2001:db8::1]:8080/hooks/@team",
+        "http://[::ffff:1.2.3.4]?x=1",
+        "http://shop.example:/",
+    ],
+)
+def test_an_address_that_may_work_is_left_to_be_tried(url: str) -> None:
+    assert address_fault(url) is None
