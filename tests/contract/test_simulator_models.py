@@ -1,13 +1,17 @@
 """The simulators have the models that the platform uses, and refuse others as the providers do."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from PIL import Image
 
+from contracts.modal_app import ModalError, ModalResult
 from deploy.local.simulators import fal, modal
+from deploy.local.simulators.behaviour import Behaviour
 from deploy.local.simulators.comfyui_models import Models
 from deploy.local.simulators.comfyui_validation import validate
 from deploy.local.simulators.fal_queue import MODELS
@@ -19,6 +23,7 @@ from services.gateways.fal.adapter import ALIASES, endpoint_of
 from services.gateways.fal.settings import FalSettings
 from services.gateways.runtime.workflows import filled
 from tests.fakes.provider import a_spec, an_order
+from tests.unit.workflow_graphs import draft_and_final
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "contracts" / "examples"
@@ -158,15 +163,46 @@ async def test_modal_has_the_models_of_our_application(model: str | None) -> Non
         ).status_code == 200
 
 
+async def run_at_modal(graph: dict[str, Any]) -> tuple[ModalResult, list[tuple[int, int]]]:
+    """Run a workflow; return its result and the sizes of its pictures."""
+    asked = {"prompt": "", "seed": 1, "width": 64, "height": 64, "workflow": graph}
+    app = modal.create_app(Behaviour(latency_seconds=0))
+    async with (
+        running(app) as url,
+        httpx.AsyncClient(base_url=url, headers=DOORS, trust_env=False) as client,
+    ):
+        call = (await client.post("/submit", json={"id": "a", "input": asked})).json()["call_id"]
+        while (answer := await client.get(f"/result/{call}")).status_code == 202:
+            pass
+        result = ModalResult.model_validate_json(answer.content)
+        files = [(await client.get(output.path)).content for output in result.outputs]
+    return result, [Image.open(io.BytesIO(data)).size for data in files]
+
+
 async def test_modal_fails_a_workflow_that_its_comfyui_refuses() -> None:
     graph = {"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "none.safetensors"}}}
-    asked = {"prompt": "", "seed": 1, "width": 64, "height": 64, "workflow": graph}
-    async with running(modal.create_app()) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        call = (await client.post("/submit", json={"id": "a", "input": asked}, headers=DOORS)).json()[
-            "call_id"
-        ]
-        while (answer := await client.get(f"/result/{call}", headers=DOORS)).status_code == 202:
-            pass
-    assert answer.json()["error"]["type"] == "WorkflowRefused"
-    assert answer.json()["error"]["message"] == "Prompt has no outputs"
-    assert answer.json()["error"]["retryable"] is False
+    error = (await run_at_modal(graph))[0].error
+    assert error == ModalError(type="WorkflowRefused", message="Prompt has no outputs", retryable=False)
+
+
+async def test_modal_returns_all_pictures_that_a_workflow_saved_and_its_result_first() -> None:
+    graph = filled(draft_and_final(), a_spec(width=64, height=48))
+    graph["4"]["inputs"]["batch_size"] = 2
+    final = graph.pop("11")
+    result, sizes = await run_at_modal({"11": final, **graph, "12": preview("6")})
+    assert result.status == "succeeded"
+    assert sizes == [(96, 96), (96, 96), (64, 48), (64, 48)]
+
+
+async def test_modal_fails_a_workflow_that_saves_nothing() -> None:
+    graph = {
+        "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 48, "batch_size": 1, "color": 0}}
+    }
+    error = (await run_at_modal(graph | {"2": preview("1")}))[0].error
+    assert error == ModalError(
+        type="WorkflowFailed", message="the graph ran and saved nothing", retryable=False
+    )
+
+
+def preview(source: str) -> dict[str, Any]:
+    return {"class_type": "PreviewImage", "inputs": {"images": [source, 0]}}

@@ -13,7 +13,7 @@ from PIL import Image
 from deploy.local.simulators import drawing
 from deploy.local.simulators.comfyui_jobs import ComfyJob, now_ms
 from deploy.local.simulators.comfyui_nodes import node_classes
-from deploy.local.simulators.comfyui_picture import READERS, ancestors, linked, read_picture
+from deploy.local.simulators.comfyui_picture import READERS, ancestors, batch_of, linked, read_picture
 from deploy.local.simulators.studio import make
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Execution:
 
     async def _pictures(self, node: str) -> list[bytes]:
         tiny, fate = self._server.director.behaviour.tiny, self._job.fate
-        batch = self._batch(node)
+        batch = batch_of(self._graph, node)
         picture = read_picture(self._graph, node, (lambda _: b"") if tiny else self._server.disk.load)
         if tiny:
             return [drawing.tiny("png", picture.sketch.width, picture.sketch.height)] * batch
@@ -166,11 +166,6 @@ class Execution:
             return [drawing.encode(flat, "png", text)] * batch
         sketches = [replace(sketch, seed=sketch.seed + index) for index in range(batch)]
         return [await make(one, fate, tiny=False, text=text) for one in sketches]
-
-    def _batch(self, node: str) -> int:
-        inputs = (self._graph[one].get("inputs", {}) for one in ancestors(self._graph, node))
-        sizes = (given.get("batch_size") for given in inputs)
-        return next((size for size in sizes if isinstance(size, int)), 1)
 
     def _metadata(self) -> dict[str, str]:
         extra = self._job.extra.get("extra_pnginfo", {})

@@ -44,6 +44,12 @@ def read_picture(graph: Graph, output: str, read: Callable[[str], bytes]) -> Pic
     return Picture(sketch, int(colours[0]) if is_flat else None)
 
 
+def batch_of(graph: Graph, output: str) -> int:
+    """Return how many pictures an output shows."""
+    sizes = (graph[node].get("inputs", {}).get("batch_size") for node in ancestors(graph, output))
+    return next((size for size in sizes if isinstance(size, int)), 1)
+
+
 def ancestors(graph: Graph, start: str) -> Iterator[str]:
     """The node and all that feed it, nearest first."""
     queue, seen = [start], {start}

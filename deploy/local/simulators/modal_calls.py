@@ -4,8 +4,8 @@ import asyncio
 import re
 import secrets
 import time
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
 
 import httpx
 
@@ -19,11 +19,12 @@ from contracts.modal_app import (
     ModalSubmit,
     ModalTrainingInput,
 )
+from contracts.workflows import File, result_of
 from deploy.local.simulators import modal_training
 from deploy.local.simulators.behaviour import Behaviour, Director, Fate
 from deploy.local.simulators.books import Books, Submission
 from deploy.local.simulators.comfyui_models import Models
-from deploy.local.simulators.comfyui_picture import read_picture
+from deploy.local.simulators.comfyui_picture import batch_of, read_picture
 from deploy.local.simulators.comfyui_validation import Graph, Verdict, validate
 from deploy.local.simulators.drawing import MIME_TYPES, Sketch, UnreadableImage
 from deploy.local.simulators.fetching import Unreachable, fetch_all
@@ -36,6 +37,10 @@ from shared.certificates import certificates
 
 class WorkflowRefused(Exception):
     """The graph cannot run; the application gives the failure this name."""
+
+
+class WorkflowFailed(Exception):
+    """The graph ran in vain; the application gives the failure this name."""
 
 
 CALL_ID: Final = re.compile(r"fc-[A-Za-z0-9]+")
@@ -133,7 +138,7 @@ class ModalCalls:
         )
         try:
             _, result = await asyncio.gather(asyncio.sleep(fate.seconds), making)
-        except (Unreachable, UnreadableImage, WorkflowRefused) as error:
+        except (Unreachable, UnreadableImage, WorkflowFailed, WorkflowRefused) as error:
             return _failed(type(error).__name__, str(error))
         return result.model_copy(update={"seed": asked.seed, "gpu_seconds": round(fate.seconds, 3)})
 
@@ -146,20 +151,23 @@ class ModalCalls:
         return ModalResult(status="succeeded", outputs=(output,), manifest=manifest)
 
     async def _draw(self, call: Call, asked: ModalImageInput) -> ModalResult:
-        data = await self._picture(call, asked)
-        self.outputs.put(f"{call.id}/0.png", data, MIME_TYPES["png"])
-        output = ModalOutput(
-            path=f"/outputs/{call.id}/0.png",
-            content_type=MIME_TYPES["png"],
-            width=asked.width,
-            height=asked.height,
-            nsfw=call.fate.nsfw,
+        graph = asked.workflow
+        pictures = [await self._picture(call, asked)] if graph is None else await self._run_graph(call, graph)
+        for at, data in enumerate(pictures):
+            self.outputs.put(f"{call.id}/{at}.png", data, MIME_TYPES["png"])
+        outputs = tuple(
+            ModalOutput(
+                path=f"/outputs/{call.id}/{at}.png",
+                content_type=MIME_TYPES["png"],
+                width=asked.width,
+                height=asked.height,
+                nsfw=call.fate.nsfw,
+            )
+            for at in range(len(pictures))
         )
-        return ModalResult(status="succeeded", outputs=(output,))
+        return ModalResult(status="succeeded", outputs=outputs)
 
     async def _picture(self, call: Call, asked: ModalImageInput) -> bytes:
-        if asked.workflow is not None:
-            return await self._run_graph(call, asked.workflow)
         urls = [url for url in (asked.reference_url, asked.face_url) if url]
         tiny = self.director.behaviour.tiny
         references = () if tiny else await fetch_all(self._client, urls)
@@ -167,13 +175,30 @@ class ModalCalls:
         sketch = Sketch(asked.prompt, asked.seed, asked.width, asked.height, references, label)
         return await make(sketch, call.fate, tiny=tiny)
 
-    async def _run_graph(self, call: Call, graph: Graph) -> bytes:
-        """Run a graph in the application's own ComfyUI, which has the same models as the other one."""
+    async def _run_graph(self, call: Call, graph: Graph) -> list[bytes]:
+        """Run a graph in the application's own ComfyUI, which has the same models as the other one.
+
+        Returns all saved pictures, the result first, as the application does.
+        """
         verdict = validate(graph, lambda _: False, Models())
         if verdict.error is not None or verdict.node_errors:
             raise WorkflowRefused(_why(verdict))
-        sketch = read_picture(graph, verdict.outputs[-1], lambda _: b"").sketch
+        result = result_of(graph, {node: _saved_by(graph, node) for node in verdict.outputs})
+        if result is None:
+            raise WorkflowFailed("the graph ran and saved nothing")
+        return [await self._drawn(call, graph, file) for file in (result.file, *result.dropped)]
+
+    async def _drawn(self, call: Call, graph: Graph, file: File) -> bytes:
+        sketch = read_picture(graph, file["subfolder"], lambda _: b"").sketch
+        sketch = replace(sketch, seed=sketch.seed + int(file["filename"]))
         return await make(sketch, call.fate, tiny=self.director.behaviour.tiny)
+
+
+def _saved_by(graph: Graph, node: str) -> dict[str, Any]:
+    """What an output node saves: its files, each named by the node and its place in the batch."""
+    kind = "temp" if graph[node]["class_type"] == "PreviewImage" else "output"
+    files = [{"filename": str(at), "subfolder": node, "type": kind} for at in range(batch_of(graph, node))]
+    return {"images": files}
 
 
 def _why(verdict: Verdict) -> str:
