@@ -8,6 +8,7 @@ from prompts.ages import AgeNotUnderstood, age_in_years
 from prompts.catalogue import Underage, default_catalogue
 from prompts.folding import Folded, fold
 from prompts.languages import Kind
+from prompts.respelling import respell
 from prompts.sentences import ADULT_AGE
 from prompts.views import HARD, plain
 from prompts.vocabulary import Lexicon, Span, Vocabulary, compile_words
@@ -85,8 +86,10 @@ def _is_alone(text: str, end: int, filter_: _Filter) -> bool:
 
 
 def _ages(folded: Folded, filter_: _Filter) -> list[Span]:
-    view = plain(folded.text)
-    return [view.origin(*span) for span in find_ages(view.text, filter_.ages)]
+    text, places = respell(folded.text)
+    view = plain(text)
+    spans = (view.origin(*span) for span in find_ages(view.text, filter_.ages))
+    return [(places[start], places[end - 1] + 1) for start, end in spans]
 
 
 @lru_cache(maxsize=4)

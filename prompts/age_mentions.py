@@ -7,15 +7,18 @@ from itertools import islice
 
 from prompts.folding import fold
 from prompts.languages import UNITS, Kind, Language
-from prompts.number_words import Number, NumberWords, digits
-from prompts.sentences import Mark, Sentence
+from prompts.number_words import Number, NumberWords, digits, doubtful
+from prompts.places import Mark, Places
+from prompts.sentences import Sentence
 from prompts.views import plain
 from prompts.vocabulary import Lexicon, Span
 
 _ANYWHERE = frozenset({*UNITS, Kind.UNDER_AFTER})
 """May begin where a number ends, without a space."""
-_SHARED = frozenset({Kind.FILLERS, Kind.PEOPLE, Kind.THINGS, Kind.SMALL})
+_SHARED = frozenset({Kind.FILLERS, Kind.PEOPLE, Kind.THINGS, Kind.ANIMALS, Kind.ARTICLES, Kind.SMALL})
 """Count in sentences of every language."""
+_JOINED = frozenset({Kind.OLD, Kind.MONTHS})
+"""Also found without their spaces: `16yearold`."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -42,8 +45,10 @@ def compile_ages(languages: Mapping[str, Language]) -> Ages:
         }
         for pattern, code in sorted(patterns):
             parts.add(pattern, (kind, code), anywhere=kind in _ANYWHERE)
+            if kind in _JOINED and " " in pattern:
+                parts.add(f"{pattern.replace(' ', '').rstrip('*')}*", (kind, code), anywhere=True)
     for code, known in numbers.items():
-        for word in known.values:
+        for word in known.values | known.ordinals:
             begun.add(f"{word}*", code)
     endings = {_spelled(ending) for language in languages.values() for ending in language.number_endings}
     ending = "|".join(map(re.escape, sorted(endings, key=len, reverse=True)))
@@ -52,16 +57,17 @@ def compile_ages(languages: Mapping[str, Language]) -> Ages:
 
 def find_ages(text: str, ages: Ages) -> Iterator[Span]:
     """The first spans of a plain view that say an age below 18: in digits, and in words."""
-    numerals = list(digits(text))
+    numerals = [*digits(text), *doubtful(text)]
     begun = {(start, language) for start, _, language in ages.begun.scan(text)}
     if not numerals and not begun:
         return
-    sentence = Sentence(text, ages.ending)
+    sentence = Sentence(Places(text), ages.ending)
     for start, end, (kind, language) in ages.parts.scan(text):
         sentence.add(Mark(kind, language, start, end))
     if not sentence.languages:
         return
-    read = _read(text, [one for one in begun if one[1] in sentence.languages], ages)
+    read = list(_read(text, [one for one in begun if one[1] in sentence.languages], ages))
+    sentence.numbers = {number.start: number for number in (*read, *numerals)}
     for numbers in (numerals, read):
         found = ((number.start, sentence.minor_until(number)) for number in numbers)
         yield from islice(((start, end) for start, end in found if end), 1)

@@ -33,8 +33,9 @@ OLDEST: Final = 120
 LONGEST_CAPTION: Final = 4000
 _CHOICES = {"type", "mode", "aspect", "provider", "providers", "model", "workflow", "set_id", "base_model"}
 _IDS = {"images", "character_id", "base_image_id", "key"}
-_NO_WORDING = frozenset(_CHOICES | _IDS | {"name", "negative_prompt", "age"})
-"""Fields whose text is not drawn, as the name of a character, or is judged elsewhere."""
+_NEVER_DRAWN = {"name", "backstory", "hobbies"}
+_NO_WORDING = frozenset(_CHOICES | _IDS | _NEVER_DRAWN | {"negative_prompt", "age"})
+"""Fields whose text is not drawn, or is judged elsewhere."""
 
 
 def reasons_against(

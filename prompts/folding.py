@@ -20,7 +20,11 @@ _NAMED = re.compile(
     r"|REGIONAL INDICATOR SYMBOL LETTER ([A-Z])"
 )
 """Letters in circles, squares and small capitals, which Unicode's normal forms keep."""
-_LOOKALIKE_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC", "LISU", "DESERET")
+_RARE_SCRIPTS = (
+    *("LISU", "CANADIAN SYLLABICS", "TIFINAGH", "RUNIC", "OLD ITALIC", "GOTHIC", "CARIAN", "LYCIAN"),
+    *("LYDIAN", "OSAGE", "DESERET", "ELBASAN", "WARANG CITI"),
+)
+_LOOKALIKE_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC", *_RARE_SCRIPTS)
 _INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5")
 _OVERLAY, _LOWEST_ACCENT = 1, 10
 """Canonical combining classes: those between are vowel signs and voicing marks, which make another letter."""
@@ -101,12 +105,18 @@ def _folded(character: str) -> str:
         return ""
     if character.isnumeric() and not character.isascii() and not _is_roman(character):
         return _number(character)
-    if unicodedata.category(character) == "Lo" and not unicodedata.decomposition(character).startswith("<"):
+    if unicodedata.category(character) == "Lo" and not _may_be_latin(character):
         return character
     compatible = unicodedata.normalize("NFKC", _confused(character)).casefold()
     plain = unicodedata.normalize("NFKD", _lookalike(compatible)).casefold()
     letters = "".join(part for part in plain if not _is_accent(part) and not is_invisible(part))
     return _lookalike(letters)
+
+
+def _may_be_latin(letter: str) -> bool:
+    """Whether a letter without case may stand for others: `ª`, and the Lisu letter that looks like C."""
+    compatible = unicodedata.decomposition(letter).startswith("<")
+    return compatible or unicodedata.name(letter, "").startswith(_RARE_SCRIPTS)
 
 
 def _is_accent(character: str) -> bool:

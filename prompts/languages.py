@@ -21,6 +21,12 @@ class Kind(StrEnum):
     """After any number: the age of a baby (`months old`)."""
     GRADES = "grades"
     """After a number up to 12: a pupil (`th grader`)."""
+    CLASSES = "classes"
+    """Before or after a number up to 12, beside a person: a pupil (`grade`)."""
+    BETWEEN = "between"
+    """Before the first number of a range (`between`)."""
+    TO = "to"
+    """Between the numbers of a range (`to`)."""
     AGED = "aged"
     """Before a number: an age (`aged`)."""
     TURNED = "turned"
@@ -37,6 +43,10 @@ class Kind(StrEnum):
     """A person of any age."""
     THINGS = "things"
     """May have an age without being a person."""
+    ANIMALS = "animals"
+    """The same, also before a comma: `a dog, 3 years old`."""
+    ARTICLES = "articles"
+    """May stand before an animal there (`her`)."""
     LASTING = "lasting"
     """Before a number of years: a span of time (`for`)."""
     LASTING_AFTER = "lasting_after"
@@ -64,6 +74,8 @@ class Language(BaseModel):
     """Between two number words (`and`)."""
     multiplies: bool = False
     """Whether a digit before ten makes tens: two ten is 20, not 12."""
+    ordinals: tuple[str, ...] = ()
+    """1st to 12th, each up to where its endings differ; they count with `classes` only."""
     number_endings: Patterns = ()
     """Between a number and what follows it (`th`)."""
 
@@ -78,6 +90,9 @@ class Language(BaseModel):
     years: Patterns = ()
     months: Patterns = ()
     grades: Patterns = ()
+    classes: Patterns = ()
+    between: Patterns = ()
+    to: Patterns = ()
     aged: Patterns = ()
     turned: Patterns = ()
     is_: Patterns = Field((), alias="is")
@@ -86,6 +101,8 @@ class Language(BaseModel):
     fillers: Patterns = ()
     people: Patterns = ()
     things: Patterns = ()
+    animals: Patterns = ()
+    articles: Patterns = ()
     lasting: Patterns = ()
     lasting_after: Patterns = ()
     small: Patterns = ()

@@ -3,16 +3,28 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from prompts.folding import fold
 from prompts.languages import Language
 from prompts.views import plain
-from prompts.vocabulary import is_unspaced
 
 _DIGITS = re.compile(r"(?<![a-z\d.])\d+(?:\.\d+)?(?!\d)")
+_ROMAN = re.compile(r"(?<= )(?=[ivx])(x?)(ix|iv|v?i{0,3})(?= )")
+_MISSPELLED = re.compile(r"(?<= )(?:\d[a-zбз]|[a-zбз]\d)(?!\w)(?=\W)")
+_DIGIT_ALIKE = str.maketrans("liosbzgqбз", "1105629963")
 _MOST_PARTS = 5
+_LONGEST_ORDINAL = 20
 _LONGEST = 9
 """Digits of a number that can be an age or a year."""
+
+
+class Form(Enum):
+    """How sure it is that a word is a number."""
+
+    SURE = "digits or words"
+    DOUBTFUL = "a Roman numeral, or a digit and a letter that looks like one"
+    ORDINAL = "an ordinal word"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +35,7 @@ class Number:
     end: int
     value: float
     language: str | None = None
+    form: Form = Form.SURE
 
 
 class NumberWords:
@@ -35,7 +48,11 @@ class NumberWords:
         tens = zip(language.tens, range(20, 100, 10), strict=False)
         for spelled, value in (*small, *tens, (language.hundred, 100)):
             self.values |= {_spelled(word): value for word in spelled.split("|") if word}
-        self.anywhere = any(map(is_unspaced, self.values))
+        self.ordinals = {
+            _spelled(stem): value
+            for value, stems in enumerate(language.ordinals, 1)
+            for stem in stems.split("|")
+        }
         self._joiners = tuple(map(_spelled, language.joiners))
         self._longest = max(map(len, self.values), default=0)
         self._multiplies = language.multiplies
@@ -54,6 +71,14 @@ class NumberWords:
                 of_whole_words = number
             at = self._after_joiner(text, end)
         yield from filter(None, dict.fromkeys((number, of_whole_words)))
+        yield from self._ordinal(text, start)
+
+    def _ordinal(self, text: str, start: int) -> Iterator[Number]:
+        end = text.find(" ", start, start + _LONGEST_ORDINAL)
+        for size in range(end - start, 0, -1):
+            if value := self.ordinals.get(text[start : start + size]):
+                yield Number(start, end, value, self._code, Form.ORDINAL)
+                return
 
     def _continues(self, parts: list[int], value: int, gap: int) -> bool:
         """Whether a number can go on so: `twenty five`, not `two five`."""
@@ -89,6 +114,21 @@ def digits(text: str) -> Iterator[Number]:
     for match in _DIGITS.finditer(text):
         if len(match.group()) <= _LONGEST:
             yield Number(match.start(), match.end(), float(match.group()))
+
+
+def doubtful(text: str) -> Iterator[Number]:
+    """Roman numerals up to 18, and numbers such as `l6`."""
+    for match in _ROMAN.finditer(text):
+        if match.group() not in ("", "i"):
+            yield Number(match.start(), match.end(), _roman(*match.groups()), form=Form.DOUBTFUL)
+    for match in _MISSPELLED.finditer(text):
+        digits_only = match.group().translate(_DIGIT_ALIKE)
+        if digits_only.isdigit():
+            yield Number(match.start(), match.end(), int(digits_only), form=Form.DOUBTFUL)
+
+
+def _roman(tens: str, ones: str) -> int:
+    return 10 * len(tens) + {"ix": 9, "iv": 4}.get(ones, 5 * ones.count("v") + ones.count("i"))
 
 
 def _spelled(word: str) -> str:

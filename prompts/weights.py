@@ -17,7 +17,7 @@ _DEEPEST = 12
 """Brackets further inside change nothing, so that no text takes long."""
 
 _TOKEN = re.compile(
-    r"\\(?P<sign>.)|(?P<open>[(\[])|:\s*(?P<weight>\d*\.?\d+)\s*\)|(?P<close>[)\]])"
+    r"\\(?P<sign>.)|(?P<open>[(\[])|:\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+))\s*\)|(?P<close>[)\]])"
     r"|[^\\()\[\]:]+|.",
     re.DOTALL,
 )

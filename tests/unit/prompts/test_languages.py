@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from contracts.characters import Appearance, Character
+from contracts.characters import Appearance, Character, Identity
 from contracts.generation import GenerationPlanned, GenerationRejected
 from prompts.adults import find_minor
 from prompts.catalogue import default_catalogue
@@ -49,6 +49,18 @@ def test_a_name_is_not_searched_as_it_is_never_drawn(name: str) -> None:
     assert isinstance(made, GenerationPlanned)
     for render in made.renders:
         assert name not in f"{render.prompt} {render.tag_prompt} {render.negative_prompt} {render.caption}"
+
+
+@pytest.mark.parametrize(
+    "identity", [{"backstory": "mother of two children, left home at 16"}, {"hobbies": "child care"}]
+)
+def test_a_life_that_is_never_drawn_is_not_searched(identity: dict[str, str]) -> None:
+    character = MIA.model_copy(update={"identity": Identity(**identity)})
+    made = _planned(character=character)
+    assert isinstance(made, GenerationPlanned)
+    for render in made.renders:
+        assert "child care" not in f"{render.prompt} {render.tag_prompt}"
+        assert "mother" not in f"{render.prompt} {render.tag_prompt}"
 
 
 @pytest.mark.parametrize(

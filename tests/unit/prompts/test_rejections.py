@@ -62,7 +62,6 @@ def test_a_minor_in_the_request_is_rejected(field: str, minor: str) -> None:
         ({"appearance": {"details": "looks 16 years old"}}, "appearance.details"),
         ({"appearance": {"gender": "little girl"}}, "appearance.gender"),
         ({"identity": {"occupation": "high school student"}}, "identity.occupation"),
-        ({"identity": {"backstory": "she is only 15."}}, "identity.backstory"),
         ({"lora": {"key": "k", "trigger_word": "loli"}}, "lora.trigger_word"),
     ],
 )

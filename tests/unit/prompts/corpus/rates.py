@@ -9,7 +9,7 @@ import yaml
 from prompts.adults import find_minor
 
 VERDICTS: Final = ("refused", "accepted")
-PARTS: Final = ("tuning", "held_out")
+PARTS: Final = ("tuning", "held_out", "fresh")
 
 
 @cache
