@@ -78,7 +78,7 @@ def _outside(spans: list[Span], others: list[Span]) -> list[Span]:
 
 
 def _is_alone(text: str, end: int, filter_: _Filter) -> bool:
-    """Whether no noun follows: a clause ends there, or another part of the sentence begins."""
+    """True if no noun follows: a clause ends there, or another part of the sentence begins."""
     following = plain(text[end : end + 40]).text
     if not following.strip() or following.startswith(f" {HARD} "):
         return True

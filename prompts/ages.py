@@ -1,4 +1,4 @@
-"""How old someone is, in years, from however it is written."""
+"""Age in years, read from a number or from words."""
 
 import math
 import re

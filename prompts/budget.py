@@ -1,4 +1,4 @@
-"""What fits into a prompt: clauses by importance, cut where they matter least."""
+"""Clauses that fit into a prompt, by importance; the least important are cut."""
 
 import math
 import re
@@ -11,14 +11,14 @@ from functools import lru_cache
 from prompts.folding import fold
 
 Size = Callable[[str], int]
-"""How much of a budget a text takes: words, tokens."""
+"""Measure of a text against a budget: words, tokens."""
 
 _PIECE = re.compile(r"[a-zA-Z]+|\S")
 _LETTERS = 6
 
 
 class Rank(IntEnum):
-    """How long a clause stays: the higher, the sooner it is cut."""
+    """Order in which clauses are cut: the higher, the sooner."""
 
     KEPT = 0
     """Trigger, person, expression, and the first words of shot, clothes, place and style: never cut."""
@@ -37,13 +37,13 @@ class Clause:
     text: str
     rank: Rank
     weight: float = 1.0
-    """How strongly it counts, where that can be said: 1 is as usual."""
+    """Weight, where the dialect has weights: 1 is as usual."""
     group: int = 0
     """The sentence it belongs to, where there are sentences."""
     joint: str = ", "
-    """What parts it from the clause before."""
+    """Separator from the clause before."""
     whole: bool = True
-    """Whether it says something by itself, and not only with its neighbours."""
+    """True if it says something by itself, and not only with its neighbours."""
 
 
 @dataclass(frozen=True, slots=True)

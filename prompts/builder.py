@@ -22,7 +22,7 @@ _WORN = ("wearing ", "dressed ", "in ", "with ", "without ", "nude", "naked", "t
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What to send to an image model."""
+    """Texts and settings for an image model."""
 
     prompt: str
     """In prose."""
@@ -34,9 +34,9 @@ class Prompt:
     removed: tuple[str, ...] = ()
     """The explicit words that were dropped, as far as they were not disguised."""
     cut: tuple[str, ...] = ()
-    """What did not fit into the prose."""
+    """Clauses that did not fit into the prose."""
     cut_tags: tuple[str, ...] = ()
-    """What did not fit into the tags."""
+    """Clauses that did not fit into the tags."""
 
 
 @dataclass(frozen=True)
@@ -93,19 +93,19 @@ class PromptBuilder:
         return replace(self, texts=_with(self.texts, text))
 
     def add_style(self, style: str | None) -> Self:
-        """How the picture is made, by name or in free text."""
+        """Set the style, by name or in free text."""
         return replace(self, styles=_with(self.styles, style))
 
     def add_quality(self, quality: str | None) -> Self:
-        """How much work it shows, by name or in free text."""
+        """Set the quality, by name or in free text."""
         return replace(self, qualities=_with(self.qualities, quality))
 
     def add_negative(self, text: str | None) -> Self:
-        """What must not be seen."""
+        """Add words for the negative prompt."""
         return replace(self, negatives=_with(self.negatives, text))
 
     def allow_nsfw(self, allowed: bool = True) -> Self:
-        """Whether explicit wording may stay. Without this step it may not."""
+        """Allow or forbid explicit wording. The default forbids it."""
         return replace(self, nsfw=allowed)
 
     def with_seed(self, base: int) -> Self:
@@ -117,7 +117,7 @@ class PromptBuilder:
         return self if self.base_seed is not None else self.with_seed(seed_from(job_id))
 
     def for_image(self, index: int) -> Self:
-        """Which image of the job this is, from 0."""
+        """Set the place of the image in its job, from 0."""
         return replace(self, index=index)
 
     def build(self) -> Prompt:

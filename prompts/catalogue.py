@@ -24,7 +24,7 @@ class _Data(BaseModel):
 
 
 class Entry(_Data):
-    """What a known scene, outfit, style or quality becomes."""
+    """Words for a known scene, outfit, style or quality."""
 
     text: Words
     nsfw: Words | None = None
@@ -73,7 +73,7 @@ class Size(_Data):
 
 
 class Default(_Data):
-    """What a request of one type gets that says nothing."""
+    """Defaults of one request type."""
 
     aspect: Aspect
     style: Key
@@ -81,14 +81,14 @@ class Default(_Data):
 
 
 class Framing(_Data):
-    """How candidates for a face are shown."""
+    """Framing of the candidates for a face."""
 
     base_image: Words
     candidates: Annotated[tuple[Words, ...], Field(min_length=3)]
 
 
 class Negative(_Data):
-    """What no image, no person and no safe image may show."""
+    """Negative words for every image, for persons and for safe images."""
 
     always: tuple[Words, ...]
     adults: tuple[Words, ...]

@@ -1,4 +1,4 @@
-"""What speaks against a request: every reason with the path of its field."""
+"""Reasons to refuse a request, each with the path of its field."""
 
 from collections.abc import Iterator
 from typing import Final, TypeGuard
@@ -58,7 +58,7 @@ def reasons_against(
 
 
 def waits_for_lora(request: GenerationRequest, character: Character) -> TypeGuard[StudioRequest]:
-    """Whether nothing of it can be rendered before the character's LoRA is ready."""
+    """True if nothing of it can be rendered before the character's LoRA is ready."""
     if not isinstance(request, StudioRequest) or request.mode == "face_swap":
         return False
     return request.wait_for_lora and character.lora is None

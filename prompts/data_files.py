@@ -34,7 +34,7 @@ class _UniqueKeys(Loader):
 
 
 def read_yaml(file: Traversable) -> object:
-    """What a YAML file says. Raises `CatalogueInvalid`."""
+    """Read a YAML file. Raises `CatalogueInvalid`."""
     try:
         return yaml.load(file.read_text(encoding="utf-8"), Loader=_UniqueKeys)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

@@ -30,7 +30,7 @@ _NO_ARTICLE = ("s", "hair", "skin")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What is to be seen, in words that are clean and allowed; commas part clauses."""
+    """Content of an image, in words that are clean and allowed; commas separate clauses."""
 
     trigger: str = ""
     who: Described | None = None

@@ -69,7 +69,7 @@ class Folded:
 
 
 def is_invisible(character: str) -> bool:
-    """Whether a character shows nothing at all: zero-width, soft hyphen, blank filler."""
+    """True if a character shows nothing at all: zero-width, soft hyphen, blank filler."""
     return character in _INVISIBLE or unicodedata.category(character) == "Cf"
 
 
@@ -114,13 +114,13 @@ def _folded(character: str) -> str:
 
 
 def _may_be_latin(letter: str) -> bool:
-    """Whether a letter without case may stand for others: `ª`, and the Lisu letter that looks like C."""
+    """True if a letter without case may stand for others: `ª`, and the Lisu letter that looks like C."""
     compatible = unicodedata.decomposition(letter).startswith("<")
     return compatible or unicodedata.name(letter, "").startswith(_RARE_SCRIPTS)
 
 
 def _is_accent(character: str) -> bool:
-    """Whether it is a mark on another letter: an accent, a vowel point, an enclosing sign."""
+    """True if it is a mark on another letter: an accent, a vowel point, an enclosing sign."""
     category = unicodedata.category(character)
     kind = unicodedata.combining(character)
     if category == "Me" or kind == _OVERLAY or kind >= _LOWEST_ACCENT:

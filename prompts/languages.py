@@ -56,7 +56,7 @@ class Kind(StrEnum):
 
 
 UNITS: Final = (Kind.OLD, Kind.YEARS, Kind.MONTHS, Kind.GRADES)
-"""What may stand behind a number, the surest first."""
+"""Kinds that may stand behind a number, the surest first."""
 
 
 class Language(BaseModel):
@@ -73,7 +73,7 @@ class Language(BaseModel):
     joiners: tuple[str, ...] = ()
     """Between two number words (`and`)."""
     multiplies: bool = False
-    """Whether a digit before ten makes tens: two ten is 20, not 12."""
+    """True if a digit before ten makes tens: two ten is 20, not 12."""
     ordinals: tuple[str, ...] = ()
     """1st to 12th, each up to where its endings differ; they count with `classes` only."""
     number_endings: Patterns = ()

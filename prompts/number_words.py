@@ -20,7 +20,7 @@ _LONGEST = 9
 
 
 class Form(Enum):
-    """How sure it is that a word is a number."""
+    """Certainty that a word is a number."""
 
     SURE = "digits or words"
     DOUBTFUL = "a Roman numeral, or a digit and a letter that looks like one"
@@ -81,7 +81,7 @@ class NumberWords:
                 return
 
     def _continues(self, parts: list[int], value: int, gap: int) -> bool:
-        """Whether a number can go on so: `twenty five`, not `two five`."""
+        """True if a number can go on so: `twenty five`, not `two five`."""
         if not parts:
             return True
         last = parts[-1]

@@ -19,19 +19,19 @@ Tidy = Callable[[str | None], str]
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What of a character can be seen."""
+    """Visible features of a character."""
 
     age: int
     noun: str
     """`Japanese woman`."""
     traits: tuple[str, ...]
-    """What it is drawn with: `green eyes`, `oval face`."""
+    """Features that follow `with`: `green eyes`, `oval face`."""
     marks: tuple[str, ...]
-    """What else is to be seen of it: `tall`, `freckles`."""
+    """Other visible features: `tall`, `freckles`."""
     expression: str = ""
     """Its usual one, for pictures that ask for no other."""
     dress: str = ""
-    """What it usually wears, for pictures that ask for nothing else."""
+    """Usual clothes, for pictures that ask for nothing else."""
     occupation: str = ""
     """For pictures that name neither shot, clothes nor place."""
 

@@ -52,17 +52,17 @@ class Places:
         return self.text.rfind(" ", max(end - LONGEST_WORD, 0), max(end, 0)) + 1
 
     def is_open(self, end: int) -> bool:
-        """Whether no noun follows: a clause ends there, or another part of it begins."""
+        """True if no noun follows: a clause ends there, or another part of it begins."""
         return self.text[end] == " " and (self.ends_clause(end) or self.begins(end + 1, Kind.SMALL))
 
     def ends_clause(self, end: int) -> bool:
-        """Whether a clause ends at a place."""
+        """True if a clause ends at a place."""
         return end + 1 >= len(self.text) or self.text.startswith(f"{HARD} ", end + 1)
 
     def begins(self, place: int, kind: Kind) -> bool:
-        """Whether a mark of this kind begins at a place."""
+        """True if a mark of this kind begins at a place."""
         return any(mark.kind is kind for mark in self.starts.get(place, ()))
 
     def finishes(self, place: int, kind: Kind) -> bool:
-        """Whether a mark of this kind ends at a place."""
+        """True if a mark of this kind ends at a place."""
         return any(mark.kind is kind for mark in self.ends.get(place, ()))

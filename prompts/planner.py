@@ -123,7 +123,7 @@ def request_hash(requested: GenerationRequested) -> str:
 
 
 def _wishes(request: GenerationRequest) -> dict[str, Any]:
-    """What the request says about the provider; it wins over the routing policy."""
+    """Provider settings of the request; they win over the routing policy."""
     if isinstance(request, LoraTrainingRequest):
         return {"provider": request.provider}
     return {"provider": request.provider, "model": request.model, "workflow": request.workflow}

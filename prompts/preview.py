@@ -1,4 +1,4 @@
-"""What would be sent for a request, to look at: nothing is asked of anyone."""
+"""Preview of the prompts for a request; nothing is sent."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final

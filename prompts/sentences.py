@@ -34,7 +34,7 @@ class Sentence:
     places: Places
     ending: re.Pattern[str]
     languages: set[str] = field(default_factory=set)
-    """Those with a word that decides about ages; an empty one for people, which every language has."""
+    """Languages with a word that decides about ages; an empty one for people, which every language has."""
     numbers: dict[int, Number] = field(default_factory=dict)
     """By their starts."""
 
@@ -87,7 +87,7 @@ class Sentence:
         return end if beside and not self._thing_follows(end) else None
 
     def _person_precedes(self, start: int) -> bool:
-        """Whether a person stands before a place in the same clause or in the one before."""
+        """True if a person stands before a place in the same clause or in the one before."""
         for at in (start, start - 2 if self.places.text.startswith(f"{HARD} ", start - 2) else start):
             if any(self.places.finishes(end, Kind.PEOPLE) for _, end in self.places.words_before(at)):
                 return True
@@ -144,7 +144,7 @@ class Sentence:
         return unit.kind is Kind.OLD or self._is_age(number.start, unit)
 
     def _is_age(self, start: int, unit: Mark) -> bool:
-        """Whether a number of years is an age and no span of time."""
+        """True if a number of years is an age and no span of time."""
         spoken = {mark.language for mark in self.places.starts[unit.start] if mark.kind is unit.kind}
         if self._introduced(start, Kind.LASTING, (Kind.SMALL,), most=1, spoken=spoken) is not None:
             return False
@@ -181,7 +181,7 @@ class Sentence:
         return False
 
     def _range_end(self, number: Number) -> int:
-        """Where the range ends that begins with a number: `14 to 16`, `14-16`."""
+        """The end of the range that begins with a number: `14 to 16`, `14-16`."""
         places = [number.end + 3] if self.places.text.startswith(f" {TO} ", number.end) else []
         places += [mark.end + 1 for mark in self._at(number.end + 1) if mark.kind is Kind.TO]
         places += [place - 1 for place in places]
@@ -227,7 +227,7 @@ class Sentence:
         return any(mark.kind is kind for mark in self.places.ends.get(at, ()))
 
     def _is_of_thing(self, start: int, end: int) -> bool:
-        """Whether a thing, and no person, is what the age belongs to."""
+        """True if a thing, and no person, is what the age belongs to."""
         return self._thing_follows(end) or self._thing_precedes(start)
 
     def _thing_follows(self, end: int) -> bool:

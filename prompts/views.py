@@ -35,7 +35,7 @@ class View:
 
     text: str
     prepared: str
-    """What it was made of: as long as the folded text."""
+    """The text before words were spaced: as long as the folded text."""
     table: Mapping[int, str]
     raw: str = ""
     """The same words before repeated letters became one."""
@@ -46,7 +46,7 @@ class View:
         return firsts[start], lasts[end - 1] + 1
 
     def matches(self, start: int, spelled: re.Pattern[str]) -> bool:
-        """Whether the word that begins there is spelled so before repeated letters became one."""
+        """True if the word that begins there is spelled so before repeated letters became one."""
         words, raw = self._starts
         return spelled.match(self.raw, raw[bisect_right(words, start) - 1]) is not None
 
@@ -82,7 +82,7 @@ class View:
 
 
 class _Table(dict[int, str]):
-    """What a folded character becomes in a view, found out when it is met."""
+    """The signs of a view for each folded character, computed when it is met."""
 
     def __init__(self, hard: str, soft: str, letters: Mapping[str, str]) -> None:
         self._hard = hard

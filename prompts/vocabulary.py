@@ -67,7 +67,7 @@ class _Word:
     """A word, or the part of a phrase before or after a gap."""
 
     spelled: re.Pattern[str] | None = None
-    """How it may be spelled, where letters have to be there twice."""
+    """Allowed spellings, where letters have to be there twice."""
     opens: frozenset[int] = frozenset()
     """The phrases that it begins."""
     closes: frozenset[int] = frozenset()
@@ -139,7 +139,7 @@ def compile_words(words: Iterable[str]) -> Vocabulary:
 
 
 def is_unspaced(text: str) -> bool:
-    """Whether a folded text is of a script that is written without spaces between words."""
+    """True if a folded text is of a script that is written without spaces between words."""
     return _UNSPACED.search(text) is not None
 
 
@@ -183,6 +183,6 @@ def _words(text: str, start: int, end: int) -> int:
 
 
 def _reads_as_word(found: str) -> bool:
-    """Whether at least half of it is letters, so that 455 is only a number."""
+    """True if at least half of it is letters, so that 455 is only a number."""
     signs = [sign for sign in found if sign.isalnum() or sign in "@$"]
     return sum(sign.isalpha() for sign in signs) * 2 >= len(signs)

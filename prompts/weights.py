@@ -12,7 +12,7 @@ LIGHTEST, HEAVIEST = 0.5, 1.5
 _LEAST, _MOST = 0.25, 2.0
 """Of all brackets together."""
 _BARE: Final = 1.1
-"""What a bracket without a number does: `(x)` multiplies by it, `[x]` divides by it."""
+"""Factor of a bracket without a number: `(x)` multiplies by it, `[x]` divides by it."""
 _DEEPEST = 12
 """Brackets further inside change nothing, so that no text takes long."""
 
@@ -25,7 +25,7 @@ _CLAUSE_END = re.compile(r"[,;\n]+")
 _BRACKET = "\x1f"
 """Stands where a bracket was."""
 _BETWEEN = re.compile(rf"(?<=\w){_BRACKET}+(?=\w)")
-"""Where a bracket was within a word: models read two."""
+"""Place of a bracket within a word: models read two."""
 _PARTED = re.compile(rf"\s{_BRACKET}|{_BRACKET}\s|\w{_BRACKET}\w")
 _CLOSED_BY = {"(": ")", "[": "]"}
 
@@ -37,7 +37,7 @@ class Piece:
     text: str
     weight: float = 1.0
     joint: str = ", "
-    """What parts it from the piece before: a clause ends there unless it is a space or nothing."""
+    """Separator from the piece before: a clause ends there unless it is a space or nothing."""
 
 
 @lru_cache(maxsize=1024)
@@ -72,7 +72,7 @@ def split_clauses(text: str) -> list[str]:
 
 
 def _inside(text: str) -> list[int]:
-    """How many pairs of brackets each character stands in; the last is for the text's end."""
+    """Depth of brackets at each character; the last is for the text's end."""
     steps = [0] * (len(text) + 1)
     opened: list[tuple[str, int]] = []
     for match in _TOKEN.finditer(text):

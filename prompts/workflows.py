@@ -18,7 +18,7 @@ _FIELD = "request.workflow"
 
 
 def workflow_reasons(workflow: dict[str, Any], *, include_nsfw: bool, catalogue: Catalogue) -> list[Reason]:
-    """What speaks against running a workflow: its form first, then its words."""
+    """Reasons to refuse a workflow: its form first, then its words."""
     if unstorable := list(islice(faults(workflow, ("request", "workflow")), 10)):
         return [Reason(field=field, message=why) for field, why in unstorable]
     if problem := _problem(workflow):
