@@ -17,11 +17,14 @@ Need = Literal["text_to_image", "reference", "face_swap", "lora", "workflow", "l
 NextTry = Literal["again", "elsewhere", "unsure", "other_model", "never"]
 """What may be tried after a failure.
 
-again        the same provider, while the failure says that it may do better; then the next one
-elsewhere    the next provider of the route at once: the failure is this provider's own
+again        the same provider, while the failure is retryable; then another one. Nothing for a
+             caller's workflow whose failure is not retryable: it runs the same nodes anywhere
+elsewhere    another provider of the route at once: the failure is this provider's own
 unsure       as `elsewhere`, but nothing where the failure is not retryable: it may have been paid for
 other_model  as `elsewhere`, but nothing for a caller's workflow: its output is of the same kind anywhere
 never        nothing: no other attempt would do better
+
+A provider with a failure that is not retryable is not asked again for the same render.
 """
 
 
@@ -70,13 +73,15 @@ class Retries(Model):
         stays = last.retryable and after == "again"
         if stays and last.provider not in down and tries[last.provider] < self.tries_at_one_provider:
             return last.provider
+        refused = {attempt.provider for attempt in attempts if attempt.error and not attempt.retryable}
         others = [
-            name for name in route if name != last.provider and tries[name] < self.tries_at_one_provider
+            name
+            for name in route
+            if name not in refused | {last.provider} and tries[name] < self.tries_at_one_provider
         ]
-        up = [name for name in others if name not in down]
-        if up or others:
-            return (up or others)[0]
-        return last.provider if last.retryable and after != "other_model" else None
+        if others:
+            return min(others, key=lambda name: (name in down, tries[name]))
+        return last.provider if last.provider not in refused and after != "other_model" else None
 
 
 def _is_final(after: NextTry, last: Attempt, *, workflow: bool) -> bool:
@@ -87,6 +92,8 @@ def _is_final(after: NextTry, last: Attempt, *, workflow: bool) -> bool:
             return not last.retryable
         case "other_model":
             return workflow
+        case "again":
+            return workflow and not last.retryable
     return False
 
 

@@ -38,7 +38,7 @@ def after(code: str, route: tuple[Provider, ...], *, retryable: bool, workflow: 
 
 BY_RULE = {
     # rule: retryable, at once elsewhere; workflow's; at the only provider; not retryable; workflow's
-    "again": ("comfyui", "comfyui", "comfyui", "modal", "modal"),
+    "again": ("comfyui", "comfyui", "comfyui", "modal", None),
     "elsewhere": ("modal", "modal", "comfyui", "modal", "modal"),
     "unsure": ("modal", "modal", "comfyui", None, None),
     "other_model": ("modal", None, None, "modal", None),
