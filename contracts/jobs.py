@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from contracts.base import (
     AssetId,
@@ -202,6 +202,12 @@ class Job(Model):
     """When the dispatcher must look again: a retry or the deadline."""
     trace: str | None = None
     """W3C traceparent of the request."""
+
+    @field_validator("cost", mode="before")
+    @classmethod
+    def _none_yet(cls, cost: Any) -> Any:
+        """Read older documents, which have null until the first attempt ends."""
+        return {} if cost is None else cost
 
     @property
     def terminal(self) -> bool:

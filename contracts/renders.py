@@ -110,14 +110,14 @@ class RenderSucceeded(AttemptMessage):
     spec: RenderSpec
     outputs: tuple[Output, ...] = Field(min_length=1)
     free_size: bool = False
-    """The caller's workflow or model chooses the size: a workflow may scale or crop what it drew in the
-    size that was asked for."""
+    """The caller's workflow chooses the size: it does not use `{{width}}` and `{{height}}`, or has a node
+    that may scale or crop what it drew."""
     dropped: tuple[Output, ...] = Field(default=(), max_length=100)
     """What was made besides and is not delivered, the first hundred of it."""
     notices: tuple[Notice, ...] = ()
     seed: Seed | None
-    """The seed that the provider says it used, else the one asked for. Of a caller's workflow without
-    `{{seed}}`: the graph's own, null where that cannot be told."""
+    """The seed that the provider says it used, else the one asked for. Of a caller's workflow: as its
+    seed inputs have it, null where that cannot be told."""
     provider_seconds: float | None = None
     cost_usd: float | None = None
     base_model: Line | None = None

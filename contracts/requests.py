@@ -82,13 +82,15 @@ class RequestBase(Model):
     Result: one image of each run is delivered. The node titled `result` names it (in the editor: the
     node's title), else the saving node at the end of the longest chain of nodes, else the one that is
     listed last. Of a batch the first image is delivered. Previews never are. What a run saved besides
-    is not delivered, and a notice with code `outputs_dropped` says so: for four images ask for
-    `count` 4 with a `batch_size` of 1.
+    is not delivered. A notice with code `outputs_dropped` says so: of a `batch_size` above 1 when the
+    job is accepted, of all that was made with the image. For four images ask for `count` 4 with a
+    `batch_size` of 1.
 
-    Seed: each image has its own, filled into `{{seed}}`. Without that hole an image's `seed` is the one
-    seed that the graph itself has, else null. Images that would be the same picture are announced by a
-    notice with code `same_picture` when the job is accepted, those that came out as the same file by
-    one with code `same_file`.
+    Seed: each image has its own, filled into `{{seed}}`. An image's `seed` is what stands in the `seed`
+    and `noise_seed` inputs of the nodes that make the result: ours where it is that hole, else the
+    graph's own, null where there are several or a node computes it. Images that would be the same
+    picture are announced by a notice with code `same_picture` when the job is accepted, those that came
+    out as the same file by one with code `same_file`.
     """
 
 

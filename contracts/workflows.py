@@ -5,7 +5,8 @@ outside, so nothing in it is taken for granted. `contracts.requests.RequestBase`
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
@@ -13,6 +14,7 @@ from typing import Any, Final
 HOLE: Final = re.compile(r"\{\{(\w+)\}\}")
 RESULT_TITLE: Final = "result"
 PREFIX: Final = "filename_prefix"
+BATCH: Final = "batch_size"
 SEED_INPUTS: Final = ("seed", "noise_seed")
 VALUE_INPUTS: Final = ("value", "int", "number", *SEED_INPUTS)
 """Inputs of nodes that do nothing but hold a number."""
@@ -41,63 +43,112 @@ def result_of(graph: Graph, outputs: Mapping[str, Any]) -> Result | None:
     saved = {node: files for node, output in outputs.items() if (files := list(_saved(output)))}
     if not saved:
         return None
-    named = [node for node in saved if _title(graph, node) == RESULT_TITLE]
-    depth, place = depths(graph), {node: at for at, node in enumerate(graph)}
-    chosen = max(named or saved, key=lambda node: (depth.get(node, 0), place.get(node, -1)))
+    chosen = _chosen(graph, saved)
     others = [file for node, files in saved.items() if node != chosen for file in files]
     first, *rest = saved[chosen]
     return Result(chosen, first, (*rest, *others))
 
 
+def result_node(graph: Graph) -> str | None:
+    """Return the node that will save the result, as far as the graph alone tells.
+
+    It is chosen as `result_of` chooses; where no node looks like one that saves, from those at the end.
+    """
+    nodes = dict(_nodes(graph))
+    used = {source for inputs in nodes.values() for source in _sources(graph, inputs)}
+    candidates = [node for node in nodes if _saves(graph, node)] or [n for n in nodes if n not in used]
+    return _chosen(graph, candidates) if candidates else None
+
+
+def nodes_of_result(graph: Graph) -> dict[str, Mapping[str, Any]]:
+    """Return the inputs of the nodes that the result is made by, the saving one first."""
+    nodes, found = dict(_nodes(graph)), dict[str, Mapping[str, Any]]()
+    last = result_node(graph)
+    waiting = [last] if last is not None else []
+    while waiting:
+        node = waiting.pop()
+        if node not in found and node in nodes:
+            found[node] = nodes[node]
+            waiting += _sources(graph, nodes[node])
+    return found
+
+
 def depths(graph: Graph) -> dict[str, int]:
-    """Return how many nodes the longest chain before each node has; nothing for a graph with a cycle."""
+    """Return how many nodes the longest chain before each node has; nodes behind a cycle have none."""
     sources = {node: list(_sources(graph, inputs)) for node, inputs in _nodes(graph)}
     depth: dict[str, int] = {}
-    try:
-        for node in TopologicalSorter(sources).static_order():
+    sorter = TopologicalSorter(sources)
+    with suppress(CycleError):
+        sorter.prepare()
+    while ready := sorter.get_ready():
+        for node in ready:
             depth[node] = max((depth[source] + 1 for source in sources.get(node, ())), default=0)
-    except CycleError:
-        return {}
+        sorter.done(*ready)
     return depth
 
 
 def holes_of(graph: Graph) -> frozenset[str]:
-    """Return the names of the holes that change the picture: those of a file's name do not."""
+    """Return the names of the holes that change the result: those of a file's name do not."""
     return frozenset(
         hole
-        for _, inputs in _nodes(graph)
-        for name, value in inputs.items()
-        if name != PREFIX
+        for node, inputs in nodes_of_result(graph).items()
+        if not _saves(graph, node)
+        for value in inputs.values()
         for hole in HOLE.findall(str(value))
     )
 
 
 def seed_of(graph: Graph, given: int) -> int | None:
-    """Return the seed that a run uses: the given one through a hole, else the graph's own.
+    """Return the seed that the result is made with: the given one through a hole, else the graph's own.
 
-    None where that cannot be told: the graph has several seeds, or none that is written in it.
+    None where that cannot be told: several seeds, or one that a node computes or draws.
     """
-    if "seed" in holes_of(graph):
-        return given
     seeds = {
-        _number(graph, value)
-        for _, inputs in _nodes(graph)
+        _number(graph, value, given)
+        for inputs in nodes_of_result(graph).values()
         for name, value in inputs.items()
         if name in SEED_INPUTS
     }
     return seeds.pop() if len(seeds) == 1 else None
 
 
-def _number(graph: Graph, value: object) -> int | None:
-    """The number of a seed input, or of the node that it is linked to."""
-    source = graph.get(_link(value) or "")
-    inputs = source.get("inputs") if isinstance(source, dict) else None
-    if isinstance(inputs, dict):
-        value = next((inputs[name] for name in VALUE_INPUTS if name in inputs), None)
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 20:
-        value = int(value)  # the server reads it so
+def _number(graph: Graph, value: object, given: int) -> int | None:
+    """The number of an input, also through linked nodes that hold one value and nothing else."""
+    passed: set[str] = set()
+    while (node := _link(value)) is not None and node not in passed:
+        passed.add(node)
+        source = graph.get(node)
+        inputs = source.get("inputs") if isinstance(source, dict) else None
+        only = list(inputs.items()) if isinstance(inputs, dict) else []
+        value = only[0][1] if len(only) == 1 and only[0][0] in VALUE_INPUTS else None
+    if isinstance(value, str):
+        value = value.replace("{{seed}}", str(given))
+        is_number = value.isascii() and value.isdigit() and len(value) <= 20
+        value = int(value) if is_number else None  # the server reads it so
     is_seed = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < SEEDS
     return value if is_seed and isinstance(value, int) else None
+
+
+def batch_of(graph: Graph) -> int:
+    """Return how many images a run makes of one latent image, as far as the graph tells."""
+    sizes = [_number(graph, inputs.get(BATCH), 0) or 1 for inputs in nodes_of_result(graph).values()]
+    return max(sizes, default=1)
+
+
+def _chosen(graph: Graph, nodes: Collection[str]) -> str:
+    """The node whose file is the result. A node that another one expands to stands where that one does."""
+    home = {node: node if node in graph else node.partition(".")[0] for node in nodes}
+    named = [node for node in nodes if _title(graph, home[node]) == RESULT_TITLE]
+    depth, place = depths(graph), {node: at for at, node in enumerate(graph)}
+    return max(named or nodes, key=lambda node: (depth.get(home[node], 0), place.get(home[node], -1)))
+
+
+def _saves(graph: Graph, node: str) -> bool:
+    """Whether a node looks like one that saves: no graph says so."""
+    kind = str(graph[node].get("class_type", "")).casefold()
+    if "preview" in kind:
+        return False
+    return "save" in kind or PREFIX in graph[node]["inputs"] or _title(graph, node) == RESULT_TITLE
 
 
 def _saved(output: object) -> Iterator[File]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from contracts.generation import Reason, RenderSpec
 from contracts.notices import Notice
 from contracts.storable import faults
-from contracts.workflows import Graph, holes_of
+from contracts.workflows import Graph, batch_of, holes_of
 from prompts.adults import NotAnAdult, find_minor
 from prompts.catalogue import Catalogue
 from prompts.explicit import find_explicit
@@ -27,6 +27,11 @@ def workflow_reasons(workflow: dict[str, Any], *, include_nsfw: bool, catalogue:
 
 
 def workflow_notices(workflow: Graph, renders: Sequence[RenderSpec]) -> tuple[Notice, ...]:
+    """Say before anything is paid for that images will be alike, or made and not delivered."""
+    return (*_same_picture(workflow, renders), *_batch(workflow, renders))
+
+
+def _same_picture(workflow: Graph, renders: Sequence[RenderSpec]) -> Iterator[Notice]:
     """Name the images for which the workflow would be run with the same values in all its holes."""
     holes = holes_of(workflow)
     alike: dict[tuple[object, ...], list[int]] = {}
@@ -45,8 +50,21 @@ def workflow_notices(workflow: Graph, renders: Sequence[RenderSpec]) -> tuple[No
         "The workflow has no {{seed}} hole, so these images will probably be the same picture, and each"
         " is paid for. Write {{seed}} where the workflow has its seed, or ask for one image."
     )
-    same = (images for images in alike.values() if len(images) > 1)
-    return tuple(Notice(code="same_picture", message=message, images=tuple(images)) for images in same)
+    for images in alike.values():
+        if len(images) > 1:
+            yield Notice(code="same_picture", message=message, images=tuple(images))
+
+
+def _batch(workflow: Graph, renders: Sequence[RenderSpec]) -> Iterator[Notice]:
+    """Say that each run makes a batch, of which one image is delivered."""
+    images, batch = tuple(spec.index for spec in renders), batch_of(workflow)
+    if batch > 1 and images:
+        message = (
+            f"The workflow has a batch_size of {batch}: {len(images)} run(s) will make {len(images) * batch}"
+            f" images, of which {len(images)} will be delivered. Set batch_size to 1 and ask for as many"
+            " images as you want with 'count'."
+        )
+        yield Notice(code="outputs_dropped", message=message, images=images)
 
 
 def _problem(workflow: dict[str, Any]) -> str | None:

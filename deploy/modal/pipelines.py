@@ -133,7 +133,7 @@ def seeded(seed: int) -> Any:
     """On the CPU: the same seed gives the same noise on every GPU."""
     import torch
 
-    return torch.Generator("cpu").manual_seed(seed % 2**63)
+    return torch.Generator("cpu").manual_seed(seed)
 
 
 class NsfwClassifier:

@@ -174,4 +174,5 @@ def failure(result: RenderSucceeded, error: Exception) -> RenderFailed:
         message=str(error)[:1000],
         retryable=not isinstance(error, BadWeights | WrongSize),
         billed="yes",
+        cost_usd=result.cost_usd,
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from contracts.workflows import depths, holes_of, result_of, seed_of
+from contracts.workflows import batch_of, depths, holes_of, result_of, seed_of
 from tests.unit.workflow_graphs import Graph, draft_and_final, drawing, files, saving
 
 
@@ -59,6 +59,10 @@ def test_a_long_chain_and_a_cycle_are_no_trouble() -> None:
 
 NUMBER = {"9": {"class_type": "PrimitiveInt", "inputs": {"value": 42}}}
 
+DECODED_AFTER_8 = {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2], "x": ["8", 0]}}
+NAMED_BY_SEED = {"class_type": "SaveImagePlus", "inputs": {"images": ["6", 0], "filename": "{{seed}}"}}
+LOOP = {"20": {"inputs": {"seed": 1, "x": ["21", 0]}}, "21": {"inputs": {"x": ["20", 0]}}}
+
 
 @pytest.mark.parametrize(
     ("graph", "seed"),
@@ -75,8 +79,18 @@ NUMBER = {"9": {"class_type": "PrimitiveInt", "inputs": {"value": 42}}}
         (drawing(seed=["9", 0]) | {"9": {"inputs": {"value": "{{seed}}"}}}, 7),
         (drawing(seed=42, prefix="x_{{seed}}"), 42),
         (drawing(seed=42) | {"8": {"inputs": {"noise_seed": 42}}}, 42),
-        (drawing(seed=42) | {"8": {"inputs": {"noise_seed": 43}}}, None),
+        (drawing(seed=42) | {"8": {"inputs": {"noise_seed": 43}}}, 42),
+        (drawing(seed=42) | {"8": {"inputs": {"noise_seed": "{{seed}}"}}}, 42),
+        (drawing(seed=42) | {"7": NAMED_BY_SEED}, 42),
+        (drawing(seed=42) | {"2": {"inputs": {"text": "{{prompt}} {{seed}}", "clip": ["1", 1]}}}, 42),
         (drawing() | {"8": {"inputs": {"noise_seed": 0}}}, 7),
+        (drawing(seed="1{{seed}}"), 17),
+        (drawing(seed=["9", 0]) | {"9": {"inputs": {"value": 7, "b": 3, "operation": "multiply"}}}, None),
+        (drawing(seed=["9", 0]) | {"9": {"inputs": {"seed": 7, "mode": "randomize"}}}, None),
+        (drawing(seed=["9", 0]) | {"9": {"inputs": {"value": ["10", 0]}}, "10": NUMBER["9"]}, 42),
+        (drawing(seed=["9", 0]) | {"9": {"inputs": {"value": ["9", 0]}}}, None),
+        (drawing() | {"8": {"inputs": {"noise_seed": 8}}, "6": DECODED_AFTER_8}, None),
+        (drawing(seed=42) | {"20": LOOP["20"], "21": LOOP["21"]}, 42),
         ({"1": {"inputs": {"image": "a.png"}}}, None),
     ],
 )
@@ -84,6 +98,38 @@ def test_the_seed_is_ours_through_a_hole_else_the_only_one_of_the_graph(
     graph: Graph, seed: int | None
 ) -> None:
     assert seed_of(graph, 7) == seed
+
+
+def test_a_loop_that_the_result_does_not_need_changes_nothing() -> None:
+    graph = draft_and_final() | LOOP
+    saved = {"11": files("final.png"), "7": files("draft.png")}
+    listed_last = {node: graph[node] for node in graph if node != "7"} | {"7": graph["7"]}
+    assert chosen(listed_last, saved) == ("final.png", ["draft.png"])
+
+
+def test_a_saving_node_that_was_expanded_stands_where_its_origin_does() -> None:
+    saved = {"11.0.0.2": files("final.png"), "7": files("draft.png")}
+    assert chosen(draft_and_final(), saved) == ("final.png", ["draft.png"])
+
+
+@pytest.mark.parametrize(
+    ("graph", "images"),
+    [
+        (drawing(), 1),
+        (drawing(batch_size=4), 4),
+        (drawing(batch_size=["9", 0]), 1),
+        (drawing(batch_size=["9", 0]) | NUMBER, 42),
+    ],
+)
+def test_the_batch_of_a_graph_is_read_from_its_latent_image(graph: Graph, images: int) -> None:
+    assert batch_of(graph) == images
+    assert batch_of(graph | {"8": {"inputs": {"batch_size": 9}}}) == images
+
+
+def test_holes_of_nodes_that_the_result_does_not_need_do_not_change_the_picture() -> None:
+    graph = drawing(seed=1) | {"8": {"inputs": {"text": "{{seed}}"}}}
+    assert "seed" not in holes_of(graph)
+    assert "seed" not in holes_of(drawing(seed=1) | {"7": NAMED_BY_SEED})
 
 
 def test_holes_of_a_files_name_do_not_change_the_picture() -> None:

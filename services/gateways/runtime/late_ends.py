@@ -161,7 +161,7 @@ class LateEnds:
 
         Not while its end is unsaid: that comes first.
         """
-        cost = news.cost_usd if isinstance(news, Done) else None
+        cost = news.cost_usd
         billed = "yes" if isinstance(news, Done) else news.billed
         message = settled(attempt, _outcome(attempt, news), billed, cost)
         owed = owe(message, source=self._source, trace=attempt.trace, at=message.at)

@@ -77,6 +77,7 @@ class Broken:
     message: str
     retryable: bool
     billed: Billed = "unknown"
+    cost_usd: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

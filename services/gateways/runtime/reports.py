@@ -62,7 +62,8 @@ class Reports:
             await self._cancelled(attempt, "succeeded", billed="yes", cost_usd=done.cost_usd)
             return
         if all(output.nsfw for output in done.outputs) and not attempt.command.spec.nsfw_allowed:
-            broken = Broken("nsfw", "the provider flagged the image as not safe for work", False, "yes")
+            reason = "the provider flagged the image as not safe for work"
+            broken = Broken("nsfw", reason, retryable=False, billed="yes", cost_usd=done.cost_usd)
             await self.failed(attempt, broken)
             return
         command = attempt.command
@@ -72,7 +73,7 @@ class Reports:
             outputs=done.outputs,
             dropped=done.dropped[:MOST_DROPPED],
             notices=notices_about(command, done),
-            free_size=has_free_size(command.workflow, command.model),
+            free_size=has_free_size(command.workflow),
             seed=seed_used(command, done),
             provider_seconds=done.seconds,
             cost_usd=done.cost_usd,
@@ -98,7 +99,9 @@ class Reports:
     async def failed(self, attempt: Attempt, broken: Broken, *, look_at: datetime | None = None) -> None:
         """There will be no output of this attempt."""
         if attempt.cancel:
-            await self._cancelled(attempt, "cancelled", billed=broken.billed, look_at=look_at)
+            await self._cancelled(
+                attempt, "cancelled", billed=broken.billed, cost_usd=broken.cost_usd, look_at=look_at
+            )
             return
         message = RenderFailed(
             **_whose(attempt),
@@ -106,9 +109,18 @@ class Reports:
             message=broken.message,
             retryable=broken.retryable,
             billed=broken.billed,
+            cost_usd=broken.cost_usd,
         )
         error = f"{broken.code}: {broken.message}"
-        await self._end(attempt, "failed", message, billed=broken.billed, error=error, look_at=look_at)
+        await self._end(
+            attempt,
+            "failed",
+            message,
+            billed=broken.billed,
+            cost_usd=broken.cost_usd,
+            error=error,
+            look_at=look_at,
+        )
 
     async def cancelled(self, attempt: Attempt) -> None:
         """It was to be stopped, and nothing of it is at the provider: nothing is said."""

@@ -1,11 +1,46 @@
 """ComfyUI graphs with holes: `{{prompt}}`, `{{seed}}` and the like are filled in."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from contracts.generation import RenderSpec
-from contracts.workflows import HOLE, PREFIX
+from contracts.workflows import HOLE, PREFIX, nodes_of_result
 from services.gateways.runtime.provider import Order
+
+SIZE: Final = {"width": "{{width}}", "height": "{{height}}"}.items()
+KEEPS_SIZE: Final = frozenset(
+    {
+        "BasicGuider",
+        "BasicScheduler",
+        "CFGGuider",
+        "CLIPLoader",
+        "CLIPSetLastLayer",
+        "CLIPTextEncode",
+        "CLIPTextEncodeFlux",
+        "CheckpointLoaderSimple",
+        "ConditioningZeroOut",
+        "DualCLIPLoader",
+        "FluxGuidance",
+        "KSampler",
+        "KSamplerAdvanced",
+        "KSamplerSelect",
+        "LoraLoader",
+        "LoraLoaderModelOnly",
+        "ModelSamplingFlux",
+        "ModelSamplingSD3",
+        "PrimitiveInt",
+        "PrimitiveString",
+        "RandomNoise",
+        "SamplerCustom",
+        "SamplerCustomAdvanced",
+        "SaveImage",
+        "UNETLoader",
+        "VAEDecode",
+        "VAEDecodeTiled",
+        "VAELoader",
+    }
+)
+"""ComfyUI's own nodes that draw an image in the size of its latent image. Any other may change the size."""
 
 
 def callers_graph(order: Order, **more: object) -> dict[str, Any]:
@@ -19,7 +54,8 @@ def callers_graph(order: Order, **more: object) -> dict[str, Any]:
     for node, before in order.workflow.items():
         prefix = before.get("inputs", {}).get(PREFIX)
         if isinstance(prefix, str) and "{{prefix}}" not in prefix:
-            graph[node]["inputs"][PREFIX] += f"-{order.uuid[:8]}"
+            name = graph[node]["inputs"][PREFIX]  # a number, where the prefix is one hole
+            graph[node]["inputs"][PREFIX] = f"{name}-{order.uuid[:8]}"
     return graph
 
 
@@ -46,9 +82,17 @@ def filled(graph: dict[str, Any], spec: RenderSpec, **more: object) -> dict[str,
     return result
 
 
-def has_free_size(workflow: dict[str, Any] | None, model: str | None) -> bool:
-    """Whether a provider may choose the size of its image: see `RenderSucceeded.free_size`."""
-    return workflow is not None or model is not None
+def has_free_size(workflow: dict[str, Any] | None) -> bool:
+    """Whether the caller's workflow chooses the size of its image: see `RenderSucceeded.free_size`.
+
+    It does not where the result is drawn with both holes, and all nodes behind them keep the size.
+    """
+    if workflow is None:
+        return False
+    nodes = nodes_of_result(workflow)
+    sized = {node for node, inputs in nodes.items() if inputs.items() >= SIZE}
+    drawing = [str(workflow[node].get("class_type")) for node in nodes.keys() - sized]
+    return not sized or not all(kind in KEEPS_SIZE for kind in drawing)
 
 
 def _fill(value: object, values: Mapping[str, object]) -> object:

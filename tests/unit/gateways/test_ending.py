@@ -7,12 +7,12 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from contracts.base import Message, key_of
-from contracts.renders import RenderFailed, RenderSucceeded
-from services.gateways.runtime.provider import Broken, News
+from contracts.renders import Output, RenderFailed, RenderSucceeded
+from services.gateways.runtime.provider import Broken, Done, News
 from shared.leases import LeaseOver
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import DONE, a_command
-from tests.unit.workflow_graphs import draft_and_final
+from tests.unit.workflow_graphs import draft_and_final, drawing
 
 BROKEN = Broken("provider_error", "out of memory", retryable=True, billed="yes")
 
@@ -118,6 +118,7 @@ async def test_who_was_declared_dead_meanwhile_tells_no_success_under_its_new_na
 SCALED = draft_and_final()
 """Takes the size that was asked for, and scales what it drew."""
 UNSIZED = {"1": {"inputs": {"width": 640, "height": "{{height}}"}}}
+UNKNOWN_NODE = drawing() | {"6": {"class_type": "TheirDecoder", "inputs": {"samples": ["5", 0]}}}
 
 
 @pytest.mark.parametrize(
@@ -126,13 +127,32 @@ UNSIZED = {"1": {"inputs": {"width": 640, "height": "{{height}}"}}}
         ({}, False),
         ({"workflow": SCALED}, True),
         ({"workflow": UNSIZED}, True),
-        ({"model": "fal-ai/flux/dev"}, True),
+        ({"workflow": UNKNOWN_NODE}, True),
+        ({"workflow": drawing()}, False),
+        ({"workflow": drawing() | {"20": {"class_type": "ImageScale", "inputs": {"width": 8}}}}, False),
+        ({"model": "fal-ai/flux/dev"}, False),
     ],
 )
-async def test_a_success_says_whether_the_workflow_or_model_chooses_the_size(
+async def test_a_success_says_whether_the_workflow_chooses_the_size(
     bench: GatewayBench, fields: dict[str, Any], free: bool
 ) -> None:
     attempt = await bench.take_in(a_command(**fields))
     await bench.finish(attempt)
     [said] = bench.publisher.said(RenderSucceeded)
     assert said.free_size is free
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        Broken("provider_error", "a node failed", retryable=False, billed="yes", cost_usd=0.03),
+        Done((Output(url="https://media.example/0.png", nsfw=True),), cost_usd=0.03),
+    ],
+)
+async def test_a_failure_says_what_it_cost(bench: GatewayBench, news: Broken | Done) -> None:
+    attempt = await bench.take_in(a_command())
+    bench.provider.news = [news]
+    await bench.finish(attempt)
+    [said] = bench.publisher.said(RenderFailed)
+    assert (said.billed, said.cost_usd) == ("yes", 0.03)
+    assert bench.entry(attempt)["cost_usd"] == 0.03

@@ -54,6 +54,15 @@ def test_a_prefix_without_a_hole_gets_the_orders_id() -> None:
     assert orders[0].workflow == drawing(prefix="shots/mine"), "the order itself is not changed"
 
 
+@pytest.mark.parametrize(
+    ("prefix", "begins"),
+    [("{{seed}}", "11"), ("{{width}}", "64"), ("{{height}}", "64"), ("a{{seed}}", "a11")],
+)
+def test_a_prefix_that_is_a_number_gets_the_orders_id_too(prefix: str, begins: str) -> None:
+    order = an_order("comfyui", workflow=drawing(prefix=prefix), seed=11, width=64, height=64)
+    assert callers_graph(order)["7"]["inputs"]["filename_prefix"] == f"{begins}-{order.uuid[:8]}"
+
+
 @pytest.mark.parametrize("prefix", ["{{prefix}}", "mine/{{prefix}}", ["9", 0]])
 def test_a_prefix_with_our_hole_or_a_link_is_left_as_it_is(prefix: Any) -> None:
     order = an_order("comfyui", workflow=drawing(prefix=prefix))

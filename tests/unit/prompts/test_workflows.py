@@ -108,5 +108,12 @@ def test_images_for_which_a_workflow_would_draw_the_same_are_announced() -> None
     assert planned("studio", count=3).notices == ()
 
 
+def test_a_batch_of_which_one_image_is_delivered_is_announced() -> None:
+    [notice] = planned("studio", count=4, workflow=drawing(batch_size=4)).notices
+    assert (notice.code, notice.images) == ("outputs_dropped", (0, 1, 2, 3))
+    assert "make 16 images, of which 4 will be delivered" in notice.message
+    assert planned("studio", count=4, workflow=drawing(batch_size=1)).notices == ()
+
+
 def test_a_workflow_with_a_fixed_seed_and_another_prompt_for_each_image_is_no_repetition() -> None:
     assert planned("character_sheet", workflow=drawing(seed=42)).notices == ()
