@@ -129,11 +129,13 @@ def load_flux(model: str) -> Any:
     return pipe
 
 
-def seeded(seed: int) -> Any:
-    """On the CPU: the same seed gives the same noise on every GPU."""
-    import torch
+def seeded(seed: int, generator: Any = None) -> Any:
+    """A generator with a seed, 0 to 2^64-1. On the CPU: the same seed gives the same noise on every GPU."""
+    if generator is None:
+        import torch
 
-    return torch.Generator("cpu").manual_seed(seed)
+        generator = torch.Generator("cpu")
+    return generator.manual_seed(seed)
 
 
 class NsfwClassifier:

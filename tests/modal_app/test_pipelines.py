@@ -14,7 +14,7 @@ from deploy.modal.faces import NoFaceFound, NoSwapModel, largest
 from deploy.modal.jobs import drawing
 from deploy.modal.outputs import OutputFolder
 from deploy.modal.pictures import BlackImage, UnreadableImage, as_png, drawn_size, opened
-from deploy.modal.pipelines import NsfwClassifier, Studio, recipe
+from deploy.modal.pipelines import NsfwClassifier, Studio, recipe, seeded
 from deploy.modal.worker import work
 from tests.modal_app.fakes import A_LORA, FakeWorkerTable, an_image, image_input
 
@@ -212,3 +212,9 @@ def test_a_black_picture_is_a_failure_and_no_file(tmp_path: Path) -> None:
 def test_an_input_that_is_no_picture_says_so(data: bytes) -> None:
     with pytest.raises(UnreadableImage):
         opened(data)
+
+
+def test_every_seed_reaches_the_generator_unchanged() -> None:
+    generator = SimpleNamespace(manual_seed=lambda seed: seed)
+    seeds = [0, 7, 2**63 - 1, 2**63, 2**63 + 7, 2**64 - 1]
+    assert [seeded(seed, generator) for seed in seeds] == seeds

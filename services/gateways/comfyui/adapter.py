@@ -177,16 +177,18 @@ class ComfyUIProvider:
 
     async def unfinished(self) -> frozenset[str]:
         """See `Listing`. Whatever anybody has in the queue."""
-        return frozenset(await self._lookup.queue())
+        return frozenset(await self._lookup.unfinished())
 
     async def cancel(self, order: Order, handle: Handle) -> None:
         """See `Provider`. Servers without a cancel call get a delete and a targeted interrupt."""
         prompt_id = handle["id"]
-        self._lookup.expire()
-        answer = await ask(self._http, "POST", f"{self._url}/api/jobs/{prompt_id}/cancel")
-        if answer.status_code in (404, 405):
-            await ask(self._http, "POST", f"{self._url}/queue", json={"delete": [prompt_id]})
-            await ask(self._http, "POST", f"{self._url}/interrupt", json={"prompt_id": prompt_id})
+        try:
+            answer = await ask(self._http, "POST", f"{self._url}/api/jobs/{prompt_id}/cancel")
+            if answer.status_code in (404, 405):
+                await ask(self._http, "POST", f"{self._url}/queue", json={"delete": [prompt_id]})
+                await ask(self._http, "POST", f"{self._url}/interrupt", json={"prompt_id": prompt_id})
+        finally:
+            self._lookup.expire()
 
     def hints(self) -> AsyncGenerator[Hint, None]:
         """See `Hinting`."""

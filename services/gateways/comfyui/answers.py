@@ -1,4 +1,4 @@
-"""What a ComfyUI server's answers mean. They are input: whatever is odd in them is left out, or no answer."""
+"""Meaning of a ComfyUI server's answers. They are input: odd parts are left out, or make it no answer."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +36,21 @@ def queue_in(body: dict[str, Any]) -> dict[str, Working]:
             found.setdefault(str(item[1]), Working("queued", queue_position=position))
     except (LookupError, TypeError, ValueError) as odd:
         raise NoAnswer(f"no queue in {str(body)[:200]}") from odd
+    return found
+
+
+def unfinished_in(jobs: list[Any]) -> dict[str, Working]:
+    """Who runs and who waits where, from the list of `GET /api/jobs`. Odd entries are left out."""
+    found: dict[str, Working] = {}
+    pending: list[tuple[float, str]] = []
+    for job in jobs:
+        match job:
+            case {"id": str(prompt_id), "status": "in_progress"}:
+                found[prompt_id] = Working("running")
+            case {"id": str(prompt_id), "status": "pending", "priority": int() | float() as priority}:
+                pending.append((priority, prompt_id))
+    for position, (_, prompt_id) in enumerate(sorted(pending, key=lambda each: each[0])):
+        found.setdefault(prompt_id, Working("queued", queue_position=position))
     return found
 
 

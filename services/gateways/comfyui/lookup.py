@@ -1,17 +1,20 @@
 """State of a prompt at the server, asked for by the prompt's own id.
 
 `GET /queue` and `GET /history` hold everybody's graphs and metadata, which may be megabytes. A poll
-reads one entry by its id. The queue is read for positions, for lists, and on servers without
-`/api/jobs` to tell a waiting prompt from a lost one; then only ids are kept of it.
+reads one entry by its id, positions and lists come from `GET /api/jobs`, which names no graphs. Servers
+without it are asked for the whole queue, also to tell a waiting prompt from a lost one; then only ids
+are kept of it.
 """
 
 import asyncio
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import httpx
 import structlog
 
-from services.gateways.comfyui.answers import Run, job_in, queue_in, run_in
+from services.gateways.comfyui.answers import Run, job_in, queue_in, run_in, unfinished_in
 from services.gateways.runtime.provider import NoAnswer, Working
 from services.gateways.runtime.wire import ask, excerpt, json_of
 
@@ -23,24 +26,35 @@ POSITION_PATIENCE: Final = 1.0
 """Seconds that a poll waits for the queue when it only wants a position."""
 QUEUE_DEPTH: Final = 3
 """`{"queue_pending": [[number, id, …]]}`: graphs and metadata are below."""
+LIST_DEPTH: Final = 3
+"""`{"jobs": [{"id": …}]}`"""
+PAGE: Final = 1000
+"""Jobs in one answer of `GET /api/jobs`."""
+MOST_PAGES: Final = 50
 JOB_DEPTH: Final = 6
 """Down to a file in `outputs` and the list of cached nodes in `execution_status`."""
 HISTORY_DEPTH: Final = 7
 """The same below the prompt's id."""
+NO_SUCH_JOB: Final = "Job not found"
+"""ComfyUI's own words. Any other 404 comes from a server without `/api/jobs`, or a proxy before it."""
+NO_ROUTE: Final = (404, 405, 501)
+PROBE_SECONDS: Final = 300.0
+"""Age at which `/api/jobs` is tried again where it was missing: the server may have been updated."""
 
 
 class NoJobsApi(Exception):
-    """The server does not have `/api/jobs/{id}`."""
+    """Nothing at this address knows `/api/jobs`, for now."""
 
 
 class PromptLookup:
     """Asks the server at `url` about prompts. Keeps one look at the queue for a few seconds."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, time: Callable[[], float] = time.monotonic) -> None:
         self._http = http
         self._url = url
-        self._has_jobs = True
-        """Until the server says that it does not: `/api/jobs` came with 0.6."""
+        self._time = time
+        self._jobs_from = 0.0
+        """When `/api/jobs` may be asked (again): it came with 0.6."""
         self._look: asyncio.Task[dict[str, Working]] | None = None
         self._look_until = 0.0
 
@@ -50,35 +64,45 @@ class PromptLookup:
         Raises:
             NoAnswer: ask again later.
         """
-        if self._has_jobs:
+        if self._may_ask_jobs():
             try:
                 return await self._job(prompt_id)
             except NoJobsApi:
-                log.info("comfyui_jobs_api_missing", url=self._url)
-                self._has_jobs = False
+                self._without_jobs()
         return await self._in_history_or_queue(prompt_id)
 
-    async def queue(self) -> dict[str, Working]:
+    async def unfinished(self) -> dict[str, Working]:
         """Return everybody's unfinished prompts by id.
 
         Raises:
             NoAnswer: ask again later.
         """
-        answer = await ask(self._http, "GET", f"{self._url}/queue", depth=QUEUE_DEPTH)
-        return queue_in(json_of(answer))
+        if self._may_ask_jobs():
+            try:
+                return await self._listed()
+            except NoJobsApi:
+                self._without_jobs()
+        return await self._queue()
+
+    def _may_ask_jobs(self) -> bool:
+        return self._time() >= self._jobs_from
+
+    def _without_jobs(self) -> None:
+        log.info("comfyui_jobs_api_missing", url=self._url)
+        self._jobs_from = self._time() + PROBE_SECONDS
 
     def expire(self) -> None:
         """Have the next poll look at the queue again: we have just changed it."""
         self._look_until = 0.0
 
     async def _job(self, prompt_id: str) -> Working | Run | None:
-        """One question: the server looks into its queue, then into its history."""
+        """The server looks into its queue, then into its history."""
         answer = await ask(self._http, "GET", f"{self._url}/api/jobs/{prompt_id}", depth=JOB_DEPTH)
         body = _object_in(answer)
-        if answer.status_code in (404, 405, 501) and "error" not in body:
+        if answer.status_code == 404 and body.get("error") == NO_SUCH_JOB:
+            return await self._history(prompt_id)
+        if answer.status_code in NO_ROUTE:
             raise NoJobsApi
-        if answer.status_code == 404:
-            return None
         if answer.status_code != 200:
             raise NoAnswer(f"job: {answer.status_code} {excerpt(answer)}")
         found = job_in(body, prompt_id)
@@ -86,13 +110,40 @@ class PromptLookup:
             return Working("queued", queue_position=await self._position(prompt_id))
         return found
 
+    async def _listed(self) -> dict[str, Working]:
+        """Pages may overlap or leave a gap when a job ends meanwhile."""
+        jobs: list[Any] = []
+        for page in range(MOST_PAGES):
+            asked = {"status": "pending,in_progress", "sort_order": "asc", "limit": PAGE}
+            params = asked | {"offset": page * PAGE}
+            answer = await ask(self._http, "GET", f"{self._url}/api/jobs", params=params, depth=LIST_DEPTH)
+            if answer.status_code in NO_ROUTE:
+                raise NoJobsApi
+            if answer.status_code != 200:
+                raise NoAnswer(f"jobs: {answer.status_code} {excerpt(answer)}")
+            body = json_of(answer)
+            found = body.get("jobs")
+            if not isinstance(found, list):
+                raise NoAnswer(f"no list of jobs in {str(body)[:200]}")
+            jobs += found
+            if len(found) < PAGE:
+                break
+        return unfinished_in(jobs)
+
+    async def _queue(self) -> dict[str, Working]:
+        answer = await ask(self._http, "GET", f"{self._url}/queue", depth=QUEUE_DEPTH)
+        return queue_in(json_of(answer))
+
     async def _in_history_or_queue(self, prompt_id: str) -> Working | Run | None:
-        """Two questions, the queue before the history: a prompt moves in that direction only."""
+        """History, the shared look at the queue, a new look, and the history again.
+
+        The last two in this order: a prompt moves from the queue to the history, never back.
+        """
         if (run := await self._history(prompt_id)) is not None:
             return run
-        if (waiting := (await self._recent_queue()).get(prompt_id)) is not None:
+        if (waiting := (await self._recent()).get(prompt_id)) is not None:
             return waiting
-        if (waiting := (await self.queue()).get(prompt_id)) is not None:
+        if (waiting := (await self._queue()).get(prompt_id)) is not None:
             return waiting
         return await self._history(prompt_id)
 
@@ -106,24 +157,23 @@ class PromptLookup:
         """A position is worth no failed poll, and no long one."""
         try:
             async with asyncio.timeout(POSITION_PATIENCE):
-                place = (await self._recent_queue()).get(prompt_id)
+                place = (await self._recent()).get(prompt_id)
         except (NoAnswer, TimeoutError):
             return None
         return place.queue_position if place else None
 
-    async def _recent_queue(self) -> dict[str, Working]:
-        time = asyncio.get_running_loop().time()
-        if self._look is None or time > self._look_until:
-            self._look = asyncio.create_task(self.queue())
-            self._look.add_done_callback(_retrieved)
-            self._look_until = time + QUEUE_SECONDS
+    async def _recent(self) -> dict[str, Working]:
+        """What is unfinished, at most a few seconds old. One look serves all polls."""
+        if self._look is None or self._time() > self._look_until:
+            self._look = asyncio.create_task(self.unfinished())
+            self._look.add_done_callback(self._looked)
+            self._look_until = self._time() + QUEUE_SECONDS
         return await asyncio.shield(self._look)
 
-
-def _retrieved(look: asyncio.Task[Any]) -> None:
-    """Nobody may be waiting for it any more."""
-    if not look.cancelled():
-        look.exception()
+    def _looked(self, look: asyncio.Task[dict[str, Working]]) -> None:
+        """Forget a look that failed. Nobody may be waiting for its error any more."""
+        if (look.cancelled() or look.exception()) and look is self._look:
+            self.expire()
 
 
 def _object_in(answer: httpx.Response) -> dict[str, Any]:

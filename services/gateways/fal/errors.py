@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from services.gateways.runtime.provider import Broken
+from services.gateways.runtime.wire import excerpt
 
 RETRYABLE = frozenset(
     {
@@ -55,4 +56,4 @@ def _kind_and_message(answer: httpx.Response, body: dict[str, Any]) -> tuple[str
         where = ".".join(str(part) for part in loc) if isinstance(loc, list) else ""
         return str(first.get("type", "model_error")), f"{where}: {first.get('msg', '')}"
     kind = body.get("error_type") or answer.headers.get("X-Fal-Error-Type") or f"http_{answer.status_code}"
-    return str(kind), str(detail or body.get("error") or answer.text[:300])
+    return str(kind), str(detail or body.get("error") or excerpt(answer))

@@ -1,6 +1,7 @@
 """What HTTP answers and errors mean for a paid submission, and for a question about one."""
 
 import asyncio
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,7 @@ from shared.clock import now
 from shared.retry_after import retry_after
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
+EXCERPT_BYTES = 1200
 FRAMING = {"content-encoding", "content-length", "transfer-encoding"}
 QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*")
 
@@ -30,7 +32,8 @@ class TooMuch(Exception):
 
 def excerpt(answer: httpx.Response) -> str:
     """The beginning of an answer, on one line, for people; without what links carry."""
-    return redacted(" ".join(answer.text[:300].split()))
+    text = answer.content[:EXCERPT_BYTES].decode(errors="replace")  # whatever its header says
+    return redacted(" ".join(text[:300].split()))
 
 
 async def send_paid(
@@ -139,8 +142,8 @@ def json_of(answer: httpx.Response) -> dict[str, Any]:
         NoAnswer: when it is none.
     """
     try:
-        body = answer.json()
-    except ValueError as error:
+        body = json.loads(answer.content.decode("utf-8-sig", errors="replace"))
+    except (ValueError, RecursionError) as error:
         raise NoAnswer(f"{answer.url.path}: no JSON: {excerpt(answer)}") from error
     if not isinstance(body, dict):
         raise NoAnswer(f"{answer.url.path}: not an object: {excerpt(answer)}")

@@ -26,8 +26,8 @@ def cut(value: Any, depth: int) -> Any:
     return value
 
 
-def pruned(text: bytes, depth: int, chunk: int) -> bytes:
-    pruner = Pruner(depth)
+def pruned(text: bytes, depth: int, chunk: int, **limits: int) -> bytes:
+    pruner = Pruner(depth, **limits)
     return b"".join(pruner.keep(text[at : at + chunk]) for at in range(0, len(text), chunk))
 
 
@@ -56,3 +56,35 @@ def test_memory_does_not_grow_with_what_is_left_out() -> None:
     tracemalloc.stop()
     assert peak < 200_000, "32 MB went through"
     assert pruner.keep(b'1], "kept": 2}') == b', "kept": 2}'
+
+
+@given(st.text(), st.integers(6, 20), st.integers(1, 40))
+def test_a_long_text_is_cut_and_what_follows_is_kept(text: str, most: int, chunk: int) -> None:
+    whole = json.dumps({"text": [text, "b"], "images": [1]}).encode()
+    found = json.loads(pruned(whole, 3, chunk, text_bytes=most))
+    kept = found["text"][0]
+    units, kept_units = (each.encode("utf-16-le", "surrogatepass") for each in (text, kept))
+    assert units.startswith(kept_units)
+    assert len(json.dumps(kept)) - 2 >= min(most, len(json.dumps(text)) - 2)
+    assert len(json.dumps(kept)) - 2 <= most + 12, "one escape more, or two"
+    assert (found["text"][1], found["images"]) == ("b", [1])
+
+
+@pytest.mark.parametrize("escape", [rb"\n", rb"\u4e2d", rb"\\", rb"\"", b"x"])
+@pytest.mark.parametrize("chunk", [1, 7, 1000])
+def test_a_long_text_of_nothing_but_escapes_is_cut(escape: bytes, chunk: int) -> None:
+    kept = pruned(b'["' + 500 * escape + b'", 1]', 1, chunk, text_bytes=100)
+    assert len(kept) < 120
+    assert json.loads(kept)[1] == 1
+
+
+def test_memory_does_not_grow_with_a_long_text() -> None:
+    pruner = Pruner(3)
+    pruner.keep(b'{"9": {"text": ["')
+    tracemalloc.start()
+    kept = b"".join(pruner.keep(b"x" * 65_000) for _ in range(100))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert kept == b"x" * 65_536 + b'"'
+    assert peak < 500_000, "6 MB went through"
+    assert pruner.keep(b'"]}}') == b"]}}"

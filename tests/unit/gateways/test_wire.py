@@ -106,6 +106,28 @@ async def test_what_is_no_object_of_ours_is_no_answer(text: str) -> None:
     assert len(str(raised.value)) < 600, "an error is for people"
 
 
+@pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000])
+async def test_an_answer_that_is_nested_too_deep_to_be_read_is_none(text: str) -> None:
+    answer = await ask(answering(200, text), "GET", URL)
+    with pytest.raises(NoAnswer):
+        json_of(answer)
+
+
+@pytest.mark.parametrize("charset", ["zlib", "base64", "rot13", "idna", "no-such", "utf-16"])
+async def test_the_charset_of_an_answer_is_not_believed(charset: str) -> None:
+    http = answering(422, "no such model", Content_Type=f"text/plain; charset={charset}")
+    with pytest.raises(Refused) as raised:
+        await send_paid(http, URL, json={})
+    assert "no such model" in raised.value.message
+    with pytest.raises(NoAnswer):
+        json_of(await ask(http, "GET", URL))
+
+
+async def test_an_answer_with_a_byte_order_mark_or_a_wrong_byte_is_read() -> None:
+    answer = httpx.Response(200, content=b'\xef\xbb\xbf{"a": "b\xff"}')
+    assert json_of(answer) == {"a": "b\ufffd"}
+
+
 async def test_an_error_for_people_is_short_and_on_one_line() -> None:
     with pytest.raises(Refused) as raised:
         await send_paid(answering(422, "a\n" * 5000), URL, json={})
