@@ -122,8 +122,10 @@ def result_stored(story: Story, result: ResultStored) -> None:
         retry_at=None,
     )
     story.set(delivered=story.job.delivered + 1, failed=story.job.failed - (1 if failed_before else 0))
-    notices = (*result.notices, *_same_file(story.job, index))
-    story.set(notices=(*story.job.notices, *notices))
+    same_file = _same_file(story.job, index)
+    notices = (*result.notices, *same_file)
+    earlier = tuple(notice for notice in story.job.notices if not _is_part_of(notice, same_file))
+    story.set(notices=(*earlier, *notices))
     story.event("image_ready", image=image_event(story.job.renders[index]), notices=notices)
     _end_if_settled(story)
 
@@ -144,6 +146,11 @@ def _same_file(job: Job, index: int) -> tuple[Notice, ...]:
     if job.workflow is not None and "seed" not in holes_of(job.workflow):
         message += " The workflow has a fixed seed; write {{seed}} where it has its seed."
     return (Notice(code="same_file", message=message, images=same),)
+
+
+def _is_part_of(notice: Notice, same_file: tuple[Notice, ...]) -> bool:
+    """Whether a later notice about the same file names all images that this one names."""
+    return notice.code == "same_file" and any(set(notice.images) < set(new.images) for new in same_file)
 
 
 def look_again(story: Story) -> None:

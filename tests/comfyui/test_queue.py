@@ -47,11 +47,12 @@ async def test_a_queued_and_a_running_prompt_are_cancelled_and_no_other(
     await bench.taken(first, second, third)
     await reach(bench, first, "running")
     await bench.cancel(second)
-    await reach(bench, first, "running")
+    assert bench.attempts.kept[first.attempt_id]["state"] != "cancelled"
     await bench.cancel(first)
     await reach(bench, third, "running")
     await bench.cancel(third)
-    assert await bench.provider.unfinished() == frozenset()
+    ours = {bench.order(command).uuid for command in (first, second, third)}
+    assert not ours & await bench.provider.unfinished(), "others may use the server"
 
 
 @asynccontextmanager

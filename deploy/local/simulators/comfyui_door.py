@@ -1,4 +1,4 @@
-"""What stands before a ComfyUI server's routes: its guard against foreign pages, and its limit on bodies."""
+"""Middleware of a ComfyUI server: its guard against foreign pages, and its limit on bodies."""
 
 import ipaddress
 from typing import Final

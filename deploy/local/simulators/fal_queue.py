@@ -51,7 +51,7 @@ APPS: Final = frozenset("/".join(endpoint.split("/")[:2]) for endpoint in MODELS
 
 
 def why_unknown(endpoint: str) -> str | None:
-    """What Fal says of an endpoint that it does not have; None for one that it has."""
+    """Fal's refusal of an endpoint that it does not have; None for one that it has."""
     if endpoint in MODELS:
         return None
     owner, _, rest = endpoint.partition("/")

@@ -54,3 +54,8 @@ def test_images_that_are_the_same_file_are_recognised_and_said() -> None:
 def test_without_a_workflow_no_seed_is_blamed() -> None:
     life = Life(a_plan(images=2)).hear(same(0), same(1))
     assert life.job.notices[0].message == "Images 0, 1 are the same file."
+
+
+def test_one_notice_names_all_images_that_are_the_same_file() -> None:
+    life = Life(a_plan(images=4)).hear(same(0), same(1), same(2), same(3))
+    assert [notice.images for notice in life.job.notices] == [(0, 1, 2, 3)]
