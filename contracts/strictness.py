@@ -16,6 +16,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError, from_json
 
 from contracts.base import Message, Model
 from contracts.bounded import refuse_excess, refuse_growth
+from contracts.json_text import loads
 from contracts.scalars import Whole
 from contracts.web_addresses import address_fault
 from contracts.wording import MAX_ERRORS
@@ -60,12 +61,19 @@ def read_message(kind: type[M], body: bytes) -> M:
         ValidationError: with at most `MAX_ERRORS` errors, unknown fields among them.
     """
     try:
-        value = from_json(body)
-    except ValueError:
+        value = _parsed(body)
+    except (ValueError, RecursionError):
         return kind.model_validate_json(body)  # the error says where the JSON is wrong
     if _is_newer(value):
         return kind.model_validate(value)
     return strictly(kind, value, lambda: kind.model_validate(value))
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return from_json(body)
+    except ValueError:
+        return loads(body)  # slower, and takes numbers of any length
 
 
 def _is_newer(value: object) -> bool:

@@ -1,7 +1,6 @@
 """A request that cannot even be read → a rejection, so that its caller hears of it."""
 
 import hashlib
-import json
 from datetime import datetime
 from typing import Any, get_args
 
@@ -10,6 +9,7 @@ from pydantic_core import ErrorDetails
 
 from contracts.base import CharacterId, GenerationType, Id, Moment, Name, UserId
 from contracts.generation import GenerationRejected, Notify, Reason
+from contracts.json_text import loads
 from contracts.requests import FollowUp
 from contracts.times import plausible
 from contracts.wording import MAX_ERRORS, message_of
@@ -78,7 +78,7 @@ def _message(field: str, details: ErrorDetails) -> str:
 
 def _read(value: bytes) -> dict[str, Any]:
     try:
-        return _dict(json.loads(value))
+        return _dict(loads(value))
     except (ValueError, RecursionError):
         return {}
 

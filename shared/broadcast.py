@@ -1,43 +1,47 @@
 """Topics that every instance must see: read without a group, all partitions, from their end on.
 
-Nothing is committed. What was said before, or while the broker was away for long, is not seen:
-the listener catches up from documents whenever `on_positioned` is called.
+Nothing is committed. Messages from before, or from a long time without a broker, are not seen: the
+listener catches up from documents whenever `on_positioned` is called.
 """
 
 import asyncio
-import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from contracts.base import Message, topics_of
-from shared.batch_consumer import report_silence
+from shared.batch_consumer import BatchConsumer
 from shared.clock import now
-from shared.codecs import bound_codecs
+from shared.consumer_problems import ConsumerProblems
 from shared.envelope import Received, Unreadable, decode
+from shared.errors import TransientError
 from shared.limits import MAX_MESSAGE_BYTES
-from shared.reading import Reading
+from shared.loops import every
 from shared.settings import KafkaSettings
-from shared.waiting import backoff
 
 log = structlog.get_logger()
 
-POSITION_SECONDS = 10.0
+POSITION_SECONDS: Final = 10.0
+READ_BYTES: Final = 1024 * 1024
+"""Size of records after which one read takes no further ones: they are decoded on the event loop."""
+TURN_SECONDS: Final = 60.0
+"""Limit for one turn: the start of a consumer, or one read."""
 
 
-class LogWasReset(Exception):
+class LogWasReset(TransientError):
     """The topic ends before our position: the broker lost what it had."""
 
 
 class Broadcast:
-    """Feeds a listener in this process with everything that is said from now on.
+    """Feeds a listener in this process with all messages from now on.
 
     Args:
         on_messages: gets each batch, in order per partition; must not block.
-        on_positioned: called whenever reading (re)starts at the end; what lies between is missing.
+        on_positioned: called whenever reading (re)starts at the end; messages before it may be missing.
         service: for logs and metrics.
+        consumer: makes the consumer.
     """
 
     def __init__(
@@ -48,83 +52,97 @@ class Broadcast:
         on_messages: Callable[[Sequence[Received[Any]]], None],
         on_positioned: Callable[[], None],
         service: str = "unknown",
+        consumer: Callable[..., BatchConsumer] = BatchConsumer,
     ) -> None:
         self._settings = settings
         self._kinds = {topic: kind for kind in kinds for topic in topics_of(kind)}
+        self._name = f"broadcast {', '.join(sorted(self._kinds))}"
+        self._service = service
         self._on_messages = on_messages
         self._on_positioned = on_positioned
-        self._reads = False
-        self._reading = Reading(service, f"broadcast {', '.join(sorted(self._kinds))}")
+        self._make_consumer = consumer
+        self._consumer: BatchConsumer | None = None
+        self._positioned = False
+        self._problems = ConsumerProblems(service, self._name)
 
     async def problem(self) -> str | None:
-        """For health: why nothing is read, or nothing."""
-        return self._reading.problem() or (None if self._reads else "not reading yet")
+        """For health: the reason why nothing is read, or nothing."""
+        if self._consumer is not None:
+            self._consumer.examine()
+        return self._problems.summary() or (None if self._positioned else "not reading yet")
 
     async def run(self) -> None:
-        """Read until cancelled; whatever ends the reading, it begins anew at the end of the topics."""
-        bound_codecs()
-        pauses = backoff(0.2, 5.0)
-        while True:
-            try:
-                await self._read()
-            except Exception as error:
-                if self._reads:
-                    pauses = backoff(0.2, 5.0)
-                self._reads = False
-                text = f"{type(error).__name__}: {error}"
-                self._reading.trouble("consumer", type(error).__name__, text)
-            await asyncio.sleep(next(pauses))
+        """Read until cancelled; after any failure, begin anew at the end of the topics."""
+        try:
+            await every(0.0, self._turn, name=self._name, limit=TURN_SECONDS, survives=True, vital=False)
+        finally:
+            await self._close()
 
-    async def _read(self) -> None:
-        consumer = AIOKafkaConsumer(
+    async def _turn(self) -> None:
+        try:
+            if self._consumer is None:
+                self._consumer = self._new_consumer()
+                await self._position(self._consumer)
+            else:
+                await self._read(self._consumer)
+        except Exception as error:
+            self._problems.report("consumer", type(error).__name__, f"{type(error).__name__}: {error}")
+            await self._close()
+            raise
+
+    def _new_consumer(self) -> BatchConsumer:
+        return self._make_consumer(
+            service=self._service,
+            problems=self._problems,
+            read_bytes=READ_BYTES,
             bootstrap_servers=self._settings.bootstrap,
             group_id=None,
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
         )
-        try:
-            await consumer.start()
-            partitions = await self._assign(consumer)
-            await asyncio.wait_for(self._go_to_the_end(consumer, partitions), POSITION_SECONDS)
-            self._reads = True
-            self._reading.over("consumer")
-            self._on_positioned()
-            since = time.time()
-            while True:
-                report_silence(consumer, self._reading, since, time.time())
-                batch = await consumer.getmany(timeout_ms=1000, max_records=self._settings.batch_records)
-                self._hand_on(batch)
-                await _check(consumer, partitions)
-        finally:
-            await consumer.stop()
 
-    async def _assign(self, consumer: AIOKafkaConsumer) -> list[TopicPartition]:
-        partitions = []
-        for topic in self._kinds:
-            await consumer._client._wait_on_metadata(topic)
-            partitions += [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
-        consumer.assign(partitions)
-        return partitions
+    async def _position(self, consumer: BatchConsumer) -> None:
+        await consumer.start()
+        async with asyncio.timeout(POSITION_SECONDS):
+            partitions = []
+            for topic in self._kinds:
+                await consumer._client._wait_on_metadata(topic)
+                numbers = consumer.partitions_for_topic(topic)
+                partitions += [TopicPartition(topic, number) for number in numbers]
+            consumer.assign(partitions)
+            for partition, end in (await consumer.end_offsets(partitions)).items():
+                consumer.seek(partition, end)
+        self._positioned = True
+        self._problems.resolve("consumer")
+        self._on_positioned()
 
-    async def _go_to_the_end(self, consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
-        for partition, end in (await consumer.end_offsets(partitions)).items():
-            consumer.seek(partition, end)
+    async def _read(self, consumer: BatchConsumer) -> None:
+        found = await consumer.poll(self._settings.batch_records)
+        consumer.examine()
+        self._hand_on(record for records in found.values() for record in records)
+        for partition in consumer.assignment():
+            end = consumer.highwater(partition)
+            if end is not None and await consumer.position(partition) > end:
+                raise LogWasReset(f"{partition.topic}[{partition.partition}] ends at {end}")
 
-    def _hand_on(self, batch: dict[TopicPartition, list[Any]]) -> None:
+    def _hand_on(self, records: Iterable[Any]) -> None:
         found = []
-        for records in batch.values():
-            for record in records:
-                try:
-                    found.append(decode(record, self._kinds, records[0].offset, now()))
-                except Unreadable as unreadable:
-                    log.warning("unreadable_in_broadcast", topic=record.topic, error=str(unreadable))
+        for record in records:
+            try:
+                found.append(decode(record, self._kinds, record.offset, now()))
+            except Unreadable as unreadable:
+                log.warning(
+                    "unreadable_in_broadcast",
+                    topic=record.topic,
+                    partition=record.partition,
+                    offset=record.offset,
+                    error=str(unreadable),
+                )
         if found:
             self._on_messages(found)
 
-
-async def _check(consumer: AIOKafkaConsumer, partitions: list[TopicPartition]) -> None:
-    for partition in partitions:
-        end = consumer.highwater(partition)
-        if end is not None and await consumer.position(partition) > end:
-            raise LogWasReset(f"{partition.topic}[{partition.partition}] ends at {end}")
+    async def _close(self) -> None:
+        consumer, self._consumer, self._positioned = self._consumer, None, False
+        if consumer is not None:
+            await consumer.stop()

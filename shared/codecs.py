@@ -19,8 +19,11 @@ CODECS: Final[dict[int, Codec]] = {1: "gzip", 2: "snappy", 3: "lz4", 4: "zstd"}
 """By the number in a batch's attributes."""
 
 KEPT_BYTES: Final = 4096
+MAX_PIECES: Final = MAX_BATCH_BYTES // 1024
+"""Blocks of snappy, or members of gzip, in one batch. Producers write blocks of 32 KiB, and one member."""
 _XERIAL: Final = b"\x82SNAPPY\x00"
 _XERIAL_HEADER_BYTES: Final = 16
+_GZIP_MEMBER: Final = b"\x1f\x8b\x08"
 _MODULES: Final = (
     "aiokafka.record.default_records",
     "aiokafka.record.legacy_records",
@@ -78,6 +81,8 @@ class _TooLarge(Exception):
 
 
 def _framed(codec: Codec, packed: bytes, limit: int) -> bytes:
+    if codec == "gzip" and packed.count(_GZIP_MEMBER) > MAX_PIECES:
+        raise ValueError(f"more than {MAX_PIECES} members")
     out = bytearray(limit + 1)  # untouched pages cost nothing
     try:
         size = getattr(cramjam, codec).decompress_into(packed, out)
@@ -94,13 +99,18 @@ def _snappy(packed: bytes, limit: int) -> bytes:
     """Unpack raw snappy, or the blocks that Java's library writes behind a header."""
     if not packed.startswith(_XERIAL):
         return _block(packed, limit)
-    blocks, size, at = [], 0, _XERIAL_HEADER_BYTES
+    blocks: list[bytes] = []
+    size, at = 0, _XERIAL_HEADER_BYTES
     while at < len(packed):
         (length,) = struct.unpack_from("!i", packed, at)
         at += 4
         if length <= 0 or at + length > len(packed):
             raise ValueError(f"a block of {length} bytes at {at} of {len(packed)}")
+        if len(blocks) == MAX_PIECES:
+            raise ValueError(f"more than {MAX_PIECES} blocks")
         blocks.append(_block(packed[at : at + length], limit - size))
+        if not blocks[-1]:
+            raise ValueError(f"a block without data at {at} of {len(packed)}")
         size += len(blocks[-1])
         at += length
     return b"".join(blocks)

@@ -1,12 +1,20 @@
 """Rules for request bodies: JSON only, and not too large. Violations are answered with a problem."""
 
-from fastapi import HTTPException
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import HTTPException, Request, Response
+from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from contracts.json_text import loads
 from shared.problems import problem
 
 BODY_BYTES = 2 * 1024 * 1024
+MAX_CONTAINERS = 200_000
+"""Lists and objects in a body. Their brackets are counted, in texts too: messages may hold half as many
+values, and parsing more would block the event loop for a noticeable time."""
 NOT_JSON = "Content-Type must be application/json, got {given}"
 
 
@@ -36,14 +44,18 @@ class BodyRules:
             await self._app(scope, self._counting(receive), send)
 
     def _counting(self, receive: Receive) -> Receive:
-        seen = 0
+        seen = containers = 0
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal seen, containers
             message = await receive()
-            seen += len(message.get("body", b""))
+            piece = message.get("body", b"")
+            seen += len(piece)
+            containers += piece.count(b"[") + piece.count(b"{")
             if seen > self._max_bytes:
                 raise HTTPException(413)
+            if containers > MAX_CONTAINERS:
+                raise HTTPException(413, f"Body has more than {MAX_CONTAINERS} lists and objects.")
             return message
 
         return counted
@@ -54,3 +66,26 @@ def _is_json(headers: Headers) -> bool:
     return media_type == "application/json" or (
         media_type.startswith("application/") and media_type.endswith("+json")
     )
+
+
+class JsonRequest(Request):
+    """A request in whose body numbers may be of any length."""
+
+    async def json(self) -> Any:
+        """Parse the body, once."""
+        if not hasattr(self, "_json"):
+            self._json = loads(await self.body())
+        return self._json
+
+
+class JsonRoute(APIRoute):
+    """A route that reads its body as a `JsonRequest`."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler."""
+        handle = super().get_route_handler()
+
+        async def handle_json(request: Request) -> Response:
+            return await handle(JsonRequest(request.scope, request.receive))
+
+        return handle_json

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 
 import structlog
@@ -20,16 +20,13 @@ FAILING_SECONDS = 10.0
 """How long a loop may fail before health says so: shorter outages are over by themselves."""
 LONGEST_RETRY_SECONDS = 2.0
 
-TICK_SECONDS = 0.05
-BLOCKED_SECONDS = 0.25
-"""From here on a pause of the event loop is reported."""
-
 
 class Loop:
     """One loop's, or one long task's, progress."""
 
-    def __init__(self, name: str, limit: float, loops: "Loops") -> None:
+    def __init__(self, name: str, limit: float, loops: "Loops", vital: bool = True) -> None:
         self.name = name
+        self.vital = vital
         self._limit = limit
         self._loops = loops
         self._turn_since: float | None = None
@@ -47,15 +44,20 @@ class Loop:
         finally:
             self._turn_since = None
 
-    def failed(self, error: BaseException) -> None:
-        """Note a turn that failed; the same cause is logged once until a turn succeeds."""
+    def failed(self, error: BaseException) -> bool:
+        """Note a turn that failed; the same cause is logged once until a turn succeeds.
+
+        Return whether the cause is new.
+        """
         cause = type(error).__name__
         if self._failing_since is None:
             self._failing_since = _time()
         metrics.loop_errors.labels(self._loops.service, self.name, cause).inc()
-        if cause != self._cause:
+        is_new = cause != self._cause
+        if is_new:
             log.warning("background_loop_failed", loop=self.name, cause=cause, error=str(error))
         self._cause, self._error = cause, f"{cause}: {error}"
+        return is_new
 
     def succeeded(self) -> None:
         """Note a turn that was completed."""
@@ -81,9 +83,9 @@ class Loops:
         self._loops: set[Loop] = set()
 
     @contextmanager
-    def watching(self, name: str, limit: float) -> Iterator[Loop]:
-        """A loop that counts while the block runs."""
-        loop = Loop(name, limit, self)
+    def watching(self, name: str, limit: float, vital: bool = True) -> Iterator[Loop]:
+        """Watch a loop while the block runs. The process works without a loop that is not vital."""
+        loop = Loop(name, limit, self, vital)
         self._loops.add(loop)
         try:
             yield loop
@@ -91,9 +93,10 @@ class Loops:
             self._loops.discard(loop)
             self._set_stuck(loop, None)
 
-    def problems(self) -> str | None:
-        """For health: the loops that do not get on."""
-        found = {loop.name: problem for loop in self._loops if (problem := loop.problem())}
+    def problems(self, *, vital: bool = True) -> str | None:
+        """For health: the loops that hang or keep failing."""
+        watched = [loop for loop in self._loops if loop.vital == vital]
+        found = {loop.name: problem for loop in watched if (problem := loop.problem())}
         return "; ".join(f"{name} {found[name]}" for name in sorted(found)) or None
 
     def examine(self) -> None:
@@ -114,6 +117,16 @@ current: ContextVar[Loops] = ContextVar("loops")
 """The process's loops; tasks inherit it from the service that starts them."""
 
 
+def watching(name: str, limit: float, *, vital: bool = True) -> AbstractContextManager[Loop]:
+    """Watch a loop of another shape than `every`: it notes its turns and failures by itself."""
+    return _loops().watching(name, limit, vital)
+
+
+def count_failure(name: str, error: BaseException) -> None:
+    """Count a failure that is logged and tried again elsewhere."""
+    metrics.loop_errors.labels(_loops().service, name, type(error).__name__).inc()
+
+
 @contextmanager
 def watched(name: str, limit: float = TURN_SECONDS) -> Iterator[None]:
     """Report the block's work as stuck when it takes longer than `limit` seconds."""
@@ -130,6 +143,7 @@ async def every(
     wake: asyncio.Event | None = None,
     jitter: float = 0.0,
     survives: bool = False,
+    vital: bool = True,
 ) -> None:
     """Call `work` every `interval` seconds until cancelled.
 
@@ -140,11 +154,12 @@ async def every(
         wake: when it is set, the next turn begins at once.
         jitter: share of the interval by which it varies, so that several processes do not meet.
         survives: whether errors that are not transient are treated like the others.
+        vital: False for a loop that the process works without.
 
     Raises:
         Exception: what `work` raised, when it is not transient.
     """
-    with _loops().watching(name, limit) as loop:
+    with _loops().watching(name, limit, vital) as loop:
         pauses = _retries(interval)
         while True:
             if wake is not None:
@@ -153,11 +168,10 @@ async def every(
                 with loop.turn():
                     await work()
             except Exception as error:
-                if not is_transient(error):
-                    if not survives:
-                        raise
+                if not survives and not is_transient(error):
+                    raise
+                if loop.failed(error) and not is_transient(error):
                     log.exception("background_loop_bug", loop=name)
-                loop.failed(error)
                 await asyncio.sleep(next(pauses))
             else:
                 loop.succeeded()
@@ -165,20 +179,8 @@ async def every(
                 await _sleep(interval * random.uniform(1 - jitter, 1 + jitter), wake)
 
 
-async def watch_event_loop(service: str) -> None:
-    """Report whatever blocks the event loop: nothing else in this process ran meanwhile."""
-    blocked = metrics.event_loop_blocked.labels(service)
-    while True:
-        due = _time() + TICK_SECONDS
-        await asyncio.sleep(TICK_SECONDS)
-        late = _time() - due
-        if late > BLOCKED_SECONDS - TICK_SECONDS:
-            blocked.inc(late)
-            log.warning("event_loop_blocked", seconds=round(late, 3))
-
-
 def _retries(interval: float) -> Iterator[float]:
-    return backoff(min(interval, 0.5), max(interval, LONGEST_RETRY_SECONDS))
+    return backoff(min(max(interval, 0.2), 0.5), max(interval, LONGEST_RETRY_SECONDS))
 
 
 async def _sleep(seconds: float, wake: asyncio.Event | None) -> None:

@@ -1,5 +1,6 @@
 """MongoDB through motor, in this module only: its successor would be a change of one file."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from copy import copy
@@ -14,7 +15,7 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, Asyn
 from pymongo import IndexModel, InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from shared.errors import UnstorableDocument, is_about_the_document
+from shared.errors import StartupError, UnstorableDocument, is_about_the_document
 from shared.settings import MongoSettings
 from shared.waiting import Report, unreported, wait_until_up
 
@@ -26,6 +27,8 @@ Write = ReplaceOne[Document] | UpdateOne | InsertOne[Document]
 DUPLICATE_KEY = 11000
 _LARGEST_DECIMAL = 10**34 - 1
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+INDEX_SECONDS = 900.0
+"""How long start-up waits for the indexes of one collection: building them for millions takes minutes."""
 IN_PAGE = 100
 """Of keys for `$in`: some servers compare every key with every document."""
 
@@ -67,10 +70,27 @@ async def ping(database: Database) -> str | None:
     return None
 
 
-async def ensure_indexes(collection: Collection, *indexes: IndexModel) -> None:
-    """Create the indexes that are missing, however long it takes; safe from several processes."""
-    with pymongo.timeout(None):
-        await collection.create_indexes(list(indexes))
+async def ensure_indexes(
+    collection: Collection,
+    *indexes: IndexModel,
+    report: Report = unreported,
+    seconds: float = INDEX_SECONDS,
+) -> None:
+    """Create the indexes that are missing; safe from several processes.
+
+    Raises:
+        StartupError: after `seconds`. The server goes on building, and the next start finds the result.
+    """
+    task = f"indexes of {collection.name}"
+    report(task, f"waiting for MongoDB to build the {task}")
+    try:
+        with pymongo.timeout(None):
+            await asyncio.wait_for(collection.create_indexes(list(indexes)), seconds)
+    except TimeoutError:
+        raise StartupError(
+            f"MongoDB has not built the {task} after {seconds:g} s. See its log; start this process again"
+        ) from None
+    report(task, None)
 
 
 def due_index(field: str) -> IndexModel:

@@ -56,7 +56,8 @@ def install_problems(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
-        known = _DETAILS.get(error.status_code)
+        is_worded = error.status_code == 413 and str(error.detail).startswith("Body ")
+        known = None if is_worded else _DETAILS.get(error.status_code)
         detail = known.format(method=request.method, path=request.url.path) if known else str(error.detail)
         return problem(error.status_code, detail, headers=error.headers)
 

@@ -16,10 +16,11 @@ from fastapi import FastAPI
 from contracts.base import Message
 from shared.consumers import Consumers
 from shared.errors import StartupError
+from shared.event_loop import watch_event_loop
 from shared.front import Front, HttpServer
 from shared.health import Health, health_routes
 from shared.logs import configure_logs
-from shared.loops import Loops, current, every, watch_event_loop
+from shared.loops import Loops, current, every
 from shared.publisher import Publisher
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
 from shared.subscription import Handler, OnFailed, OnUnreadable, Subscription
@@ -38,7 +39,7 @@ LEAVE_SECONDS = 1.0
 EXAMINE_SECONDS = 1.0
 """How often the watchdog looks at consumers and background loops."""
 REACH_SECONDS = 2.0
-"""Who starts without the broker gives it so long, so that one that is there misses no first request."""
+"""How long start-up waits for the broker in services that can start without it."""
 
 
 class Service:
@@ -75,6 +76,7 @@ class Service:
         self._stack = AsyncExitStack()
         self.health.add("start", self._starting)
         self.health.add("loops", self._stuck_loops, vital=wait_for_broker)
+        self.health.add("optional loops", self._stuck_optional_loops, vital=False)
 
     async def __aenter__(self) -> "Service":
         try:
@@ -113,6 +115,9 @@ class Service:
 
     async def _stuck_loops(self) -> str | None:
         return self._loops.problems()
+
+    async def _stuck_optional_loops(self) -> str | None:
+        return self._loops.problems(vital=False)
 
     async def _reach_broker(self) -> None:
         """Topics first: a broker may make one of its own for what is published to none."""

@@ -1,4 +1,4 @@
-"""Record batches → records, within bounds; a batch that cannot be unpacked becomes a record that says so.
+"""Unpack record batches within bounds; a batch that cannot be unpacked becomes a record that says so.
 
 aiokafka raises out of the middle of what it has fetched: records before the bad batch, and those of
 other partitions in the same read, are lost, and the bad batch is fetched again for ever.
@@ -10,9 +10,10 @@ from typing import Any, Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
-from aiokafka.errors import CorruptRecordException, UnsupportedCodecError
+from aiokafka.errors import UnsupportedCodecError
 
 from shared.codecs import CODECS, Undecodable
+from shared.frames import DamagedBatch, Frame, Frames, WrongChecksum, WrongOffsets
 from shared.limits import MAX_READ_BYTES
 
 
@@ -22,10 +23,6 @@ class UnreadBatch(ConsumerRecord):  # type: ignore[misc]
 
     reason: str = "corrupt_batch"
     error: str = ""
-
-
-class WrongChecksum(CorruptRecordException):  # type: ignore[misc]
-    """A batch was damaged on a disk or on its way here."""
 
 
 class Budget:
@@ -40,33 +37,40 @@ class Budget:
         self.left = self._size
 
 
-class Judge(Protocol):
+class CorruptBatchPolicy(Protocol):
     """Decides about batches that may become readable: damaged on the way here, or without a codec."""
 
-    def gives_up(self, tp: TopicPartition, offset: int, error: Exception) -> bool:
-        """Return whether to pass over the batch at this offset; otherwise it is fetched again later."""
+    def should_skip(self, tp: TopicPartition, offset: int, first: int, error: Exception) -> bool:
+        """Return whether to skip the batch that was read at `offset`; otherwise it is fetched again.
+
+        `first` is the offset that the batch says it begins with.
+        """
+
+    def highwater(self, tp: TopicPartition) -> int | None:
+        """Return the offset after the partition's last record, if it is known."""
 
 
 class BoundedRecords(PartitionRecords):  # type: ignore[misc]
-    """What was fetched of one partition, in place of aiokafka's own iterator.
+    """Records of one partition from one fetch, in place of aiokafka's own iterator.
 
     It ends early where the budget is spent or a batch has to be fetched again.
     """
 
     next_fetch_offset: int
 
-    def __init__(self, fetched: PartitionRecords, budget: Budget, judge: Judge) -> None:
+    def __init__(self, fetched: PartitionRecords, budget: Budget, policy: CorruptBatchPolicy) -> None:
         self._budget = budget
-        self._judge = judge
+        self._policy = policy
         position = fetched.next_fetch_offset
         super().__init__(fetched._tp, fetched._records, None, position, None, None, True, READ_UNCOMMITTED)
 
     def _unpack_records(self) -> Iterator[ConsumerRecord]:
-        while self._records.has_next():
-            batch = self._records.next_batch()
+        frames: Frames = self._records
+        while frames.has_next():
+            frame = frames.next_frame()
+            batch: Any = None
             try:
-                if not batch.validate_crc():
-                    raise WrongChecksum("wrong checksum")
+                batch = self._checked(frame)
                 if not batch.is_control_batch:
                     for record in batch:
                         if record.offset < self.next_fetch_offset:
@@ -77,19 +81,50 @@ class BoundedRecords(PartitionRecords):  # type: ignore[misc]
                         self.next_fetch_offset = record.offset + 1
                         yield self._consumer_record(self._tp, record)
             except Exception as error:  # whatever the parser raises must not stop a partition
-                if _may_pass(error, batch) and not self._judge.gives_up(
-                    self._tp, self.next_fetch_offset, error
+                first = self.next_fetch_offset
+                if _is_temporary(error, batch) and not self._policy.should_skip(
+                    self._tp, first, frame.base_offset, error
                 ):
                     return
-                yield _unread(self._tp, batch, self.next_fetch_offset, error)
-            self.next_fetch_offset = max(self.next_fetch_offset, batch.next_offset)
+                is_damaged = batch is None or isinstance(error, DamagedBatch)
+                end = self._end_of_damaged(frame, frames) if is_damaged else batch.next_offset
+                self.next_fetch_offset = max(end, first + 1)
+                yield _unread(self._tp, batch, first, self.next_fetch_offset - 1, error)
+                if is_damaged:
+                    return  # the rest may be out of step: it is fetched again
+            else:
+                self.next_fetch_offset = max(self.next_fetch_offset, batch.next_offset)
+
+    def _checked(self, frame: Frame) -> Any:
+        """Return the batch if its checksum and offsets are right.
+
+        Raises:
+            DamagedBatch: saying what is wrong.
+        """
+        batch = frame.batch()
+        if not batch.validate_crc():
+            raise WrongChecksum("wrong checksum")
+        if not self._is_ahead(batch.next_offset):
+            raise WrongOffsets(f"a batch that ends with offset {batch.next_offset - 1} cannot be here")
+        return batch
+
+    def _is_ahead(self, end: int) -> bool:
+        """Return whether reading may go on at this offset."""
+        highwater = self._policy.highwater(self._tp)
+        return end > self.next_fetch_offset and (highwater is None or end <= highwater)
+
+    def _end_of_damaged(self, frame: Frame, frames: Frames) -> int:
+        """Return the offset after a damaged batch: never beyond the next batch, nor beyond the log's end."""
+        following = frames.following()
+        ends = [frame.end(), following.base_offset if following else None]
+        return min((end for end in ends if end and self._is_ahead(end)), default=self.next_fetch_offset + 1)
 
 
-def _may_pass(error: Exception, batch: Any) -> bool:
-    """Whether the same batch may be readable later, or by another process."""
+def _is_temporary(error: Exception, batch: Any) -> bool:
+    """Return whether the same batch may be readable later, or by another process."""
     if isinstance(error, UnsupportedCodecError):
-        return batch.compression_type in CODECS
-    return isinstance(error, WrongChecksum)
+        return batch is not None and batch.compression_type in CODECS
+    return batch is None or isinstance(error, DamagedBatch)
 
 
 def _size(record: Any) -> int:
@@ -97,9 +132,8 @@ def _size(record: Any) -> int:
     return len(record.key or b"") + len(record.value or b"") + headers
 
 
-def _unread(tp: TopicPartition, batch: Any, first: int, error: Exception) -> UnreadBatch:
+def _unread(tp: TopicPartition, batch: Any, first: int, last: int, error: Exception) -> UnreadBatch:
     reason = error.reason if isinstance(error, Undecodable) else "corrupt_batch"
-    last = batch.next_offset - 1
     start = error.start if isinstance(error, Undecodable) else b""
     return UnreadBatch(
         topic=tp.topic,

@@ -37,8 +37,8 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         ) as database,
         open_bucket(read_settings(S3Settings), service.waits_for) as bucket,
     ):
-        await mongo.ensure_indexes(database["submissions"], *SUBMISSION_INDEXES)
-        await mongo.ensure_indexes(database["wishes"], *WISH_INDEXES)
+        await mongo.ensure_indexes(database["submissions"], *SUBMISSION_INDEXES, report=service.waits_for)
+        await mongo.ensure_indexes(database["wishes"], *WISH_INDEXES, report=service.waits_for)
         service.health.add("mongo", partial(mongo.ping, database))
         jobs, submissions = MongoJobs(database["jobs"]), MongoSubmissions(database["submissions"])
         outboxes = (

@@ -10,13 +10,17 @@ from services.api.callers import CallerHeaders
 from services.api.intake import Intake
 from services.api.reading_chains import ChainReading
 from services.api.submit_routes import Beside, Trace
+from shared.http_bodies import JsonRoute
 from shared.problems import problem_responses
 
 
 def character_routes(intake: Intake, reading: ChainReading) -> APIRouter:
     """Everything below `/v1/characters`."""
     router = APIRouter(
-        prefix="/v1/characters", tags=["characters"], responses=problem_responses(401, 404, 422, 503)
+        route_class=JsonRoute,
+        prefix="/v1/characters",
+        tags=["characters"],
+        responses=problem_responses(401, 404, 422, 503),
     )
 
     @router.post("", status_code=202, responses=problem_responses(400, 409, 413, 415))

@@ -18,6 +18,7 @@ from services.api.callers import CallerHeaders
 from services.api.domain import Caller
 from services.api.intake import Intake
 from services.api.reading import Reading
+from shared.http_bodies import JsonRoute
 from shared.problems import problem_responses
 from shared.tracing import start_span, traceparent
 
@@ -70,6 +71,7 @@ Beside = Annotated[Context, Depends(_beside)]
 def submit_routes(intake: Intake, reading: Reading) -> APIRouter:
     """One route per request type."""
     router = APIRouter(
+        route_class=JsonRoute,
         prefix="/v1",
         tags=["requests"],
         responses=problem_responses(400, 401, 409, 413, 415, 422, 503),

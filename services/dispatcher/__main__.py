@@ -32,7 +32,7 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         Service("dispatcher", kafka, process) as service,
         mongo.connect(read_settings(MongoSettings), service.waits_for) as database,
     ):
-        await mongo.ensure_indexes(database["jobs"], *INDEXES)
+        await mongo.ensure_indexes(database["jobs"], *INDEXES, report=service.waits_for)
         service.health.add("mongo", partial(mongo.ping, database))
         circuits = Circuits(database["provider_health"])
         news = Broadcast(

@@ -39,8 +39,8 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
             private_hosts=settings.allow_private_hosts, connections=settings.concurrency
         ) as client,
     ):
-        await mongo.ensure_indexes(database["deliveries"], *DELIVERY_INDEXES)
-        await mongo.ensure_indexes(database["endpoints"], *ENDPOINT_INDEXES)
+        await mongo.ensure_indexes(database["deliveries"], *DELIVERY_INDEXES, report=service.waits_for)
+        await mongo.ensure_indexes(database["endpoints"], *ENDPOINT_INDEXES, report=service.waits_for)
         jobs, deliveries = MongoJobs(database["jobs"]), MongoDeliveries(database["deliveries"])
         secret = settings.webhook_secret.get_secret_value()
         linked = LinkedEvents(bucket, clock.now, settings.link_seconds)

@@ -33,7 +33,7 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         open_bucket(read_settings(S3Settings), service.waits_for) as bucket,
         http_client(timeout_seconds=settings.fetch_seconds) as http,
     ):
-        await mongo.ensure_indexes(database["assets"], *INDEXES)
+        await mongo.ensure_indexes(database["assets"], *INDEXES, report=service.waits_for)
         service.health.add("mongo", partial(mongo.ping, database))
         assets = MongoAssets(database["assets"])
         outbox = Outbox(MongoDebts(database["assets"]), service.publisher)

@@ -41,6 +41,11 @@ def changed(batch: bytes, *, codec: int | None = None, body: bytes | None = None
     return bytes(changed)
 
 
+def overwritten(batch: bytes, at: int, field: bytes) -> bytes:
+    """The batch with other bytes at one place, and the checksum that it had."""
+    return batch[:at] + field + batch[at + len(field) :]
+
+
 class Log:
     """Partitions with batches. `errors` are answered by number instead of records."""
 
@@ -63,6 +68,15 @@ class Log:
         first, last, _ = self._batches[tp][number]
         self._batches[tp][number] = first, last, struct.pack(">q", first) + batch[8:]
 
+    def overwrite(self, tp: TopicPartition, number: int, at: int, field: bytes) -> None:
+        """Damage one batch as a disk does: the log still finds it where it was."""
+        first, last, batch = self._batches[tp][number]
+        self._batches[tp][number] = first, last, overwritten(batch, at, field)
+
+    def end(self, tp: TopicPartition) -> int:
+        """The offset after the last record."""
+        return self._batches[tp][-1][1] + 1 if self._batches[tp] else 0
+
     def read(self, tp: TopicPartition, offset: int) -> bytes:
         """All batches from this offset on."""
         return b"".join(batch for _, last, batch in self._batches[tp] if last >= offset)
@@ -70,13 +84,13 @@ class Log:
     async def consumer(self, **options: Any) -> BatchConsumer:
         """A consumer of all partitions, started."""
         consumer = BatchConsumer(service="test", group_id=None, auto_offset_reset="earliest", **options)
-        consumer._client = _Client(self, self._batches)
+        consumer._client = FakeClient(self, self._batches)
         consumer.assign(list(self._batches))
         await consumer.start()
         return consumer
 
 
-class _Client:
+class FakeClient:
     """As much of `AIOKafkaClient` as a consumer without a group uses."""
 
     _metadata_max_age_ms = 300_000
@@ -101,6 +115,9 @@ class _Client:
     async def _wait_on_metadata(self, topic: str) -> None:
         """Known from the start."""
 
+    async def _maybe_wait_metadata(self) -> None:
+        """Known from the start."""
+
     def force_metadata_update(self) -> "asyncio.Future[bool]":
         updated: asyncio.Future[bool] = self._loop.create_future()
         updated.set_result(True)
@@ -122,7 +139,8 @@ class _Client:
 
     def _answer(self, tp: TopicPartition, offset: int) -> tuple[Any, ...]:
         error = self._log.errors.get(tp, 0)
-        return tp.partition, error, 1000, 1000, None, b"" if error else self._log.read(tp, offset)
+        end = self._log.end(tp)
+        return tp.partition, error, end, end, None, b"" if error else self._log.read(tp, offset)
 
 
 class _Cluster(ClusterMetadata):  # type: ignore[misc]

@@ -56,8 +56,8 @@ async def serve_gateway(
         open_bucket(read_settings(S3Settings), service.waits_for) as bucket,
         http_client(timeout_seconds=pace.submit_timeout) as http,
     ):
-        await mongo.ensure_indexes(database["attempts"], *INDEXES)
-        await mongo.ensure_indexes(database["provider_health"], *HEALTH_INDEXES)
+        await mongo.ensure_indexes(database["attempts"], *INDEXES, report=service.waits_for)
+        await mongo.ensure_indexes(database["provider_health"], *HEALTH_INDEXES, report=service.waits_for)
         service.health.add("mongo", partial(mongo.ping, database))
         provider = make_provider(http, StoredInputs(database["assets"], bucket))
         add_routes = make_routes(http) if make_routes else None

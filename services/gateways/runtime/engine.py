@@ -19,7 +19,7 @@ from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.provider import MOST_HELD
 from services.gateways.runtime.waiting_line import WaitingLine
 from shared.errors import is_transient
-from shared.loops import watched
+from shared.loops import count_failure, watched
 
 log = structlog.get_logger()
 
@@ -199,6 +199,7 @@ class Engine:
                 pause = await self._step(attempt)
         except Exception as error:
             pause = 1.0 if is_transient(error) else 30.0
+            count_failure("attempt step", error)
             log.exception("step_failed", attempt_id=attempt.id, state=attempt.state)
         finally:
             attempt.busy = False

@@ -1,6 +1,7 @@
 """A provider's hints → the next poll of an attempt now, its progress at most twice a second."""
 
 import asyncio
+import math
 import random
 from contextlib import aclosing
 
@@ -9,7 +10,7 @@ import structlog
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gateway import Gateway
 from services.gateways.runtime.provider import Hint, Hinting, NoAnswer
-from shared.loops import every
+from shared.loops import FAILING_SECONDS, every, watching
 
 log = structlog.get_logger()
 
@@ -28,22 +29,28 @@ class Hints:
         self._percents: dict[str, int] = {}
 
     async def listen(self) -> None:
-        """Hear hints for ever. Whatever goes wrong here, polling goes on without them."""
+        """Read hints for ever. While they fail, which health shows, polling goes on without them."""
         pause = FIRST_PAUSE
-        while True:
-            try:
-                async with aclosing(self._provider.hints()) as hints:
-                    async for hint in hints:
-                        pause = FIRST_PAUSE
-                        self._heed(hint)
-                log.info("hints_lost")
-                self._engine.hurry_all()
-            except NoAnswer as silence:
-                log.info("no_hints", error=str(silence))
-            except Exception:
-                log.exception("hints_failed")
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(LONGEST_PAUSE, 2 * pause)
+        with watching("hints", math.inf, vital=False) as loop:
+            while True:
+                # A stream may be quiet for hours: it works when it has been open for a while.
+                works = asyncio.get_running_loop().call_later(FAILING_SECONDS, loop.succeeded)
+                try:
+                    async with aclosing(self._provider.hints()) as hints:
+                        async for hint in hints:
+                            pause = FIRST_PAUSE
+                            self._heed(hint)
+                    log.info("hints_lost")
+                    self._engine.hurry_all()
+                except NoAnswer as silence:
+                    loop.failed(silence)
+                except Exception as error:
+                    if loop.failed(error):
+                        log.exception("hints_failed")
+                finally:
+                    works.cancel()
+                await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+                pause = min(LONGEST_PAUSE, 2 * pause)
 
     def _heed(self, hint: Hint) -> None:
         attempt = self._engine.called(hint.id)

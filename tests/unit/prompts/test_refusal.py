@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from contracts.generation import GenerationRejected, GenerationRequested
+from contracts.strictness import read_message
 from prompts.refusal import rejection_of
 from tests.unit.prompts.examples import AT, BASE_IMAGE, CHARACTER, JOB
 
@@ -70,6 +71,17 @@ def test_a_reason_says_the_field_as_it_was_written_and_what_is_wrong(
     request_: dict[str, Any], field: str, message: str
 ) -> None:
     assert _reasons(_body(**request_)) == {field: message}
+
+
+@pytest.mark.parametrize("digits", [20, 4000, 4301, 5000, 100_000])
+def test_an_age_of_any_number_of_digits_is_refused_by_name(digits: int) -> None:
+    value = json.dumps(_body()).replace('"age": 27', f'"age": {"9" * digits}').encode()
+    with pytest.raises(ValidationError) as raised:
+        read_message(GenerationRequested, value)
+    rejected = rejection_of(value, "", raised.value, AT)
+    assert rejected is not None
+    assert [reason.field for reason in rejected.reasons] == ["request.character.age"]
+    assert rejected.job_id == JOB
 
 
 def test_a_missing_type_is_named() -> None:

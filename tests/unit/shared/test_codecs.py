@@ -3,6 +3,7 @@
 import gzip
 import subprocess
 import sys
+import time
 import zlib
 
 import cramjam
@@ -54,6 +55,27 @@ def test_snappy_in_blocks_is_bounded_as_a_whole() -> None:
     assert decompress("snappy", framed, limit=1200) == b"a" * 1200
     with pytest.raises(Undecodable, match="more than 1199 bytes"):
         decompress("snappy", framed, limit=1199)
+
+
+HEADER = b"\x82SNAPPY\x00" + bytes(8)
+
+
+@pytest.mark.parametrize(
+    ("codec", "packed"),
+    [
+        ("snappy", HEADER + 1_600_000 * b"\x00\x00\x00\x01\x00"),
+        ("snappy", HEADER + 700_000 * b"\x00\x00\x00\x03\x01\x00a"),
+        ("gzip", 400_000 * gzip.compress(b"")),
+        ("gzip", 360_000 * gzip.compress(b"a")),
+    ],
+    ids=["empty blocks", "blocks of one byte", "empty members", "members of one byte"],
+)
+def test_a_batch_in_very_many_pieces_costs_little(codec: Codec, packed: bytes) -> None:
+    started = time.process_time()
+    with pytest.raises(Undecodable) as refused:
+        decompress(codec, packed)
+    assert refused.value.reason == "corrupt_batch"
+    assert time.process_time() - started < 0.5, "a small part of what all pieces would take"
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])

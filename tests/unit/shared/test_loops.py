@@ -1,7 +1,6 @@
 """Background loops: what fails is logged once and tried again, what hangs is named."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +9,7 @@ from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 
 from shared import metrics
-from shared.loops import Loops, current, every, watch_event_loop, watched
+from shared.loops import Loops, current, every, watched
 from tests.fakes.waiting import background
 
 
@@ -133,19 +132,18 @@ async def test_a_long_task_is_named_while_it_hangs() -> None:
         assert str(loops.problems()).startswith("batch of t hangs")
 
 
-async def test_what_blocks_the_event_loop_is_reported(lines: list[dict[str, object]]) -> None:
-    loop = asyncio.new_event_loop()  # with the real clock
-    blocked = metrics.event_loop_blocked.labels("test")._value
-    before = blocked.get()
+async def test_a_loop_that_is_not_vital_is_named_apart() -> None:
+    work = Work()
+    work.trouble = AutoReconnect("away")
+    async with _running(lambda: every(1, work, name="hints", vital=False)) as loops:
+        await asyncio.sleep(30)
+        assert loops.problems() is None
+        assert str(loops.problems(vital=False)).startswith("hints keeps failing for")
 
-    async def block() -> None:
-        watching = asyncio.create_task(watch_event_loop("test"))
-        await asyncio.sleep(0.1)
-        time.sleep(0.4)  # noqa: ASYNC251
-        await asyncio.sleep(0.1)
-        watching.cancel()
 
-    await asyncio.to_thread(loop.run_until_complete, block())
-    loop.close()
-    assert any(line["event"] == "event_loop_blocked" for line in lines)
-    assert blocked.get() - before >= 0.3
+async def test_work_without_a_pause_is_not_tried_again_without_one() -> None:
+    work = Work()
+    work.trouble = AutoReconnect("away")
+    async with _running(lambda: every(0, work, name="read")):
+        await asyncio.sleep(10)
+    assert 5 <= work.turns <= 30

@@ -10,7 +10,8 @@ from aiokafka import TopicPartition
 from structlog.testing import capture_logs
 
 from shared import metrics
-from shared.batch_consumer import SILENCE_SECONDS, BatchConsumer
+from shared.batch_consumer import BatchConsumer
+from shared.consumer_checks import SILENCE_SECONDS
 from shared.unpacking import UnreadBatch
 from tests.fakes.log import Log, a_batch, changed, damaged
 
@@ -110,7 +111,7 @@ async def test_a_batch_that_stays_damaged_is_passed_over_and_logged_once(
     told = [line for line in lines if line["event"] == "consumer_cannot_read"]
     assert [(line["topic"], line["partition"], line["offset"]) for line in told] == [("t", 0, 1)]
     assert _errors("WrongChecksum") == before + 5
-    (passed,) = (line for line in lines if line["event"] == "batch_passed_over")
+    (passed,) = (line for line in lines if line["event"] == "batch_skipped")
     assert (passed["partition"], passed["offset"]) == (0, 1)
 
 
@@ -147,9 +148,7 @@ async def test_a_broker_that_does_not_answer_is_a_problem_although_nothing_is_ra
         reading = asyncio.create_task(_records(consumer, 1))
         await asyncio.sleep(1)
         assert consumer.problem() is None
-        assert (
-            consumer.problem(time.time() + SILENCE_SECONDS + 5) == "no answer from the broker for 15 s: t[0]"
-        )
+        assert consumer.problem(time.time() + SILENCE_SECONDS + 5) == "no successful fetch for 15 s: t[0]"
         log.append(ZERO, a_batch(b"a"))
         await reading
 
