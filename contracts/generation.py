@@ -62,6 +62,9 @@ class GenerationRequested(CallerMessage):
     character_accepted: bool = False
     """Whether the api has accepted the character already: it is then waited for until the deadline
     of the request's type, not for a minute only."""
+    awaited_choice: Id | None = None
+    """The choice of a face, by its chain, that the api accepted for the character before this request:
+    planning waits until it is stored."""
 
     @property
     def chain(self) -> str | None:

@@ -65,7 +65,8 @@ class CharacterView(Model):
 
     id: CharacterId
     state: Literal["pending", "stored"] = "stored"
-    """`pending`: accepted a moment ago and about to be stored. Requests may name it all the same."""
+    """`pending`: it, or the choice of its face, was accepted a moment ago and is about to be stored.
+    Requests may name it all the same."""
     user_id: UserId
     character: Character
     selected_at: Moment | None = None

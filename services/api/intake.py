@@ -73,8 +73,9 @@ class Intake:
         errors = await self._reasons_against(message, known.character if known else None)
         if errors and not await self._submissions.known(new):
             _refuse(errors)
-        if known and not known.is_stored:
-            message = message.model_copy(update={"character_accepted": True})
+        if known and known.accepted:
+            awaited = {"character_accepted": True, "awaited_choice": known.accepted.chain_id}
+            message = message.model_copy(update=awaited)
         return await self._keep(new, submission.job_id, message, trace)
 
     async def select(

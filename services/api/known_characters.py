@@ -9,15 +9,17 @@ from services.api.ports import Stories, Submissions
 
 @dataclass(frozen=True, slots=True)
 class KnownCharacter:
-    """A character with what it is known from: its record, or the submission that stores it."""
+    """A character as it is, or is about to be stored."""
 
-    source: CharacterRecord | Accepted
     character: Character
+    record: CharacterRecord | None = None
+    accepted: Accepted | None = None
+    """The submission that the record does not show yet: a creation, or the choice of a face."""
 
     @property
     def is_stored(self) -> bool:
-        """Whether the characters service has stored it."""
-        return isinstance(self.source, CharacterRecord)
+        """Whether the characters service has stored it as it is here."""
+        return self.accepted is None
 
 
 class KnownCharacters:
@@ -28,11 +30,29 @@ class KnownCharacters:
         self._submissions = submissions
 
     async def find(self, tenant: str, character_id: str) -> KnownCharacter | None:
-        """Return the character, or None when it was neither stored nor accepted."""
-        record = await self._stories.character(tenant, character_id)
-        if record is not None:
-            return KnownCharacter(record, record.character)
+        """Return the character, or None when it was neither stored nor accepted.
+
+        Submissions are read first: one that is stored in between is found in the record.
+        """
         accepted = await self._submissions.storing(tenant, character_id)
-        if accepted is not None and accepted.character is not None:
-            return KnownCharacter(accepted, accepted.character)
-        return None
+        record = await self._stories.character(tenant, character_id)
+        return known_character(record, accepted)
+
+
+def known_character(record: CharacterRecord | None, accepted: Accepted | None) -> KnownCharacter | None:
+    """Return the newer of a character's record and the newest submission that stores it."""
+    described = accepted.character if accepted else None
+    if record is None:
+        return KnownCharacter(described, accepted=accepted) if described else None
+    if accepted is None or described is None or not _is_ahead(accepted, record):
+        return KnownCharacter(record.character, record)
+    if described.base_image_id == record.character.base_image_id:
+        described = described.model_copy(update={"lora": described.lora or record.character.lora})
+    return KnownCharacter(described, record, accepted)
+
+
+def _is_ahead(accepted: Accepted, record: CharacterRecord) -> bool:
+    """Tell whether a choice of a face is not in the record yet. A creation changes no record."""
+    if accepted.chain_id is None or any(face.chain_id == accepted.chain_id for face in record.faces):
+        return False
+    return record.selected_at is None or accepted.requested_at > record.selected_at

@@ -56,7 +56,8 @@ class Submissions(Protocol):
     async def get(self, job_id: str) -> Accepted | None: ...
 
     async def storing(self, tenant: str, character_id: str) -> Accepted | None:
-        """Return the newest that stores a character under this id."""
+        """Return the newest that chooses the face of a character with this id; else the one that
+        creates it."""
 
     async def unplanned(self, query: JobQuery) -> list[Accepted]:
         """Return the newest that match and are not marked as planned, newest first."""

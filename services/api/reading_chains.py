@@ -1,6 +1,5 @@
 """Documents → views of one tenant's chains and characters."""
 
-from contracts.characters import CharacterRecord
 from contracts.http_chains import ChainView, CharacterView
 from services.api.known_characters import KnownCharacters
 from services.api.ports import Stories, Submissions
@@ -48,9 +47,11 @@ class ChainReading:
         known = await self._characters.find(tenant, character_id)
         if known is None:
             raise no_such_character(character_id)
-        if isinstance(known.source, CharacterRecord):
-            return character_view(known.source)
-        return pending_character_view(known.source, known.character)
+        view = character_view(known.record) if known.record else None
+        if known.accepted:
+            return pending_character_view(known.accepted, known.character, view)
+        assert view is not None, "it is stored"
+        return view
 
 
 def no_such_chain(chain_id: str) -> Refusal:

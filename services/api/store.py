@@ -76,9 +76,11 @@ class MongoSubmissions(Submissions):
 
     async def storing(self, tenant: str, character_id: str) -> Accepted | None:
         wanted = {"tenant": tenant, "character_id": character_id, "character": {"$exists": True}}
-        newest = self._collection.find(wanted, {"owed": 0}).sort("requested_at", -1).limit(1)
-        found = await newest.to_list(None)
-        return Accepted.model_validate(found[0]) if found else None
+        for kind in ({"chain_id": {"$exists": True}}, {}):
+            newest = self._collection.find(wanted | kind, {"owed": 0}).sort("requested_at", -1).limit(1)
+            if found := await newest.to_list(None):
+                return Accepted.model_validate(found[0])
+        return None
 
     async def unplanned(self, query: JobQuery) -> list[Accepted]:
         wanted = _filter(query) | {"planned": {"$ne": True}}

@@ -63,16 +63,17 @@ def character_view(record: CharacterRecord) -> CharacterView:
     )
 
 
-def pending_character_view(accepted: Accepted, character: Character) -> CharacterView:
-    """A character that is accepted and not stored yet."""
-    return CharacterView.model_validate(
-        {
-            "id": accepted.character_id,
-            "state": "pending",
-            "user_id": accepted.user_id,
-            "character": character,
-            "lora_state": "none",
-            "created": accepted.requested_at,
-            "updated": accepted.requested_at,
-        }
-    )
+def pending_character_view(
+    accepted: Accepted, character: Character, stored: CharacterView | None
+) -> CharacterView:
+    """Return a character, or another face of a stored one, that is accepted and not stored yet."""
+    pending = {"state": "pending", "character": character, "updated": accepted.requested_at}
+    if stored is None:
+        about = {"id": accepted.character_id, "user_id": accepted.user_id}
+        return CharacterView.model_validate(
+            about | pending | {"lora_state": "none", "created": accepted.requested_at}
+        )
+    pending |= {"selected_at": accepted.requested_at}
+    if character.base_image_id != stored.character.base_image_id:
+        pending |= {"lora_state": "none", "lora_error": None}
+    return stored.model_copy(update=pending)

@@ -1,4 +1,4 @@
-"""The rules of a job that waits for its character to be stored. Pure.
+"""The rules of a job that waits for its character, or the choice of its face, to be stored. Pure.
 
 The job looks for the character now and then. When it is there, the request is published again and
 the prompt-builder plans it; when the wait is over, the job ends for the reasons it came with.
@@ -52,11 +52,15 @@ def wait_on(story: Story) -> None:
 
 
 def look_for_character(story: Story, known: KnownLoras) -> None:
-    """Publish the request again once the character is stored; end at the deadline; else look later."""
+    """Publish the request again once the character is stored, with the face that was chosen before;
+    end at the deadline; else look later.
+    """
     job, wait = story.job, story.job.wait
     if wait is None:
         return
-    found = (job.tenant, job.character_id or "") in known
+    stored = known.get((job.tenant, job.character_id or ""))
+    choice = wait.requested.awaited_choice
+    found = stored is not None and (choice is None or choice in stored.choices)
     if found and wait.found_at is None:
         deadline = story.now + timedelta(seconds=story.policies.types[job.type].deadline_seconds)
         found_now = wait.model_copy(update={"found_at": story.now})
@@ -76,7 +80,8 @@ def _end(story: Story, wait: CharacterWait) -> None:
     if wait.found_at is not None:
         story.fail("deadline_exceeded", f"it was not planned within {waited:g} s")
     elif wait.requested.character_accepted:
-        about = f"character {story.job.character_id}, which was accepted and is not stored yet"
+        what = "the face that was chosen for " if wait.requested.awaited_choice else ""
+        about = f"{what}character {story.job.character_id}, which was accepted and is not stored yet"
         story.fail("deadline_exceeded", f"it waited {waited:g} s for {about}")
     else:
         story.reject(wait.reasons)

@@ -13,7 +13,15 @@ from shared.mongo import Collection, Document, find_by_id
 
 log = structlog.get_logger()
 
-FIELDS = ("tenant", "character_id", "character.lora", "lora_state", "lora_error", "lora_failed_at")
+FIELDS = (
+    "tenant",
+    "character_id",
+    "character.lora",
+    "faces.chain_id",
+    "lora_state",
+    "lora_error",
+    "lora_failed_at",
+)
 
 
 class MongoLoras(Loras):
@@ -45,4 +53,5 @@ def _known(record: Document) -> KnownLora | None:
         lora=lora,
         failure=(record.get("lora_error") or "it gave no reason") if failed else None,
         failed_at=record.get("lora_failed_at") if failed else None,
+        choices=frozenset(face["chain_id"] for face in record.get("faces", ())),
     )

@@ -14,12 +14,14 @@ from services.dispatcher.story import Story
 
 @dataclass(frozen=True, slots=True)
 class KnownLora:
-    """How far a character's LoRA is, as its record says."""
+    """How far a character's LoRA and the choice of its face are, as its record says."""
 
     lora: Lora | None = None
     failure: str | None = None
     """Why there will be none: its training failed, and none runs."""
     failed_at: datetime | None = None
+    choices: frozenset[str] = frozenset()
+    """The choices of the character's face that its record shows, by their chains."""
 
     def ends(self, job: Job) -> bool:
         """Whether a training failed that the job may have waited for: none that was over before it."""

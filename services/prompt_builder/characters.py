@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from contracts.characters import Character, character_key
-from services.prompt_builder.handlers import Characters
+from services.prompt_builder.handlers import Characters, StoredCharacter
 from shared.mongo import Collection, find_by_id
 
 
@@ -13,11 +13,14 @@ class MongoCharacters(Characters):
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
 
-    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Character]:
+    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredCharacter]:
         """See `Characters`."""
         asked = set(wanted)
         documents = await find_by_id(self._collection, {character_key(*whose) for whose in asked})
         return {
-            (document["tenant"], document["character_id"]): Character.model_validate(document["character"])
+            (document["tenant"], document["character_id"]): StoredCharacter(
+                Character.model_validate(document["character"]),
+                frozenset(face["chain_id"] for face in document.get("faces", ())),
+            )
             for document in documents
         }

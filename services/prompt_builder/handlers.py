@@ -1,10 +1,12 @@
 """generation.requested → prompts → generation.planned, or .rejected with named reasons, or .waiting
 
-A request for a character that is not stored yet waits for it at the dispatcher.
+A request for a character that is not stored yet, or not with the face that was chosen before it,
+waits for it at the dispatcher.
 """
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -24,10 +26,18 @@ from shared.publisher import Outgoing, caused_by
 from shared.subscription import Subscribe
 
 
+@dataclass(frozen=True, slots=True)
+class StoredCharacter:
+    """A character, and the choices of its face that its record shows, by their chains."""
+
+    character: Character
+    choices: frozenset[str] = frozenset()
+
+
 class Characters(Protocol):
     """Stored characters, of which requests may give only the id."""
 
-    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Character]:
+    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredCharacter]:
         """Those that exist, by (tenant, character id); one round trip."""
 
 
@@ -43,19 +53,20 @@ def handlers(subscribe: Subscribe, characters: Characters, catalogue: Catalogue)
 
 def plans(
     batch: Sequence[Received[GenerationRequested]],
-    known: Mapping[tuple[str, str], Character],
+    known: Mapping[tuple[str, str], StoredCharacter],
     catalogue: Catalogue,
 ) -> list[Outgoing]:
-    """Plan each request of a batch; one whose character is not among the known ones is planned later."""
+    """Plan each request of a batch; one whose character, or its face, is not stored is planned later."""
     outputs: list[Outgoing] = []
     for received in batch:
         requested = received.message
         whose = named(requested)
         at = asked_at(received)
-        if whose and whose not in known:
+        stored = known.get(whose) if whose else None
+        if whose and not (stored and is_complete(stored, requested)):
             outputs += caused_by(received, plan_later(requested, requested_at=at, catalogue=catalogue))
             continue
-        character = known[whose] if whose else None
+        character = stored.character if stored else None
         planned = plan(requested, character=character, requested_at=at, catalogue=catalogue)
         outputs += caused_by(received, planned)
     return outputs
@@ -65,6 +76,11 @@ def named(requested: GenerationRequested) -> tuple[str, str] | None:
     """The stored character that a request is about: (tenant, character id)."""
     character_id = getattr(requested.request, "character_id", None)
     return (requested.tenant, character_id) if character_id else None
+
+
+def is_complete(stored: StoredCharacter, requested: GenerationRequested) -> bool:
+    """Tell whether a stored character has the face that was chosen before the request."""
+    return requested.awaited_choice is None or requested.awaited_choice in stored.choices
 
 
 def asked_at(received: Received[GenerationRequested]) -> datetime:

@@ -6,10 +6,10 @@ from urllib.parse import quote
 import httpx
 import pytest
 
-from contracts.characters import CharacterCreated
+from contracts.characters import CharacterCreated, ChosenFace
 from prompts.trigger_words import trigger_word
 from tests.fakes.api import OTHER, ApiBench
-from tests.fakes.builders import JOB
+from tests.fakes.builders import JOB, LORA
 from tests.fakes.characters import MARA, a_character_record
 from tests.fakes.jobs import a_job, a_render, a_stored_image
 
@@ -151,6 +151,58 @@ async def test_a_character_that_is_stored_is_not_waited_for(bench: ApiBench) -> 
     await studio(bench)
     [asked] = bench.broker.requests()
     assert not asked.character_accepted
+
+
+async def test_another_face_of_a_stored_character_can_be_named_as_soon_as_it_is_accepted(
+    bench: ApiBench,
+) -> None:
+    """Before, the record won whatever its age, and the picture was refused or had the former face."""
+    bench.stories.put(a_character_record(character_id="char-123"))
+    chain = (await select(bench)).json()["id"]
+    view = (await read(bench, "char-123")).json()
+    assert (view["state"], view["character"]["base_image_id"]) == ("pending", f"{JOB}/1")
+    assert view["selected_at"] is not None
+    answer = await studio(bench, mode="face_swap")
+    assert answer.status_code == 202, answer.text
+    [asked] = bench.broker.requests()
+    assert (asked.character_accepted, asked.awaited_choice) == (True, chain)
+    bench.wait(5)
+    face = ChosenFace(base_image_id=f"{JOB}/1", chain_id=chain, at=bench.time)
+    stored = MARA.model_copy(update={"base_image_id": f"{JOB}/1"})
+    bench.stories.put(a_character_record(character_id="char-123", character=stored, faces=(face,)))
+    assert (await read(bench, "char-123")).json()["state"] == "stored"
+    await studio(bench, mode="face_swap")
+    assert bench.broker.requests()[-1].awaited_choice is None
+
+
+async def test_the_lora_of_the_former_face_is_not_shown_beside_the_new_one(bench: ApiBench) -> None:
+    former = MARA.model_copy(update={"base_image_id": f"{JOB}/0", "lora": LORA})
+    fields = {"character": former, "lora_state": "ready", "selected_at": bench.time}
+    bench.stories.put(a_character_record(character_id="char-123", **fields))
+    bench.wait(1)
+    await select(bench)
+    view = (await read(bench, "char-123")).json()
+    assert (view["lora_state"], view["character"]["lora"]) == ("none", None)
+
+
+async def test_a_choice_older_than_the_records_is_not_waited_for(bench: ApiBench) -> None:
+    await select(bench)
+    bench.wait(5)
+    record = a_character_record(character_id="char-123", selected_at=bench.time)
+    bench.stories.put(record)
+    await studio(bench)
+    [asked] = bench.broker.requests()
+    assert (asked.character_accepted, asked.awaited_choice) == (False, None)
+
+
+@pytest.mark.parametrize("steps", [(create, select), (select, create)])
+async def test_a_face_chosen_around_a_creation_is_the_characters_face(bench: ApiBench, steps: Any) -> None:
+    for step in steps:
+        answer = await step(bench)
+        assert answer.status_code in (202, 409), answer.text
+        bench.wait(1)
+    assert (await read(bench, "char-123")).json()["character"]["base_image_id"] == f"{JOB}/1"
+    assert (await studio(bench, mode="face_swap")).status_code == 202
 
 
 async def test_the_character_that_a_chain_describes_can_be_named_at_once(bench: ApiBench) -> None:

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from contracts.base import Message, topics_of
 from contracts.catalog import MESSAGES
-from contracts.characters import Character, character_key
+from contracts.characters import character_key
 from contracts.generation import GenerationRequested
 from contracts.jobs import JobDue, JobEvent
 from contracts.renders import RenderRequested
@@ -31,6 +31,7 @@ from services.dispatcher.story import JobRecord
 from services.dispatcher.timers import WAITING
 from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.prompt_builder import handlers as prompt_builder
+from services.prompt_builder.handlers import StoredCharacter
 from shared.envelope import Envelope, Received, encode
 from shared.subscription import Handler
 from tests.fakes.builders import CHARACTER, JOB, POLICIES, START, TRACE, a_cancel
@@ -71,14 +72,19 @@ class World:
         chains = FakeDocuments(ChainRecord)
         characters_service.handlers(self._subscribe, self.characters, chains, FakeJobs(), CHARACTER_POLICIES)
 
-    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Character]:
+    async def find(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, StoredCharacter]:
         """The characters as the prompt-builder reads them."""
         stored = {whose: self.characters.get(character_key(*whose)) for whose in wanted}
-        return {whose: record.character for whose, record in stored.items() if record}
+        return {
+            whose: StoredCharacter(record.character, frozenset(face.chain_id for face in record.faces))
+            for whose, record in stored.items()
+            if record
+        }
 
     async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
         """The characters as the dispatcher reads them."""
-        return {whose: KnownLora(who.lora) for whose, who in (await self.find(wanted)).items()}
+        found = (await self.find(wanted)).items()
+        return {whose: KnownLora(who.character.lora, choices=who.choices) for whose, who in found}
 
     def publish(self, message: Message | Envelope) -> Envelope:
         envelope = message if isinstance(message, Envelope) else encode(message, source="test", trace=TRACE)
@@ -180,6 +186,26 @@ async def test_a_picture_is_drawn_once_whenever_its_character_comes(makes: list[
     assert len(commands) == 1
     assert (world.job.phase, world.job.seq) == ("queued", 1)
     assert len(world.job.events) == len([event for event in world.said(JobEvent) if JOB in event]) == 1
+
+
+@given(seed=st.integers(0, 2**32))
+async def test_a_picture_asked_for_after_a_choice_of_face_has_that_face(seed: int) -> None:
+    order = Random(seed)
+    world = World(order)
+    chosen = a_selection()
+    after_it = ASKED.model_copy(
+        update={
+            "request": StudioRequest(character_id=CHARACTER, mode="face_swap"),
+            "character_accepted": True,
+            "awaited_choice": chosen.chain_id,
+        }
+    )
+    with capture_logs():
+        await world.play([a_creation()])
+        await world.play(shuffled(order, after_it, chosen))
+        await world.wait(20)
+    assert world.job.phase == "queued"
+    assert [render.spec.face for render in world.job.renders] == [chosen.base_image_id]
 
 
 @given(seed=st.integers(0, 2**32))

@@ -114,7 +114,8 @@ class FakeSubmissions(Submissions):
     async def storing(self, tenant: str, character_id: str) -> Accepted | None:
         wanted = (tenant, character_id)
         found = [each for each in self.kept.values() if (each.tenant, each.character_id) == wanted]
-        return max((each for each in found if each.character), key=lambda it: it.requested_at, default=None)
+        order = lambda it: (it.chain_id is not None, it.requested_at)  # noqa: E731 - a choice comes first
+        return max((each for each in found if each.character), key=order, default=None)
 
     async def unplanned(self, query: JobQuery) -> list[Accepted]:
         self.read += 1

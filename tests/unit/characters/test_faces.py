@@ -53,7 +53,8 @@ async def test_another_face_has_no_lora_and_no_failure_of_the_one_before_it() ->
         memory = Memory(a_selection(), training.model_copy(update={"character_id": CHARACTER})).hear(SECOND)
         assert memory.record.character.base_image_id == f"{FACES}/2"
         assert (memory.record.lora_state, len(memory.record.trainings)) == ("none", 1)
-        assert await as_the_dispatcher_reads(memory) == KnownLora()
+        choices = frozenset(face.chain_id for face in memory.record.faces)
+        assert await as_the_dispatcher_reads(memory) == KnownLora(choices=choices)
 
 
 def test_the_lora_is_that_of_the_present_face_in_any_order() -> None:

@@ -208,3 +208,21 @@ def test_whatever_the_order_a_waiting_job_ends_once_and_asks_only_for_a_stored_c
     again = life.job
     assert life.at(at + timedelta(seconds=1).total_seconds()).hear(a_wait()).said == []
     assert life.job is again
+
+
+def test_a_job_that_awaits_a_choice_of_face_is_not_planned_before_it_is_stored() -> None:
+    wait = a_wait(accepted=True)
+    requested = wait.requested.model_copy(update={"awaited_choice": JOB})
+    life = Life().hear(wait.model_copy(update={"requested": requested}))
+    assert not looks(life, 5, stored=True).said, "the character is stored, and has no face or another one"
+    life.loras = {MIA: KnownLora(choices=frozenset({JOB}))}
+    assert life.at(9).hear(due(after(9), character_id=CHARACTER)).said == [requested]
+
+
+def test_a_choice_of_face_that_is_never_stored_ends_the_wait_in_words() -> None:
+    wait = a_wait(accepted=True)
+    requested = wait.requested.model_copy(update={"awaited_choice": JOB})
+    life = Life().hear(wait.model_copy(update={"requested": requested}))
+    looks(life, DEADLINE_SECONDS, stored=True)
+    assert error(life).code == "deadline_exceeded"
+    assert f"for the face that was chosen for character {CHARACTER}" in error(life).message

@@ -6,10 +6,9 @@ from typing import Any
 from aiokafka import ConsumerRecord, TopicPartition
 
 from contracts.base import Message
-from contracts.characters import Character
 from contracts.generation import GenerationRequested
 from prompts.catalogue import default_catalogue
-from services.prompt_builder.handlers import handlers
+from services.prompt_builder.handlers import StoredCharacter, handlers
 from shared.subscription import Handler, Pauses, Subscription
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
 
@@ -25,7 +24,7 @@ class Builder:
         self.trouble: Callable[[], Exception] | None = None
         handlers(self._subscribe, self, default_catalogue())
 
-    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Character]:
+    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredCharacter]:
         if self.trouble:
             raise self.trouble()
         return {}

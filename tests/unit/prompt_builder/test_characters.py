@@ -4,6 +4,7 @@ from typing import cast
 
 from contracts.characters import Character, CharacterRecord, character_key
 from services.prompt_builder.characters import MongoCharacters
+from services.prompt_builder.handlers import StoredCharacter
 from shared.mongo import Collection
 from tests.fakes.documents import FakeCollection
 from tests.unit.prompts.examples import AT, CHARACTER, MIA_WITH_LORA, STORED_MIA
@@ -34,7 +35,16 @@ def characters(*documents: dict[str, object]) -> MongoCharacters:
 async def test_characters_are_found_with_their_word_and_their_lora() -> None:
     wanted = {("acme", CHARACTER), ("acme", OTHER)}
     found = await characters(RECORD, a_record(OTHER, MIA_WITH_LORA)).find(wanted)
-    assert found == {("acme", CHARACTER): STORED_MIA, ("acme", OTHER): MIA_WITH_LORA}
+    assert found == {
+        ("acme", CHARACTER): StoredCharacter(STORED_MIA),
+        ("acme", OTHER): StoredCharacter(MIA_WITH_LORA),
+    }
+
+
+async def test_characters_are_found_with_the_choices_of_their_face() -> None:
+    faces = [{"base_image_id": f"{OTHER}/{index}", "chain_id": f"chain-{index}"} for index in range(2)]
+    found = await characters(RECORD | {"faces": faces}).find({("acme", CHARACTER)})
+    assert found["acme", CHARACTER].choices == {"chain-0", "chain-1"}
 
 
 async def test_another_tenants_character_does_not_exist() -> None:

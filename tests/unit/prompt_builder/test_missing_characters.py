@@ -8,12 +8,13 @@ from contracts.characters import Character
 from contracts.generation import GenerationPlanned, GenerationRejected, GenerationRequested, GenerationWaiting
 from prompts.catalogue import default_catalogue
 from prompts.planner import plan, request_hash
-from services.prompt_builder.handlers import handlers
+from services.prompt_builder.handlers import StoredCharacter, handlers
 from shared.subscription import Handler
 from tests.fakes.builders import START, received
 from tests.unit.prompts.examples import AT, CHARACTER, STORED_MIA, requested
 
 ASKED = requested(character_id=CHARACTER, prompt="a beach")
+CHOICE = "3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"
 
 
 class Builder:
@@ -21,11 +22,13 @@ class Builder:
 
     def __init__(self) -> None:
         self.stored: dict[tuple[str, str], Character] = {}
+        self.choices: frozenset[str] = frozenset()
         self._handle: Handler
         handlers(self._subscribe, self, default_catalogue())
 
-    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Character]:
-        return {whose: self.stored[whose] for whose in wanted if whose in self.stored}
+    async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredCharacter]:
+        found = (whose for whose in wanted if whose in self.stored)
+        return {whose: StoredCharacter(self.stored[whose], self.choices) for whose in found}
 
     def _subscribe(self, *_kinds: type[Message], **_options: Any) -> Callable[[Handler], Handler]:
         def declare(handler: Handler) -> Handler:
@@ -80,3 +83,15 @@ async def test_a_batch_keeps_its_order() -> None:
     builder.stored["acme", CHARACTER] = STORED_MIA
     kinds = [type(each) for each in await builder.hear(ASKED, requested(character_id="nobody"), requested())]
     assert kinds == [GenerationPlanned, GenerationWaiting, GenerationPlanned]
+
+
+async def test_a_request_after_the_choice_of_a_face_waits_until_that_choice_is_stored() -> None:
+    builder = Builder()
+    builder.stored["acme", CHARACTER] = STORED_MIA
+    after_a_choice = ASKED.model_copy(update={"awaited_choice": CHOICE})
+    [waiting] = await builder.hear(after_a_choice)
+    assert isinstance(waiting, GenerationWaiting)
+    assert waiting.requested.awaited_choice == CHOICE
+    builder.choices = frozenset({CHOICE})
+    [planned] = await builder.hear(waiting.requested)
+    assert isinstance(planned, GenerationPlanned)
