@@ -35,6 +35,7 @@ MOST_ITEMS: Final = 100
 
 M = TypeVar("M", bound=BaseModel)
 Path = tuple[str | int, ...]
+Around = tuple[Path, type[BaseModel]]
 
 
 class CallerMessage(Message):
@@ -116,20 +117,25 @@ def _unusable_address(model: BaseModel) -> Iterator[InitErrorDetails]:
         yield InitErrorDetails(type=wrong, loc=path, input=url)
 
 
-def unknown_fields(kind: type[BaseModel], value: Any, path: Path = ()) -> Iterator[tuple[Path, str, Any]]:
-    """The fields that no model has: path, what to write instead, and their value."""
+def unknown_fields(
+    kind: type[BaseModel], value: Any, path: Path = (), around: tuple[Around, ...] = ()
+) -> Iterator[tuple[Path, str, Any]]:
+    """Yield the fields that no model has: path, what to write instead, and their value.
+
+    `around` are the objects that hold this one, the innermost first.
+    """
     if not isinstance(value, dict):
         return
     inside = models_of(kind)
     for name, inner in value.items():
         if name not in kind.model_fields:
-            yield (*path, name), _hint(name, kind), inner
+            yield (*path, name), _hint(name, kind, around), inner
         elif name in inside:
             items = enumerate(inner[:MOST_ITEMS]) if isinstance(inner, list) else [(None, inner)]
             for step, item in items:
                 place = (*path, name) if step is None else (*path, name, step)
                 if (meant := _chosen(inside[name], item)) is not None:
-                    yield from unknown_fields(meant, item, place)
+                    yield from unknown_fields(meant, item, place, ((path, kind), *around))
 
 
 @cache
@@ -154,13 +160,16 @@ def _chosen(models: tuple[type[BaseModel], ...], value: Any) -> type[BaseModel] 
     return next((model for model in models if model.model_fields["type"].default == said), None)
 
 
-def _hint(name: str, kind: type[BaseModel]) -> str:
+def _hint(name: str, kind: type[BaseModel], around: tuple[Around, ...]) -> str:
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", name[:100]).lower()
     nested = {inner: f"{field}.{inner}" for field, inner in _fields_inside(kind)}
     if snake in kind.model_fields:
         return f"did you mean '{snake}'?"
     if snake in nested:
         return f"did you mean '{nested[snake]}'?"
+    outside = next((path for path, outer in around if snake in outer.model_fields), None)
+    if outside is not None:
+        return f"did you mean '{'.'.join(map(str, (*outside, snake)))}'?"
     known = list(kind.model_fields)
     if close := get_close_matches(snake, known, n=1) or get_close_matches(snake, nested, n=1):
         return f"did you mean '{nested.get(close[0], close[0]) if close[0] not in known else close[0]}'?"

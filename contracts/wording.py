@@ -60,6 +60,10 @@ MESSAGES: Final[Mapping[str, str]] = {
 AGE: Final = "must be an age in years, as a number or in words, got {got}"
 
 
+_NOT_OF_THE_VALUE: Final = frozenset({"missing", "unknown_field", "extra_forbidden"})
+"""Errors of a field's place, whatever its value is."""
+
+
 def message_of(details: Mapping[str, Any], *, types: str = "", age: bool = False) -> str:
     """One error of a `ValidationError` in words, which repeat the input where the error has it.
 
@@ -73,7 +77,7 @@ def message_of(details: Mapping[str, Any], *, types: str = "", age: bool = False
     template = MESSAGES.get(details["type"])
     if details["type"] == "union_tag_not_found" and not context["types"]:
         template = MESSAGES["missing"]
-    if age and details["type"] != "missing":
+    if age and details["type"] not in _NOT_OF_THE_VALUE:
         template = AGE
     if template and "input" not in details:
         template = template.removesuffix(", got {got}").removesuffix(", got {length}")

@@ -72,6 +72,30 @@ async def test_a_field_in_camel_case_is_refused_with_its_name(bench: ApiBench) -
     assert said["characterId"] == "is not a field here; did you mean 'character_id'?"
 
 
+AGE_ELSEWHERE = "is not a field here; did you mean 'character.age'?"
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "field"),
+    [
+        ("/v1/characters", MIA, "age"),
+        ("/v1/studio", {"prompt": "a beach", "age": 27}, "age"),
+        ("/v1/studio", {"character": MIA | {"appearance": {"age": 27}}}, "character.appearance.age"),
+    ],
+)
+async def test_an_age_in_another_place_is_refused_with_its_place(
+    bench: ApiBench, path: str, body: dict[str, Any], field: str
+) -> None:
+    """Before, each was told to be a number of years, which it was."""
+    assert (await errors(bench, body, path))[field] == AGE_ELSEWHERE
+
+
+@pytest.mark.parametrize("age", [[], True, {}, 1.5])
+async def test_a_wrong_age_in_its_place_is_refused_in_the_words_of_an_age(bench: ApiBench, age: Any) -> None:
+    said = await errors(bench, {"character": MIA | {"age": age}})
+    assert said["character.age"].startswith("must be an age in years, as a number or in words, got ")
+
+
 @pytest.mark.parametrize("seed", [0, 2**53, 2**64 - 1, str(2**64 - 1)])
 async def test_a_seed_reaches_the_prompt_builder_exactly(bench: ApiBench, seed: int | str) -> None:
     workflow = {"5": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1}}}
