@@ -161,7 +161,7 @@ def _chosen(models: tuple[type[BaseModel], ...], value: Any) -> type[BaseModel] 
 
 
 def _hint(name: str, kind: type[BaseModel], around: tuple[Around, ...]) -> str:
-    snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", name[:100]).lower()
+    snake = snake_case(name)
     nested = {inner: f"{field}.{inner}" for field, inner in _fields_inside(kind)}
     if snake in kind.model_fields:
         return f"did you mean '{snake}'?"
@@ -174,6 +174,11 @@ def _hint(name: str, kind: type[BaseModel], around: tuple[Around, ...]) -> str:
     if close := get_close_matches(snake, known, n=1) or get_close_matches(snake, nested, n=1):
         return f"did you mean '{nested.get(close[0], close[0]) if close[0] not in known else close[0]}'?"
     return f"known fields: {', '.join(known)}"
+
+
+def snake_case(name: str) -> str:
+    """Return a name in camel case or with hyphens as our fields are written."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", name[:100]).lower()
 
 
 def _fields_inside(kind: type[BaseModel]) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ from services.api.reading_chains import ChainReading
 from services.api.submit_routes import submit_routes
 from shared.documentation import serve_documentation
 from shared.http_bodies import BodyRules
+from shared.http_queries import include_strictly
 from shared.identity import TRUSTED_HEADERS
 from shared.problems import install_problems
 
@@ -33,7 +34,10 @@ def build(app: FastAPI, intake: Intake, reading: Reading, chains: ChainReading) 
     app.add_middleware(BodyRules)
     install_problems(app)
     serve_documentation(app, "services.api")
-    app.include_router(submit_routes(intake, reading))
-    app.include_router(job_routes(intake, reading))
-    app.include_router(character_routes(intake, chains))
-    app.include_router(chain_routes(intake, chains))
+    for router in (
+        submit_routes(intake, reading),
+        job_routes(intake, reading),
+        character_routes(intake, chains),
+        chain_routes(intake, chains),
+    ):
+        include_strictly(app, router)

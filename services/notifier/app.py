@@ -4,6 +4,7 @@ from fastapi import APIRouter, FastAPI
 
 from shared.documentation import serve_documentation
 from shared.http_bodies import BodyRules
+from shared.http_queries import include_strictly
 from shared.identity import TRUSTED_HEADERS
 from shared.problems import install_problems
 
@@ -27,4 +28,4 @@ def build(app: FastAPI, *routers: APIRouter) -> None:
     install_problems(app)
     serve_documentation(app, "services.notifier")
     for router in routers:
-        app.include_router(router)
+        include_strictly(app, router)

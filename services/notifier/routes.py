@@ -59,8 +59,12 @@ async def listener(
 async def _last_id(
     header: Annotated[str | None, Header(alias="Last-Event-ID", max_length=4000)] = None,
     last_event_id: Annotated[str | None, Query(max_length=4000)] = None,
+    of_a_polyfill: Annotated[
+        str | None, Query(alias="lastEventId", max_length=4000, include_in_schema=False)
+    ] = None,
 ) -> str | None:
-    return header if header is not None else last_event_id
+    """Return where to go on. Polyfills of `EventSource` name it `lastEventId` in the query."""
+    return next((each for each in (header, last_event_id, of_a_polyfill) if each is not None), None)
 
 
 Listener = Annotated[Caller, Depends(listener)]
