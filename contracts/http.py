@@ -1,4 +1,4 @@
-"""What is said over HTTP: submissions in, jobs, results and problems out."""
+"""HTTP models: submissions in, jobs, results and problems out."""
 
 from typing import Annotated, Literal
 
@@ -82,7 +82,7 @@ AnySubmission = (
 
 
 class FieldError(Model):
-    """What is wrong with one field, named by its path as the caller wrote it."""
+    """An error of one field, named by its path as the caller wrote it."""
 
     field: str
     message: str

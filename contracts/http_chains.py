@@ -1,4 +1,4 @@
-"""What is said over HTTP about characters and chains: a face is chosen, and how far it all is."""
+"""HTTP models of characters and chains: creation, choice of a face, progress."""
 
 from typing import Literal
 

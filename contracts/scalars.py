@@ -29,6 +29,9 @@ LARGEST_EXACT = 2**53 - 1
 
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 _CONTROL_BUT_SPACES = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
+_UNPRINTABLE = _CONTROL + r"\u2028-\u202e\u2066-\u2069"
+"""Controls, line separators, and marks that turn the direction of the text around them."""
+_INVISIBLE = r"\u00ad\u200b-\u200f\u2060-\u2064\ufeff"
 _MOST_GROWTH = 2
 """How much longer than its limit a text may be once it is normalised (NFKC): one ligature can stand
 for 18 characters."""
@@ -156,7 +159,7 @@ UserId = Annotated[
     str,
     StringConstraints(min_length=1, max_length=256),
     Spelling(
-        rf"^[^{_CONTROL}\u2028\u2029]*[^{_CONTROL}\u2028\u2029\s][^{_CONTROL}\u2028\u2029]*$",
+        rf"^[^{_UNPRINTABLE}]*[^{_UNPRINTABLE}{_INVISIBLE}\s][^{_UNPRINTABLE}]*$",
         "printable text of 1 to 256 characters",
     ),
 ]
@@ -210,8 +213,8 @@ is kept in lower case.
 AssetId = Annotated[
     str,
     Spelling(
-        rf"^{UUID_PATTERN}/[0-9]{{1,3}}$",
-        "the id of an image: its job's id in lower case and its index,"
+        rf"^{UUID_PATTERN}/(0|[1-9][0-9]{{0,2}})$",
+        "the id of an image: its job's id in lower case and its index without leading zeros,"
         " such as 3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01/0",
     ),
 ]

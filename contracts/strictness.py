@@ -1,4 +1,4 @@
-"""What callers send is read strictly: an unknown field is an error that names the field meant.
+"""Read the messages of callers strictly: an unknown field is an error that names the field meant.
 
 Messages between our own services, and stored documents, are read tolerantly (`extra="ignore"`), so
 that old readers read new bytes. A caller's message that names a newer contract version is, too.

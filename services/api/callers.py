@@ -1,4 +1,4 @@
-"""Who asks: the identity that the product in front of this service vouches for."""
+"""The caller: the identity that the product in front of this service vouches for."""
 
 from typing import Annotated
 

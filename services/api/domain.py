@@ -37,7 +37,7 @@ CREATIONS = UUID("b1f0c0de-5e1e-4c7e-8d0c-c4a1d0000002")
 
 
 class Caller(Model):
-    """Who asks."""
+    """The tenant and user of a request."""
 
     tenant: Name
     user_id: UserId
@@ -78,7 +78,7 @@ class Conflict(Exception):
 def accept(
     submission: AnySubmission, caller: Caller, *, key: str | None, job_id: str, now: datetime
 ) -> tuple[Accepted, GenerationRequested]:
-    """What a submission becomes: our record, and the message to say."""
+    """Turn a submission into its record and the message to publish."""
     kind = KINDS[submission.type]
     request = kind.model_validate(submission.model_dump(include=set(kind.model_fields)))
     message = GenerationRequested.model_validate(
@@ -131,7 +131,7 @@ def accept_selection(
     key: str | None,
     now: datetime,
 ) -> tuple[Accepted, BaseImageSelected]:
-    """What a choice of face becomes: the record of the sheet that it asks for, and the message to say."""
+    """Turn a choice of face into the record of its sheet and the message to publish."""
     message = BaseImageSelected.model_validate(
         dict(selection)
         | {
@@ -165,7 +165,7 @@ def accept_selection(
 def accept_creation(
     character_id: str, creation: CharacterCreation, caller: Caller, *, key: str | None, now: datetime
 ) -> tuple[Accepted, CharacterCreated]:
-    """What the creation of a character becomes: our record, and the message to say."""
+    """Turn the creation of a character into its record and the message to publish."""
     message = CharacterCreated(
         character_id=character_id,
         tenant=caller.tenant,
@@ -178,13 +178,26 @@ def accept_creation(
         tenant=caller.tenant,
         user_id=caller.user_id,
         idempotency_key=key,
-        request_hash=request_hash(creation, caller, type="character"),
+        request_hash=request_hash(creation, None, type="character"),
         requested_at=now,
         character_id=character_id,
         character=as_stored(creation.character, character_id),
         planned=True,
     )
     return accepted, message
+
+
+def set_by_the_service(character: Character, character_id: str | None) -> tuple[FieldError, ...]:
+    """Return the errors of a creation that sets what follows from its id or from a training."""
+    errors = []
+    own = trigger_word(character_id) if character_id else None
+    if character.trigger_word not in (None, own):
+        message = "follows from the character's id; leave it out"
+        errors.append(FieldError(field="character.trigger_word", message=message))
+    if character.lora is not None:
+        message = "is set when a training of it ends; leave it out"
+        errors.append(FieldError(field="character.lora", message=message))
+    return tuple(errors)
 
 
 def is_same_person(known: Character, described: Character) -> bool:
@@ -199,13 +212,14 @@ def as_written(reason: Reason) -> FieldError:
     return FieldError(field=field, message=reason.message)
 
 
-def request_hash(said: Model, caller: Caller, **about: str) -> str:
-    """Tells a repetition from another request: everything said, by whom, but for the job id.
+def request_hash(said: Model, caller: Caller | None, **about: str) -> str:
+    """Hash a request, to tell a repetition from another request: all of it but the job id.
 
-    What equals its default does not count, so that a field of a later version changes no hash.
+    The user counts where a caller is given; a character is its tenant's. Values that equal their
+    default do not count, so that a field of a later version changes no hash.
     """
     fields = said.model_dump(mode="json", exclude={"job_id"}, exclude_defaults=True)
-    meant = fields | about | {"user_id": caller.user_id}
+    meant = fields | about | ({"user_id": caller.user_id} if caller else {})
     return hashlib.sha256(json.dumps(meant, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -227,7 +241,7 @@ def repeated(new: Accepted, asked_id: str | None, known: Sequence[Accepted]) -> 
 
 
 def unstorable(said: Model) -> tuple[FieldError, ...]:
-    """What is valid JSON, but cannot be kept or passed on."""
+    """Return the errors of parts that are valid JSON but cannot be stored."""
     follow_ups = enumerate(getattr(said, "then", ()))
     parts = [(("workflow",), said), *((("then", str(place), "workflow"), each) for place, each in follow_ups)]
     found = chain.from_iterable(faults(getattr(part, "workflow", None), path) for path, part in parts)

@@ -22,6 +22,7 @@ from services.api.domain import (
     as_written,
     is_same_person,
     repeated,
+    set_by_the_service,
     unstorable,
 )
 from services.api.known_characters import KnownCharacters
@@ -110,6 +111,7 @@ class Intake:
         Raises:
             Refusal: 409 when the key or the id stands for another character; 422.
         """
+        _refuse(set_by_the_service(creation.character, creation.id))
         character_id = creation.id or uuid7()
         new, message = accept_creation(character_id, creation, caller, key=key, now=self._now())
         if not await self._submissions.known(new):

@@ -1,4 +1,4 @@
-"""What the api needs from outside."""
+"""Interfaces of the api to its stores."""
 
 from collections.abc import Collection, Iterable
 from datetime import datetime

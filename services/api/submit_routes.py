@@ -14,6 +14,7 @@ from contracts.http import (
     ProfilePicturesSubmission,
     StudioSubmission,
 )
+from contracts.scalars import Spelling
 from services.api.callers import CallerHeaders
 from services.api.domain import Caller
 from services.api.intake import Intake
@@ -23,12 +24,9 @@ from shared.problems import problem_responses
 from shared.tracing import start_span, traceparent
 
 IdempotencyKey = Annotated[
-    str | None,
+    Annotated[str, Spelling(r"^[\x20-\x7e]{1,255}$", "printable ASCII of 1 to 255 characters")] | None,
     Header(
         alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x20-\x7e]+$",
         description="The same key and body again give the same job; unique per tenant.",
     ),
 ]

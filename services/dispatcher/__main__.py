@@ -21,6 +21,7 @@ from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_
 INDEXES = (
     mongo.due_index("wake_at"),
     IndexModel([("tenant", 1), ("requested_at", -1), ("_id", -1)]),
+    IndexModel([("tenant", 1), ("status", 1), ("requested_at", -1), ("_id", -1)]),
     IndexModel([("tenant", 1), ("user_id", 1), ("updated_at", 1)]),
     WAITING_INDEX,
 )

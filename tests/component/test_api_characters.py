@@ -89,6 +89,28 @@ async def test_the_same_creation_again_is_the_same_character(bench: ApiBench) ->
     assert (await create(bench, None, key="other")).json()["id"] == without_id.json()["id"]
 
 
+async def test_another_user_of_the_tenant_repeats_a_creation(bench: ApiBench) -> None:
+    first = await create(bench)
+    again = await bench.http.post(
+        "/v1/characters",
+        json={"id": "char-123", "character": WIZARD},
+        headers={"X-Tenant-Id": "acme", "X-User-Id": "bob"},
+    )
+    assert (again.status_code, again.json()) == (202, first.json())
+    assert len(bench.broker.said(CharacterCreated)) == 1
+
+
+async def test_fields_that_the_service_sets_are_refused_in_a_creation(bench: ApiBench) -> None:
+    lora = {"key": "acme/mara.safetensors", "trigger_word": "mar"}
+    answer = await create(bench, trigger_word="mar", lora=lora)
+    assert answer.status_code == 422
+    assert {error["field"]: error["message"] for error in answer.json()["errors"]} == {
+        "character.trigger_word": "follows from the character's id; leave it out",
+        "character.lora": "is set when a training of it ends; leave it out",
+    }
+    assert (await create(bench, trigger_word=trigger_word("char-123"))).status_code == 202
+
+
 @pytest.mark.parametrize(("character_id", "key"), [("char-123", None), ("char-123", "k"), ("another", "k")])
 async def test_another_character_under_the_same_id_or_key_is_a_conflict(
     bench: ApiBench, character_id: str, key: str | None

@@ -47,6 +47,25 @@ async def test_a_user_id_that_cannot_be_printed_is_refused_in_words(bench: ApiBe
     assert answer.json()["detail"] == "the header X-User-Id at most 256 characters, got 257"
 
 
+@pytest.mark.parametrize("user_id", ["\u200b", "\u200b\u2060\ufeff", "ann\u202e"])
+async def test_a_user_id_that_shows_nothing_or_turns_the_text_is_refused(
+    bench: ApiBench, user_id: str
+) -> None:
+    headers = {b"x-tenant-id": b"acme", b"x-user-id": user_id.encode()}
+    answer = await bench.http.post("/v1/studio", json={"character": MIA}, headers=headers)
+    assert answer.status_code == 401
+    assert "must be printable text of 1 to 256 characters" in answer.json()["detail"]
+
+
+async def test_a_key_that_is_not_ascii_is_refused_in_words(bench: ApiBench) -> None:
+    headers = {b"idempotency-key": "é".encode()}
+    answer = await bench.http.post("/v1/studio", json={"character": MIA}, headers=headers)
+    assert answer.status_code == 422
+    [error] = answer.json()["errors"]
+    assert error["field"] == "Idempotency-Key"
+    assert error["message"].startswith("must be printable ASCII of 1 to 255 characters, got ")
+
+
 async def test_unknown_fields_and_numbers_as_text_are_refused_with_what_was_meant(bench: ApiBench) -> None:
     character = MIA | {"appearence": {}}
     body = {
@@ -182,3 +201,11 @@ async def test_a_webhook_address_that_nothing_can_be_sent_to_is_refused(
 ) -> None:
     body = {"character": MIA, "notify": {"webhook_url": url}}
     assert await errors(bench, body) == {"notify.webhook_url": fault}
+
+
+@pytest.mark.parametrize("index", ["00", "01", "007"])
+async def test_an_image_has_one_id_only(bench: ApiBench, index: str) -> None:
+    """Before, `…/0` and `…/00` were two images of a training."""
+    training = {"character_id": JOB, "trigger_word": "mar", "images": [f"{JOB}/{index}"] * 4}
+    said = await errors(bench, training, "/v1/lora-trainings")
+    assert "its index without leading zeros" in said["images.0"]
