@@ -62,8 +62,8 @@ class Reports:
             await self._cancelled(attempt, "succeeded", billed="yes", cost_usd=done.cost_usd)
             return
         if all(output.nsfw for output in done.outputs) and not attempt.command.spec.nsfw_allowed:
-            reason = "the provider flagged the image as not safe for work"
-            broken = Broken("nsfw", reason, retryable=False, billed="yes", cost_usd=done.cost_usd)
+            words = "the provider flagged the image as not safe for work"
+            broken = Broken("nsfw", words, retryable=False, billed="yes", cost_usd=done.cost_usd)
             await self.failed(attempt, broken)
             return
         command = attempt.command
