@@ -33,6 +33,8 @@ def character_from(answers: Character | Mapping[str, Any]) -> Character:
         raise CharacterInvalid(
             f"a character is an object with 'name' and 'age', not {type(answers).__name__}"
         )
+    if contradictions := list(_contradictions(answers)):
+        raise CharacterInvalid("; ".join(contradictions))
     fields = _nested(_snake(answers))
     try:
         return strictly(Character, fields, lambda: Character.model_validate(fields))
@@ -49,6 +51,27 @@ def _faults(error: ValidationError) -> Iterator[str]:
         if field not in told:
             told.add(field)
             yield f"{field}: {message_of(details, age=age)}"
+
+
+def _contradictions(answers: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the fields that are given twice, by two names or in two places, with different values."""
+    said: dict[tuple[str, str], tuple[str, Any]] = {}
+    for path, place, value in _answers(answers):
+        earlier, known = said.setdefault(place, (path, value))
+        if known != value:
+            yield f"{path}: contradicts '{earlier}'; leave one of them out"
+
+
+def _answers(answers: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str], Any]]:
+    """Yield each answer: its path as written, the object and field that it belongs to, and its value."""
+    owners = {field: part for part, model in _PARTS.items() for field in model.model_fields}
+    for name, value in answers.items():
+        field = _snake_name(str(name))
+        if field in _PARTS and isinstance(value, Mapping):
+            for inner, answer in value.items():
+                yield f"{name}.{inner}", (field, _snake_name(str(inner))), answer
+        else:
+            yield str(name), (owners.get(field, ""), field), value
 
 
 def _snake(value: Any) -> Any:

@@ -70,3 +70,24 @@ def test_answers_that_describe_no_character_are_refused_by_field(
 def test_what_is_no_object_is_refused() -> None:
     with pytest.raises(CharacterInvalid, match="an object with 'name' and 'age', not str"):
         character_from("Mara")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("answers", "names"),
+    [
+        ({"gender": "woman", "appearance": {"gender": "man"}}, ("'gender'", "appearance.gender")),
+        ({"hair_color": "red", "hairColor": "black"}, ("'hair_color'", "hairColor")),
+        ({"appearance": {"eyeColor": "red", "eye_color": "blue"}}, ("'appearance.eyeColor'", "eye_color")),
+    ],
+)
+def test_answers_that_contradict_each_other_are_refused(
+    answers: dict[str, object], names: tuple[str, str]
+) -> None:
+    with pytest.raises(CharacterInvalid) as refused:
+        character_from({"name": "Mia", "age": 27} | answers)
+    assert all(name in str(refused.value) for name in names)
+
+
+def test_the_same_answer_twice_is_no_contradiction() -> None:
+    answers = {"name": "Mia", "age": 27, "gender": "woman", "appearance": {"gender": "woman"}}
+    assert character_from(answers).appearance.gender == "woman"
