@@ -263,12 +263,20 @@ class Sentence:
                 nearest.append(self.places.begins(word, Kind.THINGS))
         return any(nearest[:2])
 
+    def _is_animal(self, start: int, end: int) -> bool:
+        """True if a word is an animal, in a script without spaces with its article."""
+        begins = (self.places.begins(start, kind) for kind in (Kind.ANIMALS, Kind.ARTICLES))
+        return self.places.finishes(end, Kind.ANIMALS) and any(begins)
+
     def _animal_precedes(self, start: int) -> bool:
         """`a dog, 3 years old`, where no person stands in the clause before."""
+        for word, end in self.places.words_before(start):
+            if any(self.places.finishes(end, kind) for kind in (Kind.AGED, Kind.TURNED, Kind.FILLERS)):
+                start = word
         if not self.places.text.startswith(f" {HARD} ", start - 3):
             return False
         words = list(self.places.words_before(start - 2))
-        if not words or not self.places.begins(words[0][0], Kind.ANIMALS):
+        if not words or not self._is_animal(*words[0]):
             return False
         if any(not self.places.begins(word, Kind.ARTICLES) for word, _ in words[1:]) or len(words) >= BACK:
             return False

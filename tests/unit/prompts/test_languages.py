@@ -12,7 +12,7 @@ from prompts.catalogue import default_catalogue
 from prompts.folding import MAX_EXPANSION, fold
 from prompts.planner import plan
 from prompts.workflows import MAX_BYTES, workflow_reasons
-from tests.unit.prompts.corpus.rates import PARTS, VERDICTS, sentences, wrong
+from tests.unit.prompts.corpus.rates import PARTS, VERDICTS, ideas, sentences, wrong
 from tests.unit.prompts.examples import AT, CHARACTER, IMAGES, MIA, STORED_MIA, requested
 
 REPORTED_MINORS = [
@@ -104,6 +104,36 @@ def test_the_words_of_a_training_are_searched(field: str, value: object) -> None
 @pytest.mark.parametrize("part", PARTS)
 def test_the_corpus_is_decided_as_it_should_be(verdict: str, part: str) -> None:
     assert wrong(verdict, part) == ()
+
+
+@pytest.mark.parametrize("idea", ideas())
+def test_each_harmless_idea_passes_in_every_language(idea: str) -> None:
+    spoken = ideas()[idea]
+    assert set(spoken) == set(default_catalogue().underage.languages) - {"emoji"}
+    assert {code: find_minor(text) for code, text in spoken.items() if find_minor(text)} == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("girl with a dog, 9 years old", "girl, a dog, 9 years old", "blue jeans, 16 years old"),
+        *("woman, between 14 and 16", "girl, 14-16", "a boy, tenth grade", "aged XVI", "Ⅷ years old"),
+        *("girl16", "s i x t e e n years old", "ꓢꓚHOOLGIRL", "I6 years old", "girl in grade 7"),
+    ],
+)
+def test_a_person_below_18_is_found_beside_other_words(text: str) -> None:
+    assert find_minor(text) is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("she is 5'10", "open between 9 and 5", "between 14 and 16 candles", "10th grade maths book"),
+        *("chapter XII", "Louis XIV chair", "iPhone16", "blink182 shirt", "XII century castle"),
+    ],
+)
+def test_numbers_of_other_things_are_no_ages(text: str) -> None:
+    assert find_minor(text) is None
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)

@@ -21,6 +21,14 @@ def sentences(verdict: str) -> dict[str, dict[str, list[str]]]:
 
 
 @cache
+def ideas() -> dict[str, dict[str, str]]:
+    """One harmless sentence per language, for each idea."""
+    text = (Path(__file__).parent / "ideas.yaml").read_text(encoding="utf-8")
+    found: dict[str, dict[str, str]] = yaml.safe_load(text)
+    return found
+
+
+@cache
 def wrong(verdict: str, part: str) -> tuple[tuple[str, str], ...]:
     """Language and text of each sentence that gets the other verdict."""
     return tuple(
