@@ -27,7 +27,7 @@ CONTRACT_VERSION: Final = 2
 1: until unknown fields were refused. 2: unknown fields are refused; seeds up to 2^64-1.
 """
 MAX_VALUES: Final = 100_000
-MAX_CHARACTERS: Final = 768 * 1024
+MAX_CHARACTERS: Final = 320 * 1024
 MAX_GROWTH: Final = 128 * 1024
 """Of a whole message: how many values and characters, and how much longer by normalisation."""
 MOST_ITEMS: Final = 100

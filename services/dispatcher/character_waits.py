@@ -65,12 +65,12 @@ def look_for_character(story: Story, known: KnownLoras) -> None:
         deadline = story.now + timedelta(seconds=story.policies.types[job.type].deadline_seconds)
         found_now = wait.model_copy(update={"found_at": story.now})
         story.set(wait=found_now, deadline_at=deadline, wake_at=deadline)
-        story.said.append(wait.requested)
+        story.outputs.append(wait.requested)
     elif story.now >= job.deadline_at:
         _end(story, wait)
     elif found:
         story.set(wake_at=job.deadline_at)
-        story.said.append(wait.requested)
+        story.outputs.append(wait.requested)
     else:
         story.set(wake_at=min(story.now + _pause(story), job.deadline_at))
 

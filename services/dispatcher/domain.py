@@ -91,11 +91,11 @@ def advance(
     if is_waiting_for_character(job):
         if isinstance(message, JobDue):
             look_for_character(story, loras)
-        return story.job, story.said
+        return story.job, story.outputs
     if is_waiting(job):
         if isinstance(message, JobDue):
             look_for_lora(story, loras)
-        return story.job, story.said
+        return story.job, story.outputs
     match message:
         case RenderProgressed():
             progress(story, message)
@@ -105,7 +105,7 @@ def advance(
             result_stored(story, message)
         case JobDue():
             look_again(story)
-    return story.job, story.said
+    return story.job, story.outputs
 
 
 def _begin(
@@ -121,19 +121,19 @@ def _begin(
     if job is not None and waited and isinstance(plan, GenerationWaiting):
         story = Story(job, now, policies)
         character_waits.wait_on(story)
-        return story.job, story.said
+        return story.job, story.outputs
     begun = _new_job(plan, policies, now)
     story = Story(_after_wait(begun, job, policies) if job and waited else begun, now, policies, down)
     reason = _early_cancel(job, plan.tenant)
     if isinstance(plan, GenerationRejected):
         story.reject(plan.reasons)
-        return story.job, story.said
+        return story.job, story.outputs
     if isinstance(plan, GenerationWaiting):
         if reason is not None:
             story.fail("cancelled", reason)
         else:
             character_waits.begin_to_wait(story, plan)
-        return story.job, story.said
+        return story.job, story.outputs
     _take_plan(story, plan)
     if reason is not None:
         story.fail("cancelled", reason)
@@ -141,7 +141,7 @@ def _begin(
         story.fail("deadline_exceeded", "the request was older than its deadline when it was planned")
     elif not plan.waits_for_lora:
         start_waiting(story)
-    return story.job, story.said
+    return story.job, story.outputs
 
 
 def _after_wait(begun: JobRecord, waited: JobRecord, policies: Policies) -> JobRecord:
@@ -205,7 +205,7 @@ def _cancel(job: JobRecord | None, cancel: GenerationCancel, policies: Policies,
         return job, ()
     story = Story(job, now, policies)
     story.fail("cancelled", cancel.reason)
-    return story.job, story.said
+    return story.job, story.outputs
 
 
 def _cancelled_before_plan(cancel: GenerationCancel, now: datetime) -> JobRecord:

@@ -1,4 +1,4 @@
-"""One step in a job's life as it is written: the changed document and what is to be said."""
+"""One step in a job's life: the changed document and the messages to publish."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -48,7 +48,7 @@ class Story:
         self.now = now
         self.policies = policies
         self.down = down
-        self.said: list[Message] = []
+        self.outputs: list[Message] = []
 
     def set(self, **fields: Any) -> None:
         """Change fields of the job. What is so already leaves it the same object."""
@@ -68,11 +68,11 @@ class Story:
         self.set(seq=self.job.seq + 1)
         event = job_event(self.job, kind, self.now, **facts)
         self.set(events=(*self.job.events, event))
-        self.said.append(event)
+        self.outputs.append(event)
 
     def progressed(self) -> None:
         """Say a snapshot of all renders."""
-        self.said.append(job_event(self.job, "progressed", self.now, progress=progress_of(self.job)))
+        self.outputs.append(job_event(self.job, "progressed", self.now, progress=progress_of(self.job)))
 
     def start_attempt(self, render: Render, provider: str, priority: int, *, alternatives: bool) -> None:
         """Open the next attempt of a render and command it."""
@@ -88,7 +88,7 @@ class Story:
             retry_at=None,
             attempts=(*render.attempts, attempt),
         )
-        self.said.append(
+        self.outputs.append(
             RenderRequested(
                 attempt_id=f"{job.job_id}/{spec.index}/{attempt.n}",
                 render_id=f"{job.job_id}/{spec.index}",
@@ -120,7 +120,7 @@ class Story:
                 continue
             for attempt in render.attempts:
                 if attempt.outcome == "open":
-                    self.said.append(self._cancel(render, attempt, reason))
+                    self.outputs.append(self._cancel(render, attempt, reason))
                     self.close_attempt(render.spec.index, attempt.n, outcome="cancelled")
 
     def _cancel(self, render: Render, attempt: Attempt, reason: str) -> RenderCancel:
@@ -144,7 +144,7 @@ class Story:
         """The job's good end."""
         self._end("completed", None)
         if self.job.type == "character_sheet" and self.job.character_id:
-            self.said.append(sheet_completed(self.job, self.job.character_id, self.now))
+            self.outputs.append(sheet_completed(self.job, self.job.character_id, self.now))
 
     def fail(self, code: ErrorCode, message: str, **details: Any) -> None:
         """The job's other end; what still runs is cancelled."""

@@ -25,7 +25,7 @@ def fail_unstorable(
         return job, ()
     story = Story(_without_its_contents(job), now, policies)
     story.fail("not_storable", _message(why))
-    return story.job, story.said
+    return story.job, story.outputs
 
 
 def _rejection(plan: PlanRequest, why: str) -> GenerationRejected:

@@ -46,7 +46,7 @@ def handlers(subscribe: Subscribe, characters: Characters, catalogue: Catalogue)
 
     @subscribe(GenerationRequested, group="prompt-builder", on_unreadable=refuse, on_failed=give_up)
     async def plan_generations(batch: Sequence[Received[GenerationRequested]]) -> list[Outgoing]:
-        known = await characters.find({whose for received in batch if (whose := named(received.message))})
+        known = await characters.find({key for received in batch if (key := character_key(received.message))})
         # In a thread: a hostile text of the largest size is searched for seconds, and health must answer.
         return await asyncio.to_thread(plans, batch, known, catalogue)
 
@@ -56,14 +56,14 @@ def plans(
     known: Mapping[tuple[str, str], StoredCharacter],
     catalogue: Catalogue,
 ) -> list[Outgoing]:
-    """Plan each request of a batch; one whose character, or its face, is not stored is planned later."""
+    """Plan each request of a batch; it is planned later while its character, or the face, is not stored."""
     outputs: list[Outgoing] = []
     for received in batch:
         requested = received.message
-        whose = named(requested)
+        key = character_key(requested)
         at = asked_at(received)
-        stored = known.get(whose) if whose else None
-        if whose and not (stored and is_complete(stored, requested)):
+        stored = known.get(key) if key else None
+        if key and not (stored and is_complete(stored, requested)):
             outputs += caused_by(received, plan_later(requested, requested_at=at, catalogue=catalogue))
             continue
         character = stored.character if stored else None
@@ -72,7 +72,7 @@ def plans(
     return outputs
 
 
-def named(requested: GenerationRequested) -> tuple[str, str] | None:
+def character_key(requested: GenerationRequested) -> tuple[str, str] | None:
     """The stored character that a request is about: (tenant, character id)."""
     character_id = getattr(requested.request, "character_id", None)
     return (requested.tenant, character_id) if character_id else None

@@ -145,5 +145,17 @@ def test_a_workflow_that_is_larger_than_any_graph_is_refused(workflow: Any, mess
     assert (error["loc"], message_of(error)) == (("workflow",), message)
 
 
+@pytest.mark.parametrize(("follow_ups", "is_accepted"), [(1, True), (3, False)])
+def test_the_text_of_all_workflows_of_a_message_is_bounded(follow_ups: int, is_accepted: bool) -> None:
+    text = "she walks " * 12_000
+    then = [{"type": "studio", "workflow": {"1": {"inputs": {"text": text}}}}] * follow_ups
+    body = json.dumps(BODY | {"then": then}).encode()
+    if is_accepted:
+        assert len(read_message(GenerationRequested, body).then) == follow_ups
+    else:
+        with pytest.raises(ValidationError, match="at most 327680 characters of text in all"):
+            read_message(GenerationRequested, body)
+
+
 def test_a_deep_workflow_is_measured_without_recursion() -> None:
     assert TypeAdapter(Workflow).validate_python(nested(20_000))
