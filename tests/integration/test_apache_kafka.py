@@ -19,7 +19,7 @@ from shared.publisher import Publisher
 from shared.topics import ensure_topics
 from shared.waiting import wait_until_up
 from tests.integration.load import Hand, Journal, Load, all_is_committed, first_times
-from tests.integration.workers import Worker, kafka_settings, say
+from tests.integration.workers import Worker, kafka_settings, ready, saw, say
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -124,6 +124,23 @@ async def test_a_batch_that_the_broker_refuses_does_not_stop_those_after_it(stac
         with pytest.raises(MessageSizeTooLargeError):
             await publisher.send([large])
         await publisher.send([small])
+
+
+async def test_a_broker_that_is_away_is_a_problem_until_it_is_back(stack: Stack) -> None:
+    async with Worker(stack, "away").running() as worker:
+        await say(stack, ["before"])
+        await saw(worker, "before")
+        await stack.broker.kill()
+        async with asyncio.timeout(60):
+            while "consumer away" not in (await ready(worker.service))[1]:
+                await asyncio.sleep(0.2)
+        assert (await ready(worker.service))[0] == 503
+        await stack.broker.start()
+        async with asyncio.timeout(60):
+            while "consumer away" in (await ready(worker.service))[1]:
+                await asyncio.sleep(0.2)
+        await say(stack, ["after"])
+        await saw(worker, "after")
 
 
 async def declare_narrow(address: str) -> None:

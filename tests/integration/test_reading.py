@@ -1,10 +1,9 @@
-"""Readers on a real broker: every codec, a record that unpacks to too much, a broker that is away."""
+"""Readers on a real broker: every codec, a record that unpacks to too much, joining a group."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
@@ -12,8 +11,7 @@ from contracts.generation import GenerationCancel
 from contracts.operations import DeadLetter
 from deploy.local.stack import Stack
 from shared.ids import uuid7
-from shared.service import Service
-from tests.integration.workers import Worker, say
+from tests.integration.workers import Worker, ready, saw, say
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -32,25 +30,13 @@ async def _producer(servers: Stack, codec: str | None) -> AsyncIterator[AIOKafka
         await producer.stop()
 
 
-async def _ready(service: Service) -> tuple[int, dict[str, str]]:
-    async with httpx.AsyncClient() as http:
-        answer = await http.get(f"http://{service.address}/health/ready")
-    return answer.status_code, answer.json()["problems"]
-
-
-async def _saw(worker: Worker, mark: str) -> None:
-    async with asyncio.timeout(30):
-        while mark not in worker.seen:
-            await asyncio.sleep(0.02)
-
-
 @pytest.mark.parametrize("codec", [None, "gzip", "snappy", "lz4", "zstd"])
 async def test_a_message_of_every_codec_is_handled(servers: Stack, codec: str | None) -> None:
     mark = f"codec-{codec}"
     body = b'{"job_id": "%s", "tenant": "t", "reason": "%s"}' % (uuid7().encode(), mark.encode())
     async with Worker(servers, f"reading-{codec}").running() as worker, _producer(servers, codec) as producer:
         await producer.send_and_wait(GenerationCancel.topic, body)
-        await _saw(worker, mark)
+        await saw(worker, mark)
 
 
 async def test_a_record_that_unpacks_to_too_much_is_a_dead_letter_and_the_next_is_handled(
@@ -62,8 +48,8 @@ async def test_a_record_that_unpacks_to_too_much_is_a_dead_letter_and_the_next_i
             body = b'{"job_id": "%s", "tenant": "t", "reason": "after-%d"}' % (uuid7().encode(), partition)
             await producer.send_and_wait(GenerationCancel.topic, body, partition=partition)
         for partition in range(6):
-            await _saw(worker, f"after-{partition}")
-        problems = (await _ready(worker.service))[1]
+            await saw(worker, f"after-{partition}")
+        problems = (await ready(worker.service))[1]
         assert not {name for name in problems if "bomb" in name}
     letter = await _dead_letter(servers, "too_large")
     assert (letter.original_partition, letter.original_offset) == (0, sent.offset)
@@ -89,10 +75,10 @@ async def _dead_letter(servers: Stack, reason: str) -> DeadLetter:
 async def test_health_says_joining_until_the_group_is_joined_and_then_nothing(servers: Stack) -> None:
     worker = Worker(servers, "joins")
     async with worker.service:
-        assert (await _ready(worker.service))[1]["consumer joins"] == "joining group joins"
+        assert (await ready(worker.service))[1]["consumer joins"] == "joining group joins"
         async with asyncio.timeout(20):
             await worker.service.listen()
-        assert "consumer joins" not in (await _ready(worker.service))[1]
+        assert "consumer joins" not in (await ready(worker.service))[1]
         await worker.service.stop_listening()
 
 
@@ -107,27 +93,10 @@ async def test_a_process_joins_within_seconds_while_two_others_leave(servers: St
             async with asyncio.timeout(15):
                 leaving = [worker.service.stop_listening() for worker in old]
                 joining = asyncio.gather(*leaving, *(worker.service.listen() for worker in new))
-                _, problems = await _ready(new[0].service)
+                _, problems = await ready(new[0].service)
                 assert problems["consumer leaving"].startswith("joining group leaving")
                 await joining
                 await say(servers, [f"turn-{turn}"])
                 while f"turn-{turn}" not in new[0].seen + new[1].seen:
                     await asyncio.sleep(0.02)
         await asyncio.gather(*(worker.service.stop_listening() for worker in workers[10:]))
-
-
-async def test_a_broker_that_is_away_is_a_problem_until_it_is_back(servers: Stack) -> None:
-    async with Worker(servers, "away").running() as worker:
-        await say(servers, ["before"])
-        await _saw(worker, "before")
-        await servers.broker.kill()
-        async with asyncio.timeout(60):
-            while "consumer away" not in (await _ready(worker.service))[1]:
-                await asyncio.sleep(0.2)
-        assert (await _ready(worker.service))[0] == 503
-        await servers.broker.start()
-        async with asyncio.timeout(60):
-            while "consumer away" in (await _ready(worker.service))[1]:
-                await asyncio.sleep(0.2)
-        await say(servers, ["after"])
-        await _saw(worker, "after")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 from aiokafka import AIOKafkaProducer
 
 from contracts.generation import GenerationCancel
@@ -77,3 +78,17 @@ async def say(stack: Stack, marks: Iterable[str], *, raw: bytes | None = None) -
             await producer.send_and_wait(GenerationCancel.topic, value, key=str(body["job_id"]).encode())
     finally:
         await producer.stop()
+
+
+async def ready(service: Service) -> tuple[int, dict[str, str]]:
+    """Return the status of /health/ready, and the problems by name."""
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"http://{service.address}/health/ready")
+    return answer.status_code, answer.json()["problems"]
+
+
+async def saw(worker: Worker, mark: str) -> None:
+    """Wait until the worker was given a message with this mark."""
+    async with asyncio.timeout(30):
+        while mark not in worker.seen:
+            await asyncio.sleep(0.02)
