@@ -22,5 +22,5 @@ def for_trainer(caption: str, trigger_word: str) -> str:
 
 
 def _has_word(text: str, word: str) -> bool:
-    """Whether a text has a word as a whole: "mar" is not in "standing in a market"."""
+    """Return whether a text has a word as a whole: "mar" is not in "standing in a market"."""
     return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None

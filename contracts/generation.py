@@ -60,7 +60,7 @@ class GenerationRequested(CallerMessage):
     chain_id: Id | None = None
     """The chain that this job is a step of; left out with `then`: a new one under the job's id."""
     character_accepted: bool = False
-    """Whether the api has accepted the character already: it is then waited for until the deadline
+    """True when the api has accepted the character already: it is then waited for until the deadline
     of the request's type, not for a minute only."""
     awaited_choice: Id | None = None
     """The choice of a face, by its chain, that the api accepted for the character before this request:

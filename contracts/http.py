@@ -134,7 +134,7 @@ class JobView(Model):
     """The chain that it begins, or is a step of."""
     error: JobError | None = None
     notices: tuple[Notice, ...] = ()
-    """What its caller should know although nothing failed, such as images that were not delivered."""
+    """Remarks for the caller although nothing failed, such as images that were not delivered."""
     images: tuple[JobImage, ...] = ()
     attempts: int = 0
     """Submissions to providers, retries included."""
@@ -278,16 +278,16 @@ class WebhookDeliveries(Model):
 
 
 class ReplayWebhooks(Body):
-    """Which ended deliveries are sent again: same id and event, new links. All conditions must hold."""
+    """Conditions for ended deliveries to be sent again: same id and event, new links. All must hold."""
 
     state: Literal["delivered", "gave_up"] | None = "gave_up"
     """How the deliveries ended; null: either way."""
     job_id: Id | None = None
-    """Those of one job."""
+    """Only deliveries of this job."""
     url: Annotated[str, StringConstraints(max_length=2000)] | None = None
-    """Those to one address."""
+    """Only deliveries to this address."""
     since: Moment | None = None
-    """Those that were created at this time or later."""
+    """Only deliveries created at this time or later."""
 
 
 class EnableEndpoint(Body):

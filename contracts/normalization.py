@@ -21,7 +21,7 @@ def _too_many_marks(last: int) -> re.Pattern[str]:
 
 
 def has_too_many_marks(text: str) -> bool:
-    """Whether a character of the text carries more marks than any script needs."""
+    """Return whether a character of the text carries more marks than any script needs."""
     if text.isascii():
         return False
     last = _PLANES if max(text) > "\uffff" else 0x10000  # the smaller set is searched ten times faster

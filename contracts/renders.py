@@ -113,7 +113,7 @@ class RenderSucceeded(AttemptMessage):
     """The caller's workflow chooses the size: it does not use `{{width}}` and `{{height}}`, or has a node
     that may scale or crop what it drew."""
     dropped: tuple[Output, ...] = Field(default=(), max_length=100)
-    """What was made besides and is not delivered, the first hundred of it."""
+    """Further outputs of the run, which are not delivered: the first hundred."""
     notices: tuple[Notice, ...] = ()
     seed: Seed | None
     """The seed that the provider says it used, else the one asked for. Of a caller's workflow: as its

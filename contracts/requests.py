@@ -43,7 +43,7 @@ ONE_CHARACTER: dict[str, Any] = {
 
 
 class RequestBase(Model):
-    """What every image request may contain.
+    """Fields that every image request may contain.
 
     An explicit `provider`, `model` or `workflow` wins over the routing policy where that provider
     can do it. `workflow` is a ComfyUI graph in API format; the texts `{{prompt}}`,
@@ -54,7 +54,7 @@ class RequestBase(Model):
     prompt: Text | None = Field(default=None, examples=["looking over her shoulder, golden hour"])
     """The user's own words, beside what the other fields describe."""
     negative_prompt: Text | None = Field(default=None, examples=["umbrella, crowd"])
-    """What must not be seen."""
+    """Things that must not be seen."""
     style: Line | None = Field(default=None, examples=["photorealistic"])
     """How the picture is made: a style of the catalogue, or free text."""
     quality: Line | None = Field(default=None, examples=["high"])
@@ -144,7 +144,7 @@ class StudioShots(RequestBase):
     scene: Line | None = Field(default=None, examples=["beach"])
     """Where it takes place: a scene of the catalogue, or free text."""
     outfit: Line | None = Field(default=None, examples=["summer dress"])
-    """What the character wears: an outfit of the catalogue, or free text."""
+    """Clothes of the character: an outfit of the catalogue, or free text."""
     count: Whole = Field(default=1, ge=1, le=10, examples=[2])
     """How many images."""
     mode: Literal["auto", "lora", "face_swap"] = Field(default="auto", examples=["auto"])

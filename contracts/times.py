@@ -6,7 +6,7 @@ from typing import Final
 OLDEST: Final = timedelta(days=7)
 """Age beyond which a time counts as wrong: topics of requests keep their records for seven days."""
 CLOCK_SKEW: Final = timedelta(minutes=2)
-"""How far a producer's clock may be ahead of ours before its time counts as wrong."""
+"""Largest lead of a producer's clock over ours before its time counts as wrong."""
 
 
 def plausible(claimed: datetime | None, latest: datetime, skew: timedelta = timedelta(0)) -> datetime:

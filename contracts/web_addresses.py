@@ -59,7 +59,7 @@ def _is_ipv6(authority: str) -> bool:
 
 
 def _is_host(host: str) -> bool:
-    """Whether a host is a name that can be looked up, or an IPv4 address in any of its forms."""
+    """Return whether a host is a name that can be looked up, or an IPv4 address in any of its forms."""
     labels = host.removesuffix(".").split(".")
     if len(host) > _LONGEST_HOST or not all(map(_LABEL.fullmatch, labels)):
         return False

@@ -144,7 +144,7 @@ def _chosen(graph: Graph, nodes: Collection[str]) -> str:
 
 
 def _saves(graph: Graph, node: str) -> bool:
-    """Whether a node looks like one that saves: no graph says so."""
+    """Return whether a node looks like one that saves: no graph says so."""
     kind = str(graph[node].get("class_type", "")).casefold()
     if "preview" in kind:
         return False

@@ -32,7 +32,7 @@ from shared.waiting import backoff
 log = structlog.get_logger()
 
 WAIT_SECONDS = 1.0
-"""How often a waiting consumer checks for anything but records: errors of its group, its end."""
+"""Interval at which a waiting consumer checks for anything but records: errors of its group, its end."""
 MAX_RECORDS = 500
 """Default size of a batch."""
 RETRY_SECONDS = 5.0

@@ -74,7 +74,7 @@ class Repetitions(logging.Filter):
         self._lines: dict[tuple[str, int, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is written."""
+        """Return whether the line is written."""
         key = record.name, record.levelno, record.getMessage()[:KEY_CHARACTERS]
         time = self._clock()
         last, repeated = self._lines.get(key, (-self._seconds, 0))

@@ -37,7 +37,7 @@ BATCH_SECONDS = 4.5
 LEAVE_SECONDS = 1.0
 """For leaving the groups after that; a broker that does not answer notices by itself."""
 EXAMINE_SECONDS = 1.0
-"""How often the watchdog looks at consumers and background loops."""
+"""Interval at which the watchdog looks at consumers and background loops."""
 REACH_SECONDS = 2.0
 """How long start-up waits for the broker in services that can start without it."""
 

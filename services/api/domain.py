@@ -63,11 +63,11 @@ class Accepted(Model):
     steps: tuple[GenerationType, ...] = ()
     """Of the chain that it begins."""
     planned: bool | None = None
-    """Whether listings need not look for its job: it was found, or there is none."""
+    """True when listings need not look for its job: it was found, or there is none."""
 
     @property
     def is_job(self) -> bool:
-        """Whether it asks for a job."""
+        """Return whether it asks for a job."""
         return self.type is not None
 
 
@@ -201,7 +201,7 @@ def set_by_the_service(character: Character, character_id: str | None) -> tuple[
 
 
 def is_same_person(known: Character, described: Character) -> bool:
-    """Whether a character is the described one, apart from what was made of it since."""
+    """Return whether a character is the described one, apart from what was made of it since."""
     made = {name: getattr(described, name) for name in ("base_image_id", "lora", "trigger_word")}
     return known.model_copy(update=made) == described
 

@@ -18,7 +18,7 @@ class KnownCharacter:
 
     @property
     def is_stored(self) -> bool:
-        """Whether the characters service has stored it as it is here."""
+        """Return whether the characters service has stored it as it is here."""
         return self.accepted is None
 
 

@@ -15,7 +15,7 @@ from contracts.jobs import Attempt, Cost, Job
 
 Need = Literal["text_to_image", "reference", "face_swap", "lora", "workflow", "lora_training"]
 NextTry = Literal["again", "elsewhere", "unsure", "other_model", "never"]
-"""What may be tried after a failure.
+"""Attempts that may follow a failure.
 
 again        the same provider, while the failure is retryable; then another one. Nothing for a
              caller's workflow whose failure is not retryable: it runs the same nodes anywhere

@@ -149,7 +149,7 @@ def _same_file(job: Job, index: int) -> tuple[Notice, ...]:
 
 
 def _is_part_of(notice: Notice, same_file: tuple[Notice, ...]) -> bool:
-    """Whether a later notice about the same file names all images that this one names."""
+    """Return whether a later notice about the same file names all images that this one names."""
     return notice.code == "same_file" and any(set(notice.images) < set(new.images) for new in same_file)
 
 

@@ -14,7 +14,7 @@ from services.dispatcher.story import Story
 
 @dataclass(frozen=True, slots=True)
 class KnownLora:
-    """How far a character's LoRA and the choice of its face are, as its record says."""
+    """State of a character's LoRA and of the choice of its face, as its record says."""
 
     lora: Lora | None = None
     failure: str | None = None

@@ -14,7 +14,7 @@ MAX_PARTS: Final = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """What an image is made of. `kept`, joined, is the same picture without metadata."""
+    """Parts of an image file. `kept`, joined, is the same picture without metadata."""
 
     content_type: str
     width: int

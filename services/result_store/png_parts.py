@@ -92,7 +92,7 @@ def _chunk_at(view: memoryview, at: int) -> Chunk:
 
 
 def _begins_at(view: memoryview, at: int) -> bool:
-    """Whether a chunk begins there, as far as its name or checksum tells."""
+    """Return whether a chunk begins there, as far as its name or checksum tells."""
     if at + 12 > len(view):
         return at == len(view)
     name = bytes(view[at + 4 : at + 8])
@@ -131,7 +131,7 @@ def _drawing(colour: int) -> frozenset[bytes]:
 
 
 def _may_be(chunk: Chunk, names: frozenset[bytes]) -> bool:
-    """Whether a damaged chunk has one of these names, or had it before the name was damaged."""
+    """Return whether a damaged chunk has one of these names, or had it before the name was damaged."""
     if chunk.name in names:
         return True
     stored = int.from_bytes(chunk.whole[-4:])
@@ -162,19 +162,19 @@ def _check_colours(chunks: list[Chunk], colour: int) -> None:
 
 
 def _is_critical(name: bytes) -> bool:
-    """Whether a PNG chunk is needed to draw the picture: its name begins with a capital letter."""
+    """Return whether a PNG chunk is needed to draw the picture: its name begins with a capital letter."""
     return not name[0] & 0x20
 
 
 def _keeps(chunk: Chunk, drawing: frozenset[bytes]) -> bool:
-    """Whether a chunk stays: those that draw, and well-formed ones about colour."""
+    """Return whether a chunk stays: those that draw, and well-formed ones about colour."""
     if chunk.name == b"iCCP":
         return _is_profile(bytes(chunk.payload))
     return chunk.name in drawing or _SIZES.get(chunk.name) == len(chunk.payload)
 
 
 def _is_profile(payload: bytes) -> bool:
-    """Whether a compressed colour profile can be unpacked, to at most a megabyte."""
+    """Return whether a compressed colour profile can be unpacked, to at most a megabyte."""
     name, _, packed = payload.partition(b"\0")
     if not 0 < len(name) < 80 or packed[:1] != b"\0":
         return False

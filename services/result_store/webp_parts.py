@@ -63,7 +63,7 @@ def _chunks(view: memoryview) -> Iterator[tuple[bytes, memoryview]]:
 
 
 def _begins_at(view: memoryview, at: int) -> bool:
-    """Whether a chunk begins there: its name has four letters, and it ends within the file."""
+    """Return whether a chunk begins there: its name has four letters, and it ends within the file."""
     if at + 8 > len(view):
         return False
     name, size = struct.unpack_from("<4sI", view, at)

@@ -52,7 +52,7 @@ class Bench:
         return await self.end(await self.start(workflow))
 
     async def end(self, command: RenderRequested) -> RenderSucceeded | RenderFailed:
-        """What is finally said of an attempt."""
+        """Return the final report on an attempt."""
         await until(lambda: self._ends(command), seconds=SECONDS)
         return self._ends(command)[0]
 

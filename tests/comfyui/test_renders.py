@@ -1,4 +1,4 @@
-"""What a real server does with renders, and what the gateway says of them."""
+"""Renders on a real server, and the gateway's reports on them."""
 
 import io
 

@@ -45,7 +45,7 @@ class Watched:
 
 
 def foreign_prompt(number: int) -> dict[str, Any]:
-    """What the editor of another user sends: a graph, and far more metadata."""
+    """A prompt from another user's editor: a graph, and far more metadata."""
     graph = {
         "1": {
             "class_type": "EmptyImage",

@@ -123,7 +123,7 @@ class Tape:
         return next((at for at in same if at in self.unplayed), None)
 
     def _waits_until(self, later: int, path: str) -> bool:
-        """Whether a queue that was recorded before still has what a history is asked for."""
+        """Return whether a queue that was recorded before still has what a history is asked for."""
         prompt_id = path.rpartition("/")[2]
         return path.startswith("/history/") and any(
             prompt_id in json.dumps(each["body"])

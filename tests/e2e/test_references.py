@@ -1,4 +1,4 @@
-"""What was accepted can be named at once, in any order, over HTTP and over Kafka; ids are the caller's."""
+"""Accepted requests can be referred to at once, in any order, over HTTP and Kafka."""
 
 import asyncio
 from datetime import UTC, datetime

@@ -104,10 +104,10 @@ class FakeClient:
         )
 
     async def bootstrap(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     async def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     def set_topics(self, topics: Sequence[str]) -> None:
         """Known from the start."""

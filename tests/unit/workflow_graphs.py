@@ -52,5 +52,5 @@ def draft_and_final() -> Graph:
 
 
 def files(*names: str, kind: str = "output") -> dict[str, Any]:
-    """What a node saved, as the server's history tells it."""
+    """Files that a node saved, as the server's history lists them."""
     return {"images": [{"filename": name, "subfolder": "", "type": kind} for name in names]}

@@ -58,7 +58,7 @@ class Door:
 
 
 def is_foreign(headers: Headers) -> bool:
-    """Whether a web page of another site sent this: its `Origin` is not the loopback `Host`."""
+    """Return whether a web page of another site sent this: its `Origin` is not the loopback `Host`."""
     if headers.get("sec-fetch-site") == "cross-site":
         return True
     host, origin = headers.get("host"), headers.get("origin")

@@ -144,7 +144,7 @@ def _curls(pen: Pen, hair: Colour) -> None:
 
 
 def _bald(pen: Pen, hair: Colour) -> None:
-    """Nothing to draw."""
+    """Draw nothing."""
 
 
 def _stubble(pen: Pen, hair: Colour) -> None:

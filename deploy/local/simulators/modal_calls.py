@@ -195,7 +195,7 @@ class ModalCalls:
 
 
 def _saved_by(graph: Graph, node: str) -> dict[str, Any]:
-    """What an output node saves: its files, each named by the node and its place in the batch."""
+    """Return the files that an output node saves, each named by the node and its place in the batch."""
     kind = "temp" if graph[node]["class_type"] == "PreviewImage" else "output"
     files = [{"filename": str(at), "subfolder": node, "type": kind} for at in range(batch_of(graph, node))]
     return {"images": files}

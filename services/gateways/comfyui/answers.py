@@ -40,7 +40,7 @@ def queue_in(body: dict[str, Any]) -> dict[str, Working]:
 
 
 def unfinished_in(jobs: list[Any]) -> dict[str, Working]:
-    """Who runs and who waits where, from the list of `GET /api/jobs`. Odd entries are left out."""
+    """Return running and waiting prompts by `GET /api/jobs`. Odd entries are left out."""
     found: dict[str, Working] = {}
     pending: list[tuple[float, str]] = []
     for job in jobs:
@@ -134,7 +134,7 @@ def _words(error: dict[str, Any]) -> str:
 
 
 def is_from_cache(run: Run, graph: Graph) -> bool:
-    """Whether the server did not run the node that saved the result, but remembered its file's name."""
+    """Return whether the server remembered the name of the result's file instead of running its node."""
     result = result_of(graph, run.outputs)
     cached = [
         node

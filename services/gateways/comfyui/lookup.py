@@ -43,7 +43,7 @@ PROBE_SECONDS: Final = 300.0
 
 
 class NoJobsApi(Exception):
-    """Nothing at this address knows `/api/jobs`, for now."""
+    """The server does not know `/api/jobs`, for now."""
 
 
 class PromptLookup:
@@ -163,7 +163,7 @@ class PromptLookup:
         return place.queue_position if place else None
 
     async def _recent(self) -> dict[str, Working]:
-        """What is unfinished, at most a few seconds old. One look serves all polls."""
+        """Return the unfinished prompts, at most a few seconds old. One request serves all polls."""
         if self._look is None or self._time() > self._look_until:
             self._look = asyncio.create_task(self.unfinished())
             self._look.add_done_callback(self._looked)

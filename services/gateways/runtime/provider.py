@@ -62,7 +62,7 @@ class Done:
     seconds: float | None = None
     cost_usd: float | None = None
     dropped: tuple[Output, ...] = ()
-    """What was made besides and is not delivered."""
+    """Further outputs of the run, which are not delivered."""
     base_model: str | None = None
     """Of a training: what its LoRA belongs to."""
     steps: int | None = None

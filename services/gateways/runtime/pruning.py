@@ -26,7 +26,7 @@ class Pruner:
         self._depth = 0
         self._in_string = False
         self._is_cut = False
-        """Whether the rest of the current text is left out."""
+        """True while the rest of the current text is left out."""
         self._full_at = 0
         """Position in the current chunk where the current text has its `text_bytes`."""
         self._escape_at = -ESCAPE

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class TooMuch(Exception):
-    """What is kept of an answer exceeds the limit."""
+    """The kept part of an answer exceeds the limit."""
 
 
 def excerpt(answer: httpx.Response) -> str:

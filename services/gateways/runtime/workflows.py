@@ -83,7 +83,7 @@ def filled(graph: dict[str, Any], spec: RenderSpec, **more: object) -> dict[str,
 
 
 def has_free_size(workflow: dict[str, Any] | None) -> bool:
-    """Whether the caller's workflow chooses the size of its image: see `RenderSucceeded.free_size`.
+    """Return whether the caller's workflow chooses the size of its image: see `RenderSucceeded.free_size`.
 
     It does not where the result is drawn with both holes, and all nodes behind them keep the size.
     """

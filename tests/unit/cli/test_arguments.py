@@ -85,7 +85,7 @@ def test_what_is_wrong_is_one_line(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Nothing on stdout, no traceback; exit code 2 where the command line is wrong."""
+    """Expect an empty stdout and no traceback; exit code 2 where the command line is wrong."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "README.md").write_text("a file")
     expected_code = 1 if "no stack" in expected or "does not answer" in expected else 2

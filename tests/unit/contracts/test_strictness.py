@@ -24,7 +24,7 @@ def requested(request: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def errors(kind: type[Model], body: Any) -> dict[str, str]:
-    """What is wrong with a message or a body, by field."""
+    """Errors of a message or a body, by field."""
 
     def read_it() -> Model:
         if issubclass(kind, CallerMessage):

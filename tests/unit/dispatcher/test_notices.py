@@ -1,4 +1,4 @@
-"""What a job's caller is told although nothing failed."""
+"""Notices of a job to its caller although nothing failed."""
 
 from contracts.jobs import JobEvent
 from contracts.notices import Notice

@@ -1,4 +1,4 @@
-"""What is said with a success: the seed that was used, and what is not delivered."""
+"""Reports of a success: the seed that was used, and the outputs that are not delivered."""
 
 from dataclasses import replace
 from typing import Any

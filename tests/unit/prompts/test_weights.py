@@ -101,6 +101,6 @@ def test_weighed_tags_keep_to_the_budget(text: str) -> None:
 
 
 def _is_balanced(tags: str) -> bool:
-    """Whether each bracket that is not escaped is `(text:number)`, one inside none."""
+    """Return whether each bracket that is not escaped is `(text:number)`, one inside none."""
     plain = re.sub(r"\\[()]", "", tags)
     return not set(re.sub(r"\([^()]+:\d\.?\d*\)", "", plain)) & set("()")
