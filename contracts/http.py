@@ -1,11 +1,11 @@
 """HTTP models: submissions in, jobs, results and problems out."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from contracts.base import AssetId, Flag, GenerationType, Id, Line, Model, Moment, Provider, Seed, UserId
+from contracts.base import AssetId, GenerationType, Id, Line, Model, Moment, Provider, Seed, UserId
 from contracts.generation import Notify
 from contracts.jobs import JobError, Phase, RenderProgress, Status
 from contracts.notices import Notice
@@ -233,73 +233,3 @@ class EventLinks(Model):
     url: str
     expires_at: Moment
     """An hour after it was sent, unless the service is set otherwise (NOTIFIER_LINK_SECONDS)."""
-
-
-class WebhookEndpoint(Model):
-    """A webhook address that has failed. `resting`: tried again later by itself; `disabled`: not at all."""
-
-    url: str
-    state: Literal["up", "resting", "disabled"]
-    failures: int
-    """In a row."""
-    failing_since: Moment | None = None
-    rests_until: Moment | None = None
-    last_error: str | None = None
-
-
-class WebhookEndpoints(Model):
-    """All of a tenant's addresses that have failed, and the secret that all its webhooks are signed with."""
-
-    secret: str
-    """Standard Webhooks, `whsec_…`."""
-    endpoints: tuple[WebhookEndpoint, ...] = ()
-
-
-class WebhookDelivery(Model):
-    """One event on its way to a webhook. `id` is the `webhook-id` that the receiver sees."""
-
-    id: str
-    job_id: Id
-    seq: int
-    url: str
-    state: Literal["pending", "delivered", "gave_up"]
-    attempts: int
-    created_at: Moment
-    due_at: Moment | None = None
-    finished_at: Moment | None = None
-    last_status: int | None = None
-    last_error: str | None = None
-
-
-class WebhookDeliveries(Model):
-    """Deliveries, newest first."""
-
-    deliveries: tuple[WebhookDelivery, ...]
-
-
-class ReplayWebhooks(Body):
-    """Conditions for ended deliveries to be sent again: same id and event, new links. All must hold."""
-
-    state: Literal["delivered", "gave_up"] | None = "gave_up"
-    """How the deliveries ended; null: either way."""
-    job_id: Id | None = None
-    """Only deliveries of this job."""
-    url: Annotated[str, StringConstraints(max_length=2000)] | None = None
-    """Only deliveries to this address."""
-    since: Moment | None = None
-    """Only deliveries created at this time or later."""
-
-
-class EnableEndpoint(Body):
-    """An address that is to be tried again."""
-
-    url: Annotated[str, StringConstraints(max_length=2000)]
-    """The address, as the list of endpoints has it."""
-    replay: Flag = True
-    """Whether what was given up meanwhile is sent, too."""
-
-
-class Replayed(Model):
-    """How many deliveries are pending again."""
-
-    replayed: int

@@ -11,20 +11,15 @@ import httpx
 from pydantic import ValidationError
 
 from contracts.base import Model
-from contracts.http import (
-    AnySubmission,
+from contracts.http import AnySubmission, JobPage, JobView, Problem, ResultImage, Results
+from contracts.http_chains import BaseImageSelection, ChainView, CharacterView
+from contracts.http_webhooks import (
     EnableEndpoint,
-    JobPage,
-    JobView,
-    Problem,
     Replayed,
     ReplayWebhooks,
-    ResultImage,
-    Results,
     WebhookDeliveries,
     WebhookEndpoints,
 )
-from contracts.http_chains import BaseImageSelection, ChainView, CharacterView
 from services.cli.addresses import Addresses, Server
 from services.cli.errors import NotWritten, RequestRefused, Unreachable
 from services.cli.events import EventStream

@@ -9,7 +9,7 @@ import typer
 from pydantic import ValidationError
 from rich.table import Table
 
-from contracts.http import EnableEndpoint, ReplayWebhooks
+from contracts.http_webhooks import EnableEndpoint, ReplayWebhooks
 from services.cli.client import Client
 from services.cli.connection import client_of
 from services.cli.errors import WrongInput

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query
 
 from contracts.base import Id
-from contracts.http import (
+from contracts.http_webhooks import (
     EnableEndpoint,
     Replayed,
     ReplayWebhooks,

@@ -14,13 +14,12 @@ from contracts.catalog import MESSAGES
 from contracts.http import (
     BaseImageSubmission,
     CharacterSheetSubmission,
-    EnableEndpoint,
     LoraTrainingSubmission,
     ProfilePicturesSubmission,
-    ReplayWebhooks,
     StudioSubmission,
 )
 from contracts.http_chains import BaseImageSelection, CharacterCreation
+from contracts.http_webhooks import EnableEndpoint, ReplayWebhooks
 from contracts.publish import name_of, schema
 from contracts.strictness import CallerMessage
 
