@@ -60,7 +60,7 @@ properties: $(READY)
 	@$(BIN)/pytest -q -n 2 -m hypothesis --hypothesis-profile=thorough
 
 servers: $(SERVERS)
-	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m stack tests/e2e tests/integration
+	@$(BIN)/pytest -q -n 2 --dist loadfile --no-loadscope-reorder --timeout 600 -m stack tests/e2e tests/integration
 
 test-comfyui: $(READY)  ## the gateway against a real ComfyUI, which COMFYUI_URL names (COMFYUI_COMMAND: restarts too)
 	@if [ -n "$$COMFYUI_URL" ]; then $(BIN)/pytest -q tests/comfyui; else \
