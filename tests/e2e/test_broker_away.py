@@ -56,7 +56,7 @@ async def test_jobs_complete_although_the_broker_is_killed_and_no_service_is_res
     await asyncio.sleep(3)
     await platform.stack.broker.start()
     jobs.append(await platform.publish({"type": "base_image", "character": CHARACTER, "provider": "modal"}))
-    ends: list[JobEvent] = await platform.ended(*jobs, seconds=120)
+    ends: list[JobEvent] = await platform.ended(*jobs, seconds=240)
     assert [end.event for end in ends] == ["completed"] * 10
     assert all(numbered(platform, job_id) == list(range(1, 7)) for job_id in jobs)
     for name in SERVICES:
@@ -71,7 +71,7 @@ async def test_a_job_posted_while_the_broker_is_away_completes_when_it_is_back(p
     finally:
         await platform.stack.broker.start()
     assert answer.status_code == 202
-    (end,) = await platform.ended(answer.json()["id"], seconds=90)
+    (end,) = await platform.ended(answer.json()["id"], seconds=180)
     assert end.event == "completed"
 
 

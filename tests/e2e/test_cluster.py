@@ -32,7 +32,7 @@ async def test_jobs_complete_although_a_node_is_killed_and_stays_away(
     await platform.heard(jobs[0], "accepted")
     await platform.stack.broker.kill(number)
     jobs += [await platform.publish(request) for _ in range(5)]
-    ends = await platform.ended(*jobs, seconds=90)
+    ends = await platform.ended(*jobs, seconds=180)
     assert [end.event for end in ends] == ["completed"] * 10
     await platform.stack.broker.start(number)
     async with asyncio.timeout(60):  # or the next kill takes a second node away

@@ -52,7 +52,7 @@ def processes_of(token: str) -> list[int]:
     return found
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_the_demo_completes_although_every_service_is_killed_once(tmp_path: Path) -> None:
     demo = await start_demo(tmp_path)
     state = await ready(tmp_path)
@@ -68,7 +68,7 @@ async def test_the_demo_completes_although_every_service_is_killed_once(tmp_path
     assert "<img" in (tmp_path / "out" / "index.html").read_text()
 
 
-@pytest.mark.timeout(200)
+@pytest.mark.timeout(400)
 async def test_ctrl_c_leaves_no_process_and_no_port(tmp_path: Path) -> None:
     demo = await start_demo(tmp_path)
     state = await ready(tmp_path)

@@ -48,7 +48,7 @@ async def test_jobs_in_flight_arrive_completely_after_a_stop_and_a_start_on_the_
     async with Stack(options) as stack, platform_of(stack) as after:
         for provider in PROVIDERS:
             await after.behave(provider, tiny=True, concurrency=8, latency_seconds=0.2)
-        ends = await after.ended(*jobs, late, seconds=120)
+        ends = await after.ended(*jobs, late, seconds=240)
         assert [(end.event, end.delivered) for end in ends] == [("completed", IMAGES)] * 4
         for job_id in (*jobs, late):
             seqs = [event.seq for event in after.events[job_id] if event.event != "progressed"]

@@ -34,7 +34,7 @@ async def test_two_of_each_service_complete_every_job_once(platform: Platform) -
     for name in PROVIDERS:
         await platform.behave(name, tiny=True, concurrency=8)
     jobs = [await platform.publish({"type": "base_image", "character": CHARACTER}) for _ in range(20)]
-    ends = await platform.ended(*jobs, seconds=90)
+    ends = await platform.ended(*jobs, seconds=180)
     assert [end.event for end in ends] == ["completed"] * 20
     submissions = [s["our_id"] for s in await platform.submissions("modal")]
     assert len(submissions) == len(set(submissions)) == 60
@@ -53,7 +53,7 @@ async def test_a_rolling_restart_is_no_storm_and_asks_nothing_twice(platform: Pl
             await platform.stack.kill(f"{name}-2", signal.SIGTERM)
             in_time.append(name)
     assert len(in_time) >= len(SERVICES) - 2, in_time
-    ends = await platform.ended(*jobs, seconds=60)
+    ends = await platform.ended(*jobs, seconds=120)
     assert [end.event for end in ends] == ["completed"] * len(jobs)
     said = Counter((each.job_id, each.seq) for job_id in jobs for each in numbered(platform, job_id))
     again = {each: times - 1 for each, times in said.items() if times > 1}

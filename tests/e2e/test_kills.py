@@ -29,7 +29,7 @@ async def test_jobs_complete_although_a_process_of_each_service_is_killed(platfo
         late = await platform.publish({"type": "base_image", "character": CHARACTER, "provider": "modal"})
         killed |= dict.fromkeys([*jobs, late], service)
         await platform.stack.wait_ready(service)
-    ends = await platform.ended(*killed, seconds=150)
+    ends = await platform.ended(*killed, seconds=300)
     failed = {killed[end.job_id]: end.error for end in ends if end.event != "completed"}
     assert failed == {}, "by the service that was killed meanwhile"
     for job_id in killed:
