@@ -128,7 +128,12 @@ async def test_modal_was_given_signed_links_with_captions(platform: Platform, st
     [entry] = await book_of(platform, "modal", story.jobs["modal"])
     asked = entry["input"]["input"]
     assert entry["input"]["kind"] == "lora_training"
-    assert [image["caption"] for image in asked["images"]] == CAPTIONS
+    assert [image["caption"] for image in asked["images"]] == [
+        "mara7, front view",
+        "mara7, left profile",
+        "",
+        "mara7 laughing",
+    ]
     for image in asked["images"]:
         assert (await read(image["url"])).startswith(b"\x89PNG")
 
