@@ -69,7 +69,7 @@ class EnableEndpoint(Body):
     url: Annotated[str, StringConstraints(max_length=2000)]
     """The address, as the list of endpoints has it."""
     replay: Flag = True
-    """Whether what was given up meanwhile is sent, too."""
+    """True to send the deliveries again that were given up meanwhile."""
 
 
 class Replayed(Model):
