@@ -172,7 +172,7 @@ async def test_a_late_loser_is_swept_and_the_winner_keeps_its_picture() -> None:
         await until(lambda: len(bench.fetch.fetched) == 2)
         [said] = await bench.store(winner)
         bench.fetch.slow[PATH].set()
-        await until(lambda: len(bench.bucket.deleted) == 2)
+        await until(lambda: len(bench.bucket.deleted) == 2 and bench.publisher.said(ResultStored))
     assert isinstance(said, ResultStored)
     assert set(bench.bucket.objects) == objects_of(said)
     assert bench.document(winner)["preview"]["key"] == f"{image_of(said).key}.preview.webp"
