@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import platform
-import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -20,8 +19,8 @@ from bench.growth import growth
 from bench.hops import hops
 from bench.in_flight import in_flight
 from bench.latency import latency
+from bench.out_folder import NotOurs, prepare
 from bench.regression import NothingToCompare, record, recorded_on, regressions
-from bench.report import write_report
 from bench.results import Machine, Results, now
 from bench.rounds import rounds
 from bench.scale_out import scale_out
@@ -105,8 +104,13 @@ def main(
         before = recorded_on(_broker()) if check else {}
     except NothingToCompare as error:
         raise typer.BadParameter(str(error)) from None
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
+    try:
+        prepare(out)
+    except NotOurs as refusal:
+        typer.echo(str(refusal), err=True)
+        raise typer.Exit(code=2) from None
+    from bench.report import write_report  # missing plot libraries fail here, before hours of measuring
+
     results, failed = asyncio.run(measure(out.absolute(), QUICK if quick else FULL, names, wanted))
     found = figures(results)
     worse = regressions(found, before)
