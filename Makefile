@@ -8,8 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
-# KAFKA_BROKERS=3 runs all that starts a stack on three nodes of Kafka. `up` and `kafka-up` install Kafka
-# by themselves, and only if they start one.
+# KAFKA_BROKERS=3 runs all that starts a stack on three nodes of Kafka. `up`, `demo` and
+# `kafka-up` install Kafka by themselves, and only if they start one.
 SERVERS := $(READY) kafka-files
 
 .PHONY: help up down status demo check lint quick fast unit component test properties test-faults test-comfyui servers chaos chaos-short chaos-broken outages kafka-up \
@@ -34,7 +34,7 @@ down: $(READY)  ## stop it
 status: $(READY)  ## what runs, and where
 	@$(BIN)/imagegen status || [ $$? -eq 3 ]  # no stack is no error here
 
-demo: $(SERVERS)  ## one request of each type over Kafka and HTTP; images in out/demo/index.html
+demo: $(READY)  ## one request of each type over Kafka and HTTP; images in out/demo/index.html
 	@$(BIN)/imagegen demo
 
 check: lint quick  ## lint, types, import rules, quick tests (no server needed)

@@ -198,7 +198,7 @@ def _stack_options(options: argparse.Namespace) -> StackOptions:
     return StackOptions(
         state=options.state,
         bootstrap=outside.bootstrap,
-        environment=outside.variables if outside.bootstrap else {},
+        environment=outside.variables,
         real=RealProviders() if options.only else real_providers(),
         fixed_ports=options.ports == "fixed",
         stores=() if options.only == "broker" else STORES,

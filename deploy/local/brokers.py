@@ -23,7 +23,7 @@ class BrokerSettings(BaseSettings):
 
 
 class OutsideBroker(BaseSettings):
-    """KAFKA_*: a broker that `up` uses instead of its own, and how topics are made there."""
+    """KAFKA_*: a broker that `up` and the demo use instead of their own, and how topics are made there."""
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_", frozen=True, env_ignore_empty=True)
 
@@ -33,7 +33,9 @@ class OutsideBroker(BaseSettings):
 
     @property
     def variables(self) -> dict[str, str]:
-        """The settings of topics, for the services."""
+        """The settings of topics, for the services; none without a broker of the caller's."""
+        if not self.bootstrap:
+            return {}
         given = {"KAFKA_REPLICATION": self.replication, "KAFKA_PARTITIONS": self.partitions}
         return {name: str(value) for name, value in given.items() if value is not None}
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import signal
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Annotated
@@ -15,7 +16,7 @@ from rich.console import Console
 from services.cli.contact_sheet import write_sheet
 from services.cli.demo_requests import JOBS, LORAS
 from services.cli.demo_run import Asked, Demo
-from services.cli.demo_stack import demo_stack, discard
+from services.cli.demo_stack import demo_stack, discard, prepare_broker
 from services.cli.errors import CommandFailed
 from services.cli.folders import check_folder
 from services.cli.progress import jobs_with_bars, live, one_line
@@ -34,7 +35,8 @@ def demo(
 ) -> None:
     """Start a stack of its own, ask for one of each type over Kafka and HTTP, train a LoRA and use it.
 
-    Needs no set-up and disturbs no stack that runs. The last line is a summary as JSON.
+    Needs no set-up and disturbs no stack that runs. KAFKA_BOOTSTRAP=host:port uses a Kafka of your own,
+    which no other stack may use meanwhile. The last line is a summary as JSON.
     """
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
@@ -75,12 +77,14 @@ async def _show(out: Path, folder: Path, latency_seconds: float) -> int:
 
 async def _run(demo: Demo, console: Console, folder: Path, latency_seconds: float) -> str | None:
     """Return the failure, if there was one."""
-    _say(console, "Starting broker, stores, simulated providers and services …")
+    say = partial(_say, console)
     try:
-        async with asyncio.timeout(SECONDS), demo_stack(folder, latency_seconds) as stack:
+        outside = await prepare_broker(say)
+        say("Starting broker, stores, simulated providers and services …")
+        async with asyncio.timeout(SECONDS), demo_stack(folder, latency_seconds, outside) as stack:
             with live(console, lambda: jobs_with_bars((each.heading, each.job) for each in demo.asked)):
                 await demo.run(stack)
-            _say(console, "Stopping …")
+            say("Stopping …")
     except TimeoutError:
         return f"the demo did not end within {SECONDS} s"
     except (CommandFailed, KafkaError, OSError) as error:

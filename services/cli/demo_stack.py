@@ -1,15 +1,17 @@
 """A stack for the demo alone: free ports, and a state folder below the demo's own."""
 
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from services.cli.errors import CommandFailed, NotInstalled
 from shared.errors import StartupError
+from shared.settings import read_settings
 
 if TYPE_CHECKING:
+    from deploy.local.brokers import OutsideBroker
     from deploy.local.stack import Stack
 
 
@@ -17,23 +19,54 @@ class StackBroken(CommandFailed):
     """The demo's stack did not start."""
 
 
+async def prepare_broker(say: Callable[[str], None]) -> "OutsideBroker":
+    """Return the broker that KAFKA_BOOTSTRAP names; without one, install Kafka for the stack to start.
+
+    Raises:
+        StackBroken: when Kafka cannot be installed.
+    """
+    try:
+        from deploy.local.apache_kafka.fetching import CannotFetchKafka
+        from deploy.local.apache_kafka.install import install
+        from deploy.local.brokers import OutsideBroker
+        from deploy.local.missing import MissingServer
+        from deploy.local.processes import ProcessFailed
+    except ModuleNotFoundError as missing:
+        raise NotInstalled(missing.name) from None
+    try:
+        outside = read_settings(OutsideBroker)
+        if outside.bootstrap:
+            say(f"Using the Kafka at {outside.bootstrap} (KAFKA_BOOTSTRAP); none is started.")
+        else:
+            await install(say)
+    except (CannotFetchKafka, MissingServer, ProcessFailed, StartupError) as error:
+        raise StackBroken(str(error)) from None
+    return outside
+
+
 @asynccontextmanager
-async def demo_stack(folder: Path, latency_seconds: float) -> "AsyncIterator[Stack]":
-    """Runs as long as the block.
+async def demo_stack(
+    folder: Path, latency_seconds: float, outside: "OutsideBroker"
+) -> "AsyncIterator[Stack]":
+    """Run a stack as long as the block.
 
     Raises:
         StackBroken: with the end of the log of what failed.
     """
+    from deploy.local.apache_kafka.fetching import CannotFetchKafka
+    from deploy.local.missing import MissingServer
+    from deploy.local.processes import ProcessFailed
+    from deploy.local.stack import Stack, StackOptions
+    from deploy.local.state import AlreadyRunning
+
+    options = StackOptions(
+        state=folder,
+        latency_seconds=latency_seconds,
+        bootstrap=outside.bootstrap,
+        environment=outside.variables,
+    )
     try:
-        from deploy.local.apache_kafka.fetching import CannotFetchKafka
-        from deploy.local.missing import MissingServer
-        from deploy.local.processes import ProcessFailed
-        from deploy.local.stack import Stack, StackOptions
-        from deploy.local.state import AlreadyRunning
-    except ModuleNotFoundError as missing:
-        raise NotInstalled(missing.name) from None
-    try:
-        async with Stack(StackOptions(state=folder, latency_seconds=latency_seconds)) as stack:
+        async with Stack(options) as stack:
             yield stack
     except (AlreadyRunning, CannotFetchKafka, MissingServer, ProcessFailed, StartupError) as error:
         raise StackBroken(str(error)) from None

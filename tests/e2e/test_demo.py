@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from deploy.local.ports import is_free
 from deploy.local.services import SERVICES
@@ -19,10 +20,15 @@ pytestmark = pytest.mark.stack
 ROOT = Path(__file__).parents[2]
 
 
-async def start_demo(folder: Path) -> asyncio.subprocess.Process:
+async def start_demo(folder: Path, **variables: str) -> asyncio.subprocess.Process:
     command = ["-m", "services.cli", "demo", "--out", str(folder / "out"), "--state", str(folder / "state")]
     return await asyncio.create_subprocess_exec(
-        sys.executable, *command, cwd=ROOT, stdout=asyncio.subprocess.PIPE, start_new_session=True
+        sys.executable,
+        *command,
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
     )
 
 
@@ -78,3 +84,16 @@ async def test_ctrl_c_leaves_no_process_and_no_port(tmp_path: Path) -> None:
     assert demo.returncode == 130
     assert processes_of(state["token"]) == []
     assert all(is_free(port) for port in state["ports"].values())
+
+
+@pytest.mark.timeout(400)
+async def test_the_demo_uses_a_kafka_of_the_callers_and_starts_none(tmp_path: Path, kafka: str) -> None:
+    demo = await start_demo(tmp_path, KAFKA_BOOTSTRAP=kafka)
+    state = await ready(tmp_path)
+    output, _ = await asyncio.wait_for(demo.communicate(), 200)
+    assert demo.returncode == 0, output.decode()
+    assert "kafka" not in state["processes"]
+    assert state["environment"]["KAFKA_BOOTSTRAP"] == kafka
+    assert f"Using the Kafka at {kafka}" in output.decode()
+    async with AIOKafkaConsumer(bootstrap_servers=kafka) as consumer:
+        assert "job.events.v1" in await consumer.topics()

@@ -28,7 +28,11 @@ def calls_of(target: str, folder: Path) -> list[str]:
 
 @pytest.mark.parametrize(
     ("target", "call"),
-    [("up", "imagegen up"), ("kafka-up", "python -m deploy.local up --only broker")],
+    [
+        ("up", "imagegen up"),
+        ("demo", "imagegen demo"),
+        ("kafka-up", "python -m deploy.local up --only broker"),
+    ],
 )
 def test_a_target_that_starts_a_stack_leaves_the_installation_of_kafka_to_it(
     target: str, call: str, tmp_path: Path
@@ -38,4 +42,8 @@ def test_a_target_that_starts_a_stack_leaves_the_installation_of_kafka_to_it(
 
 
 def test_targets_that_always_start_kafka_install_it_first(tmp_path: Path) -> None:
-    assert calls_of("demo", tmp_path) == ["python -m deploy.local.apache_kafka", "imagegen demo"]
+    installs, runs = calls_of("chaos-short", tmp_path)
+    assert (installs, runs.split(" --")[0]) == (
+        "python -m deploy.local.apache_kafka",
+        "python -m tests.chaos",
+    )
