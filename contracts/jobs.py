@@ -88,6 +88,10 @@ class JobEvent(Message):
 
     `accepted`, `started`, `image_ready`, `image_failed`, `completed` and `failed` are numbered by
     `seq` from 1 without gaps. `progressed` is a snapshot and carries the last number.
+
+    A job whose character is not stored yet is `accepted` twice: at once in phase
+    `waiting_for_character`, with `requested` 0 where only its plan tells the number of images, and
+    again when it is planned.
     """
 
     topic: ClassVar[str] = "job.events.v1"

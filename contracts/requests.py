@@ -214,6 +214,19 @@ GenerationRequest = Annotated[
 ]
 
 
+def result_count(request: GenerationRequest) -> int:
+    """Return the number of results that a request asks for; 0 where the catalogue's set decides."""
+    match request:
+        case LoraTrainingRequest():
+            return 1
+        case ProfilePicturesRequest():
+            return 0
+        case CharacterSheetRequest() if request.only:
+            return len(request.only)
+        case _:
+            return request.count
+
+
 class TrainingFollowUp(Model):
     """Then train the character's LoRA, on the images of the sheet before it."""
 

@@ -19,6 +19,7 @@ from contracts.requests import (
     LoraTrainingRequest,
     ProfilePicturesRequest,
     StudioRequest,
+    result_count,
 )
 from contracts.storable import faults
 from prompts.trigger_words import trigger_word
@@ -97,7 +98,7 @@ def accept(
         tenant=caller.tenant,
         user_id=caller.user_id,
         type=submission.type,
-        requested=1 if submission.type == "lora_training" else getattr(submission, "count", 0),
+        requested=result_count(message.request),
         idempotency_key=key,
         request_hash=request_hash(submission, caller, type=submission.type),
         requested_at=now,

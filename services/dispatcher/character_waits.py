@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from contracts.generation import GenerationRequested, GenerationWaiting, PlanRequest
 from contracts.jobs import Job
+from contracts.requests import result_count
 from services.dispatcher.policies import Policies
 from services.dispatcher.story import CharacterWait, JobRecord, Story
 from services.dispatcher.waiting import KnownLoras
@@ -28,7 +29,9 @@ def is_planned_by(job: JobRecord, plan: PlanRequest) -> bool:
 
 
 def begin_to_wait(story: Story, waiting: GenerationWaiting) -> None:
-    """Start the wait. The first look follows when the timers call, after the document was written."""
+    """Start the wait and announce it. The first look follows when the timers call, after the document
+    was written.
+    """
     requested, policies = waiting.requested, story.policies
     latest = waiting.requested_at + _request_time(requested, policies)
     if story.now >= latest:
@@ -41,7 +44,9 @@ def begin_to_wait(story: Story, waiting: GenerationWaiting) -> None:
         wait=CharacterWait(requested=requested, reasons=waiting.reasons, since=story.now),
         deadline_at=story.now + (own if requested.character_accepted else short),
         wake_at=story.now,
+        requested=result_count(requested.request),
     )
+    story.event("accepted")
 
 
 def wait_on(story: Story) -> None:

@@ -145,7 +145,7 @@ def _begin(
 
 
 def _after_wait(begun: JobRecord, waited: JobRecord, policies: Policies) -> JobRecord:
-    """The job that a waited-for plan begins; the deadline of its type counts from now."""
+    """The job that a waited-for plan begins. Its events go on; the deadline of its type counts from now."""
     deadline = timedelta(seconds=policies.types[begun.type].deadline_seconds)
     return begun.model_copy(
         update={
@@ -154,6 +154,9 @@ def _after_wait(begun: JobRecord, waited: JobRecord, policies: Policies) -> JobR
             "trace": waited.trace,
             "deadline_at": begun.updated_at + deadline,
             "waited_seconds": elapsed(begun, begun.updated_at),
+            "requested": waited.requested,
+            "events": waited.events,
+            "seq": waited.seq,
         }
     )
 

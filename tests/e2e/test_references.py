@@ -12,6 +12,8 @@ import pytest_asyncio
 from contracts.base import Message, key_of, topic_of
 from contracts.chains import BaseImageSelected
 from contracts.characters import Character, CharacterCreated
+from contracts.jobs import JobEvent
+from services.cli.events import parse
 from shared.ids import uuid7
 from tests.e2e.platform import CHARACTER, TENANT, USER, Platform
 
@@ -49,6 +51,15 @@ async def phase_of(platform: Platform, job_id: str, wanted: str) -> dict[str, An
             await asyncio.sleep(0.05)
 
 
+async def first_event(platform: Platform, job_id: str) -> tuple[str | None, JobEvent]:
+    """The id and content of the first event that a new stream of the job sends."""
+    url = f"{platform.stack.notifier_url}/v1/jobs/{job_id}/events"
+    headers = {"X-Tenant-Id": TENANT, "X-User-Id": USER}
+    async with httpx.AsyncClient(timeout=10) as user, user.stream("GET", url, headers=headers) as answer:
+        sent = await anext(parse(answer.aiter_bytes()))
+    return sent.id, JobEvent.model_validate_json(sent.data)
+
+
 @pytest.mark.timeout(300)
 async def test_a_face_is_chosen_and_drawn_in_the_same_moment_thirty_times(
     platform: Platform, face: str
@@ -81,7 +92,9 @@ async def test_over_kafka_a_picture_may_be_asked_for_before_its_face_is_chosen(
     character_id = f"char-{uuid7()}"
     job_id = await platform.publish({"type": "studio", "character_id": character_id, "scene": "beach"})
     waiting = await phase_of(platform, job_id, "waiting_for_character")
-    assert (waiting["status"], waiting["error"]) == ("pending", None)
+    assert (waiting["status"], waiting["error"], waiting["requested"]) == ("pending", None, 1)
+    event_id, event = await first_event(platform, job_id)
+    assert (event_id, event.event, event.phase) == ("1", "accepted", "waiting_for_character")
     about = {"character_id": character_id, "tenant": TENANT, "user_id": USER}
     chosen = {"base_image_id": face, "then": [{"type": "studio"}], "selected_at": datetime.now(UTC)}
     await say(platform, BaseImageSelected.model_validate(about | chosen))

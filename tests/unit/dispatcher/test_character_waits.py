@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.generation import GenerationRequested
-from contracts.jobs import JobError
+from contracts.jobs import JobError, JobEvent
+from contracts.notices import Notice
 from services.dispatcher.domain import JobIdConflict, JobMessage
 from services.dispatcher.policies import load_policies
 from services.dispatcher.waiting import KnownLora
@@ -26,6 +28,7 @@ from tests.fakes.builders import (
     a_waiting_plan,
     after,
     due,
+    stored,
 )
 from tests.unit.dispatcher.life import Life
 
@@ -50,9 +53,66 @@ def error(life: Life) -> JobError:
 
 def test_a_waiting_job_is_there_and_looks_at_once() -> None:
     life = waiting(at=3)
-    assert not life.said
-    assert (life.job.status, life.job.phase, life.job.seq) == ("pending", "waiting_for_character", 0)
+    assert (life.job.status, life.job.phase) == ("pending", "waiting_for_character")
     assert (life.job.wake_at, life.job.deadline_at) == (after(3), after(3 + BOUND))
+
+
+def test_a_wait_is_announced_by_a_numbered_event() -> None:
+    life = Life().at(3).hear(a_wait(notify={"webhook_url": "https://shop.example"}))
+    (event,) = life.said
+    assert isinstance(event, JobEvent)
+    assert life.job.events == (event,)
+    assert (event.event, event.seq, event.status, event.phase) == (
+        "accepted",
+        1,
+        "pending",
+        "waiting_for_character",
+    )
+    assert (event.requested, event.character_id, event.webhook) == (1, CHARACTER, True)
+
+
+def test_the_plan_of_a_waiting_job_continues_its_numbers() -> None:
+    notice = Notice(code="same_picture", message="Images 0, 1 are the same picture.", images=(0, 1))
+    life = looks(waiting(), 5, stored=True).at(6)
+    life.hear(a_plan(2, character_id=CHARACTER, notices=(notice,)))
+    planned = life.event("accepted")
+    assert (planned.seq, planned.phase, planned.requested, planned.notices) == (2, "queued", 2, (notice,))
+    life.hear(stored(0), stored(1))
+    assert [event.seq for event in life.job.events] == list(range(1, 7))
+    assert [event.phase for event in life.job.events[:3]] == ["waiting_for_character", "queued", "rendering"]
+
+
+def test_repetitions_of_a_wait_and_of_its_plan_announce_nothing() -> None:
+    life = waiting().hear(a_wait())
+    assert not life.said
+    life = looks(life, 5, stored=True).hear(a_wait(), PLAN, PLAN, a_wait())
+    assert life.events() == ["accepted"]
+    assert [event.seq for event in life.job.events] == [1, 2]
+
+
+def test_a_job_that_began_to_wait_before_waits_were_announced_is_accepted_once() -> None:
+    life = waiting()
+    life.stored = life.job.model_copy(update={"seq": 0, "events": (), "requested": 0})
+    assert looks(life, 5, stored=True).hear(PLAN).event("accepted").seq == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "number"),
+    [
+        ({"type": "base_image", "count": 2, "character_id": CHARACTER}, 2),
+        ({"type": "studio", "count": 4, "character_id": CHARACTER}, 4),
+        ({"type": "character_sheet", "base_image_id": f"{JOB}/0", "character_id": CHARACTER}, 7),
+        ({"type": "character_sheet", "base_image_id": f"{JOB}/0", "character_id": CHARACTER, "only": [2]}, 1),
+        ({"type": "profile_pictures", "set_id": "professional", "character_id": CHARACTER}, 0),
+    ],
+)
+def test_a_wait_tells_the_number_of_images_that_its_request_asks_for(
+    request_: dict[str, Any], number: int
+) -> None:
+    wait = a_wait(type=request_["type"])
+    requested = GenerationRequested.model_validate(wait.requested.model_dump() | {"request": request_})
+    life = Life(wait.model_copy(update={"requested": requested}))
+    assert (life.job.requested, life.event("accepted").requested) == (number, number)
 
 
 def test_the_request_is_published_again_once_the_character_is_stored() -> None:
@@ -129,7 +189,7 @@ def test_a_job_that_waits_is_cancelled_and_stays_so() -> None:
 @pytest.mark.parametrize("tenant", ["acme", "other"])
 def test_a_cancel_before_the_wait_holds_if_it_is_its_owners(tenant: str) -> None:
     life = Life(a_cancel(tenant=tenant)).hear(a_wait())
-    assert life.events() == (["failed"] if tenant == "acme" else [])
+    assert life.events() == (["failed"] if tenant == "acme" else ["accepted"])
     assert (life.job.phase == "waiting_for_character") == (tenant == "other")
 
 
@@ -201,7 +261,9 @@ def test_whatever_the_order_a_waiting_job_ends_once_and_asks_only_for_a_stored_c
         assert not life.only(GenerationRequested) or life.loras
     assert life.job.terminal
     assert events.count("failed") + events.count("completed") == 1
-    assert events.count("accepted") <= 1
+    assert [event.seq for event in life.job.events] == list(range(1, life.job.seq + 1))
+    assert events == [event.event for event in life.job.events]
+    assert events.count("accepted") <= 2
     ownership = [step for _, step in steps if step == a_cancel()]
     if asked == 0 and PLAN not in [step for _, step in steps] and not ownership and at < 1200:
         assert error(life).code in ("rejected", "deadline_exceeded")
