@@ -31,7 +31,7 @@ async def leave_behind(place: Place, count: int) -> None:
                 attempts = await asyncio.gather(*(_submitted(http, place) for _ in range(size)))
                 await database["attempts"].insert_many(attempts, ordered=False)
         long_ago = datetime.now(UTC) - timedelta(minutes=10)
-        lease = {"_id": DEAD, "role": "gateway-modal", "until": long_ago, "dead": True}
+        lease = {"_id": DEAD, "role": "gateway-modal", "until": long_ago, "expired": True}
         await database["gateway_leases"].insert_one(lease)
 
 

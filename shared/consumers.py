@@ -51,7 +51,7 @@ class Consumers:
             await subscription.consume(message.raw_message, message.consumer)
 
         async def nothing_parked() -> str | None:
-            waiting = sorted(f"{tp.topic}[{tp.partition}]" for tp in subscription.parked)
+            waiting = sorted(f"{tp.topic}[{tp.partition}]" for tp in subscription.paused)
             return f"cannot handle {', '.join(waiting)}" if waiting else None
 
         async def reads() -> str | None:

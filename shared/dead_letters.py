@@ -25,7 +25,7 @@ def dead_letter(record: ConsumerRecord, *, service: str, reason: str, error: str
     """The letter for a record, bytes kept as base64."""
     value, headers = record.value or b"", header_texts(record)
     log.warning(
-        "message_set_aside",
+        "message_dead_lettered",
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,

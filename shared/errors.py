@@ -1,4 +1,4 @@
-"""Three fates of a failure: try again, set aside with a reason, or stop at start-up."""
+"""Error classes by reaction: retry, dead-letter with a reason, or stop at start-up."""
 
 from aiokafka.errors import (
     InvalidProducerEpoch,
@@ -20,11 +20,11 @@ from pymongo.errors import (
 
 
 class TransientError(Exception):
-    """Nothing is wrong with the message: the same work may succeed in a while."""
+    """Temporary failure: the same work may succeed later."""
 
 
-class NoRoom(TransientError):
-    """This process holds as much as it may: no trouble, what comes waits on the broker meanwhile."""
+class Backpressure(TransientError):
+    """This process is full. Records stay on the broker until it has room; this is not a failure."""
 
 
 class PermanentError(Exception):
@@ -34,7 +34,7 @@ class PermanentError(Exception):
 
 
 class UnstorableDocument(PermanentError):
-    """MongoDB refuses the document, now and later: it is too large or too deep, or a value in it is."""
+    """MongoDB refuses the document for good: it, or a value in it, is too large or too deep."""
 
     reason = "document_not_storable"
 
@@ -66,7 +66,7 @@ _TRANSIENT = (
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same work may succeed later: a server is away, slow or re-electing."""
+    """Return True if the same work may succeed later: a server is unreachable, slow or electing a leader."""
     if isinstance(error, KafkaError):
         return bool(error.retriable) or isinstance(error, _ABOUT_THE_PRODUCER) or type(error) is KafkaError
     if isinstance(error, PyMongoError):
@@ -78,7 +78,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_about_the_document(error: PyMongoError) -> bool:
-    """Whether MongoDB refuses what we write, rather than being unable to write it now."""
+    """Return True if MongoDB refuses the document itself, rather than being unable to write now."""
     if isinstance(error, BulkWriteError):
         codes = {problem.get("code") for problem in error.details.get("writeErrors", [])}
         return bool(codes & _CODES_ABOUT_THE_DOCUMENT)

@@ -1,8 +1,9 @@
-"""Messages that a document owes: stored in the same write as their cause, published at once or later.
+"""Transactional outbox: messages stored in the same write as their cause, published at once or later.
 
-For causes that are no Kafka message (HTTP, timers, polls). A document carries
-`owed: {at, messages}` until the broker has them; what a crash or an absent broker leaves behind
-is published by the sweeper of any instance. Saying a message twice is harmless: its id is the same.
+For causes that are not Kafka messages (HTTP, timers, polls). A document carries
+`outbox: {at, messages}` until the broker has acknowledged them; the sweeper of any instance
+publishes what a crash or an absent broker left behind. Publishing twice is harmless: the message
+id is the same.
 """
 
 import asyncio
@@ -26,140 +27,143 @@ from shared.mongo import Collection, due_by, due_index, find_by_id
 
 log = structlog.get_logger()
 
-OWED_INDEX = due_index("owed.at")
+OUTBOX_INDEX = due_index("outbox.at")
 
 AT_ONCE_SECONDS = 2.0
-"""How long a caller waits for the broker before it leaves the rest to the sweeper."""
+"""How long a caller waits for the broker before it leaves the messages to the sweeper."""
 OVERDUE = timedelta(seconds=10)
 TICK_SECONDS = 1.0
 PAGE = 200
 
 
-class Owed(Model):
-    """What a document owes, and since when."""
+class OutboxEntry(Model):
+    """Unpublished messages of a document, and the time at which they were stored."""
 
     at: Moment
     messages: tuple[StoredMessage, ...]
 
 
-class Debt(Model):
-    """A document's id and what it owes."""
+class PendingEntry(Model):
+    """A document's id and its outbox entry."""
 
     id: str
-    owed: Owed
+    entry: OutboxEntry
 
 
-class Debts(Protocol):
-    """Where the documents are kept."""
+class OutboxStore(Protocol):
+    """Storage of the documents that carry an outbox entry."""
 
-    async def of(self, ids: Iterable[str]) -> list[Debt]:
-        """What these documents owe; those that owe nothing are left out."""
+    async def pending(self, ids: Iterable[str]) -> list[PendingEntry]:
+        """Return the entries of these documents; documents without one are left out."""
 
-    async def overdue(self, before: datetime, limit: int) -> list[Debt]:
-        """What is owed since before a time, oldest first."""
+    async def overdue(self, before: datetime, limit: int) -> list[PendingEntry]:
+        """Return entries stored before a time, oldest first."""
 
-    async def settled(self, debts: Sequence[Debt]) -> None:
-        """Forget these; what the same document has come to owe since then stays."""
+    async def remove(self, entries: Sequence[PendingEntry]) -> None:
+        """Remove published entries; a newer entry of the same document stays."""
 
 
 class Sender(Protocol):
-    """What an outbox needs of the publisher."""
+    """The part of the publisher that an outbox uses."""
 
     async def send(self, envelopes: Sequence[Envelope]) -> None: ...
 
 
-def owe(*messages: Message, source: str, trace: str | None, at: datetime) -> dict[str, Any]:
-    """The value of `owed` for a document that owes these messages."""
+def outbox_entry(*messages: Message, source: str, trace: str | None, at: datetime) -> dict[str, Any]:
+    """Return the value of `outbox` for a document that must publish these messages."""
     stored = [StoredMessage.of(encode(message, source=source, trace=trace, at=at)) for message in messages]
-    return Owed(at=at, messages=tuple(stored)).model_dump()
+    return OutboxEntry(at=at, messages=tuple(stored)).model_dump()
 
 
-class AtOnce:
-    """Publishes if the broker answers soon; after a failure nobody waits for it for a while."""
+class ImmediatePublisher:
+    """Publishes if the broker answers soon; after a failure it skips the broker for a short time."""
 
     def __init__(self, publisher: Sender) -> None:
         self._publisher = publisher
-        self._silent_until = 0.0
+        self._skip_until = 0.0
 
-    async def say(self, envelopes: Sequence[Envelope], about: str) -> bool:
-        """False: the broker may not have them all, and they are to be owed. Never raises."""
-        if time.monotonic() < self._silent_until:
+    async def try_publish(self, envelopes: Sequence[Envelope], about: str) -> bool:
+        """Return whether the broker acknowledged all of them. Never raises.
+
+        After False they must stay in an outbox: the broker may not have them all.
+        """
+        if time.monotonic() < self._skip_until:
             return False
         try:
             await asyncio.wait_for(self._publisher.send(envelopes), AT_ONCE_SECONDS)
         except Exception as error:
-            self._silent_until = time.monotonic() + TICK_SECONDS
-            log.warning("left_to_the_sweeper", id=about, error=f"{type(error).__name__}: {error}")
+            self._skip_until = time.monotonic() + TICK_SECONDS
+            log.warning("publish_deferred_to_sweeper", id=about, error=f"{type(error).__name__}: {error}")
             return False
         return True
 
 
 class Outbox:
-    """Publishes what the documents of one collection owe. Several instances may do so at once."""
+    """Publishes the outbox entries of one collection. Several instances may do so at once."""
 
-    def __init__(self, debts: Debts, publisher: Sender) -> None:
-        self._debts = debts
+    def __init__(self, store: OutboxStore, publisher: Sender) -> None:
+        self._store = store
         self._publisher = publisher
-        self._at_once = AtOnce(publisher)
+        self._immediate = ImmediatePublisher(publisher)
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def settle(self, ids: Iterable[str]) -> None:
-        """Publish what these documents owe, and forget it.
+    async def flush(self, ids: Iterable[str]) -> None:
+        """Publish the entries of these documents and remove them.
 
         Raises:
-            KafkaError: when the broker does not take all; they stay owed.
+            KafkaError: when the broker does not acknowledge all; the entries stay.
         """
-        await self.pay(await self._debts.of(ids))
+        await self.publish(await self._store.pending(ids))
 
-    async def pay(self, debts: Sequence[Debt]) -> None:
-        """As `settle`, for documents in hand."""
-        if debts:
-            await self._publisher.send(_envelopes(debts))
-            await self._debts.settled(debts)
+    async def publish(self, entries: Sequence[PendingEntry]) -> None:
+        """Publish entries that are already loaded, then remove them."""
+        if entries:
+            await self._publisher.send(_envelopes(entries))
+            await self._store.remove(entries)
 
-    async def offer(self, debt: Debt) -> bool:
-        """Publish at once if the broker answers soon; else the sweeper does. Never raises."""
-        if not await self._at_once.say(_envelopes([debt]), debt.id):
+    async def try_publish(self, entry: PendingEntry) -> bool:
+        """Publish at once if the broker answers soon; else leave it to the sweeper. Never raises."""
+        if not await self._immediate.try_publish(_envelopes([entry]), entry.id):
             return False
-        task = asyncio.create_task(self._forget(debt))
+        task = asyncio.create_task(self._remove(entry))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return True
 
-    async def _forget(self, debt: Debt) -> None:
+    async def _remove(self, entry: PendingEntry) -> None:
         try:
-            await self._debts.settled([debt])
+            await self._store.remove([entry])
         except Exception as error:
-            log.warning("said_but_still_owed", id=debt.id, error=f"{type(error).__name__}: {error}")
+            log.warning("outbox_entry_not_removed", id=entry.id, error=f"{type(error).__name__}: {error}")
 
     async def sweep(self, older_than: timedelta = OVERDUE) -> int:
-        """Publish a page of what is owed for longer than that; returns how many documents were settled.
+        """Publish a page of entries older than that; return the number of published entries.
 
-        A debt that the broker will never take does not hold up the others.
+        An entry that the broker will never accept does not hold up the others.
         """
-        debts = await self._debts.overdue(now() - older_than, PAGE)
+        entries = await self._store.overdue(now() - older_than, PAGE)
         try:
-            await self.pay(debts)
+            await self.publish(entries)
         except KafkaError as error:
             if is_transient(error):
                 raise
-            return await self._one_by_one(debts)
-        return len(debts)
+            return await self._publish_one_by_one(entries)
+        return len(entries)
 
-    async def _one_by_one(self, debts: Sequence[Debt]) -> int:
-        settled = 0
-        for debt in debts:
+    async def _publish_one_by_one(self, entries: Sequence[PendingEntry]) -> int:
+        published = 0
+        for entry in entries:
             try:
-                await self.pay([debt])
-                settled += 1
+                await self.publish([entry])
+                published += 1
             except KafkaError as error:
                 if is_transient(error):
                     raise
-                log.exception("unpublishable", id=debt.id)
-        return settled
+                log.exception("outbox_entry_unpublishable", id=entry.id)
+        return published
 
     async def run(self) -> None:
-        """Sweep until cancelled; servers that are away are waited for."""
+        """Sweep until cancelled; wait for servers that are away."""
         await every(TICK_SECONDS, self._sweep_all, name="outbox")
 
     async def _sweep_all(self) -> None:
@@ -167,36 +171,40 @@ class Outbox:
             pass
 
 
-class MongoDebts(Debts):
-    """Documents with a field `owed` in a collection that has `OWED_INDEX`."""
+class MongoOutboxStore(OutboxStore):
+    """Documents with a field `outbox` in a collection that has `OWED_INDEX`."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
         self._commit = guarded_writes(collection)
 
-    async def of(self, ids: Iterable[str]) -> list[Debt]:
+    async def pending(self, ids: Iterable[str]) -> list[PendingEntry]:
         """One round trip."""
-        return _debts(await find_by_id(self._collection, ids, {"owed": 1}))
+        return _pending(await find_by_id(self._collection, ids, {"outbox": 1}))
 
-    async def overdue(self, before: datetime, limit: int) -> list[Debt]:
+    async def overdue(self, before: datetime, limit: int) -> list[PendingEntry]:
         """One round trip, by index."""
-        due = self._collection.find({"owed.at": due_by(before)}, {"owed": 1}).sort("owed.at", 1)
-        return _debts(await due.limit(limit).to_list(None))
+        due = self._collection.find({"outbox.at": due_by(before)}, {"outbox": 1}).sort("outbox.at", 1)
+        return _pending(await due.limit(limit).to_list(None))
 
-    async def settled(self, debts: Sequence[Debt]) -> None:
-        """Guarded by the time of each debt; shares bulk writes with other callers."""
-        forget = {"$unset": {"owed": ""}}
+    async def remove(self, entries: Sequence[PendingEntry]) -> None:
+        """Guarded by the time of each entry; shares bulk writes with other callers."""
+        unset = {"$unset": {"outbox": ""}}
         await asyncio.gather(
             *(
-                self._commit.write(UpdateOne({"_id": debt.id, "owed.at": debt.owed.at}, forget))
-                for debt in debts
+                self._commit.write(UpdateOne({"_id": each.id, "outbox.at": each.entry.at}, unset))
+                for each in entries
             )
         )
 
 
-def _envelopes(debts: Sequence[Debt]) -> list[Envelope]:
-    return [message.envelope() for debt in debts for message in debt.owed.messages]
+def _envelopes(entries: Sequence[PendingEntry]) -> list[Envelope]:
+    return [message.envelope() for each in entries for message in each.entry.messages]
 
 
-def _debts(documents: Iterable[Mapping[str, Any]]) -> list[Debt]:
-    return [Debt(id=document["_id"], owed=document["owed"]) for document in documents if document.get("owed")]
+def _pending(documents: Iterable[Mapping[str, Any]]) -> list[PendingEntry]:
+    return [
+        PendingEntry(id=document["_id"], entry=document["outbox"])
+        for document in documents
+        if document.get("outbox")
+    ]

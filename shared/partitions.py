@@ -1,4 +1,4 @@
-"""Partitions that are left for a while while others go on: seen as in trouble, or only full."""
+"""Paused partitions: read again after a pause, because handling failed or because of backpressure."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -13,29 +13,30 @@ from shared import metrics
 log = structlog.get_logger()
 
 
-class LeftPartitions:
-    """What one subscription has left, to read it again from the same place."""
+class PausedPartitions:
+    """The paused partitions of one subscription. Each is read again from the offset where it was paused."""
 
     def __init__(self, service: str) -> None:
-        self.parked: set[TopicPartition] = set()
-        """In trouble, until they are handled."""
+        self.paused: set[TopicPartition] = set()
+        """Partitions whose batch failed, until it is handled."""
         self._service = service
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def leave(
-        self, tp: TopicPartition, offset: int, consumer: AIOKafkaConsumer, seconds: float, *, trouble: bool
+    def pause(
+        self, tp: TopicPartition, offset: int, consumer: AIOKafkaConsumer, seconds: float, *, failed: bool
     ) -> None:
-        """Pause a partition, to be read again from `offset`. One that is ours no more is left alone."""
+        """Pause a partition, to be read again from `offset`. Ignore one that is no longer assigned to us."""
         try:
             consumer.seek(tp, offset)
             consumer.pause(tp)
         except IllegalStateError:
             return
-        tell, event = (log.error, "partition_parked") if trouble else (log.info, "partition_waits_for_room")
-        tell(event, topic=tp.topic, partition=tp.partition, offset=offset)
-        if trouble and tp not in self.parked:
-            self.parked.add(tp)
-            metrics.parked.labels(self._service, tp.topic).inc()
+        write = log.error if failed else log.info
+        reason = "batch_failed" if failed else "backpressure"
+        write("partition_paused", reason=reason, topic=tp.topic, partition=tp.partition, offset=offset)
+        if failed and tp not in self.paused:
+            self.paused.add(tp)
+            metrics.partitions_paused.labels(self._service, tp.topic).inc()
         task = asyncio.create_task(self._resume(tp, consumer, seconds))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -46,19 +47,19 @@ class LeftPartitions:
             consumer.resume(tp)
 
     def handled(self, partitions: Iterable[TopicPartition]) -> None:
-        """These were handled, or are another's. Not before: who looks between two tries would see none."""
-        for tp in self.parked.intersection(partitions):
-            self.parked.discard(tp)
-            metrics.parked.labels(self._service, tp.topic).dec()
+        """Unmark partitions that were handled or revoked; between two tries they stay marked."""
+        for tp in self.paused.intersection(partitions):
+            self.paused.discard(tp)
+            metrics.partitions_paused.labels(self._service, tp.topic).dec()
 
 
 def tp_of(record: ConsumerRecord) -> TopicPartition:
-    """The partition a record lies in."""
+    """Return the partition of a record."""
     return TopicPartition(record.topic, record.partition)
 
 
 def grouped(records: Sequence[ConsumerRecord]) -> dict[TopicPartition, list[ConsumerRecord]]:
-    """Records by partition, in order."""
+    """Group records by partition, keeping their order."""
     found: dict[TopicPartition, list[ConsumerRecord]] = {}
     for tp, part in groupby(records, tp_of):
         found.setdefault(tp, []).extend(part)

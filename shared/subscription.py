@@ -22,10 +22,10 @@ from shared import metrics
 from shared.clock import Clock, now
 from shared.dead_letters import dead_letter
 from shared.envelope import Envelope, Received, Unreadable, decode
-from shared.errors import NoRoom, PermanentError, is_transient
+from shared.errors import Backpressure, PermanentError, is_transient
 from shared.limits import MAX_MESSAGE_BYTES
 from shared.loops import watched
-from shared.partitions import LeftPartitions, grouped, tp_of
+from shared.partitions import PausedPartitions, grouped, tp_of
 from shared.publisher import Outgoing
 from shared.tracing import start_span, traceparent
 from shared.waiting import backoff
@@ -49,7 +49,7 @@ class Pauses:
     batch in hand to end when revoked."""
 
     retry: float = 0.1
-    parked: float = 5.0
+    paused: float = 5.0
     full: float = 1.0
     revoke: float = 10.0
 
@@ -111,13 +111,13 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self._pauses = pauses
         self._now = now
         self._lost: set[TopicPartition] = set()  # by the batch in hand
-        self._left = LeftPartitions(publisher.source)
+        self._paused = PausedPartitions(publisher.source)
         self._busy = asyncio.Lock()
 
     @property
-    def parked(self) -> Set[TopicPartition]:
-        """The partitions that are in trouble."""
-        return self._left.parked
+    def paused(self) -> Set[TopicPartition]:
+        """Partitions whose batch failed and waits to be read again."""
+        return self._paused.paused
 
     async def consume(self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer) -> None:
         """Handle one batch to its end. Never raises: what fails is parked and read again."""
@@ -127,18 +127,18 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _consume(self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer) -> None:
         self._lost.clear()
-        with suppress(NoRoom):
+        with suppress(Backpressure):
             if await self._handled(records, consumer, RETRIES):
                 return
         for tp, part in grouped(records).items():
             handled, full = False, False
             try:
                 handled = await self._handled(part, consumer, 1)
-            except NoRoom:
+            except Backpressure:
                 full = True
             if not handled and tp not in self._lost:
-                pause = self._pauses.full if full else self._pauses.parked
-                self._left.leave(tp, part[0].offset, consumer, pause, trouble=not full)
+                pause = self._pauses.full if full else self._pauses.paused
+                self._paused.pause(tp, part[0].offset, consumer, pause, failed=not full)
 
     async def _handled(
         self, records: Sequence[ConsumerRecord], consumer: AIOKafkaConsumer, tries: int
@@ -146,7 +146,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         for left, pause in zip(range(tries, 0, -1), backoff(self._pauses.retry, 2.0, 3.0), strict=False):
             try:
                 await self._handle(records)
-            except NoRoom:
+            except Backpressure:
                 raise
             except Exception as error:
                 if not is_transient(error):
@@ -156,7 +156,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
                     await asyncio.sleep(pause)
             else:
                 await self._commit(records, consumer)
-                self._left.handled(map(tp_of, records))
+                self._paused.handled(map(tp_of, records))
                 return True
         return False
 
@@ -181,7 +181,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             batch.append(received.continued(traceparent(span)))
         if batch:
             outputs += await self._outputs(batch, origin)
-        await self._say(outputs)
+        await self._publish(outputs)
         for span in spans:
             span.end()
         self._account(batch, outputs, time.perf_counter() - started)
@@ -197,7 +197,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
                 raise
             if len(batch) == 1:
                 record = origin[batch[0].topic, batch[0].partition, batch[0].offset]
-                return [self._set_aside(record, batch[0], error)]
+                return [self._dead_letter(record, batch[0], error)]
         middle = len(batch) // 2
         return [
             *await self._outputs(batch[:middle], origin),
@@ -225,7 +225,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         return [Outgoing(letter, cause=(record.topic, record.partition))]
 
-    def _set_aside(self, record: ConsumerRecord, received: Received[Any], error: Exception) -> Outgoing:
+    def _dead_letter(self, record: ConsumerRecord, received: Received[Any], error: Exception) -> Outgoing:
         reason = error.reason if isinstance(error, PermanentError) else "handler_failed"
         if reason == "handler_failed":
             log.error("handler_failed", topic=record.topic, offset=record.offset, exc_info=error)
@@ -242,8 +242,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         )
         return Outgoing(letter, cause=(record.topic, record.partition))
 
-    async def _say(self, outputs: Sequence[Outgoing]) -> None:
-        """Publish, but nothing that a partition caused which is no longer ours."""
+    async def _publish(self, outputs: Sequence[Outgoing]) -> None:
+        """Publish the outputs, except those caused by a partition that was revoked."""
         lost = {(tp.topic, tp.partition) for tp in self._lost}
         ours = [outgoing for outgoing in outputs if outgoing.cause not in lost]
         if ours:
@@ -256,14 +256,14 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             await consumer.commit(offsets)
         except (CommitFailedError, IllegalStateError, KafkaError) as error:
-            # The outputs are out; the batch comes again here or to its new owner, and is boring.
+            # The outputs are published; a redelivery of this batch publishes the same messages again.
             log.warning("commit_failed", error=f"{type(error).__name__}: {error}")
 
     def _account(self, batch: Sequence[Received[Any]], outputs: Sequence[Outgoing], seconds: float) -> None:
         milliseconds = round(seconds * 1000, 2)
         for outgoing in outputs:
             if isinstance(outgoing.message, DeadLetter):  # counted once it is said, not at every try
-                metrics.set_aside.labels(self._publisher.source, outgoing.message.reason).inc()
+                metrics.dead_letters.labels(self._publisher.source, outgoing.message.reason).inc()
         for received in batch:
             metrics.messages.labels(self._publisher.source, received.topic).inc()
             log.info(
@@ -279,7 +279,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         metrics.batch_seconds.labels(self._publisher.source).observe(seconds)
 
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
-        """Let the batch in hand finish; what does not finish is neither published nor committed."""
+        """Let the current batch finish; a batch that does not is neither published nor committed."""
         try:
             async with asyncio.timeout(self._pauses.revoke):
                 await self._busy.acquire()
@@ -287,7 +287,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             self._lost |= set(revoked)
         else:
             self._busy.release()
-        self._left.handled(revoked)
+        self._paused.handled(revoked)
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """What comes back begins at what was committed; the batch that lost it stays silent about it."""
+        """Reading restarts at the committed offset; the interrupted batch publishes nothing for it."""

@@ -18,7 +18,7 @@ from services.api.store import (
     MongoWishes,
 )
 from shared import clock, mongo
-from shared.outbox import MongoDebts, Outbox
+from shared.outbox import MongoOutboxStore, Outbox
 from shared.s3 import open_bucket
 from shared.service import Service, main
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
@@ -42,8 +42,8 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         service.health.add("mongo", partial(mongo.ping, database))
         jobs, submissions = MongoJobs(database["jobs"]), MongoSubmissions(database["submissions"])
         outboxes = (
-            Outbox(MongoDebts(database["submissions"]), service.publisher),
-            Outbox(MongoDebts(database["wishes"]), service.publisher),
+            Outbox(MongoOutboxStore(database["submissions"]), service.publisher),
+            Outbox(MongoOutboxStore(database["wishes"]), service.publisher),
         )
         for outbox in outboxes:
             service.background("outbox", outbox.run)

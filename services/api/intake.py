@@ -29,7 +29,7 @@ from services.api.known_characters import KnownCharacters
 from services.api.ports import Jobs, Stories, Submissions, Wishes
 from shared.clock import Clock
 from shared.ids import uuid7
-from shared.outbox import Debt, Outbox, Owed, owe
+from shared.outbox import Outbox, OutboxEntry, PendingEntry, outbox_entry
 from shared.problems import Refusal
 
 SOURCE = "api"
@@ -152,29 +152,31 @@ class Intake:
     async def _keep(
         self, new: Accepted, asked_id: str | None, message: Message, trace: str | None
     ) -> tuple[Accepted, bool]:
-        owed = self._owed(message, trace)
+        outbox = self._outbox_entry(message, trace)
         try:
             if asked_id is not None:
                 await self._refuse_jobs_that_came_another_way(asked_id)
-            if not await self._submissions.add(new, owed):
+            if not await self._submissions.add(new, outbox):
                 return repeated(new, asked_id, await self._submissions.known(new)), False
         except Conflict as conflict:
             raise Refusal(409, str(conflict)) from None
-        await self._submitted.offer(Debt(id=new.job_id, owed=Owed.model_validate(owed)))
+        await self._submitted.try_publish(
+            PendingEntry(id=new.job_id, entry=OutboxEntry.model_validate(outbox))
+        )
         return new, True
 
     async def _wish(self, about: str, caller: Caller, message: Message, trace: str | None) -> None:
         """One of a kind about a thing is kept: the newest."""
-        owed, wish_id = self._owed(message, trace), f"{topic_of(message)}/{about}"
-        await self._wishes.add(wish_id, caller.tenant, owed)
-        await self._wished.offer(Debt(id=wish_id, owed=Owed.model_validate(owed)))
+        outbox, wish_id = self._outbox_entry(message, trace), f"{topic_of(message)}/{about}"
+        await self._wishes.add(wish_id, caller.tenant, outbox)
+        await self._wished.try_publish(PendingEntry(id=wish_id, entry=OutboxEntry.model_validate(outbox)))
 
     async def _refuse_jobs_that_came_another_way(self, job_id: str) -> None:
         if await self._jobs.existing([job_id]) and await self._submissions.get(job_id) is None:
             raise Conflict("this job_id already stands for another request; use a new one")
 
-    def _owed(self, message: Message, trace: str | None) -> dict[str, object]:
-        return owe(message, source=SOURCE, trace=trace, at=self._now())
+    def _outbox_entry(self, message: Message, trace: str | None) -> dict[str, object]:
+        return outbox_entry(message, source=SOURCE, trace=trace, at=self._now())
 
 
 def _refuse(errors: tuple[FieldError, ...]) -> None:

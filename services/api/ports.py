@@ -47,7 +47,7 @@ class Jobs(Protocol):
 class Submissions(Protocol):
     """What was accepted over HTTP, each with the messages it owes."""
 
-    async def add(self, accepted: Accepted, owed: dict[str, Any]) -> bool:
+    async def add(self, accepted: Accepted, outbox: dict[str, Any]) -> bool:
         """Keep it durably. False when its job id or its idempotency key is taken."""
 
     async def known(self, accepted: Accepted) -> list[Accepted]:
@@ -69,7 +69,7 @@ class Submissions(Protocol):
 class Wishes(Protocol):
     """What else was asked for over HTTP about a job or a chain, each with the message it owes."""
 
-    async def add(self, wish_id: str, tenant: str, owed: dict[str, Any]) -> None:
+    async def add(self, wish_id: str, tenant: str, outbox: dict[str, Any]) -> None:
         """Keep it durably; the same again owes its message again."""
 
 

@@ -13,7 +13,7 @@ from services.api.domain import Accepted
 from services.api.ports import Assets, JobQuery, Jobs, Preview, Stories, Submissions, Wishes
 from shared.group_commit import guarded_writes
 from shared.mongo import Collection, find_by_id
-from shared.outbox import OWED_INDEX
+from shared.outbox import OUTBOX_INDEX
 
 SUBMISSION_INDEXES = (
     IndexModel(
@@ -26,9 +26,9 @@ SUBMISSION_INDEXES = (
         [("tenant", 1), ("character_id", 1), ("requested_at", -1)],
         partialFilterExpression={"character": {"$exists": True}},
     ),
-    OWED_INDEX,
+    OUTBOX_INDEX,
 )
-WISH_INDEXES = (OWED_INDEX,)
+WISH_INDEXES = (OUTBOX_INDEX,)
 
 _UNSEEN = {"events": 0, "handled": 0, "workflow": 0}
 
@@ -58,26 +58,26 @@ class MongoSubmissions(Submissions):
         self._collection = collection
         self._commit = guarded_writes(collection)
 
-    async def add(self, accepted: Accepted, owed: dict[str, Any]) -> bool:
-        document = {"_id": accepted.job_id, **accepted.model_dump(exclude_none=True), "owed": owed}
+    async def add(self, accepted: Accepted, outbox: dict[str, Any]) -> bool:
+        document = {"_id": accepted.job_id, **accepted.model_dump(exclude_none=True), "outbox": outbox}
         return await self._commit.write(InsertOne(document))
 
     async def known(self, accepted: Accepted) -> list[Accepted]:
         wanted: list[dict[str, Any]] = [{"_id": accepted.job_id}]
         if accepted.idempotency_key is not None:
             wanted.append({"tenant": accepted.tenant, "idempotency_key": accepted.idempotency_key})
-        found = await self._collection.find({"$or": wanted}, {"owed": 0}).to_list(None)
+        found = await self._collection.find({"$or": wanted}, {"outbox": 0}).to_list(None)
         known = [Accepted.model_validate(document) for document in found]
         return sorted(known, key=lambda other: other.idempotency_key != accepted.idempotency_key)
 
     async def get(self, job_id: str) -> Accepted | None:
-        found = await self._collection.find_one({"_id": job_id}, {"owed": 0})
+        found = await self._collection.find_one({"_id": job_id}, {"outbox": 0})
         return Accepted.model_validate(found) if found else None
 
     async def storing(self, tenant: str, character_id: str) -> Accepted | None:
         wanted = {"tenant": tenant, "character_id": character_id, "character": {"$exists": True}}
         for kind in ({"chain_id": {"$exists": True}}, {}):
-            newest = self._collection.find(wanted | kind, {"owed": 0}).sort("requested_at", -1).limit(1)
+            newest = self._collection.find(wanted | kind, {"outbox": 0}).sort("requested_at", -1).limit(1)
             if found := await newest.to_list(None):
                 return Accepted.model_validate(found[0])
         return None
@@ -97,10 +97,10 @@ class MongoWishes(Wishes):
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
 
-    async def add(self, wish_id: str, tenant: str, owed: dict[str, Any]) -> None:
+    async def add(self, wish_id: str, tenant: str, outbox: dict[str, Any]) -> None:
         await self._collection.update_one(
             {"_id": wish_id},
-            {"$set": {"owed": owed}, "$setOnInsert": {"tenant": tenant, "requested_at": owed["at"]}},
+            {"$set": {"outbox": outbox}, "$setOnInsert": {"tenant": tenant, "requested_at": outbox["at"]}},
             upsert=True,
         )
 
@@ -153,4 +153,4 @@ def _filter(query: JobQuery) -> dict[str, Any]:
 
 async def _newest(collection: Collection, wanted: dict[str, Any], limit: int) -> list[dict[str, Any]]:
     order = [("requested_at", -1), ("_id", -1)]
-    return await collection.find(wanted, _UNSEEN | {"owed": 0}).sort(order).limit(limit).to_list(None)
+    return await collection.find(wanted, _UNSEEN | {"outbox": 0}).sort(order).limit(limit).to_list(None)

@@ -13,7 +13,7 @@ from services.result_store.storing import Storing
 from services.result_store.trainings import Trainings
 from shared import mongo
 from shared.http_client import http_client
-from shared.outbox import MongoDebts, Outbox
+from shared.outbox import MongoOutboxStore, Outbox
 from shared.s3 import open_bucket
 from shared.service import Service, main
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
@@ -36,7 +36,7 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         await mongo.ensure_indexes(database["assets"], *INDEXES, report=service.waits_for)
         service.health.add("mongo", partial(mongo.ping, database))
         assets = MongoAssets(database["assets"])
-        outbox = Outbox(MongoDebts(database["assets"]), service.publisher)
+        outbox = Outbox(MongoOutboxStore(database["assets"]), service.publisher)
         fetch = HttpFetch(http, places, settings.max_bytes)
         storing = Storing(fetch, bucket, limits)
         late = LateOutputs(assets, storing, bucket, outbox, fetch_seconds=settings.slow_fetch_seconds)

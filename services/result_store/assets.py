@@ -10,13 +10,13 @@ from contracts.base import Model, Moment
 from contracts.renders import RenderSucceeded, ResultStored, StoredImage, StoredLora
 from shared.clock import now
 from shared.mongo import Collection, Document, due_by, due_index, find_by_id, write_guarded
-from shared.outbox import OWED_INDEX
+from shared.outbox import OUTBOX_INDEX
 from shared.s3 import Bucket
 
 INDEXES = (
     due_index("wake_at"),
     due_index("preview_due_at"),
-    OWED_INDEX,
+    OUTBOX_INDEX,
 )
 
 CLAIM = timedelta(seconds=180)
@@ -62,7 +62,7 @@ class Asset(Stored):
     trace: str | None = None
     tries: int = 0
     wake_at: Moment | None = None
-    owed: dict[str, Any] | None = None
+    outbox: dict[str, Any] | None = None
 
     @property
     def keys(self) -> frozenset[str]:
@@ -224,5 +224,5 @@ def _document(asset: Asset) -> dict[str, Any]:
     result, image = asset.result, asset.image
     reading = {"tenant": result.tenant, "job_id": result.job_id, "attempt_id": result.attempt_id}
     stored = ({"key": image.key} if image else {}) | ({"stored_at": now()} if asset.keys else {})
-    fields = asset.model_dump(exclude={"id", "owed"})
-    return fields | reading | stored | ({"owed": asset.owed} if asset.owed else {})
+    fields = asset.model_dump(exclude={"id", "outbox"})
+    return fields | reading | stored | ({"outbox": asset.outbox} if asset.outbox else {})

@@ -23,7 +23,7 @@ from services.result_store.storing import Stores, failure
 from shared.clock import now
 from shared.errors import PermanentError, is_transient
 from shared.loops import every
-from shared.outbox import Outbox, owe
+from shared.outbox import Outbox, outbox_entry
 from shared.s3 import Bucket
 
 log = structlog.get_logger()
@@ -126,11 +126,11 @@ class LateOutputs:
         id_ = asset_id(asset.result)
         kept = asset.model_copy(update={**dict(stored), "id": id_, "state": "stored", "wake_at": None})
         await self._assets.set_apart(id_, asset.result)
-        if await self._assets.keep([self._owing(kept, kept.announcement(kept.result))]):
+        if await self._assets.keep([self._with_outbox(kept, kept.announcement(kept.result))]):
             winner = (await self._assets.load([id_]))[id_]
             await sweep(self._bucket, kept, winner)
             return await self._close(asset, winner)
-        await self._outbox.settle([id_])
+        await self._outbox.flush([id_])
         if asset.is_apart:
             await self._close(asset, kept)
         return None
@@ -144,15 +144,15 @@ class LateOutputs:
     async def _close(self, asset: Asset, winner: Asset) -> None:
         """Its render has a result: so it is said, in case of another attempt's as a duplicate."""
         ended = apart(asset).model_copy(update={"state": "done", "wake_at": None})
-        await self._assets.keep([self._owing(ended, winner.announcement(asset.result))])
-        await self._outbox.settle([ended.id])
+        await self._assets.keep([self._with_outbox(ended, winner.announcement(asset.result))])
+        await self._outbox.flush([ended.id])
 
     async def _give_up(self, asset: Asset, error: Exception) -> None:
         ended = asset.model_copy(update={"state": "failed", "wake_at": None})
-        if await self._assets.put_off(self._owing(ended, failure(asset.result, error))):
-            await self._outbox.settle([asset.id])
+        if await self._assets.put_off(self._with_outbox(ended, failure(asset.result, error))):
+            await self._outbox.flush([asset.id])
 
     @staticmethod
-    def _owing(asset: Asset, message: Message) -> Asset:
-        owed = owe(message, source="result-store", trace=asset.trace, at=now())
-        return asset.model_copy(update={"owed": owed})
+    def _with_outbox(asset: Asset, message: Message) -> Asset:
+        outbox = outbox_entry(message, source="result-store", trace=asset.trace, at=now())
+        return asset.model_copy(update={"outbox": outbox})

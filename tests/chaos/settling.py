@@ -1,4 +1,4 @@
-"""When a platform has come to rest: nothing open, nothing owed, nothing to be delivered, nothing unread."""
+"""The end of a chaos run: no open job, empty outboxes, no pending delivery, no unread record."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -115,6 +115,6 @@ async def _under_way(database: Any) -> list[str]:
         ids = await database[collection].find(question, {"_id": 1}).to_list(None)
         found += [f"{collection}: {each['_id']}" for each in ids]
     for collection in ("submissions", "wishes", "attempts", "assets"):
-        ids = await database[collection].find({"owed.at": {"$exists": True}}, {"_id": 1}).to_list(None)
+        ids = await database[collection].find({"outbox.at": {"$exists": True}}, {"_id": 1}).to_list(None)
         found += [f"{collection} owes: {each['_id']}" for each in ids]
     return found

@@ -52,7 +52,7 @@ async def test_each_type_of_request_is_accepted_and_said(
 async def test_what_is_published_is_not_owed_any_more(bench: ApiBench) -> None:
     await bench.submit()
     await asyncio.sleep(0)
-    assert bench.submissions.debts.owed == {}
+    assert bench.submissions.outbox.entries == {}
     assert await bench.sweep() == 0
 
 

@@ -62,7 +62,7 @@ class Characters:
         assert group == "characters"
 
         def declare(handler: Handler) -> Handler:
-            pauses = Pauses(retry=0.001, parked=0.005)
+            pauses = Pauses(retry=0.001, paused=0.005)
             self._subscription = Subscription(kinds, handler, self.sender, pauses=pauses, **options)
             return handler
 

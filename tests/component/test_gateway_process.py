@@ -85,7 +85,7 @@ async def test_commands_become_results_although_answers_are_lost() -> None:
         async with cluster.running() as service:
             await service.deliver(*commands)
             await until(lambda: len(cluster.succeeded()) == 40, seconds=10)
-            await until(lambda: not any("owed" in entry for entry in cluster.attempts.kept.values()))
+            await until(lambda: not any("outbox" in entry for entry in cluster.attempts.kept.values()))
         books = await rig.books()
     assert cluster.succeeded() == sorted(command.attempt_id for command in commands)
     assert len(books) == len({entry["our_id"] for entry in books}) == 40
@@ -117,7 +117,7 @@ async def test_a_process_works_while_it_takes_over(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Ledger, "take_over", slowly)
     await Ledger(cluster.attempts.mongo).take_in([received(a_command())], dead)
-    cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": now(), "dead": True}
+    cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": now(), "expired": True}
     async with cluster.running() as service:
         await taking.wait()
         await service.deliver(a_command())
@@ -153,7 +153,7 @@ async def test_of_a_dead_process_each_takes_over_what_it_has_room_for() -> None:
     commands = [received(a_command(), offset) for offset in range(IN_PAGE + 1)]
     await Ledger(cluster.attempts.mongo).take_in(commands, dead)
     long_ago = now() - timedelta(seconds=FORGET_SECONDS + 1)
-    cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": long_ago, "dead": True}
+    cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": long_ago, "expired": True}
 
     def left() -> int:
         return cluster.owners()[dead]

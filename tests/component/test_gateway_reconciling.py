@@ -146,7 +146,7 @@ async def test_what_runs_although_it_has_ended_for_us_is_stopped_and_entered(
         assert await books(rig) == [(order.uuid, "cancelled")]
     entry = house.entry(command)
     assert (entry["state"], entry["settled_as"], entry["billed"]) == (state, "cancelled", "yes")
-    assert [each["topic"] for each in entry["owed"]["messages"]] == [AttemptSettled.topic]
+    assert [each["topic"] for each in entry["outbox"]["messages"]] == [AttemptSettled.topic]
 
 
 @pytest.mark.parametrize("name", ["modal", "comfyui"])

@@ -28,7 +28,7 @@ class Listening:
 
     def _subscribe(self, *kinds: type[Message], group: str, **options: Any) -> Callable[[Handler], Handler]:
         def declare(handler: Handler) -> Handler:
-            pauses = Pauses(retry=0.001, parked=0.005)
+            pauses = Pauses(retry=0.001, paused=0.005)
             self._subscription = Subscription(kinds, handler, self.sender, pauses=pauses, **options)
             return handler
 

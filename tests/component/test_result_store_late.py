@@ -109,7 +109,7 @@ async def test_an_output_that_is_not_there_yet_is_fetched_in_the_background_and_
     assert bench.fetch.fetched == [PATH], "a redelivery does not fetch what is waited for already"
     bench.fetch.outputs[PATH] = comfyui_png()
     bench.wake(result)
-    await late(bench, lambda: bench.publisher.sent and "owed" not in bench.document(result))
+    await late(bench, lambda: bench.publisher.sent and "outbox" not in bench.document(result))
     [stored] = bench.publisher.said(ResultStored)
     assert (await bench.asset(result)).state == "stored"
     assert await bench.store(result) == [stored], "also when it is delivered once more"
@@ -153,11 +153,11 @@ async def test_a_crash_between_storing_and_saying_leaves_the_message_to_the_outb
     bench.fetch.outputs[PATH] = comfyui_png()
     bench.publisher.away = True
     bench.wake(result)
-    await late(bench, lambda: bench.document(result).get("owed"))
+    await late(bench, lambda: bench.document(result).get("outbox"))
     bench.publisher.away = False
     assert await bench.outbox.sweep(timedelta(seconds=-1)) == 1
     assert [said.attempt_id for said in bench.publisher.said(ResultStored)] == [result.attempt_id]
-    assert "owed" not in bench.document(result)
+    assert "outbox" not in bench.document(result)
 
 
 async def test_a_late_loser_is_swept_and_the_winner_keeps_its_picture() -> None:

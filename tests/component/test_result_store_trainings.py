@@ -238,7 +238,7 @@ async def test_a_crash_between_storing_and_saying_leaves_the_message_to_the_outb
     result = a_training()
     await bench.store(result)
     bench.publisher.away = True
-    await worked_off(bench, lambda: bench.document(result).get("owed"))
+    await worked_off(bench, lambda: bench.document(result).get("outbox"))
     bench.publisher.away = False
     assert await bench.outbox.sweep(timedelta(seconds=-1)) == 1
     assert [said.attempt_id for said in bench.publisher.said(ResultStored)] == [result.attempt_id]

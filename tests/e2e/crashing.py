@@ -121,7 +121,7 @@ class Scene:
         """The ledger, once so many attempts have ended and nothing is left to be said of them."""
         url = SecretStr(self.stack.environment["MONGO_URL"])
         async with mongo.connect(MongoSettings(url=url, database=database)) as found:
-            going_on = {"$or": [{"finished_at": {"$exists": False}}, {"owed": {"$exists": True}}]}
+            going_on = {"$or": [{"finished_at": {"$exists": False}}, {"outbox": {"$exists": True}}]}
             async with asyncio.timeout(PATIENCE):
                 while (
                     await found["attempts"].count_documents({}) < attempts

@@ -23,7 +23,7 @@ from services.api.reading_chains import ChainReading
 from shared.clock import now
 from shared.envelope import Envelope
 from shared.errors import TransientError
-from shared.outbox import Debt, Debts, Outbox, Owed
+from shared.outbox import Outbox, OutboxEntry, OutboxStore, PendingEntry
 from tests.fakes.stand_in import StandIn
 
 M = TypeVar("M", bound=Message)
@@ -60,42 +60,42 @@ class FakeBroker:
         return self.said(GenerationCancel)
 
 
-class FakeDebts(Debts):
-    """What documents owe, by id."""
+class FakeOutboxStore(OutboxStore):
+    """Outbox entries by document id."""
 
     def __init__(self) -> None:
-        self.owed: dict[str, Owed] = {}
+        self.entries: dict[str, OutboxEntry] = {}
 
-    async def of(self, ids: Iterable[str]) -> list[Debt]:
-        return [Debt(id=key, owed=self.owed[key]) for key in ids if key in self.owed]
+    async def pending(self, ids: Iterable[str]) -> list[PendingEntry]:
+        return [PendingEntry(id=key, entry=self.entries[key]) for key in ids if key in self.entries]
 
-    async def overdue(self, before: datetime, limit: int) -> list[Debt]:
-        due = sorted((owed.at, key) for key, owed in self.owed.items() if owed.at <= before)
-        return await self.of(key for _, key in due[:limit])
+    async def overdue(self, before: datetime, limit: int) -> list[PendingEntry]:
+        due = sorted((entry.at, key) for key, entry in self.entries.items() if entry.at <= before)
+        return await self.pending(key for _, key in due[:limit])
 
-    async def settled(self, debts: Sequence[Debt]) -> None:
-        for debt in debts:
-            if debt.id in self.owed and self.owed[debt.id].at == debt.owed.at:
-                del self.owed[debt.id]
+    async def remove(self, entries: Sequence[PendingEntry]) -> None:
+        for each in entries:
+            if each.id in self.entries and self.entries[each.id].at == each.entry.at:
+                del self.entries[each.id]
 
 
 class FakeSubmissions(Submissions):
     """`submissions` with its two unique keys."""
 
     def __init__(self) -> None:
-        self.debts = FakeDebts()
+        self.outbox = FakeOutboxStore()
         self.kept: dict[str, Accepted] = {}
         self.failure: Exception | None = None
         self.planned: set[str] = set()
         self.read = 0
 
-    async def add(self, accepted: Accepted, owed: dict[str, Any]) -> bool:
+    async def add(self, accepted: Accepted, outbox: dict[str, Any]) -> bool:
         if self.failure:
             raise self.failure
         if await self.known(accepted):
             return False
         self.kept[accepted.job_id] = accepted
-        self.debts.owed[accepted.job_id] = Owed.model_validate(owed)
+        self.outbox.entries[accepted.job_id] = OutboxEntry.model_validate(outbox)
         return True
 
     async def known(self, accepted: Accepted) -> list[Accepted]:
@@ -131,10 +131,10 @@ class FakeWishes(Wishes):
     """`wishes`."""
 
     def __init__(self) -> None:
-        self.debts = FakeDebts()
+        self.outbox = FakeOutboxStore()
 
-    async def add(self, wish_id: str, tenant: str, owed: dict[str, Any]) -> None:
-        self.debts.owed[wish_id] = Owed.model_validate(owed)
+    async def add(self, wish_id: str, tenant: str, outbox: dict[str, Any]) -> None:
+        self.outbox.entries[wish_id] = OutboxEntry.model_validate(outbox)
 
 
 class FakeStories(Stories):
@@ -218,8 +218,8 @@ class ApiBench:
         self.stories = FakeStories()
         self.assets = FakeAssets()
         self.outboxes = (
-            Outbox(self.submissions.debts, self.broker),
-            Outbox(self.wishes.debts, self.broker),
+            Outbox(self.submissions.outbox, self.broker),
+            Outbox(self.wishes.outbox, self.broker),
         )
         clock = lambda: self.time  # noqa: E731 - the bench moves its time
         stores = (self.jobs, self.stories, self.submissions, self.wishes)
@@ -240,7 +240,7 @@ class ApiBench:
         return await self.http.post(path, json=body, headers=headers)
 
     async def sweep(self) -> int:
-        """All of what is owed, however young."""
+        """Every outbox entry, however young."""
         return sum([await outbox.sweep(timedelta(days=-36500)) for outbox in self.outboxes])
 
 

@@ -10,7 +10,7 @@ from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Pace
 from shared.clock import now
 from shared.leases import Lease
-from shared.outbox import MongoDebts, Outbox
+from shared.outbox import MongoOutboxStore, Outbox
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import FakeProvider, a_command
 from tests.fakes.publisher import FakePublisher, received
@@ -26,9 +26,9 @@ class GatewayBench:
         self.publisher = FakePublisher("gateway-fal")
         self.provider = FakeProvider()
         self.ledger = Ledger(self.attempts.mongo)
-        self.outbox = Outbox(MongoDebts(self.attempts.mongo), self.publisher)
+        self.outbox = Outbox(MongoOutboxStore(self.attempts.mongo), self.publisher)
         self.leases = FakeCollection()
-        self.lease = Lease(self.leases.mongo, "gateway-fal", on_death=self._died, on_lost=self._lost)
+        self.lease = Lease(self.leases.mongo, "gateway-fal", on_owner_expired=self._died, on_lost=self._lost)
         self.gateway = Gateway(self.provider, self.ledger, self.lease, self.publisher, Pace(**pace))
 
     async def take_in(

@@ -20,7 +20,7 @@ from services.result_store.trainings import Trainings
 from shared.clock import now
 from shared.hashed_file import HashedFile
 from shared.ids import uuid7
-from shared.outbox import MongoDebts, Outbox
+from shared.outbox import MongoOutboxStore, Outbox
 from shared.s3 import Bucket, NoSuchObject
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import a_spec
@@ -122,7 +122,7 @@ class ResultsBench:
             self.fetch, self.bucket, limits, check=check, encode=encode, preview_seconds=preview_seconds
         )
         self.previews = MissingPreviews(self.assets, self.bucket, limits)
-        self.outbox = Outbox(MongoDebts(self.documents.mongo), self.publisher)
+        self.outbox = Outbox(MongoOutboxStore(self.documents.mongo), self.publisher)
         self.late = LateOutputs(self.assets, storing, self.bucket, self.outbox, fetch_seconds=5.0)
         self.trainings = LateOutputs(
             self.assets,

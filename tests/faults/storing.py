@@ -17,7 +17,7 @@ from services.result_store.late import LateOutputs
 from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs
 from services.result_store.storing import Storing
 from shared.envelope import Envelope
-from shared.outbox import MongoDebts, Outbox
+from shared.outbox import MongoOutboxStore, Outbox
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.publisher import FakePublisher, received
 from tests.fakes.results import FakeBucket
@@ -55,7 +55,7 @@ class ResultStore:
             FalOutputs(media_hosts=urlsplit(url).netloc),
         )
         storing = Storing(HttpFetch(http, places, limits.max_bytes), self.bucket, limits)
-        outbox = Outbox(MongoDebts(documents), self.publisher)
+        outbox = Outbox(MongoOutboxStore(documents), self.publisher)
         self.late = LateOutputs(
             assets,
             storing,

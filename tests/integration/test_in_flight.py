@@ -13,7 +13,7 @@ from contracts.renders import RenderRequested, RenderSucceeded
 from services.gateways.runtime.app import Process
 from services.gateways.runtime.engine import STEPS_AT_ONCE
 from services.gateways.runtime.provider import Handle, News, Order, Pace
-from shared.leases import LeaseOver
+from shared.leases import LeaseExpired
 from shared.mongo import Database
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import DONE, RUNNING, FakeProvider, a_command
@@ -95,7 +95,7 @@ class House:
         while True:
             try:
                 await self.service.deliver(*batch)
-            except LeaseOver:
+            except LeaseExpired:
                 await asyncio.sleep(0.2)
             else:
                 return

@@ -20,7 +20,7 @@ from shared import mongo
 from shared.clock import now
 from shared.leases import Lease
 from shared.mongo import Collection, Database
-from shared.outbox import MongoDebts, Outbox
+from shared.outbox import MongoOutboxStore, Outbox
 from shared.settings import MongoSettings
 from tests.fakes.provider import FakeProvider, a_command
 from tests.fakes.publisher import FakePublisher, received
@@ -65,7 +65,7 @@ async def test_of_many_processes_one_asks_and_what_it_hears_is_said_once(databas
     provider, publisher = FakeProvider(), FakePublisher("gateway-fal")
     await asyncio.gather(*(LateEnds(attempts, provider, "gateway-fal").ask_due() for _ in range(8)))
     assert provider.calls == ["poll"]
-    assert await Outbox(MongoDebts(attempts), publisher).sweep(timedelta(seconds=-1)) == 1
+    assert await Outbox(MongoOutboxStore(attempts), publisher).sweep(timedelta(seconds=-1)) == 1
     assert len(publisher.said(AttemptSettled)) == 1
     entry = await attempts.find_one({"_id": command.attempt_id})
     assert entry is not None
@@ -110,7 +110,7 @@ def reconciling(database: Database, provider: Provider) -> Reconciling:
     async def no_step(_: object) -> float | None:
         return None
 
-    lease = Lease(database["leases"], "gateway-fal", on_death=nothing, on_lost=nothing)
+    lease = Lease(database["leases"], "gateway-fal", on_owner_expired=nothing, on_lost=nothing)
     return Reconciling(
         database["attempts"], provider, Ledger(database["attempts"]), Engine(no_step, 0), lease, 30.0
     )

@@ -79,12 +79,12 @@ POLLS: list[tuple[str, tuple[IndexModel, ...], Mapping[str, Any]]] = [
     ("jobs", JOB_INDEXES, {"tenant": "t", "user_id": "u", "updated_at": {"$gte": now()}}),
     ("jobs", JOB_INDEXES, {"tenant": "t", "requested_at": {"$lte": now()}}),
     ("attempts", ATTEMPT_INDEXES, {"owner": "me"}),
-    ("attempts", ATTEMPT_INDEXES, {"owed.at": due_by(now())}),
+    ("attempts", ATTEMPT_INDEXES, {"outbox.at": due_by(now())}),
     ("attempts", ATTEMPT_INDEXES, {"look_at": due_by(now())}),
     ("attempts", ATTEMPT_INDEXES, {"our_id": {"$in": ["a", "b"]}}),
     ("assets", ASSET_INDEXES, {"wake_at": due_by(now())}),
-    ("submissions", SUBMISSION_INDEXES, {"owed.at": due_by(now())}),
-    ("wishes", WISH_INDEXES, {"owed.at": due_by(now())}),
+    ("submissions", SUBMISSION_INDEXES, {"outbox.at": due_by(now())}),
+    ("wishes", WISH_INDEXES, {"outbox.at": due_by(now())}),
     ("deliveries", DELIVERY_INDEXES, {"due_at": due_by(now())}),
 ]
 
@@ -129,16 +129,16 @@ async def test_what_a_dead_process_held_is_taken_over_once(database: Database) -
         async def lost() -> None:
             heirs.append(f"{name} was buried")
 
-        return Lease(leases, "gateway-test", on_death=died, on_lost=lost, patience_seconds=0.0)
+        return Lease(leases, "gateway-test", on_owner_expired=died, on_lost=lost, patience_seconds=0.0)
 
-    dead, heir = lease("dead"), lease("heir")
+    dead, successor = lease("dead"), lease("heir")
     await dead.take()
-    await heir.take()
+    await successor.take()
     before = dead.owner
-    await heir.bury_the_dead()
+    await successor.reap_expired()
     assert heirs == []
     await leases.update_one({"_id": before}, {"$set": {"until": now() - timedelta(seconds=1)}})
-    await heir.bury_the_dead()
+    await successor.reap_expired()
     await dead.renew()
     assert heirs == [f"heir buries {before}", "dead was buried"]
     assert dead.owner != before

@@ -26,7 +26,7 @@ from shared.broadcast import Broadcast
 from shared.clock import now
 from shared.ids import uuid7
 from shared.mongo import Database, connect, ensure_indexes
-from shared.outbox import MongoDebts, Outbox, owe
+from shared.outbox import MongoOutboxStore, Outbox, outbox_entry
 from shared.publisher import Outgoing, Publisher
 from shared.settings import MongoSettings
 from shared.topics import ensure_topics
@@ -62,7 +62,7 @@ def a_submission(key: str | None = None, tenant: str = "acme") -> tuple[Accepted
     request = StudioSubmission.model_validate({"character": {"name": "Mia", "age": 27}})
     caller = Caller(tenant=tenant, user_id="ann")
     accepted, message = accept(request, caller, key=key, job_id=uuid7(), now=now())
-    return accepted, owe(message, source="api", trace=None, at=now())
+    return accepted, outbox_entry(message, source="api", trace=None, at=now())
 
 
 async def test_of_many_submissions_with_one_key_one_is_kept(database: Database) -> None:
@@ -92,20 +92,20 @@ async def test_keys_are_unique_per_tenant_and_may_be_left_out(database: Database
 
 async def test_only_a_submission_that_asks_for_a_job_has_events(database: Database) -> None:
     submissions, listened = MongoSubmissions(database["submissions"]), Listened(database["submissions"])
-    accepted, owed = a_submission()
+    accepted, outbox = a_submission()
     creation = accepted.model_copy(update={"job_id": uuid7(), "type": None})
     for each in (accepted, creation):
-        await submissions.add(each, owed)
+        await submissions.add(each, outbox)
     assert await listened.tenant_of(accepted.job_id) == "acme"
     assert await listened.tenant_of(creation.job_id) is None
 
 
-async def test_what_is_owed_is_swept_once_oldest_first(database: Database) -> None:
+async def test_entries_are_swept_once_oldest_first(database: Database) -> None:
     submissions, broker = MongoSubmissions(database["submissions"]), FakeBroker()
-    outbox = Outbox(MongoDebts(database["submissions"]), broker)
+    outbox = Outbox(MongoOutboxStore(database["submissions"]), broker)
     each = [a_submission() for _ in range(5)]
-    for accepted, owed in each:
-        await submissions.add(accepted, owed)
+    for accepted, entry in each:
+        await submissions.add(accepted, entry)
         await asyncio.sleep(0.002)
     assert await outbox.sweep() == 0, "they are too young"
     assert await outbox.sweep(timedelta(seconds=-1)) == 5
@@ -113,16 +113,16 @@ async def test_what_is_owed_is_swept_once_oldest_first(database: Database) -> No
     assert await outbox.sweep(timedelta(seconds=-1)) == 0
 
 
-async def test_a_debt_that_was_made_anew_meanwhile_stays(database: Database) -> None:
+async def test_an_entry_that_was_replaced_meanwhile_stays(database: Database) -> None:
     submissions = MongoSubmissions(database["submissions"])
-    accepted, owed = a_submission()
-    await submissions.add(accepted, owed)
-    debts = MongoDebts(database["submissions"])
-    [debt] = await debts.of([accepted.job_id])
-    later = owed | {"at": now() + timedelta(seconds=1)}
-    await database["submissions"].update_one({"_id": accepted.job_id}, {"$set": {"owed": later}})
-    await debts.settled([debt])
-    assert len(await debts.of([accepted.job_id])) == 1
+    accepted, outbox = a_submission()
+    await submissions.add(accepted, outbox)
+    store = MongoOutboxStore(database["submissions"])
+    [pending] = await store.pending([accepted.job_id])
+    later = outbox | {"at": now() + timedelta(seconds=1)}
+    await database["submissions"].update_one({"_id": accepted.job_id}, {"$set": {"outbox": later}})
+    await store.remove([pending])
+    assert len(await store.pending([accepted.job_id])) == 1
 
 
 async def test_a_delivery_is_noted_once_and_claimed_once(database: Database) -> None:
@@ -186,7 +186,7 @@ async def test_an_api_that_starts_without_the_broker_accepts_and_publishes_when_
             stack.proxies["kafka"].open()
             async with connect(MongoSettings(url=direct(stack))) as database:
                 async with asyncio.timeout(30):
-                    while await database["submissions"].count_documents({"owed": {"$exists": True}}):
+                    while await database["submissions"].count_documents({"outbox": {"$exists": True}}):
                         await asyncio.sleep(0.1)
             assert (await http.get("/health/ready")).json()["problems"] == {}
     finally:

@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from contracts.generation import GenerationCancel
 from deploy.local.stack import Stack
 from shared.envelope import Received
-from shared.errors import NoRoom
+from shared.errors import Backpressure
 from shared.ids import uuid7
 from shared.publisher import Outgoing
 from shared.service import Service
@@ -46,7 +46,7 @@ class Worker:
         if self.failures:
             raise self.failures.pop()
         if "full" in marks and not self.has_room:
-            raise NoRoom("for this one")
+            raise Backpressure("for this one")
         await asyncio.sleep(self.takes_seconds)
         self.seen += marks
         return []

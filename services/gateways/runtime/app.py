@@ -27,7 +27,7 @@ from shared.ids import uuid7
 from shared.leases import Lease
 from shared.loops import every
 from shared.mongo import IN_PAGE, Database
-from shared.outbox import MongoDebts, Outbox
+from shared.outbox import MongoOutboxStore, Outbox
 from shared.s3 import open_bucket
 from shared.service import Service
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
@@ -78,11 +78,11 @@ class Process:
     ) -> None:
         self._attempts = database["attempts"]
         self._ledger = Ledger(self._attempts)
-        outbox = Outbox(MongoDebts(self._attempts), service.publisher)
+        outbox = Outbox(MongoOutboxStore(self._attempts), service.publisher)
         self._lease = Lease(
             database["gateway_leases"],
             f"gateway-{provider.name}",
-            on_death=self._take_over,
+            on_owner_expired=self._take_over,
             on_lost=self._lost,
             patience_seconds=pace.bury_after,
         )
@@ -118,7 +118,7 @@ class Process:
     async def run(self) -> None:
         """Take a lease, work, leave in order."""
         await self._lease.take()
-        await self._lease.look()  # what the dead have left is taken over beside the work
+        await self._lease.expire_others()  # takeover runs beside the regular work
         await self._take_share()
         await self._service.run()
         await self._lease.release()
@@ -158,8 +158,8 @@ class Process:
         self._engine.drop_all()
 
     async def _tidy(self) -> None:
-        """Clear paid debts; notice cancels and pushes that came to another process than the attempt's."""
-        await self._ledger.clear_debts()
+        """Remove published outbox entries; pick up cancels and pushes that reached another process."""
+        await self._ledger.remove_published()
         await self._pushes.notice(self._lease.owner)
         await self._take_share()
 

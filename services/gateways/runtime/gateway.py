@@ -34,7 +34,7 @@ from services.gateways.runtime.provider import (
 from services.gateways.runtime.reports import Reports
 from shared.clock import now
 from shared.errors import is_transient
-from shared.leases import LEASE_SECONDS, Lease, LeaseOver
+from shared.leases import LEASE_SECONDS, Lease, LeaseExpired
 from shared.publisher import Publisher
 
 log = structlog.get_logger()
@@ -136,7 +136,7 @@ class Gateway:
         crash_point("after_intent")
         try:
             self._lease.check(attempt.owner, f"sending {attempt.id}")
-        except LeaseOver:
+        except LeaseExpired:
             attempt.state = "accepted"  # surely not sent; the intent is written anew
             raise
         return payload

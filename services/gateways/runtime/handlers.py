@@ -13,7 +13,7 @@ from services.gateways.runtime.gate import Gate
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Provider
 from shared.envelope import Received
-from shared.errors import NoRoom
+from shared.errors import Backpressure
 from shared.leases import Lease
 from shared.publisher import Outgoing
 from shared.subscription import Subscribe
@@ -41,7 +41,7 @@ def handlers(
         cancels = [received.message for received in batch if isinstance(received.message, RenderCancel)]
         if commands:
             if engine.full:
-                raise NoRoom(f"{len(engine)} attempts are held")
+                raise Backpressure(f"{len(engine)} attempts are held")
             at_once = provider.can_be_asked and gate.free and len(commands) <= engine.room
             new = await ledger.take_in(commands, lease.owner, at_once=at_once)
             crash_point("after_intake")

@@ -29,7 +29,7 @@ from shared.clock import now
 from shared.errors import is_transient
 from shared.loops import every
 from shared.mongo import Collection, Document, due_by, find_by_id
-from shared.outbox import owe
+from shared.outbox import outbox_entry
 
 log = structlog.get_logger()
 
@@ -164,16 +164,16 @@ class LateEnds:
         cost = news.cost_usd
         billed = "yes" if isinstance(news, Done) else news.billed
         message = settled(attempt, _outcome(attempt, news), billed, cost)
-        owed = owe(message, source=self._source, trace=attempt.trace, at=message.at)
+        outbox = outbox_entry(message, source=self._source, trace=attempt.trace, at=message.at)
         entry: Document = {
             "billed": billed,
             "settled_as": message.outcome,
             "settled_at": message.at,
-            "owed": owed,
+            "outbox": outbox,
         }
         if cost is not None:
             entry["cost_usd"] = cost
-        guard = claimed | {"owed": {"$exists": False}}
+        guard = claimed | {"outbox": {"$exists": False}}
         update = {"$set": known | entry, "$unset": NO_MORE}
         if (await self._attempts.update_one(guard, update)).matched_count:
             late_ends.labels(self._provider.name, message.outcome).inc()

@@ -18,11 +18,11 @@ from shared.clock import now
 from shared.envelope import Received
 from shared.group_commit import GroupCommit, guarded_writes
 from shared.mongo import IN_PAGE, Collection, due_index, write_guarded
-from shared.outbox import OVERDUE, OWED_INDEX
+from shared.outbox import OUTBOX_INDEX, OVERDUE
 
 INDEXES = (
     IndexModel([("owner", 1)], sparse=True),
-    OWED_INDEX,
+    OUTBOX_INDEX,
     due_index("look_at"),
     IndexModel([("our_id", 1)]),
 )
@@ -173,14 +173,14 @@ class Ledger:
         self,
         attempt: Attempt,
         state: State,
-        owed: dict[str, Any] | None,
+        outbox: dict[str, Any] | None,
         *,
         billed: Billed,
         cost_usd: float | None = None,
         error: str | None = None,
         look_at: datetime | None = None,
     ) -> bool:
-        """The end of an attempt and the message it still owes (`outbox.owe`), in one write.
+        """The end of an attempt and the message in its outbox (`shared.outbox`), in one write.
 
         `look_at`: the provider has not told this end, and is asked for it then (`late_ends`).
         """
@@ -192,8 +192,8 @@ class Ledger:
             "cost_usd": cost_usd,
             "error": error,
         }
-        if owed is not None:
-            fields["owed"] = owed
+        if outbox is not None:
+            fields["outbox"] = outbox
         gone = {"owner": ""}
         if look_at is not None:
             fields["look_at"] = look_at
@@ -203,20 +203,20 @@ class Ledger:
         return await self._writes.write(UpdateOne(_held(attempt), update, upsert=True))
 
     def said(self, attempt_id: str, at: datetime) -> None:
-        """What this attempt owed since `at` is published; the debt is cleared with the next few others."""
+        """Note that the outbox entry of time `at` is published; `remove_published` removes it."""
         self._said.append((attempt_id, at))
 
-    async def clear_debts(self) -> None:
-        """Clear the debts of what was said, in one write.
+    async def remove_published(self) -> None:
+        """Remove the outbox entries that were published, in one write.
 
-        What has been owed for long may have been settled by a sweeper and be owed again, for something
+        An old entry may have been published by a sweeper and replaced by a newer one, for something
         else: that is left to sweepers.
         """
         said, self._said = self._said, []
         young = {attempt_id: at for attempt_id, at in said if at > now() - OVERDUE / 2}
         if young:
-            query = {"_id": {"$in": list(young)}, "owed.at": {"$lte": max(young.values())}}
-            await self._collection.update_many(query, {"$unset": {"owed": ""}})
+            query = {"_id": {"$in": list(young)}, "outbox.at": {"$lte": max(young.values())}}
+            await self._collection.update_many(query, {"$unset": {"outbox": ""}})
 
     async def stranded(self, owner: str, held: Container[str]) -> list[Attempt]:
         """Open attempts of an owner that it does not hold: a write of its was done and not answered."""

@@ -23,7 +23,7 @@ from services.gateways.runtime.provider import Broken, Done, Working
 from services.gateways.runtime.workflows import has_free_size
 from shared.clock import now
 from shared.leases import Lease
-from shared.outbox import AtOnce, owe
+from shared.outbox import ImmediatePublisher, outbox_entry
 from shared.publisher import Outgoing, Publisher
 
 log = structlog.get_logger()
@@ -39,7 +39,7 @@ class Reports:
         self._ledger = ledger
         self._lease = lease
         self._publisher = publisher
-        self._at_once = AtOnce(publisher)
+        self._immediate = ImmediatePublisher(publisher)
 
     async def progress(self, attempt: Attempt, news: Working) -> None:
         """Say how far it is, if that is news."""
@@ -90,7 +90,7 @@ class Reports:
     async def _say(self, attempt: Attempt, message: Message) -> bool:
         """Whether the broker took it soon."""
         envelope = self._publisher.encode(Outgoing(message, attempt.trace))
-        return await self._at_once.say([envelope], about=attempt.id)
+        return await self._immediate.try_publish([envelope], about=attempt.id)
 
     async def given_up(self, attempt: Attempt, broken: Broken) -> None:
         """It is we who end it: what became of it at the provider is asked later."""
@@ -152,11 +152,11 @@ class Reports:
     ) -> None:
         """One write: the end and what it owes. Then say that; a crash in between leaves it to the sweeper."""
         source = self._publisher.source
-        owed = owe(message, source=source, trace=attempt.trace, at=now()) if message else None
+        outbox = outbox_entry(message, source=source, trace=attempt.trace, at=now()) if message else None
         kept = await self._ledger.finish(
             attempt,
             state,
-            owed,
+            outbox,
             billed=billed,
             cost_usd=cost_usd,
             error=error,
@@ -164,8 +164,8 @@ class Reports:
         )
         attempt.state = state
         crash_point("after_end")
-        if kept and owed is not None and message is not None and await self._say(attempt, message):
-            self._ledger.said(attempt.id, owed["at"])
+        if kept and outbox is not None and message is not None and await self._say(attempt, message):
+            self._ledger.said(attempt.id, outbox["at"])
         log.info("attempt_finished", attempt_id=attempt.id, state=state, error=error, kept=kept)
 
 

@@ -9,7 +9,7 @@ from pymongo.errors import AutoReconnect
 from contracts.base import Message, key_of
 from contracts.renders import Output, RenderFailed, RenderSucceeded
 from services.gateways.runtime.provider import Broken, Done, News
-from shared.leases import LeaseOver
+from shared.leases import LeaseExpired
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import DONE, a_command
 from tests.unit.workflow_graphs import draft_and_final, drawing
@@ -25,15 +25,15 @@ async def test_a_failure_and_what_it_owes_are_one_write(bench: GatewayBench) -> 
     await bench.step(attempt)
     entry = bench.entry(attempt)
     assert bench.attempts.bulk_writes == 1
-    assert (entry["state"], len(entry["owed"]["messages"])) == ("failed", 1)
+    assert (entry["state"], len(entry["outbox"]["messages"])) == ("failed", 1)
 
 
 async def test_what_was_said_is_owed_no_longer_after_the_next_tidying(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     bench.provider.news = [BROKEN]
     await bench.finish(attempt)
-    await bench.ledger.clear_debts()
-    assert "owed" not in bench.entry(attempt)
+    await bench.ledger.remove_published()
+    assert "outbox" not in bench.entry(attempt)
 
 
 async def test_a_success_is_said_before_it_is_written_and_owes_nothing(bench: GatewayBench) -> None:
@@ -45,14 +45,14 @@ async def test_a_success_is_said_before_it_is_written_and_owes_nothing(bench: Ga
     assert bench.entry(attempt)["state"] == "submitted"
     await bench.finish(attempt)
     assert len(bench.publisher.said(RenderSucceeded)) == 1, "it is written again, not said again"
-    assert (bench.entry(attempt)["state"], "owed" in bench.entry(attempt)) == ("succeeded", False)
+    assert (bench.entry(attempt)["state"], "outbox" in bench.entry(attempt)) == ("succeeded", False)
 
 
 async def test_a_success_is_not_told_by_who_may_be_dead(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     await bench.step(attempt)
     bench.lease._valid_until = 0.0
-    with pytest.raises(LeaseOver):
+    with pytest.raises(LeaseExpired):
         await bench.step(attempt)
     assert bench.publisher.sent == []
 
@@ -70,7 +70,7 @@ async def test_without_a_broker_an_end_is_written_and_its_message_left_to_the_ou
     assert await bench.outbox.sweep(timedelta(seconds=-1)) == 1
     [said] = bench.publisher.said(kind)
     assert key_of(said) == attempt.command.job_id
-    assert "owed" not in bench.entry(attempt)
+    assert "outbox" not in bench.entry(attempt)
 
 
 async def test_a_failure_is_not_said_by_who_lost_the_attempt(bench: GatewayBench) -> None:

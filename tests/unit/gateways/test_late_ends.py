@@ -44,7 +44,7 @@ async def given_up(bench: GatewayBench, *, cancel: bool = False) -> Attempt:
     bench.age_deadline(attempt, 61)
     bench.provider.news = [NoAnswer("502")]
     assert await bench.step(attempt) is None
-    await bench.ledger.clear_debts()
+    await bench.ledger.remove_published()
     return attempt
 
 
@@ -55,12 +55,12 @@ async def unanswered(bench: GatewayBench) -> Attempt:
     await bench.step(attempt)
     bench.age_deadline(attempt, 61)
     assert await bench.step(attempt) is None
-    await bench.ledger.clear_debts()
+    await bench.ledger.remove_published()
     return attempt
 
 
 async def look(bench: GatewayBench, late: LateEnds, attempt: Attempt) -> None:
-    """It is time to ask, and the outbox says what is owed."""
+    """It is time to ask, and the outbox is published."""
     bench.entry(attempt)["look_at"] = now()
     assert await late.ask_due() == 1
     await bench.outbox.sweep(timedelta(seconds=-1))
@@ -235,9 +235,9 @@ async def test_of_several_processes_one_asks(bench: GatewayBench, late: LateEnds
 async def test_an_end_that_is_still_unsaid_is_said_first(bench: GatewayBench, late: LateEnds) -> None:
     attempt = await given_up(bench)
     debt = {"at": now(), "messages": []}
-    bench.entry(attempt).update(owed=debt, look_at=now())
+    bench.entry(attempt).update(outbox=debt, look_at=now())
     assert await late.ask_due() == 1
-    assert (bench.entry(attempt)["owed"], bench.entry(attempt)["billed"]) == (debt, "unknown")
+    assert (bench.entry(attempt)["outbox"], bench.entry(attempt)["billed"]) == (debt, "unknown")
     assert bench.entry(attempt)["look_at"] > now(), "it is asked for again"
 
 
@@ -245,10 +245,10 @@ async def test_clearing_what_was_said_leaves_a_later_debt(bench: GatewayBench) -
     attempt = await bench.take_in()
     bench.provider.news = [STOPPED]
     await bench.finish(attempt)
-    later = {"at": bench.entry(attempt)["owed"]["at"] + timedelta(seconds=1), "messages": []}
-    bench.entry(attempt)["owed"] = later  # another process has cleared the first and made this one
-    await bench.ledger.clear_debts()
-    assert bench.entry(attempt)["owed"] == later
+    later = {"at": bench.entry(attempt)["outbox"]["at"] + timedelta(seconds=1), "messages": []}
+    bench.entry(attempt)["outbox"] = later  # another process has cleared the first and made this one
+    await bench.ledger.remove_published()
+    assert bench.entry(attempt)["outbox"] == later
 
 
 async def test_an_old_debt_may_be_another_by_now_and_is_left_to_sweepers(bench: GatewayBench) -> None:
@@ -256,10 +256,10 @@ async def test_an_old_debt_may_be_another_by_now_and_is_left_to_sweepers(bench: 
     bench.provider.news = [STOPPED, STOPPED]
     for attempt in (old, young):
         await bench.finish(attempt)
-    bench.entry(old)["owed"]["at"] = long_ago = now() - OVERDUE
+    bench.entry(old)["outbox"]["at"] = long_ago = now() - OVERDUE
     bench.ledger._said[0] = (old.id, long_ago)
-    await bench.ledger.clear_debts()
-    assert ("owed" in bench.entry(old), "owed" in bench.entry(young)) == (True, False)
+    await bench.ledger.remove_published()
+    assert ("outbox" in bench.entry(old), "outbox" in bench.entry(young)) == (True, False)
 
 
 async def test_an_answer_that_cannot_be_handled_holds_up_nothing(bench: GatewayBench, late: LateEnds) -> None:
@@ -279,7 +279,7 @@ async def test_an_image_that_was_delivered_stays_paid_whatever_is_heard_of_it_la
     attempt = await bench.take_in()
     bench.provider.news = [PAID, RUNNING, news]
     await bench.finish(attempt)
-    await bench.ledger.clear_debts()
+    await bench.ledger.remove_published()
     for _ in range(2):
         await look(bench, late, attempt)
     entry = bench.entry(attempt)

@@ -24,7 +24,11 @@ class Instance:
         self.leases = leases
         self.buries_until: asyncio.Event | None = None
         self.lease = Lease(
-            leases.mongo, role, on_death=self._bury, on_lost=self._lose, patience_seconds=patience_seconds
+            leases.mongo,
+            role,
+            on_owner_expired=self._bury,
+            on_lost=self._lose,
+            patience_seconds=patience_seconds,
         )
 
     async def _bury(self, owner: str) -> None:
@@ -72,7 +76,7 @@ async def test_a_lease_is_valid_and_written_for_its_time(one: Instance, leases: 
     document = leases.kept[one.lease.owner]
     left = (document["until"] - now()).total_seconds()
     assert LEASE_SECONDS - 1 < left <= LEASE_SECONDS
-    assert (document["role"], document["dead"], one.lease.valid) == ("gateway-fal", False, True)
+    assert (document["role"], document["expired"], one.lease.valid) == ("gateway-fal", False, True)
 
 
 async def test_renewing_moves_the_end(one: Instance, leases: FakeCollection) -> None:
@@ -83,17 +87,17 @@ async def test_renewing_moves_the_end(one: Instance, leases: FakeCollection) -> 
 
 
 async def test_the_living_are_left_alone(one: Instance, two: Instance) -> None:
-    await one.lease.bury_the_dead()
-    await two.lease.bury_the_dead()
+    await one.lease.reap_expired()
+    await two.lease.reap_expired()
     assert one.buried == two.buried == []
 
 
 async def test_whose_lease_has_ended_is_declared_dead(one: Instance, two: Instance) -> None:
     dead = two.lease.owner
     two.let_end()
-    await one.lease.bury_the_dead()
+    await one.lease.reap_expired()
     assert one.buried == [dead]
-    assert one.leases.kept[dead]["dead"]
+    assert one.leases.kept[dead]["expired"]
 
 
 async def test_the_dead_are_looked_after_until_their_last_write_has_surely_come(
@@ -101,12 +105,12 @@ async def test_the_dead_are_looked_after_until_their_last_write_has_surely_come(
 ) -> None:
     dead = two.lease.owner
     two.let_end_before(FORGET_SECONDS - 5)
-    await one.lease.bury_the_dead()
-    await one.lease.bury_the_dead()
+    await one.lease.reap_expired()
+    await one.lease.reap_expired()
     assert (one.buried, dead in one.leases.kept) == ([dead, dead], True)
     two.let_end_before(FORGET_SECONDS + 1)
-    await one.lease.bury_the_dead()
-    await one.lease.bury_the_dead()
+    await one.lease.reap_expired()
+    await one.lease.reap_expired()
     assert (one.buried, dead in one.leases.kept) == ([dead, dead, dead], False)
 
 
@@ -114,8 +118,8 @@ async def test_who_has_just_begun_buries_no_one(two: Instance, leases: FakeColle
     young = Instance(leases, patience_seconds=10.0)
     await young.lease.take()
     two.let_end()
-    await young.lease.bury_the_dead()
-    assert (young.buried, leases.kept[two.lease.owner]["dead"]) == ([], False)
+    await young.lease.reap_expired()
+    assert (young.buried, leases.kept[two.lease.owner]["expired"]) == ([], False)
     assert two.lease.owner in young.lease.alive
 
 
@@ -131,7 +135,7 @@ async def test_after_an_outage_for_all_the_first_one_back_does_not_bury_the_livi
     for each in (first, second):
         each.let_end_before(50)
     await first.lease.renew()
-    await first.lease.bury_the_dead()
+    await first.lease.reap_expired()
     assert first.buried == []
     await second.lease.renew()
     assert (second.lives_lost, second.lease.valid) == (0, True)
@@ -139,7 +143,7 @@ async def test_after_an_outage_for_all_the_first_one_back_does_not_bury_the_livi
     for _ in range(4):
         clock[0] += 2.5
         await first.lease.renew()
-        await first.lease.bury_the_dead()
+        await first.lease.reap_expired()
     assert first.buried == [second.lease.owner]
 
 
@@ -155,7 +159,7 @@ async def test_a_pause_of_our_own_starts_the_patience_again(
     for seconds in (9.0, LEASE_SECONDS + 0.5, 9.0):
         clock[0] += seconds
         await one.lease.renew()
-        await one.lease.bury_the_dead()
+        await one.lease.reap_expired()
     assert one.buried == []
 
 
@@ -163,14 +167,14 @@ async def test_all_who_are_alive_are_known(one: Instance, two: Instance, leases:
     three = Instance(leases)
     await three.lease.take()
     three.let_end()
-    await one.lease.bury_the_dead()
+    await one.lease.reap_expired()
     assert one.lease.alive == {one.lease.owner, two.lease.owner}
 
 
 async def test_a_lease_that_is_renewed_just_in_time_is_not_buried(one: Instance, two: Instance) -> None:
     two.let_end()
     await two.lease.renew()
-    await one.lease.bury_the_dead()
+    await one.lease.reap_expired()
     assert one.buried == []
 
 
@@ -185,15 +189,15 @@ async def test_a_lease_that_is_renewed_after_it_was_read_is_left_alone(
         return await declare(query, update)
 
     monkeypatch.setattr(leases, "update_one", late)
-    await one.lease.bury_the_dead()
-    assert (one.buried, alive["dead"]) == ([], False)
+    await one.lease.reap_expired()
+    assert (one.buried, alive["expired"]) == ([], False)
 
 
 async def test_who_was_declared_dead_is_so_before_anyone_has_inherited(
     one: Instance, leases: FakeCollection
 ) -> None:
     former = one.lease.owner
-    leases.kept[former]["dead"] = True
+    leases.kept[former]["expired"] = True
     await one.lease.renew()
     assert (one.lives_lost, one.lease.owner != former) == (1, True)
 
@@ -201,7 +205,7 @@ async def test_who_was_declared_dead_is_so_before_anyone_has_inherited(
 async def test_who_was_declared_dead_begins_a_new_life(one: Instance, two: Instance) -> None:
     former = two.lease.owner
     two.let_end()
-    await one.lease.bury_the_dead()
+    await one.lease.reap_expired()
     await two.lease.renew()
     assert two.lives_lost == 1
     assert two.lease.owner != former
@@ -209,15 +213,15 @@ async def test_who_was_declared_dead_begins_a_new_life(one: Instance, two: Insta
 
 
 async def test_the_dead_whose_heir_died_are_inherited_by_the_next(one: Instance, two: Instance) -> None:
-    two.leases.kept[two.lease.owner]["dead"] = True
-    await one.lease.bury_the_dead()
+    two.leases.kept[two.lease.owner]["expired"] = True
+    await one.lease.reap_expired()
     assert one.buried == [two.lease.owner]
 
 
 async def test_who_leaves_in_order_is_inherited_at_once(one: Instance, two: Instance) -> None:
     await two.lease.release()
     assert not two.lease.valid
-    await one.lease.bury_the_dead()
+    await one.lease.reap_expired()
     assert one.buried == [two.lease.owner]
 
 
@@ -225,7 +229,7 @@ async def test_other_roles_are_none_of_our_business(one: Instance, leases: FakeC
     other = Instance(leases, "gateway-modal")
     await other.lease.take()
     other.let_end()
-    await one.lease.bury_the_dead()
+    await one.lease.reap_expired()
     assert one.buried == []
 
 

@@ -194,11 +194,11 @@ async def test_who_was_declared_dead_while_it_submitted_still_leaves_the_handle_
 async def test_the_heir_finds_the_handle_that_came_after_it_took_over(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     bench.entry(attempt).update(owner="dead", state="submitting", submitting_at=now())
-    [heir] = await taken_over(bench)
-    assert await bench.step(heir) is not None
-    await bench.ledger.save_handle_anyway(attempt.id, heir.submitting_at, {"id": "late"})
-    bench.age(heir, 3600)  # the provider still says that it has none of it
-    await bench.finish(heir)
+    [successor] = await taken_over(bench)
+    assert await bench.step(successor) is not None
+    await bench.ledger.save_handle_anyway(attempt.id, successor.submitting_at, {"id": "late"})
+    bench.age(successor, 3600)  # the provider still says that it has none of it
+    await bench.finish(successor)
     assert bench.provider.submitted == 0
     assert (bench.entry(attempt)["state"], bench.entry(attempt)["external_id"]) == ("succeeded", "late")
 
@@ -312,8 +312,8 @@ async def test_what_has_a_handle_was_taken_whatever_else_its_entry_says(bench: G
     attempt = await bench.take_in()
     await bench.step(attempt)
     bench.entry(attempt).update(owner="dead", state="accepted")
-    [heir] = await taken_over(bench)
-    await bench.finish(heir)
+    [successor] = await taken_over(bench)
+    await bench.finish(successor)
     assert (bench.entry(attempt)["state"], bench.provider.submitted) == ("succeeded", 1)
 
 

@@ -11,7 +11,7 @@ from services.gateways.runtime.gateway import MOST_ERRORS
 from services.gateways.runtime.pauses import backoff
 from services.gateways.runtime.provider import NotTaken, OutcomeUnknown, Refused
 from shared.clock import now
-from shared.leases import LeaseOver
+from shared.leases import LeaseExpired
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import DONE, OUTPUT, QUEUED, RUNNING, a_command
 
@@ -160,7 +160,7 @@ async def test_what_is_past_its_deadline_is_not_sent(bench: GatewayBench) -> Non
 async def test_nothing_is_sent_once_the_lease_is_over(bench: GatewayBench) -> None:
     attempt = await bench.take_in()
     await bench.lease.release()
-    with pytest.raises(LeaseOver):
+    with pytest.raises(LeaseExpired):
         await bench.step(attempt)
     assert bench.provider.submitted == 0
     await bench.lease.take()

@@ -11,8 +11,8 @@ from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gate import Gate
 from services.gateways.runtime.handlers import handlers
 from shared.clock import now
-from shared.errors import NoRoom
-from shared.leases import LeaseOver
+from shared.errors import Backpressure
+from shared.leases import LeaseExpired
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import a_cancel, a_command
 from tests.fakes.publisher import received
@@ -115,7 +115,7 @@ async def test_a_gateway_listens_to_its_own_provider_only(bench: GatewayBench) -
 
 async def test_nothing_is_taken_in_without_a_valid_lease(bench: GatewayBench) -> None:
     intake = Intake(bench)
-    with pytest.raises(LeaseOver):
+    with pytest.raises(LeaseExpired):
         await intake.deliver(a_command())
     assert bench.attempts.kept == {}
 
@@ -145,7 +145,7 @@ async def test_who_holds_enough_takes_no_more_until_some_have_ended_but_hears_of
     intake, held, waiting = Intake(bench, most=1), a_command(), a_command()
     await bench.owner()
     await intake.deliver(held)
-    with pytest.raises(NoRoom):
+    with pytest.raises(Backpressure):
         await intake.deliver(waiting)
     assert set(bench.attempts.kept) == {held.attempt_id}
     await intake.deliver(a_cancel(held))

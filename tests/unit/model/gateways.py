@@ -16,8 +16,8 @@ from services.gateways.runtime.late_ends import LateEnds
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Pace
 from services.gateways.runtime.pushes import Pushes
-from shared.leases import Lease, LeaseOver
-from shared.outbox import MongoDebts, Outbox
+from shared.leases import Lease, LeaseExpired
+from shared.outbox import MongoOutboxStore, Outbox
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.publisher import BrokerAway, FakePublisher, received
 from tests.unit.model.providers import Fault, Interrupted, ModelProvider, Mood, handle_of
@@ -31,7 +31,9 @@ class Process:
 
     def __init__(self, of: "ModelGateway") -> None:
         self.ledger = Ledger(of.attempts.mongo)
-        self.lease = Lease(of.leases.mongo, f"gateway-{of.provider.name}", on_death=_never, on_lost=_lost)
+        self.lease = Lease(
+            of.leases.mongo, f"gateway-{of.provider.name}", on_owner_expired=_never, on_lost=_lost
+        )
         self.gateway = Gateway(of.provider, self.ledger, self.lease, of.publisher, of.pace, of.gate)
         self.held: dict[str, Attempt] = {}
         self.pushes = Pushes(of.attempts.mongo, of.provider.name, Hand(self))
@@ -75,7 +77,7 @@ class ModelGateway:
         self.pace, self.gate = pace, Gate(clock=clock)
         self.processes: list[Process] = []
         self._sent = sent
-        self._outbox = Outbox(MongoDebts(self.attempts.mongo), self.publisher)
+        self._outbox = Outbox(MongoOutboxStore(self.attempts.mongo), self.publisher)
         self._late_ends = LateEnds(self.attempts.mongo, self.provider, self.publisher.source)
 
     @property
@@ -90,7 +92,7 @@ class ModelGateway:
     @property
     def open(self) -> bool:
         """Whether something of it is still to be done or said."""
-        return any(entry["state"] not in ENDED or "owed" in entry for entry in self.entries.values())
+        return any(entry["state"] not in ENDED or "outbox" in entry for entry in self.entries.values())
 
     def steps(self) -> Iterator[tuple[Process, Attempt]]:
         """Whose next step may be taken."""
@@ -101,14 +103,14 @@ class ModelGateway:
     async def take_over(self, *, alive: bool = False) -> None:
         """A new process declares the last one dead, which is so unless it is `alive` after all."""
         dead = self.processes[-1] if self.processes else None
-        heir = Process(self)
-        await heir.lease.take()
-        self.processes.append(heir)
+        successor = Process(self)
+        await successor.lease.take()
+        self.processes.append(successor)
         if dead is None:
             return
         await dead.lease.release()
-        held = [attempt async for attempt in heir.ledger.held_by(dead.lease.owner)]
-        heir.hold(await heir.ledger.take_over(held, dead.lease.owner, heir.lease.owner))
+        held = [attempt async for attempt in successor.ledger.held_by(dead.lease.owner)]
+        successor.hold(await successor.ledger.take_over(held, dead.lease.owner, successor.lease.owner))
         if not alive:
             self.processes.remove(dead)
 
@@ -143,7 +145,7 @@ class ModelGateway:
             pause = await process.gateway.step(attempt)
         except (AutoReconnect, BrokerAway) as error:
             raise Interrupted(fault) from error
-        except LeaseOver:
+        except LeaseExpired:
             pause = None  # it is told now that it is dead, and drops all
         finally:
             self.publisher.away, self.attempts.failures = False, []
@@ -160,7 +162,7 @@ class ModelGateway:
 
     async def tidy(self) -> None:
         """What a process does now and then."""
-        await self.living.ledger.clear_debts()
+        await self.living.ledger.remove_published()
         await self.living.pushes.notice(self.living.lease.owner)
         await self._outbox.sweep(timedelta(0))
         await self._late_ends.ask_due()

@@ -127,14 +127,14 @@ class World:
         return topic_of(message) in {received.topic for received, _ in self.unsaid}
 
     def say_again(self) -> None:
-        """Another dispatcher hears what the dead one had written, and says what it owed."""
-        received, owed = self.unsaid.pop(0)
+        """Another dispatcher hears what the dead one had written, and publishes the same outputs."""
+        received, outputs = self.unsaid.pop(0)
         said, changed = self._handle(received)
         assert not changed, "what was heard before changes nothing"
         job = self.job(received.message.job_id)
         if job is not None and job.terminal:  # its commands are void
-            said, owed = ([each for each in all_ if not _is_command(each)] for all_ in (said, owed))
-        assert said == owed, "what is said again is the same, byte for byte"
+            said, outputs = ([each for each in all_ if not _is_command(each)] for all_ in (said, outputs))
+        assert said == outputs, "what is said again is the same, byte for byte"
         self.publish(said)
 
     def settle(self) -> None:

@@ -39,7 +39,7 @@ class Bench:
             [GenerationCancel, JobDue],
             self.handle,
             self.sender,
-            pauses=Pauses(retry=0.001, parked=0.005, revoke=0.005),
+            pauses=Pauses(retry=0.001, paused=0.005, revoke=0.005),
             **options,
         )
 

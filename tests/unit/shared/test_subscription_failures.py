@@ -7,7 +7,7 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from pymongo.errors import AutoReconnect
 
 from shared import metrics
-from shared.errors import NoRoom, TransientError
+from shared.errors import Backpressure, TransientError
 from tests.fakes.kafka import raw_record
 from tests.fakes.waiting import until
 from tests.unit.shared.subscribed import ONE, TOPIC, ZERO, Bench, said
@@ -31,7 +31,7 @@ async def test_a_transient_failure_is_tried_again_in_place() -> None:
     await bench.consume(said("a", 7), said("b", 8))
     assert len(bench.batches) == 3
     assert bench.journal == ["sent 2", "committed"]
-    assert not bench.subscription.parked
+    assert not bench.subscription.paused
 
 
 async def test_a_partition_that_stays_in_trouble_is_parked_while_the_other_is_committed() -> None:
@@ -40,7 +40,7 @@ async def test_a_partition_that_stays_in_trouble_is_parked_while_the_other_is_co
     await bench.consume(said("a", 7), said("stuck", 8), said("x", 3, partition=1))
     assert bench.consumer.committed == {ONE: 4}
     assert bench.consumer.sought == {ZERO: 7}, "all of it is read again"
-    assert bench.consumer.paused == bench.subscription.parked == {ZERO}
+    assert bench.consumer.paused == bench.subscription.paused == {ZERO}
     assert bench.answers() == 1
 
 
@@ -65,33 +65,33 @@ async def test_a_parked_partition_is_read_again_after_its_pause() -> None:
 
 async def test_a_parked_partition_counts_as_such_until_it_is_handled_or_goes_elsewhere() -> None:
     bench = Bench()
-    waiting = metrics.parked.labels(bench.sender.source, TOPIC)._value
+    waiting = metrics.partitions_paused.labels(bench.sender.source, TOPIC)._value
     before = waiting.get()
     bench.troubles["stuck"] = away
     for _ in range(2):
         await bench.consume(said("stuck", 7), said("stuck", 3, partition=1))
         await until(lambda: not bench.consumer.paused)
-        assert (len(bench.subscription.parked), waiting.get()) == (2, before + 2), "also between two tries"
+        assert (len(bench.subscription.paused), waiting.get()) == (2, before + 2), "also between two tries"
     await bench.subscription.on_partitions_revoked([ONE])
     del bench.troubles["stuck"]
     await bench.consume(said("stuck", 7))
-    assert (len(bench.subscription.parked), waiting.get()) == (0, before)
+    assert (len(bench.subscription.paused), waiting.get()) == (0, before)
 
 
 async def test_who_has_no_room_lets_that_partition_wait_without_trouble_and_handles_the_others() -> None:
     bench = Bench()
-    bench.troubles["much"] = lambda: NoRoom("40000 are held")
+    bench.troubles["much"] = lambda: Backpressure("40000 are held")
     await bench.consume(said("much", 7), said("x", 3, partition=1))
     assert len(bench.batches) == 3, "nothing is tried again in place"
     assert (bench.consumer.sought, bench.consumer.paused) == ({ZERO: 7}, {ZERO})
     assert bench.consumer.committed == {ONE: 4}
-    assert not bench.subscription.parked
+    assert not bench.subscription.paused
     await until(lambda: not bench.consumer.paused)
 
 
 async def test_what_is_set_aside_is_counted_once_however_often_its_batch_is_tried() -> None:
     bench = Bench()
-    count = metrics.set_aside.labels(bench.sender.source, "not_json")._value
+    count = metrics.dead_letters.labels(bench.sender.source, "not_json")._value
     before = count.get()
     bench.sender.failures = [KafkaConnectionError("away")] * 2
     await bench.consume(raw_record(TOPIC, b"{", offset=3))
@@ -104,7 +104,7 @@ async def test_a_parked_partition_that_went_elsewhere_is_left_alone() -> None:
     await bench.consume(said("stuck", 7))
     bench.consumer.assigned.discard(ZERO)
     await bench.subscription.on_partitions_revoked([ZERO])
-    assert not bench.subscription.parked
+    assert not bench.subscription.paused
     await asyncio.sleep(0.01)
     assert not bench.consumer.resumed.is_set()
 
