@@ -8,7 +8,6 @@ from contracts.characters import Character
 from contracts.generation import GenerationCancel, GenerationRequested
 from contracts.http import AnySubmission, FieldError
 from contracts.http_chains import BaseImageSelection, CharacterCreation
-from contracts.jobs import Job
 from contracts.requests import BaseImageRequest
 from prompts.catalogue import Catalogue
 from prompts.planner import reasons_at_the_door
@@ -26,6 +25,7 @@ from services.api.domain import (
     unstorable,
 )
 from services.api.known_characters import KnownCharacters
+from services.api.known_images import KnownImages
 from services.api.ports import Jobs, Stories, Submissions, Wishes
 from shared.clock import Clock
 from shared.ids import uuid7
@@ -51,6 +51,7 @@ class Intake:
         self._jobs = jobs
         self._submissions = submissions
         self._characters = KnownCharacters(stories, submissions)
+        self._images = KnownImages(jobs, submissions)
         self._catalogue = catalogue
         self._wishes = wishes
         self._submitted, self._wished = outboxes
@@ -72,6 +73,7 @@ class Intake:
         named = getattr(message.request, "character_id", None)
         known = await self._characters.find(caller.tenant, named) if named else None
         errors = await self._reasons_against(message, known.character if known else None)
+        errors += await self._images.faults(submission, caller.tenant)
         if errors and not await self._submissions.known(new):
             _refuse(errors)
         if known and known.accepted:
@@ -93,8 +95,8 @@ class Intake:
             Refusal: 409; 422 for an image that is not there, or of which nobody says who is on it.
         """
         _refuse(unstorable(selection))
-        job = await self._jobs.get(selection.base_image_id.partition("/")[0])
-        _refuse(_speaks_against(selection, job, caller))
+        job, errors = await self._images.chosen_from(selection, caller)
+        _refuse(errors)
         new, message = accept_selection(
             character_id, selection, job.character if job else None, caller, key=key, now=self._now()
         )
@@ -123,7 +125,8 @@ class Intake:
         """A character may have been stored another way, by the choice of a face."""
         asked = BaseImageRequest(character=creation.character)
         drawn = GenerationRequested(job_id=new.job_id, tenant=new.tenant, user_id=new.user_id, request=asked)
-        _refuse(await self._reasons_against(drawn, None))
+        errors = await self._reasons_against(drawn, None)
+        _refuse(errors + await self._images.faults(creation, new.tenant))
         known = await self._characters.find(new.tenant, creation.id) if creation.id else None
         if known is not None and not is_same_person(known.character, creation.character):
             raise Refusal(409, "this character id already stands for another character; use a new one")
@@ -182,15 +185,3 @@ class Intake:
 def _refuse(errors: tuple[FieldError, ...]) -> None:
     if errors:
         raise Refusal(422, "; ".join(f"{error.field}: {error.message}" for error in errors), errors)
-
-
-def _speaks_against(selection: BaseImageSelection, job: Job | None, caller: Caller) -> tuple[FieldError, ...]:
-    """An image that is not the tenant's is not there."""
-    index = int(selection.base_image_id.partition("/")[2])
-    ready = {render.spec.index for render in job.renders if render.stored} if job else set()
-    if job is None or job.tenant != caller.tenant or index not in ready:
-        return (FieldError(field="base_image_id", message="there is no such image"),)
-    if selection.character is None and job.character is None:
-        message = "is required: the job of the image does not say who is on it"
-        return (FieldError(field="character", message=message),)
-    return ()

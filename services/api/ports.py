@@ -43,6 +43,9 @@ class Jobs(Protocol):
     async def existing(self, ids: Iterable[str]) -> set[str]:
         """Those of these ids that have a document."""
 
+    async def of_tenant(self, tenant: str, ids: Iterable[str]) -> set[str]:
+        """Return those of these ids that are jobs of the tenant."""
+
 
 class Submissions(Protocol):
     """What was accepted over HTTP, each with the messages it owes."""
@@ -54,6 +57,9 @@ class Submissions(Protocol):
         """Those that have its idempotency key or its job id; by key first."""
 
     async def get(self, job_id: str) -> Accepted | None: ...
+
+    async def of_tenant(self, tenant: str, job_ids: Iterable[str]) -> set[str]:
+        """Return those of these ids under which the tenant asked for a job."""
 
     async def storing(self, tenant: str, character_id: str) -> Accepted | None:
         """Return the newest that chooses the face of a character with this id; else the one that

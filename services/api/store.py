@@ -50,6 +50,10 @@ class MongoJobs(Jobs):
     async def existing(self, ids: Iterable[str]) -> set[str]:
         return {found["_id"] for found in await find_by_id(self._collection, ids, {"_id": 1})}
 
+    async def of_tenant(self, tenant: str, ids: Iterable[str]) -> set[str]:
+        found = await find_by_id(self._collection, ids, {"tenant": 1})
+        return {job["_id"] for job in found if job["tenant"] == tenant}
+
 
 class MongoSubmissions(Submissions):
     """Owns `submissions`. Concurrent additions share bulk writes."""
@@ -73,6 +77,10 @@ class MongoSubmissions(Submissions):
     async def get(self, job_id: str) -> Accepted | None:
         found = await self._collection.find_one({"_id": job_id}, {"outbox": 0})
         return Accepted.model_validate(found) if found else None
+
+    async def of_tenant(self, tenant: str, job_ids: Iterable[str]) -> set[str]:
+        found = await find_by_id(self._collection, job_ids, {"tenant": 1, "type": 1})
+        return {each["_id"] for each in found if each["tenant"] == tenant and each.get("type")}
 
     async def storing(self, tenant: str, character_id: str) -> Accepted | None:
         wanted = {"tenant": tenant, "character_id": character_id, "character": {"$exists": True}}

@@ -118,7 +118,7 @@ async def test_a_selection_that_cannot_be_done_is_refused_at_once(
 async def test_another_tenants_image_is_not_there(bench: ApiBench) -> None:
     answer = await select(bench, headers=OTHER, character={"name": "Mia", "age": 27})
     assert answer.status_code == 422
-    assert "there is no such image" in answer.text
+    assert f"there is no job {JOB}" in answer.text
 
 
 async def test_somebody_must_say_who_is_on_the_image(bench: ApiBench) -> None:

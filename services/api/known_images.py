@@ -1,0 +1,80 @@
+"""Images that requests may name: those of the tenant's jobs, planned or accepted a moment ago."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from contracts.base import AssetId, Model
+from contracts.http import FieldError
+from contracts.http_chains import BaseImageSelection
+from contracts.jobs import Job
+from services.api.domain import Caller
+from services.api.ports import Jobs, Submissions
+
+
+class KnownImages:
+    """Finds the jobs of images that a request names."""
+
+    def __init__(self, jobs: Jobs, submissions: Submissions) -> None:
+        self._jobs = jobs
+        self._submissions = submissions
+
+    async def faults(self, said: Model, tenant: str) -> tuple[FieldError, ...]:
+        """Return an error for each job that the request names an image of and the tenant does not have.
+
+        Jobs are read before submissions: one that is planned in between is found in the submissions.
+        """
+        named = first_of_each_job(said)
+        if not named:
+            return ()
+        known = await self._jobs.of_tenant(tenant, named)
+        if others := named.keys() - known:
+            known |= await self._submissions.of_tenant(tenant, others)
+        missing = {job_id: field for job_id, field in named.items() if job_id not in known}
+        return tuple(FieldError(field=field, message=no_job(job_id)) for job_id, field in missing.items())
+
+    async def chosen_from(
+        self, selection: BaseImageSelection, caller: Caller
+    ) -> tuple[Job | None, tuple[FieldError, ...]]:
+        """Return the job that a chosen face comes from, and the errors of the choice."""
+        job_id = selection.base_image_id.partition("/")[0]
+        job, accepted = await asyncio.gather(self._jobs.get(job_id), self._submissions.get(job_id))
+        owner = job or (accepted if accepted and accepted.is_job else None)
+        if owner is None or owner.tenant != caller.tenant:
+            return None, (FieldError(field="base_image_id", message=no_job(job_id)),)
+        return job, _faults_of_choice(selection, job)
+
+
+def first_of_each_job(said: Any) -> dict[str, str]:
+    """Return the jobs of the images that a request names, each with the field that names it first."""
+    found: dict[str, str] = {}
+    for field, image in _named(said):
+        found.setdefault(image.partition("/")[0], field)
+    return found
+
+
+def _named(said: Any) -> Iterator[tuple[str, AssetId]]:
+    if own := getattr(said, "base_image_id", None):
+        yield "base_image_id", own
+    if face := getattr(getattr(said, "character", None), "base_image_id", None):
+        yield "character.base_image_id", face
+    for place, image in enumerate(getattr(said, "images", ())):
+        yield f"images.{place}", image
+
+
+def no_job(job_id: str) -> str:
+    """Say the same whether there is none or it is another tenant's."""
+    return f"there is no job {job_id}"
+
+
+def _faults_of_choice(selection: BaseImageSelection, job: Job | None) -> tuple[FieldError, ...]:
+    job_id, _, index = selection.base_image_id.partition("/")
+    render = next((each for each in job.renders if each.spec.index == int(index)), None) if job else None
+    if job is None or render is None or render.stored is None:
+        ahead = job is None or (render is not None and not job.terminal)
+        message = f"job {job_id} has no image {index}{' yet; choose one that is ready' if ahead else ''}"
+        return (FieldError(field="base_image_id", message=message),)
+    if job.character is None and selection.character is None:
+        message = f"is required: job {job_id} does not say who is on its images"
+        return (FieldError(field="character", message=message),)
+    return ()
