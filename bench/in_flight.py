@@ -142,8 +142,8 @@ async def _delays(place: Place, provider: str, count: int) -> list[float]:
         timed = await _ask(place, provider, TIMED, TIMED_EVERY)
         ended = {"_id": {"$in": timed}, "state": "succeeded"}
         await _wait_for(place, ended, TIMED)
-        books = (await http.get(f"{url}/submissions", params={"since": count})).json()
-    ends = {each["id"]: datetime.fromisoformat(each["at"]) + timedelta(seconds=SOON) for each in books}
+        submissions = (await http.get(f"{url}/submissions", params={"since": count})).json()
+    ends = {each["id"]: datetime.fromisoformat(each["at"]) + timedelta(seconds=SOON) for each in submissions}
     async with database_of(place) as database:
         found = await database["attempts"].find(ended).to_list(None)
     return [(each["finished_at"] - ends[each["external_id"]]).total_seconds() for each in found]

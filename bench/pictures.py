@@ -3,7 +3,7 @@
 from hashlib import sha256
 from typing import Final
 
-from deploy.local.simulators.drawing import tiny
+from deploy.simulators.drawing import tiny
 
 WIDTH, HEIGHT = 896, 1152
 """Of the examples in `contracts/`."""

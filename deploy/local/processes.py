@@ -17,7 +17,7 @@ from deploy.local.sockets import remove_dead_sockets
 
 Kind = Literal["server", "simulator", "service"]
 
-LEASH = Path(__file__).with_name("leash.py")
+DIE_WITH_PARENT = Path(__file__).with_name("die_with_parent.py")
 PROBE_EVERY_SECONDS = 0.05
 
 
@@ -59,10 +59,10 @@ class Process:
     @classmethod
     async def start(cls, command: Command, log: Path) -> "Process":
         remove_dead_sockets(command.sockets)
-        leash = (sys.executable, "-I", "-S", str(LEASH), str(os.getpid()))
+        wrapper = (sys.executable, "-I", "-S", str(DIE_WITH_PARENT), str(os.getpid()))
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(
-                *leash,
+                *wrapper,
                 *command.arguments,
                 env=dict(command.environment),
                 cwd=command.directory,

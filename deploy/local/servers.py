@@ -100,7 +100,7 @@ def simulator(name: str, site: Site, latency_seconds: float) -> Command:
     return Command(
         name=name,
         kind="simulator",
-        arguments=(sys.executable, "-m", f"deploy.local.simulators.{name}", *options),
+        arguments=(sys.executable, "-m", f"deploy.simulators.{name}", *options),
         environment=site.environment,
         directory=ROOT,
         ports=(port,),

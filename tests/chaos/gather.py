@@ -136,8 +136,8 @@ async def read_books(stack: Stack) -> list[Submission]:
     found = []
     async with httpx.AsyncClient(timeout=60.0, trust_env=False) as http:
         for provider in PROVIDERS:
-            books = (await http.get(f"{stack.simulator_url(provider)}/_sim/submissions")).json()
-            found += [submission_of(provider, entry) for entry in books]
+            submission_log = (await http.get(f"{stack.simulator_url(provider)}/_sim/submissions")).json()
+            found += [submission_of(provider, entry) for entry in submission_log]
     return found
 
 

@@ -38,7 +38,7 @@ async def test_an_order_becomes_one_submission_and_an_output(rig: Rig) -> None:
     headers = {"Modal-Key": "k", "Modal-Secret": "s"}
     picture = await rig.http.get(output.url or output.path or "", headers=headers)
     assert picture.content.startswith(b"\x89PNG")
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     assert (entry["prompt"], entry["state"], entry["id"]) == ("a lighthouse", "succeeded", handle["id"])
     if rig.name in ASKABLE:
         assert entry["our_id"] == order.uuid
@@ -48,7 +48,7 @@ async def test_preparing_costs_nothing_and_may_be_repeated(rig: Rig) -> None:
     order = an_order(rig.name)
     first, again = await rig.provider.prepare(order), await rig.provider.prepare(order)
     assert first == again
-    assert await rig.books() == []
+    assert await rig.submission_log() == []
 
 
 @pytest.mark.parametrize("fault", ["429", "503"])
@@ -57,7 +57,7 @@ async def test_a_busy_provider_has_taken_nothing_and_says_when_to_come_again(rig
     with pytest.raises(NotTaken) as raised:
         await rig.submit(an_order(rig.name))
     assert (raised.value.code, raised.value.after_seconds) == ("provider_busy", 7.0)
-    assert await rig.books() == []
+    assert await rig.submission_log() == []
 
 
 async def test_a_request_that_is_wrong_is_refused_for_good(rig: Rig) -> None:
@@ -66,7 +66,7 @@ async def test_a_request_that_is_wrong_is_refused_for_good(rig: Rig) -> None:
         await rig.submit(an_order(rig.name))
     code = "invalid_workflow" if rig.name == "comfyui" else "invalid_request"
     assert (raised.value.code, raised.value.retryable) == (code, False)
-    assert await rig.books() == []
+    assert await rig.submission_log() == []
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ async def test_an_answer_that_does_not_tell_is_an_unknown_outcome_and_is_not_sen
     await rig.behave(next_faults=[fault])
     with pytest.raises(Refused if refused else OutcomeUnknown):
         await rig.submit(an_order(rig.name))
-    assert len(await rig.books()) == taken
+    assert len(await rig.submission_log()) == taken
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -89,7 +89,7 @@ async def test_an_answer_that_never_comes_is_an_unknown_outcome(name: Provider) 
         await rig.behave(next_faults=["lose_answer"])
         with pytest.raises(OutcomeUnknown):
             await rig.submit(an_order(name))
-        assert len(await rig.books()) == 1
+        assert len(await rig.submission_log()) == 1
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
@@ -155,7 +155,7 @@ async def test_cancelling_stops_the_queued_one_and_no_other(rig: Rig) -> None:
     handles = [await rig.submit(order) for order in (first, second, third)]
     await rig.provider.cancel(second, handles[1])
     assert isinstance(await rig.end(second, handles[1]), Broken | Missing)
-    assert [entry["state"] for entry in await rig.books()] == ["running", "cancelled", "queued"]
+    assert [entry["state"] for entry in await rig.submission_log()] == ["running", "cancelled", "queued"]
     await rig.provider.cancel(second, handles[1])
     await rig.reach(first, handles[0], "running")
 
@@ -168,7 +168,7 @@ async def test_cancelling_stops_the_running_one_and_no_other(rig: Rig) -> None:
     await rig.provider.cancel(first, one)
     assert isinstance(await rig.end(first, one), Broken | Missing)
     await rig.reach(second, two, "running")
-    assert [entry["state"] for entry in await rig.books()] == ["cancelled", "running"]
+    assert [entry["state"] for entry in await rig.submission_log()] == ["cancelled", "running"]
 
 
 async def test_cancelling_what_has_ended_changes_nothing(rig: Rig) -> None:

@@ -76,7 +76,7 @@ async def rig() -> AsyncIterator[Rig]:
 async def test_a_plain_render_runs_the_base_template(rig: Rig) -> None:
     order = an_order("comfyui", seed=9, width=96)
     await rig.end(order, await rig.submit(order))
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     graph = entry["input"]
     assert graph["5"]["inputs"]["seed"] == 9
     assert graph["4"]["inputs"]["width"] == 96
@@ -93,7 +93,7 @@ async def test_input_images_are_uploaded_and_named_in_the_graph(
 ) -> None:
     order = an_order("comfyui", **fields)
     assert isinstance(await rig.end(order, await rig.submit(order)), Done)
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     stored = entry["input"][node]["inputs"]["image"]
     assert stored == f"imagegen/{name.replace('/', '-')}"
     folder, _, file = stored.rpartition("/")
@@ -105,7 +105,7 @@ async def test_input_images_are_uploaded_and_named_in_the_graph(
 async def test_the_callers_workflow_is_run_with_its_holes_filled(rig: Rig) -> None:
     order = an_order("comfyui", workflow=WORKFLOW, width=320)
     assert isinstance(await rig.end(order, await rig.submit(order)), Done)
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     assert entry["input"]["1"]["inputs"]["width"] == 320
     assert entry["input"]["2"]["inputs"]["filename_prefix"] == f"imagegen/{order.uuid}"
 
@@ -127,7 +127,7 @@ async def test_a_200_with_node_errors_is_a_refusal_and_what_runs_of_it_is_stoppe
     assert isinstance(news, Broken)
     assert (news.code, news.retryable, news.billed) == ("invalid_workflow", False, billed)
     assert "node 3 (SaveImage)" in news.message
-    assert (await rig.books())[-1]["state"] == "cancelled"
+    assert (await rig.submission_log())[-1]["state"] == "cancelled"
 
 
 async def test_a_refused_workflow_whose_stop_is_not_answered_is_followed_until_it_has_stopped() -> None:
@@ -138,7 +138,7 @@ async def test_a_refused_workflow_whose_stop_is_not_answered_is_followed_until_i
         for _ in range(3):
             with pytest.raises(NoAnswer):
                 await rig.provider.poll(order, handle)
-        assert [entry["state"] for entry in await rig.books()] == ["running"]
+        assert [entry["state"] for entry in await rig.submission_log()] == ["running"]
         deaf.until_now = False
         news = await rig.end(order, handle)
     assert isinstance(news, Broken)
@@ -172,7 +172,7 @@ async def test_a_model_that_is_not_installed_is_refused(rig: Rig) -> None:
         with pytest.raises(Refused) as raised:
             await provider.submit(order, await provider.prepare(order))
     assert "ckpt_name" in raised.value.message
-    assert await rig.books() == []
+    assert await rig.submission_log() == []
 
 
 async def test_an_old_server_gets_a_delete_and_an_interrupt_of_this_prompt_only() -> None:
@@ -187,7 +187,7 @@ async def test_an_old_server_gets_a_delete_and_an_interrupt_of_this_prompt_only(
         handles = [await rig.submit(order) for order in orders]
         await rig.reach(orders[0], handles[0], "running")
         await rig.provider.cancel(orders[1], handles[1])
-        assert [entry["state"] for entry in await rig.books()] == ["running", "cancelled", "queued"]
+        assert [entry["state"] for entry in await rig.submission_log()] == ["running", "cancelled", "queued"]
         await rig.provider.cancel(orders[0], handles[0])
         await rig.end(orders[0], handles[0])
         await rig.reach(orders[2], handles[2], "running")

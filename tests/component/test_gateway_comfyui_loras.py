@@ -48,7 +48,7 @@ def names_in(folder: Path) -> list[str]:
 async def test_a_lora_is_laid_down_and_named_with_its_weight(rig: Rig, tmp_path: Path) -> None:
     order = an_order("comfyui", lora=LORA)
     assert isinstance(await rig.end(order, await rig.submit(order)), Done)
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     given = entry["input"]["8"]["inputs"]
     assert (given["lora_name"], given["strength_model"], given["strength_clip"]) == (NAME, 0.8, 0.8)
     assert entry["input"]["1"]["inputs"]["ckpt_name"] == "flux1-dev-fp8.safetensors"
@@ -59,7 +59,7 @@ async def test_a_lora_is_laid_down_and_named_with_its_weight(rig: Rig, tmp_path:
 async def test_a_lora_of_another_model_runs_on_the_servers_own_checkpoint(rig: Rig) -> None:
     order = an_order("comfyui", lora=LORA | {"base_model": "sdxl"})
     assert isinstance(await rig.end(order, await rig.submit(order)), Done)
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     assert entry["input"]["1"]["inputs"]["ckpt_name"] == "sd_xl_base_1.0.safetensors"
 
 

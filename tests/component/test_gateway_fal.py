@@ -53,7 +53,7 @@ async def rig() -> AsyncIterator[Rig]:
 
 async def test_the_body_is_the_models_input(rig: Rig) -> None:
     await rig.submit(an_order(seed=2**40, width=640, height=832))
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     assert entry["input"] == {
         "prompt": "a lighthouse",
         "image_size": {"width": 640, "height": 832},
@@ -77,7 +77,7 @@ async def test_a_person_is_kept_by_the_identity_model_and_a_signed_link(rig: Rig
     order = an_order(**fields)
     handle = await rig.submit(order)
     assert "/fal-ai/flux-pulid/requests/" in handle["status_url"]
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     assert entry["input"]["reference_image_url"] == f"{rig.url}/{ASSET}?signature=s"
     assert isinstance(await rig.end(order, handle), Done)
 
@@ -86,7 +86,7 @@ async def test_a_lora_goes_as_a_signed_link_to_the_model_that_takes_one(rig: Rig
     order = an_order(lora=LORA)
     handle = await rig.submit(order)
     assert "/fal-ai/flux-lora/requests/" in handle["status_url"]
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     assert entry["input"]["loras"] == [{"path": f"{rig.url}/loras/mia.safetensors?signature=s", "scale": 0.8}]
 
 

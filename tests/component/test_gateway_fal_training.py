@@ -55,7 +55,7 @@ async def test_the_images_are_uploaded_as_one_archive_and_trained_on_once(rig: R
     captions = ("mia7 smiling", "left profile", "", "")
     handle = await rig.submit(a_training(captions=captions, steps=1200))
     assert "/fal-ai/flux-lora-fast-training/requests/" in handle["status_url"]
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     asked = dict(entry["input"])
     url = asked.pop("images_data_url")
     assert asked == {"trigger_word": "mia7", "steps": 1200}
@@ -107,7 +107,7 @@ async def test_an_image_that_is_not_there_is_an_input_that_is_not_found(rig: Rig
     with pytest.raises(Refused) as raised:
         await rig.submit(a_training(training_images=(*IMAGES, f"{uuid7()}/0")))
     assert raised.value.code == "input_not_found"
-    assert await rig.books() == []
+    assert await rig.submission_log() == []
 
 
 @pytest.mark.parametrize("files", [{}, {"diffusers_lora_file": {}}, {"diffusers_lora_file": {"url": 7}}])

@@ -53,7 +53,7 @@ def stopped(billed: Billed) -> Broken:
 
 async def test_inputs_go_as_signed_links(rig: Rig) -> None:
     await rig.submit(an_order("modal", reference=REFERENCE, face=FACE, lora=LORA, negative_prompt="blur"))
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     asked = entry["input"]["input"]
     assert asked["reference_url"] == f"{rig.url}/{REFERENCE}?signature=s"
     assert asked["face_url"] == f"{rig.url}/{FACE}?signature=s"
@@ -64,7 +64,7 @@ async def test_inputs_go_as_signed_links(rig: Rig) -> None:
 async def test_a_workflow_is_handed_on_with_its_holes_filled(rig: Rig) -> None:
     workflow = {"1": {"class_type": "KSampler", "inputs": {"seed": "{{seed}}", "model": ["4", 0]}}}
     await rig.submit(an_order("modal", workflow=workflow, seed=9, model="sdxl"))
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     asked = entry["input"]["input"]
     assert asked["workflow"]["1"]["inputs"] == {"seed": 9, "model": ["4", 0]}
     assert asked["model"] == "sdxl"
@@ -73,7 +73,7 @@ async def test_a_workflow_is_handed_on_with_its_holes_filled(rig: Rig) -> None:
 async def test_the_same_attempt_sent_twice_is_one_call(rig: Rig) -> None:
     order = an_order("modal")
     assert await rig.submit(order) == await rig.submit(order)
-    assert len(await rig.books()) == 1
+    assert len(await rig.submission_log()) == 1
 
 
 async def test_percent_is_told_while_it_runs(rig: Rig) -> None:
@@ -107,7 +107,7 @@ async def test_without_credentials_nothing_is_taken(rig: Rig) -> None:
         with pytest.raises(Refused) as raised:
             await provider.submit(order, await provider.prepare(order))
     assert raised.value.code == "provider_unauthorized"
-    assert await rig.books() == []
+    assert await rig.submission_log() == []
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ async def rig() -> AsyncIterator[Rig]:
 async def test_images_go_as_signed_links_with_their_captions(rig: Rig) -> None:
     order = a_training(captions=("front", "", "left", ""), steps=1200, seed=5)
     await rig.submit(order)
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     assert (entry["our_id"], entry["input"]["kind"]) == (order.uuid, "lora_training")
     asked = entry["input"]["input"]
     assert (asked["trigger_word"], asked["steps"], asked["seed"]) == ("mia7", 1200, 5)
@@ -42,7 +42,7 @@ async def test_images_go_as_signed_links_with_their_captions(rig: Rig) -> None:
 
 async def test_without_captions_and_steps_the_settings_say_how_long(rig: Rig) -> None:
     await rig.submit(a_training())
-    [entry] = await rig.books()
+    [entry] = await rig.submission_log()
     asked = entry["input"]["input"]
     assert (asked["steps"], [image["caption"] for image in asked["images"]]) == (1000, [""] * 4)
 
@@ -75,7 +75,7 @@ async def test_what_our_application_does_not_take_is_refused_here(rig: Rig) -> N
     with pytest.raises(Refused) as raised:
         await rig.submit(a_training(prompt="m" * 101))
     assert raised.value.code == "invalid_request"
-    assert await rig.books() == []
+    assert await rig.submission_log() == []
 
 
 async def test_a_training_without_a_manifest_is_a_failure_that_was_billed() -> None:

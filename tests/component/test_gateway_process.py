@@ -86,9 +86,9 @@ async def test_commands_become_results_although_answers_are_lost() -> None:
             await service.deliver(*commands)
             await until(lambda: len(cluster.succeeded()) == 40, seconds=10)
             await until(lambda: not any("outbox" in entry for entry in cluster.attempts.kept.values()))
-        books = await rig.books()
+        submission_log = await rig.submission_log()
     assert cluster.succeeded() == sorted(command.attempt_id for command in commands)
-    assert len(books) == len({entry["our_id"] for entry in books}) == 40
+    assert len(submission_log) == len({entry["our_id"] for entry in submission_log}) == 40
     assert {entry["submissions"] for entry in cluster.attempts.kept.values()} == {1}
 
 
@@ -100,8 +100,8 @@ async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> 
         assert cluster.succeeded() == []
         async with cluster.running():
             await until(lambda: len(cluster.succeeded()) == 10)
-        books = await rig.books()
-    assert len(books) == 10, "nothing was submitted a second time"
+        submission_log = await rig.submission_log()
+    assert len(submission_log) == 10, "nothing was submitted a second time"
     assert cluster.states() == {"succeeded"}
 
 
@@ -184,7 +184,7 @@ async def test_a_cancel_that_comes_to_another_process_is_carried_out_by_the_atte
             await until(lambda: cluster.states() == {"submitted"})
             await two.deliver(a_cancel(command))
             await until(lambda: cluster.states() == {"cancelled"})
-        assert [entry["state"] for entry in await rig.books()] == ["cancelled"]
+        assert [entry["state"] for entry in await rig.submission_log()] == ["cancelled"]
     assert cluster.attempts.kept[command.attempt_id]["billed"] == "yes", "it ran for a while"
 
 
@@ -200,8 +200,8 @@ async def test_who_was_declared_dead_drops_everything_and_pays_nothing_twice() -
             async with cluster.running():
                 await until(lambda: cluster.owners() and lease["_id"] not in cluster.owners())
                 await until(lambda: cluster.states() == {"succeeded"})
-        books = await rig.books()
-    assert len(books) == 5
+        submission_log = await rig.submission_log()
+    assert len(submission_log) == 5
     said = set(
         cluster.succeeded()
     )  # by both, if the dead one noticed late: a success is one, whoever says it

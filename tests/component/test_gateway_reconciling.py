@@ -103,8 +103,8 @@ def counted(provider: ProviderName, kind: str) -> float:
     return float(differences.labels(provider, kind)._value.get())
 
 
-async def books(rig: Rig) -> list[tuple[str, str]]:
-    return [(entry["our_id"], entry["state"]) for entry in await rig.books()]
+async def submission_log(rig: Rig) -> list[tuple[str, str]]:
+    return [(entry["our_id"], entry["state"]) for entry in await rig.submission_log()]
 
 
 @pytest.mark.parametrize("name", ["modal", "comfyui"])
@@ -143,7 +143,7 @@ async def test_what_runs_although_it_has_ended_for_us_is_stopped_and_entered(
             assert house.entry(command)["look_at"] > now(), "it is looked at again"
             house.entry(command)["look_at"] = now()
             await until(lambda: "settled_as" in house.entry(command))
-        assert await books(rig) == [(order.uuid, "cancelled")]
+        assert await submission_log(rig) == [(order.uuid, "cancelled")]
     entry = house.entry(command)
     assert (entry["state"], entry["settled_as"], entry["billed"]) == (state, "cancelled", "yes")
     assert [each["topic"] for each in entry["outbox"]["messages"]] == [AttemptSettled.topic]
@@ -157,7 +157,7 @@ async def test_what_no_ledger_knows_is_counted_once_and_never_touched(name: Prov
         await rig.submit(stranger)
         await until(lambda: counted(name, "stranger") > before)
         await asyncio.sleep(0.3)
-        assert await books(rig) == [(stranger.uuid, "running")]
+        assert await submission_log(rig) == [(stranger.uuid, "running")]
     assert counted(name, "stranger") == before + 1
     assert house.attempts.kept == {}
 
@@ -168,7 +168,7 @@ async def test_what_people_draw_on_the_same_server_is_none_of_our_business() -> 
         graph = (await rig.provider.prepare(an_order("comfyui")))["prompt"]
         (await rig.http.post("/prompt", json={"prompt": graph})).raise_for_status()
         await asyncio.sleep(0.3)
-        assert [state for _, state in await books(rig)] == ["running"]
+        assert [state for _, state in await submission_log(rig)] == ["running"]
     assert counted("comfyui", "stranger") == before
 
 
@@ -181,7 +181,7 @@ async def test_what_another_process_has_in_flight_is_left_alone(name: ProviderNa
         async with house.running():
             await asyncio.sleep(0.3)
         assert "look_at" not in house.entry(command)
-        assert await books(rig) == [(our_id_of(command.attempt_id), "running")]
+        assert await submission_log(rig) == [(our_id_of(command.attempt_id), "running")]
 
 
 async def test_what_is_ours_in_the_ledger_and_not_in_hand_is_taken_up() -> None:

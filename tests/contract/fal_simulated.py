@@ -8,9 +8,9 @@ from typing import Any
 
 import httpx
 
-from deploy.local.simulators.behaviour import Behaviour
-from deploy.local.simulators.fal import create_app
-from deploy.local.simulators.serving import running
+from deploy.simulators.behaviour import Behaviour
+from deploy.simulators.fal import create_app
+from deploy.simulators.serving import running
 
 SAMPLES = Path(__file__).parent / "samples" / "fal"
 KEY = {"Authorization": "Key lab-id:lab-secret"}

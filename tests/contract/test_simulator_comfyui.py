@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 from websockets.asyncio.client import ClientConnection, connect
 
-from deploy.local.simulators.behaviour import Behaviour
-from deploy.local.simulators.comfyui import create_app
-from deploy.local.simulators.serving import running
+from deploy.simulators.behaviour import Behaviour
+from deploy.simulators.comfyui import create_app
+from deploy.simulators.serving import running
 
 SAMPLES = Path(__file__).parent / "samples" / "comfyui"
 RECORDINGS = (

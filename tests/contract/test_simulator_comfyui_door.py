@@ -11,9 +11,9 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from deploy.local.simulators.behaviour import Behaviour
-from deploy.local.simulators.comfyui import create_app
-from deploy.local.simulators.serving import running
+from deploy.simulators.behaviour import Behaviour
+from deploy.simulators.comfyui import create_app
+from deploy.simulators.serving import running
 from services.gateways.comfyui.hints import Socket
 from services.gateways.runtime.provider import Hint
 from tests.contract.test_simulator_comfyui import _graph, simulator

@@ -12,8 +12,8 @@ import httpx
 import pytest
 from PIL import Image
 
-from deploy.local.simulators.behaviour import Behaviour, Fate
-from deploy.local.simulators.drawing import (
+from deploy.simulators.behaviour import Behaviour, Outcome
+from deploy.simulators.drawing import (
     Sketch,
     UnreadableImage,
     draw,
@@ -22,8 +22,8 @@ from deploy.local.simulators.drawing import (
     render,
     tiny,
 )
-from deploy.local.simulators.mark import read_mark
-from deploy.local.simulators.studio import make
+from deploy.simulators.identity_watermark import read_watermark
+from deploy.simulators.renderer import make
 
 SKETCH = Sketch("a golden portrait of a sailor", 7, 320, 256)
 
@@ -75,8 +75,8 @@ async def test_the_tiny_picture_is_one_object_per_size(
     asked: tuple[int, int], given: tuple[int, int]
 ) -> None:
     sketch = replace(SKETCH, width=asked[0], height=asked[1])
-    first = await make(sketch, Fate(0), tiny=True)
-    assert first is await make(replace(sketch, seed=9), Fate(0), tiny=True)
+    first = await make(sketch, Outcome(0), tiny=True)
+    assert first is await make(replace(sketch, seed=9), Outcome(0), tiny=True)
     assert Image.open(io.BytesIO(first)).size == given
 
 
@@ -91,7 +91,7 @@ def test_a_large_picture_costs_little() -> None:
 def test_a_simulator_runs_alone_starts_fast_and_stops_at_once(name: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", f"deploy.local.simulators.{name}", "--port", str(port)]
+    command = [sys.executable, "-m", f"deploy.simulators.{name}", "--port", str(port)]
     options = ["--latency-seconds", "0.1", "--tiny", "--next-faults", "500", "oom"]
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True)
     try:
@@ -124,6 +124,6 @@ def test_a_picture_of_a_picture_shows_the_same_person() -> None:
     second = draw(Sketch("on a beach", 2, 256, 256, references=(encode(first, "png"),)))
     third = draw(Sketch("in a café", 3, 256, 256, references=(encode(second, "png"),)))
     stranger = draw(Sketch("a woman", 4, 256, 256))
-    assert read_mark(first)
-    assert read_mark(first) == read_mark(second) == read_mark(third)
-    assert read_mark(stranger) != read_mark(first)
+    assert read_watermark(first)
+    assert read_watermark(first) == read_watermark(second) == read_watermark(third)
+    assert read_watermark(stranger) != read_watermark(first)

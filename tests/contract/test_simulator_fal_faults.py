@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from deploy.local.simulators.serving import running
+from deploy.simulators.serving import running
 from tests.contract.fal_simulated import ASKED, DEV, SAMPLES, ended, simulator
 
 

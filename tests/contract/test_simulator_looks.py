@@ -10,11 +10,11 @@ from PIL import Image
 
 from contracts.characters import Appearance
 from contracts.wizard import known_values
-from deploy.local.simulators.drawing import Sketch, draw, encode
-from deploy.local.simulators.figure import draw_figure
-from deploy.local.simulators.looks import EYES, HAIRS, Looks
-from deploy.local.simulators.mark import read_mark
-from deploy.local.simulators.palette import Colour, Palette
+from deploy.simulators.drawing import Sketch, draw, encode
+from deploy.simulators.figure import draw_figure
+from deploy.simulators.identity_watermark import read_watermark
+from deploy.simulators.looks import EYES, HAIRS, Looks
+from deploy.simulators.palette import Colour, Palette
 
 CATALOGUE = known_values(Appearance)
 KEY: Colour = (255, 0, 255)
@@ -100,13 +100,13 @@ def test_wind_in_the_hair_says_nothing_of_its_colour() -> None:
 
 def test_a_picture_of_a_picture_keeps_the_looks_that_its_prompt_does_not_name() -> None:
     first = draw(Sketch("a woman with purple hair and a bob", 1, 256, 256))
-    mark = read_mark(first)
+    mark = read_watermark(first)
     assert mark is not None
     known = Looks.from_code(mark[:8])
     assert known is not None
     assert (known.hair, known.style) == (HAIRS["purple"], "bob")
     second = draw(Sketch("on a beach", 2, 256, 256, references=(encode(first, "png"),)))
-    assert read_mark(second) == mark
+    assert read_watermark(second) == mark
 
 
 def test_a_named_garment_has_its_colour() -> None:

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from contracts.modal_app import ModalPending, ModalResult, ModalSubmitted
-from deploy.local.simulators.behaviour import Behaviour
-from deploy.local.simulators.modal import create_app
-from deploy.local.simulators.serving import running
+from deploy.simulators.behaviour import Behaviour
+from deploy.simulators.modal import create_app
+from deploy.simulators.serving import running
 
 HEADERS = {"Modal-Key": "wk-test", "Modal-Secret": "ws-test"}
 

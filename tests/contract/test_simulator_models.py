@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from contracts.modal_app import ModalError, ModalResult
-from deploy.local.simulators import fal, modal
-from deploy.local.simulators.behaviour import Behaviour
-from deploy.local.simulators.comfyui_models import Models
-from deploy.local.simulators.comfyui_validation import validate
-from deploy.local.simulators.fal_queue import MODELS
-from deploy.local.simulators.serving import running
 from deploy.modal.settings import AppSettings
+from deploy.simulators import fal, modal
+from deploy.simulators.behaviour import Behaviour
+from deploy.simulators.comfyui_models import Models
+from deploy.simulators.comfyui_validation import validate
+from deploy.simulators.fal_queue import MODELS
+from deploy.simulators.serving import running
 from services.gateways.comfyui.graphs import graph_of
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.fal.adapter import ALIASES, endpoint_of

@@ -90,7 +90,7 @@ async def die_one_after_the_other(scene: Scene) -> list[RenderRequested]:
     return list(commands.values())
 
 
-async def books(scene: Scene, provider: Provider) -> list[dict[str, Any]]:
+async def submission_log(scene: Scene, provider: Provider) -> list[dict[str, Any]]:
     async with httpx.AsyncClient(base_url=scene.stack.simulator_url(provider), trust_env=False) as http:
         found: list[dict[str, Any]] = (await http.get("/_sim/submissions")).json()
     return found
@@ -124,7 +124,7 @@ async def check_ends(scene: Scene, ledger: dict[str, Document], never_sent: str)
 async def check_books(scene: Scene, ledger: dict[str, Document], never_sent: str) -> None:
     """Each attempt was taken once; the one that was never sent may be sent by nobody."""
     for provider in PROVIDERS:
-        taken = await books(scene, provider)
+        taken = await submission_log(scene, provider)
         ours = [key for key, entry in ledger.items() if entry["provider"] == provider and key != never_sent]
         names = ours if provider == "fal" else [our_id_of(attempt_id) for attempt_id in ours]
         assert Counter(entry["our_id"] for entry in taken) == Counter(names), provider

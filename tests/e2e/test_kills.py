@@ -43,11 +43,11 @@ async def test_every_submission_is_in_the_ledger_and_none_that_can_be_asked_for_
     ledger = await platform.ledger()
     intents = {str(uuid5(NAMESPACE_URL, f"imagegen:{entry['_id']}")): entry for entry in ledger}
     for provider in ("modal", "comfyui"):
-        books = await platform.submissions(provider)
-        assert books
-        assert {entry["our_id"] for entry in books} <= set(intents)
-        assert {entry["asked"] for entry in books} == {1}
-        assert len({entry["our_id"] for entry in books}) == len(books)
+        submission_log = await platform.submissions(provider)
+        assert submission_log
+        assert {entry["our_id"] for entry in submission_log} <= set(intents)
+        assert {entry["asked"] for entry in submission_log} == {1}
+        assert len({entry["our_id"] for entry in submission_log}) == len(submission_log)
     fal = sum(entry["submissions"] for entry in ledger if entry["provider"] == "fal")
     assert 0 < len(await platform.submissions("fal")) <= fal
 

@@ -203,9 +203,9 @@ async def test_the_books_of_the_providers_agree_with_the_ledger(platform: Platfo
     for provider in PROVIDERS:
         sent = [entry for entry in ledger if entry["provider"] == provider and entry["submissions"]]
         ours = {entry["external_id"] for entry in sent}
-        books = await platform.submissions(provider)
-        assert {entry["id"] for entry in books} == ours
-        assert len(books) == len(ours)
+        submission_log = await platform.submissions(provider)
+        assert {entry["id"] for entry in submission_log} == ours
+        assert len(submission_log) == len(ours)
     intents = {str(uuid5(NAMESPACE_URL, f"imagegen:{entry['_id']}")) for entry in ledger}
     for provider in ("modal", "comfyui"):
         assert {entry["our_id"] for entry in await platform.submissions(provider)} <= intents

@@ -13,9 +13,9 @@ from pydantic import SecretStr
 from starlette.types import ASGIApp
 
 from contracts.base import Provider as ProviderName
-from deploy.local.simulators import comfyui, fal, modal
-from deploy.local.simulators.behaviour import Behaviour
-from deploy.local.simulators.serving import running
+from deploy.simulators import comfyui, fal, modal
+from deploy.simulators.behaviour import Behaviour
+from deploy.simulators.serving import running
 from services.gateways.comfyui.adapter import ComfyUIProvider
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.fal.adapter import FalProvider
@@ -72,7 +72,7 @@ class Rig:
     async def forget(self) -> None:
         await self.http.post("/_sim/forget")
 
-    async def books(self) -> list[dict[str, Any]]:
+    async def submission_log(self) -> list[dict[str, Any]]:
         """What the provider took, in order."""
         entries: list[dict[str, Any]] = (await self.http.get("/_sim/submissions")).json()
         return entries

@@ -5,7 +5,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from deploy.local.simulators.serving import HOST
+from deploy.simulators.serving import HOST
 from tests.faults.rows import Door
 
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from contracts.base import Message
 from contracts.base import Provider as ProviderName
 from contracts.renders import RenderFailed, RenderRequested, ResultStored
-from deploy.local.simulators.serving import running
+from deploy.simulators.serving import running
 from services.gateways.fal.adapter import FalProvider, handle_of
 from services.gateways.fal.settings import FalSettings
 from services.gateways.fal.signatures import Keys
@@ -59,7 +59,7 @@ class House:
     service: FakeService = field(init=False)
     publisher: Broker = field(init=False)
     store: ResultStore = field(init=False)
-    books: list[dict[str, Any]] = field(default_factory=list)
+    submission_log: list[dict[str, Any]] = field(default_factory=list)
     """What the provider took, once the process has left."""
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class House:
     async def at_the_provider(self, *states: str) -> None:
         """Wait until these are the states of all submissions there, in order."""
         async with asyncio.timeout(10):
-            while [entry["state"] for entry in await self.rig.books()] != list(states):
+            while [entry["state"] for entry in await self.rig.submission_log()] != list(states):
                 await asyncio.sleep(0.005)
 
     async def webhooks(self) -> list[Any]:
@@ -136,9 +136,9 @@ class House:
     async def close_books(self) -> None:
         """Wait until nothing goes on at the provider: what has ended for us must not run on there."""
         async with asyncio.timeout(5):
-            while {entry["state"] for entry in await self.rig.books()} & {"queued", "running"}:
+            while {entry["state"] for entry in await self.rig.submission_log()} & {"queued", "running"}:
                 await asyncio.sleep(0.01)
-        self.books = await self.rig.books()
+        self.submission_log = await self.rig.submission_log()
 
     @property
     def account(self) -> Account:
@@ -154,7 +154,7 @@ class House:
             )
             for key, entry in self.attempts.kept.items()
         ]
-        taken = [Submission(submission["id"], submission["our_id"]) for submission in self.books]
+        taken = [Submission(submission["id"], submission["our_id"]) for submission in self.submission_log]
         return Account(tuple(entries), tuple(taken), tuple(self.sent))
 
 

@@ -52,6 +52,8 @@ async def test_row(
     assert house.between.complaints == []
     assert sum(not key.endswith(".webp") for key in house.store.bucket.objects) == said.count("stored")
     assert house.strangers == [], "nobody else is asked anything"
-    assert {submission["asked"] for submission in house.books} <= {1}, "nothing had to be de-duplicated"
+    assert {submission["asked"] for submission in house.submission_log} <= {1}, (
+        "nothing had to be de-duplicated"
+    )
     record_property("account", packed(account))
     assert discrepancies(account) == []

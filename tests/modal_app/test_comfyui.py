@@ -9,9 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.local.simulators.behaviour import Behaviour
-from deploy.local.simulators.comfyui import create_app
-from deploy.local.simulators.serving import running
 from deploy.modal.comfyui import (
     ComfyServer,
     ServerDown,
@@ -20,6 +17,9 @@ from deploy.modal.comfyui import (
     files_of,
     model_paths,
 )
+from deploy.simulators.behaviour import Behaviour
+from deploy.simulators.comfyui import create_app
+from deploy.simulators.serving import running
 
 GRAPH: dict[str, Any] = {
     "1": {

@@ -13,8 +13,8 @@ import pytest
 from pydantic import SecretStr
 
 from contracts.modal_app import ModalResult
-from deploy.local.simulators import modal as simulator
-from deploy.local.simulators.behaviour import Behaviour
+from deploy.simulators import modal as simulator
+from deploy.simulators.behaviour import Behaviour
 from services.gateways.modal.adapter import ModalProvider
 from services.gateways.modal.settings import ModalSettings
 from services.gateways.runtime.provider import (

@@ -36,7 +36,7 @@ def failed(code: str, **order: Any) -> Evidence:
     return replace(GOOD, jobs=jobs, orders={JOB: replace(ORDER, **order)})
 
 
-def broken(*codes: str, books: str = "failed", outcome: str = "failed") -> Evidence:
+def broken(*codes: str, submission_log: str = "failed", outcome: str = "failed") -> Evidence:
     """The job failed because all attempts of its image did, each with one of these codes."""
     attempts = [attempt(n, outcome, code) for n, code in enumerate(codes, 1)]
     dead = changed("jobs", render(state="failed", attempts=attempts, error=None)).jobs
@@ -47,7 +47,7 @@ def broken(*codes: str, books: str = "failed", outcome: str = "failed") -> Evide
         GOOD,
         jobs={JOB: {**dead[JOB], "status": "failed", "error": error, "failed": 1}},
         attempts=dict.fromkeys(names, times),
-        submissions=[Submission("fal", name, name, books, at(1)) for name in names],
+        submissions=[Submission("fal", name, name, submission_log, at(1)) for name in names],
         events=(*GOOD.events[:2], said(3, "image_failed"), said(4, "failed")),
     )
 
@@ -82,8 +82,8 @@ def test_an_answer_of_fal_that_was_lost_is_none_of_ours() -> None:
 @pytest.mark.parametrize(
     "evidence",
     [
-        broken(*BY_PROVIDER, books="succeeded"),
-        broken("provider_unreachable", *BY_PROVIDER[:3], books="cancelled"),
+        broken(*BY_PROVIDER, submission_log="succeeded"),
+        broken("provider_unreachable", *BY_PROVIDER[:3], submission_log="cancelled"),
         broken(*BY_PROVIDER[:2]),
         broken(*BY_PROVIDER, outcome="cancelled"),
         broken(),

@@ -4,16 +4,16 @@ from random import Random
 
 import httpx
 
-from deploy.local.simulators.books import Books
+from deploy.simulators.submission_log import SubmissionLog
 from tests.chaos.evidence import Got
 from tests.chaos.gather import submission_of
 from tests.chaos.receiver import Manners, Receiver
 
 
 def test_a_second_request_under_the_same_id_is_read_from_the_books() -> None:
-    books = Books()
-    books.enter("fc-1", "our", "a prompt", {}).asked += 1
-    (entry,) = books.listing()
+    submission_log = SubmissionLog()
+    submission_log.enter("fc-1", "our", "a prompt", {}).asked += 1
+    (entry,) = submission_log.listing()
     taken = submission_of("modal", entry)
     assert (taken.our_id, taken.asked, taken.at.isoformat()) == ("our", 2, entry["at"])
 

@@ -108,7 +108,7 @@ async def test_a_lost_socket_is_opened_again_and_what_ended_meanwhile_is_noticed
     async with house.running() as service:
         command = a_command(provider="comfyui")
         await service.deliver(command)
-        while not await house.rig.books():
+        while not await house.rig.submission_log():
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)  # by now its answer is read
         await house.rig.forget()  # the server restarts and knows nothing of it

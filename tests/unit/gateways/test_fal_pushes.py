@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
-from deploy.local.simulators.serving import running
+from deploy.simulators.serving import running
 from services.gateways.fal.adapter import FalProvider, handle_of
 from services.gateways.fal.settings import FalSettings
 from services.gateways.fal.signatures import (
@@ -120,7 +120,7 @@ async def test_a_submission_whose_answer_was_lost_is_settled_by_its_webhook(hous
         await service.deliver(command)
         await until(lambda: house.entry(command)["state"] == "unknown")
         await house.ended()
-    [submission] = await house.rig.books()
+    [submission] = await house.rig.submission_log()
     entry = house.entry(command)
     assert (entry["external_id"], entry["submissions"]) == (submission["id"], 1)
     assert house.publisher.said(RenderFailed) == []

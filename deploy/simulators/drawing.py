@@ -1,0 +1,150 @@
+"""(prompt, seed, size, references) → a picture: the same input always gives the same bytes.
+
+The person is drawn from the first reference or the label when there is one, so that pictures of
+one identity show one face; the background and the pose come from the prompt and the seed. Looks that
+the prompt names are drawn as it names them.
+"""
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import sha256
+from random import Random
+from typing import Final
+
+from PIL import Image, ImageDraw, ImageFilter
+from PIL.PngImagePlugin import PngInfo
+
+from deploy.simulators.caption import write_caption
+from deploy.simulators.figure import draw_figure
+from deploy.simulators.identity_watermark import read_watermark, write_watermark
+from deploy.simulators.looks import Looks, without_looks
+from deploy.simulators.palette import Palette
+
+TINY_SIZE: Final = 64
+LARGE: Final = 512
+INSET_SHARE: Final = 0.2
+MIME_TYPES: Final = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp"}
+
+
+class UnreadableImage(ValueError):
+    """The bytes given as a reference are not a picture that Pillow can open."""
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """Everything that decides how a picture looks."""
+
+    prompt: str
+    seed: int
+    width: int
+    height: int
+    references: tuple[bytes, ...] = ()
+    label: str | None = None
+    black: bool = False
+    """Safety checkers return flagged pictures as plain black ones."""
+
+
+def draw(sketch: Sketch) -> Image.Image:
+    """Draw large pictures at half size: softer edges, a quarter of the work; text at full size."""
+    size = (sketch.width, sketch.height)
+    if sketch.black:
+        return Image.new("RGB", size)
+    scene = Random(f"{sketch.seed}|{sketch.prompt}")
+    palette = Palette.of(without_looks(sketch.prompt), scene)
+    half = 2 if min(size) >= LARGE else 1
+    small = _background(palette, scene, (size[0] // half, size[1] // half))
+    identity = _identity(sketch)
+    looks = Looks.of(sketch.prompt, Random(identity), Looks.from_code(identity[:8]))
+    draw_figure(small, palette, scene, Random(identity), looks)
+    picture = small.resize(size, Image.Resampling.BILINEAR) if half > 1 else small
+    if sketch.references:
+        _paste_inset(picture, open_image(sketch.references[0]))
+    details = f"seed {sketch.seed}  ·  {sketch.width} x {sketch.height}"
+    if sketch.label:
+        details += f"  ·  {sketch.label}"
+    write_caption(picture, sketch.prompt, details)
+    write_watermark(picture, identity)
+    return picture
+
+
+def render(sketch: Sketch, kind: str = "png", text: Mapping[str, str] | None = None) -> bytes:
+    """The picture as a file; `text` goes into PNG text chunks."""
+    return encode(draw(sketch), kind, text)
+
+
+def encode(image: Image.Image, kind: str, text: Mapping[str, str] | None = None) -> bytes:
+    """Quick to write rather than small to keep: these files live for minutes."""
+    buffer = io.BytesIO()
+    if kind == "png":
+        chunks = PngInfo()
+        for key, value in (text or {}).items():
+            chunks.add_text(key, value)
+        image.save(buffer, "PNG", compress_level=2, pnginfo=chunks)
+    else:
+        image.convert("RGB").save(buffer, kind.upper(), quality=88)
+    return buffer.getvalue()
+
+
+@lru_cache(maxsize=64)
+def tiny(kind: str = "png", width: int = TINY_SIZE, height: int = TINY_SIZE) -> bytes:
+    """One plain picture per size: benchmarks measure the platform, not Pillow.
+
+    A large one has half of each side that was asked for, the least that the platform takes.
+    """
+    share = 2 if min(width, height) >= LARGE else 1
+    return encode(Image.new("1", (-(-width // share), -(-height // share)), 1), kind)
+
+
+def open_image(data: bytes) -> Image.Image:
+    """A reference as RGB, whatever it was stored as."""
+    try:
+        return Image.open(io.BytesIO(data)).convert("RGB")
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise UnreadableImage(str(error)) from error
+
+
+def _identity(sketch: Sketch) -> str:
+    """The person, in 16 hexadecimal digits: the reference's, else the label's, else a new one.
+
+    A new person's first half says what it looks like.
+    """
+    if sketch.references:
+        return read_watermark(open_image(sketch.references[0])) or _digest(sketch.references[0])
+    digest = _digest((sketch.label or f"{sketch.seed}|{sketch.prompt}").encode())
+    looks = Looks.of("" if sketch.label else sketch.prompt, Random(digest))
+    return looks.code() + digest[:8]
+
+
+def _digest(data: bytes) -> str:
+    return sha256(data).hexdigest()[:16]
+
+
+def _background(palette: Palette, dice: Random, size: tuple[int, int]) -> Image.Image:
+    width, height = 96, max(8, min(384, 96 * size[1] // size[0]))
+    corners = Image.new("RGB", (2, 2))
+    for index, colour in enumerate(palette.corners):
+        corners.putpixel((index % 2, index // 2), colour)
+    canvas = corners.resize((width, height), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(canvas, "RGBA")
+    for _ in range(7):
+        x, y, r = dice.uniform(0, width), dice.uniform(0, height), dice.uniform(0.1, 0.32) * width
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=(*dice.choice(palette.accents), 110))
+    canvas = canvas.filter(ImageFilter.GaussianBlur(width / 24))
+    return canvas.resize(size, Image.Resampling.BICUBIC)
+
+
+def _paste_inset(picture: Image.Image, reference: Image.Image) -> None:
+    side = max(8, int(min(picture.size) * INSET_SHARE))
+    square = min(reference.size)
+    left, top = (reference.width - square) // 2, (reference.height - square) // 2
+    crop = reference.resize((side, side), box=(left, top, left + square, top + square))
+    mask = Image.new("L", (side * 2, side * 2))
+    ImageDraw.Draw(mask).ellipse((0, 0, side * 2 - 1, side * 2 - 1), fill=255)
+    margin, ring = side // 6, max(2, side // 28)
+    x, y = picture.width - side - margin, margin
+    round_mask = mask.resize((side, side), Image.Resampling.BOX)
+    rim = mask.resize((side + 2 * ring, side + 2 * ring), Image.Resampling.BOX)
+    picture.paste((255, 255, 255), (x - ring, y - ring), rim)
+    picture.paste(crop, (x, y), round_mask)
