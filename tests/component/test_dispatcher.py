@@ -152,7 +152,7 @@ async def test_a_call_that_comes_again_publishes_the_waiting_request_with_the_sa
     assert [envelope.topic for envelope in first] == ["generation.requested.v1"]
     dispatcher.loras.known = {}
     assert await dispatcher.consume(*calls) == first
-    assert await dispatcher.hear(a_plan(character_id=CHARACTER)) == ["accepted 1", "modal: /0/1"]
+    assert await dispatcher.hear(a_plan(character_id=CHARACTER)) == ["accepted 2", "modal: /0/1"]
     assert await dispatcher.consume(*calls) == first
 
 
