@@ -24,7 +24,7 @@ from deploy.local.processes import Command, Process
 from deploy.local.servers import Site
 from deploy.local.services import basics, service
 from deploy.local.stack import Stack
-from services.cli.topics import read_all
+from clients.cli.topics import read_all
 from services.gateways.runtime.crash_points import VARIABLE, CrashPoint
 from shared import mongo
 from shared.envelope import encode

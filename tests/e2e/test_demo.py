@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 async def start_demo(folder: Path, **variables: str) -> asyncio.subprocess.Process:
-    command = ["-m", "services.cli", "demo", "--out", str(folder / "out"), "--state", str(folder / "state")]
+    command = ["-m", "clients.cli", "demo", "--out", str(folder / "out"), "--state", str(folder / "state")]
     return await asyncio.create_subprocess_exec(
         sys.executable,
         *command,

@@ -52,7 +52,7 @@ async def imagegen(stack: Stack, *arguments: str) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "services.cli",
+        "clients.cli",
         "--kafka",
         stack.environment["KAFKA_BOOTSTRAP"],
         "dlq",

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from deploy.local.state import StackState, StateFolder
-from services.cli.addresses import Addresses
-from services.cli.errors import NoStack, StackNotReady
+from clients.cli.addresses import Addresses
+from clients.cli.errors import NoStack, StackNotReady
 
 
 @pytest.fixture

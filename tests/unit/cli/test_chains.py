@@ -10,9 +10,9 @@ from contracts.characters import Character, Lora, Sheet
 from contracts.http_chains import ChainStepView, ChainView, CharacterView
 from contracts.jobs import JobError
 from contracts.requests import StudioFollowUp, TrainingFollowUp
-from services.cli.chain_report import chain_with_steps, character_lines
-from services.cli.errors import WrongInput
-from services.cli.requests import selection
+from clients.cli.chain_report import chain_with_steps, character_lines
+from clients.cli.errors import WrongInput
+from clients.cli.requests import selection
 from tests.fakes.builders import CHAIN, CHARACTER, JOB, START
 
 FACE = f"{JOB}/1"

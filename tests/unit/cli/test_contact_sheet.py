@@ -7,10 +7,10 @@ from pathlib import Path
 from contracts.http import ResultImage
 from contracts.jobs import ImageEvent
 from contracts.renders import StoredImage
-from services.cli.contact_sheet import sheet, write_sheet
-from services.cli.demo_requests import Wish
-from services.cli.demo_run import Asked
-from services.cli.following import Followed, Picture
+from clients.cli.contact_sheet import sheet, write_sheet
+from clients.cli.demo_requests import Wish
+from clients.cli.demo_run import Asked
+from clients.cli.following import Followed, Picture
 
 EVIL = """<script>alert("1")</script> & 'quoted' $title"""
 JOB_ID = "0193f2a0-0000-7000-8000-000000000001"

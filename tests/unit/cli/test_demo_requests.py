@@ -9,8 +9,8 @@ from aiokafka import ConsumerRecord
 
 from contracts.generation import GenerationRequested
 from contracts.http import StudioSubmission
-from services.cli.demo_requests import FIRST, JOBS, SUBMISSIONS, Wish, then, waiting
-from services.cli.upstream import request_images
+from clients.cli.demo_requests import FIRST, JOBS, SUBMISSIONS, Wish, then, waiting
+from clients.cli.upstream import request_images
 from shared.clock import now
 from shared.envelope import decode
 from shared.ids import uuid7

@@ -6,8 +6,8 @@ from contextlib import aclosing
 import httpx
 import pytest
 
-from services.cli.errors import Unreachable
-from services.cli.events import EventStream, ServerEvent, parse
+from clients.cli.errors import Unreachable
+from clients.cli.events import EventStream, ServerEvent, parse
 
 
 async def parsed(*chunks: bytes) -> list[ServerEvent]:

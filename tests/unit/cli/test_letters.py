@@ -6,7 +6,7 @@ from dataclasses import replace
 from aiokafka import ConsumerRecord
 
 from contracts.operations import DeadLetter
-from services.cli.letters import Letter, letters_of, replay_of, resolution_of
+from clients.cli.letters import Letter, letters_of, replay_of, resolution_of
 from shared.dead_letters import attempts_of, dead_letter
 from shared.envelope import Envelope, encode
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from services.cli.app import run
+from clients.cli.app import run
 
 WHO = ["--name", "Mara", "--age", "27"]
 FACE = "0190a6a0-0000-7000-8000-0000000000b1/0"

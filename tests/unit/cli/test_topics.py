@@ -2,7 +2,7 @@
 
 from aiokafka import TopicPartition
 
-from services.cli.topics import Log, Row, rows_of
+from clients.cli.topics import Log, Row, rows_of
 
 FIRST, SECOND = TopicPartition("a", 0), TopicPartition("a", 1)
 OTHER = TopicPartition("b", 0)

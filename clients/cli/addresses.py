@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from deploy.local.state import StateFolder
-from services.cli.errors import NoStack, StackNotReady, WrongInput
-from services.cli.folders import file_in_the_way
+from clients.cli.errors import NoStack, StackNotReady, WrongInput
+from clients.cli.folders import file_in_the_way
 
 Server = Literal["api", "notifier", "kafka"]
 OPTIONS: dict[Server, str] = {"api": "--api-url", "notifier": "--notifier-url", "kafka": "--kafka"}

@@ -7,8 +7,8 @@ import typer
 
 from contracts.http import JobPage, JobView, Results
 from contracts.jobs import Status
-from services.cli.connection import client_of
-from services.cli.report import print_job, print_jobs
+from clients.cli.connection import client_of
+from clients.cli.report import print_job, print_jobs
 
 JobId = Annotated[str, typer.Argument(help="The job's id.", metavar="ID", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

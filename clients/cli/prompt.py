@@ -21,8 +21,8 @@ from contracts.strictness import read_message
 from prompts.preview import NO_JOB, CannotBeDone, fields, preview, written
 from prompts.refusal import reasons_of
 from prompts.renders import ImageRequest
-from services.cli.errors import WrongInput
-from services.cli.options import (
+from clients.cli.errors import WrongInput
+from clients.cli.options import (
     BaseImage,
     Candidates,
     Count,
@@ -35,7 +35,7 @@ from services.cli.options import (
     SetId,
     bundled,
 )
-from services.cli.requests import read_object, submission
+from clients.cli.requests import read_object, submission
 
 app = typer.Typer(help="Show what would be sent: prompts, seeds, sizes, and what was left out.")
 

@@ -13,13 +13,13 @@ import typer
 from aiokafka.errors import KafkaError
 from rich.console import Console
 
-from services.cli.contact_sheet import write_sheet
-from services.cli.demo_requests import JOBS, LORAS
-from services.cli.demo_run import Asked, Demo
-from services.cli.demo_stack import demo_stack, discard, prepare_broker
-from services.cli.errors import CommandFailed
-from services.cli.folders import check_folder
-from services.cli.progress import jobs_with_bars, live, one_line
+from clients.cli.contact_sheet import write_sheet
+from clients.cli.demo_requests import JOBS, LORAS
+from clients.cli.demo_run import Asked, Demo
+from clients.cli.demo_stack import demo_stack, discard, prepare_broker
+from clients.cli.errors import CommandFailed
+from clients.cli.folders import check_folder
+from clients.cli.progress import jobs_with_bars, live, one_line
 
 SECONDS = 300
 INTERRUPTED = 130

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from services.cli.errors import CommandFailed, NotInstalled
+from clients.cli.errors import CommandFailed, NotInstalled
 from shared.errors import StartupError
 from shared.settings import read_settings
 

@@ -11,13 +11,13 @@ from aiokafka import AIOKafkaProducer
 
 from contracts.http import ResultImage, ResultLora
 from contracts.jobs import JobEvent
-from services.cli.addresses import Addresses
-from services.cli.client import Client, download
-from services.cli.demo_requests import FIRST, WAYS, Wish, then, waiting
-from services.cli.errors import RequestRefused
-from services.cli.events import EventStream
-from services.cli.following import EVENTS, Followed
-from services.cli.upstream import request_images
+from clients.cli.addresses import Addresses
+from clients.cli.client import Client, download
+from clients.cli.demo_requests import FIRST, WAYS, Wish, then, waiting
+from clients.cli.errors import RequestRefused
+from clients.cli.events import EventStream
+from clients.cli.following import EVENTS, Followed
+from clients.cli.upstream import request_images
 from shared.ids import uuid7
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from contracts.http import (
     ProfilePicturesSubmission,
     StudioSubmission,
 )
-from services.cli.client import Client, download
-from services.cli.connection import client_of
-from services.cli.folders import check_folder
-from services.cli.following import Followed, follow
-from services.cli.options import (
+from clients.cli.client import Client, download
+from clients.cli.connection import client_of
+from clients.cli.folders import check_folder
+from clients.cli.following import Followed, follow
+from clients.cli.options import (
     Answer,
     BaseImage,
     Candidates,
@@ -33,9 +33,9 @@ from services.cli.options import (
     SetId,
     bundled,
 )
-from services.cli.progress import job_with_images, live
-from services.cli.report import print_job
-from services.cli.requests import notify, submission, training
+from clients.cli.progress import job_with_images, live
+from clients.cli.report import print_job
+from clients.cli.requests import notify, submission, training
 
 app = typer.Typer(no_args_is_help=True, help="Ask for images and watch them come.")
 

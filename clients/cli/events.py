@@ -8,7 +8,7 @@ from time import monotonic
 
 import httpx
 
-from services.cli.errors import Unreachable
+from clients.cli.errors import Unreachable
 
 PATIENCE_SECONDS = 60.0
 """Longest time of nothing but failures on a stream: enough for its server to be started again."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import typer
 
-from services.cli.addresses import Addresses
-from services.cli.client import Client
+from clients.cli.addresses import Addresses
+from clients.cli.client import Client
 
 
 @dataclass(frozen=True)

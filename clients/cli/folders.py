@@ -4,7 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from services.cli.errors import WrongInput
+from clients.cli.errors import WrongInput
 
 
 def check_folder(folder: Path | None, option: str = "--out") -> None:

@@ -8,10 +8,10 @@ import typer
 import typer.main
 from typer.exceptions import TyperException
 
-from services.cli import chains, demo, dlq, generate, jobs, local, prompt, topics, webhooks
-from services.cli.addresses import Addresses, Server
-from services.cli.connection import Connection
-from services.cli.errors import CommandFailed
+from clients.cli import chains, demo, dlq, generate, jobs, local, prompt, topics, webhooks
+from clients.cli.addresses import Addresses, Server
+from clients.cli.connection import Connection
+from clients.cli.errors import CommandFailed
 
 SERVERS = "Where the platform is (default: the local stack that runs)"
 

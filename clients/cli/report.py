@@ -10,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.http import JobView, ResultImage, ResultLora, Results
-from services.cli.outcome import delivered_text, time_text
-from services.cli.progress import COLOURS, NAMES
+from clients.cli.outcome import delivered_text, time_text
+from clients.cli.progress import COLOURS, NAMES
 
 TABLE_WIDTH = 112
 

@@ -10,9 +10,9 @@ from typing import Literal
 from contracts.base import GenerationType
 from contracts.http import JobImage, JobView
 from contracts.jobs import ImageEvent, JobEvent, Phase, RenderProgress, Status
-from services.cli.client import Client
-from services.cli.errors import Unreachable
-from services.cli.outcome import WAITS
+from clients.cli.client import Client
+from clients.cli.errors import Unreachable
+from clients.cli.outcome import WAITS
 
 EVENTS = ("accepted", "started", "image_ready", "image_failed", "progressed", "completed", "failed")
 POLL_SECONDS = 1.0

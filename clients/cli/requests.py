@@ -15,8 +15,8 @@ from contracts.http import LoraTrainingSubmission
 from contracts.http_chains import BaseImageSelection
 from contracts.strictness import strictly
 from contracts.wording import message_of
-from services.cli.errors import WrongInput
-from services.cli.options import Look, Person
+from clients.cli.errors import WrongInput
+from clients.cli.options import Look, Person
 
 M = TypeVar("M", bound=Model)
 

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from contracts.http_chains import ChainStepView, ChainView, CharacterView
-from services.cli.progress import COLOURS, NAMES
+from clients.cli.progress import COLOURS, NAMES
 
 
 def chain_with_steps(view: ChainView) -> RenderableType:

@@ -9,8 +9,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from services.cli.following import Followed, Picture
-from services.cli.outcome import delivered_text, time_text
+from clients.cli.following import Followed, Picture
+from clients.cli.outcome import delivered_text, time_text
 
 COLOURS = {
     "completed": "green",

@@ -11,11 +11,11 @@ import typer
 from rich.console import Console
 
 from contracts.http_chains import ChainView
-from services.cli.chain_report import chain_with_steps, character_lines
-from services.cli.client import Client
-from services.cli.connection import client_of
-from services.cli.progress import live
-from services.cli.requests import selection
+from clients.cli.chain_report import chain_with_steps, character_lines
+from clients.cli.client import Client
+from clients.cli.connection import client_of
+from clients.cli.progress import live
+from clients.cli.requests import selection
 
 POLL_SECONDS = 1.0
 

@@ -20,9 +20,9 @@ from contracts.http_webhooks import (
     WebhookDeliveries,
     WebhookEndpoints,
 )
-from services.cli.addresses import Addresses, Server
-from services.cli.errors import NotWritten, RequestRefused, Unreachable
-from services.cli.events import EventStream
+from clients.cli.addresses import Addresses, Server
+from clients.cli.errors import NotWritten, RequestRefused, Unreachable
+from clients.cli.events import EventStream
 from shared.certificates import certificates
 
 M = TypeVar("M", bound=Model)

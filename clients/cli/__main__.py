@@ -8,7 +8,7 @@ INTERRUPTED = 130
 def main() -> None:
     """Every failure is one line. Exit code 1; 2 for a wrong command line, 130 after Ctrl-C."""
     try:
-        from services.cli.app import run
+        from clients.cli.app import run
 
         sys.exit(run(sys.argv[1:]))
     except KeyboardInterrupt:

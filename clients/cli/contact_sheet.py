@@ -9,9 +9,9 @@ from string import Template
 from urllib.parse import quote
 
 from contracts.http import ResultImage
-from services.cli.demo_run import Asked
-from services.cli.following import Picture
-from services.cli.progress import NAMES, delivered_of
+from clients.cli.demo_run import Asked
+from clients.cli.following import Picture
+from clients.cli.progress import NAMES, delivered_of
 
 PROVIDERS = {"modal": "Modal", "comfyui": "ComfyUI", "fal": "Fal"}
 
@@ -124,6 +124,6 @@ def _fill(template: str, **values: object) -> str:
 
 
 def _template(name: str) -> Template:
-    text = files("services.cli").joinpath("contact_sheet.html").read_text(encoding="utf-8")
+    text = files("clients.cli").joinpath("contact_sheet.html").read_text(encoding="utf-8")
     _, _, rest = text.partition(f"<!-- template: {name} -->\n")
     return Template(rest.partition("<!-- template: ")[0])

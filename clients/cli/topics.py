@@ -16,9 +16,9 @@ from rich.text import Text
 
 from contracts.base import PROVIDERS
 from contracts.catalog import TOPICS
-from services.cli.connection import connection_of
-from services.cli.errors import Unreachable
-from services.cli.report import wide_console
+from clients.cli.connection import connection_of
+from clients.cli.errors import Unreachable
+from clients.cli.report import wide_console
 from shared.limits import MAX_MESSAGE_BYTES
 
 GROUPS = (

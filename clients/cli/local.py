@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from services.cli.connection import connection_of
-from services.cli.errors import NotInstalled
-from services.cli.folders import check_folder
+from clients.cli.connection import connection_of
+from clients.cli.errors import NotInstalled
+from clients.cli.folders import check_folder
 
 
 def up(

@@ -11,11 +11,11 @@ from aiokafka import AIOKafkaProducer
 from rich.table import Table
 
 from contracts.operations import DeadLetter, DeadLetterResolved
-from services.cli.connection import connection_of
-from services.cli.errors import CommandFailed
-from services.cli.letters import Letter, letters_of, replay_of, resolution_of, say
-from services.cli.report import wide_console
-from services.cli.topics import quiet, read_all
+from clients.cli.connection import connection_of
+from clients.cli.errors import CommandFailed
+from clients.cli.letters import Letter, letters_of, replay_of, resolution_of, say
+from clients.cli.report import wide_console
+from clients.cli.topics import quiet, read_all
 from shared.envelope import Envelope
 from shared.limits import MAX_MESSAGE_BYTES
 from shared.url_credentials import redacted
