@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from deploy.local.state import StateFolder
 from clients.cli.errors import NoStack, StackNotReady, WrongInput
 from clients.cli.folders import file_in_the_way
+from deploy.local.state import StateFolder
 
 Server = Literal["api", "notifier", "kafka"]
 OPTIONS: dict[Server, str] = {"api": "--api-url", "notifier": "--notifier-url", "kafka": "--kafka"}

@@ -6,8 +6,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from contracts.http_chains import ChainStepView, ChainView, CharacterView
 from clients.cli.progress import COLOURS, NAMES
+from contracts.http_chains import ChainStepView, ChainView, CharacterView
 
 
 def chain_with_steps(view: ChainView) -> RenderableType:

@@ -10,12 +10,12 @@ from uuid import uuid4
 import typer
 from rich.console import Console
 
-from contracts.http_chains import ChainView
 from clients.cli.chain_report import chain_with_steps, character_lines
 from clients.cli.client import Client
 from clients.cli.connection import client_of
 from clients.cli.progress import live
 from clients.cli.requests import selection
+from contracts.http_chains import ChainView
 
 POLL_SECONDS = 1.0
 

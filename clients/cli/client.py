@@ -10,6 +10,9 @@ from urllib.parse import quote
 import httpx
 from pydantic import ValidationError
 
+from clients.cli.addresses import Addresses, Server
+from clients.cli.errors import NotWritten, RequestRefused, Unreachable
+from clients.cli.events import EventStream
 from contracts.base import Model
 from contracts.http import AnySubmission, JobPage, JobView, Problem, ResultImage, Results
 from contracts.http_chains import BaseImageSelection, ChainView, CharacterView
@@ -20,9 +23,6 @@ from contracts.http_webhooks import (
     WebhookDeliveries,
     WebhookEndpoints,
 )
-from clients.cli.addresses import Addresses, Server
-from clients.cli.errors import NotWritten, RequestRefused, Unreachable
-from clients.cli.events import EventStream
 from shared.certificates import certificates
 
 M = TypeVar("M", bound=Model)

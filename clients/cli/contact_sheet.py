@@ -8,10 +8,10 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from contracts.http import ResultImage
 from clients.cli.demo_run import Asked
 from clients.cli.following import Picture
 from clients.cli.progress import NAMES, delivered_of
+from contracts.http import ResultImage
 
 PROVIDERS = {"modal": "Modal", "comfyui": "ComfyUI", "fal": "Fal"}
 

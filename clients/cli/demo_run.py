@@ -9,8 +9,6 @@ from typing import IO, TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer
 
-from contracts.http import ResultImage, ResultLora
-from contracts.jobs import JobEvent
 from clients.cli.addresses import Addresses
 from clients.cli.client import Client, download
 from clients.cli.demo_requests import FIRST, WAYS, Wish, then, waiting
@@ -18,6 +16,8 @@ from clients.cli.errors import RequestRefused
 from clients.cli.events import EventStream
 from clients.cli.following import EVENTS, Followed
 from clients.cli.upstream import request_images
+from contracts.http import ResultImage, ResultLora
+from contracts.jobs import JobEvent
 from shared.ids import uuid7
 
 if TYPE_CHECKING:

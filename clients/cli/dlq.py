@@ -10,12 +10,12 @@ import typer
 from aiokafka import AIOKafkaProducer
 from rich.table import Table
 
-from contracts.operations import DeadLetter, DeadLetterResolved
 from clients.cli.connection import connection_of
 from clients.cli.errors import CommandFailed
 from clients.cli.letters import Letter, letters_of, replay_of, resolution_of, say
 from clients.cli.report import wide_console
 from clients.cli.topics import quiet, read_all
+from contracts.operations import DeadLetter, DeadLetterResolved
 from shared.envelope import Envelope
 from shared.limits import MAX_MESSAGE_BYTES
 from shared.url_credentials import redacted

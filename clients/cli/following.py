@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Literal
 
-from contracts.base import GenerationType
-from contracts.http import JobImage, JobView
-from contracts.jobs import ImageEvent, JobEvent, Phase, RenderProgress, Status
 from clients.cli.client import Client
 from clients.cli.errors import Unreachable
 from clients.cli.outcome import WAITS
+from contracts.base import GenerationType
+from contracts.http import JobImage, JobView
+from contracts.jobs import ImageEvent, JobEvent, Phase, RenderProgress, Status
 
 EVENTS = ("accepted", "started", "image_ready", "image_failed", "progressed", "completed", "failed")
 POLL_SECONDS = 1.0

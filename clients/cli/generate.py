@@ -7,14 +7,6 @@ from uuid import uuid4
 import typer
 from rich.console import Console
 
-from contracts.base import Provider
-from contracts.http import (
-    AnySubmission,
-    BaseImageSubmission,
-    CharacterSheetSubmission,
-    ProfilePicturesSubmission,
-    StudioSubmission,
-)
 from clients.cli.client import Client, download
 from clients.cli.connection import client_of
 from clients.cli.folders import check_folder
@@ -36,6 +28,14 @@ from clients.cli.options import (
 from clients.cli.progress import job_with_images, live
 from clients.cli.report import print_job
 from clients.cli.requests import notify, submission, training
+from contracts.base import Provider
+from contracts.http import (
+    AnySubmission,
+    BaseImageSubmission,
+    CharacterSheetSubmission,
+    ProfilePicturesSubmission,
+    StudioSubmission,
+)
 
 app = typer.Typer(no_args_is_help=True, help="Ask for images and watch them come.")
 

@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from contracts.http import JobPage, JobView, Results
-from contracts.jobs import Status
 from clients.cli.connection import client_of
 from clients.cli.report import print_job, print_jobs
+from contracts.http import JobPage, JobView, Results
+from contracts.jobs import Status
 
 JobId = Annotated[str, typer.Argument(help="The job's id.", metavar="ID", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]

@@ -9,18 +9,6 @@ from typing import Annotated, Any, get_args
 import typer
 from pydantic import ValidationError
 
-from contracts.generation import GenerationRequested
-from contracts.http import AnySubmission, ChainSubmission, Submission
-from contracts.requests import (
-    BaseImageRequest,
-    CharacterSheetRequest,
-    ProfilePicturesRequest,
-    StudioRequest,
-)
-from contracts.strictness import read_message
-from prompts.preview import NO_JOB, CannotBeDone, fields, preview, written
-from prompts.refusal import reasons_of
-from prompts.renders import ImageRequest
 from clients.cli.errors import WrongInput
 from clients.cli.options import (
     BaseImage,
@@ -36,6 +24,18 @@ from clients.cli.options import (
     bundled,
 )
 from clients.cli.requests import read_object, submission
+from contracts.generation import GenerationRequested
+from contracts.http import AnySubmission, ChainSubmission, Submission
+from contracts.requests import (
+    BaseImageRequest,
+    CharacterSheetRequest,
+    ProfilePicturesRequest,
+    StudioRequest,
+)
+from contracts.strictness import read_message
+from prompts.preview import NO_JOB, CannotBeDone, fields, preview, written
+from prompts.refusal import reasons_of
+from prompts.renders import ImageRequest
 
 app = typer.Typer(help="Show what would be sent: prompts, seeds, sizes, and what was left out.")
 

@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from contracts.http import JobView, ResultImage, ResultLora, Results
 from clients.cli.outcome import delivered_text, time_text
 from clients.cli.progress import COLOURS, NAMES
+from contracts.http import JobView, ResultImage, ResultLora, Results
 
 TABLE_WIDTH = 112
 

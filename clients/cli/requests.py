@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from clients.cli.errors import WrongInput
+from clients.cli.options import Look, Person
 from contracts.base import Model
 from contracts.characters import Appearance, Character, Identity
 from contracts.generation import Notify
@@ -15,8 +17,6 @@ from contracts.http import LoraTrainingSubmission
 from contracts.http_chains import BaseImageSelection
 from contracts.strictness import strictly
 from contracts.wording import message_of
-from clients.cli.errors import WrongInput
-from clients.cli.options import Look, Person
 
 M = TypeVar("M", bound=Model)
 

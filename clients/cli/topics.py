@@ -14,11 +14,11 @@ from aiokafka.errors import KafkaError
 from rich.table import Table
 from rich.text import Text
 
-from contracts.base import PROVIDERS
-from contracts.catalog import TOPICS
 from clients.cli.connection import connection_of
 from clients.cli.errors import Unreachable
 from clients.cli.report import wide_console
+from contracts.base import PROVIDERS
+from contracts.catalog import TOPICS
 from shared.limits import MAX_MESSAGE_BYTES
 
 GROUPS = (

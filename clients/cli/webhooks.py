@@ -9,11 +9,11 @@ import typer
 from pydantic import ValidationError
 from rich.table import Table
 
-from contracts.http_webhooks import EnableEndpoint, ReplayWebhooks
 from clients.cli.client import Client
 from clients.cli.connection import client_of
 from clients.cli.errors import WrongInput
 from clients.cli.report import wide_console
+from contracts.http_webhooks import EnableEndpoint, ReplayWebhooks
 from shared.envelope import explain
 
 app = typer.Typer(no_args_is_help=True, help="Webhooks: failing addresses, deliveries, replay.")

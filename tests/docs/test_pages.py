@@ -11,8 +11,8 @@ import typer.main
 import yaml
 from fastapi import FastAPI
 
-from deploy.local.fixed_ports import FIXED_PORTS
 from clients.cli.app import app, run
+from deploy.local.fixed_ports import FIXED_PORTS
 from tests.docs.blocks import ROOT, Block, blocks_of, commands_in, shell_blocks_of, targets_in
 from tests.fakes.api import ApiBench
 from tests.fakes.notifier import NotifierBench

@@ -15,6 +15,7 @@ from pathlib import Path
 from aiokafka import AIOKafkaProducer
 from pydantic import SecretStr
 
+from clients.cli.topics import read_all
 from contracts.base import Provider
 from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
 from deploy.local.apache_kafka.install import install
@@ -24,7 +25,6 @@ from deploy.local.processes import Command, Process
 from deploy.local.servers import Site
 from deploy.local.services import basics, service
 from deploy.local.stack import Stack
-from clients.cli.topics import read_all
 from services.gateways.runtime.crash_points import VARIABLE, CrashPoint
 from shared import mongo
 from shared.envelope import encode

@@ -9,11 +9,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from clients.cli.events import parse
 from contracts.base import Message, key_of, topic_of
 from contracts.chains import BaseImageSelected
 from contracts.characters import Character, CharacterCreated
 from contracts.jobs import JobEvent
-from clients.cli.events import parse
 from shared.ids import uuid7
 from tests.e2e.platform import CHARACTER, TENANT, USER, Platform
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local.state import StackState, StateFolder
 from clients.cli.addresses import Addresses
 from clients.cli.errors import NoStack, StackNotReady
+from deploy.local.state import StackState, StateFolder
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from contracts.http import ProfilePicturesSubmission, StudioSubmission
 from clients.cli.app import run
 from clients.cli.errors import WrongInput
 from clients.cli.options import Look, Person
 from clients.cli.requests import submission
+from contracts.http import ProfilePicturesSubmission, StudioSubmission
 
 FACE = "0193f2a0-0000-7000-8000-000000000001/0"
 WHO = ["--name", "Mara", "--age", "27"]

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from clients.cli.chain_report import chain_with_steps, character_lines
+from clients.cli.errors import WrongInput
+from clients.cli.requests import selection
 from contracts.characters import Character, Lora, Sheet
 from contracts.http_chains import ChainStepView, ChainView, CharacterView
 from contracts.jobs import JobError
 from contracts.requests import StudioFollowUp, TrainingFollowUp
-from clients.cli.chain_report import chain_with_steps, character_lines
-from clients.cli.errors import WrongInput
-from clients.cli.requests import selection
 from tests.fakes.builders import CHAIN, CHARACTER, JOB, START
 
 FACE = f"{JOB}/1"

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
-from contracts.http import ResultImage
-from contracts.jobs import ImageEvent
-from contracts.renders import StoredImage
 from clients.cli.contact_sheet import sheet, write_sheet
 from clients.cli.demo_requests import Wish
 from clients.cli.demo_run import Asked
 from clients.cli.following import Followed, Picture
+from contracts.http import ResultImage
+from contracts.jobs import ImageEvent
+from contracts.renders import StoredImage
 
 EVIL = """<script>alert("1")</script> & 'quoted' $title"""
 JOB_ID = "0193f2a0-0000-7000-8000-000000000001"

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from aiokafka import ConsumerRecord
 
-from contracts.generation import GenerationRequested
-from contracts.http import StudioSubmission
 from clients.cli.demo_requests import FIRST, JOBS, SUBMISSIONS, Wish, then, waiting
 from clients.cli.upstream import request_images
+from contracts.generation import GenerationRequested
+from contracts.http import StudioSubmission
 from shared.clock import now
 from shared.envelope import decode
 from shared.ids import uuid7

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from contracts.http import JobView
-from contracts.jobs import JobEvent, Status
 from clients.cli.following import Followed
 from clients.cli.progress import job_with_images, one_line, seconds_of
+from contracts.http import JobView
+from contracts.jobs import JobEvent, Status
 from tests.fakes.jobs import a_stored_lora
 
 JOB_ID = "0193f2a0-0000-7000-8000-000000000001"

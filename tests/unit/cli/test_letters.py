@@ -5,8 +5,8 @@ from dataclasses import replace
 
 from aiokafka import ConsumerRecord
 
-from contracts.operations import DeadLetter
 from clients.cli.letters import Letter, letters_of, replay_of, resolution_of
+from contracts.operations import DeadLetter
 from shared.dead_letters import attempts_of, dead_letter
 from shared.envelope import Envelope, encode
 
