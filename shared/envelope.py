@@ -13,8 +13,8 @@ from contracts.strictness import CallerMessage, read_message
 from contracts.times import CLOCK_SKEW, plausible
 from contracts.wording import message_of
 from shared.clock import now
+from shared.kafka.unpacking import UnreadBatch
 from shared.limits import MAX_MESSAGE_BYTES
-from shared.unpacking import UnreadBatch
 
 M = TypeVar("M", bound=Message)
 C = TypeVar("C", bound=Message, covariant=True)

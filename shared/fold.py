@@ -12,8 +12,8 @@ from pymongo import InsertOne, ReplaceOne
 
 from contracts.base import Message, Model
 from shared.envelope import Envelope, Received, encode
+from shared.kafka.publisher import Outgoing
 from shared.mongo import Collection, Write, find_by_id, write_guarded
-from shared.publisher import Outgoing
 
 MAX_RACES = 20
 

@@ -8,8 +8,8 @@ from contextvars import ContextVar
 
 import structlog
 
-from shared import metrics
 from shared.errors import is_transient
+from shared.observability import metrics
 from shared.waiting import backoff
 
 log = structlog.get_logger()

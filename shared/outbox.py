@@ -21,9 +21,9 @@ from shared.clock import now
 from shared.envelope import Envelope, encode
 from shared.errors import is_transient
 from shared.fold import StoredMessage
-from shared.group_commit import guarded_writes
 from shared.loops import every
 from shared.mongo import Collection, due_by, due_index, find_by_id
+from shared.mongo.group_commit import guarded_writes
 
 log = structlog.get_logger()
 

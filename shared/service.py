@@ -14,18 +14,18 @@ import structlog
 from fastapi import FastAPI
 
 from contracts.base import Message
-from shared.consumers import Consumers
 from shared.errors import StartupError
-from shared.event_loop import watch_event_loop
-from shared.front import Front, HttpServer
-from shared.health import Health, health_routes
-from shared.logs import configure_logs
+from shared.http.front import Front, HttpServer
+from shared.kafka.consumers import Consumers
+from shared.kafka.publisher import Publisher
+from shared.kafka.subscription import Handler, OnFailed, OnUnreadable, Subscription
+from shared.kafka.topics import ensure_topics
 from shared.loops import Loops, current, every
-from shared.publisher import Publisher
+from shared.observability.event_loop import watch_event_loop
+from shared.observability.health import Health, health_routes
+from shared.observability.logs import configure_logs
+from shared.observability.tracing import configure_tracing
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
-from shared.subscription import Handler, OnFailed, OnUnreadable, Subscription
-from shared.topics import ensure_topics
-from shared.tracing import configure_tracing
 from shared.waiting import unreported
 
 log = structlog.get_logger()

@@ -23,7 +23,7 @@ from contracts.http_webhooks import (
     WebhookDeliveries,
     WebhookEndpoints,
 )
-from shared.certificates import certificates
+from shared.http.certificates import certificates
 
 M = TypeVar("M", bound=Model)
 

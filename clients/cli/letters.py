@@ -8,8 +8,8 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from contracts.operations import DeadLetter, DeadLetterResolved
 from shared.clock import now
-from shared.dead_letters import ATTEMPT_HEADER
 from shared.envelope import Envelope, Unreadable, decode, encode
+from shared.kafka.dead_letters import ATTEMPT_HEADER
 
 PREFIX = "dead-letters:"
 KINDS = {kind.topic: kind for kind in (DeadLetter, DeadLetterResolved)}

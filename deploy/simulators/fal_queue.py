@@ -32,7 +32,7 @@ from deploy.simulators.fetching import Unreachable
 from deploy.simulators.files import FileStore
 from deploy.simulators.job_queue import JobQueue
 from deploy.simulators.submission_log import SubmissionLog
-from shared.certificates import certificates
+from shared.http.certificates import certificates
 
 MODELS: Final[dict[str, Model]] = {
     "fal-ai/flux/dev": draw_images,

@@ -32,7 +32,7 @@ from deploy.simulators.job_queue import JobQueue
 from deploy.simulators.loras import label_of
 from deploy.simulators.renderer import make
 from deploy.simulators.submission_log import Submission, SubmissionLog
-from shared.certificates import certificates
+from shared.http.certificates import certificates
 
 
 class WorkflowRefused(Exception):

@@ -8,11 +8,11 @@ from services.api.job_routes import job_routes
 from services.api.reading import Reading
 from services.api.reading_chains import ChainReading
 from services.api.submit_routes import submit_routes
-from shared.documentation import serve_documentation
-from shared.http_bodies import BodyRules
-from shared.http_queries import include_strictly
-from shared.identity import TRUSTED_HEADERS
-from shared.problems import install_problems
+from shared.http.bodies import BodyRules
+from shared.http.documentation import serve_documentation
+from shared.http.identity import TRUSTED_HEADERS
+from shared.http.problems import install_problems
+from shared.http.queries import include_strictly
 
 DESCRIPTION = f"""
 Submit image requests, follow and cancel jobs and chains of jobs, fetch results.

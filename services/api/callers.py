@@ -6,7 +6,7 @@ from fastapi import Depends, Header
 
 from contracts.base import Name
 from services.api.domain import Caller
-from shared.header_text import UserIdHeader
+from shared.http.header_text import UserIdHeader
 
 
 async def _caller(

@@ -10,8 +10,8 @@ from services.api.callers import CallerHeaders
 from services.api.intake import Intake
 from services.api.reading_chains import ChainReading
 from services.api.submit_routes import Beside, Trace
-from shared.http_bodies import JsonRoute
-from shared.problems import problem_responses
+from shared.http.bodies import JsonRoute
+from shared.http.problems import problem_responses
 
 
 def character_routes(intake: Intake, reading: ChainReading) -> APIRouter:

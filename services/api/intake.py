@@ -28,9 +28,9 @@ from services.api.known_characters import KnownCharacters
 from services.api.known_images import KnownImages
 from services.api.ports import Jobs, Stories, Submissions, Wishes
 from shared.clock import Clock
+from shared.http.problems import Refusal
 from shared.ids import uuid7
 from shared.outbox import Outbox, OutboxEntry, PendingEntry, outbox_entry
-from shared.problems import Refusal
 
 SOURCE = "api"
 

@@ -13,7 +13,7 @@ from services.api.listing import BadCursor, place_of
 from services.api.ports import JobQuery
 from services.api.reading import Reading
 from services.api.submit_routes import Trace
-from shared.problems import Refusal, problem_responses
+from shared.http.problems import Refusal, problem_responses
 
 
 def job_routes(intake: Intake, reading: Reading) -> APIRouter:

@@ -18,7 +18,7 @@ from services.api.views import (
     results_view,
 )
 from shared.clock import Clock
-from shared.problems import Refusal
+from shared.http.problems import Refusal
 
 
 class Reading:

@@ -9,7 +9,7 @@ from services.api.views_of_chains import (
     pending_chain_view,
     pending_character_view,
 )
-from shared.problems import Refusal
+from shared.http.problems import Refusal
 
 
 class ChainReading:

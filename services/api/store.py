@@ -11,8 +11,8 @@ from contracts.characters import CharacterRecord, character_key
 from contracts.jobs import Job
 from services.api.domain import Accepted
 from services.api.ports import Assets, JobQuery, Jobs, Preview, Stories, Submissions, Wishes
-from shared.group_commit import guarded_writes
 from shared.mongo import Collection, find_by_id
+from shared.mongo.group_commit import guarded_writes
 from shared.outbox import OUTBOX_INDEX
 
 SUBMISSION_INDEXES = (

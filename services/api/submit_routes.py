@@ -19,9 +19,9 @@ from services.api.callers import CallerHeaders
 from services.api.domain import Caller
 from services.api.intake import Intake
 from services.api.reading import Reading
-from shared.http_bodies import JsonRoute
-from shared.problems import problem_responses
-from shared.tracing import start_span, traceparent
+from shared.http.bodies import JsonRoute
+from shared.http.problems import problem_responses
+from shared.observability.tracing import start_span, traceparent
 
 IdempotencyKey = Annotated[
     Annotated[str, Spelling(r"^[\x20-\x7e]{1,255}$", "printable ASCII of 1 to 255 characters")] | None,

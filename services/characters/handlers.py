@@ -16,8 +16,8 @@ from services.characters.policies import Policies
 from services.characters.records import CharacterMessage, Record
 from shared.envelope import Received
 from shared.fold import Documents, fold
-from shared.publisher import Outgoing
-from shared.subscription import Subscribe
+from shared.kafka.publisher import Outgoing
+from shared.kafka.subscription import Subscribe
 
 SOURCE = "characters"
 TRAINING_EVENTS = frozenset({"accepted", "started", "image_ready", "failed"})

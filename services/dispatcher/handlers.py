@@ -24,8 +24,8 @@ from shared.clock import Clock
 from shared.envelope import Received
 from shared.errors import UnstorableDocument
 from shared.fold import Documents, Handled, fold
-from shared.publisher import Outgoing
-from shared.subscription import Subscribe
+from shared.kafka.publisher import Outgoing
+from shared.kafka.subscription import Subscribe
 
 log = structlog.get_logger()
 

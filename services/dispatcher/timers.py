@@ -5,9 +5,9 @@ from datetime import datetime
 
 from contracts.jobs import JobDue
 from shared.clock import Clock, now
+from shared.kafka.publisher import Outgoing, Publisher
 from shared.loops import every
 from shared.mongo import Collection, Document, due_by
-from shared.publisher import Outgoing, Publisher
 
 TICK_SECONDS = 0.25
 AGAIN_SECONDS = 10.0

@@ -8,9 +8,9 @@ from pymongo import IndexModel
 from contracts.chains import LoraFailed, LoraReady
 from contracts.jobs import JobDue
 from shared.envelope import Received
+from shared.kafka.publisher import Outgoing
+from shared.kafka.subscription import Subscribe
 from shared.mongo import Collection, Document
-from shared.publisher import Outgoing
-from shared.subscription import Subscribe
 
 LoraNews = LoraReady | LoraFailed
 Whose = tuple[str, str]

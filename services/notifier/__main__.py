@@ -22,7 +22,7 @@ from services.notifier.store import (
 )
 from services.notifier.webhook_routes import webhook_routes
 from shared import clock, mongo
-from shared.broadcast import Broadcast
+from shared.kafka.broadcast import Broadcast
 from shared.s3 import open_bucket
 from shared.service import Service, main
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings

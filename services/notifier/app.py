@@ -2,11 +2,11 @@
 
 from fastapi import APIRouter, FastAPI
 
-from shared.documentation import serve_documentation
-from shared.http_bodies import BodyRules
-from shared.http_queries import include_strictly
-from shared.identity import TRUSTED_HEADERS
-from shared.problems import install_problems
+from shared.http.bodies import BodyRules
+from shared.http.documentation import serve_documentation
+from shared.http.identity import TRUSTED_HEADERS
+from shared.http.problems import install_problems
+from shared.http.queries import include_strictly
 
 DESCRIPTION = f"""
 Follow jobs as Server-Sent Events; inspect and repeat webhook deliveries.

@@ -7,8 +7,8 @@ from services.notifier.deliveries import delivery_of, in_turn, predecessor
 from services.notifier.ports import Deliveries, Jobs
 from shared.clock import Clock
 from shared.envelope import Received
-from shared.publisher import Outgoing
-from shared.subscription import Subscribe
+from shared.kafka.publisher import Outgoing
+from shared.kafka.subscription import Subscribe
 
 
 def handlers(

@@ -3,7 +3,7 @@
 from contracts.jobs import Job, JobEvent
 from services.notifier.frames import Writer
 from services.notifier.ports import Jobs
-from shared.problems import Refusal
+from shared.http.problems import Refusal
 
 LAST = ("completed", "failed")
 

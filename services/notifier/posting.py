@@ -18,9 +18,9 @@ from standardwebhooks import Webhook
 
 from contracts.wording import message_of
 from services.notifier.deliveries import Delivery, Outcome
-from shared.certificates import certificates
-from shared.http_client import BasicAuthTransport
-from shared.retry_after import retry_after
+from shared.http.certificates import certificates
+from shared.http.client import BasicAuthTransport
+from shared.http.retry_after import retry_after
 from shared.url_credentials import redacted, with_credentials
 
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")

@@ -18,8 +18,8 @@ from services.notifier.streams import HEARTBEAT_SECONDS, EventStream, Stream, fo
 from services.notifier.unknown_jobs import first_frames
 from services.notifier.user_stream import UserStream
 from shared.clock import Clock
-from shared.header_text import header_text
-from shared.problems import Refusal, problem_responses
+from shared.http.header_text import header_text
+from shared.http.problems import Refusal, problem_responses
 
 Answers = dict[int | str, dict[str, Any]]
 _NAME: TypeAdapter[str] = TypeAdapter(Name)

@@ -12,7 +12,7 @@ from contracts.jobs import JobEvent
 from services.notifier.frames import HEARTBEAT, RETRY
 from services.notifier.mailbox import Mailbox, Signal
 from shared.errors import is_transient
-from shared.problems import Refusal
+from shared.http.problems import Refusal
 
 log = structlog.get_logger()
 

@@ -21,7 +21,7 @@ from services.notifier.ports import Deliveries, Endpoints, Which
 from services.notifier.posting import secret_of
 from services.notifier.routes import Caller, listener
 from shared.clock import Clock
-from shared.problems import Refusal, problem_responses
+from shared.http.problems import Refusal, problem_responses
 
 Who = Annotated[Caller, Depends(listener)]
 

@@ -22,8 +22,8 @@ from prompts.refusal import rejection_of
 from shared.clock import now
 from shared.envelope import Received, Unreadable, record_time
 from shared.errors import PermanentError
-from shared.publisher import Outgoing, caused_by
-from shared.subscription import Subscribe
+from shared.kafka.publisher import Outgoing, caused_by
+from shared.kafka.subscription import Subscribe
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutp
 from services.result_store.storing import Storing
 from services.result_store.trainings import Trainings
 from shared import mongo
-from shared.http_client import http_client
+from shared.http.client import http_client
 from shared.outbox import MongoOutboxStore, Outbox
 from shared.s3 import open_bucket
 from shared.service import Service, main

@@ -14,9 +14,9 @@ from services.result_store.images import BadImage
 from services.result_store.storing import Stores, failure
 from shared.clock import now
 from shared.envelope import Received
-from shared.publisher import Outgoing, caused_by
+from shared.kafka.publisher import Outgoing, caused_by
+from shared.kafka.subscription import Subscribe
 from shared.s3 import Bucket
-from shared.subscription import Subscribe
 
 log = structlog.get_logger()
 

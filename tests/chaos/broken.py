@@ -17,8 +17,8 @@ import services.notifier.courier
 from services.gateways.runtime.gateway import Gateway
 from services.notifier.deliveries import Delivery, Outcome, after
 from shared.fold import MongoDocuments
+from shared.kafka.subscription import Subscription
 from shared.service import Service
-from shared.subscription import Subscription
 
 A_MOMENT = 0.3
 

@@ -8,7 +8,7 @@ import pytest
 from pymongo.errors import ServerSelectionTimeoutError
 from structlog.testing import capture_logs
 
-from shared.identity import TRUSTED_HEADERS
+from shared.http.identity import TRUSTED_HEADERS
 from tests.fakes.api import ApiBench
 
 CHARACTER: dict[str, Any] = {"name": "Mia", "age": 27}

@@ -19,7 +19,7 @@ from services.characters.handlers import chain_of, character_of, handlers
 from services.characters.records import Record
 from shared.envelope import Envelope
 from shared.errors import TransientError
-from shared.subscription import Handler, Pauses, Subscription
+from shared.kafka.subscription import Handler, Pauses, Subscription
 from tests.fakes.builders import CHARACTER, JOB, TRACE, after
 from tests.fakes.characters import (
     MARA,

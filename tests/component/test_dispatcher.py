@@ -18,7 +18,7 @@ from services.dispatcher.story import JobRecord
 from services.dispatcher.waiting import KnownLora
 from shared.envelope import Envelope
 from shared.errors import TransientError
-from shared.subscription import Handler, Pauses, Subscription
+from shared.kafka.subscription import Handler, Pauses, Subscription
 from tests.fakes.builders import (
     CHARACTER,
     JOB,

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from shared.identity import TRUSTED_HEADERS
+from shared.http.identity import TRUSTED_HEADERS
 from tests.fakes.api import ApiBench
 from tests.fakes.notifier import NotifierBench
 

@@ -16,8 +16,8 @@ from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Order, Pace, Provider
 from shared.clock import now
-from shared.leases import FORGET_SECONDS
 from shared.mongo import IN_PAGE, Database
+from shared.mongo.leases import FORGET_SECONDS
 from tests.fakes.adapters import a_rig
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import FakeProvider, a_cancel, a_command

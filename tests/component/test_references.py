@@ -33,7 +33,7 @@ from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.prompt_builder import handlers as prompt_builder
 from services.prompt_builder.handlers import StoredCharacter
 from shared.envelope import Envelope, Received, encode
-from shared.subscription import Handler
+from shared.kafka.subscription import Handler
 from tests.fakes.builders import CHARACTER, JOB, POLICIES, START, TRACE, a_cancel
 from tests.fakes.characters import POLICIES as CHARACTER_POLICIES
 from tests.fakes.characters import FakeJobs, a_creation, a_selection

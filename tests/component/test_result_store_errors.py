@@ -12,7 +12,7 @@ from services.result_store.fetching import OutputLate
 from services.result_store.handlers import handlers
 from services.result_store.images import Accepted, Limits
 from services.result_store.late import PAUSES_SECONDS
-from shared.subscription import Handler, Pauses, Subscription
+from shared.kafka.subscription import Handler, Pauses, Subscription
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
 from tests.fakes.results import PATH, ResultsBench, a_result
 from tests.fakes.waiting import background, until

@@ -28,9 +28,9 @@ from deploy.local.stack import Stack
 from services.gateways.runtime.crash_points import VARIABLE, CrashPoint
 from shared import mongo
 from shared.envelope import encode
+from shared.kafka.topics import ensure_topics
 from shared.mongo import Document
 from shared.settings import KafkaSettings, MongoSettings
-from shared.topics import ensure_topics
 
 QUICK = {
     "MODAL_SUBMIT_TIMEOUT_SECONDS": "3",

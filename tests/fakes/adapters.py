@@ -24,7 +24,7 @@ from services.gateways.modal.adapter import ModalProvider
 from services.gateways.modal.settings import ModalSettings
 from services.gateways.runtime.inputs import Inputs
 from services.gateways.runtime.provider import Handle, News, Order, Provider, Working
-from shared.http_client import HonestTransport, request_timeout
+from shared.http.client import HonestTransport, request_timeout
 from tests.fakes.provider import FakeInputs
 
 KEY = "the-key"
@@ -50,7 +50,7 @@ def an_adapter(
 
 
 def quick_client(timeout_seconds: float, connect_seconds: float = 5.0) -> httpx.AsyncClient:
-    """`shared.http_client`, without reading the certificates that loopback has no use for."""
+    """`shared.http.client`, without reading the certificates that loopback has no use for."""
     timeout = request_timeout(timeout_seconds)
     timeout.connect = connect_seconds
     return httpx.AsyncClient(transport=HonestTransport(verify=False), timeout=timeout, trust_env=False)

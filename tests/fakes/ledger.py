@@ -9,7 +9,7 @@ from services.gateways.runtime.gateway import Gateway
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Pace
 from shared.clock import now
-from shared.leases import Lease
+from shared.mongo.leases import Lease
 from shared.outbox import MongoOutboxStore, Outbox
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import FakeProvider, a_command

@@ -11,8 +11,8 @@ from aiokafka.cluster import ClusterMetadata
 from aiokafka.record.default_records import DefaultRecordBatchBuilder
 from aiokafka.record.util import calc_crc32c
 
-from shared.batch_consumer import BatchConsumer
-from shared.codecs import CODECS
+from shared.kafka.batch_consumer import BatchConsumer
+from shared.kafka.codecs import CODECS
 
 NUMBERS = {name: number for number, name in CODECS.items()} | {"none": 0}
 _CRC_AT, _ATTRIBUTES_AT = 17, 21

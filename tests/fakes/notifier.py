@@ -24,7 +24,7 @@ from services.notifier.ports import Deliveries, Endpoints, Jobs, Links, Submissi
 from services.notifier.routes import routes
 from services.notifier.webhook_routes import webhook_routes
 from shared.envelope import Received
-from shared.subscription import Handler
+from shared.kafka.subscription import Handler
 from tests.fakes.jobs import START
 from tests.fakes.stand_in import StandIn
 

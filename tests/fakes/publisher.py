@@ -7,7 +7,7 @@ from contracts.base import Message, id_of, topic_of
 from shared.clock import now
 from shared.envelope import Envelope, Received
 from shared.errors import TransientError
-from shared.publisher import Publisher
+from shared.kafka.publisher import Publisher
 from shared.settings import KafkaSettings
 
 M = TypeVar("M", bound=Message)

@@ -8,8 +8,8 @@ from typing import Any, cast
 from fastapi import FastAPI
 
 from contracts.base import Message
+from shared.kafka.subscription import Handler
 from shared.service import Service
-from shared.subscription import Handler
 from tests.fakes.publisher import FakePublisher, received
 from tests.fakes.waiting import background
 

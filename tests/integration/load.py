@@ -12,7 +12,7 @@ from deploy.local.stack import Stack
 from shared.envelope import Received
 from shared.errors import is_transient
 from shared.ids import uuid7
-from shared.publisher import Outgoing, Publisher
+from shared.kafka.publisher import Outgoing, Publisher
 from tests.integration.workers import Worker, kafka_settings
 
 Journal = list[tuple[str, int]]

@@ -15,8 +15,8 @@ from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from contracts.generation import GenerationCancel
 from deploy.local.stack import Stack, StackOptions
 from shared.envelope import Envelope
-from shared.publisher import Publisher
-from shared.topics import ensure_topics
+from shared.kafka.publisher import Publisher
+from shared.kafka.topics import ensure_topics
 from shared.waiting import wait_until_up
 from tests.integration.load import Hand, Journal, Load, all_is_committed, first_times
 from tests.integration.workers import Worker, kafka_settings, ready, saw, say

@@ -13,7 +13,7 @@ from deploy.local.stack import Stack
 from shared.envelope import Received
 from shared.errors import PermanentError
 from shared.ids import uuid7
-from shared.publisher import Outgoing
+from shared.kafka.publisher import Outgoing
 from shared.service import Service
 from shared.settings import KafkaSettings, ProcessSettings
 from tests.integration.workers import kafka_settings

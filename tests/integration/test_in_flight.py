@@ -13,8 +13,8 @@ from contracts.renders import RenderRequested, RenderSucceeded
 from services.gateways.runtime.app import Process
 from services.gateways.runtime.engine import STEPS_AT_ONCE
 from services.gateways.runtime.provider import Handle, News, Order, Pace
-from shared.leases import LeaseExpired
 from shared.mongo import Database
+from shared.mongo.leases import LeaseExpired
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import DONE, RUNNING, FakeProvider, a_command
 from tests.fakes.publisher import FakePublisher

@@ -18,8 +18,8 @@ from services.gateways.runtime.provider import NoAnswer, Provider, our_id_of
 from services.gateways.runtime.reconciling import Reconciling
 from shared import mongo
 from shared.clock import now
-from shared.leases import Lease
 from shared.mongo import Collection, Database
+from shared.mongo.leases import Lease
 from shared.outbox import MongoOutboxStore, Outbox
 from shared.settings import MongoSettings
 from tests.fakes.provider import FakeProvider, a_command

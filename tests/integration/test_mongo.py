@@ -21,9 +21,9 @@ from shared import mongo
 from shared.clock import now
 from shared.errors import UnstorableDocument
 from shared.fold import Folded, MongoDocuments
-from shared.group_commit import guarded_writes
-from shared.leases import Lease
 from shared.mongo import Database, due_by, write_guarded
+from shared.mongo.group_commit import guarded_writes
+from shared.mongo.leases import Lease
 from shared.settings import MongoSettings
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]

@@ -22,14 +22,14 @@ from services.api.store import SUBMISSION_INDEXES, MongoSubmissions
 from services.notifier.deliveries import Outcome, after, delivery_of
 from services.notifier.store import DELIVERY_INDEXES, MongoDeliveries
 from services.notifier.store import MongoSubmissions as Listened
-from shared.broadcast import Broadcast
 from shared.clock import now
 from shared.ids import uuid7
+from shared.kafka.broadcast import Broadcast
+from shared.kafka.publisher import Outgoing, Publisher
+from shared.kafka.topics import ensure_topics
 from shared.mongo import Database, connect, ensure_indexes
 from shared.outbox import MongoOutboxStore, Outbox, outbox_entry
-from shared.publisher import Outgoing, Publisher
 from shared.settings import MongoSettings
-from shared.topics import ensure_topics
 from tests.fakes.api import FakeBroker
 from tests.fakes.jobs import an_event
 from tests.integration.workers import kafka_settings

@@ -21,8 +21,8 @@ from deploy.local.stack import Stack, StackOptions
 from shared import mongo
 from shared.clock import now
 from shared.ids import uuid7
+from shared.kafka.publisher import Outgoing, Publisher
 from shared.mongo import Database
-from shared.publisher import Outgoing, Publisher
 from shared.settings import KafkaSettings, MongoSettings
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]

@@ -14,7 +14,7 @@ from deploy.local.stack import Stack
 from shared.envelope import Received
 from shared.errors import Backpressure
 from shared.ids import uuid7
-from shared.publisher import Outgoing
+from shared.kafka.publisher import Outgoing
 from shared.service import Service
 from shared.settings import KafkaSettings, ProcessSettings
 

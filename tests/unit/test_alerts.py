@@ -11,7 +11,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 import services
-import shared.metrics
+import shared.observability.metrics
 
 RULES = Path(__file__).parents[2] / "deploy" / "observability" / "alerts.yaml"
 
@@ -22,7 +22,7 @@ def rules() -> list[dict[str, Any]]:
 
 
 def exported() -> set[str]:
-    assert shared.metrics
+    assert shared.observability.metrics
     for found in pkgutil.walk_packages(services.__path__, "services."):
         if found.name.rpartition(".")[2] in ("courier", "gate"):
             importlib.import_module(found.name)

@@ -17,7 +17,7 @@ from prometheus_client import Counter
 from services.gateways.fal.signatures import Keys, KeysUnavailable, NotFals, verify
 from services.gateways.runtime.provider import Handle, Order
 from services.gateways.runtime.pushes import AddRoutes, Pushes
-from shared.problems import Refusal, install_problems
+from shared.http.problems import Refusal, install_problems
 
 log = structlog.get_logger()
 

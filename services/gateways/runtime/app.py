@@ -22,11 +22,11 @@ from services.gateways.runtime.reconciling import Reconciling
 from services.gateways.runtime.roll_call import RollCall
 from services.gateways.runtime.shares import Shares
 from shared import mongo
-from shared.http_client import http_client
+from shared.http.client import http_client
 from shared.ids import uuid7
-from shared.leases import Lease
 from shared.loops import every
 from shared.mongo import IN_PAGE, Database
+from shared.mongo.leases import Lease
 from shared.outbox import MongoOutboxStore, Outbox
 from shared.s3 import open_bucket
 from shared.service import Service

@@ -11,8 +11,8 @@ from contracts.base import Provider
 from contracts.operations import ProviderHealth
 from services.gateways.runtime.breaker import Breaker, Circuit
 from shared.clock import now
+from shared.kafka.publisher import Outgoing, Publisher
 from shared.mongo import Collection
-from shared.publisher import Outgoing, Publisher
 
 log = structlog.get_logger()
 

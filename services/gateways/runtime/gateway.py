@@ -34,8 +34,8 @@ from services.gateways.runtime.provider import (
 from services.gateways.runtime.reports import Reports
 from shared.clock import now
 from shared.errors import is_transient
-from shared.leases import LEASE_SECONDS, Lease, LeaseExpired
-from shared.publisher import Publisher
+from shared.kafka.publisher import Publisher
+from shared.mongo.leases import LEASE_SECONDS, Lease, LeaseExpired
 
 log = structlog.get_logger()
 

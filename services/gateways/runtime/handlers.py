@@ -14,9 +14,9 @@ from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Provider
 from shared.envelope import Received
 from shared.errors import Backpressure
-from shared.leases import Lease
-from shared.publisher import Outgoing
-from shared.subscription import Subscribe
+from shared.kafka.publisher import Outgoing
+from shared.kafka.subscription import Subscribe
+from shared.mongo.leases import Lease
 
 
 def handlers(

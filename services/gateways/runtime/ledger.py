@@ -16,8 +16,8 @@ from services.gateways.runtime.attempt import Attempt, State, attempt_of
 from services.gateways.runtime.provider import Handle, our_id_of
 from shared.clock import now
 from shared.envelope import Received
-from shared.group_commit import GroupCommit, guarded_writes
 from shared.mongo import IN_PAGE, Collection, due_index, write_guarded
+from shared.mongo.group_commit import GroupCommit, guarded_writes
 from shared.outbox import OUTBOX_INDEX, OVERDUE
 
 INDEXES = (

@@ -15,9 +15,9 @@ from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Listing, NoAnswer, Provider
 from shared.clock import now
-from shared.leases import Lease
 from shared.loops import every
 from shared.mongo import Collection, in_pages
+from shared.mongo.leases import Lease
 
 log = structlog.get_logger()
 

@@ -22,9 +22,9 @@ from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Broken, Done, Working
 from services.gateways.runtime.workflows import has_free_size
 from shared.clock import now
-from shared.leases import Lease
+from shared.kafka.publisher import Outgoing, Publisher
+from shared.mongo.leases import Lease
 from shared.outbox import ImmediatePublisher, outbox_entry
-from shared.publisher import Outgoing, Publisher
 
 log = structlog.get_logger()
 

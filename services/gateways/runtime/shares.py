@@ -10,8 +10,8 @@ from collections.abc import Collection as Names
 
 from pymongo import ReplaceOne
 
-from shared.leases import LEASE_SECONDS
 from shared.mongo import Collection, write_guarded
+from shared.mongo.leases import LEASE_SECONDS
 
 
 def share_of(limit: int, shares: dict[str, int], me: str, in_flight: int, alive: Names[str]) -> int:

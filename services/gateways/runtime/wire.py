@@ -16,7 +16,7 @@ from services.gateways.runtime.provider import NoAnswer, NotTaken, OutcomeUnknow
 from services.gateways.runtime.pruning import Pruner
 from shared import url_credentials
 from shared.clock import now
-from shared.retry_after import retry_after
+from shared.http.retry_after import retry_after
 
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 EXCERPT_BYTES = 1200

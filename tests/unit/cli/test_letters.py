@@ -7,8 +7,8 @@ from aiokafka import ConsumerRecord
 
 from clients.cli.letters import Letter, letters_of, replay_of, resolution_of
 from contracts.operations import DeadLetter
-from shared.dead_letters import attempts_of, dead_letter
 from shared.envelope import Envelope, encode
+from shared.kafka.dead_letters import attempts_of, dead_letter
 
 
 def record_of(envelope: Envelope, offset: int = 0) -> ConsumerRecord:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from contracts.base import Flag, Line, Name, Number, Seed, Text, UserId, Whole
 from contracts.scalars import LARGEST_EXACT, LARGEST_SEED, decimals_up_to
 from contracts.wording import message_of
-from shared.header_text import header_text
+from shared.http.header_text import header_text
 
 USER_IDS = [
     "auth0|5f7c8ec7c33c6c004bbafe82",

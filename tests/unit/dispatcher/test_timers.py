@@ -13,8 +13,8 @@ from services.dispatcher.timers import PAGE, Timers
 from shared.clock import now
 from shared.errors import TransientError
 from shared.ids import uuid7
+from shared.kafka.publisher import Outgoing, Publisher
 from shared.mongo import Collection
-from shared.publisher import Outgoing, Publisher
 from tests.fakes.builders import CHARACTER, JOB, MIA, TRACE
 from tests.fakes.documents import FakeCollection
 

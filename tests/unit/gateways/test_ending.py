@@ -9,7 +9,7 @@ from pymongo.errors import AutoReconnect
 from contracts.base import Message, key_of
 from contracts.renders import Output, RenderFailed, RenderSucceeded
 from services.gateways.runtime.provider import Broken, Done, News
-from shared.leases import LeaseExpired
+from shared.mongo.leases import LeaseExpired
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import DONE, a_command
 from tests.unit.workflow_graphs import draft_and_final, drawing

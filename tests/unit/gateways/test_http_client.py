@@ -11,7 +11,7 @@ import pytest
 
 from services.gateways.runtime.provider import NotTaken, OutcomeUnknown
 from services.gateways.runtime.wire import send_paid
-from shared.http_client import http_client
+from shared.http.client import http_client
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

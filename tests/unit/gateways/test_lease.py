@@ -7,8 +7,8 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from shared.clock import now
-from shared.leases import FORGET_SECONDS, LEASE_SECONDS, RELEASE_SECONDS, Lease
 from shared.mongo import Document
+from shared.mongo.leases import FORGET_SECONDS, LEASE_SECONDS, RELEASE_SECONDS, Lease
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.waiting import background, until
 
@@ -127,7 +127,7 @@ async def test_after_an_outage_for_all_the_first_one_back_does_not_bury_the_livi
     leases: FakeCollection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("shared.leases.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("shared.mongo.leases.time.monotonic", lambda: clock[0])
     first, second = (Instance(leases, patience_seconds=10.0) for _ in range(2))
     for each in (first, second):
         await each.lease.take()
@@ -151,7 +151,7 @@ async def test_a_pause_of_our_own_starts_the_patience_again(
     leases: FakeCollection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1000.0]
-    monkeypatch.setattr("shared.leases.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("shared.mongo.leases.time.monotonic", lambda: clock[0])
     one, two = (Instance(leases, patience_seconds=10.0) for _ in range(2))
     for each in (one, two):
         await each.lease.take()
@@ -253,7 +253,7 @@ async def test_the_loop_renews_buries_and_survives_an_absent_database(one: Insta
 async def test_a_lease_is_renewed_while_much_is_taken_over(
     one: Instance, two: Instance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.leases.RENEW_SECONDS", 0.005)
+    monkeypatch.setattr("shared.mongo.leases.RENEW_SECONDS", 0.005)
     one.buries_until = asyncio.Event()
     two.let_end()
     async with background(one.lease.run):

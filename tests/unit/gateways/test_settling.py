@@ -10,7 +10,7 @@ from contracts.renders import RenderFailed, RenderSucceeded
 from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.provider import CannotBeAsked, Missing, NoAnswer, NotTaken, OutcomeUnknown
 from shared.clock import now
-from shared.leases import LEASE_SECONDS
+from shared.mongo.leases import LEASE_SECONDS
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import RUNNING
 

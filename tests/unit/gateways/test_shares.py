@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.gateways.runtime.shares import Shares, share_of
-from shared.leases import LEASE_SECONDS
+from shared.mongo.leases import LEASE_SECONDS
 from tests.fakes.mongo import FakeCollection
 
 ROLE = "gateway-fal"

@@ -11,7 +11,7 @@ from services.gateways.runtime.gateway import MOST_ERRORS
 from services.gateways.runtime.pauses import backoff
 from services.gateways.runtime.provider import NotTaken, OutcomeUnknown, Refused
 from shared.clock import now
-from shared.leases import LeaseExpired
+from shared.mongo.leases import LeaseExpired
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import DONE, OUTPUT, QUEUED, RUNNING, a_command
 

@@ -12,7 +12,7 @@ from services.gateways.runtime.gate import Gate
 from services.gateways.runtime.handlers import handlers
 from shared.clock import now
 from shared.errors import Backpressure
-from shared.leases import LeaseExpired
+from shared.mongo.leases import LeaseExpired
 from tests.fakes.ledger import GatewayBench
 from tests.fakes.provider import a_cancel, a_command
 from tests.fakes.publisher import received

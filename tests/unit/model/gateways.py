@@ -16,7 +16,7 @@ from services.gateways.runtime.late_ends import LateEnds
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Pace
 from services.gateways.runtime.pushes import Pushes
-from shared.leases import Lease, LeaseExpired
+from shared.mongo.leases import Lease, LeaseExpired
 from shared.outbox import MongoOutboxStore, Outbox
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.publisher import BrokerAway, FakePublisher, received

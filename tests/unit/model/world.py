@@ -23,7 +23,7 @@ from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.provider import Pace
 from shared.clock import now
 from shared.envelope import Envelope, Received
-from shared.subscription import Handler
+from shared.kafka.subscription import Handler
 from tests.fakes.builders import JOB, POLICIES, START, failed, stored
 from tests.fakes.dispatcher import FakeLoras
 from tests.fakes.documents import FakeDocuments

@@ -7,7 +7,7 @@ import pytest
 from services.notifier.deliveries import LONGEST_ASKED_PAUSE, Delivery, Outcome, after, delivery_of
 from services.notifier.settings import Settings
 from shared.errors import StartupError
-from shared.retry_after import retry_after
+from shared.http.retry_after import retry_after
 from shared.settings import read_settings
 from tests.fakes.jobs import START, an_event
 

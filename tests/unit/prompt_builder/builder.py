@@ -9,7 +9,7 @@ from contracts.base import Message
 from contracts.generation import GenerationRequested
 from prompts.catalogue import default_catalogue
 from services.prompt_builder.handlers import StoredCharacter, handlers
-from shared.subscription import Handler, Pauses, Subscription
+from shared.kafka.subscription import Handler, Pauses, Subscription
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
 
 ZERO = TopicPartition(GenerationRequested.topic, 0)

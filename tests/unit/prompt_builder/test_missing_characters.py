@@ -9,7 +9,7 @@ from contracts.generation import GenerationPlanned, GenerationRejected, Generati
 from prompts.catalogue import default_catalogue
 from prompts.planner import plan, request_hash
 from services.prompt_builder.handlers import StoredCharacter, handlers
-from shared.subscription import Handler
+from shared.kafka.subscription import Handler
 from tests.fakes.builders import START, received
 from tests.unit.prompts.examples import AT, CHARACTER, STORED_MIA, requested
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import ConsumerRecord
 
-from shared.batch_consumer import BatchConsumer
+from shared.kafka.batch_consumer import BatchConsumer
 from tests.fakes.log import Log
 
 

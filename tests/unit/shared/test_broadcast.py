@@ -6,9 +6,9 @@ from typing import Any
 from aiokafka import TopicPartition
 
 from contracts.operations import ProviderHealth
-from shared.batch_consumer import BatchConsumer
-from shared.broadcast import READ_BYTES, Broadcast
 from shared.clock import now
+from shared.kafka.batch_consumer import BatchConsumer
+from shared.kafka.broadcast import READ_BYTES, Broadcast
 from shared.settings import KafkaSettings
 from tests.fakes.log import FakeClient, Log, a_batch, damaged
 from tests.fakes.waiting import background

@@ -9,7 +9,7 @@ import zlib
 import cramjam
 import pytest
 
-from shared.codecs import Codec, Undecodable, decompress
+from shared.kafka.codecs import Codec, Undecodable, decompress
 from tests.fakes.log import a_batch, changed
 
 MIB = 1024 * 1024
@@ -17,7 +17,7 @@ MIB = 1024 * 1024
 BOMB = """
 import resource, sys
 sys.path.insert(0, ".")
-from shared.codecs import Undecodable, bound_codecs
+from shared.kafka.codecs import Undecodable, bound_codecs
 bound_codecs()
 from aiokafka.record.memory_records import MemoryRecords
 raw = sys.stdin.buffer.read()

@@ -7,7 +7,7 @@ import pytest
 from aiokafka import ConsumerRecord, TopicPartition
 from structlog.testing import capture_logs
 
-from shared.unpacking import UnreadBatch
+from shared.kafka.unpacking import UnreadBatch
 from tests.fakes.log import Log, a_batch
 from tests.unit.shared.reading import reading, records
 

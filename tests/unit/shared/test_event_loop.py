@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 from structlog.testing import capture_logs
 
-from shared import metrics
-from shared.event_loop import watch_event_loop
+from shared.observability import metrics
+from shared.observability.event_loop import watch_event_loop
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from contracts.jobs import JobDue
 from shared.envelope import Envelope, Received
 from shared.errors import PermanentError, is_transient
 from shared.fold import MAX_RACES, Folded, fold
-from shared.publisher import Outgoing
+from shared.kafka.publisher import Outgoing
 from tests.fakes.builders import JOB, START, TRACE, a_cancel, due, received
 from tests.fakes.documents import FakeDocuments
 

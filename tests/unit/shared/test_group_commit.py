@@ -7,8 +7,8 @@ import pytest
 from pymongo import InsertOne, ReplaceOne
 from pymongo.errors import AutoReconnect
 
-from shared.group_commit import MOST, GroupCommit, guarded_writes
 from shared.mongo import Collection, Write
+from shared.mongo.group_commit import MOST, GroupCommit, guarded_writes
 from tests.fakes.documents import FakeCollection
 
 

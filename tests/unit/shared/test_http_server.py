@@ -4,7 +4,7 @@ import asyncio
 
 from fastapi import FastAPI
 
-from shared.front import HttpServer
+from shared.http.front import HttpServer
 from shared.settings import ProcessSettings
 
 

@@ -8,8 +8,8 @@ from pymongo import InsertOne, ReplaceOne
 
 from shared.errors import UnstorableDocument, is_transient
 from shared.fold import Folded, MongoDocuments
-from shared.group_commit import guarded_writes
 from shared.mongo import Collection, Write, storable, write_guarded
+from shared.mongo.group_commit import guarded_writes
 from tests.fakes.documents import FakeCollection
 
 LARGE = [2**63 - 1, 2**63, 2**64 - 1, -(2**63), -(2**63) - 1, 10**34 - 1]

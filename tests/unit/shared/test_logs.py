@@ -5,11 +5,11 @@ import logging
 import subprocess
 import sys
 
-from shared.logs import Repetitions
+from shared.observability.logs import Repetitions
 
 SCRIPT = """
 import logging
-from shared.logs import configure_logs
+from shared.observability.logs import configure_logs
 from shared.settings import ProcessSettings
 configure_logs("worker", ProcessSettings(log_format="json"))
 for _ in range(1000):

@@ -8,8 +8,8 @@ import pytest
 from pymongo.errors import AutoReconnect
 from structlog.testing import capture_logs
 
-from shared import metrics
 from shared.loops import Loops, current, every, watched
+from shared.observability import metrics
 from tests.fakes.waiting import background
 
 

@@ -9,10 +9,10 @@ import pytest
 from aiokafka import TopicPartition
 from structlog.testing import capture_logs
 
-from shared import metrics
-from shared.batch_consumer import BatchConsumer
-from shared.consumer_checks import SILENCE_SECONDS
-from shared.unpacking import UnreadBatch
+from shared.kafka.batch_consumer import BatchConsumer
+from shared.kafka.consumer_checks import SILENCE_SECONDS
+from shared.kafka.unpacking import UnreadBatch
+from shared.observability import metrics
 from tests.fakes.log import Log, a_batch, changed, damaged
 
 ZERO, ONE = TopicPartition("t", 0), TopicPartition("t", 1)

@@ -8,8 +8,8 @@ import pytest
 from aiokafka import TopicPartition
 from structlog.testing import capture_logs
 
-from shared.batch_consumer import BatchConsumer
-from shared.pause_reasons import PauseReasons, Reason
+from shared.kafka.batch_consumer import BatchConsumer
+from shared.kafka.pause_reasons import PauseReasons, Reason
 from tests.fakes.log import Log, a_batch
 from tests.unit.shared.reading import reading, records
 

@@ -5,7 +5,7 @@ from aiokafka.errors import CommitFailedError
 
 from contracts.jobs import JobDue
 from contracts.renders import RenderRequested
-from shared.subscription import Subscription
+from shared.kafka.subscription import Subscription
 from tests.fakes.builders import START, TRACE, due
 from tests.fakes.kafka import FakeSender, a_record
 from tests.unit.shared.subscribed import ONE, TOPIC, ZERO, Bench, said

@@ -4,8 +4,8 @@ from dataclasses import fields
 
 from aiokafka import ConsumerRecord
 
+from shared.kafka.unpacking import UnreadBatch
 from shared.limits import MAX_MESSAGE_BYTES
-from shared.unpacking import UnreadBatch
 from tests.fakes.kafka import raw_record
 from tests.unit.shared.subscribed import TOPIC, ZERO, Bench, said
 

@@ -6,8 +6,8 @@ import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from pymongo.errors import AutoReconnect
 
-from shared import metrics
 from shared.errors import Backpressure, TransientError
+from shared.observability import metrics
 from tests.fakes.kafka import raw_record
 from tests.fakes.waiting import until
 from tests.unit.shared.subscribed import ONE, TOPIC, ZERO, Bench, said

@@ -8,9 +8,9 @@ from aiokafka import ConsumerRecord
 
 from contracts.base import Message
 from contracts.jobs import JobDue, JobEvent
-from shared.dead_letters import KEEP_HEADERS
 from shared.envelope import Received, Unreadable, decode
 from shared.errors import PermanentError
+from shared.kafka.dead_letters import KEEP_HEADERS
 from shared.limits import MAX_MESSAGE_BYTES
 from tests.fakes.builders import JOB, START, a_cancel, due
 from tests.fakes.kafka import raw_record
@@ -165,7 +165,7 @@ async def test_a_validator_that_fails_in_an_unforeseen_way_stops_no_partition(
             raise OverflowError("date value out of range")
         return decode(record, *rest)
 
-    monkeypatch.setattr("shared.subscription.decode", odd)
+    monkeypatch.setattr("shared.kafka.subscription.decode", odd)
     bench = Bench()
     await bench.consume(said("a", 7), said("odd", 8), said("b", 9))
     (letter,) = bench.sender.letters()

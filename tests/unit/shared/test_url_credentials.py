@@ -10,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from contracts.web_addresses import split_credentials
-from shared.logs import redact_credentials
+from shared.observability.logs import redact_credentials
 from shared.url_credentials import basic_authorization, redacted, with_credentials
 
 

@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.json_text import loads
-from shared.problems import problem
+from shared.http.problems import problem
 
 BODY_BYTES = 2 * 1024 * 1024
 MAX_CONTAINERS = 200_000

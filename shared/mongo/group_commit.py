@@ -6,7 +6,7 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from shared.errors import is_transient
-from shared.mongo import Collection, Write, write_guarded
+from shared.mongo.client import Collection, Write, write_guarded
 
 W = TypeVar("W")
 

@@ -4,7 +4,7 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
-from shared.certificates import certificates
+from shared.http.certificates import certificates
 
 IDLE_SECONDS = 3.0
 """A connection is kept so long. Many servers close theirs after 5 s, and what is sent just then may

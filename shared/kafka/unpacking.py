@@ -12,8 +12,8 @@ from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
 from aiokafka.errors import UnsupportedCodecError
 
-from shared.codecs import CODECS, Undecodable
-from shared.frames import DamagedBatch, Frame, Frames, WrongChecksum, WrongOffsets
+from shared.kafka.codecs import CODECS, Undecodable
+from shared.kafka.frames import DamagedBatch, Frame, Frames, WrongChecksum, WrongOffsets
 from shared.limits import MAX_READ_BYTES
 
 

@@ -8,7 +8,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import IllegalStateError
 
-from shared import metrics
+from shared.observability import metrics
 
 log = structlog.get_logger()
 

@@ -12,11 +12,11 @@ import structlog
 from aiokafka import TopicPartition
 
 from contracts.base import Message, topics_of
-from shared.batch_consumer import BatchConsumer
 from shared.clock import now
-from shared.consumer_problems import ConsumerProblems
 from shared.envelope import Received, Unreadable, decode
 from shared.errors import TransientError
+from shared.kafka.batch_consumer import BatchConsumer
+from shared.kafka.consumer_problems import ConsumerProblems
 from shared.limits import MAX_MESSAGE_BYTES
 from shared.loops import every
 from shared.settings import KafkaSettings

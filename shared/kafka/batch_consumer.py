@@ -19,14 +19,14 @@ from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import ConsumerStoppedError, KafkaError, UnsupportedCodecError
 from faststream.kafka import KafkaBroker
 
-from shared.codecs import bound_codecs
-from shared.consumer_checks import ConsumerChecks
-from shared.consumer_problems import ConsumerProblems
-from shared.fetch_errors import ObservedClient
-from shared.frames import keep_frames
+from shared.kafka.codecs import bound_codecs
+from shared.kafka.consumer_checks import ConsumerChecks
+from shared.kafka.consumer_problems import ConsumerProblems
+from shared.kafka.fetch_errors import ObservedClient
+from shared.kafka.frames import keep_frames
+from shared.kafka.pause_reasons import PauseReasons, Reason
+from shared.kafka.unpacking import BoundedRecords, Budget, UnreadBatch
 from shared.limits import MAX_READ_BYTES
-from shared.pause_reasons import PauseReasons, Reason
-from shared.unpacking import BoundedRecords, Budget, UnreadBatch
 from shared.waiting import backoff
 
 log = structlog.get_logger()

@@ -6,8 +6,8 @@ from typing import Any
 import structlog
 from aiokafka import TopicPartition
 
-from shared import metrics
-from shared.unpacking import UnreadBatch
+from shared.kafka.unpacking import UnreadBatch
+from shared.observability import metrics
 
 log = structlog.get_logger()
 

@@ -9,12 +9,12 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 
-from shared.batch_consumer import connect
-from shared.health import Health
+from shared.kafka.batch_consumer import connect
+from shared.kafka.subscription import Subscription
 from shared.limits import MAX_MESSAGE_BYTES
-from shared.logs import framework_logger
+from shared.observability.health import Health
+from shared.observability.logs import framework_logger
 from shared.settings import KafkaSettings
-from shared.subscription import Subscription
 
 log = structlog.get_logger()
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
-from shared.consumer_problems import ConsumerProblems
+from shared.kafka.consumer_problems import ConsumerProblems
 
 if TYPE_CHECKING:
-    from shared.batch_consumer import BatchConsumer
+    from shared.kafka.batch_consumer import BatchConsumer
 
 SILENCE_SECONDS = 15.0
 """How long a partition may go without a good answer from its broker, and a group without assignment."""

@@ -15,7 +15,7 @@ from shared.clock import now
 from shared.errors import is_transient
 from shared.ids import uuid7
 from shared.loops import every
-from shared.mongo import Collection
+from shared.mongo.client import Collection
 
 log = structlog.get_logger()
 

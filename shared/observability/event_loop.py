@@ -8,7 +8,7 @@ import traceback
 
 import structlog
 
-from shared import metrics
+from shared.observability import metrics
 
 log = structlog.get_logger()
 

@@ -10,7 +10,7 @@ import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from shared.errors import StartupError
-from shared.problems import RETRY_AFTER_SECONDS, problem
+from shared.http.problems import RETRY_AFTER_SECONDS, problem
 from shared.settings import ProcessSettings
 
 KEEP_ALIVE_SECONDS = 80

@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 from contracts.operations import DeadLetter
 from shared.clock import now
 from shared.envelope import header_texts
-from shared.unpacking import UnreadBatch
+from shared.kafka.unpacking import UnreadBatch
 
 log = structlog.get_logger()
 

@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 from contracts.http import FieldError
 from contracts.strictness import snake_case
 from contracts.wording import MAX_ERRORS, cut
-from shared.problems import FIELD_SHOWN, Refusal
+from shared.http.problems import FIELD_SHOWN, Refusal
 
 
 def include_strictly(app: FastAPI, router: APIRouter) -> None:

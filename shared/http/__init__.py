@@ -1,0 +1,1 @@
+"""HTTP: the server of each process, errors as problems, request rules, and one client."""

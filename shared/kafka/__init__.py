@@ -1,0 +1,1 @@
+"""Kafka through FastStream and aiokafka: reading, publishing, topics, dead letters."""

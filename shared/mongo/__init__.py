@@ -1,0 +1,43 @@
+"""MongoDB: connection, reads by id, guarded writes. Leases and group commit have modules of their own."""
+
+from shared.mongo.client import (
+    DUPLICATE_KEY,
+    EPOCH,
+    IN_PAGE,
+    TYPES,
+    Collection,
+    Database,
+    Document,
+    Write,
+    connect,
+    due_by,
+    due_index,
+    ensure_indexes,
+    find_by_id,
+    in_pages,
+    ping,
+    refusing_unstorable,
+    storable,
+    write_guarded,
+)
+
+__all__ = [
+    "DUPLICATE_KEY",
+    "EPOCH",
+    "IN_PAGE",
+    "TYPES",
+    "Collection",
+    "Database",
+    "Document",
+    "Write",
+    "connect",
+    "due_by",
+    "due_index",
+    "ensure_indexes",
+    "find_by_id",
+    "in_pages",
+    "ping",
+    "refusing_unstorable",
+    "storable",
+    "write_guarded",
+]
