@@ -68,11 +68,13 @@ def refuse_excess(value: Any, most_values: int, most_characters: int, *, check_m
             open_values.extend(inner)
         if characters > most_characters:
             raise PydanticCustomError(
-                "too_much_text", "at most {most} characters of text in all", {"most": most_characters}
+                "too_much_text",
+                "must have at most {most} characters of text in all",
+                {"most": most_characters},
             )
         if values + len(open_values) > most_values:
             raise PydanticCustomError(
-                "too_many_values", "at most {most} values in all", {"most": most_values}
+                "too_many_values", "must have at most {most} values in all", {"most": most_values}
             )
 
 

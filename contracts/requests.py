@@ -251,5 +251,9 @@ FollowUp = Annotated[
 ]
 """What is to come after a request, about the same character. Source: the request's own types."""
 
+FOLLOW_UP_TYPES: tuple[str, ...] = tuple(
+    kind.model_fields["type"].default for kind in (TrainingFollowUp, StudioFollowUp, ProfileFollowUp)
+)
+
 FollowUps = Annotated[tuple[FollowUp, ...], Items(20)]
 """A chain: after a character sheet first its training, then pictures. At most 20."""

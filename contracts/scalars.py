@@ -81,7 +81,7 @@ class FreeText:
         if normalized_length(value) > _MOST_GROWTH * self.longest:
             raise PydanticCustomError(
                 "string_too_long_normalized",
-                "at most {longest} characters once its ligatures and symbols are written out (NFKC)",
+                "must have at most {longest} characters with its ligatures and symbols written out (NFKC)",
                 {"longest": _MOST_GROWTH * self.longest},
             )
         return value

@@ -118,24 +118,31 @@ def _unusable_address(model: BaseModel) -> Iterator[InitErrorDetails]:
 
 
 def unknown_fields(
-    kind: type[BaseModel], value: Any, path: Path = (), around: tuple[Around, ...] = ()
+    kind: type[BaseModel],
+    value: Any,
+    path: Path = (),
+    around: tuple[Around, ...] = (),
+    types: tuple[type[BaseModel], ...] = (),
 ) -> Iterator[tuple[Path, str, Any]]:
     """Yield the fields that no model has: path, what to write instead, and their value.
 
-    `around` are the objects that hold this one, the innermost first.
+    `around` are the objects that hold this one, the innermost first. `types` are the models that could
+    stand in its place, told apart by `type`.
     """
     if not isinstance(value, dict):
         return
-    inside = models_of(kind)
+    inside, types = models_of(kind), types or _other_bodies(kind)
     for name, inner in value.items():
         if name not in kind.model_fields:
-            yield (*path, name), _hint(name, kind, around), inner
+            yield (*path, name), _hint(name, kind, around, types), inner
         elif name in inside:
             items = enumerate(inner[:MOST_ITEMS]) if isinstance(inner, list) else [(None, inner)]
             for step, item in items:
                 place = (*path, name) if step is None else (*path, name, step)
                 if (meant := _chosen(inside[name], item)) is not None:
-                    yield from unknown_fields(meant, item, place, ((path, kind), *around))
+                    yield from unknown_fields(
+                        meant, item, place, ((path, kind), *around), inside[name][1:] and inside[name]
+                    )
 
 
 @cache
@@ -160,7 +167,18 @@ def _chosen(models: tuple[type[BaseModel], ...], value: Any) -> type[BaseModel] 
     return next((model for model in models if model.model_fields["type"].default == said), None)
 
 
-def _hint(name: str, kind: type[BaseModel], around: tuple[Around, ...]) -> str:
+@cache
+def _other_bodies(kind: type[BaseModel]) -> tuple[type[BaseModel], ...]:
+    """Return the bodies of the other requests, for the body of one that has a type."""
+    found: list[type[BaseModel]] = [Body] if issubclass(kind, Body) and "type" in kind.model_fields else []
+    for each in found:
+        found += each.__subclasses__()
+    return tuple(each for each in found if "type" in each.model_fields)
+
+
+def _hint(
+    name: str, kind: type[BaseModel], around: tuple[Around, ...], types: tuple[type[BaseModel], ...]
+) -> str:
     snake = snake_case(name)
     nested = {inner: f"{field}.{inner}" for field, inner in _fields_inside(kind)}
     if snake in kind.model_fields:
@@ -171,9 +189,18 @@ def _hint(name: str, kind: type[BaseModel], around: tuple[Around, ...]) -> str:
     if outside is not None:
         return f"did you mean '{'.'.join(map(str, (*outside, snake)))}'?"
     known = list(kind.model_fields)
+    if longer := next((field for field in known if field.startswith(f"{snake}_")), None):
+        return f"did you mean '{longer}'?"
+    if having := [str(each.model_fields["type"].default) for each in types if snake in each.model_fields]:
+        return f"'{snake}' is a field of type {_listed(having)}"
     if close := get_close_matches(snake, known, n=1) or get_close_matches(snake, nested, n=1):
         return f"did you mean '{nested.get(close[0], close[0]) if close[0] not in known else close[0]}'?"
     return f"known fields: {', '.join(known)}"
+
+
+def _listed(names: list[str]) -> str:
+    *others, last = dict.fromkeys(names)
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def snake_case(name: str) -> str:

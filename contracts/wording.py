@@ -9,10 +9,10 @@ SHOWN: Final = 100
 
 MESSAGES: Final[Mapping[str, str]] = {
     "missing": "is required",
-    "string_too_long": "at most {max_length} characters, got {length}",
-    "string_too_short": "at least {min_length} characters, got {length}",
-    "too_long": "at most {max_length} items, got {actual_length}",
-    "too_short": "at least {min_length} items, got {actual_length}",
+    "string_too_long": "must have at most {max_length} {characters}, got {length}",
+    "string_too_short": "must have at least {min_length} {characters}, got {length}",
+    "too_long": "must have at most {max_length} {items}, got {actual_length}",
+    "too_short": "must have at least {min_length} {items}, got {actual_length}",
     "greater_than": "must be greater than {gt}, got {got}",
     "greater_than_equal": "must be at least {ge}, got {got}",
     "less_than": "must be less than {lt}, got {got}",
@@ -60,6 +60,7 @@ MESSAGES: Final[Mapping[str, str]] = {
 AGE: Final = "must be an age in years, as a number or in words, got {got}"
 
 
+_PLURALS: Final = {"characters": "characters", "items": "items"}
 _NOT_OF_THE_VALUE: Final = frozenset({"missing", "unknown_field", "extra_forbidden"})
 """Errors of a field's place, whatever its value is."""
 
@@ -69,11 +70,7 @@ def message_of(details: Mapping[str, Any], *, types: str = "", age: bool = False
 
     `types` are the known types of a union.
     """
-    given = details.get("input")
-    context: dict[str, Any] = dict(details.get("ctx", {}))
-    context |= {"got": shown(given), "types": types or tags(context)}
-    context["tag"] = shown(context.get("tag"))
-    context["length"] = len(given) if isinstance(given, str) else 0
+    context = _context(details, types)
     template = MESSAGES.get(details["type"])
     if details["type"] == "union_tag_not_found" and not context["types"]:
         template = MESSAGES["missing"]
@@ -83,6 +80,22 @@ def message_of(details: Mapping[str, Any], *, types: str = "", age: bool = False
         template = template.removesuffix(", got {got}").removesuffix(", got {length}")
     text = template.format(**context) if template else str(details["msg"]).removeprefix("Value error, ")
     return cut(text, 4 * SHOWN)
+
+
+def _context(details: Mapping[str, Any], types: str) -> dict[str, Any]:
+    """Return the values that fill the holes of a template."""
+    given = details.get("input")
+    context: dict[str, Any] = dict(details.get("ctx", {}))
+    plural = "" if 1 in (context.get("min_length"), context.get("max_length")) else "s"
+    tag = given["type"] if isinstance(given, dict) and "type" in given else context.get("tag")
+    return context | {
+        "got": shown(given),
+        "types": types or tags(context),
+        "tag": shown(tag),
+        "length": len(given) if isinstance(given, str) else 0,
+        "characters": f"character{plural}",
+        "items": f"item{plural}",
+    }
 
 
 def tags(context: Mapping[str, Any]) -> str:

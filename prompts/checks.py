@@ -150,7 +150,7 @@ def _training(request: LoraTrainingRequest) -> Iterator[Reason]:
         yield Reason(field="request.captions", message=fault)
     for place, caption in enumerate(request.captions):
         if len(filled_in(caption, request.trigger_word)) > LONGEST_CAPTION:
-            message = f"at most {LONGEST_CAPTION} characters once the trigger word is filled in"
+            message = f"must have at most {LONGEST_CAPTION} characters once the trigger word is filled in"
             yield Reason(field=f"request.captions.{place}", message=message)
 
 

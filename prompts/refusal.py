@@ -10,12 +10,11 @@ from pydantic_core import ErrorDetails
 from contracts.base import CharacterId, GenerationType, Id, Moment, Name, UserId
 from contracts.generation import GenerationRejected, Notify, Reason
 from contracts.json_text import loads
-from contracts.requests import FollowUp
+from contracts.requests import FOLLOW_UP_TYPES
 from contracts.times import plausible
 from contracts.wording import MAX_ERRORS, message_of
 
 _TYPES = get_args(GenerationType)
-_FOLLOWING = tuple(kind.model_fields["type"].default for kind in get_args(get_args(FollowUp)[0]))
 _FIELD_SHOWN = 200
 
 
@@ -72,7 +71,7 @@ def _field(details: ErrorDetails) -> str:
 
 
 def _message(field: str, details: ErrorDetails) -> str:
-    known = _FOLLOWING if field.startswith("then.") else _TYPES
+    known = FOLLOW_UP_TYPES if field.startswith("then.") else _TYPES
     return message_of(details, types=", ".join(known), age=field == "request.character.age")
 
 

@@ -36,12 +36,12 @@ class Caller(Model):
 def _identity(kind: TypeAdapter[str], header: str, query: str, values: tuple[str | None, str | None]) -> str:
     value = values[0] if values[0] is not None else values[1]
     if value is None:
-        raise Refusal(401, f"the header {header} (or the query parameter '{query}') is missing")
+        raise Refusal(401, f"The header {header} (or the query parameter '{query}') is required.")
     try:
         return kind.validate_python(value)
     except ValidationError as error:
         wrong = message_of(error.errors()[0])
-        raise Refusal(401, f"the header {header} (or '{query}') {wrong}") from None
+        raise Refusal(401, f"The header {header} (or the query parameter '{query}') {wrong}.") from None
 
 
 async def listener(

@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException
 
 from contracts.http import FieldError, Problem
+from contracts.requests import FOLLOW_UP_TYPES
 from contracts.wording import MAX_ERRORS, message_of
 from shared.errors import TransientError, is_transient
 
@@ -102,7 +103,7 @@ def _invalid(error: RequestValidationError) -> Response:
     for detail in details:
         place, *rest = detail["loc"]
         if place == "header" and rest and str(rest[0]).lower() in UNAUTHENTICATED_HEADERS:
-            return problem(401, f"the header {rest[0]} {message_of(detail)}")
+            return problem(401, f"The header {rest[0]} {message_of(detail)}.")
     errors = field_errors(details, error.body)
     return problem(422, "; ".join(f"{error.field}: {error.message}" for error in errors[:5]), errors)
 
@@ -139,4 +140,5 @@ def _written(path: Sequence[int | str], body: Any, *, missing: bool) -> str:
 def _message(field: str, detail: Mapping[str, Any]) -> str:
     if detail["type"] == "json_invalid":
         return f"is not valid JSON: {detail['ctx']['error']} at character {detail['loc'][-1]}"
-    return message_of(detail, age=field.rpartition(".")[2] == "age")
+    types = ", ".join(FOLLOW_UP_TYPES) if field.startswith("then.") else ""
+    return message_of(detail, types=types, age=field.rpartition(".")[2] == "age")

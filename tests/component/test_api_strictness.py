@@ -11,6 +11,7 @@ from tests.fakes.api import ApiBench
 MIA: dict[str, Any] = {"name": "Mia", "age": 27}
 JSON_TYPE = {"content-type": "application/json"}
 JOB = "3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"
+FOLLOWING = "known types: lora_training, studio, profile_pictures"
 
 
 @pytest.fixture
@@ -44,7 +45,44 @@ async def test_a_user_id_that_cannot_be_printed_is_refused_in_words(bench: ApiBe
     headers = {b"x-tenant-id": b"acme", b"x-user-id": b"x" * 257}
     answer = await bench.http.post("/v1/studio", json={"character": MIA}, headers=headers)
     assert answer.status_code == 401
-    assert answer.json()["detail"] == "the header X-User-Id at most 256 characters, got 257"
+    assert answer.json()["detail"] == "The header X-User-Id must have at most 256 characters, got 257."
+
+
+@pytest.mark.parametrize(
+    ("headers", "detail"),
+    [
+        ({}, "The header X-Tenant-Id is required."),
+        ({b"x-tenant-id": b"acme"}, "The header X-User-Id is required."),
+        (
+            {b"x-tenant-id": b"acme", b"x-user-id": b""},
+            "The header X-User-Id must have at least 1 character, got 0.",
+        ),
+    ],
+)
+async def test_a_caller_without_an_identity_is_told_which_header_is_wrong(
+    bench: ApiBench, headers: dict[bytes, bytes], detail: str
+) -> None:
+    bench.http.headers.clear()
+    answer = await bench.http.post("/v1/studio", json={"character": MIA}, headers=headers)
+    assert (answer.status_code, answer.json()["detail"]) == (401, detail)
+
+
+@pytest.mark.parametrize(
+    ("then", "field", "message"),
+    [
+        ({"type": "x"}, "then.0.type", f"unknown type 'x'; {FOLLOWING}"),
+        ({"type": None}, "then.0.type", f"unknown type null; {FOLLOWING}"),
+        ({"type": 5}, "then.0.type", f"unknown type 5; {FOLLOWING}"),
+        ({}, "then.0.type", f"is required; {FOLLOWING}"),
+        ({"type": "profile_pictures"}, "then.0.set_id", "is required"),
+        ({"type": "studio", "count": 11}, "then.0.count", "must be at most 10, got 11"),
+    ],
+)
+async def test_what_is_wrong_with_a_follow_up_is_said_where_the_caller_wrote_it(
+    bench: ApiBench, then: dict[str, Any], field: str, message: str
+) -> None:
+    sheet = {"character": MIA, "base_image_id": f"{JOB}/0", "then": [then]}
+    assert await errors(bench, sheet, "/v1/character-sheets") == {field: message}
 
 
 @pytest.mark.parametrize("user_id", ["\u200b", "\u200b\u2060\ufeff", "ann\u202e"])
@@ -170,7 +208,7 @@ async def test_a_list_of_any_length_gives_a_short_answer(bench: ApiBench) -> Non
     answer = await bench.http.post("/v1/character-sheets", json=sheet)
     assert answer.status_code == 422
     [error] = answer.json()["errors"]
-    assert error == {"field": "then", "message": "at most 20 items, got 600000"}
+    assert error == {"field": "then", "message": "must have at most 20 items, got 600000"}
     assert len(answer.content) < 1000
 
 

@@ -44,7 +44,7 @@ TRAINING = ["--character-id", ID, "--trigger-word", "mara7", *IMAGE]
         (["generate", "character-sheet", *WHO], "Missing option '--base-image'"),
         (["generate", "profile-pictures", *WHO], "Missing option '--set'"),
         (["generate", "studio", *WHO], "no stack is running: make up"),
-        (["generate", "lora-training", *TRAINING], "--image: at least 4 items, got 1"),
+        (["generate", "lora-training", *TRAINING], "--image: must have at least 4 items, got 1"),
         (["generate", "lora-training", *TRAINING, *MORE_IMAGES], "no stack is running: make up"),
         (["jobs"], "no stack is running: make up"),
         (["topics"], "no stack is running: make up"),

@@ -71,7 +71,7 @@ def test_a_list_that_is_too_long_is_one_error(kind: type[Model], body: dict[str,
     started = perf_counter()
     [error] = refusal(kind, body).errors()
     assert error["loc"] == (field,)
-    assert message_of(error).startswith("at most ")
+    assert message_of(error).startswith("must have at most ")
     assert perf_counter() - started < GENEROUS_SECONDS
 
 
@@ -135,9 +135,9 @@ def test_a_number_of_many_digits_is_refused_wherever_one_is_given(digits: int, f
 @pytest.mark.parametrize(
     ("workflow", "message"),
     [
-        ({"1": "x" * (256 * 1024 + 1)}, "at most 262144 characters of text in all"),
-        ({f"{n}": n for n in range(30_000)}, "at most 50000 values in all"),
-        ({"1": [[]] * 60_000}, "at most 50000 values in all"),
+        ({"1": "x" * (256 * 1024 + 1)}, "must have at most 262144 characters of text in all"),
+        ({f"{n}": n for n in range(30_000)}, "must have at most 50000 values in all"),
+        ({"1": [[]] * 60_000}, "must have at most 50000 values in all"),
     ],
 )
 def test_a_workflow_that_is_larger_than_any_graph_is_refused(workflow: Any, message: str) -> None:

@@ -102,8 +102,8 @@ def test_a_number_is_no_text_and_no_boolean(value: object) -> None:
 
 def test_a_text_of_ligatures_is_measured_as_it_is_read() -> None:
     assert TypeAdapter(Line).validate_python("ﬁne ½ ﷺ") == "ﬁne ½ ﷺ"
-    assert refusal(Text, "ﷺ" * 4000).startswith("at most 8000 characters once its ligatures")
-    assert refusal(Text, "ﷺ" * 4001) == "at most 4000 characters, got 4001"
+    assert refusal(Text, "ﷺ" * 4000).startswith("must have at most 8000 characters with its ligatures")
+    assert refusal(Text, "ﷺ" * 4001) == "must have at most 4000 characters, got 4001"
 
 
 @pytest.mark.parametrize("text", ["tiếng Việt", "e\u0301" * 1000, "กี่ปี้", "עִבְרִית", "a" + "\u0301" * 30])

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from contracts.base import Model
 from contracts.generation import GenerationCancel, GenerationPlanned, GenerationRequested, Notify
-from contracts.http import StudioSubmission
+from contracts.http import LoraTrainingSubmission, StudioSubmission
 from contracts.http_chains import BaseImageSelection
 from contracts.strictness import CONTRACT_VERSION, CallerMessage, read_message
 from contracts.wording import message_of
@@ -53,6 +53,36 @@ def test_an_unknown_field_is_refused_with_the_name_that_was_meant(
     said = errors(StudioSubmission, {"character": MIA} | body)
     assert said[field].startswith(f"is not a field here; {hint}")
     assert errors(GenerationRequested, requested(body))[f"request.{field}"] == said[field] or "zzz" in body
+
+
+@pytest.mark.parametrize(
+    ("field", "hint"),
+    [
+        ("setId", "'set_id' is a field of type profile_pictures"),
+        ("set_id", "'set_id' is a field of type profile_pictures"),
+        ("images", "'images' is a field of type lora_training"),
+        ("then", "'then' is a field of type character_sheet or lora_training"),
+    ],
+)
+def test_a_field_of_another_type_is_refused_with_that_type(field: str, hint: str) -> None:
+    said = errors(StudioSubmission, {"character": MIA, field: "x"})
+    assert said == {field: f"is not a field here; {hint}"}
+    asked = errors(GenerationRequested, requested({field: "x"}))[f"request.{field}"]
+    assert asked == said[field] or field == "then", "over Kafka it lies beside the request"
+
+
+def test_a_field_of_another_type_of_follow_up_is_refused_with_that_type() -> None:
+    body = requested({}, then=[{"type": "lora_training", "scene": "x"}, {"type": "studio", "setId": "x"}])
+    assert errors(GenerationRequested, body) == {
+        "then.0.scene": "is not a field here; 'scene' is a field of type studio",
+        "then.1.setId": "is not a field here; 'set_id' is a field of type profile_pictures",
+    }
+
+
+def test_a_training_that_describes_its_character_is_told_to_name_it() -> None:
+    body = {"character_id": JOB, "images": [f"{JOB}/{n}" for n in range(4)], "trigger_word": "mkv"}
+    said = errors(LoraTrainingSubmission, body | {"character": MIA})
+    assert said == {"character": "is not a field here; did you mean 'character_id'?"}
 
 
 @pytest.mark.parametrize(

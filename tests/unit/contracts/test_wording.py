@@ -94,3 +94,17 @@ def test_an_error_without_its_input_does_not_show_it() -> None:
 )
 def test_a_value_is_shown_as_json_has_it_and_never_at_length(value: Any, text: str) -> None:
     assert shown(value) == text
+
+
+@pytest.mark.parametrize(
+    ("least", "words"),
+    [(1, "must have at least 1 character, got 0"), (2, "must have at least 2 characters, got 0")],
+)
+def test_one_character_is_singular(least: int, words: str) -> None:
+    details = {"type": "string_too_short", "input": "", "ctx": {"min_length": least}}
+    assert message_of(details) == words
+
+
+def test_one_item_is_singular() -> None:
+    details = {"type": "too_long", "input": [1, 2], "ctx": {"max_length": 1, "actual_length": 2}}
+    assert message_of(details) == "must have at most 1 item, got 2"

@@ -41,8 +41,8 @@ def _reasons(body: dict[str, Any]) -> dict[str, str]:
         ({"seed": 2**64}, "request.seed", f"must be at most {2**64 - 1}, got a very large number"),
         ({"seed": "1e3"}, "request.seed", "must be a whole number, got '1e3'"),
         ({"seed": -1}, "request.seed", "must be at least 0, got -1"),
-        ({"scene": "x" * 201}, "request.scene", "at most 200 characters, got 201"),
-        ({"prompt": "x" * 1048576}, "request.prompt", "at most 4000 characters, got 1048576"),
+        ({"scene": "x" * 201}, "request.scene", "must have at most 200 characters, got 201"),
+        ({"prompt": "x" * 1048576}, "request.prompt", "must have at most 4000 characters, got 1048576"),
         ({"prompt": ["x"]}, "request.prompt", "must be a text, got a list"),
         ({"prompt": "a\x00b"}, "request.prompt", "must not contain the control character U+0000"),
         ({"mode": "magic"}, "request.mode", "must be 'auto', 'lora' or 'face_swap', got 'magic'"),
@@ -63,7 +63,7 @@ def _reasons(body: dict[str, Any]) -> dict[str, str]:
         (
             {"type": "lora_training", "character_id": CHARACTER, "images": [BASE_IMAGE], "trigger_word": "t"},
             "request.images",
-            "at least 4 items, got 1",
+            "must have at least 4 items, got 1",
         ),
     ],
 )
@@ -217,4 +217,6 @@ def test_a_place_that_no_sheet_has_is_named() -> None:
 
 def test_a_wizards_field_that_is_too_long_is_named_once() -> None:
     body = _body(character=MIA | {"appearance": {"gender": "x" * 201}})
-    assert _reasons(body) == {"request.character.appearance.gender": "at most 200 characters, got 201"}
+    assert _reasons(body) == {
+        "request.character.appearance.gender": "must have at most 200 characters, got 201"
+    }
