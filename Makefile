@@ -46,6 +46,7 @@ lint: $(READY)
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache | tail -n 12
+	@$(BIN)/python -m tests.language
 
 quick: fast
 	@$(BIN)/pytest -q -n 2 -m 'not stack and not hypothesis' tests/contract tests/modal_app tests/tools tests/docs
