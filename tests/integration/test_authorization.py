@@ -131,7 +131,7 @@ async def test_a_topic_that_may_not_be_read_is_named_and_the_others_are_read(
             await upstream.saw_event_of(await upstream.publish(plan()))
         assert await is_named(), "it stays named while the others are read"
         assert await metric(stack, "imagegen_consumer_errors_total", cause=CAUSE) > errors_before
-        assert await metric(stack, "imagegen_consumer_troubles") >= 1
+        assert await metric(stack, "imagegen_consumer_problems") >= 1
         lines = logged(stack, "consumer_cannot_read")[lines_before:]
         assert CAUSE in {line["cause"] for line in lines}
         assert all(DENIED in line["error"] for line in lines)
@@ -142,5 +142,5 @@ async def test_a_topic_that_may_not_be_read_is_named_and_the_others_are_read(
             await upstream.saw_event_of(unread)
         await upstream.saw_event_of(await upstream.publish(rejection()))
         await until(is_ready)
-        assert await metric(stack, "imagegen_consumer_troubles") == 0
+        assert await metric(stack, "imagegen_consumer_problems") == 0
         assert logged(stack, "consumer_reads_again")
