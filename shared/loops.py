@@ -1,6 +1,7 @@
 """Background loops that neither fail nor hang in silence."""
 
 import asyncio
+import math
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -22,15 +23,33 @@ LONGEST_RETRY_SECONDS = 2.0
 
 
 class Loop:
-    """One loop's, or one long task's, progress."""
+    """One loop's, or one long task's, progress.
 
-    def __init__(self, name: str, limit: float, loops: "Loops", vital: bool = True) -> None:
+    Args:
+        limit: seconds after which a turn counts as hung.
+        vital: False for a loop that the process works without.
+        failing_seconds: how long it may fail before it is a problem.
+        forget_seconds: seconds after which a failure that is not repeated counts as over.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        limit: float,
+        loops: "Loops",
+        vital: bool = True,
+        failing_seconds: float = FAILING_SECONDS,
+        forget_seconds: float = math.inf,
+    ) -> None:
         self.name = name
         self.vital = vital
         self._limit = limit
+        self._failing_seconds = failing_seconds
+        self._forget_seconds = forget_seconds
         self._loops = loops
         self._turn_since: float | None = None
         self._failing_since: float | None = None
+        self._failed_at = 0.0
         self._cause = ""
         self._error = ""
         self.stuck = False
@@ -50,8 +69,9 @@ class Loop:
         Return whether the cause is new.
         """
         cause = type(error).__name__
-        if self._failing_since is None:
-            self._failing_since = _time()
+        if not self._is_failing():
+            self._failing_since, self._cause = _time(), ""
+        self._failed_at = _time()
         metrics.loop_errors.labels(self._loops.service, self.name, cause).inc()
         is_new = cause != self._cause
         if is_new:
@@ -70,9 +90,15 @@ class Loop:
         """Why this loop does not get on, if it does not."""
         if self._turn_since is not None and (since := _time() - self._turn_since) > self._limit:
             return f"hangs in one turn for {since:.0f} s (limit {self._limit:g} s)"
-        if self._failing_since is not None and (since := _time() - self._failing_since) > FAILING_SECONDS:
-            return f"keeps failing for {since:.0f} s: {self._error}"
+        if self._failing_since is not None and self._is_failing():
+            since = _time() - self._failing_since
+            if since > self._failing_seconds:
+                return f"keeps failing for {since:.0f} s: {self._error}"
         return None
+
+    def _is_failing(self) -> bool:
+        """Whether it failed since its last success, and not too long ago."""
+        return self._failing_since is not None and _time() - self._failed_at <= self._forget_seconds
 
 
 class Loops:
@@ -83,9 +109,16 @@ class Loops:
         self._loops: set[Loop] = set()
 
     @contextmanager
-    def watching(self, name: str, limit: float, vital: bool = True) -> Iterator[Loop]:
-        """Watch a loop while the block runs. The process works without a loop that is not vital."""
-        loop = Loop(name, limit, self, vital)
+    def watching(
+        self,
+        name: str,
+        limit: float,
+        vital: bool = True,
+        failing_seconds: float = FAILING_SECONDS,
+        forget_seconds: float = math.inf,
+    ) -> Iterator[Loop]:
+        """Watch a loop while the block runs. See `Loop`."""
+        loop = Loop(name, limit, self, vital, failing_seconds, forget_seconds)
         self._loops.add(loop)
         try:
             yield loop
@@ -117,14 +150,16 @@ current: ContextVar[Loops] = ContextVar("loops")
 """The process's loops; tasks inherit it from the service that starts them."""
 
 
-def watching(name: str, limit: float, *, vital: bool = True) -> AbstractContextManager[Loop]:
+def watching(
+    name: str,
+    limit: float,
+    *,
+    vital: bool = True,
+    failing_seconds: float = FAILING_SECONDS,
+    forget_seconds: float = math.inf,
+) -> AbstractContextManager[Loop]:
     """Watch a loop of another shape than `every`: it notes its turns and failures by itself."""
-    return _loops().watching(name, limit, vital)
-
-
-def count_failure(name: str, error: BaseException) -> None:
-    """Count a failure that is logged and tried again elsewhere."""
-    metrics.loop_errors.labels(_loops().service, name, type(error).__name__).inc()
+    return _loops().watching(name, limit, vital, failing_seconds, forget_seconds)
 
 
 @contextmanager

@@ -17,9 +17,10 @@ import structlog
 
 from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.provider import MOST_HELD
+from services.gateways.runtime.step_health import StepHealth
 from services.gateways.runtime.waiting_line import WaitingLine
 from shared.errors import is_transient
-from shared.loops import count_failure, watched
+from shared.loops import watched
 
 log = structlog.get_logger()
 
@@ -58,6 +59,7 @@ class Engine:
         self._started: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
+        self._health = StepHealth()
 
     def __len__(self) -> int:
         return len(self._held)
@@ -148,14 +150,15 @@ class Engine:
 
     async def run(self) -> None:
         """Work until cancelled; steps in hand are finished first."""
-        try:
-            while True:
-                self._news.clear()
-                self._start_what_may()
-                await self._sleep()
-        finally:
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=5.0)
+        with self._health.watched():
+            try:
+                while True:
+                    self._news.clear()
+                    self._start_what_may()
+                    await self._sleep()
+            finally:
+                if self._tasks:
+                    await asyncio.wait(self._tasks, timeout=5.0)
 
     def _start_what_may(self) -> None:
         time = asyncio.get_running_loop().time()
@@ -194,12 +197,15 @@ class Engine:
 
     async def _take_step(self, attempt: Attempt) -> None:
         cancelled, attempt.hurried = attempt.cancel, False
+        state, errors = attempt.state, attempt.errors
         try:
             with watched("attempt step", STEP_LIMIT):
                 pause = await self._step(attempt)
+            if attempt.errors == errors:  # else it was given up for an error that came before
+                self._health.succeeded(state)
         except Exception as error:
             pause = 1.0 if is_transient(error) else 30.0
-            count_failure("attempt step", error)
+            self._health.failed(attempt, state, error)
             log.exception("step_failed", attempt_id=attempt.id, state=attempt.state)
         finally:
             attempt.busy = False
