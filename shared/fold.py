@@ -8,12 +8,8 @@ partition is handled, for then everything before it is published and committed.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol, Self, TypeVar
 
-from pymongo import InsertOne, ReplaceOne
-
 from contracts.base import Message, Model
-from shared.envelope import Envelope, Received, encode
-from shared.kafka.publisher import Outgoing
-from shared.mongo import Collection, Write, find_by_id, write_guarded
+from shared.envelope import Envelope, Outgoing, Received, encode
 
 MAX_RACES = 20
 
@@ -161,30 +157,3 @@ def _untrimmed(handled: Iterable[Handled], batch: Sequence[Received[Any]]) -> It
     """What may still have to be said again: all but what lies before this batch in its partition."""
     starts = {(received.topic, received.partition): received.batch_start for received in batch}
     return (known for known in handled if known.offset >= starts.get((known.topic, known.partition), 0))
-
-
-class MongoDocuments(Documents[D]):
-    """Pydantic documents in a collection, `_id` being their key."""
-
-    def __init__(self, collection: Collection, kind: type[D]) -> None:
-        self._collection = collection
-        self._kind = kind
-
-    async def load(self, keys: Iterable[str]) -> dict[str, D]:
-        """Those that exist, by key; one round trip."""
-        found = await find_by_id(self._collection, keys)
-        return {document["_id"]: self._kind.model_validate(document) for document in found}
-
-    async def save(self, documents: dict[str, D]) -> set[str]:
-        """One bulk write; a document that another wrote since is left alone and its key returned."""
-        keys = list(documents)
-        writes = [_guarded(key, documents[key]) for key in keys]
-        return {keys[position] for position in await write_guarded(self._collection, writes)}
-
-
-def _guarded(key: str, document: Folded) -> Write:
-    """What loses when the stored document is not the one before this."""
-    fields = document.model_dump()
-    if document.version == 1:
-        return InsertOne({"_id": key, **fields})
-    return ReplaceOne({"_id": key, "version": document.version - 1}, fields, upsert=True)

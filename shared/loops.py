@@ -9,8 +9,8 @@ from contextvars import ContextVar
 
 import structlog
 
-from shared.errors import is_transient
 from shared.observability import metrics
+from shared.transient import is_transient
 from shared.waiting import backoff
 
 log = structlog.get_logger()

@@ -19,11 +19,11 @@ from pymongo import UpdateOne
 from contracts.base import Message, Model, Moment
 from shared.clock import now
 from shared.envelope import Envelope, encode
-from shared.errors import is_transient
 from shared.fold import StoredMessage
 from shared.loops import every
 from shared.mongo import Collection, due_by, due_index, find_by_id
 from shared.mongo.group_commit import guarded_writes
+from shared.transient import is_transient
 
 log = structlog.get_logger()
 

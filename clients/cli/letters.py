@@ -8,8 +8,9 @@ from aiokafka import AIOKafkaProducer, ConsumerRecord
 
 from contracts.operations import DeadLetter, DeadLetterResolved
 from shared.clock import now
-from shared.envelope import Envelope, Unreadable, decode, encode
+from shared.envelope import Envelope, encode
 from shared.kafka.dead_letters import ATTEMPT_HEADER
+from shared.kafka.decoding import Unreadable, decode
 
 PREFIX = "dead-letters:"
 KINDS = {kind.topic: kind for kind in (DeadLetter, DeadLetterResolved)}

@@ -14,7 +14,7 @@ from clients.cli.connection import client_of
 from clients.cli.errors import WrongInput
 from clients.cli.report import wide_console
 from contracts.http_webhooks import EnableEndpoint, ReplayWebhooks
-from shared.envelope import explain
+from shared.kafka.decoding import explain
 
 app = typer.Typer(no_args_is_help=True, help="Webhooks: failing addresses, deliveries, replay.")
 

@@ -8,7 +8,7 @@ from services.characters.handlers import handlers
 from services.characters.policies import load_policies
 from services.characters.records import Record
 from shared import mongo
-from shared.fold import MongoDocuments
+from shared.mongo.documents import MongoDocuments
 from shared.service import Service, main
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_settings
 

@@ -14,9 +14,8 @@ from services.characters.drawn import DrawnJobs, Jobs
 from services.characters.going_on import ChainRecord
 from services.characters.policies import Policies
 from services.characters.records import CharacterMessage, Record
-from shared.envelope import Received
+from shared.envelope import Outgoing, Received
 from shared.fold import Documents, fold
-from shared.kafka.publisher import Outgoing
 from shared.kafka.subscription import Subscribe
 
 SOURCE = "characters"

@@ -13,8 +13,8 @@ from services.dispatcher.story import JobRecord
 from services.dispatcher.timers import Timers
 from services.dispatcher.wakeups import WAITING_INDEX, wakeups
 from shared import clock, mongo
-from shared.fold import MongoDocuments
 from shared.kafka.broadcast import Broadcast
+from shared.mongo.documents import MongoDocuments
 from shared.service import Service, main
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_settings
 

@@ -21,10 +21,9 @@ from services.dispatcher.story import JobRecord
 from services.dispatcher.unstorable import fail_unstorable
 from services.dispatcher.waiting import CharacterRef, KnownLora, KnownLoras
 from shared.clock import Clock
-from shared.envelope import Received
+from shared.envelope import Outgoing, Received
 from shared.errors import UnstorableDocument
 from shared.fold import Documents, Handled, fold
-from shared.kafka.publisher import Outgoing
 from shared.kafka.subscription import Subscribe
 
 log = structlog.get_logger()

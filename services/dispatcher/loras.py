@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from contracts.characters import Lora, character_key
 from services.dispatcher.handlers import Loras
 from services.dispatcher.waiting import CharacterRef, KnownLora
-from shared.envelope import explain
+from shared.kafka.decoding import explain
 from shared.mongo import Collection, Document, find_by_id
 
 log = structlog.get_logger()

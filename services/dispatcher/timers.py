@@ -5,7 +5,8 @@ from datetime import datetime
 
 from contracts.jobs import JobDue
 from shared.clock import Clock, now
-from shared.kafka.publisher import Outgoing, Publisher
+from shared.envelope import Outgoing
+from shared.kafka.publisher import Publisher
 from shared.loops import every
 from shared.mongo import Collection, Document, due_by
 

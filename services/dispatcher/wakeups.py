@@ -7,8 +7,7 @@ from pymongo import IndexModel
 
 from contracts.chains import LoraFailed, LoraReady
 from contracts.jobs import JobDue
-from shared.envelope import Received
-from shared.kafka.publisher import Outgoing
+from shared.envelope import Outgoing, Received
 from shared.kafka.subscription import Subscribe
 from shared.mongo import Collection, Document
 

@@ -6,8 +6,7 @@ from contracts.jobs import JobEvent
 from services.notifier.deliveries import delivery_of, in_turn, predecessor
 from services.notifier.ports import Deliveries, Jobs
 from shared.clock import Clock
-from shared.envelope import Received
-from shared.kafka.publisher import Outgoing
+from shared.envelope import Outgoing, Received
 from shared.kafka.subscription import Subscribe
 
 

@@ -11,8 +11,8 @@ from starlette.types import Receive, Scope, Send
 from contracts.jobs import JobEvent
 from services.notifier.frames import HEARTBEAT, RETRY
 from services.notifier.mailbox import Mailbox, Signal
-from shared.errors import is_transient
 from shared.http.problems import Refusal
+from shared.transient import is_transient
 
 log = structlog.get_logger()
 

@@ -20,9 +20,9 @@ from prompts.catalogue import Catalogue
 from prompts.planner import plan, plan_later, request_hash
 from prompts.refusal import rejection_of
 from shared.clock import now
-from shared.envelope import Received, Unreadable, record_time
+from shared.envelope import Outgoing, Received, caused_by
 from shared.errors import PermanentError
-from shared.kafka.publisher import Outgoing, caused_by
+from shared.kafka.decoding import Unreadable, record_time
 from shared.kafka.subscription import Subscribe
 
 

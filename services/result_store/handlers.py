@@ -13,8 +13,7 @@ from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.images import BadImage
 from services.result_store.storing import Stores, failure
 from shared.clock import now
-from shared.envelope import Received
-from shared.kafka.publisher import Outgoing, caused_by
+from shared.envelope import Outgoing, Received, caused_by
 from shared.kafka.subscription import Subscribe
 from shared.s3 import Bucket
 

@@ -21,10 +21,11 @@ from services.result_store.assets import (
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.storing import Stores, failure
 from shared.clock import now
-from shared.errors import PermanentError, is_transient
+from shared.errors import PermanentError
 from shared.loops import every
 from shared.outbox import Outbox, outbox_entry
 from shared.s3 import Bucket
+from shared.transient import is_transient
 
 log = structlog.get_logger()
 

@@ -14,7 +14,8 @@ from starlette.exceptions import HTTPException
 from contracts.http import FieldError, Problem
 from contracts.requests import FOLLOW_UP_TYPES
 from contracts.wording import MAX_ERRORS, message_of
-from shared.errors import TransientError, is_transient
+from shared.errors import TransientError
+from shared.transient import is_transient
 
 log = structlog.get_logger()
 

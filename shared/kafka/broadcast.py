@@ -13,10 +13,11 @@ from aiokafka import TopicPartition
 
 from contracts.base import Message, topics_of
 from shared.clock import now
-from shared.envelope import Received, Unreadable, decode
+from shared.envelope import Received
 from shared.errors import TransientError
 from shared.kafka.batch_consumer import BatchConsumer
 from shared.kafka.consumer_problems import ConsumerProblems
+from shared.kafka.decoding import Unreadable, decode
 from shared.limits import MAX_MESSAGE_BYTES
 from shared.loops import every
 from shared.settings import KafkaSettings

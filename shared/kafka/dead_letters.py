@@ -8,7 +8,7 @@ from aiokafka import ConsumerRecord
 
 from contracts.operations import DeadLetter
 from shared.clock import now
-from shared.envelope import header_texts
+from shared.kafka.decoding import header_texts
 from shared.kafka.unpacking import UnreadBatch
 
 log = structlog.get_logger()

@@ -3,14 +3,12 @@
 import asyncio
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
-from contracts.base import Message
-from shared.envelope import Envelope, Received, encode
+from shared.envelope import Envelope, Outgoing, encode
 from shared.errors import TransientError
 from shared.limits import MAX_MESSAGE_BYTES
 from shared.settings import KafkaSettings
@@ -19,21 +17,6 @@ from shared.waiting import Report, unreported, wait_until_up
 log = structlog.get_logger()
 
 FLUSH_SECONDS = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """A message to say, and the trace that it continues."""
-
-    message: Message | Envelope
-    trace: str | None = None
-    cause: tuple[str, int] | None = None
-    """Topic and partition of the record that caused it: not said once that partition is lost."""
-
-
-def caused_by(cause: Received[Message], *messages: Message | Envelope) -> list[Outgoing]:
-    """What a received message makes us say."""
-    return [Outgoing(message, cause.trace, (cause.topic, cause.partition)) for message in messages]
 
 
 class NotConnected(TransientError):

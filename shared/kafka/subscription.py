@@ -19,15 +19,16 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from contracts.base import Message, topics_of
 from contracts.operations import DeadLetter
 from shared.clock import Clock, now
-from shared.envelope import Envelope, Received, Unreadable, decode
-from shared.errors import Backpressure, PermanentError, is_transient
+from shared.envelope import Envelope, Outgoing, Received
+from shared.errors import Backpressure, PermanentError
 from shared.kafka.dead_letters import dead_letter
+from shared.kafka.decoding import Unreadable, decode
 from shared.kafka.partitions import PausedPartitions, grouped, tp_of
-from shared.kafka.publisher import Outgoing
 from shared.limits import MAX_MESSAGE_BYTES
 from shared.loops import watched
 from shared.observability import metrics
 from shared.observability.tracing import start_span, traceparent
+from shared.transient import is_transient
 from shared.waiting import backoff
 
 log = structlog.get_logger()

@@ -15,8 +15,9 @@ from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorCollection, Asyn
 from pymongo import IndexModel, InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError, PyMongoError
 
-from shared.errors import StartupError, UnstorableDocument, is_about_the_document
+from shared.errors import StartupError, UnstorableDocument
 from shared.settings import MongoSettings
+from shared.transient import is_document_error
 from shared.waiting import Report, unreported, wait_until_up
 
 Document = dict[str, Any]
@@ -198,6 +199,6 @@ def refusing_unstorable() -> Iterator[None]:
     except (InvalidDocument, OverflowError, UnicodeError, RecursionError) as error:
         raise UnstorableDocument(f"{type(error).__name__}: {str(error)[:200]}") from error
     except PyMongoError as error:
-        if is_about_the_document(error):
+        if is_document_error(error):
             raise UnstorableDocument(f"{type(error).__name__}: {str(error)[:200]}") from error
         raise

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence, Set
 from functools import partial
 from typing import Generic, TypeVar
 
-from shared.errors import is_transient
 from shared.mongo.client import Collection, Write, write_guarded
+from shared.transient import is_transient
 
 W = TypeVar("W")
 

@@ -12,10 +12,10 @@ from datetime import timedelta
 import structlog
 
 from shared.clock import now
-from shared.errors import is_transient
 from shared.ids import uuid7
 from shared.loops import every
 from shared.mongo.client import Collection
+from shared.transient import is_transient
 
 log = structlog.get_logger()
 

@@ -16,8 +16,8 @@ from pymongo import ReplaceOne
 import services.notifier.courier
 from services.gateways.runtime.gateway import Gateway
 from services.notifier.deliveries import Delivery, Outcome, after
-from shared.fold import MongoDocuments
 from shared.kafka.subscription import Subscription
+from shared.mongo.documents import MongoDocuments
 from shared.service import Service
 
 A_MOMENT = 0.3

@@ -13,9 +13,9 @@ from contracts.generation import Reason
 from contracts.jobs import JobEvent
 from services.dispatcher.handlers import handlers
 from services.dispatcher.story import JobRecord
-from shared.fold import MongoDocuments
 from shared.kafka.subscription import Handler, Pauses, Subscription
 from shared.mongo import Collection
+from shared.mongo.documents import MongoDocuments
 from tests.fakes.builders import JOB, POLICIES, START, a_plan, a_rejection, a_spec, refused
 from tests.fakes.dispatcher import FakeLoras
 from tests.fakes.documents import FakeCollection

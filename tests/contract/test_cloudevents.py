@@ -9,7 +9,8 @@ from cloudevents.core.v1.event import CloudEvent
 
 from contracts.base import id_of, key_of, topic_of
 from shared.clock import now
-from shared.envelope import decode, encode
+from shared.envelope import encode
+from shared.kafka.decoding import decode
 from tests.contract.test_contracts_examples import KINDS, each_example, example, read, record
 
 AT = datetime(2026, 3, 14, 9, 26, 53, 589_000, UTC)

@@ -15,7 +15,8 @@ from contracts.base import GenerationType, Message, topics_of
 from contracts.catalog import MESSAGES
 from contracts.jobs import EventKind
 from shared.clock import now
-from shared.envelope import Received, decode, encode
+from shared.envelope import Received, encode
+from shared.kafka.decoding import decode
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.json"))
 KINDS = {topic: kind for kind in MESSAGES for topic in topics_of(kind)}

@@ -18,11 +18,11 @@ from services.dispatcher.story import JobRecord
 from services.dispatcher.timers import Timers
 from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.dispatcher.wakeups import wakeups
-from shared.envelope import Envelope, encode
-from shared.fold import MongoDocuments
-from shared.kafka.publisher import Outgoing, Publisher
+from shared.envelope import Envelope, Outgoing, encode
+from shared.kafka.publisher import Publisher
 from shared.kafka.subscription import Handler, Subscription
 from shared.mongo import Collection, Document
+from shared.mongo.documents import MongoDocuments
 from tests.fakes.builders import CHARACTER, JOB, LORA, MIA, POLICIES, START, TRACE, a_waiting_plan
 from tests.fakes.documents import FakeCollection
 from tests.fakes.kafka import FakeConsumer, raw_record

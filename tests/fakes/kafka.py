@@ -8,8 +8,7 @@ from aiokafka.errors import IllegalStateError
 
 from contracts.base import Message
 from contracts.operations import DeadLetter
-from shared.envelope import Envelope, encode
-from shared.kafka.publisher import Outgoing
+from shared.envelope import Envelope, Outgoing, encode
 from tests.fakes.builders import TRACE
 
 RECORD_MILLISECONDS = 1_893_499_200_000

@@ -9,10 +9,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from contracts.generation import GenerationCancel
 from deploy.local.stack import Stack
-from shared.envelope import Received
-from shared.errors import is_transient
+from shared.envelope import Outgoing, Received
 from shared.ids import uuid7
-from shared.kafka.publisher import Outgoing, Publisher
+from shared.kafka.publisher import Publisher
+from shared.transient import is_transient
 from tests.integration.workers import Worker, kafka_settings
 
 Journal = list[tuple[str, int]]

@@ -10,10 +10,9 @@ from aiokafka import AIOKafkaProducer
 
 from contracts.generation import GenerationCancel
 from deploy.local.stack import Stack
-from shared.envelope import Received
+from shared.envelope import Outgoing, Received
 from shared.errors import PermanentError
 from shared.ids import uuid7
-from shared.kafka.publisher import Outgoing
 from shared.service import Service
 from shared.settings import KafkaSettings, ProcessSettings
 from tests.integration.workers import kafka_settings

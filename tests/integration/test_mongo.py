@@ -20,8 +20,9 @@ from services.result_store.assets import INDEXES as ASSET_INDEXES
 from shared import mongo
 from shared.clock import now
 from shared.errors import UnstorableDocument
-from shared.fold import Folded, MongoDocuments
+from shared.fold import Folded
 from shared.mongo import Database, due_by, write_guarded
+from shared.mongo.documents import MongoDocuments
 from shared.mongo.group_commit import guarded_writes
 from shared.mongo.leases import Lease
 from shared.settings import MongoSettings

@@ -23,9 +23,10 @@ from services.notifier.deliveries import Outcome, after, delivery_of
 from services.notifier.store import DELIVERY_INDEXES, MongoDeliveries
 from services.notifier.store import MongoSubmissions as Listened
 from shared.clock import now
+from shared.envelope import Outgoing
 from shared.ids import uuid7
 from shared.kafka.broadcast import Broadcast
-from shared.kafka.publisher import Outgoing, Publisher
+from shared.kafka.publisher import Publisher
 from shared.kafka.topics import ensure_topics
 from shared.mongo import Database, connect, ensure_indexes
 from shared.outbox import MongoOutboxStore, Outbox, outbox_entry

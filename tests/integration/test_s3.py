@@ -15,11 +15,11 @@ from pydantic import SecretStr
 
 from deploy.local.proxy import Proxy
 from deploy.local.stack import Stack
-from shared.errors import is_transient
 from shared.hashed_file import HashedFile
 from shared.ids import uuid7
 from shared.s3 import Bucket, NoSuchObject, open_bucket
 from shared.settings import S3Settings
+from shared.transient import is_transient
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 

@@ -20,8 +20,9 @@ from contracts.requests import StudioRequest
 from deploy.local.stack import Stack, StackOptions
 from shared import mongo
 from shared.clock import now
+from shared.envelope import Outgoing
 from shared.ids import uuid7
-from shared.kafka.publisher import Outgoing, Publisher
+from shared.kafka.publisher import Publisher
 from shared.mongo import Database
 from shared.settings import KafkaSettings, MongoSettings
 

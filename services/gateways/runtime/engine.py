@@ -19,8 +19,8 @@ from services.gateways.runtime.attempt import Attempt
 from services.gateways.runtime.provider import MOST_HELD
 from services.gateways.runtime.step_health import StepHealth
 from services.gateways.runtime.waiting_line import WaitingLine
-from shared.errors import is_transient
 from shared.loops import watched
+from shared.transient import is_transient
 
 log = structlog.get_logger()
 

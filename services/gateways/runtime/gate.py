@@ -11,7 +11,8 @@ from contracts.base import Provider
 from contracts.operations import ProviderHealth
 from services.gateways.runtime.breaker import Breaker, Circuit
 from shared.clock import now
-from shared.kafka.publisher import Outgoing, Publisher
+from shared.envelope import Outgoing
+from shared.kafka.publisher import Publisher
 from shared.mongo import Collection
 
 log = structlog.get_logger()

@@ -33,9 +33,9 @@ from services.gateways.runtime.provider import (
 )
 from services.gateways.runtime.reports import Reports
 from shared.clock import now
-from shared.errors import is_transient
 from shared.kafka.publisher import Publisher
 from shared.mongo.leases import LEASE_SECONDS, Lease, LeaseExpired
+from shared.transient import is_transient
 
 log = structlog.get_logger()
 

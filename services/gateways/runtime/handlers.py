@@ -12,9 +12,8 @@ from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gate import Gate
 from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Provider
-from shared.envelope import Received
+from shared.envelope import Outgoing, Received
 from shared.errors import Backpressure
-from shared.kafka.publisher import Outgoing
 from shared.kafka.subscription import Subscribe
 from shared.mongo.leases import Lease
 

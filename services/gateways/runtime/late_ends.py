@@ -26,10 +26,10 @@ from services.gateways.runtime.provider import (
     Working,
 )
 from shared.clock import now
-from shared.errors import is_transient
 from shared.loops import every
 from shared.mongo import Collection, Document, due_by, find_by_id
 from shared.outbox import outbox_entry
+from shared.transient import is_transient
 
 log = structlog.get_logger()
 

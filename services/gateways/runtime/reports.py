@@ -22,7 +22,8 @@ from services.gateways.runtime.ledger import Ledger
 from services.gateways.runtime.provider import Broken, Done, Working
 from services.gateways.runtime.workflows import has_free_size
 from shared.clock import now
-from shared.kafka.publisher import Outgoing, Publisher
+from shared.envelope import Outgoing
+from shared.kafka.publisher import Publisher
 from shared.mongo.leases import Lease
 from shared.outbox import ImmediatePublisher, outbox_entry
 

@@ -12,8 +12,8 @@ from clients.cli.upstream import request_images
 from contracts.generation import GenerationRequested
 from contracts.http import StudioSubmission
 from shared.clock import now
-from shared.envelope import decode
 from shared.ids import uuid7
+from shared.kafka.decoding import decode
 
 BASE_IMAGE = "0195940a-5b40-7d3e-b0c4-8a6b2d7e9f01/0"
 WISHES = [*FIRST, *(wish for first in FIRST for wish in then(first, BASE_IMAGE))]

@@ -12,7 +12,7 @@ from contracts.http import LoraTrainingSubmission, StudioSubmission
 from contracts.http_chains import BaseImageSelection
 from contracts.strictness import CONTRACT_VERSION, CallerMessage, read_message
 from contracts.wording import message_of
-from shared.envelope import read
+from shared.kafka.decoding import read
 
 JOB = "3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"
 MIA = {"name": "Mia", "age": 27}

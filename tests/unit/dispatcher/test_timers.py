@@ -11,9 +11,10 @@ from pymongo.errors import AutoReconnect
 from contracts.jobs import JobDue
 from services.dispatcher.timers import PAGE, Timers
 from shared.clock import now
+from shared.envelope import Outgoing
 from shared.errors import TransientError
 from shared.ids import uuid7
-from shared.kafka.publisher import Outgoing, Publisher
+from shared.kafka.publisher import Publisher
 from shared.mongo import Collection
 from tests.fakes.builders import CHARACTER, JOB, MIA, TRACE
 from tests.fakes.documents import FakeCollection

@@ -8,8 +8,7 @@ from aiokafka import ConsumerRecord, TopicPartition
 
 from contracts.generation import GenerationCancel
 from contracts.jobs import JobDue
-from shared.envelope import Received
-from shared.kafka.publisher import Outgoing, caused_by
+from shared.envelope import Outgoing, Received, caused_by
 from shared.kafka.subscription import Pauses, Subscription
 from tests.fakes.builders import START, a_cancel, due
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record

@@ -7,8 +7,9 @@ import pytest
 from pymongo.errors import AutoReconnect, BulkWriteError
 
 from shared.errors import UnstorableDocument
-from shared.fold import Documents, Folded, MongoDocuments
+from shared.fold import Documents, Folded
 from shared.mongo import Collection, write_guarded
+from shared.mongo.documents import MongoDocuments
 from tests.fakes.documents import FakeCollection, FakeDocuments
 
 

@@ -8,7 +8,8 @@ from aiokafka import ConsumerRecord
 
 from contracts.generation import GenerationCancel
 from contracts.jobs import JobEvent
-from shared.envelope import Received, Unreadable, decode, encode
+from shared.envelope import Received, encode
+from shared.kafka.decoding import Unreadable, decode
 from tests.fakes.builders import JOB, TRACE, a_cancel, a_plan, progressed
 from tests.fakes.kafka import RECORD_MILLISECONDS, a_record, raw_record
 

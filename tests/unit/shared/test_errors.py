@@ -27,7 +27,8 @@ from pymongo.errors import (
     WTimeoutError,
 )
 
-from shared.errors import TransientError, is_transient
+from shared.errors import TransientError
+from shared.transient import is_transient
 
 
 def bucket(status: int) -> ClientError:
@@ -90,5 +91,5 @@ def test_a_server_that_is_away_slow_or_electing_is_waited_for(error: Exception) 
     ],
     ids=repr,
 )
-def test_what_is_about_the_document_is_never_better_later(error: Exception) -> None:
+def test_what_is_document_error_is_never_better_later(error: Exception) -> None:
     assert not is_transient(error)

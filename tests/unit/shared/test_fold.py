@@ -9,10 +9,10 @@ import pytest
 from contracts.base import Message
 from contracts.generation import GenerationCancel
 from contracts.jobs import JobDue
-from shared.envelope import Envelope, Received
-from shared.errors import PermanentError, is_transient
+from shared.envelope import Envelope, Outgoing, Received
+from shared.errors import PermanentError
 from shared.fold import MAX_RACES, Folded, fold
-from shared.kafka.publisher import Outgoing
+from shared.transient import is_transient
 from tests.fakes.builders import JOB, START, TRACE, a_cancel, due, received
 from tests.fakes.documents import FakeDocuments
 

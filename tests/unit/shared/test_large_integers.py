@@ -6,10 +6,12 @@ from typing import Any, cast
 import pytest
 from pymongo import InsertOne, ReplaceOne
 
-from shared.errors import UnstorableDocument, is_transient
-from shared.fold import Folded, MongoDocuments
+from shared.errors import UnstorableDocument
+from shared.fold import Folded
 from shared.mongo import Collection, Write, storable, write_guarded
+from shared.mongo.documents import MongoDocuments
 from shared.mongo.group_commit import guarded_writes
+from shared.transient import is_transient
 from tests.fakes.documents import FakeCollection
 
 LARGE = [2**63 - 1, 2**63, 2**64 - 1, -(2**63), -(2**63) - 1, 10**34 - 1]

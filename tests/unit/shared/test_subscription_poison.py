@@ -8,9 +8,10 @@ from aiokafka import ConsumerRecord
 
 from contracts.base import Message
 from contracts.jobs import JobDue, JobEvent
-from shared.envelope import Received, Unreadable, decode
+from shared.envelope import Received
 from shared.errors import PermanentError
 from shared.kafka.dead_letters import KEEP_HEADERS
+from shared.kafka.decoding import Unreadable, decode
 from shared.limits import MAX_MESSAGE_BYTES
 from tests.fakes.builders import JOB, START, a_cancel, due
 from tests.fakes.kafka import raw_record
