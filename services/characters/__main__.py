@@ -2,9 +2,9 @@
 
 from functools import partial
 
-from services.characters.drawn import MongoJobs
 from services.characters.going_on import ChainRecord
 from services.characters.handlers import handlers
+from services.characters.job_reader import MongoJobs
 from services.characters.policies import load_policies
 from services.characters.records import Record
 from shared import mongo
