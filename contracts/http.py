@@ -1,13 +1,11 @@
 """HTTP models: submissions in, jobs, results and problems out."""
 
-from typing import Literal
-
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from contracts.base import AssetId, GenerationType, Id, Line, Model, Moment, Provider, Seed, UserId
 from contracts.generation import Notify
-from contracts.jobs import JobError, Phase, RenderProgress, Status
+from contracts.jobs import ENDED, JobError, Phase, RenderProgress, RenderState, Status
 from contracts.notices import Notice
 from contracts.requests import (
     BaseImageRequest,
@@ -103,7 +101,7 @@ class JobImage(Model):
 
     index: int
     label: Line
-    state: Literal["waiting", "queued", "running", "storing", "done", "failed"]
+    state: RenderState
     percent: int | None = None
     queue_position: int | None = None
     error: JobError | None = None
@@ -143,6 +141,11 @@ class JobView(Model):
     cost_estimated: bool = False
     """True when a part of `cost_usd` comes from our price list because the provider reported no price, or
     when it is not known whether an attempt was billed."""
+
+    @property
+    def terminal(self) -> bool:
+        """True if the job has ended."""
+        return self.status in ENDED
 
 
 class JobPage(Model):

@@ -1,6 +1,6 @@
 """The life of a job as others may see it: `job.events`, and the `jobs` document they come from."""
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from pydantic import Field, field_validator
 
@@ -24,7 +24,12 @@ from contracts.renders import StoredImage, StoredLora
 
 Status = Literal["pending", "running", "completed", "failed"]
 Phase = Literal["queued", "waiting_for_character", "waiting_for_lora", "rendering", "storing"]
+ENDED: Final[tuple[Status, ...]] = ("completed", "failed")
+"""Statuses, and kinds of events, after which nothing about a job changes."""
 EventKind = Literal["accepted", "started", "image_ready", "image_failed", "progressed", "completed", "failed"]
+RenderState = Literal["waiting", "queued", "running", "storing", "done", "failed"]
+RENDER_ENDED: Final[tuple[RenderState, ...]] = ("done", "failed")
+"""States after which nothing about a render changes."""
 ErrorCode = Literal[
     "rejected",
     "cancelled",
@@ -63,7 +68,7 @@ class RenderProgress(Model):
     """How far one image is. `percent` counts 0 to 100."""
 
     index: int
-    state: Literal["waiting", "queued", "running", "storing", "done", "failed"]
+    state: RenderState
     percent: int | None = None
     queue_position: int | None = None
 
@@ -127,6 +132,11 @@ class JobEvent(Message):
     chain_id: Id | None = None
     character_id: CharacterId | None = None
 
+    @property
+    def terminal(self) -> bool:
+        """True if this is the job's last numbered event."""
+        return self.event in ENDED
+
 
 class Attempt(Model):
     """One submission of a render, as the dispatcher knows it."""
@@ -147,7 +157,7 @@ class Render(Model):
     """One image of a job. `waiting`: no attempt is open; the next one starts at `retry_at`."""
 
     spec: RenderSpec
-    state: Literal["waiting", "queued", "running", "storing", "done", "failed"] = "waiting"
+    state: RenderState = "waiting"
     percent: int | None = None
     queue_position: int | None = None
     retry_at: Moment | None = None
@@ -156,6 +166,11 @@ class Render(Model):
     lora: StoredLora | None = None
     """What a training gave."""
     error: JobError | None = None
+
+    @property
+    def terminal(self) -> bool:
+        """True if the render is done or has failed for good."""
+        return self.state in RENDER_ENDED
 
 
 class Job(Model):
@@ -206,6 +221,9 @@ class Job(Model):
     """When the dispatcher must look again: a retry or the deadline."""
     trace: str | None = None
     """W3C traceparent of the request."""
+    placeholder: bool = False
+    """True while a cancel holds the job's place and its plan has not arrived. `user_id`, `type` and the times
+    then do not describe the request."""
 
     @field_validator("cost", mode="before")
     @classmethod
@@ -215,8 +233,8 @@ class Job(Model):
 
     @property
     def terminal(self) -> bool:
-        """Nothing will change any more."""
-        return self.status in ("completed", "failed")
+        """True if the job has ended. A placeholder has ended too: its plan cannot revive it."""
+        return self.status in ENDED
 
 
 class JobDue(Message):

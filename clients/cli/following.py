@@ -5,19 +5,16 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Literal
 
 from clients.cli.client import Client
 from clients.cli.errors import Unreachable
 from clients.cli.outcome import WAITS
 from contracts.base import GenerationType
 from contracts.http import JobImage, JobView
-from contracts.jobs import ImageEvent, JobEvent, Phase, RenderProgress, Status
+from contracts.jobs import ENDED, ImageEvent, JobEvent, Phase, RenderProgress, RenderState, Status
 
 EVENTS = ("accepted", "started", "image_ready", "image_failed", "progressed", "completed", "failed")
 POLL_SECONDS = 1.0
-
-State = Literal["waiting", "queued", "running", "storing", "done", "failed"]
 
 
 @dataclass
@@ -25,7 +22,7 @@ class Picture:
     """Progress of one image."""
 
     label: str = ""
-    state: State = "waiting"
+    state: RenderState = "waiting"
     percent: int | None = None
     queue_position: int | None = None
     error: str | None = None
@@ -58,7 +55,7 @@ class Followed:
 
     @property
     def ended(self) -> bool:
-        return self.status in ("completed", "failed")
+        return self.status in ENDED
 
     @property
     def seconds(self) -> float:

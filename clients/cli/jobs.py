@@ -48,5 +48,4 @@ def cancel(ctx: typer.Context, job_id: JobId) -> None:
             return await client.cancel(job_id)
 
     view = asyncio.run(ask())
-    ended = view.status in ("completed", "failed")
-    typer.echo(f"{view.id} had ended: {view.status}" if ended else f"{view.id} will be stopped")
+    typer.echo(f"{view.id} had ended: {view.status}" if view.terminal else f"{view.id} will be stopped")

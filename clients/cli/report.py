@@ -60,8 +60,7 @@ def wide_console() -> Console:
 
 
 def _delivered(view: JobView) -> str:
-    ended = view.status in ("completed", "failed")
-    return delivered_text(view.type, view.delivered, view.requested, ended=ended)
+    return delivered_text(view.type, view.delivered, view.requested, ended=view.terminal)
 
 
 def _time(view: JobView) -> str:

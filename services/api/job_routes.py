@@ -58,7 +58,7 @@ def job_routes(intake: Intake, reading: Reading) -> APIRouter:
     async def cancel_job(job_id: Id, caller: CallerHeaders, trace: Trace, response: Response) -> JobView:
         """Stop a job. What is delivered stays; what still renders is stopped."""
         view = await reading.job(job_id, caller.tenant)
-        if view.status in ("completed", "failed"):
+        if view.terminal:
             response.status_code = 200
         else:
             await intake.cancel(job_id, caller, trace)

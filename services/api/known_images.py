@@ -7,6 +7,7 @@ from typing import Any
 from contracts.base import AssetId, Model
 from contracts.http import FieldError
 from contracts.http_chains import BaseImageSelection
+from contracts.ids import RenderKey
 from contracts.jobs import Job
 from services.api.domain import Caller
 from services.api.ports import Jobs, Submissions
@@ -37,7 +38,7 @@ class KnownImages:
         self, selection: BaseImageSelection, caller: Caller
     ) -> tuple[Job | None, tuple[FieldError, ...]]:
         """Return the job that a chosen face comes from, and the errors of the choice."""
-        job_id = selection.base_image_id.partition("/")[0]
+        job_id = RenderKey.parse(selection.base_image_id).job_id
         job, accepted = await asyncio.gather(self._jobs.get(job_id), self._submissions.get(job_id))
         owner = job or (accepted if accepted and accepted.is_job else None)
         if owner is None or owner.tenant != caller.tenant:
@@ -49,7 +50,7 @@ def first_of_each_job(said: Any) -> dict[str, str]:
     """Return the jobs of the images that a request names, each with the field that names it first."""
     found: dict[str, str] = {}
     for field, image in _named(said):
-        found.setdefault(image.partition("/")[0], field)
+        found.setdefault(RenderKey.parse(image).job_id, field)
     return found
 
 
@@ -68,13 +69,14 @@ def no_job(job_id: str) -> str:
 
 
 def _faults_of_choice(selection: BaseImageSelection, job: Job | None) -> tuple[FieldError, ...]:
-    job_id, _, index = selection.base_image_id.partition("/")
-    render = next((each for each in job.renders if each.spec.index == int(index)), None) if job else None
+    key = RenderKey.parse(selection.base_image_id)
+    render = next((each for each in job.renders if each.spec.index == key.index), None) if job else None
     if job is None or render is None or render.stored is None:
         ahead = job is None or (render is not None and not job.terminal)
-        message = f"job {job_id} has no image {index}{' yet; choose one that is ready' if ahead else ''}"
+        advice = " yet; choose one that is ready" if ahead else ""
+        message = f"job {key.job_id} has no image {key.index}{advice}"
         return (FieldError(field="base_image_id", message=message),)
     if job.character is None and selection.character is None:
-        message = f"is required: job {job_id} does not say who is on its images"
+        message = f"is required: job {key.job_id} does not say who is on its images"
         return (FieldError(field="character", message=message),)
     return ()

@@ -4,13 +4,13 @@ import asyncio
 from datetime import timedelta
 
 from contracts.http import JobPage, JobView, ResultImage, ResultLora, Results
+from contracts.ids import RenderKey
 from contracts.jobs import Render
 from contracts.renders import StoredImage, StoredLora
 from services.api.domain import Accepted
 from services.api.listing import page
 from services.api.ports import Assets, JobQuery, Jobs, Links, Preview, Submissions
 from services.api.views import (
-    is_placeholder,
     job_view,
     pending_view,
     result_image,
@@ -47,7 +47,7 @@ class Reading:
             Refusal: 404, also for another tenant's job.
         """
         job = await self._jobs.get(job_id)
-        accepted = await self._submissions.get(job_id) if job is None or is_placeholder(job) else None
+        accepted = await self._submissions.get(job_id) if job is None or job.placeholder else None
         owner = job or (accepted if accepted and accepted.is_job else None)
         if owner is None or owner.tenant != tenant:
             raise no_such_job(job_id)
@@ -104,11 +104,12 @@ class Reading:
             view = await self.job(job_id, tenant)
             return Results(job_id=job_id, status=view.status, requested=view.requested, delivered=0)
         stored = [(render, render.stored) for render in job.renders if render.stored]
-        previews = await self._assets.previews(f"{job_id}/{render.spec.index}" for render, _ in stored)
+        keys = [str(RenderKey(job_id, render.spec.index)) for render, _ in stored]
+        previews = await self._assets.previews(keys)
         images = await asyncio.gather(
             *(
-                self._image(render, image, previews.get(f"{job_id}/{render.spec.index}"))
-                for render, image in stored
+                self._image(render, image, previews.get(key))
+                for key, (render, image) in zip(keys, stored, strict=True)
             )
         )
         trained = [(render, render.lora) for render in job.renders if render.lora]

@@ -12,7 +12,7 @@ from services.api.ports import Preview
 
 def job_view(job: Job, now: datetime, submission: Accepted | None = None) -> JobView:
     """A job. One that was cancelled before its plan knows little; its submission fills that in."""
-    source = submission if submission and is_placeholder(job) else None
+    source = submission if submission and job.placeholder else None
     created = source.requested_at if source else job.requested_at
     end = job.finished_at or now
     return JobView(
@@ -24,10 +24,10 @@ def job_view(job: Job, now: datetime, submission: Accepted | None = None) -> Job
         requested=source.requested if source else job.requested,
         delivered=job.delivered,
         failed=job.failed,
-        target_seconds=None if is_placeholder(job) else job.target_seconds,
+        target_seconds=None if job.placeholder else job.target_seconds,
         elapsed_seconds=job.elapsed_seconds if job.terminal and job.elapsed_seconds else _since(created, end),
         waited_seconds=job.waited_seconds,
-        deadline_at=None if is_placeholder(job) else job.deadline_at,
+        deadline_at=None if job.placeholder else job.deadline_at,
         created=created,
         finished_at=job.finished_at,
         chain_id=source.chain_id if source else job.chain_id,
@@ -38,11 +38,6 @@ def job_view(job: Job, now: datetime, submission: Accepted | None = None) -> Job
         cost_usd=job.cost.usd,
         cost_estimated=job.cost.estimated,
     )
-
-
-def is_placeholder(job: Job) -> bool:
-    """A cancel came before the plan: the document holds its place."""
-    return not job.request_hash
 
 
 def pending_view(accepted: Accepted, now: datetime) -> JobView:

@@ -12,6 +12,7 @@ from typing import Any
 from contracts.base import Message
 from contracts.chains import ChainCancel, ChainImage, ChainResume, ChainStep, ChainTry
 from contracts.generation import GenerationConflicted, GenerationRequested
+from contracts.ids import RenderKey
 from contracts.jobs import JobError, JobEvent
 from services.characters.going_on import ChainRecord, ChainStory, go_on
 from services.characters.policies import Policies
@@ -122,7 +123,7 @@ def _news(known: ChainTry, event: JobNews) -> dict[str, Any]:
             image = event.image
             if image.index in {each.index for each in known.images}:
                 return {}
-            asset = f"{event.job_id}/{image.index}"
+            asset = str(RenderKey(event.job_id, image.index))
             ready = ChainImage(index=image.index, asset=asset, label=image.label, caption=image.caption)
             images = sorted((*known.images, ready), key=lambda each: each.index)
             return {"images": tuple(images)}

@@ -7,6 +7,7 @@ from contracts.base import Message
 from contracts.chains import BaseImageSelected, ChainCancel, ChainResume
 from contracts.characters import CharacterCreated, character_key
 from contracts.generation import GenerationConflicted, GenerationRequested
+from contracts.ids import RenderKey
 from contracts.jobs import CharacterSheetCompleted, JobEvent
 from services.characters import chains, records
 from services.characters.chains import ChainMessage
@@ -104,7 +105,7 @@ def jobs_to_read(batch: Sequence[Received[Message]]) -> Iterator[str]:
     for received in batch:
         message = received.message
         if isinstance(message, BaseImageSelected):
-            yield message.base_image_id.partition("/")[0]
+            yield RenderKey.parse(message.base_image_id).job_id
         elif isinstance(message, CharacterSheetCompleted) and message.chain_id == message.character_id:
             yield message.job_id
 

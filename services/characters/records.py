@@ -15,6 +15,7 @@ from contracts.base import Message
 from contracts.chains import BaseImageSelected
 from contracts.characters import Character, CharacterCreated, CharacterRecord
 from contracts.generation import GenerationRequested
+from contracts.ids import RenderKey
 from contracts.jobs import CharacterSheetCompleted, JobEvent
 from contracts.requests import CharacterSheetRequest
 from prompts.trigger_words import trigger_word
@@ -109,9 +110,9 @@ def _selected(record: Record | None, selected: BaseImageSelected, at: datetime, 
 
 
 def _who_is_on(selected: BaseImageSelected, drawn: DrawnJobs) -> Character:
-    job_id, _, index = selected.base_image_id.partition("/")
-    job = drawn.get(job_id)
-    if job is None or job.tenant != selected.tenant or int(index) not in job.ready:
+    face = RenderKey.parse(selected.base_image_id)
+    job = drawn.get(face.job_id)
+    if job is None or job.tenant != selected.tenant or face.index not in job.ready:
         raise UnknownBaseImage(selected, "there is no such image")
     who = selected.character or job.character
     if who is None:

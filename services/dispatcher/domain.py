@@ -116,7 +116,7 @@ def _begin(
     down: frozenset[Provider],
 ) -> Step:
     waited = job is not None and is_planned_by(job, plan)
-    if job is not None and not _has_no_plan(job) and not waited:
+    if job is not None and not job.placeholder and not waited:
         return job, _repeated(job, plan, now)
     if job is not None and waited and isinstance(plan, GenerationWaiting):
         story = Story(job, now, policies)
@@ -202,7 +202,7 @@ def _take_plan(story: Story, plan: GenerationPlanned) -> None:
 def _cancel(job: JobRecord | None, cancel: GenerationCancel, policies: Policies, now: datetime) -> Step:
     if job is None:
         return _cancelled_before_plan(cancel, now), ()
-    if _has_no_plan(job) and _early_cancel(job, cancel.tenant) is None:
+    if job.placeholder and _early_cancel(job, cancel.tenant) is None:
         return job.model_copy(update={"more_cancels": (*job.more_cancels, cancel)}), ()
     if job.terminal or job.tenant != cancel.tenant:
         return job, ()
@@ -229,11 +229,8 @@ def _cancelled_before_plan(cancel: GenerationCancel, now: datetime) -> JobRecord
         status="failed",
         phase=None,
         error=JobError(code="cancelled", message=cancel.reason),
+        placeholder=True,
     )
-
-
-def _has_no_plan(job: JobRecord) -> bool:
-    return not job.request_hash
 
 
 def _early_cancel(job: JobRecord | None, tenant: str) -> str | None:

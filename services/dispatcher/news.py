@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from contracts.ids import RenderKey
 from contracts.jobs import (
     CharacterSheetCompleted,
     EventKind,
@@ -77,7 +78,7 @@ def sheet_completed(job: Job, character_id: str, at: datetime) -> CharacterSheet
         job_id=job.job_id,
         tenant=job.tenant,
         user_id=job.user_id,
-        images=tuple(f"{job.job_id}/{render.spec.index}" for render in done),
+        images=tuple(str(RenderKey(job.job_id, render.spec.index)) for render in done),
         labels=tuple(render.spec.label for render in done),
         captions=tuple(render.spec.caption for render in done),
         chain_id=job.chain_id,

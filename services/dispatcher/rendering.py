@@ -2,9 +2,11 @@
 
 import hashlib
 from datetime import datetime, timedelta
+from typing import get_args
 
 from contracts.base import Provider
-from contracts.jobs import Attempt, ErrorCode, Job, JobError, Render
+from contracts.ids import AttemptKey
+from contracts.jobs import Attempt, ErrorCode, Job, JobError, Render, RenderState
 from contracts.notices import Notice
 from contracts.renders import AttemptMessage, RenderFailed, RenderProgressed, ResultStored
 from contracts.workflows import holes_of
@@ -31,14 +33,14 @@ def progress(story: Story, news: RenderProgressed) -> None:
         percent=percent,
         queue_position=news.queue_position,
     )
-    if all(render.state in ("storing", "done", "failed") for render in story.job.renders):
+    if all(render.terminal or render.state == "storing" for render in story.job.renders):
         story.set(phase="storing")
     story.progressed()
 
 
 def _is_older(render: Render, news: RenderProgressed) -> bool:
     """Progress only rises: a late message does not set an image back."""
-    order = ("waiting", "queued", "running", "storing", "done", "failed")
+    order = get_args(RenderState)
     return order.index(news.state) < order.index(render.state) or (
         news.state == render.state and (news.percent or 0) < (render.percent or 0)
     )
@@ -195,7 +197,7 @@ def _minimum(story: Story) -> int:
 
 def _end_if_settled(story: Story) -> None:
     job = story.job
-    if any(render.state not in ("done", "failed") for render in job.renders):
+    if not all(render.terminal for render in job.renders):
         _set_alarm(story)
     elif job.delivered >= job.minimum:
         story.complete()
@@ -216,13 +218,13 @@ def _set_alarm(story: Story) -> None:
 
 
 def _position(news: AttemptMessage) -> tuple[int, int]:
-    _, index, n = news.attempt_id.split("/")
-    return int(index), int(n)
+    key = AttemptKey.parse(news.attempt_id)
+    return key.index, key.number
 
 
 def _open_attempt(job: Job, news: AttemptMessage) -> tuple[Render, Attempt] | None:
     index, n = _position(news)
-    if index >= len(job.renders) or job.renders[index].state in ("done", "failed"):
+    if index >= len(job.renders) or job.renders[index].terminal:
         return None
     render = job.renders[index]
     matching = (attempt for attempt in render.attempts if attempt.n == n and attempt.outcome == "open")

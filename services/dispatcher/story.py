@@ -6,6 +6,7 @@ from typing import Any
 
 from contracts.base import Message, Model, Moment, Provider
 from contracts.generation import GenerationCancel, GenerationRequested, Reason
+from contracts.ids import AttemptKey, RenderKey
 from contracts.jobs import Attempt, ErrorCode, EventKind, Job, JobError, Render
 from contracts.renders import RenderCancel, RenderRequested
 from services.dispatcher.news import elapsed, image_event, job_event, progress_of, sheet_completed
@@ -90,8 +91,8 @@ class Story:
         )
         self.outputs.append(
             RenderRequested(
-                attempt_id=f"{job.job_id}/{spec.index}/{attempt.n}",
-                render_id=f"{job.job_id}/{spec.index}",
+                attempt_id=str(AttemptKey(job.job_id, spec.index, attempt.n)),
+                render_id=str(RenderKey(job.job_id, spec.index)),
                 job_id=job.job_id,
                 tenant=job.tenant,
                 provider=attempt.provider,
@@ -126,8 +127,8 @@ class Story:
     def _cancel(self, render: Render, attempt: Attempt, reason: str) -> RenderCancel:
         job, index = self.job, render.spec.index
         return RenderCancel(
-            attempt_id=f"{job.job_id}/{index}/{attempt.n}",
-            render_id=f"{job.job_id}/{index}",
+            attempt_id=str(AttemptKey(job.job_id, index, attempt.n)),
+            render_id=str(RenderKey(job.job_id, index)),
             job_id=job.job_id,
             tenant=job.tenant,
             provider=attempt.provider,
@@ -160,7 +161,7 @@ class Story:
         """No image is left open at the end: each one that is not there says why."""
         why = error or JobError(code="deadline_exceeded", message="it was not ready by the deadline")
         for render in self.job.renders:
-            if render.state not in ("done", "failed"):
+            if not render.terminal:
                 index = render.spec.index
                 self.set_render(index, state="failed", error=why, retry_at=None, queue_position=None)
                 self.set(failed=self.job.failed + 1)

@@ -19,7 +19,7 @@ def fail_unstorable(
 
     A message about no job changes nothing, as does one about a job that has ended.
     """
-    if isinstance(message, PlanRequest) and (job is None or not job.request_hash):
+    if isinstance(message, PlanRequest) and (job is None or job.placeholder):
         return advance(job, _rejection(message, why), policies=policies, now=now)
     if job is None or job.terminal:
         return job, ()

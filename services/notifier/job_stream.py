@@ -5,8 +5,6 @@ from services.notifier.frames import Writer
 from services.notifier.ports import Jobs
 from shared.http.problems import Refusal
 
-LAST = ("completed", "failed")
-
 
 class JobStream:
     """State of a connection that follows one job. `ended`: there is nothing more to send."""
@@ -64,7 +62,7 @@ class JobStream:
 
     async def _tell(self, event: JobEvent) -> bytes:
         self._seq = event.seq
-        self.ended = event.event in LAST
+        self.ended = event.terminal
         return await self._writer.event(event, str(event.seq))
 
 
@@ -75,4 +73,4 @@ def no_job(job_id: str) -> Refusal:
 
 def _is_over(job: Job) -> bool:
     """Ended, and not a place that a cancel holds for a plan that is still to come."""
-    return job.terminal and bool(job.request_hash)
+    return job.terminal and not job.placeholder

@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 from pymongo import InsertOne, UpdateOne
 
 from contracts.base import Model, Moment
+from contracts.ids import RenderKey
 from contracts.renders import RenderSucceeded, ResultStored, StoredImage, StoredLora
 from shared.clock import now
 from shared.mongo import Collection, Document, due_by, due_index, find_by_id, write_guarded
@@ -98,7 +99,7 @@ class Asset(Stored):
 
 def asset_id(result: RenderSucceeded) -> str:
     """`{job_id}/{index}`: the same for all attempts of a render."""
-    return f"{result.job_id}/{result.spec.index}"
+    return str(RenderKey(result.job_id, result.spec.index))
 
 
 def apart(asset: Asset) -> Asset:

@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import structlog
 from PIL.Image import Image
 
+from contracts.ids import AttemptKey
 from contracts.renders import RenderFailed, RenderSucceeded, StoredImage
 from services.result_store.assets import Stored
 from services.result_store.fetching import Fetch, OutputUnavailable
@@ -152,7 +153,7 @@ class Storing(Stores):
 
 def attempt_of(result: RenderSucceeded) -> int:
     """The number of the attempt."""
-    return int(result.attempt_id.rpartition("/")[2])
+    return AttemptKey.parse(result.attempt_id).number
 
 
 def failure(result: RenderSucceeded, error: Exception) -> RenderFailed:

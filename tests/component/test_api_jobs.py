@@ -255,6 +255,7 @@ async def test_a_job_cancelled_before_its_plan_keeps_what_was_asked_for(bench: A
         a_job(
             job_id=job_id,
             request_hash="",
+            placeholder=True,
             user_id="unknown",
             requested=0,
             status="failed",

@@ -162,7 +162,7 @@ async def test_another_tenants_job_is_not_told_when_it_starts(bench: NotifierBen
 
 
 async def test_a_cancelled_job_without_a_plan_is_waited_for(bench: NotifierBench) -> None:
-    bench.jobs.put(a_job(job_id=JOB, status="failed", request_hash="", renders=()))
+    bench.jobs.put(a_job(job_id=JOB, status="failed", request_hash="", placeholder=True, renders=()))
     task = await listening(bench)
     bench.say(*a_story("accepted", "failed"))
     assert ids(await task) == ["1", "2"]

@@ -253,7 +253,7 @@ def test_whatever_the_order_a_waiting_job_ends_once_and_asks_only_for_a_stored_c
             life.loras = {MIA: KnownLora()}
             continue
         message = due(after(at), character_id=CHARACTER) if isinstance(step, str) else step
-        ended = life.stored is not None and life.stored.terminal and life.stored.request_hash
+        ended = life.stored is not None and life.stored.terminal and not life.stored.placeholder
         life.at(at).hear(message)
         events += life.events()
         asked += len(life.only(GenerationRequested))
