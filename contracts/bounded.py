@@ -59,7 +59,7 @@ def refuse_excess(value: Any, most_values: int, most_characters: int, *, check_m
         values += 1
         if isinstance(inner, str):
             characters += len(inner)
-            if check_marks:
+            if check_marks and characters <= most_characters:
                 refuse_marks(inner)
         elif isinstance(inner, dict):
             open_values.extend(inner.values())

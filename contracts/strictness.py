@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any, Final, Self, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ModelWrapValidatorHandler, ValidationError, model_validator
-from pydantic_core import InitErrorDetails, PydanticCustomError, from_json
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from contracts.base import Message, Model
 from contracts.bounded import refuse_excess, refuse_growth
@@ -62,19 +62,12 @@ def read_message(kind: type[M], body: bytes) -> M:
         ValidationError: with at most `MAX_ERRORS` errors, unknown fields among them.
     """
     try:
-        value = _parsed(body)
+        value = loads(body)
     except (ValueError, RecursionError):
         return kind.model_validate_json(body)  # the error says where the JSON is wrong
     if _is_newer(value):
         return kind.model_validate(value)
     return strictly(kind, value, lambda: kind.model_validate(value))
-
-
-def _parsed(body: bytes) -> Any:
-    try:
-        return from_json(body)
-    except ValueError:
-        return loads(body)  # slower, and takes numbers of any length
 
 
 def _is_newer(value: object) -> bool:

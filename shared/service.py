@@ -1,6 +1,7 @@
 """One process: what it reads, what it does in the background, its HTTP surface, its orderly end."""
 
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -202,6 +203,7 @@ class Service:
             tasks = [group.create_task(_endless(name, work)) for name, work in loops]
             http = group.create_task(self._server.served())
             self._waits.pop("start", None)
+            keep_for_good()
             self.front.open()
             log.info("service_started", http=self.address)
             await stop.wait()
@@ -241,6 +243,15 @@ def _end_anyway_after(seconds: float) -> None:
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
+
+
+def keep_for_good() -> None:
+    """Exempt everything that start-up has made from garbage collection.
+
+    A full collection would look at all of it each time and hold the event loop for about 100 ms.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _endless(name: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -28,6 +28,7 @@ from services.api.known_characters import KnownCharacters
 from services.api.known_images import KnownImages
 from services.api.ports import Jobs, Stories, Submissions, Wishes
 from shared.clock import Clock
+from shared.http.bodies import is_large_request, offload
 from shared.http.problems import Refusal
 from shared.ids import uuid7
 from shared.outbox import Outbox, OutboxEntry, PendingEntry, outbox_entry
@@ -66,10 +67,9 @@ class Intake:
             Refusal: 409 when the key or the job id stands for another request; 422 with the reasons
                 for which the request would be rejected.
         """
-        _refuse(unstorable(submission))
-        new, message = accept(
-            submission, caller, key=key, job_id=submission.job_id or uuid7(), now=self._now()
-        )
+        _refuse(await offload(unstorable, submission))
+        job_id = submission.job_id or uuid7()
+        new, message = await offload(accept, submission, caller, key=key, job_id=job_id, now=self._now())
         named = getattr(message.request, "character_id", None)
         known = await self._characters.find(caller.tenant, named) if named else None
         errors = await self._reasons_against(message, known.character if known else None)
@@ -94,11 +94,12 @@ class Intake:
         Raises:
             Refusal: 409; 422 for an image that is not there, or of which nobody says who is on it.
         """
-        _refuse(unstorable(selection))
+        _refuse(await offload(unstorable, selection))
         job, errors = await self._images.chosen_from(selection, caller)
         _refuse(errors)
-        new, message = accept_selection(
-            character_id, selection, job.character if job else None, caller, key=key, now=self._now()
+        drawn = job.character if job else None
+        new, message = await offload(
+            accept_selection, character_id, selection, drawn, caller, key=key, now=self._now()
         )
         errors = await self._reasons_against(message.sheet, new.character)
         if errors and not await self._submissions.known(new):
@@ -115,7 +116,9 @@ class Intake:
         """
         _refuse(set_by_the_service(creation.character, creation.id))
         character_id = creation.id or uuid7()
-        new, message = accept_creation(character_id, creation, caller, key=key, now=self._now())
+        new, message = await offload(
+            accept_creation, character_id, creation, caller, key=key, now=self._now()
+        )
         if not await self._submissions.known(new):
             await self._refuse_another_person(new, creation)
         accepted, _ = await self._keep(new, None, message, trace)
@@ -135,7 +138,8 @@ class Intake:
         self, requested: GenerationRequested, character: Character | None
     ) -> tuple[FieldError, ...]:
         """Judge a request as the prompt-builder will. It takes milliseconds, so a thread does it."""
-        reasons = await asyncio.to_thread(reasons_at_the_door, requested, character, self._catalogue)
+        in_thread = offload if is_large_request() else asyncio.to_thread
+        reasons = await in_thread(reasons_at_the_door, requested, character, self._catalogue)
         return tuple(map(as_written, reasons))
 
     async def cancel(self, job_id: str, caller: Caller, trace: str | None) -> None:
@@ -155,7 +159,7 @@ class Intake:
     async def _keep(
         self, new: Accepted, asked_id: str | None, message: Message, trace: str | None
     ) -> tuple[Accepted, bool]:
-        outbox = self._outbox_entry(message, trace)
+        outbox = await offload(self._outbox_entry, message, trace)
         try:
             if asked_id is not None:
                 await self._refuse_jobs_that_came_another_way(asked_id)

@@ -1,5 +1,7 @@
 """The one place where the notifier's HTTP parts meet."""
 
+from typing import Final
+
 from fastapi import APIRouter, FastAPI
 
 from shared.http.bodies import BodyRules
@@ -8,6 +10,8 @@ from shared.http.identity import TRUSTED_HEADERS
 from shared.http.problems import install_problems
 from shared.http.queries import include_strictly
 
+BODY_BYTES: Final = 64 * 1024
+"""No body here needs more than a few addresses."""
 DESCRIPTION = f"""
 Follow jobs as Server-Sent Events; inspect and repeat webhook deliveries.
 
@@ -24,7 +28,7 @@ def build(app: FastAPI, *routers: APIRouter) -> None:
     app.title = "imagegen events"
     app.version = "1"
     app.description = DESCRIPTION
-    app.add_middleware(BodyRules)
+    app.add_middleware(BodyRules, max_bytes=BODY_BYTES)
     install_problems(app)
     serve_documentation(app, "services.notifier")
     for router in routers:

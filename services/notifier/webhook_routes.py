@@ -21,6 +21,7 @@ from services.notifier.ports import Deliveries, Endpoints, Which
 from services.notifier.posting import secret_of
 from services.notifier.routes import Caller, listener
 from shared.clock import Clock
+from shared.http.bodies import JsonRoute
 from shared.http.problems import Refusal, problem_responses
 
 Who = Annotated[Caller, Depends(listener)]
@@ -30,7 +31,12 @@ def webhook_routes(
     deliveries: Deliveries, endpoints: Endpoints, wake: Callable[[], None], secret: str, now: Clock
 ) -> APIRouter:
     """For those who run the receivers. Everything is the caller's tenant's."""
-    router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], responses=problem_responses(401, 422, 503))
+    router = APIRouter(
+        route_class=JsonRoute,
+        prefix="/v1/webhooks",
+        tags=["webhooks"],
+        responses=problem_responses(401, 422, 503),
+    )
 
     async def again(which: Which) -> Replayed:
         replayed = await deliveries.replay(which, now(), now() + GIVE_UP_AFTER)
@@ -46,7 +52,7 @@ def webhook_routes(
             endpoints=tuple(_endpoint_view(endpoint) for endpoint in known),
         )
 
-    @router.post("/endpoints/enable", responses=problem_responses(404))
+    @router.post("/endpoints/enable", responses=problem_responses(400, 404, 413, 415))
     async def enable_endpoint(wanted: EnableEndpoint, caller: Who) -> Replayed:
         """Try an address again that rests or was disabled."""
         found = (await endpoints.of([endpoint_id(caller.tenant, wanted.url)])).values()
@@ -71,7 +77,7 @@ def webhook_routes(
         found = await deliveries.listed(which, limit)
         return WebhookDeliveries(deliveries=tuple(_delivery_view(delivery) for delivery in found))
 
-    @router.post("/deliveries/replay", status_code=202)
+    @router.post("/deliveries/replay", status_code=202, responses=problem_responses(400, 413, 415))
     async def replay(wanted: ReplayWebhooks, caller: Who) -> Replayed:
         """Send ended deliveries again: same id, same event with fresh links, in order per job."""
         url = address_of(wanted.url) if wanted.url else None

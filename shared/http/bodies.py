@@ -1,9 +1,13 @@
-"""Rules for request bodies: JSON only, and not too large. Violations are answered with a problem."""
+"""Rules for request bodies: JSON only, bounded in size, and large ones are read beside the event loop."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 from fastapi import HTTPException, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,10 +15,20 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from contracts.json_text import loads
 from shared.http.problems import problem
 
-BODY_BYTES = 2 * 1024 * 1024
-MAX_CONTAINERS = 200_000
-"""Lists and objects in a body. Their brackets are counted, in texts too: messages may hold half as many
-values, and parsing more would block the event loop for a noticeable time."""
+BODY_BYTES: Final = 2 * 1024 * 1024
+SMALL_BODY_BYTES: Final = 16 * 1024
+"""Up to here a body is read on the event loop: it takes less time than a thread costs."""
+MAX_CONTAINERS: Final = 100_000
+"""Most lists and objects in a body, and most fields. Brackets and colons are counted, in texts too; a
+message may hold 100 000 values in all. More would keep the parser from releasing Python's global lock
+for a noticeable time."""
+WORKERS: Final = 2
+"""Threads for large bodies. Each busy one delays the event loop by up to 5 ms (`sys.getswitchinterval`)."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+_workers = ThreadPoolExecutor(WORKERS, "large-body")
+_is_large: ContextVar[bool] = ContextVar("is_large", default=False)
 NOT_JSON = "Content-Type must be application/json, got {given}"
 
 
@@ -44,18 +58,21 @@ class BodyRules:
             await self._app(scope, self._counting(receive), send)
 
     def _counting(self, receive: Receive) -> Receive:
-        seen = containers = 0
+        seen = containers = fields = 0
 
         async def counted() -> Message:
-            nonlocal seen, containers
+            nonlocal seen, containers, fields
             message = await receive()
             piece = message.get("body", b"")
             seen += len(piece)
             containers += piece.count(b"[") + piece.count(b"{")
+            fields += piece.count(b":")
             if seen > self._max_bytes:
                 raise HTTPException(413)
             if containers > MAX_CONTAINERS:
                 raise HTTPException(413, f"Body has more than {MAX_CONTAINERS} lists and objects.")
+            if fields > MAX_CONTAINERS:
+                raise HTTPException(413, f"Body has more than {MAX_CONTAINERS} fields.")
             return message
 
         return counted
@@ -68,14 +85,64 @@ def _is_json(headers: Headers) -> bool:
     )
 
 
+def is_large_request() -> bool:
+    """Return whether the body of the request that is being handled is a large one."""
+    return _is_large.get()
+
+
+async def offload(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Do work of a request whose duration grows with its body: in a thread when the body is large."""
+    if not is_large_request():
+        return work(*args, **kwargs)
+    context = copy_context()
+    in_context = lambda: context.run(work, *args, **kwargs)  # noqa: E731 - a partial loses the types
+    return await asyncio.get_running_loop().run_in_executor(_workers, in_context)
+
+
+class BodyField(Protocol):
+    """The part of FastAPI's model field that reads a body."""
+
+    def validate(
+        self, value: Any, values: dict[str, Any], /, *, loc: tuple[int | str, ...]
+    ) -> tuple[Any, list[dict[str, Any]]]:
+        """Return the model and no errors, or None and the errors."""
+
+
 class JsonRequest(Request):
-    """A request in whose body numbers may be of any length."""
+    """A request in whose body numbers may be of any length. A large body is read and checked in a thread.
+
+    Args:
+        field: the model of the body.
+    """
+
+    def __init__(self, scope: Scope, receive: Receive, field: BodyField | None) -> None:
+        super().__init__(scope, receive)
+        self._field = field
+        self._given: Any = None
+        self._errors: list[Any] = []
 
     async def json(self) -> Any:
-        """Parse the body, once."""
+        """Parse the body, once. Of a large body this is the checked model, or None when it is refused."""
         if not hasattr(self, "_json"):
-            self._json = loads(await self.body())
+            body = await self.body()
+            if len(body) <= SMALL_BODY_BYTES or self._field is None:
+                self._json = loads(body)
+            else:
+                _is_large.set(True)
+                self._json = await offload(self._checked, body, self._field)
         return self._json
+
+    def _checked(self, body: bytes, field: BodyField) -> Any:
+        self._given = loads(body)
+        model, self._errors = field.validate(self._given, {}, loc=("body",))
+        return model
+
+    def refusal(self, error: RequestValidationError) -> RequestValidationError:
+        """Return FastAPI's error; where a large body was refused, with the reasons for that."""
+        if not self._errors:
+            return error
+        others = [each for each in error.errors() if each["loc"][0] != "body"]
+        return RequestValidationError([*others, *self._errors], body=self._given)
 
 
 class JsonRoute(APIRoute):
@@ -86,6 +153,13 @@ class JsonRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def handle_json(request: Request) -> Response:
-            return await handle(JsonRequest(request.scope, request.receive))
+            large = _is_large.set(False)
+            read = JsonRequest(request.scope, request.receive, self.body_field)
+            try:
+                return await handle(read)
+            except RequestValidationError as error:
+                raise read.refusal(error) from None
+            finally:
+                _is_large.reset(large)
 
         return handle_json

@@ -4,10 +4,11 @@ import asyncio
 import socket
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shared.errors import StartupError
 from shared.http.problems import RETRY_AFTER_SECONDS, problem
@@ -17,6 +18,8 @@ KEEP_ALIVE_SECONDS = 80
 """How long an idle connection stays open: longer than load balancers keep theirs (60 to 75 s), so that
 none sends a request into a connection that this process is closing."""
 BACKLOG = 2048
+READ_BYTES = 8 * 1024
+"""Most that is parsed of one connection at a time."""
 
 
 class Front:
@@ -52,6 +55,48 @@ class Front:
             await answer(scope, receive, send)
 
 
+class SmallReads(asyncio.BufferedProtocol):
+    """HTTP/1.1 that parses little of a connection at a time: other work comes between two pieces.
+
+    A read holds up to 256 KiB otherwise, and a body in chunks of one byte costs half a second of parsing.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._http = H11Protocol(*args, **kwargs)
+        self._piece = bytearray(READ_BYTES)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._http.connection_made(cast(asyncio.Transport, transport))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._http.connection_lost(exc)
+
+    def eof_received(self) -> None:
+        self._http.eof_received()
+
+    def pause_writing(self) -> None:
+        self._http.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._http.resume_writing()
+
+    def get_buffer(self, sizehint: int) -> bytearray:
+        return self._piece
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._http.data_received(bytes(memoryview(self._piece)[:nbytes]))
+        if nbytes == READ_BYTES and self._reads():
+            self._http.transport.pause_reading()  # libuv would read on at once
+            self._http.loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if self._reads():
+            self._http.transport.resume_reading()
+
+    def _reads(self) -> bool:
+        return not self._http.flow.read_paused and not self._http.transport.is_closing()
+
+
 class HttpServer(uvicorn.Server):
     """uvicorn without its own signal handlers: the service decides when it ends."""
 
@@ -61,6 +106,7 @@ class HttpServer(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                http=cast(type[asyncio.Protocol], SmallReads),
                 lifespan="off",
                 log_config=None,
                 access_log=False,
