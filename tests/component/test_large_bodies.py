@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.api import ApiBench
+from tests.fakes.jobs import a_job
 from tests.fakes.loop_holds import longest_hold
 from tests.fakes.notifier import NotifierBench
 
@@ -127,6 +128,7 @@ async def test_no_chain_of_long_texts_holds_the_event_loop(text: Any) -> None:
 
 async def held(path: str, body: bytes, status: int) -> float:
     bench = ApiBench()
+    bench.jobs.put(a_job(job_id=JOB))
 
     async def post() -> None:
         answer = await bench.http.post(path, content=body, headers=HEADERS)

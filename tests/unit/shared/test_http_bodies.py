@@ -93,7 +93,7 @@ async def test_identity_is_required_before_the_errors_of_a_large_body(http: http
     del http.headers["X-Tenant-Id"]
     for body in ('{"name": "x"}', '{"name": 1}'):
         answer = await http.post("/", content=body + LARGE)
-        assert (answer.status_code, answer.json()["detail"]) == (401, "the header x-tenant-id is required")
+        assert (answer.status_code, answer.json()["detail"]) == (401, "The header x-tenant-id is required.")
 
 
 async def test_a_large_body_in_another_encoding_is_read(http: httpx.AsyncClient) -> None:
