@@ -213,6 +213,13 @@ def _as_error(found: tuple[Path, str, Any]) -> InitErrorDetails:
     return InitErrorDetails(type=unknown, loc=path, input=value)
 
 
+def relocated(error: ValidationError, place: Callable[[Path], Path]) -> ValidationError:
+    """Return an error whose paths are those that `place` gives for them."""
+    found = [_kept(details) for details in error.errors(include_url=False)]
+    moved = [InitErrorDetails(**each | {"loc": place(each["loc"])}) for each in found]
+    return ValidationError.from_exception_data(error.title, moved)
+
+
 def _kept(details: Any) -> InitErrorDetails:
     """An error of pydantic's, to be raised again."""
     template = str(details["msg"]).replace("{", "(").replace("}", ")")

@@ -1,17 +1,14 @@
 """The wizard's answers as a plain object → a character."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from contracts.base import Model
-from contracts.characters import Appearance, Character, Identity
+from contracts.characters import Character
 from contracts.strictness import strictly
+from contracts.wizard_answers import contradicting, nested
 from contracts.wording import message_of
-
-_PARTS: dict[str, type[Model]] = {"appearance": Appearance, "identity": Identity}
 
 
 class CharacterInvalid(ValueError):
@@ -33,10 +30,10 @@ def character_from(answers: Character | Mapping[str, Any]) -> Character:
         raise CharacterInvalid(
             f"a character is an object with 'name' and 'age', not {type(answers).__name__}"
         )
-    if contradictions := list(_contradictions(answers)):
-        raise CharacterInvalid("; ".join(contradictions))
-    fields = _nested(_snake(answers))
     try:
+        if contradiction := contradicting(answers, ()):
+            raise contradiction
+        fields = nested(answers)
         return strictly(Character, fields, lambda: Character.model_validate(fields))
     except ValidationError as error:
         raise CharacterInvalid("; ".join(_faults(error))) from None
@@ -46,52 +43,8 @@ def _faults(error: ValidationError) -> Iterator[str]:
     told = set()
     for details in error.errors(include_url=False):
         path = [str(step) for step in details["loc"]]
-        age = path[:1] == ["age"]
-        field = "age" if age else ".".join(path)
+        age = path[:1] == ["age"] and details["type"] != "contradiction"
+        field = "age" if path[:1] == ["age"] else ".".join(path)
         if field not in told:
             told.add(field)
             yield f"{field}: {message_of(details, age=age)}"
-
-
-def _contradictions(answers: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the fields that are given twice, by two names or in two places, with different values."""
-    said: dict[tuple[str, str], tuple[str, Any]] = {}
-    for path, place, value in _answers(answers):
-        earlier, known = said.setdefault(place, (path, value))
-        if known != value:
-            yield f"{path}: contradicts '{earlier}'; leave one of them out"
-
-
-def _answers(answers: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, str], Any]]:
-    """Yield each answer: its path as written, the object and field that it belongs to, and its value."""
-    owners = {field: part for part, model in _PARTS.items() for field in model.model_fields}
-    for name, value in answers.items():
-        field = _snake_name(str(name))
-        if field in _PARTS and isinstance(value, Mapping):
-            for inner, answer in value.items():
-                yield f"{name}.{inner}", (field, _snake_name(str(inner))), answer
-        else:
-            yield str(name), (owners.get(field, ""), field), value
-
-
-def _snake(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {_snake_name(str(name)): _snake(inner) for name, inner in value.items()}
-    return value
-
-
-def _snake_name(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-def _nested(fields: dict[str, Any]) -> dict[str, Any]:
-    """Move fields that lie beside `name` and `age` into the object that they belong to."""
-    for part, model in _PARTS.items():
-        inside = fields.get(part)
-        if inside is None or isinstance(inside, dict):
-            beside = {name: fields.pop(name) for name in model.model_fields if name in fields}
-            if beside or inside:
-                fields[part] = beside | (inside or {})
-            elif part in fields:
-                del fields[part]
-    return fields

@@ -114,7 +114,7 @@ class Intake:
         Raises:
             Refusal: 409 when the key or the id stands for another character; 422.
         """
-        _refuse(set_by_the_service(creation.character, creation.id))
+        _refuse(_as_sent(creation, set_by_the_service(creation.character, creation.id)))
         character_id = creation.id or uuid7()
         new, message = await offload(
             accept_creation, character_id, creation, caller, key=key, now=self._now()
@@ -129,7 +129,7 @@ class Intake:
         asked = BaseImageRequest(character=creation.character)
         drawn = GenerationRequested(job_id=new.job_id, tenant=new.tenant, user_id=new.user_id, request=asked)
         errors = await self._reasons_against(drawn, None)
-        _refuse(errors + await self._images.faults(creation, new.tenant))
+        _refuse(_as_sent(creation, errors + await self._images.faults(creation, new.tenant)))
         known = await self._characters.find(new.tenant, creation.id) if creation.id else None
         if known is not None and not is_same_person(known.character, creation.character):
             raise Refusal(409, "this character id already stands for another character; use a new one")
@@ -184,6 +184,11 @@ class Intake:
 
     def _outbox_entry(self, message: Message, trace: str | None) -> dict[str, object]:
         return outbox_entry(message, source=SOURCE, trace=trace, at=self._now())
+
+
+def _as_sent(creation: CharacterCreation, errors: tuple[FieldError, ...]) -> tuple[FieldError, ...]:
+    """Name the fields as the caller wrote them: the wizard's answers have several forms."""
+    return tuple(FieldError(field=creation.sent_as(each.field), message=each.message) for each in errors)
 
 
 def _refuse(errors: tuple[FieldError, ...]) -> None:

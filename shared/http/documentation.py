@@ -1,8 +1,8 @@
 """OpenAPI documents with examples, and the interactive documentation at /docs.
 
 The examples of a service lie in its `openapi.yaml`: `parameters` by name, each with a description and an
-example; `operations` by method and path, each with a `request` body and the `response` of its first
-success status.
+example; `operations` by method and path, each with a `request` body (or several `requests`, by their
+names) and the `response` of its first success status.
 """
 
 from importlib.resources import files
@@ -67,6 +67,9 @@ def _describe(operation: dict[str, Any], known: dict[str, Any], parameters: dict
         parameter.update(parameters.get(parameter["name"], {}))
     if "request" in known:
         _body_of(operation["requestBody"])["example"] = known["request"]
+    if "requests" in known:
+        named = {name: {"summary": name, "value": body} for name, body in known["requests"].items()}
+        _body_of(operation["requestBody"])["examples"] = named
     if "response" in known:
         success = min(status for status in operation["responses"] if status.startswith("2"))
         _body_of(operation["responses"][known.get("status", success)])["example"] = known["response"]

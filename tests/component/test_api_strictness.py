@@ -135,7 +135,7 @@ AGE_ELSEWHERE = "is not a field here; did you mean 'character.age'?"
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [
-        ("/v1/characters", MIA, "age"),
+        ("/v1/characters", {"character": MIA, "age": 27}, "age"),
         ("/v1/studio", {"prompt": "a beach", "age": 27}, "age"),
         ("/v1/studio", {"character": MIA | {"appearance": {"age": 27}}}, "character.appearance.age"),
     ],

@@ -7,6 +7,7 @@ import jsonschema_rs
 import pytest
 
 from tests.component.test_documentation import application
+from tests.fakes.api import ApiBench
 
 JSON = "application/json"
 
@@ -33,7 +34,7 @@ def test_every_operation_and_parameter_is_described_with_an_example(
         assert "example" in parameter, parameter["name"]
     assert any("example" in body for body in success_bodies(operation)), "no example of an answer"
     if "requestBody" in operation:
-        assert "example" in operation["requestBody"]["content"][JSON]
+        assert examples_in(operation["requestBody"]["content"][JSON])
 
 
 @pytest.mark.parametrize(("document", "operation"), OPERATIONS)
@@ -41,9 +42,40 @@ def test_every_example_is_valid_by_its_schema(document: dict[str, Any], operatio
     described = [*success_bodies(operation), *operation.get("parameters", ())]
     described += operation.get("requestBody", {}).get("content", {}).values()
     for each in described:
-        if "example" in each and "schema" in each:
+        for example in examples_in(each) if "schema" in each else ():
             schema = {**each["schema"], "components": document["components"]}
-            jsonschema_rs.validator_for(schema, validate_formats=True).validate(each["example"])
+            jsonschema_rs.validator_for(schema, validate_formats=True).validate(example)
+
+
+@pytest.mark.parametrize("name", ["nested answers", "flat answers"])
+async def test_each_documented_form_of_a_creation_is_accepted(name: str) -> None:
+    bench = ApiBench()
+    body = bench.app.openapi()["paths"]["/v1/characters"]["post"]["requestBody"]["content"][JSON]
+    answer = await bench.http.post("/v1/characters", json=body["examples"][name]["value"])
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["character"]["appearance"]["hair_color"] == "auburn"
+
+
+@pytest.mark.parametrize(
+    ("body", "is_valid"),
+    [
+        ({"name": "Mia", "age": 27, "hairColor": "red"}, True),
+        ({"character": {"name": "Mia", "age": 27, "hairColor": "red"}}, True),
+        ({"name": "Mia", "age": 27, "hairColour": "red"}, False),
+        ({"name": "Mia"}, False),
+        ({"id": "char-1"}, False),
+    ],
+)
+def test_the_schema_of_a_creation_has_both_forms(body: dict[str, Any], is_valid: bool) -> None:
+    document = application("api").openapi()
+    schema = document["components"]["schemas"]["CharacterCreation"] | {"components": document["components"]}
+    assert jsonschema_rs.validator_for(schema).is_valid(body) == is_valid
+
+
+def examples_in(described: dict[str, Any]) -> list[Any]:
+    """Return the examples of a body or a parameter."""
+    named = [example["value"] for example in described.get("examples", {}).values()]
+    return [described["example"], *named] if "example" in described else named
 
 
 def success_bodies(operation: dict[str, Any]) -> list[dict[str, Any]]:
