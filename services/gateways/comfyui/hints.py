@@ -19,6 +19,7 @@ from services.gateways.runtime.provider import Hint, NoAnswer
 from shared.url_credentials import basic_authorization
 
 ENDS = ("execution_success", "execution_error", "execution_interrupted")
+OPEN_SECONDS = 5.0
 SILENCE_SECONDS = 30.0
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
 MOST_PROMPTS = 4096
@@ -47,6 +48,7 @@ class Socket:
                 additional_headers=self._headers,
                 proxy=None,
                 compression=None,
+                open_timeout=OPEN_SECONDS,
                 max_size=MAX_MESSAGE_BYTES,
                 close_timeout=2.0,
             )

@@ -10,13 +10,19 @@ import structlog
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gateway import Gateway
 from services.gateways.runtime.provider import Hint, Hinting, NoAnswer
-from shared.loops import FAILING_SECONDS, every, watching
+from shared.loops import FAILING_SECONDS, Loop, every, watching
 
 log = structlog.get_logger()
 
 TELL_SECONDS = 0.5
 FIRST_PAUSE = 0.25
 LONGEST_PAUSE = 10.0
+WORKS_SECONDS = 2 * FAILING_SECONDS
+"""A stream that is open for this long works, although it brings nothing. Opening one must fail earlier."""
+
+
+class StreamEnded(Exception):
+    """A stream of hints ended soon after it was opened and brought nothing."""
 
 
 class Hints:
@@ -33,24 +39,37 @@ class Hints:
         pause = FIRST_PAUSE
         with watching("hints", math.inf, vital=False) as loop:
             while True:
-                # A stream may be quiet for hours: it works when it has been open for a while.
-                works = asyncio.get_running_loop().call_later(FAILING_SECONDS, loop.succeeded)
                 try:
-                    async with aclosing(self._provider.hints()) as hints:
-                        async for hint in hints:
-                            pause = FIRST_PAUSE
-                            self._heed(hint)
-                    log.info("hints_lost")
+                    if await self._read(loop):
+                        pause = FIRST_PAUSE
                     self._engine.hurry_all()
                 except NoAnswer as silence:
                     loop.failed(silence)
                 except Exception as error:
                     if loop.failed(error):
                         log.exception("hints_failed")
-                finally:
-                    works.cancel()
                 await asyncio.sleep(pause * random.uniform(0.5, 1.0))
                 pause = min(LONGEST_PAUSE, 2 * pause)
+
+    async def _read(self, loop: Loop) -> bool:
+        """Read one stream to its end. Return whether it brought a hint."""
+        # A stream may be quiet for hours: it works when it has been open for a while.
+        opened, heard = asyncio.get_running_loop().time(), False
+        works = asyncio.get_running_loop().call_later(WORKS_SECONDS, loop.succeeded)
+        try:
+            async with aclosing(self._provider.hints()) as hints:
+                async for hint in hints:
+                    if not heard:
+                        heard = True
+                        loop.succeeded()
+                    self._heed(hint)
+        finally:
+            works.cancel()
+        lasted = asyncio.get_running_loop().time() - opened
+        if not heard and lasted < WORKS_SECONDS:
+            loop.failed(StreamEnded(f"the stream ended after {lasted:.1f} s without a hint"))
+        log.info("hints_lost", seconds=round(lasted, 1))
+        return heard
 
     def _heed(self, hint: Hint) -> None:
         attempt = self._engine.called(hint.id)

@@ -224,7 +224,7 @@ class Hinting(Protocol):
         """Listen for hints, until the connection is lost.
 
         Raises:
-            NoAnswer: there is no connection now; try again later.
+            NoAnswer: there is no connection now, which is found out within ten seconds; try again later.
         """
 
     def hints_about(self, handle: Handle) -> bool:

@@ -5,17 +5,18 @@ One question for all of them costs less than a poll of each. A list is no truth:
 
 import asyncio
 
-import structlog
-
 from services.gateways.runtime.engine import Engine
 from services.gateways.runtime.gateway import Gateway
 from services.gateways.runtime.provider import Listing, NoAnswer, Pace
+from shared.errors import TransientError
 from shared.loops import every
-
-log = structlog.get_logger()
 
 PATIENCE = 5.0
 """Seconds for a list. Beyond it those that are gone wait for their polls."""
+
+
+class ListUnavailable(TransientError):
+    """The provider did not list what it has in hand."""
 
 
 class RollCall:
@@ -29,17 +30,19 @@ class RollCall:
         self._called = False
 
     async def run(self) -> None:
-        """Call as often as one attempt is polled. With no list, the next polls are paced as ever."""
+        """Call as often as one attempt is polled. With no list, which health shows, the next polls are
+        paced as ever.
+        """
         await asyncio.sleep(self._pace.slowest_poll)
-        await every(self._pace.slowest_poll, self._try, name="roll call", survives=True)
+        await every(self._pace.slowest_poll, self._try, name="roll call", survives=True, vital=False)
 
     async def _try(self) -> None:
         pause = 0.0
         try:
             async with asyncio.timeout(PATIENCE):
                 pause = await self.call()
-        except (NoAnswer, TimeoutError) as silence:
-            log.warning("no_roll_call", in_flight=self._engine.in_flight, error=str(silence))
+        except NoAnswer as silence:
+            raise ListUnavailable(str(silence)) from silence
         finally:
             self._gateway.rarest_poll = pause
 
