@@ -34,9 +34,9 @@ def count_polls(kind: Any, counter: Counter) -> None:
     """Every poll of this adapter is counted, and done as before."""
     poll = kind.poll
 
-    async def counted(self: Any, order: Any, handle: Any) -> Any:
+    async def counted(self: Any, request: Any, ref: Any) -> Any:
         counter.count()
-        return await poll(self, order, handle)
+        return await poll(self, request, ref)
 
     kind.poll = counted
 

@@ -10,7 +10,7 @@ import aiohttp
 
 from bench import samples
 from bench.contestants.contestant import Place, database_of
-from services.gateways.runtime.provider import our_id_of
+from services.gateways.kit.provider import idempotency_key_of
 from shared.ids import uuid7
 
 DEAD: Final = "gateway-modal:of a benchmark"
@@ -44,7 +44,7 @@ async def _submitted(http: aiohttp.ClientSession, place: Place) -> Document:
     """One that the provider has, as the ledger would keep it."""
     job_id, environment = uuid7(), place.environment
     command = command_of(job_id, "modal")
-    our_id = our_id_of(command["attempt_id"])
+    our_id = idempotency_key_of(command["attempt_id"])
     sent = samples.submission(job_id) | {"id": our_id}
     keys = {"Modal-Key": environment["MODAL_KEY"], "Modal-Secret": environment["MODAL_SECRET"]}
     async with http.post(f"{environment['MODAL_BASE_URL']}/submit", json=sent, headers=keys) as answer:
@@ -54,7 +54,7 @@ async def _submitted(http: aiohttp.ClientSession, place: Place) -> Document:
     return {
         "_id": command["attempt_id"],
         **whose,
-        "our_id": our_id,
+        "idempotency_key": our_id,
         "command": command,
         "trace": None,
         "state": "submitted",
@@ -62,7 +62,7 @@ async def _submitted(http: aiohttp.ClientSession, place: Place) -> Document:
         "accepted_at": time,
         "submitting_at": time,
         "submitted_at": time,
-        "handle": {"id": call_id},
+        "submission_ref": {"id": call_id},
         "external_id": call_id,
         "submissions": 1,
         "billed": "yes",

@@ -104,7 +104,7 @@ def attempt_document(job_id: str, tenant: str) -> Document:
         "job_id": job_id,
         "tenant": tenant,
         "command": command,
-        "our_id": submission(job_id)["id"],
+        "idempotency_key": submission(job_id)["id"],
         "owner": "a benchmark",
         "state": "accepted",
     }

@@ -9,11 +9,11 @@ from bench.scaling.costs import GATEWAY, Costs, cpu_ms
 from bench.scaling.per_image import count, kafka_bytes, progress_of, writes
 from bench.scaling.stores import MB, OBJECTS
 from contracts.catalog import PARTITIONS
+from services.gateways.kit.provider import MAX_IN_MEMORY
 from services.gateways.runtime.app import TIDY_SECONDS
-from services.gateways.runtime.provider import MOST_HELD
-from services.gateways.runtime.settings import PaceSettings
+from services.gateways.runtime.settings import LimitsSettings
 
-SLOTS: Final[int] = PaceSettings.model_fields["slots"].default
+SLOTS: Final[int] = LimitsSettings.model_fields["slots"].default
 MORE_PARTITIONS: Final = "more partitions, then more processes"
 
 
@@ -35,11 +35,11 @@ def breaks_first(costs: Costs, assumed: Assumptions) -> tuple[Limit, ...]:
         for name, rate in one_process.items()
     ]
     if GATEWAY in one_process:
-        looks = assumed.document_writes_per_s * TIDY_SECONDS
+        checks = assumed.document_writes_per_s * TIDY_SECONDS
         found.append(
             Limit(
                 "the one document of slot shares, written by every gateway process within one look",
-                looks * one_process[GATEWAY],
+                checks * one_process[GATEWAY],
                 "let shares be settled less often, or one document for each part of the gateways",
             )
         )
@@ -58,7 +58,7 @@ def stated_limits(assumed: Assumptions) -> tuple[Limit, ...]:
         ),
         Limit(
             "attempts that gateways hold, one process per partition",
-            PARTITIONS * MOST_HELD / assumed.image_seconds,
+            PARTITIONS * MAX_IN_MEMORY / assumed.image_seconds,
             f"`MODAL_MOST_HELD`, a setting bound by memory; {MORE_PARTITIONS}",
         ),
         Limit("one MongoDB primary", primary, "say less progress; then shards, see below"),

@@ -8,7 +8,7 @@ from bench.scaling.assumptions import DAY, HOUR, MONTH_DAYS, Assumptions
 from bench.scaling.costs import GATEWAY, Costs, cpu_ms
 from bench.scaling.stores import Stores
 from contracts.catalog import PARTITIONS
-from services.gateways.runtime.provider import MOST_HELD
+from services.gateways.kit.provider import MAX_IN_MEMORY
 
 
 def little(rate: float, seconds: float) -> int:
@@ -72,7 +72,7 @@ def needs(rate: float, costs: Costs, assumed: Assumptions) -> Needs:
     machines = {name: wanted / assumed.cores_per_machine for name, wanted in cores.items()}
     slots = little(rate, assumed.image_seconds)
     processes = {name: math.ceil(cores[name]) for name in ON_THE_WAY}
-    processes[GATEWAY] = max(processes[GATEWAY], math.ceil(slots / MOST_HELD))
+    processes[GATEWAY] = max(processes[GATEWAY], math.ceil(slots / MAX_IN_MEMORY))
     brokers = max(stores.brokers, math.ceil(machines["kafka"] * assumed.replication))
     mongo_nodes = assumed.replication * max(stores.shards, math.ceil(machines["mongo"]))
     service_machines = math.ceil(sum(processes.values()) / assumed.cores_per_machine)

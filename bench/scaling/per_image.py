@@ -21,12 +21,12 @@ from contracts.catalog import RETENTION_SECONDS
 from contracts.generation import GenerationPlanned, GenerationRequested
 from contracts.jobs import JobEvent
 from contracts.renders import RenderProgressed, RenderRequested, RenderSucceeded, ResultStored
-from services.gateways.runtime.pauses import longer
-from services.gateways.runtime.provider import Pace
+from services.gateways.kit.provider import ProviderLimits
+from services.gateways.runtime.lifecycle.intervals import next_interval
 from shared.envelope import encode
 
 TRACE: Final = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-PACE: Final = Pace()
+PACE: Final = ProviderLimits()
 MEASURED_PROGRESS: Final = 0
 """The benchmark's provider is done before the first poll."""
 
@@ -77,9 +77,9 @@ def _message(kind: type[Message], example: str) -> Message:
 
 def polls(image_seconds: float) -> int:
     """How often a gateway asks for an image that takes so long, the last time included."""
-    count, pause, asked_at = 1, PACE.first_poll, PACE.first_poll
+    count, pause, asked_at = 1, PACE.first_poll_interval, PACE.first_poll_interval
     while asked_at < image_seconds:
-        pause = longer(pause, PACE.first_poll, PACE.slowest_poll)
+        pause = next_interval(pause, PACE.first_poll_interval, PACE.max_poll_interval)
         asked_at += pause
         count += 1
     return count

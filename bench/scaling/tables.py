@@ -15,7 +15,7 @@ from bench.scaling.per_image import count, document_bytes, kafka_bytes, messages
 from bench.scaling.stores import Stores
 from bench.tables import machine_line
 from contracts.catalog import PARTITIONS
-from services.gateways.runtime.provider import MOST_HELD
+from services.gateways.kit.provider import MAX_IN_MEMORY
 
 UNMEASURED: Final = "Not yet measured."
 ASSUMED: Final = Assumptions()
@@ -67,8 +67,12 @@ def _settings(assumed: Assumptions) -> str:
     rows = (
         ("partitions of each topic", PARTITIONS, "`PARTITIONS`, contracts/catalog.py"),
         ("slots of a gateway by default, all processes", SLOTS, "services/gateways/runtime/settings.py"),
-        ("attempts that one gateway process holds", MOST_HELD, "services/gateways/runtime/provider.py"),
-        ("polls of one image at Modal", polls(assumed.image_seconds), "services/gateways/runtime/pauses.py"),
+        ("attempts that one gateway process holds", MAX_IN_MEMORY, "services/gateways/kit/provider.py"),
+        (
+            "polls of one image at Modal",
+            polls(assumed.image_seconds),
+            "services/gateways/runtime/lifecycle/intervals.py",
+        ),
     )
     return table(("from the code", "value", "where"), rows)
 

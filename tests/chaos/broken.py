@@ -68,13 +68,13 @@ def submit_before_intent() -> None:
         begin(self, provider, *rest, **more)
         prepare, submit = provider.prepare, provider.submit
 
-        async def prepare_and_submit(order: Any) -> Any:
-            handle = await submit(order, await prepare(order))
+        async def prepare_and_submit(request: Any) -> Any:
+            ref = await submit(request, await prepare(request))
             await asyncio.sleep(A_MOMENT)
-            return {"handle": handle}
+            return {"submission_ref": ref}
 
-        async def hand_over(order: Any, payload: Any) -> Any:
-            return payload["handle"]
+        async def hand_over(request: Any, payload: Any) -> Any:
+            return payload["submission_ref"]
 
         provider.prepare, provider.submit = prepare_and_submit, hand_over
 

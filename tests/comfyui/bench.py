@@ -12,9 +12,9 @@ from contracts.base import Message
 from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
 from services.gateways.comfyui.adapter import ComfyUIProvider
 from services.gateways.comfyui.settings import ComfyUISettings
+from services.gateways.kit.provider import AttemptRequest, ProviderLimits
 from services.gateways.runtime.app import Process
-from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.provider import Order, Pace
+from services.gateways.runtime.lifecycle.attempt import Attempt
 from shared.mongo import Database
 from tests.fakes.adapters import quick_client
 from tests.fakes.mongo import FakeCollection
@@ -23,7 +23,12 @@ from tests.fakes.publisher import FakePublisher
 from tests.fakes.service import FakeService
 from tests.fakes.waiting import until
 
-PACE = Pace(first_poll=0.05, slowest_poll=0.5, slowest_poll_with_hints=1.0, reconcile=3600.0)
+PACE = ProviderLimits(
+    first_poll_interval=0.05,
+    max_poll_interval=0.5,
+    max_poll_interval_streaming=1.0,
+    reconcile_interval=3600.0,
+)
 SECONDS = 120.0
 """A server without a graphics card is slow."""
 
@@ -65,7 +70,7 @@ class Bench:
         """Wait until the server has these prompts."""
         async with asyncio.timeout(SECONDS):
             for command in commands:
-                while await self.provider.find(self.order(command)) is None:
+                while await self.provider.find(self.request(command)) is None:
                     await asyncio.sleep(0.05)
 
     async def cancel(self, command: RenderRequested) -> None:
@@ -74,9 +79,9 @@ class Bench:
         entries = self.attempts.kept
         await until(lambda: entries[command.attempt_id]["state"] == "cancelled", seconds=SECONDS)
 
-    def order(self, command: RenderRequested) -> Order:
+    def request(self, command: RenderRequested) -> AttemptRequest:
         """The command as the adapter sees it."""
-        return Attempt(command, trace=None).order
+        return Attempt(command, trace=None).request
 
     def _ends(self, command: RenderRequested) -> list[RenderSucceeded | RenderFailed]:
         said: list[RenderSucceeded | RenderFailed] = [

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from contracts.renders import RenderFailed, RenderRequested
-from services.gateways.runtime.provider import Working
+from services.gateways.kit.provider import InProgress
 from tests.comfyui import graphs
 from tests.comfyui.bench import SECONDS, Bench, a_bench
 
@@ -27,15 +27,15 @@ async def nodes_of(http: httpx.AsyncClient) -> dict[str, Any]:
     return nodes
 
 
-async def reach(bench: Bench, command: RenderRequested, state: str) -> Working:
+async def reach(bench: Bench, command: RenderRequested, state: str) -> InProgress:
     """Wait until the server has a prompt in this state."""
-    order = bench.order(command)
+    request = bench.request(command)
     async with asyncio.timeout(SECONDS):
         while True:
-            news = await bench.provider.poll(order, {"id": order.uuid})
-            assert isinstance(news, Working), news
-            if news.state == state:
-                return news
+            status = await bench.provider.poll(request, {"id": request.idempotency_key})
+            assert isinstance(status, InProgress), status
+            if status.state == state:
+                return status
             await asyncio.sleep(0.1)
 
 
@@ -51,7 +51,7 @@ async def test_a_queued_and_a_running_prompt_are_cancelled_and_no_other(
     await bench.cancel(first)
     await reach(bench, third, "running")
     await bench.cancel(third)
-    ours = {bench.order(command).uuid for command in (first, second, third)}
+    ours = {bench.request(command).idempotency_key for command in (first, second, third)}
     assert not ours & await bench.provider.unfinished(), "others may use the server"
 
 
@@ -81,10 +81,10 @@ async def test_a_prompt_behind_a_large_queue_of_foreign_ones_is_followed_and_can
         waiting = await reach(bench, command, "queued")
         assert waiting.queue_position is not None
         assert waiting.queue_position >= FOREIGN - 2
-        order = bench.order(command)
-        assert await bench.provider.find(order) == {"id": order.uuid}
+        request = bench.request(command)
+        assert await bench.provider.find(request) == {"id": request.idempotency_key}
         there = await bench.provider.unfinished()
-        assert order.uuid in there
+        assert request.idempotency_key in there
         assert len(there) >= FOREIGN
         await bench.cancel(command)
 

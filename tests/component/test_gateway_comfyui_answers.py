@@ -11,10 +11,18 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import tests.contract
-from services.gateways.runtime.provider import Broken, Done, News, NoAnswer, NotTaken, Refused, Working
+from services.gateways.kit.provider import (
+    AttemptStatus,
+    Completed,
+    Failed,
+    InProgress,
+    NotAccepted,
+    Rejected,
+    StatusUnavailable,
+)
 from shared.ids import uuid7
-from tests.fakes.adapters import Rig, a_rig, an_adapter
-from tests.fakes.provider import FakeInputs, an_order
+from tests.fakes.adapters import AdapterHarness, an_adapter, an_adapter_harness
+from tests.fakes.provider import FakeInputs, an_attempt_request
 
 SAMPLES = Path(tests.contract.__file__).parent / "samples" / "comfyui"
 
@@ -39,8 +47,8 @@ class Played:
             return httpx.Response(404, text="404: Not Found")
         return httpx.Response(200 if name == "queue" else self.status, json=self.answers.get(name, {}))
 
-    async def poll(self, prompt_id: str) -> News:
-        return await self.provider.poll(an_order("comfyui"), {"id": prompt_id})
+    async def poll(self, prompt_id: str) -> AttemptStatus:
+        return await self.provider.poll(an_attempt_request("comfyui"), {"id": prompt_id})
 
 
 IDLE: dict[str, Any] = {"queue_running": [], "queue_pending": []}
@@ -57,8 +65,8 @@ def recorded(name: str, path: str) -> list[Any]:
 
 
 @pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    async with a_rig("comfyui") as made:
+async def harness() -> AsyncIterator[AdapterHarness]:
+    async with an_adapter_harness("comfyui") as made:
         made.inputs.images.update({REFERENCE: b"reference", FACE: b"face"})
         yield made
 
@@ -68,7 +76,7 @@ async def test_polls_within_seconds_share_one_look_at_an_old_servers_queue() -> 
     played = Played(queue=queue)
     running = queue["queue_running"][0][1]
     for _ in range(5):
-        assert await played.poll(running) == Working("running")
+        assert await played.poll(running) == InProgress("running")
     assert played.asked.count("queue") == 1
     assert played.asked.count("api") == 1, "what the server does not have is asked for once"
 
@@ -77,53 +85,53 @@ async def test_a_recorded_queue_tells_who_runs_and_who_waits_where() -> None:
     queue = recorded("05_cancel_queued", "/queue")[0]
     running, first, second = queue["queue_running"][0][1], *(item[1] for item in queue["queue_pending"])
     played = Played(queue=queue)
-    assert await played.poll(running) == Working("running")
-    assert await played.poll(first) == Working("queued", queue_position=0)
-    assert await played.poll(second) == Working("queued", queue_position=1)
+    assert await played.poll(running) == InProgress("running")
+    assert await played.poll(first) == InProgress("queued", queue_position=0)
+    assert await played.poll(second) == InProgress("queued", queue_position=1)
 
 
 async def test_a_recorded_success_names_its_file() -> None:
     history = recorded("01_success", "/history/")[0]
-    news = await Played(queue=IDLE, history=history).poll(next(iter(history)))
-    assert isinstance(news, Done)
-    assert [output.path for output in news.outputs] == [
+    status = await Played(queue=IDLE, history=history).poll(next(iter(history)))
+    assert isinstance(status, Completed)
+    assert [output.path for output in status.outputs] == [
         "/view?filename=lab_00001_.png&subfolder=&type=output"
     ]
 
 
 async def test_a_recorded_failure_names_the_node_and_is_final() -> None:
     for history in recorded("04_execution_error", "/history/"):
-        news = await Played(queue=IDLE, history=history).poll(next(iter(history)))
-        assert isinstance(news, Broken)
-        assert (news.code, news.retryable, news.billed) == ("provider_error", False, "yes")
-        assert news.message.startswith("LabFail: RuntimeError: ")
+        status = await Played(queue=IDLE, history=history).poll(next(iter(history)))
+        assert isinstance(status, Failed)
+        assert (status.code, status.retryable, status.billed) == ("provider_error", False, "yes")
+        assert status.message.startswith("LabFail: RuntimeError: ")
 
 
 async def test_a_recorded_interruption_is_no_failure_of_the_graph() -> None:
     history = recorded("06_interrupt_running", "/history/")[0]
-    news = await Played(queue=IDLE, history=history).poll(next(iter(history)))
-    assert isinstance(news, Broken)
-    assert (news.code, news.retryable) == ("cancelled", False)
+    status = await Played(queue=IDLE, history=history).poll(next(iter(history)))
+    assert isinstance(status, Failed)
+    assert (status.code, status.retryable) == ("cancelled", False)
 
 
 async def test_a_recorded_restart_has_lost_everything() -> None:
     [empty] = recorded("19_server_restart", "/queue")
     played = Played(queue=empty, history={})
-    news = await played.poll(str(uuid7()))
-    assert isinstance(news, Broken)
-    assert (news.code, news.retryable, news.billed) == ("lost", True, "no")
+    status = await played.poll(str(uuid7()))
+    assert isinstance(status, Failed)
+    assert (status.code, status.retryable, status.billed) == ("lost", True, "no")
     assert played.asked[-2:] == ["queue", "history"], "what moves between the two is not missed"
     assert played.asked.count("history") == 4, "one no is not believed"
 
 
 @pytest.mark.parametrize("answers", [{"queue": {}}, {"queue": []}, {"queue": IDLE, "history": [1]}])
 async def test_nonsense_is_no_answer(answers: dict[str, Any]) -> None:
-    with pytest.raises(NoAnswer):
+    with pytest.raises(StatusUnavailable):
         await Played(**answers).poll("any")
 
 
 @pytest.mark.parametrize(
-    ("status", "error"), [(400, Refused), (413, Refused), (500, NotTaken), (503, NotTaken)]
+    ("status", "error"), [(400, Rejected), (413, Rejected), (500, NotAccepted), (503, NotAccepted)]
 )
 async def test_an_upload_is_refused_or_comes_later(status: int, error: type[Exception]) -> None:
     class Full:
@@ -134,10 +142,10 @@ async def test_an_upload_is_refused_or_comes_later(status: int, error: type[Exce
             full = scope.get("path") == "/upload/image"
             await (Response("no", status) if full else self._app)(scope, receive, send)
 
-    async with a_rig("comfyui", wrap=Full) as rig:
-        rig.inputs.images[REFERENCE] = b"reference"
+    async with an_adapter_harness("comfyui", wrap=Full) as harness:
+        harness.inputs.images[REFERENCE] = b"reference"
         with pytest.raises(error):
-            await rig.provider.prepare(an_order("comfyui", reference=REFERENCE))
+            await harness.provider.prepare(an_attempt_request("comfyui", reference=REFERENCE))
 
 
 async def test_an_answer_about_another_prompt_is_not_ours() -> None:
@@ -150,17 +158,17 @@ async def test_an_answer_about_another_prompt_is_not_ours() -> None:
             submit = scope.get("path") == "/prompt"
             await (JSONResponse(other) if submit else self._app)(scope, receive, send)
 
-    async with a_rig("comfyui", wrap=Confused) as rig:
-        order = an_order("comfyui")
+    async with an_adapter_harness("comfyui", wrap=Confused) as harness:
+        request = an_attempt_request("comfyui")
         with pytest.raises(Exception, match="submit answered for prompt"):
-            await rig.submit(order)
-        assert await rig.provider.find(order) is None
+            await harness.submit(request)
+        assert await harness.provider.find(request) is None
 
 
 @pytest.mark.parametrize("status", [201, 204, 302, 400, 404, 500])
 async def test_a_history_that_is_no_good_answer_does_not_say_that_a_prompt_is_lost(status: int) -> None:
     played = Played(status, queue=IDLE, history={})
-    with pytest.raises(NoAnswer):
+    with pytest.raises(StatusUnavailable):
         await played.poll("p-1")
-    with pytest.raises(NoAnswer):
-        await played.provider.find(an_order("comfyui"))
+    with pytest.raises(StatusUnavailable):
+        await played.provider.find(an_attempt_request("comfyui"))

@@ -13,10 +13,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.gateways.comfyui.adapter import ComfyUIProvider
 from services.gateways.comfyui.settings import ComfyUISettings
-from services.gateways.runtime.provider import Broken, Done, NoAnswer, Refused, Working
+from services.gateways.kit.provider import Completed, Failed, InProgress, Rejected, StatusUnavailable
 from shared.ids import uuid7
-from tests.fakes.adapters import Rig, a_rig
-from tests.fakes.provider import FakeInputs, an_order
+from tests.fakes.adapters import AdapterHarness, an_adapter_harness
+from tests.fakes.provider import FakeInputs, an_attempt_request
 
 FOREIGN = 26
 METADATA_BYTES = 200_000
@@ -62,44 +62,44 @@ def foreign_prompt(number: int) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def crowded(watched: Watched, **behaviour: Any) -> AsyncIterator[Rig]:
+async def crowded(watched: Watched, **behaviour: Any) -> AsyncIterator[AdapterHarness]:
     """A server on which other people wait before us."""
-    async with a_rig("comfyui", wrap=watched.wrap, **behaviour) as rig:
+    async with an_adapter_harness("comfyui", wrap=watched.wrap, **behaviour) as harness:
         for number in range(FOREIGN):
-            taken = await rig.http.post("/prompt", json=foreign_prompt(number))
+            taken = await harness.http.post("/prompt", json=foreign_prompt(number))
             assert taken.status_code == 200, taken.text
-        answer = await rig.http.get("/queue")
+        answer = await harness.http.get("/queue")
         assert len(answer.content) > 4 * MEGABYTE
         watched.asked.clear()
-        yield rig
+        yield harness
 
 
 @pytest.mark.parametrize("old", [False, True])
 async def test_a_prompt_behind_megabytes_of_foreign_ones_is_found_and_followed(old: bool) -> None:
     watched = Watched(old=old)
-    async with crowded(watched) as rig:
-        order = an_order("comfyui")
-        handle = await rig.submit(order)
-        assert await rig.provider.find(order) == {"id": order.uuid}
-        assert await rig.provider.poll(order, handle) == Working("queued", queue_position=FOREIGN - 1)
-        assert isinstance(rig.provider, ComfyUIProvider)
-        there = await rig.provider.unfinished()
-        assert order.uuid in there
+    async with crowded(watched) as harness:
+        request = an_attempt_request("comfyui")
+        ref = await harness.submit(request)
+        assert await harness.provider.find(request) == {"id": request.idempotency_key}
+        assert await harness.provider.poll(request, ref) == InProgress("queued", queue_position=FOREIGN - 1)
+        assert isinstance(harness.provider, ComfyUIProvider)
+        there = await harness.provider.unfinished()
+        assert request.idempotency_key in there
         assert len(there) == FOREIGN + 1
-        await rig.provider.cancel(order, handle)
-        news = await rig.end(order, handle)
-        assert isinstance(news, Broken)
-        assert news.code == "lost"
+        await harness.provider.cancel(request, ref)
+        status = await harness.end(request, ref)
+        assert isinstance(status, Failed)
+        assert status.code == "lost"
 
 
 async def test_many_polls_read_one_list_and_each_prompt_by_its_id() -> None:
     watched = Watched()
-    async with crowded(watched) as rig:
-        orders = [an_order("comfyui") for _ in range(5)]
-        handles = [await rig.submit(order) for order in orders]
-        for order, handle in zip(orders, handles, strict=True):
+    async with crowded(watched) as harness:
+        orders = [an_attempt_request("comfyui") for _ in range(5)]
+        refs = [await harness.submit(request) for request in orders]
+        for request, ref in zip(orders, refs, strict=True):
             for _ in range(4):
-                assert isinstance(await rig.provider.poll(order, handle), Working)
+                assert isinstance(await harness.provider.poll(request, ref), InProgress)
         assert "/queue" not in watched.asked, "it holds everybody's graphs"
         assert watched.asked.count("/api/jobs") == 21
         assert not [path for path in watched.asked if path.startswith("/history")]
@@ -115,11 +115,11 @@ async def test_many_renders_of_our_own_with_large_workflows_all_end() -> None:
             "_meta": {"title": padding},
         },
     }
-    async with a_rig("comfyui", latency_seconds=0.0) as rig:
-        orders = [an_order("comfyui", workflow=workflow) for _ in range(OWN)]
-        handles = [await rig.submit(order) for order in orders]
-        ends = await asyncio.gather(*(rig.end(*each) for each in zip(orders, handles, strict=True)))
-        assert all(isinstance(news, Done) for news in ends)
+    async with an_adapter_harness("comfyui", latency_seconds=0.0) as harness:
+        orders = [an_attempt_request("comfyui", workflow=workflow) for _ in range(OWN)]
+        refs = [await harness.submit(request) for request in orders]
+        ends = await asyncio.gather(*(harness.end(*each) for each in zip(orders, refs, strict=True)))
+        assert all(isinstance(status, Completed) for status in ends)
 
 
 class LongQueue(httpx.AsyncByteStream):
@@ -161,8 +161,8 @@ async def test_memory_does_not_grow_with_what_others_have_in_the_queue() -> None
 
 async def test_a_job_that_is_another_ones_is_no_answer() -> None:
     provider = answering(lambda _: httpx.Response(200, json={"id": "other", "status": "in_progress"}))
-    with pytest.raises(NoAnswer):
-        await provider.find(an_order("comfyui"))
+    with pytest.raises(StatusUnavailable):
+        await provider.find(an_attempt_request("comfyui"))
 
 
 async def test_a_refusal_that_lists_every_installed_model_is_still_read() -> None:
@@ -174,8 +174,8 @@ async def test_a_refusal_that_lists_every_installed_model_is_still_read() -> Non
         "extra_info": {"input_name": "ckpt_name", "input_config": [models, {}]},
     }
     body = {"error": {}, "node_errors": {"1": {"errors": [error], "class_type": "CheckpointLoaderSimple"}}}
-    provider, order = answering(lambda _: httpx.Response(400, json=body)), an_order("comfyui")
-    with pytest.raises(Refused) as raised:
-        await provider.submit(order, {"prompt": {}, "prompt_id": order.uuid})
+    provider, request = answering(lambda _: httpx.Response(400, json=body)), an_attempt_request("comfyui")
+    with pytest.raises(Rejected) as raised:
+        await provider.submit(request, {"prompt": {}, "prompt_id": request.idempotency_key})
     assert raised.value.code == "invalid_workflow"
     assert "node 1 (CheckpointLoaderSimple): Value not in list" in raised.value.message

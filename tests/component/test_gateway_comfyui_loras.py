@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from services.gateways.comfyui.loras import STALE_SECONDS, LoraFolder, file_name
-from services.gateways.runtime.provider import Done, NotTaken, Refused
-from tests.fakes.adapters import Rig, a_rig
-from tests.fakes.provider import FakeInputs, an_order
+from services.gateways.kit.provider import Completed, NotAccepted, Rejected
+from tests.fakes.adapters import AdapterHarness, an_adapter_harness
+from tests.fakes.provider import FakeInputs, an_attempt_request
 
 WEIGHTS = b"safe weights of a lighthouse keeper"
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
@@ -28,8 +28,8 @@ OWN = {
 
 
 @pytest.fixture
-async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
-    async with a_rig("comfyui", lora_dir=tmp_path) as made:
+async def harness(tmp_path: Path) -> AsyncIterator[AdapterHarness]:
+    async with an_adapter_harness("comfyui", lora_dir=tmp_path) as made:
         made.inputs.loras[KEY] = WEIGHTS
         yield made
 
@@ -45,10 +45,10 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def test_a_lora_is_laid_down_and_named_with_its_weight(rig: Rig, tmp_path: Path) -> None:
-    order = an_order("comfyui", lora=LORA)
-    assert isinstance(await rig.end(order, await rig.submit(order)), Done)
-    [entry] = await rig.submission_log()
+async def test_a_lora_is_laid_down_and_named_with_its_weight(harness: AdapterHarness, tmp_path: Path) -> None:
+    request = an_attempt_request("comfyui", lora=LORA)
+    assert isinstance(await harness.end(request, await harness.submit(request)), Completed)
+    [entry] = await harness.submission_log()
     given = entry["input"]["8"]["inputs"]
     assert (given["lora_name"], given["strength_model"], given["strength_clip"]) == (NAME, 0.8, 0.8)
     assert entry["input"]["1"]["inputs"]["ckpt_name"] == "flux1-dev-fp8.safetensors"
@@ -56,38 +56,38 @@ async def test_a_lora_is_laid_down_and_named_with_its_weight(rig: Rig, tmp_path:
     assert (tmp_path / NAME).read_bytes() == WEIGHTS
 
 
-async def test_a_lora_of_another_model_runs_on_the_servers_own_checkpoint(rig: Rig) -> None:
-    order = an_order("comfyui", lora=LORA | {"base_model": "sdxl"})
-    assert isinstance(await rig.end(order, await rig.submit(order)), Done)
-    [entry] = await rig.submission_log()
+async def test_a_lora_of_another_model_runs_on_the_servers_own_checkpoint(harness: AdapterHarness) -> None:
+    request = an_attempt_request("comfyui", lora=LORA | {"base_model": "sdxl"})
+    assert isinstance(await harness.end(request, await harness.submit(request)), Completed)
+    [entry] = await harness.submission_log()
     assert entry["input"]["1"]["inputs"]["ckpt_name"] == "sd_xl_base_1.0.safetensors"
 
 
 @pytest.mark.parametrize("workflow", [None, BY_NAME], ids=["template", "workflow"])
 async def test_without_a_shared_folder_a_lora_is_left_to_other_providers(workflow: object) -> None:
-    async with a_rig("comfyui") as rig:
-        with pytest.raises(Refused) as raised:
-            await rig.provider.prepare(an_order("comfyui", lora=LORA, workflow=workflow))
+    async with an_adapter_harness("comfyui") as harness:
+        with pytest.raises(Rejected) as raised:
+            await harness.provider.prepare(an_attempt_request("comfyui", lora=LORA, workflow=workflow))
         assert raised.value.code == "unsupported"
         assert "COMFYUI_LORA_DIR" in raised.value.message
 
 
 async def test_a_workflow_that_loads_no_lora_needs_no_folder() -> None:
-    async with a_rig("comfyui") as rig:
-        order = an_order("comfyui", lora=LORA, workflow=OWN)
-        assert isinstance(await rig.end(order, await rig.submit(order)), Done)
+    async with an_adapter_harness("comfyui") as harness:
+        request = an_attempt_request("comfyui", lora=LORA, workflow=OWN)
+        assert isinstance(await harness.end(request, await harness.submit(request)), Completed)
 
 
-async def test_a_training_is_not_for_comfyui(rig: Rig) -> None:
-    with pytest.raises(Refused) as raised:
-        await rig.provider.prepare(an_order("comfyui", kind="lora_training"))
+async def test_a_training_is_not_for_comfyui(harness: AdapterHarness) -> None:
+    with pytest.raises(Rejected) as raised:
+        await harness.provider.prepare(an_attempt_request("comfyui", kind="lora_training"))
     assert raised.value.code == "unsupported"
 
 
-async def test_a_lora_that_is_gone_fails_for_good(rig: Rig) -> None:
-    rig.inputs.loras.clear()
-    with pytest.raises(Refused) as raised:
-        await rig.provider.prepare(an_order("comfyui", lora=LORA))
+async def test_a_lora_that_is_gone_fails_for_good(harness: AdapterHarness) -> None:
+    harness.inputs.loras.clear()
+    with pytest.raises(Rejected) as raised:
+        await harness.provider.prepare(an_attempt_request("comfyui", lora=LORA))
     assert raised.value.code == "input_not_found"
 
 
@@ -102,7 +102,7 @@ async def test_many_renders_at_once_read_their_lora_once(inputs: FakeInputs, tmp
 async def test_what_was_laid_down_for_one_tenant_is_not_anothers(inputs: FakeInputs, tmp_path: Path) -> None:
     folder = LoraFolder(tmp_path, inputs, KEEP_DAYS)
     await folder.place("acme", KEY)
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         await folder.place("other", KEY)
     assert raised.value.code == "input_not_found"
 
@@ -126,13 +126,13 @@ async def test_weights_that_are_not_what_their_name_says_are_not_laid_down(
     inputs: FakeInputs, tmp_path: Path
 ) -> None:
     inputs.loras[KEY] = WEIGHTS + b"!"
-    with pytest.raises(NotTaken):
+    with pytest.raises(NotAccepted):
         await LoraFolder(tmp_path, inputs, KEEP_DAYS).place("acme", KEY)
     assert names_in(tmp_path) == []
 
 
 async def test_a_folder_that_cannot_be_written_is_no_refusal_for_good(inputs: FakeInputs) -> None:
-    with pytest.raises(NotTaken) as raised:
+    with pytest.raises(NotAccepted) as raised:
         await LoraFolder(Path("/proc/none"), inputs, KEEP_DAYS).place("acme", KEY)
     assert raised.value.code == "lora_not_placed"
 

@@ -7,11 +7,18 @@ from typing import Any
 import httpx
 import pytest
 
-from services.gateways.runtime.provider import Broken, Done, Missing, NoAnswer, Refused, Working
+from services.gateways.kit.provider import (
+    Completed,
+    Failed,
+    InProgress,
+    NotFound,
+    Rejected,
+    StatusUnavailable,
+)
 from shared.clock import now
 from shared.ids import uuid7
-from tests.fakes.adapters import KEY, Rig, a_rig, an_adapter
-from tests.fakes.provider import FakeInputs, an_order
+from tests.fakes.adapters import KEY, AdapterHarness, an_adapter, an_adapter_harness
+from tests.fakes.provider import FakeInputs, an_attempt_request
 
 QUEUE = "https://queue.fal.run"
 ASSET = f"{uuid7()}/0"
@@ -45,15 +52,15 @@ def completed(result: httpx.Response, **more: Any) -> FakeFal:
 
 
 @pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    async with a_rig("fal") as made:
+async def harness() -> AsyncIterator[AdapterHarness]:
+    async with an_adapter_harness("fal") as made:
         made.inputs.images[ASSET] = b"png"
         yield made
 
 
-async def test_the_body_is_the_models_input(rig: Rig) -> None:
-    await rig.submit(an_order(seed=2**40, width=640, height=832))
-    [entry] = await rig.submission_log()
+async def test_the_body_is_the_models_input(harness: AdapterHarness) -> None:
+    await harness.submit(an_attempt_request(seed=2**40, width=640, height=832))
+    [entry] = await harness.submission_log()
     assert entry["input"] == {
         "prompt": "a lighthouse",
         "image_size": {"width": 640, "height": 832},
@@ -64,53 +71,60 @@ async def test_the_body_is_the_models_input(rig: Rig) -> None:
     }
 
 
-async def test_a_model_that_takes_a_negative_prompt_gets_it(rig: Rig) -> None:
-    order = an_order(model="fal-ai/fast-sdxl", negative_prompt="blurry")
-    payload = await rig.provider.prepare(order)
+async def test_a_model_that_takes_a_negative_prompt_gets_it(harness: AdapterHarness) -> None:
+    request = an_attempt_request(model="fal-ai/fast-sdxl", negative_prompt="blurry")
+    payload = await harness.provider.prepare(request)
     assert payload["body"]["negative_prompt"] == "blurry"
-    assert (rig.provider.dialect(order), rig.provider.dialect(an_order())) == ("tags", "prose")
+    assert (harness.provider.dialect(request), harness.provider.dialect(an_attempt_request())) == (
+        "tags",
+        "prose",
+    )
 
 
 @pytest.mark.parametrize("field", ["reference", "face"])
-async def test_a_person_is_kept_by_the_identity_model_and_a_signed_link(rig: Rig, field: str) -> None:
+async def test_a_person_is_kept_by_the_identity_model_and_a_signed_link(
+    harness: AdapterHarness, field: str
+) -> None:
     fields: dict[str, Any] = {field: ASSET}
-    order = an_order(**fields)
-    handle = await rig.submit(order)
-    assert "/fal-ai/flux-pulid/requests/" in handle["status_url"]
-    [entry] = await rig.submission_log()
-    assert entry["input"]["reference_image_url"] == f"{rig.url}/{ASSET}?signature=s"
-    assert isinstance(await rig.end(order, handle), Done)
+    request = an_attempt_request(**fields)
+    ref = await harness.submit(request)
+    assert "/fal-ai/flux-pulid/requests/" in ref["status_url"]
+    [entry] = await harness.submission_log()
+    assert entry["input"]["reference_image_url"] == f"{harness.url}/{ASSET}?signature=s"
+    assert isinstance(await harness.end(request, ref), Completed)
 
 
-async def test_a_lora_goes_as_a_signed_link_to_the_model_that_takes_one(rig: Rig) -> None:
-    order = an_order(lora=LORA)
-    handle = await rig.submit(order)
-    assert "/fal-ai/flux-lora/requests/" in handle["status_url"]
-    [entry] = await rig.submission_log()
-    assert entry["input"]["loras"] == [{"path": f"{rig.url}/loras/mia.safetensors?signature=s", "scale": 0.8}]
+async def test_a_lora_goes_as_a_signed_link_to_the_model_that_takes_one(harness: AdapterHarness) -> None:
+    request = an_attempt_request(lora=LORA)
+    ref = await harness.submit(request)
+    assert "/fal-ai/flux-lora/requests/" in ref["status_url"]
+    [entry] = await harness.submission_log()
+    assert entry["input"]["loras"] == [
+        {"path": f"{harness.url}/loras/mia.safetensors?signature=s", "scale": 0.8}
+    ]
 
 
-async def test_a_model_that_is_asked_for_wins(rig: Rig) -> None:
-    handle = await rig.submit(an_order(model="fal-ai/recraft/v3/text-to-image"))
-    assert "/fal-ai/recraft/requests/" in handle["status_url"]
-    payload = await rig.provider.prepare(an_order(model="fal-ai/flux"))
+async def test_a_model_that_is_asked_for_wins(harness: AdapterHarness) -> None:
+    ref = await harness.submit(an_attempt_request(model="fal-ai/recraft/v3/text-to-image"))
+    assert "/fal-ai/recraft/requests/" in ref["status_url"]
+    payload = await harness.provider.prepare(an_attempt_request(model="fal-ai/flux"))
     assert payload["endpoint"] == "fal-ai/flux/dev"
 
 
-async def test_a_workflow_is_not_for_fal(rig: Rig) -> None:
-    with pytest.raises(Refused) as raised:
-        await rig.provider.prepare(an_order(workflow={"1": {}}))
+async def test_a_workflow_is_not_for_fal(harness: AdapterHarness) -> None:
+    with pytest.raises(Rejected) as raised:
+        await harness.provider.prepare(an_attempt_request(workflow={"1": {}}))
     assert raised.value.code == "unsupported"
 
 
 async def test_fals_own_retries_are_off_and_it_may_wait_until_our_deadline() -> None:
     fal = FakeFal(submit=httpx.Response(200, json={"request_id": "r1"}))
-    order = an_order(deadline_at=now() + timedelta(seconds=90))
-    await fal.provider.submit(order, await fal.provider.prepare(order))
-    [request] = fal.requests
-    assert request.headers["X-Fal-No-Retry"] == "1"
-    assert 88 <= float(request.headers["X-Fal-Request-Timeout"]) <= 90
-    assert request.headers["Authorization"] == f"Key {KEY}"
+    request = an_attempt_request(deadline_at=now() + timedelta(seconds=90))
+    await fal.provider.submit(request, await fal.provider.prepare(request))
+    [sent] = fal.requests
+    assert sent.headers["X-Fal-No-Retry"] == "1"
+    assert 88 <= float(sent.headers["X-Fal-Request-Timeout"]) <= 90
+    assert sent.headers["Authorization"] == f"Key {KEY}"
 
 
 @pytest.mark.parametrize(
@@ -134,34 +148,34 @@ async def test_links_to_another_host_are_not_used_and_our_key_stays_here(host: s
         result=httpx.Response(200, json={"images": [IMAGE]}),
         cancel=httpx.Response(202, json={}),
     )
-    order = an_order()
-    handle = await fal.provider.submit(order, await fal.provider.prepare(order))
-    assert handle == LINKS
-    assert isinstance(await fal.provider.poll(order, handle), Done)
-    await fal.provider.cancel(order, handle)
+    request = an_attempt_request()
+    ref = await fal.provider.submit(request, await fal.provider.prepare(request))
+    assert ref == LINKS
+    assert isinstance(await fal.provider.poll(request, ref), Completed)
+    await fal.provider.cancel(request, ref)
     assert {request.url.host for request in fal.requests} == {"queue.fal.run"}
 
 
 async def test_fals_own_links_are_used_as_they_are() -> None:
     links = {name: f"{QUEUE}/some/other/place/{name}" for name in LINKS if name != "id"}
     fal = FakeFal(submit=httpx.Response(200, json={"request_id": "r1"} | links))
-    order = an_order()
-    assert await fal.provider.submit(order, await fal.provider.prepare(order)) == {"id": "r1"} | links
+    request = an_attempt_request()
+    assert await fal.provider.submit(request, await fal.provider.prepare(request)) == {"id": "r1"} | links
 
 
 async def test_a_result_that_is_still_in_progress_is_no_failure() -> None:
     fal = completed(httpx.Response(400, json={"detail": "Request is still in progress"}))
-    assert await fal.provider.poll(an_order(), LINKS) == Working("running")
+    assert await fal.provider.poll(an_attempt_request(), LINKS) == InProgress("running")
 
 
 async def test_an_unknown_status_is_work_in_progress() -> None:
     fal = FakeFal(status=httpx.Response(200, json={"status": "THINKING"}))
-    assert await fal.provider.poll(an_order(), LINKS) == Working("running")
+    assert await fal.provider.poll(an_attempt_request(), LINKS) == InProgress("running")
 
 
 async def test_a_place_in_the_queue_is_told() -> None:
     fal = FakeFal(status=httpx.Response(200, json={"status": "IN_QUEUE", "queue_position": 4}))
-    assert await fal.provider.poll(an_order(), LINKS) == Working("queued", queue_position=4)
+    assert await fal.provider.poll(an_attempt_request(), LINKS) == InProgress("queued", queue_position=4)
 
 
 @pytest.mark.parametrize(
@@ -181,10 +195,10 @@ async def test_completed_may_be_a_failure(
 ) -> None:
     body = {"detail": "it did not work", "error_type": kind}
     fal = completed(httpx.Response(status, json=body, headers=headers))
-    news = await fal.provider.poll(an_order(), LINKS)
-    assert isinstance(news, Broken)
-    assert (news.code, news.retryable, news.billed) == (code, retryable, billed)
-    assert kind in news.message
+    outcome = await fal.provider.poll(an_attempt_request(), LINKS)
+    assert isinstance(outcome, Failed)
+    assert (outcome.code, outcome.retryable, outcome.billed) == (code, retryable, billed)
+    assert kind in outcome.message
 
 
 @pytest.mark.parametrize("status", [502, 503])
@@ -193,19 +207,19 @@ async def test_a_failure_that_looks_as_if_fal_were_away_is_told_by_the_status(st
     fal = completed(
         httpx.Response(status, json=body), error="Runner disconnected", error_type="runner_disconnected"
     )
-    news = await fal.provider.poll(an_order(), LINKS)
-    assert news == Broken("provider_error", "runner_disconnected: Runner disconnected", True, "no")
+    outcome = await fal.provider.poll(an_attempt_request(), LINKS)
+    assert outcome == Failed("provider_error", "runner_disconnected: Runner disconnected", True, "no")
     away = completed(httpx.Response(status, text="bad gateway"))
-    with pytest.raises(NoAnswer):
-        await away.provider.poll(an_order(), LINKS)
+    with pytest.raises(StatusUnavailable):
+        await away.provider.poll(an_attempt_request(), LINKS)
 
 
 async def test_a_models_error_names_the_field() -> None:
     detail = [{"loc": ["body", "prompt"], "msg": "too long", "type": "sequence_too_long"}]
     fal = completed(httpx.Response(422, json={"detail": detail}))
-    news = await fal.provider.poll(an_order(), LINKS)
-    assert isinstance(news, Broken)
-    assert news.message == "sequence_too_long: body.prompt: too long"
+    status = await fal.provider.poll(an_attempt_request(), LINKS)
+    assert isinstance(status, Failed)
+    assert status.message == "sequence_too_long: body.prompt: too long"
 
 
 @pytest.mark.parametrize(
@@ -222,40 +236,40 @@ async def test_a_models_error_names_the_field() -> None:
 )
 async def test_flags_and_images_are_read_in_every_shape(body: dict[str, Any], flagged: bool) -> None:
     fal = completed(httpx.Response(200, json=body | {"seed": 196619188014358660}), metrics=7)
-    news = await fal.provider.poll(an_order(), LINKS)
-    assert isinstance(news, Done)
-    assert [(output.url, output.nsfw) for output in news.outputs] == [(IMAGE["url"], flagged)]
-    assert news.seed == 196619188014358660
+    status = await fal.provider.poll(an_attempt_request(), LINKS)
+    assert isinstance(status, Completed)
+    assert [(output.url, output.nsfw) for output in status.outputs] == [(IMAGE["url"], flagged)]
+    assert status.seed == 196619188014358660
 
 
 async def test_a_null_result_is_final_and_was_billed() -> None:
-    news = await completed(httpx.Response(200, text=" null\n")).provider.poll(an_order(), LINKS)
-    assert news == Broken("no_output", "the result is null", retryable=False, billed="yes")
+    status = await completed(httpx.Response(200, text=" null\n")).provider.poll(an_attempt_request(), LINKS)
+    assert status == Failed("no_output", "the result is null", retryable=False, billed="yes")
 
 
 @pytest.mark.parametrize("place", [-1, "3", None, 2.5])
 async def test_a_place_that_is_none_is_not_told(place: Any) -> None:
     fal = FakeFal(status=httpx.Response(200, json={"status": "IN_QUEUE", "queue_position": place}))
-    assert await fal.provider.poll(an_order(), LINKS) == Working("queued")
+    assert await fal.provider.poll(an_attempt_request(), LINKS) == InProgress("queued")
 
 
 async def test_an_id_cannot_lead_to_another_place() -> None:
     fal = FakeFal(submit=httpx.Response(200, json={"request_id": "../../x?y"}))
-    order = an_order()
-    handle = await fal.provider.submit(order, await fal.provider.prepare(order))
-    assert handle["cancel_url"] == f"{QUEUE}/fal-ai/flux/requests/..%2F..%2Fx%3Fy/cancel"
+    request = an_attempt_request()
+    ref = await fal.provider.submit(request, await fal.provider.prepare(request))
+    assert ref["cancel_url"] == f"{QUEUE}/fal-ai/flux/requests/..%2F..%2Fx%3Fy/cancel"
 
 
 @pytest.mark.parametrize("body", [{}, {"images": []}, {"images": [{"url": 7}]}, {"images": 7}, {"video": {}}])
 async def test_a_result_without_an_image_is_a_failure_that_was_billed(body: dict[str, Any]) -> None:
     fal = completed(httpx.Response(200, json=body))
-    news = await fal.provider.poll(an_order(), LINKS)
-    assert isinstance(news, Broken)
-    assert (news.code, news.billed) == ("no_output", "yes")
+    status = await fal.provider.poll(an_attempt_request(), LINKS)
+    assert isinstance(status, Failed)
+    assert (status.code, status.billed) == ("no_output", "yes")
 
 
 async def test_a_result_that_has_expired_was_billed() -> None:
     fal = completed(httpx.Response(404, json={"detail": "Not found"}))
-    news = await fal.provider.poll(an_order(), LINKS)
-    assert isinstance(news, Missing)
-    assert news.billed == "yes"
+    status = await fal.provider.poll(an_attempt_request(), LINKS)
+    assert isinstance(status, NotFound)
+    assert status.billed == "yes"

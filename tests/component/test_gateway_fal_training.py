@@ -10,10 +10,17 @@ from typing import Any
 import httpx
 import pytest
 
-from services.gateways.runtime.provider import Broken, Done, NotTaken, Order, Refused, Working
+from services.gateways.kit.provider import (
+    AttemptRequest,
+    Completed,
+    Failed,
+    InProgress,
+    NotAccepted,
+    Rejected,
+)
 from shared.ids import uuid7
-from tests.fakes.adapters import KEY, Rig, a_rig, an_adapter
-from tests.fakes.provider import FakeInputs, an_order
+from tests.fakes.adapters import KEY, AdapterHarness, an_adapter, an_adapter_harness
+from tests.fakes.provider import FakeInputs, an_attempt_request
 
 JOB = uuid7()
 IMAGES = tuple(f"{JOB}/{index}" for index in range(4))
@@ -22,14 +29,14 @@ PNG = b"\x89PNG "
 LINKS = {"id": "r1", "status_url": f"{MEDIA}/status", "response_url": f"{MEDIA}/r1", "cancel_url": MEDIA}
 
 
-def a_training(**fields: Any) -> Order:
+def a_training(**fields: Any) -> AttemptRequest:
     known = {"kind": "lora_training", "prompt": "mia7", "training_images": IMAGES}
-    return an_order("fal", **known | fields)
+    return an_attempt_request("fal", **known | fields)
 
 
 @pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    async with a_rig("fal") as made:
+async def harness() -> AsyncIterator[AdapterHarness]:
+    async with an_adapter_harness("fal") as made:
         made.inputs.images.update({asset: PNG + asset.encode() for asset in IMAGES})
         yield made
 
@@ -51,37 +58,37 @@ class FakeStorage:
         return self._token if request.url.path == "/storage/auth/token" else self._upload
 
 
-async def test_the_images_are_uploaded_as_one_archive_and_trained_on_once(rig: Rig) -> None:
+async def test_the_images_are_uploaded_as_one_archive_and_trained_on_once(harness: AdapterHarness) -> None:
     captions = ("mia7 smiling", "left profile", "", "")
-    handle = await rig.submit(a_training(captions=captions, steps=1200))
-    assert "/fal-ai/flux-lora-fast-training/requests/" in handle["status_url"]
-    [entry] = await rig.submission_log()
+    ref = await harness.submit(a_training(captions=captions, steps=1200))
+    assert "/fal-ai/flux-lora-fast-training/requests/" in ref["status_url"]
+    [entry] = await harness.submission_log()
     asked = dict(entry["input"])
     url = asked.pop("images_data_url")
     assert asked == {"trigger_word": "mia7", "steps": 1200}
-    assert url.startswith(f"{rig.url}/files/")
-    archive = zipfile.ZipFile(io.BytesIO((await rig.http.get(url)).content))
-    assert [archive.read(f"00{number}.png") for number in range(4)] == list(rig.inputs.images.values())
+    assert url.startswith(f"{harness.url}/files/")
+    archive = zipfile.ZipFile(io.BytesIO((await harness.http.get(url)).content))
+    assert [archive.read(f"00{number}.png") for number in range(4)] == list(harness.inputs.images.values())
     assert archive.read("001.txt") == b"mia7, left profile"
 
 
-async def test_a_training_ends_with_weights_and_the_trainers_configuration(rig: Rig) -> None:
-    order = a_training()
-    news = await rig.end(order, await rig.submit(order))
-    assert isinstance(news, Done)
-    assert [output.role for output in news.outputs] == ["weights", "config"]
-    assert (news.base_model, news.steps) == ("black-forest-labs/FLUX.1-dev", 1000)
-    config = json.loads((await rig.http.get(news.outputs[1].url or "")).content)
+async def test_a_training_ends_with_weights_and_the_trainers_configuration(harness: AdapterHarness) -> None:
+    request = a_training()
+    status = await harness.end(request, await harness.submit(request))
+    assert isinstance(status, Completed)
+    assert [output.role for output in status.outputs] == ["weights", "config"]
+    assert (status.base_model, status.steps) == ("black-forest-labs/FLUX.1-dev", 1000)
+    config = json.loads((await harness.http.get(status.outputs[1].url or "")).content)
     assert config == {"trigger_word": "mia7", "steps": 1000, "images": 4, "captions": 0}
 
 
-async def test_percent_is_told_from_the_trainers_log(rig: Rig) -> None:
-    await rig.behave(latency_seconds=30)
-    order = a_training()
-    handle = await rig.submit(order)
-    while (news := await rig.reach(order, handle, "running")).percent is None:
+async def test_percent_is_told_from_the_trainers_log(harness: AdapterHarness) -> None:
+    await harness.behave(latency_seconds=30)
+    request = a_training()
+    ref = await harness.submit(request)
+    while (status := await harness.reach(request, ref, "running")).percent is None:
         await asyncio.sleep(0.005)  # its images are being read
-    assert news.percent == 0
+    assert status.percent == 0
 
 
 async def test_a_log_that_is_too_long_to_read_does_not_hide_the_end() -> None:
@@ -92,22 +99,22 @@ async def test_a_log_that_is_too_long_to_read_does_not_hide_the_end() -> None:
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(answer), verify=False)
     provider = an_adapter("fal", http, MEDIA, FakeInputs())
-    assert await provider.poll(a_training(), LINKS) == Working("running")
+    assert await provider.poll(a_training(), LINKS) == InProgress("running")
 
 
-async def test_too_few_images_fail_for_good(rig: Rig) -> None:
-    order = a_training(training_images=IMAGES[:3])
-    news = await rig.end(order, await rig.submit(order))
-    assert isinstance(news, Broken)
-    assert (news.retryable, news.billed) == (False, "no")
-    assert "archive_file_count_below_minimum" in news.message
+async def test_too_few_images_fail_for_good(harness: AdapterHarness) -> None:
+    request = a_training(training_images=IMAGES[:3])
+    status = await harness.end(request, await harness.submit(request))
+    assert isinstance(status, Failed)
+    assert (status.retryable, status.billed) == (False, "no")
+    assert "archive_file_count_below_minimum" in status.message
 
 
-async def test_an_image_that_is_not_there_is_an_input_that_is_not_found(rig: Rig) -> None:
-    with pytest.raises(Refused) as raised:
-        await rig.submit(a_training(training_images=(*IMAGES, f"{uuid7()}/0")))
+async def test_an_image_that_is_not_there_is_an_input_that_is_not_found(harness: AdapterHarness) -> None:
+    with pytest.raises(Rejected) as raised:
+        await harness.submit(a_training(training_images=(*IMAGES, f"{uuid7()}/0")))
     assert raised.value.code == "input_not_found"
-    assert await rig.submission_log() == []
+    assert await harness.submission_log() == []
 
 
 @pytest.mark.parametrize("files", [{}, {"diffusers_lora_file": {}}, {"diffusers_lora_file": {"url": 7}}])
@@ -116,9 +123,9 @@ async def test_a_training_without_weights_is_a_failure_that_was_billed(files: di
         return httpx.Response(200, json={"status": "COMPLETED"} if request.url.path == "/status" else files)
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(answer), verify=False)
-    news = await an_adapter("fal", http, MEDIA, FakeInputs()).poll(a_training(), LINKS)
-    assert isinstance(news, Broken)
-    assert (news.code, news.billed) == ("no_output", "yes")
+    status = await an_adapter("fal", http, MEDIA, FakeInputs()).poll(a_training(), LINKS)
+    assert isinstance(status, Failed)
+    assert (status.code, status.billed) == ("no_output", "yes")
 
 
 async def test_our_key_goes_to_fals_api_and_only_the_token_to_its_media_host() -> None:
@@ -148,11 +155,11 @@ async def test_our_key_goes_to_fals_api_and_only_the_token_to_its_media_host() -
 )
 async def test_pictures_and_tokens_go_to_fals_own_hosts_only(host: object) -> None:
     storage = FakeStorage(token={"token": "t0ken", "base_url": host})
-    with pytest.raises(NotTaken):
+    with pytest.raises(NotAccepted):
         await storage.provider.prepare(a_training())
     assert len(storage.asked) == 1
     elsewhere = FakeStorage(upload=httpx.Response(200, json={"access_url": host}))
-    with pytest.raises(NotTaken):
+    with pytest.raises(NotAccepted):
         await elsewhere.provider.prepare(a_training())
 
 
@@ -169,5 +176,5 @@ async def test_pictures_and_tokens_go_to_fals_own_hosts_only(host: object) -> No
     ids=["no token", "nonsense", "404", "upload fails", "upload refused", "no url"],
 )
 async def test_a_storage_that_does_not_take_it_leaves_the_training_for_later(storage: FakeStorage) -> None:
-    with pytest.raises(NotTaken):
+    with pytest.raises(NotAccepted):
         await storage.provider.prepare(a_training())

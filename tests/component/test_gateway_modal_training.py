@@ -7,75 +7,75 @@ from typing import Any
 import httpx
 import pytest
 
-from services.gateways.runtime.provider import Broken, Done, Order, Refused
+from services.gateways.kit.provider import AttemptRequest, Completed, Failed, Rejected
 from shared.clock import now
 from shared.ids import uuid7
-from tests.fakes.adapters import Rig, a_rig, an_adapter
-from tests.fakes.provider import FakeInputs, an_order
+from tests.fakes.adapters import AdapterHarness, an_adapter, an_adapter_harness
+from tests.fakes.provider import FakeInputs, an_attempt_request
 
 JOB = uuid7()
 IMAGES = tuple(f"{JOB}/{index}" for index in range(4))
 
 
-def a_training(**fields: Any) -> Order:
+def a_training(**fields: Any) -> AttemptRequest:
     known = {"kind": "lora_training", "prompt": "mia7", "training_images": IMAGES}
-    return an_order("modal", **known | fields)
+    return an_attempt_request("modal", **known | fields)
 
 
 @pytest.fixture
-async def rig() -> AsyncIterator[Rig]:
-    async with a_rig("modal") as made:
+async def harness() -> AsyncIterator[AdapterHarness]:
+    async with an_adapter_harness("modal") as made:
         made.inputs.images.update(dict.fromkeys(IMAGES, b"png"))
         yield made
 
 
-async def test_images_go_as_signed_links_with_their_captions(rig: Rig) -> None:
-    order = a_training(captions=("front", "", "left", ""), steps=1200, seed=5)
-    await rig.submit(order)
-    [entry] = await rig.submission_log()
-    assert (entry["our_id"], entry["input"]["kind"]) == (order.uuid, "lora_training")
+async def test_images_go_as_signed_links_with_their_captions(harness: AdapterHarness) -> None:
+    request = a_training(captions=("front", "", "left", ""), steps=1200, seed=5)
+    await harness.submit(request)
+    [entry] = await harness.submission_log()
+    assert (entry["our_id"], entry["input"]["kind"]) == (request.idempotency_key, "lora_training")
     asked = entry["input"]["input"]
     assert (asked["trigger_word"], asked["steps"], asked["seed"]) == ("mia7", 1200, 5)
-    assert [image["url"] for image in asked["images"]] == [f"{rig.url}/{a}?signature=s" for a in IMAGES]
+    assert [image["url"] for image in asked["images"]] == [f"{harness.url}/{a}?signature=s" for a in IMAGES]
     assert [image["caption"] for image in asked["images"]] == ["mia7, front", "", "mia7, left", ""]
 
 
-async def test_without_captions_and_steps_the_settings_say_how_long(rig: Rig) -> None:
-    await rig.submit(a_training())
-    [entry] = await rig.submission_log()
+async def test_without_captions_and_steps_the_settings_say_how_long(harness: AdapterHarness) -> None:
+    await harness.submit(a_training())
+    [entry] = await harness.submission_log()
     asked = entry["input"]["input"]
     assert (asked["steps"], [image["caption"] for image in asked["images"]]) == (1000, [""] * 4)
 
 
-async def test_the_links_live_as_long_as_the_training_may_wait(rig: Rig) -> None:
-    await rig.provider.prepare(a_training(deadline_at=now() + timedelta(hours=2)))
-    assert all(7100 < seconds <= 7200 for seconds in rig.inputs.link_seconds)
-    assert len(rig.inputs.link_seconds) == 4
+async def test_the_links_live_as_long_as_the_training_may_wait(harness: AdapterHarness) -> None:
+    await harness.provider.prepare(a_training(deadline_at=now() + timedelta(hours=2)))
+    assert all(7100 < seconds <= 7200 for seconds in harness.inputs.link_seconds)
+    assert len(harness.inputs.link_seconds) == 4
 
 
-async def test_a_training_ends_with_the_file_that_its_manifest_names(rig: Rig) -> None:
-    order = a_training(steps=700)
-    news = await rig.end(order, await rig.submit(order))
-    assert isinstance(news, Done)
-    [weights] = news.outputs
+async def test_a_training_ends_with_the_file_that_its_manifest_names(harness: AdapterHarness) -> None:
+    request = a_training(steps=700)
+    status = await harness.end(request, await harness.submit(request))
+    assert isinstance(status, Completed)
+    [weights] = status.outputs
     assert (weights.role, weights.content_type) == ("weights", "application/octet-stream")
     assert weights.path is not None
     assert weights.path.endswith("/lora.safetensors")
     assert len(weights.sha256 or "") == 64
-    assert (news.base_model, news.steps) == ("black-forest-labs/FLUX.1-dev", 700)
+    assert (status.base_model, status.steps) == ("black-forest-labs/FLUX.1-dev", 700)
 
 
-async def test_percent_is_told_while_it_trains(rig: Rig) -> None:
-    await rig.behave(latency_seconds=30)
-    order = a_training()
-    assert (await rig.reach(order, await rig.submit(order), "running")).percent == 0
+async def test_percent_is_told_while_it_trains(harness: AdapterHarness) -> None:
+    await harness.behave(latency_seconds=30)
+    request = a_training()
+    assert (await harness.reach(request, await harness.submit(request), "running")).percent == 0
 
 
-async def test_what_our_application_does_not_take_is_refused_here(rig: Rig) -> None:
-    with pytest.raises(Refused) as raised:
-        await rig.submit(a_training(prompt="m" * 101))
+async def test_what_our_application_does_not_take_is_refused_here(harness: AdapterHarness) -> None:
+    with pytest.raises(Rejected) as raised:
+        await harness.submit(a_training(prompt="m" * 101))
     assert raised.value.code == "invalid_request"
-    assert await rig.submission_log() == []
+    assert await harness.submission_log() == []
 
 
 async def test_a_training_without_a_manifest_is_a_failure_that_was_billed() -> None:
@@ -83,6 +83,6 @@ async def test_a_training_without_a_manifest_is_a_failure_that_was_billed() -> N
     transport = httpx.MockTransport(lambda request: httpx.Response(200, json=body))
     http = httpx.AsyncClient(transport=transport, verify=False)
     provider = an_adapter("modal", http, "https://acme--imagegen.modal.run", FakeInputs())
-    news = await provider.poll(a_training(), {"id": "fc-1"})
-    assert isinstance(news, Broken)
-    assert (news.code, news.billed) == ("no_output", "yes")
+    status = await provider.poll(a_training(), {"id": "fc-1"})
+    assert isinstance(status, Failed)
+    assert (status.code, status.billed) == ("no_output", "yes")

@@ -11,29 +11,31 @@ from typing import cast
 import pytest
 
 from contracts.renders import RenderRequested, RenderSucceeded
+from services.gateways.kit.provider import AttemptRequest, Provider, ProviderLimits
 from services.gateways.runtime.app import Process
-from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.ledger import Ledger
-from services.gateways.runtime.provider import Order, Pace, Provider
+from services.gateways.runtime.ledger.ledger import Ledger
+from services.gateways.runtime.lifecycle.attempt import Attempt
 from shared.clock import now
 from shared.mongo import IN_PAGE, Database
 from shared.mongo.leases import FORGET_SECONDS
-from tests.fakes.adapters import a_rig
+from tests.fakes.adapters import an_adapter_harness
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import FakeProvider, a_cancel, a_command
 from tests.fakes.publisher import FakePublisher, received
 from tests.fakes.service import FakeService
 from tests.fakes.waiting import until
 
-PACE = Pace(slots=100, first_poll=0.01, slowest_poll=0.05, submit_timeout=5.0, bury_after=0.0)
+PACE = ProviderLimits(
+    slots=100, first_poll_interval=0.01, max_poll_interval=0.05, submit_timeout=5.0, takeover_patience=0.0
+)
 
 
 class Cluster:
     """The database and the broker that several processes share."""
 
-    def __init__(self, provider: Provider, pace: Pace = PACE) -> None:
+    def __init__(self, provider: Provider, limits: ProviderLimits = PACE) -> None:
         self.provider = provider
-        self.pace = pace
+        self.limits = limits
         self.attempts = FakeCollection()
         self.leases = FakeCollection()
         self.others = {name: FakeCollection() for name in ("provider_health", "gateway_shares")}
@@ -42,7 +44,7 @@ class Cluster:
     def process(self) -> tuple[FakeService, Process]:
         service = FakeService(self.publisher)
         database = self.others | {"attempts": self.attempts, "gateway_leases": self.leases}
-        return service, Process(self.provider, self.pace, cast(Database, database), service.service)
+        return service, Process(self.provider, self.limits, cast(Database, database), service.service)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[FakeService]:
@@ -79,28 +81,28 @@ class Cluster:
 
 
 async def test_commands_become_results_although_answers_are_lost() -> None:
-    async with a_rig("modal", concurrency=50, lose_answer_rate=0.4, seed=3) as rig:
-        cluster = Cluster(rig.provider)
+    async with an_adapter_harness("modal", concurrency=50, lose_answer_rate=0.4, seed=3) as harness:
+        cluster = Cluster(harness.provider)
         commands = [a_command(provider="modal") for _ in range(40)]
         async with cluster.running() as service:
             await service.deliver(*commands)
             await until(lambda: len(cluster.succeeded()) == 40, seconds=10)
             await until(lambda: not any("outbox" in entry for entry in cluster.attempts.kept.values()))
-        submission_log = await rig.submission_log()
+        submission_log = await harness.submission_log()
     assert cluster.succeeded() == sorted(command.attempt_id for command in commands)
     assert len(submission_log) == len({entry["our_id"] for entry in submission_log}) == 40
     assert {entry["submissions"] for entry in cluster.attempts.kept.values()} == {1}
 
 
 async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> None:
-    async with a_rig("modal", concurrency=50, latency_seconds=0.3) as rig:
-        cluster = Cluster(rig.provider)
+    async with an_adapter_harness("modal", concurrency=50, latency_seconds=0.3) as harness:
+        cluster = Cluster(harness.provider)
         commands = [a_command(provider="modal") for _ in range(10)]
         await cluster.crash(*commands)
         assert cluster.succeeded() == []
         async with cluster.running():
             await until(lambda: len(cluster.succeeded()) == 10)
-        submission_log = await rig.submission_log()
+        submission_log = await harness.submission_log()
     assert len(submission_log) == 10, "nothing was submitted a second time"
     assert cluster.states() == {"succeeded"}
 
@@ -116,7 +118,7 @@ async def test_a_process_works_while_it_takes_over(monkeypatch: pytest.MonkeyPat
         return await take_over(self, attempts, dead, owner)
 
     monkeypatch.setattr(Ledger, "take_over", slowly)
-    await Ledger(cluster.attempts.mongo).take_in([received(a_command())], dead)
+    await Ledger(cluster.attempts.mongo).accept([received(a_command())], dead)
     cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": now(), "expired": True}
     async with cluster.running() as service:
         await taking.wait()
@@ -141,17 +143,19 @@ async def test_who_was_declared_dead_while_it_took_over_holds_nothing_of_it(
         return taken
 
     monkeypatch.setattr(Ledger, "take_over", too_late)
-    await Ledger(cluster.attempts.mongo).take_in([received(a_command())], "dead")
+    await Ledger(cluster.attempts.mongo).accept([received(a_command())], "dead")
     [attempt] = [each async for each in Ledger(cluster.attempts.mongo).held_by("dead")]
     await process._inherit([attempt], "dead")
     assert attempt.id not in process._engine
 
 
 async def test_of_a_dead_process_each_takes_over_what_it_has_room_for() -> None:
-    cluster = Cluster(FakeProvider(), replace(PACE, most_held=IN_PAGE, slots=2, first_poll=3600.0))
+    cluster = Cluster(
+        FakeProvider(), replace(PACE, max_in_memory=IN_PAGE, slots=2, first_poll_interval=3600.0)
+    )
     dead = "gateway-fal:dead"
     commands = [received(a_command(), offset) for offset in range(IN_PAGE + 1)]
-    await Ledger(cluster.attempts.mongo).take_in(commands, dead)
+    await Ledger(cluster.attempts.mongo).accept(commands, dead)
     long_ago = now() - timedelta(seconds=FORGET_SECONDS + 1)
     cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": long_ago, "expired": True}
 
@@ -167,8 +171,8 @@ async def test_of_a_dead_process_each_takes_over_what_it_has_room_for() -> None:
 
 
 async def test_the_dead_are_forgotten_once_nothing_is_theirs() -> None:
-    async with a_rig("modal", concurrency=50, latency_seconds=0.2) as rig:
-        cluster = Cluster(rig.provider)
+    async with an_adapter_harness("modal", concurrency=50, latency_seconds=0.2) as harness:
+        cluster = Cluster(harness.provider)
         await cluster.crash(a_command(provider="modal"), ago=FORGET_SECONDS + 1)
         [dead] = cluster.leases.kept
         async with cluster.running():
@@ -177,20 +181,20 @@ async def test_the_dead_are_forgotten_once_nothing_is_theirs() -> None:
 
 
 async def test_a_cancel_that_comes_to_another_process_is_carried_out_by_the_attempts_own() -> None:
-    async with a_rig("modal", latency_seconds=30) as rig:
-        cluster, command = Cluster(rig.provider), a_command(provider="modal")
+    async with an_adapter_harness("modal", latency_seconds=30) as harness:
+        cluster, command = Cluster(harness.provider), a_command(provider="modal")
         async with cluster.running() as one, cluster.running() as two:
             await one.deliver(command)
             await until(lambda: cluster.states() == {"submitted"})
             await two.deliver(a_cancel(command))
             await until(lambda: cluster.states() == {"cancelled"})
-        assert [entry["state"] for entry in await rig.submission_log()] == ["cancelled"]
+        assert [entry["state"] for entry in await harness.submission_log()] == ["cancelled"]
     assert cluster.attempts.kept[command.attempt_id]["billed"] == "yes", "it ran for a while"
 
 
 async def test_who_was_declared_dead_drops_everything_and_pays_nothing_twice() -> None:
-    async with a_rig("modal", concurrency=50, latency_seconds=2.0) as rig:
-        cluster = Cluster(rig.provider)
+    async with an_adapter_harness("modal", concurrency=50, latency_seconds=2.0) as harness:
+        cluster = Cluster(harness.provider)
         commands = [a_command(provider="modal") for _ in range(5)]
         async with cluster.running() as slow:
             await slow.deliver(*commands)
@@ -200,7 +204,7 @@ async def test_who_was_declared_dead_drops_everything_and_pays_nothing_twice() -
             async with cluster.running():
                 await until(lambda: cluster.owners() and lease["_id"] not in cluster.owners())
                 await until(lambda: cluster.states() == {"succeeded"})
-        submission_log = await rig.submission_log()
+        submission_log = await harness.submission_log()
     assert len(submission_log) == 5
     said = set(
         cluster.succeeded()
@@ -211,7 +215,7 @@ async def test_who_was_declared_dead_drops_everything_and_pays_nothing_twice() -
 async def test_two_processes_keep_the_rate_together() -> None:
     time, sent = asyncio.get_running_loop().time, list[float]()
 
-    def note(_: Order) -> None:
+    def note(_: AttemptRequest) -> None:
         sent.append(time())
 
     provider = FakeProvider()

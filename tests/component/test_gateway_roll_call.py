@@ -6,13 +6,15 @@ from dataclasses import replace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contracts.renders import RenderFailed, RenderSucceeded
-from services.gateways.runtime.provider import Pace
-from tests.component.test_gateway_reconciling import NEVER, House, Silence
-from tests.fakes.adapters import a_rig
+from services.gateways.kit.provider import ProviderLimits
+from tests.component.test_gateway_reconciling import NEVER, ProcessHarness, Silence
+from tests.fakes.adapters import an_adapter_harness
 from tests.fakes.provider import a_cancel, a_command
 from tests.fakes.waiting import until
 
-MANY = Pace(slowest_poll=0.05, polls_per_second=0.01, reconcile=NEVER, grace=0.0)
+MANY = ProviderLimits(
+    max_poll_interval=0.05, polls_per_second=0.01, reconcile_interval=NEVER, grace_period=0.0
+)
 """Three are as many as 60,000 in real life: one poll of each in five minutes, one call in 0.05 s."""
 
 
@@ -38,25 +40,25 @@ class Heard:
 async def test_many_are_polled_rarely_and_who_is_gone_at_once() -> None:
     heard = Heard()
     async with (
-        a_rig("modal", latency_seconds=NEVER, wrap=heard.wrap) as rig,
-        House(rig.provider).running(MANY) as house,
+        an_adapter_harness("modal", latency_seconds=NEVER, wrap=heard.wrap) as adapter,
+        ProcessHarness(adapter.provider).running(MANY) as harness,
     ):
-        await house.submit(*(a_command(provider="modal") for _ in range(3)))
+        await harness.submit(*(a_command(provider="modal") for _ in range(3)))
         await heard.calls(4)
         polls = heard.paths["result"]
         await heard.calls(4)
         assert heard.paths["result"] == polls
-        await rig.forget()
-        await until(lambda: len(house.publisher.said(RenderFailed)) == 3)
+        await adapter.forget()
+        await until(lambda: len(harness.publisher.said(RenderFailed)) == 3)
 
 
 async def test_few_are_polled_and_no_list_is_asked_for() -> None:
     heard = Heard()
     async with (
-        a_rig("modal", latency_seconds=NEVER, wrap=heard.wrap) as rig,
-        House(rig.provider).running(replace(MANY, polls_per_second=100.0)) as house,
+        an_adapter_harness("modal", latency_seconds=NEVER, wrap=heard.wrap) as adapter,
+        ProcessHarness(adapter.provider).running(replace(MANY, polls_per_second=100.0)) as harness,
     ):
-        await house.submit(a_command(provider="modal"))
+        await harness.submit(a_command(provider="modal"))
         await until(lambda: heard.paths["result"] > 5)
     assert heard.paths["calls"] == 1, "by the reconciliation, at the start"
 
@@ -64,14 +66,16 @@ async def test_few_are_polled_and_no_list_is_asked_for() -> None:
 async def test_when_they_are_few_again_the_rest_is_polled_at_once() -> None:
     heard = Heard()
     async with (
-        a_rig("modal", latency_seconds=NEVER, wrap=heard.wrap) as rig,
-        House(rig.provider).running(replace(MANY, slowest_poll=0.2, polls_per_second=10.0)) as house,
+        an_adapter_harness("modal", latency_seconds=NEVER, wrap=heard.wrap) as adapter,
+        ProcessHarness(adapter.provider).running(
+            replace(MANY, max_poll_interval=0.2, polls_per_second=10.0)
+        ) as harness,
     ):
         many = [a_command(provider="modal") for _ in range(40)]
-        await house.submit(*many)
+        await harness.submit(*many)
         await heard.calls(2)
         for command in many[1:]:
-            await house.service.deliver(a_cancel(command))
+            await harness.service.deliver(a_cancel(command))
         await until(lambda: heard.paths["cancel"] >= 39)
         polls = heard.paths["result"]
         await until(lambda: heard.paths["result"] > polls + 3)
@@ -81,13 +85,15 @@ async def test_a_list_that_is_not_given_makes_no_poll_rarer() -> None:
     heard, silence = Heard(), Silence("/calls")
     silence.over = True
     async with (
-        a_rig("modal", latency_seconds=NEVER, wrap=lambda app: heard.wrap(silence.wrap(app))) as rig,
-        House(rig.provider).running(MANY) as house,
+        an_adapter_harness(
+            "modal", latency_seconds=NEVER, wrap=lambda app: heard.wrap(silence.wrap(app))
+        ) as adapter,
+        ProcessHarness(adapter.provider).running(MANY) as harness,
     ):
-        await house.submit(a_command(provider="modal"))
+        await harness.submit(a_command(provider="modal"))
         await heard.calls(2)
         silence.over = False
         await heard.calls(2)
-        await rig.behave(latency_seconds=0.3, concurrency=2)
-        await house.service.deliver(a_command(provider="modal"))
-        await until(lambda: house.publisher.said(RenderSucceeded))
+        await adapter.behave(latency_seconds=0.3, concurrency=2)
+        await harness.service.deliver(a_command(provider="modal"))
+        await until(lambda: harness.publisher.said(RenderSucceeded))

@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contracts.base import PROVIDERS, Provider
 from contracts.renders import Output
-from services.gateways.comfyui.hints import Socket
-from services.gateways.runtime.provider import Done, NoAnswer, NotTaken
+from services.gateways.comfyui.progress_hints import Socket
+from services.gateways.kit.provider import Completed, NotAccepted, StatusUnavailable
 from services.result_store.fetching import HttpFetch, OutputLate, Source
-from tests.fakes.adapters import KEY, Rig, a_rig, an_adapter, quick_client
-from tests.fakes.provider import an_order
+from tests.fakes.adapters import KEY, AdapterHarness, an_adapter, an_adapter_harness, quick_client
+from tests.fakes.provider import an_attempt_request
 
 BASIC = b"Basic dXMgZXI6cEBzcw=="
 SECRETS = ("us%20er", "p%40ss", "us er", "p@ss", "dXMgZXI6cEBzcw")
@@ -45,40 +45,40 @@ def with_password(url: str) -> str:
 
 
 @asynccontextmanager
-async def behind_a_proxy(name: Provider) -> AsyncIterator[Rig]:
-    async with a_rig(name, wrap=proxy) as made, quick_client(5) as http:
+async def behind_a_proxy(name: Provider) -> AsyncIterator[AdapterHarness]:
+    async with an_adapter_harness(name, wrap=proxy) as made, quick_client(5) as http:
         made.provider = an_adapter(made.name, http, with_password(made.url), made.inputs)
         yield made
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
 async def test_a_render_runs_and_its_handle_names_no_password(name: Provider) -> None:
-    async with behind_a_proxy(name) as rig:
-        order = an_order(name)
-        handle = await rig.submit(order)
-        assert isinstance(await rig.end(order, handle), Done)
-    assert not [secret for secret in SECRETS if secret in json.dumps(handle)]
+    async with behind_a_proxy(name) as harness:
+        request = an_attempt_request(name)
+        ref = await harness.submit(request)
+        assert isinstance(await harness.end(request, ref), Completed)
+    assert not [secret for secret in SECRETS if secret in json.dumps(ref)]
 
 
 @pytest.mark.parametrize("name", ["modal", "comfyui"])
 async def test_its_output_is_fetched(name: Provider) -> None:
-    async with behind_a_proxy(name) as rig, quick_client(5) as http:
-        order = an_order(name)
-        news = await rig.end(order, await rig.submit(order))
-        assert isinstance(news, Done)
-        source = Source(with_password(rig.url), {"Modal-Key": "k", "Modal-Secret": "s"})
-        fetched = await HttpFetch(http, {name: source}, 10_000_000)(name, news.outputs[0])
+    async with behind_a_proxy(name) as harness, quick_client(5) as http:
+        request = an_attempt_request(name)
+        status = await harness.end(request, await harness.submit(request))
+        assert isinstance(status, Completed)
+        source = Source(with_password(harness.url), {"Modal-Key": "k", "Modal-Secret": "s"})
+        fetched = await HttpFetch(http, {name: source}, 10_000_000)(name, status.outputs[0])
     assert fetched.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
 async def test_a_provider_that_is_away_is_reported_without_its_password(name: Provider) -> None:
-    async with quick_client(5) as http, a_rig(name) as other:
+    async with quick_client(5) as http, an_adapter_harness(name) as other:
         url = with_password("http://127.0.0.1:1")
         provider = an_adapter(name, http, url, other.inputs)
-        order = an_order(name)
-        with pytest.raises(NotTaken) as refused:
-            await provider.submit(order, await provider.prepare(order))
+        request = an_attempt_request(name)
+        with pytest.raises(NotAccepted) as refused:
+            await provider.submit(request, await provider.prepare(request))
         source = Source(url, {})
         output = Output(path="view?filename=x")
         with pytest.raises(OutputLate) as late:
@@ -88,10 +88,10 @@ async def test_a_provider_that_is_away_is_reported_without_its_password(name: Pr
 
 
 async def test_comfyuis_websocket_authenticates_too() -> None:
-    async with a_rig("comfyui", wrap=proxy) as rig:
-        socket = Socket(with_password(rig.url), "c", silence=0.02)
-        async with aclosing(socket.hints()) as hints:
-            assert [hint async for hint in hints] == []
-        with pytest.raises(NoAnswer) as refused:
-            await anext(Socket(rig.url, "c").hints())
+    async with an_adapter_harness("comfyui", wrap=proxy) as harness:
+        socket = Socket(with_password(harness.url), "c", silence=0.02)
+        async with aclosing(socket.progress_hints()) as progress_hints:
+            assert [hint async for hint in progress_hints] == []
+        with pytest.raises(StatusUnavailable) as refused:
+            await anext(Socket(harness.url, "c").progress_hints())
         assert "403" in str(refused.value) or "401" in str(refused.value)

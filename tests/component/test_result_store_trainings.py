@@ -19,8 +19,8 @@ from contracts.renders import (
     ResultStored,
     StoredLora,
 )
-from services.gateways.runtime.inputs import StoredInputs
-from services.gateways.runtime.provider import Refused
+from services.gateways.kit.inputs import StoredInputs
+from services.gateways.kit.provider import Rejected
 from services.result_store import late
 from services.result_store.fetching import OutputLate, OutputUnavailable
 from services.result_store.late import PAUSES_SECONDS
@@ -286,6 +286,6 @@ async def test_a_lora_has_no_preview_and_is_no_image_that_a_request_can_name(ben
     assert (document["state"], document.get("preview"), document["wake_at"]) == ("stored", None, None)
     assert document["stored_at"] <= now()
     inputs = StoredInputs(bench.documents.mongo, bench.bucket)
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         await inputs.image_url("acme", bench.id_of(result))
     assert raised.value.code == "input_not_found"

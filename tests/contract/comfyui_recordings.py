@@ -4,22 +4,22 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from services.gateways.runtime.provider import (
-    Broken,
-    Done,
-    News,
-    NoAnswer,
+from services.gateways.kit.provider import (
+    AttemptStatus,
+    Completed,
+    Failed,
+    InProgress,
     OutcomeUnknown,
-    Refused,
-    Working,
+    Rejected,
+    StatusUnavailable,
 )
 from tests.contract.recorded import Tape
 
 Story = Callable[[Tape], Awaitable[None]]
 
-LOST = Broken("lost", "neither in the queue nor in the history", retryable=True, billed="no")
-INTERRUPTED = Broken("cancelled", "interrupted at the server", retryable=False, billed="yes")
-RUNS = Working("running")
+LOST = Failed("lost", "neither in the queue nor in the history", retryable=True, billed="no")
+INTERRUPTED = Failed("cancelled", "interrupted at the server", retryable=False, billed="yes")
+RUNS = InProgress("running")
 REFUSALS = {
     "unknown_class": "Node 'NopeNode' not found. The custom node may not be installed.: Node ID '#1'",
     "missing_class_type": "Node 'ID #1' has no class_type. The workflow may be corrupted or a custom node "
@@ -47,7 +47,7 @@ REFUSALS = {
     "no prompt key": "No prompt provided",
     "json list": "No prompt provided",
 }
-REFUSED = "invalid_workflow: the server refused the workflow"
+REJECTED = "invalid_workflow: the server refused the workflow"
 NEVER_ASKED: dict[str, set[str]] = {}
 """Recorded answers that the adapter has no question for."""
 NO_UUID = (
@@ -56,10 +56,10 @@ NO_UUID = (
 )
 
 
-def file(news: News) -> str:
+def file(status: AttemptStatus) -> str:
     """The one file of a success."""
-    assert isinstance(news, Done), news
-    [output] = news.outputs
+    assert isinstance(status, Completed), status
+    [output] = status.outputs
     assert output.path is not None
     return output.path
 
@@ -71,8 +71,8 @@ async def success(tape: Tape) -> None:
         ("4bd4", "lab_00001_.png"),
         ("4dae", "other_00001_.png"),
     ):
-        order, handle = await tape.submit()
-        assert handle["id"] == order.uuid == tape.order(prompt_id).uuid
+        request, ref = await tape.submit()
+        assert ref["id"] == request.idempotency_key == tape.request(prompt_id).idempotency_key
         assert file(await tape.poll(prompt_id)) == f"/view?filename={name}&subfolder=&type=output"
     view = next(each for each in tape.exchanges if each["request"]["path"] == "/view")
     assert view["request"]["params"] == {"filename": "lab_00001_.png", "subfolder": "", "type": "output"}
@@ -84,41 +84,41 @@ async def validation_errors(tape: Tape) -> None:
     for _ in range(sum(each["request"]["path"] == "/prompt" for each in tape.exchanges)):
         note = tape.next_submission["note"]
         try:
-            _, handle = await tape.submit()
-        except Refused as refusal:
+            _, ref = await tape.submit()
+        except Rejected as refusal:
             refused[note] = f"{refusal.code}: {refusal.message}"
         except OutcomeUnknown as unknown:
             refused[note] = f"unknown: {unknown}"
         else:
             if note == "one_good_one_bad_output":
-                news = await tape.poll("49e1", refused=handle["refused"])  # the history shows a success
-                assert isinstance(news, Broken)
-                refused[note] = f"{news.code}: {news.message} (billed {news.billed})"
+                status = await tape.poll("49e1", refused=ref["refused"])  # the history shows a success
+                assert isinstance(status, Failed)
+                refused[note] = f"{status.code}: {status.message} (billed {status.billed})"
             else:
                 assert note == "numeric_string_coerced"
                 assert file(await tape.poll("2988")).startswith("/view?filename=coerced")
     for note, words in REFUSALS.items():
-        assert refused.pop(note) == f"{REFUSED}: {words}"
+        assert refused.pop(note) == f"{REJECTED}: {words}"
     assert refused.pop("one_good_one_bad_output") == (
-        f"{REFUSED}: node 3 (SaveImage): Required input is missing: filename_prefix (billed yes)"
+        f"{REJECTED}: node 3 (SaveImage): Required input is missing: filename_prefix (billed yes)"
     )
     for note in ("not json", "prompt is UI-format workflow"):
-        assert refused.pop(note) == f"{REFUSED}: the server cannot read it"
+        assert refused.pop(note) == f"{REJECTED}: the server cannot read it"
     assert refused.pop("prompt_id=None") == (
         "unknown: submit answered for prompt '5d8b4ab8-b0d5-430a-bad3-331c74ac94c3'"
     )
-    assert set(refused.values()) == {f"{REFUSED}: {NO_UUID}"}, refused
+    assert set(refused.values()) == {f"{REJECTED}: {NO_UUID}"}, refused
 
 
 async def execution_error(tape: Tape) -> None:
     """Also where another branch had saved an image before: half a workflow is no success."""
     for prompt_id in ("956e", "807e"):
         await tape.submit()
-        news = await tape.poll(prompt_id)
-        assert isinstance(news, Broken)
-        assert (news.code, news.retryable, news.billed) == ("provider_error", False, "yes")
-        assert news.message.startswith("LabFail: RuntimeError: ")
-        assert "/" not in news.message, "paths of the server are not for users"
+        status = await tape.poll(prompt_id)
+        assert isinstance(status, Failed)
+        assert (status.code, status.retryable, status.billed) == ("provider_error", False, "yes")
+        assert status.message.startswith("LabFail: RuntimeError: ")
+        assert "/" not in status.message, "paths of the server are not for users"
 
 
 async def cancel_queued(tape: Tape) -> None:
@@ -126,8 +126,8 @@ async def cancel_queued(tape: Tape) -> None:
     for _ in "ABD":
         await tape.submit()
     assert await tape.poll("c26a") == RUNS
-    assert await tape.poll("0d40") == Working("queued", queue_position=0)
-    assert await tape.poll("6f61") == Working("queued", queue_position=1)
+    assert await tape.poll("0d40") == InProgress("queued", queue_position=0)
+    assert await tape.poll("6f61") == InProgress("queued", queue_position=1)
     tape.old = True
     await tape.cancel("0d40")
     await tape.cancel("0d40")
@@ -135,7 +135,7 @@ async def cancel_queued(tape: Tape) -> None:
     tape.wind_past("delete running A (no effect)")
     assert await tape.poll("c26a") == RUNS, "a delete does not stop what runs"
     assert await tape.poll("0d40") == LOST
-    assert await tape.poll("6f61") == Working("queued", queue_position=0)
+    assert await tape.poll("6f61") == InProgress("queued", queue_position=0)
     tape.old = False
     await tape.cancel("6f61")
     tape.wind_past("jobs API cancels queued D")
@@ -162,7 +162,7 @@ async def interrupt_running(tape: Tape) -> None:
 
 
 async def unknown_ids(tape: Tape) -> None:
-    assert await tape.provider.find(tape.order("b50b")) is None
+    assert await tape.provider.find(tape.request("b50b")) is None
     assert await tape.poll("b50b") == LOST
     await tape.cancel("b50b")
     tape.old = True
@@ -176,14 +176,14 @@ async def duplicate_prompt_id(tape: Tape) -> None:
     await tape.submit()
     assert file(await tape.poll("e3bc")).startswith("/view?filename=dupB_"), "only the last run is kept"
     for _ in ("blocker", "copy 0", "copy 1"):
-        order, _ = await tape.submit()
-    assert await tape.provider.find(order) == {"id": order.uuid}
+        request, _ = await tape.submit()
+    assert await tape.provider.find(request) == {"id": request.idempotency_key}
     assert await tape.poll("6421") == RUNS
-    assert await tape.poll("2765") == Working("queued", queue_position=0), "the first of both"
+    assert await tape.poll("2765") == InProgress("queued", queue_position=0), "the first of both"
     tape.old = True
     await tape.cancel("2765")
     tape.wind_past("one delete call")
-    assert await tape.poll("2765") == Working("queued", queue_position=0), "the other is still there"
+    assert await tape.poll("2765") == InProgress("queued", queue_position=0), "the other is still there"
     tape.wind_past("after one delete")
     assert file(await tape.poll("2765")).startswith("/view?filename=dupQ1_")
 
@@ -194,7 +194,7 @@ async def queue_order(tape: Tape) -> None:
         await tape.submit()
     assert await tape.poll("ea7a") == RUNS
     places = [await tape.poll(each) for each in ("8c11", "c33a", "680b")]
-    assert places == [Working("queued", queue_position=place) for place in (0, 1, 2)]
+    assert places == [InProgress("queued", queue_position=place) for place in (0, 1, 2)]
     tape.wind_past("clear pending")
     assert await tape.poll("ea7a") == RUNS
     assert {await tape.poll(each) for each in ("8c11", "c33a", "680b")} == {LOST}
@@ -207,10 +207,10 @@ async def server_restart(tape: Tape) -> None:
     for _ in ("running", "queued"):
         await tape.submit()
     tape.down = True
-    with pytest.raises(NoAnswer):
+    with pytest.raises(StatusUnavailable):
         await tape.poll("169a")
-    with pytest.raises(NoAnswer):
-        await tape.provider.find(tape.order("169a"))
+    with pytest.raises(StatusUnavailable):
+        await tape.provider.find(tape.request("169a"))
     tape.down = False
     assert [await tape.poll(each) for each in ("169a", "db63", "8f7c")] == [LOST, LOST, LOST]
 

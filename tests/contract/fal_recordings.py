@@ -13,10 +13,10 @@ from contracts.renders import Output
 from services.gateways.fal.adapter import FalProvider
 from services.gateways.fal.settings import FalSettings
 from services.gateways.fal.signatures import Keys, NotFals, verify
-from services.gateways.runtime.provider import Done, Order
+from services.gateways.kit.provider import AttemptRequest, Completed
 from shared.clock import now
 from tests.contract.recorded import events_of
-from tests.fakes.provider import FakeInputs, an_order
+from tests.fakes.provider import FakeInputs, an_attempt_request
 
 QUEUE = "https://queue.fal.run"
 WEBHOOK = "https://gw.example/hook?job=1&a=b"
@@ -42,9 +42,9 @@ class Fal:
         said = {"status": {"status": "COMPLETED"}, "dev": {"request_id": "RID"}, "RID": self._result}
         return httpx.Response(202 if end == "cancel" else 200, json=said.get(end, {}))
 
-    async def submitted(self) -> tuple[Order, dict[str, str]]:
-        order = an_order(prompt="x", deadline_at=now() + timedelta(seconds=30))
-        return order, await self.provider.submit(order, await self.provider.prepare(order))
+    async def submitted(self) -> tuple[AttemptRequest, dict[str, str]]:
+        request = an_attempt_request(prompt="x", deadline_at=now() + timedelta(seconds=30))
+        return request, await self.provider.submit(request, await self.provider.prepare(request))
 
 
 async def client_wire(sample: Sample) -> None:
@@ -53,9 +53,9 @@ async def client_wire(sample: Sample) -> None:
     uploads = {call for call in recorded if not call[1].startswith(QUEUE)}
     assert len(uploads) == 2, "inputs go as signed links: nothing is uploaded"
     fal = Fal({"images": [{"url": "https://v3.fal.media/a.png"}]})
-    order, handle = await fal.submitted()
-    await fal.provider.poll(order, handle)
-    await fal.provider.cancel(order, handle)
+    request, ref = await fal.submitted()
+    await fal.provider.poll(request, ref)
+    await fal.provider.cancel(request, ref)
     made = {_call(each.method, str(each.url)): each.headers for each in fal.asked}
     assert made.keys() == recorded.keys() - uploads
     for call, headers in made.items():
@@ -83,9 +83,9 @@ async def webhook_vector(sample: Sample) -> None:
     with pytest.raises(NotFals):
         await verify(headers, body, keys, at + 301)
     fal = Fal(json.loads(body)["payload"])
-    order, handle = await fal.submitted()
+    request, ref = await fal.submitted()
     output = Output(url="https://v3.fal.media/files/x/y.png", content_type="image/jpeg")
-    assert await fal.provider.poll(order, handle) == Done((output,), seed=7)
+    assert await fal.provider.poll(request, ref) == Completed((output,), seed=7)
 
 
 STORIES: dict[str, Story] = {"client_wire": client_wire, "webhook_vector": webhook_vector}

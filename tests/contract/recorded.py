@@ -7,9 +7,9 @@ from typing import Any
 
 import httpx
 
-from services.gateways.runtime.provider import Handle, News, Order, Provider
+from services.gateways.kit.provider import AttemptRequest, AttemptStatus, Provider, SubmissionRef
 from tests.fakes.adapters import an_adapter
-from tests.fakes.provider import FakeInputs, an_order
+from tests.fakes.provider import FakeInputs, an_attempt_request
 
 SAMPLES = Path(__file__).parent / "samples"
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -39,19 +39,19 @@ class Tape:
         """A server from before `/api/jobs/{id}/cancel`. State is always asked as of an older one."""
         self.down = False
         self._at = 0
-        self._orders: dict[str, Order] = {}
+        self._requests: dict[str, AttemptRequest] = {}
         self.provider = self._an_adapter()
 
     def wind_past(self, note: str) -> None:
         """Somebody else did what was noted so."""
         self._at = 1 + next(at for at, each in enumerate(self.exchanges) if each["note"] == note)
 
-    def order(self, beginning: str) -> Order:
+    def request(self, beginning: str) -> AttemptRequest:
         """Our order that the recording knows by the id that begins so."""
         [prompt_id] = {
             each for each in UUID.findall(json.dumps(self.exchanges)) if each.startswith(beginning)
         }
-        return self._orders.setdefault(prompt_id, an_order("comfyui"))
+        return self._requests.setdefault(prompt_id, an_attempt_request("comfyui"))
 
     @property
     def next_submission(self) -> Event:
@@ -65,25 +65,27 @@ class Tape:
             if at >= self._at and _call(each["request"]) == ("POST", "/prompt")
         )
 
-    async def submit(self) -> tuple[Order, Handle]:
+    async def submit(self) -> tuple[AttemptRequest, SubmissionRef]:
         """Send the next recorded prompt, under our own id."""
         asked = self.next_submission["request"].get("json")
         body: Event = asked if isinstance(asked, dict) else {}
         theirs = str(body.get("prompt_id"))
-        order = self.order(theirs) if UUID.fullmatch(theirs) else an_order("comfyui")
+        request = self.request(theirs) if UUID.fullmatch(theirs) else an_attempt_request("comfyui")
         graph = body.get("prompt", {})
-        return order, await self.provider.submit(order, {"prompt": graph, "prompt_id": order.uuid})
+        return request, await self.provider.submit(
+            request, {"prompt": graph, "prompt_id": request.idempotency_key}
+        )
 
-    async def poll(self, beginning: str, **handle: str) -> News:
+    async def poll(self, beginning: str, **ref: str) -> AttemptStatus:
         """How our order stands that the recording knows by the id that begins so."""
         self.provider = self._an_adapter()  # polls of one adapter share a look at the queue for a moment
-        order = self.order(beginning)
-        return await self.provider.poll(order, {"id": order.uuid} | handle)
+        request = self.request(beginning)
+        return await self.provider.poll(request, {"id": request.idempotency_key} | ref)
 
     async def cancel(self, beginning: str) -> None:
         """Stop it, and nothing else."""
-        order = self.order(beginning)
-        await self.provider.cancel(order, {"id": order.uuid})
+        request = self.request(beginning)
+        await self.provider.cancel(request, {"id": request.idempotency_key})
 
     def _an_adapter(self) -> Provider:
         http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer), verify=False)
@@ -94,8 +96,8 @@ class Tape:
         if self.down:
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
         text = f"{request.url.path}\n{request.content.decode()}"
-        for theirs, order in self._orders.items():
-            text = text.replace(order.uuid, theirs)
+        for theirs, ours in self._requests.items():
+            text = text.replace(ours.idempotency_key, theirs)
         path, _, body = text.partition("\n")
         if path.startswith("/api/jobs") and (self.old or request.method == "GET"):
             return httpx.Response(405)
@@ -134,8 +136,8 @@ class Tape:
     def _said(self, exchange: Event) -> httpx.Response:
         body = exchange["body"]
         text = body if isinstance(body, str) else json.dumps(body)
-        for theirs, order in self._orders.items():
-            text = text.replace(theirs, order.uuid)
+        for theirs, request in self._requests.items():
+            text = text.replace(theirs, request.idempotency_key)
         return httpx.Response(exchange["status"], text=text)
 
 

@@ -14,22 +14,22 @@ import pytest
 
 from contracts.base import Provider as ProviderName
 from contracts.renders import RenderProgressed, RenderSucceeded
-from services.gateways.runtime.provider import (
-    Broken,
-    Done,
-    Handle,
-    News,
-    NoAnswer,
-    NotTaken,
-    Order,
+from services.gateways.kit.provider import (
+    AttemptRequest,
+    AttemptStatus,
+    Completed,
+    Failed,
+    InProgress,
+    NotAccepted,
     OutcomeUnknown,
-    Refused,
-    Working,
+    Rejected,
+    StatusUnavailable,
+    SubmissionRef,
 )
 from shared.clock import now
 from tests.contract.recorded import IDLE, events_of
 from tests.fakes.adapters import an_adapter
-from tests.fakes.provider import FakeInputs, an_order
+from tests.fakes.provider import FakeInputs, an_attempt_request
 
 ODD: tuple[Any, ...] = (None, [], {}, "x" * 70_000, "\x00/\n", -1, True, {"x": 1})
 UNREAD = (
@@ -90,7 +90,7 @@ class Asked:
     provider: ProviderName
     answers: Answers
     spoilt: str
-    handle: Handle
+    ref: SubmissionRef
 
     def __str__(self) -> str:
         return f"{self.provider} {self.spoilt[:8]} {str(self.answers[self.spoilt])[:60]}"
@@ -165,53 +165,53 @@ def playing(name: ProviderName, answers: Answers) -> Any:
     return an_adapter(name, http, URL, FakeInputs())
 
 
-def check_sayable(order: Order, news: News) -> None:
+def check_sayable(request: AttemptRequest, status: AttemptStatus) -> None:
     """What an adapter tells can be said."""
     of: dict[str, Any] = {
-        "attempt_id": order.attempt_id,
-        "job_id": order.attempt_id.partition("/")[0],
+        "attempt_id": request.attempt_id,
+        "job_id": request.attempt_id.partition("/")[0],
         "tenant": "acme",
         "provider": "fal",
         "at": now(),
     }
-    match news:
-        case Working(state, percent, position):
+    match status:
+        case InProgress(state, percent, position):
             of |= {"state": state, "percent": percent, "queue_position": position}
             RenderProgressed.model_validate(of).model_dump_json()
-        case Done(outputs=outputs, seed=seed, seconds=seconds):
-            of |= {"spec": order.spec, "outputs": outputs, "seed": seed or 0, "provider_seconds": seconds}
+        case Completed(outputs=outputs, seed=seed, seconds=seconds):
+            of |= {"spec": request.spec, "outputs": outputs, "seed": seed or 0, "provider_seconds": seconds}
             RenderSucceeded.model_validate(of).model_dump_json()
-        case Broken(message=message):
+        case Failed(message=message):
             assert len(message) <= 1000, "an error is for people"
 
 
 @pytest.mark.parametrize("asked", POLLS, ids=str)
 async def test_an_odd_answer_to_a_poll_is_news_or_none(asked: Asked) -> None:
-    order = an_order(asked.provider)
+    request = an_attempt_request(asked.provider)
     status, body = asked.answers[asked.spoilt]
-    check_sayable(order, await playing(asked.provider, asked.answers).poll(order, asked.handle))
+    check_sayable(request, await playing(asked.provider, asked.answers).poll(request, asked.ref))
     for odd in odd_versions(body):
         provider = playing(asked.provider, asked.answers | {asked.spoilt: (status, odd)})
         try:
-            news = await provider.poll(order, asked.handle)
-        except NoAnswer:
+            found = await provider.poll(request, asked.ref)
+        except StatusUnavailable:
             continue
-        check_sayable(order, news)
+        check_sayable(request, found)
 
 
 @pytest.mark.parametrize(("name", "status", "body"), SUBMISSIONS, ids=str)
 async def test_an_odd_answer_to_a_submission_is_a_handle_or_tells_what_is_sure(
     name: ProviderName, status: int, body: dict[str, Any]
 ) -> None:
-    order, longest = an_order(name), 0
-    for odd in odd_versions(json.loads(json.dumps(body).replace("our-id", order.uuid))):
+    request, longest = an_attempt_request(name), 0
+    for odd in odd_versions(json.loads(json.dumps(body).replace("our-id", request.idempotency_key))):
         answers = dict.fromkeys(("submit", "prompt", "dev"), (status, odd)) | {"queue": (200, IDLE)}
         provider = playing(name, answers)
         try:
-            handle = await provider.submit(order, await provider.prepare(order))
-        except (Refused, NotTaken, OutcomeUnknown) as error:
+            ref = await provider.submit(request, await provider.prepare(request))
+        except (Rejected, NotAccepted, OutcomeUnknown) as error:
             longest = max(longest, len(str(error)))
         else:
-            with suppress(NoAnswer):
-                await provider.poll(order, handle)
+            with suppress(StatusUnavailable):
+                await provider.poll(request, ref)
     assert longest <= 1200, "an error is for people"

@@ -14,8 +14,8 @@ from websockets.exceptions import InvalidStatus
 from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.comfyui import create_app
 from deploy.simulators.serving import running
-from services.gateways.comfyui.hints import Socket
-from services.gateways.runtime.provider import Hint
+from services.gateways.comfyui.progress_hints import Socket
+from services.gateways.kit.provider import ProgressHint
 from tests.contract.test_simulator_comfyui import _graph, simulator
 
 MOST_BYTES = 20_000
@@ -126,8 +126,8 @@ async def test_the_gateway_passes_over_previews_and_hears_the_steps() -> None:
     async with running(app) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
         socket, prompt_id = Socket(url, "ours"), str(uuid4())
         socket.steps.expect(prompt_id, _graph())
-        hints = socket.hints()
-        first = asyncio.create_task(anext(hints))
+        progress_hints = socket.progress_hints()
+        first = asyncio.create_task(anext(progress_hints))
         while not socket.is_open:
             await asyncio.sleep(0.01)
         body = {"prompt": _graph(), "prompt_id": prompt_id, "client_id": "ours"}
@@ -135,10 +135,10 @@ async def test_the_gateway_passes_over_previews_and_hears_the_steps() -> None:
         seen = [await first]
         async with asyncio.timeout(5):
             while seen[-1].percent is not None:
-                seen.append(await anext(hints))
-        await hints.aclose()
+                seen.append(await anext(progress_hints))
+        await progress_hints.aclose()
     assert {25, 50, 75, 100} <= {hint.percent for hint in seen}
-    assert seen[-1] == Hint(prompt_id)
+    assert seen[-1] == ProgressHint(prompt_id)
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from services.gateways.comfyui.graphs import graph_of
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.fal.adapter import ALIASES, endpoint_of
 from services.gateways.fal.settings import FalSettings
-from services.gateways.runtime.workflows import filled
-from tests.fakes.provider import a_spec, an_order
+from services.gateways.kit.workflows import filled
+from tests.fakes.provider import a_spec, an_attempt_request
 from tests.unit.workflow_graphs import draft_and_final
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def test_every_model_of_the_fal_gateway_is_at_the_simulated_fal() -> None:
         {"lora": {"key": "l", "trigger_word": "mia"}},
         {"kind": "lora_training"},
     )
-    asked = {endpoint_of(settings, an_order(spec=a_spec(**spec))) for spec in specs}
+    asked = {endpoint_of(settings, an_attempt_request(spec=a_spec(**spec))) for spec in specs}
     assert asked | set(ALIASES.values()) <= set(MODELS)
 
 
@@ -82,7 +82,7 @@ def workflows_in(value: Any) -> list[dict[str, Any]]:
 )
 def test_every_template_of_the_comfyui_gateway_runs_at_the_simulated_comfyui(spec: dict[str, Any]) -> None:
     graph = graph_of(
-        an_order("comfyui", spec=a_spec(**spec)),
+        an_attempt_request("comfyui", spec=a_spec(**spec)),
         ComfyUISettings(base_url="http://c"),
         lora_name="detail.safetensors",
         reference_image="a.png",

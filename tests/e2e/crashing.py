@@ -25,7 +25,7 @@ from deploy.local.processes import Command, Process
 from deploy.local.servers import Site
 from deploy.local.services import basics, service
 from deploy.local.stack import Stack
-from services.gateways.runtime.crash_points import VARIABLE, CrashPoint
+from services.gateways.kit.crash_points import VARIABLE, CrashPoint
 from shared import mongo
 from shared.envelope import encode
 from shared.kafka.topics import ensure_topics

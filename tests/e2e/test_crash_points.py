@@ -13,8 +13,8 @@ import pytest_asyncio
 from contracts.base import PROVIDERS, Provider
 from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
 from deploy.local.stack import Stack, StackOptions
-from services.gateways.runtime.crash_points import CrashPoint
-from services.gateways.runtime.provider import our_id_of
+from services.gateways.kit.crash_points import CrashPoint
+from services.gateways.kit.provider import idempotency_key_of
 from shared.mongo import Document
 from tests.e2e.crashing import Scene, a_scene
 from tests.fakes.provider import a_command, a_spec
@@ -126,6 +126,6 @@ async def check_books(scene: Scene, ledger: dict[str, Document], never_sent: str
     for provider in PROVIDERS:
         taken = await submission_log(scene, provider)
         ours = [key for key, entry in ledger.items() if entry["provider"] == provider and key != never_sent]
-        names = ours if provider == "fal" else [our_id_of(attempt_id) for attempt_id in ours]
+        names = ours if provider == "fal" else [idempotency_key_of(attempt_id) for attempt_id in ours]
         assert Counter(entry["our_id"] for entry in taken) == Counter(names), provider
         assert {entry["asked"] for entry in taken} == {1}, "nothing had to be de-duplicated"

@@ -20,10 +20,10 @@ from services.gateways.comfyui.adapter import ComfyUIProvider
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.fal.adapter import FalProvider
 from services.gateways.fal.settings import FalSettings
+from services.gateways.kit.inputs import Inputs
+from services.gateways.kit.provider import AttemptRequest, AttemptStatus, InProgress, Provider, SubmissionRef
 from services.gateways.modal.adapter import ModalProvider
 from services.gateways.modal.settings import ModalSettings
-from services.gateways.runtime.inputs import Inputs
-from services.gateways.runtime.provider import Handle, News, Order, Provider, Working
 from shared.http.client import HonestTransport, request_timeout
 from tests.fakes.provider import FakeInputs
 
@@ -57,7 +57,7 @@ def quick_client(timeout_seconds: float, connect_seconds: float = 5.0) -> httpx.
 
 
 @dataclass
-class Rig:
+class AdapterHarness:
     """`provider` is under test; `http` speaks to the simulator beside it."""
 
     name: ProviderName
@@ -77,36 +77,36 @@ class Rig:
         entries: list[dict[str, Any]] = (await self.http.get("/_sim/submissions")).json()
         return entries
 
-    async def submit(self, order: Order) -> Handle:
-        return await self.provider.submit(order, await self.provider.prepare(order))
+    async def submit(self, request: AttemptRequest) -> SubmissionRef:
+        return await self.provider.submit(request, await self.provider.prepare(request))
 
-    async def end(self, order: Order, handle: Handle) -> News:
+    async def end(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         """Poll until it is done."""
         async with asyncio.timeout(5):
-            while isinstance(news := await self.provider.poll(order, handle), Working):
+            while isinstance(status := await self.provider.poll(request, ref), InProgress):
                 await asyncio.sleep(0.005)
-        return news
+        return status
 
-    async def reach(self, order: Order, handle: Handle, state: str) -> Working:
+    async def reach(self, request: AttemptRequest, ref: SubmissionRef, state: str) -> InProgress:
         """Poll until it is queued or running."""
         async with asyncio.timeout(5):
             while True:
-                news = await self.provider.poll(order, handle)
-                assert isinstance(news, Working), news
-                if news.state == state:
-                    return news
+                status = await self.provider.poll(request, ref)
+                assert isinstance(status, InProgress), status
+                if status.state == state:
+                    return status
                 await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
-async def a_rig(
+async def an_adapter_harness(
     name: ProviderName,
     *,
     timeout_seconds: float = 5.0,
     wrap: Wrap = lambda app: app,
     lora_dir: Path | None = None,
     **behaviour: Any,
-) -> AsyncIterator[Rig]:
+) -> AsyncIterator[AdapterHarness]:
     """A provider that works fast and draws tiny pictures, unless it is told otherwise."""
     known = {"latency_seconds": 0.02, "tiny": True, "concurrency": 1}
     given = Behaviour.model_validate(known | behaviour)
@@ -117,4 +117,4 @@ async def a_rig(
         httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as beside,
     ):
         inputs = FakeInputs(url)
-        yield Rig(name, an_adapter(name, http, url, inputs, lora_dir), beside, inputs, url)
+        yield AdapterHarness(name, an_adapter(name, http, url, inputs, lora_dir), beside, inputs, url)

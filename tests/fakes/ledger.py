@@ -4,10 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 from contracts.renders import RenderRequested
-from services.gateways.runtime.attempt import Attempt
+from services.gateways.kit.provider import ProviderLimits
 from services.gateways.runtime.gateway import Gateway
-from services.gateways.runtime.ledger import Ledger
-from services.gateways.runtime.provider import Pace
+from services.gateways.runtime.ledger.ledger import Ledger
+from services.gateways.runtime.lifecycle.attempt import Attempt
 from shared.clock import now
 from shared.mongo.leases import Lease
 from shared.outbox import MongoOutboxStore, Outbox
@@ -18,10 +18,10 @@ from tests.fakes.publisher import FakePublisher, received
 ENOUGH = 40
 
 
-class GatewayBench:
+class GatewayHarness:
     """Gives attempts to a gateway and steps them by hand."""
 
-    def __init__(self, **pace: Any) -> None:
+    def __init__(self, **limits: Any) -> None:
         self.attempts = FakeCollection()
         self.publisher = FakePublisher("gateway-fal")
         self.provider = FakeProvider()
@@ -29,14 +29,16 @@ class GatewayBench:
         self.outbox = Outbox(MongoOutboxStore(self.attempts.mongo), self.publisher)
         self.leases = FakeCollection()
         self.lease = Lease(self.leases.mongo, "gateway-fal", on_owner_expired=self._died, on_lost=self._lost)
-        self.gateway = Gateway(self.provider, self.ledger, self.lease, self.publisher, Pace(**pace))
+        self.gateway = Gateway(
+            self.provider, self.ledger, self.lease, self.publisher, ProviderLimits(**limits)
+        )
 
-    async def take_in(
+    async def accept(
         self, command: RenderRequested | None = None, *, at_once: bool = False, **fields: Any
     ) -> Attempt:
         """A new attempt of ours."""
         batch = [received(command or a_command(**fields))]
-        [attempt] = await self.ledger.take_in(batch, await self.owner(), at_once=at_once)
+        [attempt] = await self.ledger.accept(batch, await self.owner(), at_once=at_once)
         return attempt
 
     async def owner(self) -> str:

@@ -8,27 +8,27 @@ from typing import Any, TypeVar
 from contracts.base import Provider as ProviderName
 from contracts.generation import RenderSpec
 from contracts.renders import Output, RenderCancel, RenderRequested
-from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.dialects import Dialect
-from services.gateways.runtime.inputs import LINK_SECONDS, Inputs
-from services.gateways.runtime.provider import (
-    Done,
-    Handle,
-    News,
-    Order,
+from services.gateways.kit.dialects import Dialect
+from services.gateways.kit.inputs import LINK_SECONDS, Inputs
+from services.gateways.kit.provider import (
+    AttemptRequest,
+    AttemptStatus,
+    Completed,
+    InProgress,
     Payload,
     Provider,
-    Refused,
-    Working,
+    Rejected,
+    SubmissionRef,
 )
+from services.gateways.runtime.lifecycle.attempt import Attempt
 from shared.clock import now
 from shared.ids import uuid7
 
 T = TypeVar("T")
 OUTPUT = Output(url="https://media.example/0.png")
-DONE = Done((OUTPUT,), seed=7, seconds=1.5)
-QUEUED = Working("queued", queue_position=3)
-RUNNING = Working("running", percent=40)
+DONE = Completed((OUTPUT,), seed=7, seconds=1.5)
+QUEUED = InProgress("queued", queue_position=3)
+RUNNING = InProgress("running", percent=40)
 
 
 class FakeProvider(Provider):
@@ -41,42 +41,42 @@ class FakeProvider(Provider):
         self.calls: list[str] = []
         self.preparations: list[Exception] = []
         self.submissions: list[Exception] = []
-        self.findings: list[Handle | Exception | None] = []
-        self.news: list[News | Exception] = []
+        self.findings: list[SubmissionRef | Exception | None] = []
+        self.status: list[AttemptStatus | Exception] = []
         self.reads: Dialect = "prose"
-        self.before_submit: Callable[[Order], None] = lambda order: None
+        self.before_submit: Callable[[AttemptRequest], None] = lambda request: None
 
     @property
     def submitted(self) -> int:
         """How often something was sent that costs money."""
         return self.calls.count("submit")
 
-    def dialect(self, order: Order) -> Dialect:
+    def dialect(self, request: AttemptRequest) -> Dialect:
         return self.reads
 
-    async def prepare(self, order: Order) -> Payload:
+    async def prepare(self, request: AttemptRequest) -> Payload:
         self.calls.append("prepare")
         _next(self.preparations, None)
         return {}
 
-    async def submit(self, order: Order, payload: Payload) -> Handle:
-        self.before_submit(order)
+    async def submit(self, request: AttemptRequest, payload: Payload) -> SubmissionRef:
+        self.before_submit(request)
         self.calls.append("submit")
         _next(self.submissions, None)
-        return {"id": f"external-{order.attempt_id}"}
+        return {"id": f"external-{request.attempt_id}"}
 
-    async def find(self, order: Order) -> Handle | None:
+    async def find(self, request: AttemptRequest) -> SubmissionRef | None:
         self.calls.append("find")
         return _next(self.findings, None)
 
-    def finds_again(self, handle: Handle) -> bool:
+    def can_find_again(self, ref: SubmissionRef) -> bool:
         return self.can_be_asked
 
-    async def poll(self, order: Order, handle: Handle) -> News:
+    async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         self.calls.append("poll")
-        return _next(self.news, DONE)
+        return _next(self.status, DONE)
 
-    async def cancel(self, order: Order, handle: Handle) -> None:
+    async def cancel(self, request: AttemptRequest, ref: SubmissionRef) -> None:
         self.calls.append("cancel")
 
 
@@ -105,7 +105,7 @@ class FakeInputs(Inputs):
 
     async def image(self, tenant: str, asset_id: str) -> tuple[str, bytes]:
         if asset_id not in self.images:
-            raise Refused("input_not_found", f"there is no stored image {asset_id!r}")
+            raise Rejected("input_not_found", f"there is no stored image {asset_id!r}")
         return asset_id.replace("/", "-"), self.images[asset_id]
 
     async def lora_url(self, tenant: str, key: str) -> str:
@@ -113,7 +113,7 @@ class FakeInputs(Inputs):
 
     async def lora(self, tenant: str, key: str) -> AsyncGenerator[bytes, None]:
         if key not in self.loras:
-            raise Refused("input_not_found", f"there is no LoRA {key!r}")
+            raise Rejected("input_not_found", f"there is no LoRA {key!r}")
         self.read.append(key)
         for start in range(0, len(self.loras[key]), 7):
             await asyncio.sleep(0)
@@ -150,7 +150,7 @@ def a_cancel(command: RenderRequested) -> RenderCancel:
     )
 
 
-def an_order(provider: ProviderName = "fal", **fields: Any) -> Order:
+def an_attempt_request(provider: ProviderName = "fal", **fields: Any) -> AttemptRequest:
     """What an adapter gets; fields of the spec by their names, those of the command too."""
     of_command = {name: fields.pop(name) for name in ("model", "workflow", "deadline_at") if name in fields}
-    return Attempt(a_command(1, provider, spec=a_spec(**fields), **of_command), trace=None).order
+    return Attempt(a_command(1, provider, spec=a_spec(**fields), **of_command), trace=None).request

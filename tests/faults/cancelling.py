@@ -5,7 +5,7 @@ import asyncio
 from contracts.renders import RenderRequested
 from tests.fakes.provider import a_cancel, a_command
 from tests.faults.between import ALWAYS, Spoil
-from tests.faults.house import House
+from tests.faults.harness import ProcessHarness
 from tests.faults.rows import (
     ALL,
     ASKABLE,
@@ -22,57 +22,57 @@ from tests.faults.rows import (
 from tests.faults.spoiling import closed, hang_up, status
 
 
-async def cancel_first(house: House, command: RenderRequested) -> None:
-    await house.deliver(a_cancel(command))
-    await house.deliver(command)
+async def cancel_first(harness: ProcessHarness, command: RenderRequested) -> None:
+    await harness.deliver(a_cancel(command))
+    await harness.deliver(command)
 
 
-async def cancel_unsent(house: House, command: RenderRequested) -> None:
-    await house.deliver(command)
+async def cancel_unsent(harness: ProcessHarness, command: RenderRequested) -> None:
+    await harness.deliver(command)
     async with asyncio.timeout(10):
-        while not (house.sent and house.entry(command)["state"] == "accepted"):
+        while not (harness.sent and harness.entry(command)["state"] == "accepted"):
             await asyncio.sleep(0.005)
-    await house.deliver(a_cancel(command))
+    await harness.deliver(a_cancel(command))
 
 
-async def cancel_unknown(house: House, command: RenderRequested) -> None:
-    await house.deliver(command)
-    await house.reach(command, "unknown")
-    await house.deliver(a_cancel(command))
+async def cancel_unknown(harness: ProcessHarness, command: RenderRequested) -> None:
+    await harness.deliver(command)
+    await harness.reach(command, "unknown")
+    await harness.deliver(a_cancel(command))
 
 
-async def cancel_queued(house: House, command: RenderRequested) -> None:
+async def cancel_queued(harness: ProcessHarness, command: RenderRequested) -> None:
     """Another job runs there; it goes on, and is stopped only when this one is."""
     other = a_command(provider=command.provider)
-    await house.deliver(other)
-    await house.at_the_provider("running")
-    await house.deliver(command)
-    await house.at_the_provider("running", "queued")
-    await house.reach(command, "submitted")
-    await house.deliver(a_cancel(command))
-    await house.at_the_provider("running", "cancelled")
-    await house.reach(command, "cancelled")
-    await house.deliver(a_cancel(other))
-    await house.reach(other, "cancelled")
+    await harness.deliver(other)
+    await harness.at_the_provider("running")
+    await harness.deliver(command)
+    await harness.at_the_provider("running", "queued")
+    await harness.reach(command, "submitted")
+    await harness.deliver(a_cancel(command))
+    await harness.at_the_provider("running", "cancelled")
+    await harness.reach(command, "cancelled")
+    await harness.deliver(a_cancel(other))
+    await harness.reach(other, "cancelled")
 
 
-async def cancel_running(house: House, command: RenderRequested) -> None:
-    await house.deliver(command)
-    await house.reach(command, "submitted")
-    await house.at_the_provider("running")
-    await house.deliver(a_cancel(command))
+async def cancel_running(harness: ProcessHarness, command: RenderRequested) -> None:
+    await harness.deliver(command)
+    await harness.reach(command, "submitted")
+    await harness.at_the_provider("running")
+    await harness.deliver(a_cancel(command))
 
 
-async def cancel_unnoticed_end(house: House, command: RenderRequested) -> None:
-    await house.deliver(command)
-    await house.at_the_provider("succeeded")
-    await house.deliver(a_cancel(command))
+async def cancel_unnoticed_end(harness: ProcessHarness, command: RenderRequested) -> None:
+    await harness.deliver(command)
+    await harness.at_the_provider("succeeded")
+    await harness.deliver(a_cancel(command))
 
 
-async def cancel_last(house: House, command: RenderRequested) -> None:
-    await house.deliver(command)
-    await house.end(command)
-    await house.deliver(a_cancel(command))
+async def cancel_last(harness: ProcessHarness, command: RenderRequested) -> None:
+    await harness.deliver(command)
+    await harness.end(command)
+    await harness.deliver(a_cancel(command))
 
 
 FIRST = Fault("cancel before the command", story=cancel_first)
@@ -92,7 +92,7 @@ UNNOTICED = Fault(
     "cancel after the end, unnoticed",
     story=cancel_unnoticed_end,
     spoils=(Spoil(("hints",), closed, ALWAYS),),
-    pace=SELDOM,
+    limits=SELDOM,
 )
 LAST = Fault("cancel after the end", story=cancel_last)
 

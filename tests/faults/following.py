@@ -2,7 +2,7 @@
 
 from contracts.renders import RenderRequested
 from tests.faults.between import ALWAYS, How, Spoil
-from tests.faults.house import House
+from tests.faults.harness import ProcessHarness
 from tests.faults.rows import (
     ALL,
     ASKABLE,
@@ -22,14 +22,14 @@ from tests.faults.spoiling import cut, endless, hang_up, large, missing, redirec
 
 A_WHILE = {"latency_seconds": 0.2}
 """Long enough to be asked about."""
-OVERDUE_SOON = {"overdue": 1.0 - DEADLINE}
+OVERDUE_SOON = {"overdue_after": 1.0 - DEADLINE}
 
 
-async def restart(house: House, command: RenderRequested) -> None:
-    await house.deliver(command)
-    await house.reach(command, "submitted")
-    await house.at_the_provider("running")
-    await house.rig.forget()
+async def restart(harness: ProcessHarness, command: RenderRequested) -> None:
+    await harness.deliver(command)
+    await harness.reach(command, "submitted")
+    await harness.at_the_provider("running")
+    await harness.adapter.forget()
 
 
 def polls(name: str, how: How, times: int = 2, timeout: float = 5.0) -> Fault:
@@ -60,11 +60,11 @@ UNANSWERED = Fault(
     "poll: 500 until the deadline",
     A_WHILE,
     spoils=(Spoil(("status", "result"), status(500), ALWAYS),),
-    pace=OVERDUE_SOON,
+    limits=OVERDUE_SOON,
 )
 RESTARTS = Fault("restart, memory lost", LONG, restart)
-UNREPEATED = Fault("restart, resubmit off", LONG, restart, pace={"resubmit_unknown": False})
-OVERDUE = Fault("never ends", LONG, pace=OVERDUE_SOON)
+UNREPEATED = Fault("restart, resubmit off", LONG, restart, limits={"resubmit_unknown": False})
+OVERDUE = Fault("never ends", LONG, limits=OVERDUE_SOON)
 
 ROWS = (
     # where, what happens, how it ends, sent, taken

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from contracts.base import PROVIDERS, Provider
 from contracts.renders import Billed, RenderRequested
-from services.gateways.runtime.attempt import State
+from services.gateways.runtime.lifecycle.attempt import State
 from tests.faults.between import Spoil
 
 if TYPE_CHECKING:
-    from tests.faults.house import House
+    from tests.faults.harness import ProcessHarness
 
-Story = Callable[["House", RenderRequested], Awaitable[None]]
+Story = Callable[["ProcessHarness", RenderRequested], Awaitable[None]]
 """Hands the command to the gateway, and does what else happens to it."""
 
 Door = Literal["open", "closed", "full"]
@@ -21,7 +21,7 @@ Door = Literal["open", "closed", "full"]
 NEVER = 60.0
 DEADLINE = 300.0
 LONG = {"latency_seconds": 30}
-SELDOM = {"first_poll": NEVER, "slowest_poll": NEVER, "slowest_poll_with_hints": NEVER}
+SELDOM = {"first_poll_interval": NEVER, "max_poll_interval": NEVER, "max_poll_interval_streaming": NEVER}
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Fault:
     behaviour: dict[str, Any] = field(default_factory=dict)
     story: Story | None = None
     spoils: tuple[Spoil, ...] = ()
-    pace: dict[str, Any] = field(default_factory=dict)
+    limits: dict[str, Any] = field(default_factory=dict)
     timeout: float = 5.0
     """So long may the provider be silent."""
     door: Door = "open"

@@ -3,7 +3,7 @@
 from contracts.renders import RenderRequested
 from tests.fakes.provider import a_command
 from tests.faults.between import ALWAYS, Spoil
-from tests.faults.house import House
+from tests.faults.harness import ProcessHarness
 from tests.faults.rows import (
     ALL,
     ASKABLE,
@@ -29,16 +29,16 @@ BROKEN_WORKFLOW = {
 }
 
 
-async def try_again(house: House, command: RenderRequested) -> None:
+async def try_again(harness: ProcessHarness, command: RenderRequested) -> None:
     """As the dispatcher does after a retryable failure: the render's next attempt."""
-    await house.deliver(command)
-    await house.end(command)
+    await harness.deliver(command)
+    await harness.end(command)
     second = a_command(2, command.provider, job_id=command.job_id)
-    await house.deliver(second)
-    await house.end(second)
+    await harness.deliver(second)
+    await harness.end(second)
 
 
-REFUSED = Fault("connect refused", door="closed")
+REJECTED = Fault("connect refused", door="closed")
 NO_CONNECTION = Fault("timeout before send", door="full")
 DROPPED = submit("answer lost, accepted", "lose_answer")
 DROPPED_BEFORE = Fault("answer lost, not accepted", spoils=(Spoil(("submit",), hang_up),))
@@ -68,12 +68,12 @@ UNASKED = submit(
     "lose_answer",
     spoils=(Spoil(("status",), status(500), 2), Spoil(("status",), saying(b'{"half'), 2)),
 )
-UNREPEATED = submit("answer lost, resubmit off", "lose_answer", pace={"resubmit_unknown": False})
+UNREPEATED = submit("answer lost, resubmit off", "lose_answer", limits={"resubmit_unknown": False})
 REPEATED = submit("answer lost, next attempt", "lose_answer", story=try_again)
 
 ROWS = (
     # where, what happens, how it ends, sent, taken
-    *at(ALL, REFUSED, again("provider_unreachable"), 2, 0),
+    *at(ALL, REJECTED, again("provider_unreachable"), 2, 0),
     *at(ALL, NO_CONNECTION, again("provider_unreachable"), 2, 0),
     *at(ASKABLE, DROPPED, DONE, 1, 1),
     *at(FAL, DROPPED, UNKNOWN, 1, 1),

@@ -2,39 +2,39 @@
 
 from contracts.renders import RenderRequested
 from tests.faults.between import Spoil
-from tests.faults.house import House
+from tests.faults.harness import ProcessHarness
 from tests.faults.rows import DONE, FAL, NEVER, SELDOM, UNKNOWN, End, Fault, at, submit
 from tests.faults.spoiling import late
 
 
-async def wait_for_the_webhook(house: House, command: RenderRequested) -> None:
-    await house.deliver(command)
-    await house.end(command)
-    await house.heard(1)
+async def wait_for_the_webhook(harness: ProcessHarness, command: RenderRequested) -> None:
+    await harness.deliver(command)
+    await harness.end(command)
+    await harness.heard(1)
 
 
-TWICE = Fault("webhook twice", {"webhook_duplicates": 1}, pace=SELDOM, webhooks=(204, 204))
+TWICE = Fault("webhook twice", {"webhook_duplicates": 1}, limits=SELDOM, webhooks=(204, 204))
 EARLY = Fault(
     "webhook before the submit answer",
     spoils=(Spoil(("submit",), late(0.5), taken=True),),
-    pace=SELDOM,
+    limits=SELDOM,
     webhooks=(204,),
 )
 WITHOUT_PAYLOAD = Fault(
-    "webhook with a null payload", {"webhook_without_payload": True}, pace=SELDOM, webhooks=(204,)
+    "webhook with a null payload", {"webhook_without_payload": True}, limits=SELDOM, webhooks=(204,)
 )
 ADOPTED = submit(
     "answer lost, webhook",
     "lose_answer",
     behaviour={"webhook_delay_seconds": 0.1},
-    pace={"grace": NEVER},
+    limits={"grace_period": NEVER},
     webhooks=(204,),
 )
 FORGED = Fault(
     "webhook with a bad signature",
     {"webhook_bad_signature": True},
     wait_for_the_webhook,
-    pace={"first_poll": 0.3, "slowest_poll": 0.3},
+    limits={"first_poll_interval": 0.3, "max_poll_interval": 0.3},
     webhooks=(401,),
 )
 TOO_LATE = submit(

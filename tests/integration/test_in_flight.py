@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 
 from contracts.renders import RenderRequested, RenderSucceeded
+from services.gateways.kit.provider import AttemptRequest, AttemptStatus, ProviderLimits, SubmissionRef
 from services.gateways.runtime.app import Process
-from services.gateways.runtime.engine import STEPS_AT_ONCE
-from services.gateways.runtime.provider import Handle, News, Order, Pace
+from services.gateways.runtime.scheduling.engine import STEPS_AT_ONCE
 from shared.mongo import Database
 from shared.mongo.leases import LeaseExpired
 from tests.fakes.mongo import FakeCollection
@@ -40,11 +40,11 @@ class Slow(FakeProvider):
         self.most_tasks = 0
         self._asked = 0
 
-    async def submit(self, order: Order, payload: dict[str, Any]) -> Handle:
+    async def submit(self, request: AttemptRequest, payload: dict[str, Any]) -> SubmissionRef:
         await self._work()
-        return {"id": f"external-{order.attempt_id}"}
+        return {"id": f"external-{request.attempt_id}"}
 
-    async def poll(self, order: Order, handle: Handle) -> News:
+    async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         await self._work()
         return DONE if self.may_end else RUNNING
 
@@ -64,7 +64,7 @@ def commands(many: int) -> Iterator[list[RenderRequested]]:
         yield [RenderRequested.model_validate_json(text.replace(known.job_id, each)) for each in ids]
 
 
-class House:
+class InFlightHarness:
     """A process whose provider, database and broker are in memory."""
 
     def __init__(self) -> None:
@@ -74,11 +74,11 @@ class House:
         self.service = FakeService(self.publisher)
 
     @asynccontextmanager
-    async def running(self) -> AsyncIterator["House"]:
+    async def running(self) -> AsyncIterator["InFlightHarness"]:
         others = {name: FakeCollection() for name in ("gateway_leases", "provider_health", "gateway_shares")}
         database = cast(Database, others | {"attempts": self.attempts})
-        pace = Pace(slots=2 * MANY, first_poll=3.0, slowest_poll=10.0)
-        task = asyncio.create_task(Process(self.provider, pace, database, self.service.service).run())
+        limits = ProviderLimits(slots=2 * MANY, first_poll_interval=3.0, max_poll_interval=10.0)
+        task = asyncio.create_task(Process(self.provider, limits, database, self.service.service).run())
         await until(lambda: others["gateway_leases"].kept)
         yield self
         self.service.stop()
@@ -120,28 +120,28 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 
 @pytest.mark.timeout(400)
 async def test_ten_thousand_are_in_flight_at_once_and_all_end_once(say: Callable[[str], None]) -> None:
-    async with House().running() as house:
-        await house.fly(MANY)
-        say(f"{MANY} attempts in flight, at most {house.provider.most_tasks} tasks")
-        assert house.provider.most_tasks <= STEPS_AT_ONCE + 20
-        house.provider.may_end = True
-        await house.reach("succeeded")
-    said = [success.attempt_id for success in house.publisher.said(RenderSucceeded)]
+    async with InFlightHarness().running() as harness:
+        await harness.fly(MANY)
+        say(f"{MANY} attempts in flight, at most {harness.provider.most_tasks} tasks")
+        assert harness.provider.most_tasks <= STEPS_AT_ONCE + 20
+        harness.provider.may_end = True
+        await harness.reach("succeeded")
+    said = [success.attempt_id for success in harness.publisher.said(RenderSucceeded)]
     assert len(set(said)) == MANY, "each end is said; a process that was starved may say one again"
 
 
 @pytest.mark.timeout(400)
 async def test_what_is_in_flight_takes_some_kilobytes_each(say: Callable[[str], None]) -> None:
-    async with House().running() as house:
+    async with InFlightHarness().running() as harness:
         tracemalloc.start()
         before = traced_bytes()
-        await house.fly(SAMPLE)
+        await harness.fly(SAMPLE)
         each = (traced_bytes() - before) / SAMPLE
         tracemalloc.stop()
         say(f"{each:.0f} bytes of memory for each attempt in flight")
         assert each < 20_000
-        house.provider.may_end = True
-        await house.reach("succeeded")
+        harness.provider.may_end = True
+        await harness.reach("succeeded")
 
 
 def traced_bytes() -> int:

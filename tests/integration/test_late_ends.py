@@ -11,11 +11,11 @@ from pydantic import SecretStr
 from contracts.operations import AttemptSettled
 from contracts.renders import RenderRequested
 from deploy.local.stack import Stack
-from services.gateways.runtime.engine import Engine
-from services.gateways.runtime.late_ends import MOST_LOOKS, LateEnds
-from services.gateways.runtime.ledger import INDEXES, Ledger
-from services.gateways.runtime.provider import NoAnswer, Provider, our_id_of
-from services.gateways.runtime.reconciling import Reconciling
+from services.gateways.kit.provider import Provider, StatusUnavailable, idempotency_key_of
+from services.gateways.runtime.ledger.ledger import INDEXES, Ledger
+from services.gateways.runtime.recovery.late_outcomes import MAX_CHECKS, LateOutcomes
+from services.gateways.runtime.recovery.reconciler import Reconciler
+from services.gateways.runtime.scheduling.engine import Engine
 from shared import mongo
 from shared.clock import now
 from shared.mongo import Collection, Database
@@ -35,7 +35,7 @@ class ListingProvider(FakeProvider):
 
     def __init__(self, *commands: RenderRequested) -> None:
         super().__init__()
-        self.there = frozenset(our_id_of(command.attempt_id) for command in commands)
+        self.there = frozenset(idempotency_key_of(command.attempt_id) for command in commands)
 
     async def unfinished(self) -> frozenset[str]:
         return self.there
@@ -52,8 +52,8 @@ async def database(servers: Stack) -> AsyncIterator[Database]:
 
 async def an_end(attempts: Collection, command: RenderRequested, **fields: object) -> None:
     """An attempt that failed a minute ago, whose bill is unknown."""
-    await Ledger(attempts).take_in([received(command)], OWNER)
-    end: dict[str, object] = {"state": "failed", "billed": "unknown", "handle": {"id": "external"}}
+    await Ledger(attempts).accept([received(command)], OWNER)
+    end: dict[str, object] = {"state": "failed", "billed": "unknown", "submission_ref": {"id": "external"}}
     ended = end | {"finished_at": now() - timedelta(minutes=1)}
     change = {"$set": ended | fields, "$unset": {"owner": ""}}
     await attempts.update_one({"_id": command.attempt_id}, change)
@@ -61,49 +61,49 @@ async def an_end(attempts: Collection, command: RenderRequested, **fields: objec
 
 async def test_of_many_processes_one_asks_and_what_it_hears_is_said_once(database: Database) -> None:
     attempts, command = database["attempts"], a_command()
-    await an_end(attempts, command, look_at=now())
+    await an_end(attempts, command, next_check_at=now())
     provider, publisher = FakeProvider(), FakePublisher("gateway-fal")
-    await asyncio.gather(*(LateEnds(attempts, provider, "gateway-fal").ask_due() for _ in range(8)))
+    await asyncio.gather(*(LateOutcomes(attempts, provider, "gateway-fal").ask_due() for _ in range(8)))
     assert provider.calls == ["poll"]
     assert await Outbox(MongoOutboxStore(attempts), publisher).sweep(timedelta(seconds=-1)) == 1
     assert len(publisher.said(AttemptSettled)) == 1
     entry = await attempts.find_one({"_id": command.attempt_id})
     assert entry is not None
-    assert (entry["billed"], entry["settled_as"], "look_at" in entry) == ("yes", "succeeded", False)
+    assert (entry["billed"], entry["final_outcome"], "next_check_at" in entry) == ("yes", "succeeded", False)
 
 
 async def test_the_last_look_is_the_last(database: Database) -> None:
     attempts, command, provider = database["attempts"], a_command(), FakeProvider()
-    await an_end(attempts, command, look_at=now(), looks=MOST_LOOKS)
-    provider.news = [NoAnswer("502")]
-    late = LateEnds(attempts, provider, "gateway-fal")
+    await an_end(attempts, command, next_check_at=now(), checks=MAX_CHECKS)
+    provider.status = [StatusUnavailable("502")]
+    late = LateOutcomes(attempts, provider, "gateway-fal")
     assert [await late.ask_due() for _ in range(2)] == [1, 0]
 
 
 async def test_an_orphan_is_asked_for_and_entered_although_it_had_no_more_looks(database: Database) -> None:
     attempts, over, fresh = database["attempts"], a_command(), a_command()
-    await an_end(attempts, over, look_at=None, billed="no")
+    await an_end(attempts, over, next_check_at=None, billed="no")
     await an_end(attempts, fresh, finished_at=now(), billed="no")
     provider = ListingProvider(over, fresh)
     await reconciling(database, provider).reconcile()
-    late = LateEnds(attempts, provider, "gateway-fal")
+    late = LateOutcomes(attempts, provider, "gateway-fal")
     assert await late.ask_due() == 1, "what has just ended may be on its way out"
     entry = await attempts.find_one({"_id": over.attempt_id})
     assert entry is not None
-    assert (entry["billed"], entry["settled_as"]) == ("yes", "succeeded")
+    assert (entry["billed"], entry["final_outcome"]) == ("yes", "succeeded")
 
 
 async def test_what_is_ours_and_not_in_hand_is_found_whatever_it_is(database: Database) -> None:
     attempts, ledger = database["attempts"], Ledger(database["attempts"])
     ours = [a_command() for _ in range(3)]
-    await ledger.take_in([received(command) for command in ours], OWNER)
+    await ledger.accept([received(command) for command in ours], OWNER)
     await an_end(attempts, a_command())
     held = {ours[0].attempt_id}
     stranded = await ledger.stranded(OWNER, held)
     assert {attempt.id for attempt in stranded} == {command.attempt_id for command in ours[1:]}
 
 
-def reconciling(database: Database, provider: Provider) -> Reconciling:
+def reconciling(database: Database, provider: Provider) -> Reconciler:
     async def nothing(*_: str) -> None:
         return None
 
@@ -111,6 +111,6 @@ def reconciling(database: Database, provider: Provider) -> Reconciling:
         return None
 
     lease = Lease(database["leases"], "gateway-fal", on_owner_expired=nothing, on_lost=nothing)
-    return Reconciling(
+    return Reconciler(
         database["attempts"], provider, Ledger(database["attempts"]), Engine(no_step, 0), lease, 30.0
     )

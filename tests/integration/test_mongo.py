@@ -14,7 +14,7 @@ from deploy.local.stack import Stack
 from services.api.store import SUBMISSION_INDEXES, WISH_INDEXES
 from services.dispatcher.__main__ import INDEXES as JOB_INDEXES
 from services.dispatcher.wakeups import WAITING, find_waiting
-from services.gateways.runtime.ledger import INDEXES as ATTEMPT_INDEXES
+from services.gateways.runtime.ledger.ledger import INDEXES as ATTEMPT_INDEXES
 from services.notifier.store import DELIVERY_INDEXES
 from services.result_store.assets import INDEXES as ASSET_INDEXES
 from shared import mongo
@@ -81,8 +81,8 @@ POLLS: list[tuple[str, tuple[IndexModel, ...], Mapping[str, Any]]] = [
     ("jobs", JOB_INDEXES, {"tenant": "t", "requested_at": {"$lte": now()}}),
     ("attempts", ATTEMPT_INDEXES, {"owner": "me"}),
     ("attempts", ATTEMPT_INDEXES, {"outbox.at": due_by(now())}),
-    ("attempts", ATTEMPT_INDEXES, {"look_at": due_by(now())}),
-    ("attempts", ATTEMPT_INDEXES, {"our_id": {"$in": ["a", "b"]}}),
+    ("attempts", ATTEMPT_INDEXES, {"next_check_at": due_by(now())}),
+    ("attempts", ATTEMPT_INDEXES, {"idempotency_key": {"$in": ["a", "b"]}}),
     ("assets", ASSET_INDEXES, {"wake_at": due_by(now())}),
     ("submissions", SUBMISSION_INDEXES, {"outbox.at": due_by(now())}),
     ("wishes", WISH_INDEXES, {"outbox.at": due_by(now())}),

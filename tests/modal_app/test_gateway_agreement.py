@@ -15,23 +15,23 @@ from pydantic import SecretStr
 from contracts.modal_app import ModalResult
 from deploy.simulators import modal as simulator
 from deploy.simulators.behaviour import Behaviour
+from services.gateways.kit.provider import (
+    AttemptRequest,
+    AttemptStatus,
+    Completed,
+    Failed,
+    InProgress,
+    NotFound,
+    OutcomeUnknown,
+    Rejected,
+    StatusUnavailable,
+    SubmissionRef,
+)
 from services.gateways.modal.adapter import ModalProvider
 from services.gateways.modal.settings import ModalSettings
-from services.gateways.runtime.provider import (
-    Broken,
-    Done,
-    Handle,
-    Missing,
-    News,
-    NoAnswer,
-    Order,
-    OutcomeUnknown,
-    Refused,
-    Working,
-)
 from shared.clock import now
 from shared.ids import uuid7
-from tests.fakes.provider import FakeInputs, an_order
+from tests.fakes.provider import FakeInputs, an_attempt_request
 from tests.modal_app.fakes import Bench, a_training
 
 URL = "http://acme--imagegen-web.modal.run"
@@ -47,14 +47,14 @@ class Side:
     http: httpx.AsyncClient
     provider: ModalProvider
 
-    async def submit(self, order: Order) -> Handle:
-        return await self.provider.submit(order, await self.provider.prepare(order))
+    async def submit(self, request: AttemptRequest) -> SubmissionRef:
+        return await self.provider.submit(request, await self.provider.prepare(request))
 
-    async def end(self, order: Order, handle: Handle) -> News:
+    async def end(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         async with asyncio.timeout(5):
-            while isinstance(news := await self.provider.poll(order, handle), Working):
+            while isinstance(status := await self.provider.poll(request, ref), InProgress):
                 await asyncio.sleep(0.005)
-        return news
+        return status
 
 
 @pytest.fixture(params=["app", "simulator"])
@@ -71,12 +71,12 @@ async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
 
 
 async def test_a_submission_ends_done_with_files_by_path(side: Side) -> None:
-    order = an_order("modal", seed=5)
-    news = await side.end(order, await side.submit(order))
-    assert isinstance(news, Done)
-    [output] = news.outputs
-    assert (news.seed, output.content_type, output.nsfw) == (5, "image/png", False)
-    assert news.seconds is not None
+    request = an_attempt_request("modal", seed=5)
+    status = await side.end(request, await side.submit(request))
+    assert isinstance(status, Completed)
+    [output] = status.outputs
+    assert (status.seed, output.content_type, output.nsfw) == (5, "image/png", False)
+    assert status.seconds is not None
     assert output.path is not None
     file = await side.http.get(URL + output.path, headers=HEADERS)
     assert file.headers["content-type"] == "image/png"
@@ -86,97 +86,97 @@ async def test_a_submission_ends_done_with_files_by_path(side: Side) -> None:
 
 
 async def test_the_same_order_is_one_call_at_once_and_later(side: Side) -> None:
-    order = an_order("modal")
-    handles = await asyncio.gather(*(side.submit(order) for _ in range(5)))
-    await side.end(order, handles[0])
-    assert {handle["id"] for handle in [*handles, await side.submit(order)]} == {handles[0]["id"]}
-    assert await side.submit(an_order("modal")) != handles[0]
+    request = an_attempt_request("modal")
+    refs = await asyncio.gather(*(side.submit(request) for _ in range(5)))
+    await side.end(request, refs[0])
+    assert {ref["id"] for ref in [*refs, await side.submit(request)]} == {refs[0]["id"]}
+    assert await side.submit(an_attempt_request("modal")) != refs[0]
 
 
 async def test_an_order_is_found_by_our_id_or_surely_was_not_taken(side: Side) -> None:
-    order = an_order("modal")
-    assert await side.provider.find(order) is None
-    handle = await side.submit(order)
-    assert await side.provider.find(order) == handle
-    await side.end(order, handle)
-    assert await side.provider.find(order) == handle
+    request = an_attempt_request("modal")
+    assert await side.provider.find(request) is None
+    ref = await side.submit(request)
+    assert await side.provider.find(request) == ref
+    await side.end(request, ref)
+    assert await side.provider.find(request) == ref
 
 
 async def test_a_running_call_tells_its_percent(side: Side) -> None:
-    order = an_order("modal")
-    handle = await side.submit(order)
+    request = an_attempt_request("modal")
+    ref = await side.submit(request)
     async with asyncio.timeout(2):
-        while (news := await side.provider.poll(order, handle)) == Working("queued"):
+        while (status := await side.provider.poll(request, ref)) == InProgress("queued"):
             await asyncio.sleep(0)
-    assert isinstance(news, Working)
-    assert (news.state, news.percent is not None) == ("running", True)
+    assert isinstance(status, InProgress)
+    assert (status.state, status.percent is not None) == ("running", True)
 
 
 async def test_a_cancelled_call_is_broken_and_billed_if_it_ran(side: Side) -> None:
-    order = an_order("modal")
-    handle = await side.submit(order)
+    request = an_attempt_request("modal")
+    ref = await side.submit(request)
     async with asyncio.timeout(2):
-        while await side.provider.poll(order, handle) == Working("queued"):
+        while await side.provider.poll(request, ref) == InProgress("queued"):
             await asyncio.sleep(0)
-    await side.provider.cancel(order, handle)
-    news = await side.end(order, handle)
-    assert news == Broken("cancelled", "the call was cancelled at Modal", False, "yes")
-    await side.provider.cancel(order, handle)
+    await side.provider.cancel(request, ref)
+    status = await side.end(request, ref)
+    assert status == Failed("cancelled", "the call was cancelled at Modal", False, "yes")
+    await side.provider.cancel(request, ref)
 
 
 async def test_a_call_is_listed_until_it_has_ended(side: Side) -> None:
-    orders = [an_order("modal") for _ in range(2)]
-    handles = [await side.submit(order) for order in orders]
-    assert await side.provider.unfinished() == {order.uuid for order in orders}
-    for order, handle in zip(orders, handles, strict=True):
-        await side.end(order, handle)
+    orders = [an_attempt_request("modal") for _ in range(2)]
+    refs = [await side.submit(request) for request in orders]
+    assert await side.provider.unfinished() == {request.idempotency_key for request in orders}
+    for request, ref in zip(orders, refs, strict=True):
+        await side.end(request, ref)
     assert await side.provider.unfinished() == frozenset()
 
 
 async def test_a_cancel_that_comes_too_late_changes_nothing(side: Side) -> None:
-    order = an_order("modal")
-    handle = await side.submit(order)
-    news = await side.end(order, handle)
-    await side.provider.cancel(order, handle)
-    assert await side.end(order, handle) == news
+    request = an_attempt_request("modal")
+    ref = await side.submit(request)
+    status = await side.end(request, ref)
+    await side.provider.cancel(request, ref)
+    assert await side.end(request, ref) == status
 
 
 @pytest.mark.parametrize(("word", "retryable"), [("[fail]", False), ("[oom]", True)])
 async def test_a_failed_call_is_broken_and_billed(side: Side, word: str, retryable: bool) -> None:
-    order = an_order("modal", prompt=word)
-    news = await side.end(order, await side.submit(order))
-    assert isinstance(news, Broken)
-    assert (news.code, news.retryable, news.billed) == ("provider_error", retryable, "yes")
+    request = an_attempt_request("modal", prompt=word)
+    status = await side.end(request, await side.submit(request))
+    assert isinstance(status, Failed)
+    assert (status.code, status.retryable, status.billed) == ("provider_error", retryable, "yes")
 
 
 async def test_what_gets_its_turn_after_its_deadline_is_not_drawn(side: Side) -> None:
-    order = an_order("modal", deadline_at=now() - timedelta(seconds=1))
-    news = await side.end(order, await side.submit(order))
-    assert isinstance(news, Broken)
-    assert (news.code, news.retryable, news.billed) == ("deadline_exceeded", False, "no")
+    request = an_attempt_request("modal", deadline_at=now() - timedelta(seconds=1))
+    status = await side.end(request, await side.submit(request))
+    assert isinstance(status, Failed)
+    assert (status.code, status.retryable, status.billed) == ("deadline_exceeded", False, "no")
 
 
 async def test_a_flag_arrives_with_its_output(side: Side) -> None:
-    order = an_order("modal", prompt="x [nsfw]")
-    news = await side.end(order, await side.submit(order))
-    assert isinstance(news, Done)
-    assert news.outputs[0].nsfw
+    request = an_attempt_request("modal", prompt="x [nsfw]")
+    status = await side.end(request, await side.submit(request))
+    assert isinstance(status, Completed)
+    assert status.outputs[0].nsfw
 
 
 @pytest.mark.parametrize("call_id", ["fc-UNKNOWN", "none", "fc-.."])
 async def test_a_call_that_nobody_knows_is_missing(side: Side, call_id: str) -> None:
-    order = an_order("modal")
-    news = await side.provider.poll(order, {"id": call_id})
-    assert news == Missing("Modal no longer knows this call")
-    await side.provider.cancel(order, {"id": call_id})
+    request = an_attempt_request("modal")
+    status = await side.provider.poll(request, {"id": call_id})
+    assert status == NotFound("Modal no longer knows this call")
+    await side.provider.cancel(request, {"id": call_id})
 
 
 async def test_an_order_that_cannot_be_read_is_refused(side: Side) -> None:
-    order = an_order("modal")
-    payload = await side.provider.prepare(order)
-    with pytest.raises(Refused):
-        await side.provider.submit(order, payload | {"input": {"prompt": "no size"}})
-    assert await side.provider.find(order) is None
+    request = an_attempt_request("modal")
+    payload = await side.provider.prepare(request)
+    with pytest.raises(Rejected):
+        await side.provider.submit(request, payload | {"input": {"prompt": "no size"}})
+    assert await side.provider.find(request) is None
 
 
 async def test_a_training_ends_with_a_lora_and_a_manifest_that_fits_it(side: Side) -> None:
@@ -194,7 +194,7 @@ async def test_a_training_ends_with_a_lora_and_a_manifest_that_fits_it(side: Sid
 
 
 async def test_an_order_to_train_ends_done_with_weights_of_the_hash_that_was_told(side: Side) -> None:
-    order = an_order(
+    request = an_attempt_request(
         "modal",
         kind="lora_training",
         prompt="mia7",
@@ -202,10 +202,10 @@ async def test_an_order_to_train_ends_done_with_weights_of_the_hash_that_was_tol
         captions=("smiling",),
         steps=3,
     )
-    news = await side.end(order, await side.submit(order))
-    assert isinstance(news, Done)
-    [weights] = news.outputs
-    assert (weights.role, news.steps, bool(news.base_model)) == ("weights", 3, True)
+    status = await side.end(request, await side.submit(request))
+    assert isinstance(status, Completed)
+    [weights] = status.outputs
+    assert (weights.role, status.steps, bool(status.base_model)) == ("weights", 3, True)
     file = await side.http.get(f"{URL}{weights.path}", headers=HEADERS)
     assert hashlib.sha256(file.content).hexdigest() == weights.sha256
 
@@ -216,9 +216,9 @@ async def test_a_busy_app_may_have_taken_it_and_is_no_proof_of_absence(tmp_path:
     bench.die_at("get", "run/")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(bench.api())) as http:
         settings = ModalSettings(base_url=URL, key=SecretStr("wk-1"), secret=SecretStr("ws-1"))
-        provider, order = ModalProvider(http, settings, FakeInputs()), an_order("modal")
-        with pytest.raises(NoAnswer):
-            await provider.find(order)
+        provider, request = ModalProvider(http, settings, FakeInputs()), an_attempt_request("modal")
+        with pytest.raises(StatusUnavailable):
+            await provider.find(request)
         bench.die_at("get", "run/")
         with pytest.raises(OutcomeUnknown):
-            await provider.submit(order, await provider.prepare(order))
+            await provider.submit(request, await provider.prepare(request))

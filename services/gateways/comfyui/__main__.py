@@ -4,8 +4,8 @@ import httpx
 
 from services.gateways.comfyui.adapter import ComfyUIProvider
 from services.gateways.comfyui.settings import ComfyUISettings
+from services.gateways.kit.inputs import Inputs
 from services.gateways.runtime.app import serve_gateway
-from services.gateways.runtime.inputs import Inputs
 from shared.service import main
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
 
@@ -17,7 +17,7 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     def make(http: httpx.AsyncClient, inputs: Inputs) -> ComfyUIProvider:
         return ComfyUIProvider(http, settings, inputs)
 
-    await serve_gateway(make, settings.pace, kafka, process, "comfyui")
+    await serve_gateway(make, settings.limits, kafka, process, "comfyui")
 
 
 if __name__ == "__main__":

@@ -9,29 +9,29 @@ from contracts.base import Provider as ProviderName
 from contracts.renders import Billed
 from services.gateways.comfyui.answers import Run, end_of, is_from_cache, node_problem_in, refusal_in
 from services.gateways.comfyui.graphs import graph_of, loads_lora, reads
-from services.gateways.comfyui.hints import Socket
 from services.gateways.comfyui.lookup import PromptLookup
 from services.gateways.comfyui.loras import LoraFolder
+from services.gateways.comfyui.progress_hints import Socket
 from services.gateways.comfyui.settings import ComfyUISettings
-from services.gateways.runtime.dialects import Dialect
-from services.gateways.runtime.inputs import Inputs
-from services.gateways.runtime.provider import (
+from services.gateways.kit.dialects import Dialect
+from services.gateways.kit.inputs import Inputs
+from services.gateways.kit.provider import (
     LOCKED_OUT,
-    REFUSED,
-    Broken,
-    Done,
-    Handle,
-    Hint,
-    News,
-    NoAnswer,
-    NotTaken,
-    Order,
+    REJECTED,
+    AttemptRequest,
+    AttemptStatus,
+    Completed,
+    Failed,
+    InProgress,
+    NotAccepted,
     OutcomeUnknown,
     Payload,
-    Refused,
-    Working,
+    ProgressHint,
+    Rejected,
+    StatusUnavailable,
+    SubmissionRef,
 )
-from services.gateways.runtime.wire import ask, excerpt, json_of, send_paid
+from services.gateways.kit.wire import ask, excerpt, json_of, send_paid
 from shared.ids import uuid7
 
 FILE_GONE: Final = (
@@ -61,32 +61,32 @@ class ComfyUIProvider:
         self._socket = Socket(self._url, self._client_id)
         self._lookup = PromptLookup(http, self._url)
 
-    def dialect(self, order: Order) -> Dialect:
+    def dialect(self, request: AttemptRequest) -> Dialect:
         """See `Provider`."""
-        return reads(order, self._settings.dialect)
+        return reads(request, self._settings.dialect)
 
-    async def prepare(self, order: Order) -> Payload:
+    async def prepare(self, request: AttemptRequest) -> Payload:
         """See `Provider`. Input images are uploaded under their content's name."""
-        if order.spec.kind == "lora_training":
-            raise Refused("unsupported", "a ComfyUI server does not train")
-        lora_name = await self._place_lora(order) if loads_lora(order) else ""
+        if request.spec.kind == "lora_training":
+            raise Rejected("unsupported", "a ComfyUI server does not train")
+        lora_name = await self._place_lora(request) if loads_lora(request) else ""
         images: dict[str, str] = {}
-        if order.spec.reference:
-            images["reference_image"] = await self._upload(order.tenant, order.spec.reference)
-        if order.spec.face:
-            images["face_image"] = await self._upload(order.tenant, order.spec.face)
+        if request.spec.reference:
+            images["reference_image"] = await self._upload(request.tenant, request.spec.reference)
+        if request.spec.face:
+            images["face_image"] = await self._upload(request.tenant, request.spec.face)
         return {
-            "prompt": graph_of(order, self._settings, lora_name=lora_name, **images),
-            "prompt_id": order.uuid,
+            "prompt": graph_of(request, self._settings, lora_name=lora_name, **images),
+            "prompt_id": request.idempotency_key,
             "client_id": self._client_id,
         }
 
-    async def _place_lora(self, order: Order) -> str:
+    async def _place_lora(self, request: AttemptRequest) -> str:
         """See `LoraFolder.place`."""
         if self._loras is None:
-            raise Refused("unsupported", "this server gets no LoRAs: COMFYUI_LORA_DIR is not set")
-        assert order.spec.lora is not None, "asked for an order with a LoRA"
-        return await self._loras.place(order.tenant, order.spec.lora.key)
+            raise Rejected("unsupported", "this server gets no LoRAs: COMFYUI_LORA_DIR is not set")
+        assert request.spec.lora is not None, "asked for an order with a LoRA"
+        return await self._loras.place(request.tenant, request.spec.lora.key)
 
     async def _upload(self, tenant: str, asset_id: str) -> str:
         name, data = await self._inputs.image(tenant, asset_id)
@@ -97,91 +97,91 @@ class ComfyUIProvider:
             )
             if 400 <= answer.status_code < 500:
                 reason = f"upload of {asset_id}: {answer.status_code} {excerpt(answer)}"
-                raise Refused("invalid_input", reason)
+                raise Rejected("invalid_input", reason)
             stored = json_of(answer)
-        except NoAnswer as silence:
-            raise NotTaken("provider_unreachable", str(silence)) from silence
+        except StatusUnavailable as silence:
+            raise NotAccepted("provider_unreachable", str(silence)) from silence
         if answer.status_code != 200 or "name" not in stored:
-            raise NotTaken("provider_busy", f"upload: {answer.status_code} {excerpt(answer)}")
+            raise NotAccepted("provider_busy", f"upload: {answer.status_code} {excerpt(answer)}")
         return f"{stored.get('subfolder') or ''}/{stored['name']}".lstrip("/")
 
-    async def submit(self, order: Order, payload: Payload) -> Handle:
+    async def submit(self, request: AttemptRequest, payload: Payload) -> SubmissionRef:
         """See `Provider`. A 200 that carries node errors is a refusal of what runs: see `poll`."""
-        self._socket.steps.expect(order.uuid, payload["prompt"])
+        self._socket.steps.expect(request.idempotency_key, payload["prompt"])
         url = f"{self._url}/prompt"
         try:
             answer = await send_paid(self._http, url, reason_in=refusal_in, depth=REFUSAL_DEPTH, json=payload)
-        except Refused as refused:
+        except Rejected as refused:
             if refused.code in LOCKED_OUT or refused.status in NOT_COMFYUI:
                 raise
             reason = refused.message.removeprefix(f"{refused.status} ")
             raise _refused_workflow(reason, refused.status) from refused
         except OutcomeUnknown as unknown:
-            if await self._could_not_read(order, unknown):
+            if await self._could_not_read(request, unknown):
                 raise _refused_workflow("the server cannot read it", unknown.status) from unknown
             raise
-        handle = {"id": order.uuid}
+        ref = {"id": request.idempotency_key}
         try:
             body = json_of(answer)
-        except NoAnswer as odd:
+        except StatusUnavailable as odd:
             raise OutcomeUnknown(str(odd)) from odd
-        if body.get("prompt_id") != order.uuid:
+        if body.get("prompt_id") != request.idempotency_key:
             raise OutcomeUnknown(f"submit answered for prompt {str(body.get('prompt_id'))[:100]!r}")
         if body.get("node_errors"):
             reason = node_problem_in(body["node_errors"]) or "the server dropped a part of it"
-            return handle | {"refused": reason[:500]}
-        return handle | {"client_id": self._client_id}
+            return ref | {"refused": reason[:500]}
+        return ref | {"client_id": self._client_id}
 
-    async def _could_not_read(self, order: Order, unknown: OutcomeUnknown) -> bool:
+    async def _could_not_read(self, request: AttemptRequest, unknown: OutcomeUnknown) -> bool:
         """A 500 here means a request that the server cannot read; if it has none, it took none."""
         if unknown.status != 500:
             return False
         try:
-            return await self.find(order) is None
-        except NoAnswer:
+            return await self.find(request) is None
+        except StatusUnavailable:
             return False
 
-    async def find(self, order: Order) -> Handle | None:
+    async def find(self, request: AttemptRequest) -> SubmissionRef | None:
         """See `Provider`."""
-        found = await self._lookup.state_of(order.uuid)
-        return None if found is None else {"id": order.uuid}
+        found = await self._lookup.state_of(request.idempotency_key)
+        return None if found is None else {"id": request.idempotency_key}
 
-    def finds_again(self, handle: Handle) -> bool:
+    def can_find_again(self, ref: SubmissionRef) -> bool:
         """See `Provider`."""
-        return "refused" not in handle  # which nobody else can know
+        return "refused" not in ref  # which nobody else can know
 
-    async def poll(self, order: Order, handle: Handle) -> News:
+    async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         """See `Provider`. A prompt that the server does not have is looked for once more."""
-        prompt_id, refusal = handle["id"], handle.get("refused")
+        prompt_id, refusal = ref["id"], ref.get("refused")
         found = await self._lookup.state_of(prompt_id) or await self._lookup.state_of(prompt_id)
-        if refusal and isinstance(found, Working):
-            await self.cancel(order, handle)
-        if isinstance(found, Working):
+        if refusal and isinstance(found, InProgress):
+            await self.cancel(request, ref)
+        if isinstance(found, InProgress):
             return found
         if refusal:
             billed: Billed = "no" if found is None else "yes"
-            return Broken("invalid_workflow", f"{REFUSED}: {refusal}", retryable=False, billed=billed)
+            return Failed("invalid_workflow", f"{REJECTED}: {refusal}", retryable=False, billed=billed)
         if found is None:
-            return Broken("lost", "neither in the queue nor in the history", retryable=True, billed="no")
-        return await self._end(order, found)
+            return Failed("lost", "neither in the queue nor in the history", retryable=True, billed="no")
+        return await self._end(request, found)
 
-    async def _end(self, order: Order, run: Run) -> News:
+    async def _end(self, request: AttemptRequest, run: Run) -> AttemptStatus:
         """A result from the cache may name a file that was removed: no other try would find it either."""
-        graph = order.workflow or {}
-        news = end_of(run, graph)
-        if isinstance(news, Done) and is_from_cache(run, graph):
-            answer = await ask(self._http, "HEAD", f"{self._url}{news.outputs[0].path}")
+        graph = request.workflow or {}
+        status = end_of(run, graph)
+        if isinstance(status, Completed) and is_from_cache(run, graph):
+            answer = await ask(self._http, "HEAD", f"{self._url}{status.outputs[0].path}")
             if answer.status_code == 404:
-                return Broken("cached_file_gone", FILE_GONE, retryable=False, billed="yes")
-        return news
+                return Failed("cached_file_gone", FILE_GONE, retryable=False, billed="yes")
+        return status
 
     async def unfinished(self) -> frozenset[str]:
         """See `Listing`. Whatever anybody has in the queue."""
         return frozenset(await self._lookup.unfinished())
 
-    async def cancel(self, order: Order, handle: Handle) -> None:
+    async def cancel(self, request: AttemptRequest, ref: SubmissionRef) -> None:
         """See `Provider`. Servers without a cancel call get a delete and a targeted interrupt."""
-        prompt_id = handle["id"]
+        prompt_id = ref["id"]
         try:
             answer = await ask(self._http, "POST", f"{self._url}/api/jobs/{prompt_id}/cancel")
             if answer.status_code in (404, 405):
@@ -190,15 +190,15 @@ class ComfyUIProvider:
         finally:
             self._lookup.expire()
 
-    def hints(self) -> AsyncGenerator[Hint, None]:
+    def progress_hints(self) -> AsyncGenerator[ProgressHint, None]:
         """See `Hinting`."""
-        return self._socket.hints()
+        return self._socket.progress_hints()
 
-    def hints_about(self, handle: Handle) -> bool:
+    def is_streamed(self, ref: SubmissionRef) -> bool:
         """See `Hinting`. Only what was submitted under our client id is told to us."""
-        return self._socket.is_open and handle.get("client_id") == self._client_id
+        return self._socket.is_open and ref.get("client_id") == self._client_id
 
 
-def _refused_workflow(reason: str, status: int | None) -> Refused:
+def _refused_workflow(reason: str, status: int | None) -> Rejected:
     """One code and one wording, whatever the status: 400, 413, 500, or 200 with node errors."""
-    return Refused("invalid_workflow", f"{REFUSED}: {reason}", status=status)
+    return Rejected("invalid_workflow", f"{REJECTED}: {reason}", status=status)

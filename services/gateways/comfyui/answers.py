@@ -8,8 +8,8 @@ import httpx
 
 from contracts.renders import Output
 from contracts.workflows import File, Graph, result_of
-from services.gateways.runtime.provider import Broken, Done, News, NoAnswer, Working
-from services.gateways.runtime.wire import excerpt, json_of
+from services.gateways.kit.provider import AttemptStatus, Completed, Failed, InProgress, StatusUnavailable
+from services.gateways.kit.wire import excerpt, json_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,36 +21,36 @@ class Run:
     """By node; in each a list `images` of files, among other things."""
 
 
-def queue_in(body: dict[str, Any]) -> dict[str, Working]:
+def queue_in(body: dict[str, Any]) -> dict[str, InProgress]:
     """Who runs and who waits where. The same id twice is what is nearest to its end.
 
     Raises:
         NoAnswer: this is no queue.
     """
-    found: dict[str, Working] = {}
+    found: dict[str, InProgress] = {}
     try:
         for item in body["queue_running"]:
-            found[str(item[1])] = Working("running")
+            found[str(item[1])] = InProgress("running")
         pending = sorted(body["queue_pending"], key=lambda item: float(item[0]))
         for position, item in enumerate(pending):
-            found.setdefault(str(item[1]), Working("queued", queue_position=position))
+            found.setdefault(str(item[1]), InProgress("queued", queue_position=position))
     except (LookupError, TypeError, ValueError) as odd:
-        raise NoAnswer(f"no queue in {str(body)[:200]}") from odd
+        raise StatusUnavailable(f"no queue in {str(body)[:200]}") from odd
     return found
 
 
-def unfinished_in(jobs: list[Any]) -> dict[str, Working]:
+def unfinished_in(jobs: list[Any]) -> dict[str, InProgress]:
     """Return running and waiting prompts by `GET /api/jobs`. Odd entries are left out."""
-    found: dict[str, Working] = {}
+    found: dict[str, InProgress] = {}
     pending: list[tuple[float, str]] = []
     for job in jobs:
         match job:
             case {"id": str(prompt_id), "status": "in_progress"}:
-                found[prompt_id] = Working("running")
+                found[prompt_id] = InProgress("running")
             case {"id": str(prompt_id), "status": "pending", "priority": int() | float() as priority}:
                 pending.append((priority, prompt_id))
     for position, (_, prompt_id) in enumerate(sorted(pending, key=lambda each: each[0])):
-        found.setdefault(prompt_id, Working("queued", queue_position=position))
+        found.setdefault(prompt_id, InProgress("queued", queue_position=position))
     return found
 
 
@@ -66,51 +66,51 @@ def run_in(history: dict[str, Any], prompt_id: str) -> Run | None:
     return _run(entry.get("status"), entry.get("outputs")) if isinstance(entry, dict) else _run(None, None)
 
 
-def job_in(job: dict[str, Any], prompt_id: str) -> Working | Run:
+def job_in(job: dict[str, Any], prompt_id: str) -> InProgress | Run:
     """State of a prompt by `GET /api/jobs/{id}`. A queued one has no position there.
 
     Raises:
         NoAnswer: this is no job, or another one.
     """
     if job.get("id") != prompt_id:
-        raise NoAnswer(f"job of {str(job.get('id'))[:100]!r} instead of {prompt_id}")
+        raise StatusUnavailable(f"job of {str(job.get('id'))[:100]!r} instead of {prompt_id}")
     match job.get("status"):
         case "pending":
-            return Working("queued")
+            return InProgress("queued")
         case "in_progress":
-            return Working("running")
+            return InProgress("running")
     return _run(job.get("execution_status"), job.get("outputs"))
 
 
 def _run(status: object, outputs: object) -> Run:
     if not isinstance(status, dict):
-        raise NoAnswer(f"the run has no status but {str(status)[:200]}")
+        raise StatusUnavailable(f"the run has no status but {str(status)[:200]}")
     return Run(status, outputs if isinstance(outputs, dict) else {})
 
 
-def end_of(run: Run, graph: Graph) -> News:
+def end_of(run: Run, graph: Graph) -> AttemptStatus:
     """What became of a finished run. A failed one may have outputs of branches that ended well."""
     status = run.status
     if status.get("status_str") == "success":
         result = result_of(graph, run.outputs)
         if result is None:
-            return Broken("no_output", "the workflow saved no image", False, "yes")
-        return Done((_output(result.file),), dropped=tuple(map(_output, result.dropped)))
+            return Failed("no_output", "the workflow saved no image", False, "yes")
+        return Completed((_output(result.file),), dropped=tuple(map(_output, result.dropped)))
     messages = {str(pair[0]): pair[1] for pair in _items(status.get("messages")) if _is_pair(pair)}
     if "execution_interrupted" in messages:
-        return Broken("cancelled", "interrupted at the server", retryable=False, billed="yes")
+        return Failed("cancelled", "interrupted at the server", retryable=False, billed="yes")
     error = messages.get("execution_error", {})
     kind = str(error.get("exception_type", "unknown error"))[:100]
     first_line = str(error.get("exception_message", "")).partition("\n")[0][:300]
     message = f"{str(error.get('node_type', 'a node'))[:100]}: {kind}: {first_line}"
-    return Broken("provider_error", message, retryable="OutOfMemory" in kind, billed="yes")
+    return Failed("provider_error", message, retryable="OutOfMemory" in kind, billed="yes")
 
 
 def refusal_in(answer: httpx.Response) -> str:
     """Why a prompt was refused: the first node with a problem, else what the server says of the whole."""
     try:
         body = json_of(answer)
-    except NoAnswer:
+    except StatusUnavailable:
         return excerpt(answer)
     if problem := node_problem_in(body.get("node_errors")):
         return problem

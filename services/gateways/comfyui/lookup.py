@@ -15,8 +15,8 @@ import httpx
 import structlog
 
 from services.gateways.comfyui.answers import Run, job_in, queue_in, run_in, unfinished_in
-from services.gateways.runtime.provider import NoAnswer, Working
-from services.gateways.runtime.wire import ask, excerpt, json_of
+from services.gateways.kit.provider import InProgress, StatusUnavailable
+from services.gateways.kit.wire import ask, excerpt, json_of
 
 log = structlog.get_logger()
 
@@ -55,10 +55,10 @@ class PromptLookup:
         self._time = time
         self._jobs_from = 0.0
         """When `/api/jobs` may be asked (again): it came with 0.6."""
-        self._look: asyncio.Task[dict[str, Working]] | None = None
+        self._look: asyncio.Task[dict[str, InProgress]] | None = None
         self._look_until = 0.0
 
-    async def state_of(self, prompt_id: str) -> Working | Run | None:
+    async def state_of(self, prompt_id: str) -> InProgress | Run | None:
         """Return how a prompt stands, or None where the server has none by this id.
 
         Raises:
@@ -71,7 +71,7 @@ class PromptLookup:
                 self._without_jobs()
         return await self._in_history_or_queue(prompt_id)
 
-    async def unfinished(self) -> dict[str, Working]:
+    async def unfinished(self) -> dict[str, InProgress]:
         """Return everybody's unfinished prompts by id.
 
         Raises:
@@ -95,7 +95,7 @@ class PromptLookup:
         """Have the next poll look at the queue again: we have just changed it."""
         self._look_until = 0.0
 
-    async def _job(self, prompt_id: str) -> Working | Run | None:
+    async def _job(self, prompt_id: str) -> InProgress | Run | None:
         """The server looks into its queue, then into its history."""
         answer = await ask(self._http, "GET", f"{self._url}/api/jobs/{prompt_id}", depth=JOB_DEPTH)
         body = _object_in(answer)
@@ -104,13 +104,13 @@ class PromptLookup:
         if answer.status_code in NO_ROUTE:
             raise NoJobsApi
         if answer.status_code != 200:
-            raise NoAnswer(f"job: {answer.status_code} {excerpt(answer)}")
+            raise StatusUnavailable(f"job: {answer.status_code} {excerpt(answer)}")
         found = job_in(body, prompt_id)
-        if isinstance(found, Working) and found.state == "queued":
-            return Working("queued", queue_position=await self._position(prompt_id))
+        if isinstance(found, InProgress) and found.state == "queued":
+            return InProgress("queued", queue_position=await self._position(prompt_id))
         return found
 
-    async def _listed(self) -> dict[str, Working]:
+    async def _listed(self) -> dict[str, InProgress]:
         """Pages may overlap or leave a gap when a job ends meanwhile."""
         jobs: list[Any] = []
         for page in range(MOST_PAGES):
@@ -120,21 +120,21 @@ class PromptLookup:
             if answer.status_code in NO_ROUTE:
                 raise NoJobsApi
             if answer.status_code != 200:
-                raise NoAnswer(f"jobs: {answer.status_code} {excerpt(answer)}")
+                raise StatusUnavailable(f"jobs: {answer.status_code} {excerpt(answer)}")
             body = json_of(answer)
             found = body.get("jobs")
             if not isinstance(found, list):
-                raise NoAnswer(f"no list of jobs in {str(body)[:200]}")
+                raise StatusUnavailable(f"no list of jobs in {str(body)[:200]}")
             jobs += found
             if len(found) < PAGE:
                 break
         return unfinished_in(jobs)
 
-    async def _queue(self) -> dict[str, Working]:
+    async def _queue(self) -> dict[str, InProgress]:
         answer = await ask(self._http, "GET", f"{self._url}/queue", depth=QUEUE_DEPTH)
         return queue_in(json_of(answer))
 
-    async def _in_history_or_queue(self, prompt_id: str) -> Working | Run | None:
+    async def _in_history_or_queue(self, prompt_id: str) -> InProgress | Run | None:
         """History, the shared look at the queue, a new look, and the history again.
 
         The last two in this order: a prompt moves from the queue to the history, never back.
@@ -150,7 +150,7 @@ class PromptLookup:
     async def _history(self, prompt_id: str) -> Run | None:
         answer = await ask(self._http, "GET", f"{self._url}/history/{prompt_id}", depth=HISTORY_DEPTH)
         if answer.status_code != 200:
-            raise NoAnswer(f"history: {answer.status_code} {excerpt(answer)}")
+            raise StatusUnavailable(f"history: {answer.status_code} {excerpt(answer)}")
         return run_in(json_of(answer), prompt_id)
 
     async def _position(self, prompt_id: str) -> int | None:
@@ -158,11 +158,11 @@ class PromptLookup:
         try:
             async with asyncio.timeout(POSITION_PATIENCE):
                 place = (await self._recent()).get(prompt_id)
-        except (NoAnswer, TimeoutError):
+        except (StatusUnavailable, TimeoutError):
             return None
         return place.queue_position if place else None
 
-    async def _recent(self) -> dict[str, Working]:
+    async def _recent(self) -> dict[str, InProgress]:
         """Return the unfinished prompts, at most a few seconds old. One request serves all polls."""
         if self._look is None or self._time() > self._look_until:
             self._look = asyncio.create_task(self.unfinished())
@@ -170,7 +170,7 @@ class PromptLookup:
             self._look_until = self._time() + QUEUE_SECONDS
         return await asyncio.shield(self._look)
 
-    def _looked(self, look: asyncio.Task[dict[str, Working]]) -> None:
+    def _looked(self, look: asyncio.Task[dict[str, InProgress]]) -> None:
         """Forget a look that failed. Nobody may be waiting for its error any more."""
         if (look.cancelled() or look.exception()) and look is self._look:
             self.expire()
@@ -179,7 +179,7 @@ class PromptLookup:
 def _object_in(answer: httpx.Response) -> dict[str, Any]:
     try:
         return json_of(answer)
-    except NoAnswer:
+    except StatusUnavailable:
         if answer.status_code == 200:
             raise
         return {}

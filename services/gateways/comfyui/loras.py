@@ -13,8 +13,8 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from services.gateways.runtime.inputs import Inputs, lora_key
-from services.gateways.runtime.provider import NotTaken
+from services.gateways.kit.inputs import Inputs, lora_key
+from services.gateways.kit.provider import NotAccepted
 from shared.hashed_file import HashedFile, TooLong
 
 OF_A_HASH = re.compile(r"(?P<sha256>[0-9a-f]{64})\.safetensors")
@@ -52,7 +52,7 @@ class LoraFolder:
                 if not await asyncio.to_thread(self._use, name):
                     await self._write(tenant, key, name)
             except (OSError, TooLong) as error:
-                raise NotTaken("lora_not_placed", f"{name}: {type(error).__name__}: {error}") from error
+                raise NotAccepted("lora_not_placed", f"{name}: {type(error).__name__}: {error}") from error
         return name
 
     async def _write(self, tenant: str, key: str, name: str) -> None:
@@ -65,15 +65,15 @@ class LoraFolder:
                     await file.take(parts)
             expected = OF_A_HASH.fullmatch(name)
             if expected and expected["sha256"] != file.sha256:
-                raise NotTaken("lora_not_placed", f"{name}: what was read has the hash {file.sha256}")
+                raise NotAccepted("lora_not_placed", f"{name}: what was read has the hash {file.sha256}")
             await asyncio.to_thread(os.replace, part, self._folder / name)
         finally:
             await asyncio.to_thread(part.unlink, missing_ok=True)
 
     def _new_part(self, name: str) -> Path:
-        handle, path = tempfile.mkstemp(PART, f".{name}.", self._folder)
-        os.fchmod(handle, 0o644)  # the server may be another user
-        os.close(handle)
+        ref, path = tempfile.mkstemp(PART, f".{name}.", self._folder)
+        os.fchmod(ref, 0o644)  # the server may be another user
+        os.close(ref)
         return Path(path)
 
     def _use(self, name: str) -> bool:

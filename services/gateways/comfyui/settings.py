@@ -5,11 +5,11 @@ from pathlib import Path
 from pydantic import PositiveFloat, PositiveInt
 from pydantic_settings import SettingsConfigDict
 
-from services.gateways.runtime.dialects import Dialect
-from services.gateways.runtime.settings import PaceSettings
+from services.gateways.kit.dialects import Dialect
+from services.gateways.runtime.settings import LimitsSettings
 
 
-class ComfyUISettings(PaceSettings):
+class ComfyUISettings(LimitsSettings):
     """The server has no authentication of its own: keep it on a private network."""
 
     model_config = SettingsConfigDict(env_prefix="COMFYUI_", frozen=True, env_ignore_empty=True)

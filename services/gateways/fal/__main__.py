@@ -4,13 +4,13 @@ from functools import partial
 
 import httpx
 
-from services.gateways.fal.adapter import FalProvider, handle_of
+from services.gateways.fal.adapter import FalProvider, ref_of
 from services.gateways.fal.settings import FalSettings, WebhookSettings
 from services.gateways.fal.signatures import Keys
 from services.gateways.fal.webhooks import WebhookUrls, webhook_routes
+from services.gateways.kit.inputs import Inputs
 from services.gateways.runtime.app import serve_gateway
-from services.gateways.runtime.inputs import Inputs
-from services.gateways.runtime.pushes import AddRoutes
+from services.gateways.runtime.recovery.webhook_intake import AddRoutes
 from shared.service import main
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
 
@@ -30,9 +30,9 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         if urls is None:
             return None
         keys = Keys(http, settings.rest_url)
-        return webhook_routes(urls, keys, partial(handle_of, settings), settings.user_id)
+        return webhook_routes(urls, keys, partial(ref_of, settings), settings.user_id)
 
-    await serve_gateway(make, settings.pace, kafka, process, "fal", make_routes)
+    await serve_gateway(make, settings.limits, kafka, process, "fal", make_routes)
 
 
 if __name__ == "__main__":

@@ -12,23 +12,23 @@ from services.gateways.fal.errors import STILL_RUNNING, failure_in, failure_of
 from services.gateways.fal.settings import FalSettings
 from services.gateways.fal.storage import FalStorage
 from services.gateways.fal.training import Training, percent_in
-from services.gateways.runtime.dialects import Dialect, dialect_of
-from services.gateways.runtime.inputs import Inputs
-from services.gateways.runtime.provider import (
-    Broken,
+from services.gateways.kit.dialects import Dialect, dialect_of
+from services.gateways.kit.inputs import Inputs
+from services.gateways.kit.provider import (
+    AttemptRequest,
+    AttemptStatus,
     CannotBeAsked,
-    Done,
-    Handle,
-    Missing,
-    News,
-    NoAnswer,
-    Order,
+    Completed,
+    Failed,
+    InProgress,
+    NotFound,
     OutcomeUnknown,
     Payload,
-    Refused,
-    Working,
+    Rejected,
+    StatusUnavailable,
+    SubmissionRef,
 )
-from services.gateways.runtime.wire import ask, excerpt, json_of, seed_in, send_paid
+from services.gateways.kit.wire import ask, excerpt, json_of, seed_in, send_paid
 from shared.clock import now
 
 ALIASES = {"fal-ai/flux": "fal-ai/flux/dev"}
@@ -38,16 +38,16 @@ LONGEST = 2000
 """No id and no link of Fal's has more characters."""
 
 
-def endpoint_of(settings: FalSettings, order: Order) -> str:
+def endpoint_of(settings: FalSettings, request: AttemptRequest) -> str:
     """The path of the model that draws this order."""
-    spec, model = order.spec, settings.text_model
+    spec, model = request.spec, settings.text_model
     if spec.reference or spec.face:
         model = settings.identity_model
     if spec.lora:
         model = settings.lora_model
     if spec.kind == "lora_training":
         model = settings.training_model
-    asked = order.model or model
+    asked = request.model or model
     return ALIASES.get(asked, asked).strip("/")
 
 
@@ -59,9 +59,9 @@ def links_of(queue_url: str, endpoint: str, request_id: str) -> dict[str, str]:
     return {"status_url": f"{base}/status", "response_url": base, "cancel_url": f"{base}/cancel"}
 
 
-def handle_of(settings: FalSettings, order: Order, request_id: str) -> Handle:
+def ref_of(settings: FalSettings, request: AttemptRequest, request_id: str) -> SubmissionRef:
     """What `submit` would have returned, for a request of which only the id is known."""
-    endpoint = endpoint_of(settings, order)
+    endpoint = endpoint_of(settings, request)
     return {"id": request_id} | links_of(settings.queue[0], endpoint, quote(request_id, safe=""))
 
 
@@ -86,18 +86,18 @@ class FalProvider:
         self._url, authorization = settings.queue
         self._headers = {"Authorization": authorization}
 
-    def dialect(self, order: Order) -> Dialect:
+    def dialect(self, request: AttemptRequest) -> Dialect:
         """See `Provider`."""
-        return dialect_of([endpoint_of(self._settings, order)], "prose")
+        return dialect_of([endpoint_of(self._settings, request)], "prose")
 
-    async def prepare(self, order: Order) -> Payload:
+    async def prepare(self, request: AttemptRequest) -> Payload:
         """See `Provider`. Inputs go as signed links. `endpoint` is the model's path, not sent."""
-        spec, inputs = order.spec, self._inputs
-        if order.workflow:
-            raise Refused("unsupported", "Fal runs models, not ComfyUI workflows")
+        spec, inputs = request.spec, self._inputs
+        if request.workflow:
+            raise Rejected("unsupported", "Fal runs models, not ComfyUI workflows")
         if spec.kind == "lora_training":
-            training = await self._training.input_of(order)
-            return {"endpoint": endpoint_of(self._settings, order), "body": training}
+            training = await self._training.input_of(request)
+            return {"endpoint": endpoint_of(self._settings, request), "body": training}
         body: Payload = {
             "prompt": spec.prompt,
             "image_size": {"width": spec.width, "height": spec.height},
@@ -109,15 +109,15 @@ class FalProvider:
         if spec.negative_prompt:
             body["negative_prompt"] = spec.negative_prompt
         if person := spec.reference or spec.face:
-            body["reference_image_url"] = await inputs.image_url(order.tenant, person)
+            body["reference_image_url"] = await inputs.image_url(request.tenant, person)
         if spec.lora:
-            link = await inputs.lora_url(order.tenant, spec.lora.key)
+            link = await inputs.lora_url(request.tenant, spec.lora.key)
             body["loras"] = [{"path": link, "scale": spec.lora.scale}]
-        return {"endpoint": endpoint_of(self._settings, order), "body": body}
+        return {"endpoint": endpoint_of(self._settings, request), "body": body}
 
-    async def submit(self, order: Order, payload: Payload) -> Handle:
+    async def submit(self, request: AttemptRequest, payload: Payload) -> SubmissionRef:
         """See `Provider`. Fal's own retries are off: each would be a submission we do not know of."""
-        left = (order.deadline_at - now()).total_seconds()
+        left = (request.deadline_at - now()).total_seconds()
         headers = self._headers | {
             "X-Fal-Request-Timeout": f"{max(2.0, left):.0f}",
             "X-Fal-No-Retry": "1",
@@ -126,13 +126,13 @@ class FalProvider:
             self._http,
             f"{self._url}/{payload['endpoint']}",
             mark_of_taken="x-fal-request-id",
-            params={"fal_webhook": self._webhook_of(order.attempt_id)} if self._webhook_of else {},
+            params={"fal_webhook": self._webhook_of(request.attempt_id)} if self._webhook_of else {},
             json=payload["body"],
             headers=headers,
         )
         try:
             body = json_of(answer)
-        except NoAnswer as odd:
+        except StatusUnavailable as odd:
             raise OutcomeUnknown(str(odd)) from odd
         request_id = body.get("request_id")
         if not isinstance(request_id, str) or not 0 < len(request_id) <= LONGEST:
@@ -149,70 +149,72 @@ class FalProvider:
         sendable = isinstance(url, str) and url.isascii() and url.isprintable() and len(url) <= LONGEST
         return sendable and str(url).startswith(f"{self._url}/")
 
-    async def find(self, order: Order) -> Handle | None:
+    async def find(self, request: AttemptRequest) -> SubmissionRef | None:
         """See `Provider`. Fal cannot be asked."""
         raise CannotBeAsked(self.name)
 
-    def finds_again(self, handle: Handle) -> bool:
+    def can_find_again(self, ref: SubmissionRef) -> bool:
         """See `Provider`."""
         return False
 
-    async def poll(self, order: Order, handle: Handle) -> News:
+    async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         """See `Provider`."""
-        answer = await self._status(order, handle)
+        answer = await self._status(request, ref)
         if answer.status_code == 404:
-            return Missing("Fal no longer knows this request")
+            return NotFound("Fal no longer knows this request")
         status = json_of(answer)
         match status.get("status"):
             case "COMPLETED":
-                return await self._result(order, handle, status)
+                return await self._result(request, ref, status)
             case "IN_QUEUE":
                 place = status.get("queue_position")
                 known = isinstance(place, int) and place >= 0
-                return Working("queued", queue_position=place if known else None)
-        return Working("running", percent=percent_in(status.get("logs")))
+                return InProgress("queued", queue_position=place if known else None)
+        return InProgress("running", percent=percent_in(status.get("logs")))
 
-    async def _status(self, order: Order, handle: Handle) -> httpx.Response:
+    async def _status(self, request: AttemptRequest, ref: SubmissionRef) -> httpx.Response:
         """Of a training with its logs, the only place that tells how far it is."""
-        if order.spec.kind == "lora_training":
+        if request.spec.kind == "lora_training":
             try:
-                return await self._ask("GET", handle["status_url"], params={"logs": "1"})
-            except NoAnswer:  # logs may outgrow what we read of an answer
+                return await self._ask("GET", ref["status_url"], params={"logs": "1"})
+            except StatusUnavailable:  # logs may outgrow what we read of an answer
                 pass
-        return await self._ask("GET", handle["status_url"], params={"logs": "0"})
+        return await self._ask("GET", ref["status_url"], params={"logs": "0"})
 
-    async def _result(self, order: Order, handle: Handle, status: dict[str, Any]) -> News:
+    async def _result(
+        self, request: AttemptRequest, ref: SubmissionRef, status: dict[str, Any]
+    ) -> AttemptStatus:
         try:
-            answer = await self._ask("GET", handle["response_url"], errors_tell=True)
-        except NoAnswer:
+            answer = await self._ask("GET", ref["response_url"], errors_tell=True)
+        except StatusUnavailable:
             if status.get("error_type"):
                 return failure_in(status)
             raise
         if answer.status_code == 404:
-            return Missing("Fal no longer has this result", billed="yes")
+            return NotFound("Fal no longer has this result", billed="yes")
         if answer.status_code == 200 and answer.content.strip() == b"null":
-            return Broken("no_output", "the result is null", retryable=False, billed="yes")
+            return Failed("no_output", "the result is null", retryable=False, billed="yes")
         body = json_of(answer)
         if answer.status_code >= 400:
             if body.get("detail") == STILL_RUNNING:
-                return Working("running")
+                return InProgress("running")
             return failure_of(answer, body)
         metrics = status.get("metrics")
         seconds = metrics.get("inference_time") if isinstance(metrics, dict) else None
         seconds = seconds if isinstance(seconds, int | float) else None
-        if order.spec.kind == "lora_training":
-            return self._training.end(order, body, seconds)
+        if request.spec.kind == "lora_training":
+            return self._training.end(request, body, seconds)
         return _done(body, seconds)
 
-    async def cancel(self, order: Order, handle: Handle) -> None:
+    async def cancel(self, request: AttemptRequest, ref: SubmissionRef) -> None:
         """See `Provider`. A running request may still complete, and cost."""
-        await self._ask("PUT", handle["cancel_url"])
+        await self._ask("PUT", ref["cancel_url"])
 
     async def _ask(self, method: str, url: str, **request: Any) -> httpx.Response:
         return await ask(self._http, method, url, headers=self._headers, **request)
 
 
-def _done(body: dict[str, Any], seconds: float | None) -> News:
+def _done(body: dict[str, Any], seconds: float | None) -> AttemptStatus:
     images = body.get("images")
     if not isinstance(images, list):
         images = [body.get("image")]
@@ -229,5 +231,5 @@ def _done(body: dict[str, Any], seconds: float | None) -> News:
         if isinstance(image, dict) and isinstance(image.get("url"), str)
     )
     if not outputs:
-        return Broken("no_output", "the result names no image", retryable=False, billed="yes")
-    return Done(outputs, seed=seed_in(body.get("seed")), seconds=seconds)
+        return Failed("no_output", "the result names no image", retryable=False, billed="yes")
+    return Completed(outputs, seed=seed_in(body.get("seed")), seconds=seconds)

@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Sequence
 
 from contracts.captions import for_trainer
-from services.gateways.runtime.provider import Refused
+from services.gateways.kit.provider import Rejected
 
 LARGEST_ARCHIVE = 90 * 1024 * 1024
 """What Fal takes in one upload; more would have to be sent in parts."""
@@ -23,7 +23,7 @@ def archive(images: Sequence[bytes], captions: Sequence[str], trigger_word: str)
         Refused: an image is of no kind that is trained on, or all of them are too many bytes.
     """
     if sum(map(len, images)) > LARGEST_ARCHIVE:
-        raise Refused("unsupported", f"more than {LARGEST_ARCHIVE:,} bytes of training images")
+        raise Rejected("unsupported", f"more than {LARGEST_ARCHIVE:,} bytes of training images")
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as opened:
         for number, image in enumerate(images):
@@ -38,7 +38,7 @@ def _ending(number: int, image: bytes) -> str:
     for beginning, ending in ENDINGS.items():
         if image.startswith(beginning):
             return ending
-    raise Refused("invalid_input", f"training image {number} is no PNG, JPEG or WebP")
+    raise Rejected("invalid_input", f"training image {number} is no PNG, JPEG or WebP")
 
 
 def _add(opened: zipfile.ZipFile, name: str, data: bytes) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from services.gateways.runtime.provider import Broken
-from services.gateways.runtime.wire import excerpt
+from services.gateways.kit.provider import Failed
+from services.gateways.kit.wire import excerpt
 
 RETRYABLE = frozenset(
     {
@@ -28,7 +28,7 @@ STILL_RUNNING = "Request is still in progress"
 NSFW = "content_policy_violation"
 
 
-def failure_of(answer: httpx.Response, body: dict[str, Any]) -> Broken:
+def failure_of(answer: httpx.Response, body: dict[str, Any]) -> Failed:
     """The failure that a result answer of 400 or more tells."""
     kind, message = _kind_and_message(answer, body)
     retryable = kind in RETRYABLE or answer.headers.get("X-Fal-Retryable", "").lower() in ("1", "true")
@@ -36,16 +36,16 @@ def failure_of(answer: httpx.Response, body: dict[str, Any]) -> Broken:
         retryable = False
     code = "nsfw" if kind == NSFW else "provider_error"
     billed = "no" if answer.status_code >= 500 or answer.status_code == 422 else "unknown"
-    return Broken(code, f"{kind}: {message}"[:500], retryable, billed)  # type: ignore[arg-type]
+    return Failed(code, f"{kind}: {message}"[:500], retryable, billed)  # type: ignore[arg-type]
 
 
-def failure_in(status: dict[str, Any]) -> Broken:
+def failure_in(status: dict[str, Any]) -> Failed:
     """The failure that a status tells, for a result that is answered as if Fal itself were away."""
     kind = str(status["error_type"])
     retryable = kind in RETRYABLE
     code = "nsfw" if kind == NSFW else "provider_error"
     message = f"{kind}: {status.get('error')}"[:500]
-    return Broken(code, message, retryable, "no" if retryable else "unknown")
+    return Failed(code, message, retryable, "no" if retryable else "unknown")
 
 
 def _kind_and_message(answer: httpx.Response, body: dict[str, Any]) -> tuple[str, str]:

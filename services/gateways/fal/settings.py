@@ -4,12 +4,12 @@ from pydantic import PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from contracts.web_addresses import split_credentials
-from services.gateways.runtime.settings import DoubtSettings
+from services.gateways.runtime.settings import UncertainOutcomeSettings
 from shared.errors import StartupError
 from shared.url_credentials import basic_authorization
 
 
-class FalSettings(DoubtSettings):
+class FalSettings(UncertainOutcomeSettings):
     """Model ids are settings because Fal's catalogue changes."""
 
     model_config = SettingsConfigDict(env_prefix="FAL_", frozen=True)

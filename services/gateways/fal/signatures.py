@@ -12,8 +12,8 @@ import structlog
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from services.gateways.runtime.provider import NoAnswer
-from services.gateways.runtime.wire import ask, excerpt, json_of
+from services.gateways.kit.provider import StatusUnavailable
+from services.gateways.kit.wire import ask, excerpt, json_of
 from shared.errors import TransientError
 from shared.url_credentials import redacted
 
@@ -79,7 +79,7 @@ class Keys:
             try:
                 answer = await ask(self._http, "GET", self._url)
                 body = json_of(answer)
-            except NoAnswer as silence:
+            except StatusUnavailable as silence:
                 raise KeysUnavailable(str(silence)) from silence
             keys = _keys_in(body)
             if answer.status_code != 200 or not keys:

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 import httpx
 
 from services.gateways.fal.settings import FalSettings
-from services.gateways.runtime.provider import NoAnswer, NotTaken
-from services.gateways.runtime.wire import ask, excerpt, json_of
+from services.gateways.kit.provider import NotAccepted, StatusUnavailable
+from services.gateways.kit.wire import ask, excerpt, json_of
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 KEEP_SECONDS = 24 * 3600
@@ -31,8 +31,8 @@ class FalStorage:
         try:
             base, authorization = await self._token()
             return await self._send(base, authorization, name, data, content_type)
-        except NoAnswer as silence:
-            raise NotTaken("provider_unreachable", f"upload: {silence}") from silence
+        except StatusUnavailable as silence:
+            raise NotAccepted("provider_unreachable", f"upload: {silence}") from silence
 
     async def _token(self) -> tuple[str, str]:
         answer = await ask(
@@ -46,7 +46,9 @@ class FalStorage:
         body = json_of(answer)
         token, base = body.get("token"), body.get("base_url")
         if answer.status_code != 200 or not isinstance(token, str) or not self._is_fals(base):
-            raise NotTaken("provider_busy", f"no upload token: {answer.status_code} for {str(base)[:200]!r}")
+            raise NotAccepted(
+                "provider_busy", f"no upload token: {answer.status_code} for {str(base)[:200]!r}"
+            )
         return str(base).rstrip("/"), f"{body.get('token_type') or 'Bearer'} {token}"
 
     async def _send(self, base: str, authorization: str, name: str, data: bytes, content_type: str) -> str:
@@ -63,10 +65,10 @@ class FalStorage:
             content=data,
         )
         if answer.status_code != 200:
-            raise NotTaken("provider_busy", f"upload: {answer.status_code} {excerpt(answer)}")
+            raise NotAccepted("provider_busy", f"upload: {answer.status_code} {excerpt(answer)}")
         url = json_of(answer).get("access_url")
         if not self._is_fals(url):
-            raise NotTaken("provider_busy", f"uploaded to {str(url)[:200]!r}, which is no host of Fal's")
+            raise NotAccepted("provider_busy", f"uploaded to {str(url)[:200]!r}, which is no host of Fal's")
         return str(url)
 
     def _is_fals(self, url: object) -> bool:

@@ -8,8 +8,8 @@ from contracts.renders import Output
 from services.gateways.fal.archives import LARGEST_ARCHIVE, archive
 from services.gateways.fal.settings import FalSettings
 from services.gateways.fal.storage import FalStorage
-from services.gateways.runtime.inputs import Inputs
-from services.gateways.runtime.provider import Broken, Done, News, Order, Payload
+from services.gateways.kit.inputs import Inputs
+from services.gateways.kit.provider import AttemptRequest, AttemptStatus, Completed, Failed, Payload
 
 ARCHIVES_AT_ONCE = 2
 """Each is held in memory until it is uploaded."""
@@ -25,42 +25,42 @@ class Training:
         self._settings = settings
         self._slots = asyncio.Semaphore(ARCHIVES_AT_ONCE)
 
-    async def input_of(self, order: Order) -> Payload:
+    async def input_of(self, request: AttemptRequest) -> Payload:
         """Uploads the images with their captions. Raises as `prepare` does."""
         async with self._slots:
             packed = await asyncio.to_thread(
-                archive, await self._images(order), order.spec.captions, order.spec.prompt
+                archive, await self._images(request), request.spec.captions, request.spec.prompt
             )
             url = await self._storage.upload("images.zip", packed, "application/zip")
-        return {"images_data_url": url, "trigger_word": order.spec.prompt, "steps": self._steps(order)}
+        return {"images_data_url": url, "trigger_word": request.spec.prompt, "steps": self._steps(request)}
 
-    async def _images(self, order: Order) -> list[bytes]:
+    async def _images(self, request: AttemptRequest) -> list[bytes]:
         """All of them, or so many that they are surely too many."""
         images: list[bytes] = []
         left = LARGEST_ARCHIVE
-        for asset_id in order.spec.training_images:
-            _, data = await self._inputs.image(order.tenant, asset_id)
+        for asset_id in request.spec.training_images:
+            _, data = await self._inputs.image(request.tenant, asset_id)
             images.append(data)
             left -= len(data)
             if left < 0:
                 break
         return images
 
-    def end(self, order: Order, body: dict[str, Any], seconds: float | None) -> News:
+    def end(self, request: AttemptRequest, body: dict[str, Any], seconds: float | None) -> AttemptStatus:
         """The weights, and the trainer's configuration where it gives one."""
         weights = _file(body.get("diffusers_lora_file"), "weights")
         config = _file(body.get("config_file"), "config")
         if weights is None:
-            return Broken("no_output", "the training gave no weights", retryable=False, billed="yes")
-        return Done(
+            return Failed("no_output", "the training gave no weights", retryable=False, billed="yes")
+        return Completed(
             (weights, config) if config else (weights,),
             seconds=seconds,
             base_model=self._settings.training_base_model,
-            steps=self._steps(order),
+            steps=self._steps(request),
         )
 
-    def _steps(self, order: Order) -> int:
-        return order.spec.steps or self._settings.training_steps
+    def _steps(self, request: AttemptRequest) -> int:
+        return request.spec.steps or self._settings.training_steps
 
 
 def percent_in(logs: object) -> int | None:

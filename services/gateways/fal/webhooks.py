@@ -15,8 +15,8 @@ from fastapi import FastAPI, Request, Response
 from prometheus_client import Counter
 
 from services.gateways.fal.signatures import Keys, KeysUnavailable, NotFals, verify
-from services.gateways.runtime.provider import Handle, Order
-from services.gateways.runtime.pushes import AddRoutes, Pushes
+from services.gateways.kit.provider import AttemptRequest, SubmissionRef
+from services.gateways.runtime.recovery.webhook_intake import AddRoutes, WebhookIntake
 from shared.http.problems import Refusal, install_problems
 
 log = structlog.get_logger()
@@ -26,7 +26,7 @@ RETRY_AFTER = {"Retry-After": "5"}
 
 webhooks = Counter("imagegen_fal_webhooks", "Webhooks from Fal, by what became of them", ["result"])
 
-HandleOf = Callable[[Order, str], Handle]
+RefBuilder = Callable[[AttemptRequest, str], SubmissionRef]
 """Rebuilds the handle of a submission from its order and Fal's request id."""
 
 
@@ -55,11 +55,16 @@ class Webhooks:
     """Verifies a webhook and hands it to the attempt's owner. Any process of the gateway may get it."""
 
     def __init__(
-        self, urls: WebhookUrls, keys: Keys, handle_of: HandleOf, pushes: Pushes, user_id: str | None = None
+        self,
+        urls: WebhookUrls,
+        keys: Keys,
+        ref_of: RefBuilder,
+        pushes: WebhookIntake,
+        user_id: str | None = None,
     ) -> None:
         self._urls = urls
         self._keys = keys
-        self._handle_of = handle_of
+        self._handle_of = ref_of
         self._pushes = pushes
         self._user_id = user_id
 
@@ -77,21 +82,21 @@ class Webhooks:
         pushed = await self._pushes.find(attempt_id)
         if pushed is None:
             raise Refusal(404, f"there is no attempt {attempt_id}")
-        adoption = await self._pushes.adopt(pushed, self._handle_of(pushed.order, request_id))
+        adoption = await self._pushes.adopt(pushed, self._handle_of(pushed.request, request_id))
         if adoption == "other":
             log.error("webhook_of_another_request", attempt_id=attempt_id, request_id=request_id)
             raise Refusal(409, f"attempt {attempt_id} is another request")
         if adoption == "too_early":
             raise Refusal(503, f"attempt {attempt_id} was not sent yet", headers=RETRY_AFTER)
-        await self._pushes.hurry(attempt_id)
+        await self._pushes.poll_now(attempt_id)
         log.info("webhook_taken", attempt_id=attempt_id, request_id=request_id, adoption=adoption)
         return adoption
 
     async def _verified(self, headers: Mapping[str, str], body: bytes) -> str:
         try:
             request_id, user_id = await verify(headers, body, self._keys, time.time())
-        except NotFals as stranger:
-            raise Refusal(401, str(stranger)) from stranger
+        except NotFals as unknown_id:
+            raise Refusal(401, str(unknown_id)) from unknown_id
         except KeysUnavailable as away:
             log.warning("webhook_keys_unavailable", error=str(away))
             raise Refusal(503, "Fal's keys cannot be read; try again", headers=RETRY_AFTER) from away
@@ -100,11 +105,11 @@ class Webhooks:
         return request_id
 
 
-def webhook_routes(urls: WebhookUrls, keys: Keys, handle_of: HandleOf, user_id: str | None) -> AddRoutes:
+def webhook_routes(urls: WebhookUrls, keys: Keys, ref_of: RefBuilder, user_id: str | None) -> AddRoutes:
     """What adds `POST /webhooks/fal` to a gateway's HTTP application."""
 
-    def add_routes(app: FastAPI, pushes: Pushes) -> None:
-        taker = Webhooks(urls, keys, handle_of, pushes, user_id)
+    def add_routes(app: FastAPI, pushes: WebhookIntake) -> None:
+        taker = Webhooks(urls, keys, ref_of, pushes, user_id)
         install_problems(app)
 
         @app.post("/webhooks/fal", include_in_schema=False)

@@ -2,10 +2,10 @@
 
 import httpx
 
+from services.gateways.kit.inputs import Inputs
 from services.gateways.modal.adapter import ModalProvider
 from services.gateways.modal.settings import ModalSettings
 from services.gateways.runtime.app import serve_gateway
-from services.gateways.runtime.inputs import Inputs
 from shared.service import main
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
 
@@ -17,7 +17,7 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     def make(http: httpx.AsyncClient, inputs: Inputs) -> ModalProvider:
         return ModalProvider(http, settings, inputs)
 
-    await serve_gateway(make, settings.pace, kafka, process, "modal")
+    await serve_gateway(make, settings.limits, kafka, process, "modal")
 
 
 if __name__ == "__main__":

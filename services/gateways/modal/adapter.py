@@ -26,25 +26,25 @@ from contracts.modal_app import (
     ModalUnfinished,
 )
 from contracts.renders import Billed, Output
-from services.gateways.modal.settings import ModalSettings
-from services.gateways.runtime.dialects import Dialect, dialect_of, model_names
-from services.gateways.runtime.inputs import LINK_SECONDS, Inputs
-from services.gateways.runtime.provider import (
-    REFUSED,
-    Broken,
-    Done,
-    Handle,
-    Missing,
-    News,
-    NoAnswer,
-    Order,
+from services.gateways.kit.dialects import Dialect, dialect_of, model_names
+from services.gateways.kit.inputs import LINK_SECONDS, Inputs
+from services.gateways.kit.provider import (
+    REJECTED,
+    AttemptRequest,
+    AttemptStatus,
+    Completed,
+    Failed,
+    InProgress,
+    NotFound,
     OutcomeUnknown,
     Payload,
-    Refused,
-    Working,
+    Rejected,
+    StatusUnavailable,
+    SubmissionRef,
 )
-from services.gateways.runtime.wire import MAX_ANSWER_BYTES, ask, excerpt, seed_in, send_paid
-from services.gateways.runtime.workflows import callers_graph
+from services.gateways.kit.wire import MAX_ANSWER_BYTES, ask, excerpt, seed_in, send_paid
+from services.gateways.kit.workflows import callers_graph
+from services.gateways.modal.settings import ModalSettings
 from shared.clock import now
 
 M = TypeVar("M", bound=ModalModel)
@@ -69,37 +69,39 @@ class ModalProvider:
             "Modal-Secret": settings.secret.get_secret_value(),
         }
 
-    def dialect(self, order: Order) -> Dialect:
+    def dialect(self, request: AttemptRequest) -> Dialect:
         """See `Provider`. The application draws with Flux, but runs any workflow."""
-        names = model_names(order.workflow) if order.workflow else [order.model or ""]
+        names = model_names(request.workflow) if request.workflow else [request.model or ""]
         return dialect_of(names, "prose")
 
-    async def prepare(self, order: Order) -> Payload:
+    async def prepare(self, request: AttemptRequest) -> Payload:
         """See `Provider`. Inputs go as signed links."""
-        spec, inputs, tenant = order.spec, self._inputs, order.tenant
+        spec, inputs, tenant = request.spec, self._inputs, request.tenant
         if spec.kind == "lora_training":
-            return await self._training(order)
+            return await self._training(request)
         image = ModalImageInput(
             prompt=spec.prompt,
             negative_prompt=spec.negative_prompt,
             seed=spec.seed,
             width=spec.width,
             height=spec.height,
-            model=order.model,
+            model=request.model,
             reference_url=await inputs.image_url(tenant, spec.reference) if spec.reference else None,
             face_url=await inputs.image_url(tenant, spec.face) if spec.face else None,
             lora=ModalLora(url=await inputs.lora_url(tenant, spec.lora.key), scale=spec.lora.scale)
             if spec.lora
             else None,
-            workflow=callers_graph(order) if order.workflow else None,
+            workflow=callers_graph(request) if request.workflow else None,
         )
-        return _written(ModalSubmit(id=order.uuid, input=image, deadline_at=order.deadline_at))
+        return _written(ModalSubmit(id=request.idempotency_key, input=image, deadline_at=request.deadline_at))
 
-    async def _training(self, order: Order) -> Payload:
+    async def _training(self, request: AttemptRequest) -> Payload:
         """Its images may wait for a GPU as long as the order may: so long their links live."""
-        spec = order.spec
-        seconds = max(LINK_SECONDS, int((order.deadline_at - now()).total_seconds()))
-        links = [await self._inputs.image_url(order.tenant, asset, seconds) for asset in spec.training_images]
+        spec = request.spec
+        seconds = max(LINK_SECONDS, int((request.deadline_at - now()).total_seconds()))
+        links = [
+            await self._inputs.image_url(request.tenant, asset, seconds) for asset in spec.training_images
+        ]
         try:
             training = ModalTrainingInput(
                 trigger_word=spec.prompt,
@@ -112,57 +114,59 @@ class ModalProvider:
             )
         except ValidationError as error:
             wrong = error.errors(include_url=False, include_input=False)[0]
-            raise Refused("invalid_request", f"{wrong['loc']}: {wrong['msg']}") from error
-        deadline = order.deadline_at
+            raise Rejected("invalid_request", f"{wrong['loc']}: {wrong['msg']}") from error
+        deadline = request.deadline_at
         return _written(
-            ModalSubmit(id=order.uuid, kind="lora_training", input=training, deadline_at=deadline)
+            ModalSubmit(
+                id=request.idempotency_key, kind="lora_training", input=training, deadline_at=deadline
+            )
         )
 
-    async def submit(self, order: Order, payload: Payload) -> Handle:
+    async def submit(self, request: AttemptRequest, payload: Payload) -> SubmissionRef:
         """See `Provider`."""
         try:
             url = f"{self._url}/submit"
             answer = await send_paid(
                 self._http, url, mark_of_taken=UNDECIDED, json=payload, headers=self._headers
             )
-        except Refused as refused:
+        except Rejected as refused:
             if refused.status == 404:  # the route is there wherever the application is
                 reason = f"{refused.message}: is the application deployed?"
-                raise Refused("provider_not_deployed", reason, status=404) from refused
+                raise Rejected("provider_not_deployed", reason, status=404) from refused
             raise
         try:
             return {"id": ModalSubmitted.model_validate_json(answer.content).call_id}
         except ValidationError as error:
             raise OutcomeUnknown(f"submit answered {excerpt(answer)}") from error
 
-    async def find(self, order: Order) -> Handle | None:
+    async def find(self, request: AttemptRequest) -> SubmissionRef | None:
         """See `Provider`."""
-        answer = await self._ask("GET", f"/by-id/{order.uuid}")
+        answer = await self._ask("GET", f"/by-id/{request.idempotency_key}")
         if answer.status_code == 404:
             return None
         return {"id": _read(ModalSubmitted, answer).call_id}
 
-    def finds_again(self, handle: Handle) -> bool:
+    def can_find_again(self, ref: SubmissionRef) -> bool:
         """See `Provider`."""
         return True
 
-    async def poll(self, order: Order, handle: Handle) -> News:
+    async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         """See `Provider`."""
-        answer = await self._ask("GET", f"/result/{handle['id']}")
+        answer = await self._ask("GET", f"/result/{ref['id']}")
         match answer.status_code:
             case 202:
                 return _working(answer)
             case 404:
-                return Missing("Modal no longer knows this call")
+                return NotFound("Modal no longer knows this call")
             case 410:
-                return Broken("cancelled", "the call was cancelled at Modal", False, _billed(answer))
+                return Failed("cancelled", "the call was cancelled at Modal", False, _billed(answer))
             case 200:
-                return _end(order, _read(ModalResult, answer))
-        raise NoAnswer(f"result: {answer.status_code} {excerpt(answer)}")
+                return _end(request, _read(ModalResult, answer))
+        raise StatusUnavailable(f"result: {answer.status_code} {excerpt(answer)}")
 
-    async def cancel(self, order: Order, handle: Handle) -> None:
+    async def cancel(self, request: AttemptRequest, ref: SubmissionRef) -> None:
         """See `Provider`."""
-        await self._ask("POST", f"/cancel/{handle['id']}")
+        await self._ask("POST", f"/cancel/{ref['id']}")
 
     async def unfinished(self) -> frozenset[str]:
         """See `Listing`."""
@@ -174,7 +178,7 @@ class ModalProvider:
         url = self._url + path
         answer = await ask(self._http, method, url, most_bytes=most_bytes, headers=self._headers)
         if answer.status_code == 404 and not answer.headers.get("content-type", "").startswith(JSON):
-            raise NoAnswer(f"{path}: {excerpt(answer)}: is the application deployed?")
+            raise StatusUnavailable(f"{path}: {excerpt(answer)}: is the application deployed?")
         return answer
 
 
@@ -182,36 +186,36 @@ def _written(submit: ModalSubmit) -> Payload:
     return submit.model_dump(mode="json", exclude_none=True)
 
 
-def _end(order: Order, result: ModalResult) -> News:
+def _end(request: AttemptRequest, result: ModalResult) -> AttemptStatus:
     if result.status == "failed" or not result.outputs:
         error = result.error
         if error is None:
-            return Broken("no_output", "the call succeeded without an output", False, "yes")
+            return Failed("no_output", "the call succeeded without an output", False, "yes")
         if error.type == TOO_LATE:
-            return Broken("deadline_exceeded", error.message, False, "no")
+            return Failed("deadline_exceeded", error.message, False, "no")
         if error.type == WORKFLOW_REFUSED:
-            return Broken("invalid_workflow", f"{REFUSED}: {error.message}"[:500], False, "yes")
-        return Broken("provider_error", f"{error.type}: {error.message}"[:500], error.retryable, "yes")
-    if order.spec.kind == "lora_training":
+            return Failed("invalid_workflow", f"{REJECTED}: {error.message}"[:500], False, "yes")
+        return Failed("provider_error", f"{error.type}: {error.message}"[:500], error.retryable, "yes")
+    if request.spec.kind == "lora_training":
         return _trained(result, result.manifest)
     outputs = tuple(
         Output(path=output.path, content_type=output.content_type, nsfw=output.nsfw)
         for output in result.outputs
     )
-    if order.workflow:  # the application puts its result first
-        return Done(outputs[:1], seconds=result.gpu_seconds, dropped=outputs[1:])
-    return Done(outputs, seed=seed_in(result.seed), seconds=result.gpu_seconds)
+    if request.workflow:  # the application puts its result first
+        return Completed(outputs[:1], seconds=result.gpu_seconds, dropped=outputs[1:])
+    return Completed(outputs, seed=seed_in(result.seed), seconds=result.gpu_seconds)
 
 
-def _trained(result: ModalResult, manifest: ModalManifest | None) -> News:
+def _trained(result: ModalResult, manifest: ModalManifest | None) -> AttemptStatus:
     """The file that the manifest names, and what it says of it."""
     if manifest is None:
-        return Broken("no_output", "the training gave no manifest", False, "yes")
+        return Failed("no_output", "the training gave no manifest", False, "yes")
     kinds = (output.content_type for output in result.outputs if output.path == manifest.path)
     weights = Output(
         path=manifest.path, content_type=next(kinds, None), role="weights", sha256=manifest.sha256
     )
-    return Done(
+    return Completed(
         (weights,),
         seed=seed_in(result.seed),
         seconds=result.gpu_seconds,
@@ -230,16 +234,16 @@ def _billed(answer: httpx.Response) -> Billed:
     return "unknown"
 
 
-def _working(answer: httpx.Response) -> Working:
+def _working(answer: httpx.Response) -> InProgress:
     if not answer.content.strip():
-        return Working("queued")
+        return InProgress("queued")
     pending = _read(ModalPending, answer)
     percent = None if pending.progress is None else max(0, min(100, round(pending.progress)))
-    return Working("running" if pending.status == "running" else "queued", percent)
+    return InProgress("running" if pending.status == "running" else "queued", percent)
 
 
 def _read(kind: type[M], answer: httpx.Response) -> M:
     try:
         return kind.model_validate_json(answer.content)
     except ValidationError as error:
-        raise NoAnswer(f"{answer.url.path}: not a {kind.__name__}: {excerpt(answer)}") from error
+        raise StatusUnavailable(f"{answer.url.path}: not a {kind.__name__}: {excerpt(answer)}") from error

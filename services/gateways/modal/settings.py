@@ -3,10 +3,10 @@
 from pydantic import PositiveInt, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from services.gateways.runtime.settings import DoubtSettings
+from services.gateways.runtime.settings import UncertainOutcomeSettings
 
 
-class ModalSettings(DoubtSettings):
+class ModalSettings(UncertainOutcomeSettings):
     """`key` and `secret` are proxy-auth credentials (wk-…, ws-…), not API tokens."""
 
     model_config = SettingsConfigDict(env_prefix="MODAL_", frozen=True)

@@ -6,21 +6,26 @@ from functools import partial
 import httpx
 import structlog
 
-from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.crash_points import crash_point, refuse_unknown_point
-from services.gateways.runtime.engine import Engine
-from services.gateways.runtime.gate import HEALTH_INDEXES, Announcements, Gate, Rate
+from services.gateways.kit.crash_points import crash_point, refuse_unknown_point
+from services.gateways.kit.inputs import Inputs, StoredInputs
+from services.gateways.kit.provider import ListsUnfinished, Provider, ProviderLimits, StreamsProgress
 from services.gateways.runtime.gateway import Gateway
 from services.gateways.runtime.handlers import handlers
-from services.gateways.runtime.hints import Hints
-from services.gateways.runtime.inputs import Inputs, StoredInputs
-from services.gateways.runtime.late_ends import LateEnds
-from services.gateways.runtime.ledger import INDEXES, Ledger
-from services.gateways.runtime.provider import Hinting, Listing, Pace, Provider
-from services.gateways.runtime.pushes import AddRoutes, Pushes
-from services.gateways.runtime.reconciling import Reconciling
-from services.gateways.runtime.roll_call import RollCall
-from services.gateways.runtime.shares import Shares
+from services.gateways.runtime.ledger.ledger import INDEXES, Ledger
+from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.recovery.bulk_status_check import BulkStatusCheck
+from services.gateways.runtime.recovery.late_outcomes import LateOutcomes
+from services.gateways.runtime.recovery.progress_stream import ProgressStream
+from services.gateways.runtime.recovery.reconciler import Reconciler
+from services.gateways.runtime.recovery.webhook_intake import AddRoutes, WebhookIntake
+from services.gateways.runtime.scheduling.engine import Engine
+from services.gateways.runtime.scheduling.slot_allocation import SlotAllocation
+from services.gateways.runtime.scheduling.submission_gate import (
+    HEALTH_INDEXES,
+    Announcements,
+    Rate,
+    SubmissionGate,
+)
 from shared import mongo
 from shared.http.client import http_client
 from shared.ids import uuid7
@@ -42,7 +47,7 @@ MakeRoutes = Callable[[httpx.AsyncClient], AddRoutes | None]
 
 async def serve_gateway(
     make_provider: MakeProvider,
-    pace: Pace,
+    limits: ProviderLimits,
     kafka: KafkaSettings,
     process: ProcessSettings,
     name: str,
@@ -54,14 +59,14 @@ async def serve_gateway(
         Service(f"gateway-{name}", kafka, process) as service,
         mongo.connect(read_settings(MongoSettings), service.waits_for) as database,
         open_bucket(read_settings(S3Settings), service.waits_for) as bucket,
-        http_client(timeout_seconds=pace.submit_timeout) as http,
+        http_client(timeout_seconds=limits.submit_timeout) as http,
     ):
         await mongo.ensure_indexes(database["attempts"], *INDEXES, report=service.waits_for)
         await mongo.ensure_indexes(database["provider_health"], *HEALTH_INDEXES, report=service.waits_for)
         service.health.add("mongo", partial(mongo.ping, database))
         provider = make_provider(http, StoredInputs(database["assets"], bucket))
         add_routes = make_routes(http) if make_routes else None
-        gateway = Process(provider, pace, database, service, add_routes)
+        gateway = Process(provider, limits, database, service, add_routes)
         await gateway.run()
 
 
@@ -71,7 +76,7 @@ class Process:
     def __init__(
         self,
         provider: Provider,
-        pace: Pace,
+        limits: ProviderLimits,
         database: Database,
         service: Service,
         add_routes: AddRoutes | None = None,
@@ -84,36 +89,36 @@ class Process:
             f"gateway-{provider.name}",
             on_owner_expired=self._take_over,
             on_lost=self._lost,
-            patience_seconds=pace.bury_after,
+            patience_seconds=limits.takeover_patience,
         )
         told = Announcements(provider.name, uuid7(), database["provider_health"], service.publisher)
-        self._gate = Gate(rate=Rate(pace.submits_per_second), told=told)
-        gateway = Gateway(provider, self._ledger, self._lease, service.publisher, pace, self._gate)
+        self._gate = SubmissionGate(rate=Rate(limits.submits_per_second), told=told)
+        gateway = Gateway(provider, self._ledger, self._lease, service.publisher, limits, self._gate)
         self._gateway = gateway
-        self._pace = pace
-        self._shares = Shares(database["gateway_shares"], f"gateway-{provider.name}", pace.slots)
-        self._engine = Engine(gateway.step, 0, self._gate.hold, pace.most_held)
+        self._pace = limits
+        self._shares = SlotAllocation(database["gateway_shares"], f"gateway-{provider.name}", limits.slots)
+        self._engine = Engine(gateway.step, 0, self._gate.admission_delay, limits.max_in_memory)
         self._service = service
         handlers(service.subscribe, provider, self._ledger, self._engine, self._lease, self._gate)
         service.background("lease", self._lease.run)
         service.background("engine", self._engine.run)
         service.background("outbox", outbox.run)
         service.background("tidying", partial(every, TIDY_SECONDS, self._tidy, name="tidying"))
-        late_ends = LateEnds(self._attempts, provider, service.publisher.source)
-        reconciling = Reconciling(
-            self._attempts, provider, self._ledger, self._engine, self._lease, pace.reconcile
+        late_outcomes = LateOutcomes(self._attempts, provider, service.publisher.source)
+        reconciling = Reconciler(
+            self._attempts, provider, self._ledger, self._engine, self._lease, limits.reconcile_interval
         )
-        service.background("late ends", late_ends.run)
+        service.background("late ends", late_outcomes.run)
         service.background("reconciliation", reconciling.run)
-        self._pushes = Pushes(self._attempts, provider.name, self._engine)
+        self._pushes = WebhookIntake(self._attempts, provider.name, self._engine)
         if add_routes is not None:
             add_routes(service.http, self._pushes)
-        if isinstance(provider, Hinting):
-            hints = Hints(provider, self._engine, gateway)
-            service.background("hints", hints.listen)
-            service.background("progress", hints.tell)
-        elif isinstance(provider, Listing):
-            service.background("roll call", RollCall(provider, self._engine, gateway, pace).run)
+        if isinstance(provider, StreamsProgress):
+            progress_hints = ProgressStream(provider, self._engine, gateway)
+            service.background("hints", progress_hints.listen)
+            service.background("progress", progress_hints.tell)
+        elif isinstance(provider, ListsUnfinished):
+            service.background("roll call", BulkStatusCheck(provider, self._engine, gateway, limits).run)
 
     async def run(self) -> None:
         """Take a lease, work, leave in order."""
@@ -142,14 +147,14 @@ class Process:
             crash_point("during_takeover")
         if owner != self._lease.owner:
             return 0  # declared dead meanwhile: all that was ours is taken over anew
-        self._engine.add(taken, within=self._gateway.rarest_poll)
+        self._engine.add(taken, within=self._gateway.min_poll_interval)
         return len(taken)
 
     async def _take_share(self) -> None:
         """Agree with the other processes on who uses how many slots, and how fast."""
         alive = self._lease.alive | {self._lease.owner}
         engine = self._engine
-        await self._shares.settle(self._lease.owner, alive, lambda: engine.in_flight, engine.resize)
+        await self._shares.rebalance(self._lease.owner, alive, lambda: engine.in_flight, engine.resize)
         if self._pace.submits_per_second and self._shares.mine:
             part = self._shares.mine / self._pace.slots
             self._gate.rate.per_second = self._pace.submits_per_second * part

@@ -5,13 +5,13 @@ from dataclasses import replace
 from typing import Any
 
 from contracts.renders import RenderCancel, RenderRequested, ResultStored
-from services.gateways.runtime.attempt import order_of
-from services.gateways.runtime.crash_points import crash_point
-from services.gateways.runtime.dialects import worded
-from services.gateways.runtime.engine import Engine
-from services.gateways.runtime.gate import Gate
-from services.gateways.runtime.ledger import Ledger
-from services.gateways.runtime.provider import Provider
+from services.gateways.kit.crash_points import crash_point
+from services.gateways.kit.dialects import worded
+from services.gateways.kit.provider import Provider
+from services.gateways.runtime.ledger.ledger import Ledger
+from services.gateways.runtime.lifecycle.attempt import request_of
+from services.gateways.runtime.scheduling.engine import Engine
+from services.gateways.runtime.scheduling.submission_gate import SubmissionGate
 from shared.envelope import Outgoing, Received
 from shared.errors import Backpressure
 from shared.kafka.subscription import Subscribe
@@ -19,7 +19,12 @@ from shared.mongo.leases import Lease
 
 
 def handlers(
-    subscribe: Subscribe, provider: Provider, ledger: Ledger, engine: Engine, lease: Lease, gate: Gate
+    subscribe: Subscribe,
+    provider: Provider,
+    ledger: Ledger,
+    engine: Engine,
+    lease: Lease,
+    gate: SubmissionGate,
 ) -> None:
     """Declare what a gateway listens to."""
 
@@ -30,10 +35,10 @@ def handlers(
         topics=[kind.topic.format(provider=provider.name) for kind in kinds],
         group=f"gateway-{provider.name}",
     )
-    async def take_in(batch: Sequence[Received[Any]]) -> list[Outgoing]:
+    async def accept(batch: Sequence[Received[Any]]) -> list[Outgoing]:
         lease.check(lease.owner, "taking something in")
         commands = [
-            replace(received, message=worded(command, provider.dialect(order_of(command))))
+            replace(received, message=worded(command, provider.dialect(request_of(command))))
             for received in batch
             if isinstance(command := received.message, RenderRequested)
         ]
@@ -41,12 +46,12 @@ def handlers(
         if commands:
             if engine.full:
                 raise Backpressure(f"{len(engine)} attempts are held")
-            at_once = provider.can_be_asked and gate.free and len(commands) <= engine.room
-            new = await ledger.take_in(commands, lease.owner, at_once=at_once)
+            at_once = provider.can_be_asked and gate.is_unrestricted and len(commands) <= engine.room
+            new = await ledger.accept(commands, lease.owner, at_once=at_once)
             crash_point("after_intake")
             engine.add(new)
         if cancels:
-            await ledger.take_cancels(cancels)
+            await ledger.accept_cancels(cancels)
             engine.cancel(cancel.attempt_id for cancel in cancels)
         results = [received.message for received in batch if isinstance(received.message, ResultStored)]
         await ledger.note_duplicates(

@@ -15,12 +15,12 @@ from contracts.base import Message
 from contracts.notices import Notice
 from contracts.renders import Billed, RenderFailed, RenderProgressed, RenderRequested, RenderSucceeded
 from contracts.workflows import seed_of
-from services.gateways.runtime.attempt import Attempt, State
-from services.gateways.runtime.crash_points import crash_point
-from services.gateways.runtime.late_ends import Outcome, first_look, settled
-from services.gateways.runtime.ledger import Ledger
-from services.gateways.runtime.provider import Broken, Done, Working
-from services.gateways.runtime.workflows import has_free_size
+from services.gateways.kit.crash_points import crash_point
+from services.gateways.kit.provider import Completed, Failed, InProgress
+from services.gateways.kit.workflows import has_free_size
+from services.gateways.runtime.ledger.ledger import Ledger
+from services.gateways.runtime.lifecycle.attempt import Attempt, State
+from services.gateways.runtime.recovery.late_outcomes import Outcome, first_check, settled
 from shared.clock import now
 from shared.envelope import Outgoing
 from shared.kafka.publisher import Publisher
@@ -42,29 +42,29 @@ class Reports:
         self._publisher = publisher
         self._immediate = ImmediatePublisher(publisher)
 
-    async def progress(self, attempt: Attempt, news: Working) -> None:
+    async def progress(self, attempt: Attempt, status: InProgress) -> None:
         """Say how far it is, if that is news."""
-        if news.percent is None and attempt.told is not None and attempt.told.state == news.state:
-            news = replace(news, percent=attempt.told.percent)  # a poll that knows less than a hint
-        if news == attempt.told or attempt.cancel:
+        if status.percent is None and attempt.told is not None and attempt.told.state == status.state:
+            status = replace(status, percent=attempt.told.percent)  # a poll that knows less than a hint
+        if status == attempt.told or attempt.cancel:
             return
-        attempt.told = news
+        attempt.told = status
         message = RenderProgressed(
             **_whose(attempt),
-            state=news.state,
-            percent=news.percent,
-            queue_position=news.queue_position,
+            state=status.state,
+            percent=status.percent,
+            queue_position=status.queue_position,
         )
         await self._publisher.publish([Outgoing(message, attempt.trace)])
 
-    async def done(self, attempt: Attempt, done: Done) -> None:
+    async def done(self, attempt: Attempt, done: Completed) -> None:
         """The provider has outputs: a success, unless they are not wanted or not allowed."""
         if attempt.cancel and attempt.done is None:
             await self._cancelled(attempt, "succeeded", billed="yes", cost_usd=done.cost_usd)
             return
         if all(output.nsfw for output in done.outputs) and not attempt.command.spec.nsfw_allowed:
             words = "the provider flagged the image as not safe for work"
-            broken = Broken("nsfw", words, retryable=False, billed="yes", cost_usd=done.cost_usd)
+            broken = Failed("nsfw", words, retryable=False, billed="yes", cost_usd=done.cost_usd)
             await self.failed(attempt, broken)
             return
         command = attempt.command
@@ -93,15 +93,21 @@ class Reports:
         envelope = self._publisher.encode(Outgoing(message, attempt.trace))
         return await self._immediate.try_publish([envelope], about=attempt.id)
 
-    async def given_up(self, attempt: Attempt, broken: Broken) -> None:
+    async def given_up(self, attempt: Attempt, broken: Failed) -> None:
         """It is we who end it: what became of it at the provider is asked later."""
-        await self.failed(attempt, broken, look_at=first_look(now()))
+        await self.failed(attempt, broken, next_check_at=first_check(now()))
 
-    async def failed(self, attempt: Attempt, broken: Broken, *, look_at: datetime | None = None) -> None:
+    async def failed(
+        self, attempt: Attempt, broken: Failed, *, next_check_at: datetime | None = None
+    ) -> None:
         """There will be no output of this attempt."""
         if attempt.cancel:
             await self._cancelled(
-                attempt, "cancelled", billed=broken.billed, cost_usd=broken.cost_usd, look_at=look_at
+                attempt,
+                "cancelled",
+                billed=broken.billed,
+                cost_usd=broken.cost_usd,
+                next_check_at=next_check_at,
             )
             return
         message = RenderFailed(
@@ -120,7 +126,7 @@ class Reports:
             billed=broken.billed,
             cost_usd=broken.cost_usd,
             error=error,
-            look_at=look_at,
+            next_check_at=next_check_at,
         )
 
     async def cancelled(self, attempt: Attempt) -> None:
@@ -134,11 +140,13 @@ class Reports:
         *,
         billed: Billed,
         cost_usd: float | None = None,
-        look_at: datetime | None = None,
+        next_check_at: datetime | None = None,
     ) -> None:
         """No one waits for it any more; that it was billed is said to those who keep accounts."""
         message = settled(attempt, outcome, billed, cost_usd) if billed != "no" else None
-        await self._end(attempt, "cancelled", message, billed=billed, cost_usd=cost_usd, look_at=look_at)
+        await self._end(
+            attempt, "cancelled", message, billed=billed, cost_usd=cost_usd, next_check_at=next_check_at
+        )
 
     async def _end(
         self,
@@ -149,7 +157,7 @@ class Reports:
         billed: Billed,
         cost_usd: float | None = None,
         error: str | None = None,
-        look_at: datetime | None = None,
+        next_check_at: datetime | None = None,
     ) -> None:
         """One write: the end and what it owes. Then say that; a crash in between leaves it to the sweeper."""
         source = self._publisher.source
@@ -161,7 +169,7 @@ class Reports:
             billed=billed,
             cost_usd=cost_usd,
             error=error,
-            look_at=look_at,
+            next_check_at=next_check_at,
         )
         attempt.state = state
         crash_point("after_end")
@@ -170,14 +178,14 @@ class Reports:
         log.info("attempt_finished", attempt_id=attempt.id, state=state, error=error, kept=kept)
 
 
-def seed_used(command: RenderRequested, done: Done) -> int | None:
+def seed_used(command: RenderRequested, done: Completed) -> int | None:
     """Return the seed of an image; a caller's workflow need not have taken ours."""
     if command.workflow is not None:
         return seed_of(command.workflow, command.spec.seed)
     return done.seed if done.seed is not None else command.spec.seed
 
 
-def notices_about(command: RenderRequested, done: Done) -> tuple[Notice, ...]:
+def notices_about(command: RenderRequested, done: Completed) -> tuple[Notice, ...]:
     """Say how many images were made that are not delivered."""
     count = len(done.dropped)
     if command.spec.kind == "image":

@@ -14,7 +14,7 @@ from bench.scaling.needs import Needs, needs
 from bench.scaling.per_image import count, messages, polls, progress_of, writes
 from bench.scaling.tables import UNMEASURED, scaling_tables, write_scaling
 from contracts.catalog import PARTITIONS
-from services.gateways.runtime.provider import MOST_HELD
+from services.gateways.kit.provider import MAX_IN_MEMORY
 
 ASSUMED = Assumptions()
 PAGE = Path(__file__).parents[3] / "docs" / "scaling.md"
@@ -88,7 +88,7 @@ def test_slots_are_rate_times_seconds() -> None:
 
 
 def test_a_gateway_holds_no_more_than_its_setting_allows() -> None:
-    found = at(100.0, image_seconds=3 * MOST_HELD / 100)
+    found = at(100.0, image_seconds=3 * MAX_IN_MEMORY / 100)
     assert found.processes[GATEWAY] >= 3
 
 

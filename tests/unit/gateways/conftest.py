@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.fakes.ledger import GatewayBench
+from tests.fakes.ledger import GatewayHarness
 
 
 @pytest.fixture
-def bench() -> GatewayBench:
-    return GatewayBench(submit_timeout=5.0, grace=60.0, not_taken_tries=3)
+def harness() -> GatewayHarness:
+    return GatewayHarness(submit_timeout=5.0, grace_period=60.0, max_submit_tries=3)

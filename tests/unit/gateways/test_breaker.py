@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateways.runtime.breaker import Breaker
+from services.gateways.runtime.scheduling.breaker import Breaker
 
 
 def an_open(at: float = 0.0) -> Breaker:
@@ -17,7 +17,7 @@ def an_open(at: float = 0.0) -> Breaker:
 
 def probe(breaker: Breaker, at: float) -> None:
     assert breaker.wait(at) == 0.0
-    breaker.sending(at)
+    breaker.begin(at)
 
 
 def states(breaker: Breaker) -> list[str]:
@@ -113,7 +113,7 @@ def test_whatever_happens_it_opens_again_within_its_longest_pause(steps: list[tu
         elif step == "fail":
             breaker.failed(time, "503")
         elif (wait := breaker.wait(time)) == 0.0 and step == "send":
-            breaker.sending(time)
+            breaker.begin(time)
         else:
             assert 0 <= wait <= 40.0
     assert breaker.wait(time + 40.0) == 0.0
@@ -131,7 +131,7 @@ def test_a_probe_that_was_not_sent_after_all_leaves_its_place_to_the_next() -> N
     breaker = Breaker(failures_to_open=1, pause=5.0)
     breaker.failed(0.0, "away")
     assert breaker.wait(6.0) == 0.0
-    breaker.sending(6.0)
+    breaker.begin(6.0)
     assert breaker.wait(6.0) > 0.0
-    breaker.not_sent()
+    breaker.abandoned()
     assert breaker.wait(6.0) == 0.0

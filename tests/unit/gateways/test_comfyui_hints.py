@@ -12,19 +12,25 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from contracts.renders import RenderProgressed, RenderRequested, RenderSucceeded
 from services.gateways.comfyui.adapter import ComfyUIProvider
-from services.gateways.comfyui.hints import Socket, Steps
+from services.gateways.comfyui.progress_hints import Socket, Steps
 from services.gateways.comfyui.settings import ComfyUISettings
+from services.gateways.kit.provider import ProgressHint, ProviderLimits, StatusUnavailable
 from services.gateways.runtime.app import Process
-from services.gateways.runtime.provider import Hint, NoAnswer, Pace
 from shared.mongo import Database
-from tests.fakes.adapters import Rig, a_rig, quick_client
+from tests.fakes.adapters import AdapterHarness, an_adapter_harness, quick_client
 from tests.fakes.mongo import FakeCollection
-from tests.fakes.provider import a_command, an_order
+from tests.fakes.provider import a_command, an_attempt_request
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.service import FakeService
 from tests.fakes.waiting import background, until
 
-RARELY = Pace(slots=20, first_poll=60.0, slowest_poll=60.0, slowest_poll_with_hints=60.0, submit_timeout=5.0)
+RARELY = ProviderLimits(
+    slots=20,
+    first_poll_interval=60.0,
+    max_poll_interval=60.0,
+    max_poll_interval_streaming=60.0,
+    submit_timeout=5.0,
+)
 GRAPH = {
     "1": {"class_type": "KSampler"},
     "2": {"class_type": "SamplerCustomAdvanced"},
@@ -33,11 +39,11 @@ GRAPH = {
 }
 
 
-class House:
+class ProcessHarness:
     """Processes of the ComfyUI gateway around one simulator."""
 
-    def __init__(self, rig: Rig, http: httpx.AsyncClient) -> None:
-        self.rig = rig
+    def __init__(self, adapter: AdapterHarness, http: httpx.AsyncClient) -> None:
+        self.adapter = adapter
         self._http = http
         self.attempts = FakeCollection()
         self.publisher = FakePublisher("gateway-comfyui")
@@ -46,7 +52,7 @@ class House:
         self.provider = self.new_provider()
 
     def new_provider(self) -> ComfyUIProvider:
-        return ComfyUIProvider(self._http, ComfyUISettings(base_url=self.rig.url), self.rig.inputs)
+        return ComfyUIProvider(self._http, ComfyUISettings(base_url=self.adapter.url), self.adapter.inputs)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[FakeService]:
@@ -62,7 +68,7 @@ class House:
 
     @property
     def listens(self) -> bool:
-        return self.provider.hints_about({"id": "x", "client_id": self.provider._client_id})
+        return self.provider.is_streamed({"id": "x", "client_id": self.provider._client_id})
 
     def state(self, command: RenderRequested) -> str:
         return str(self.attempts.kept[command.attempt_id]["state"])
@@ -72,74 +78,83 @@ class House:
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with a_rig("comfyui", latency_seconds=0.05) as rig, quick_client(5.0) as http:
-        yield House(rig, http)
+async def harness() -> AsyncIterator[ProcessHarness]:
+    async with an_adapter_harness("comfyui", latency_seconds=0.05) as adapter, quick_client(5.0) as http:
+        yield ProcessHarness(adapter, http)
 
 
-async def test_the_end_of_a_prompt_makes_the_next_poll_come_at_once(house: House) -> None:
-    async with house.running() as service:
+async def test_the_end_of_a_prompt_makes_the_next_poll_come_at_once(harness: ProcessHarness) -> None:
+    async with harness.running() as service:
         await service.deliver(*(a_command(provider="comfyui") for _ in range(3)))
-        await house.ended(3)
+        await harness.ended(3)
 
 
 @pytest.mark.parametrize("fault", ["fail", "oom"])
-async def test_so_does_a_failure(house: House, fault: str) -> None:
-    await house.rig.behave(next_faults=[fault])
-    async with house.running() as service:
+async def test_so_does_a_failure(harness: ProcessHarness, fault: str) -> None:
+    await harness.adapter.behave(next_faults=[fault])
+    async with harness.running() as service:
         command = a_command(provider="comfyui")
         await service.deliver(command)
-        await until(lambda: house.state(command) == "failed")
+        await until(lambda: harness.state(command) == "failed")
 
 
-async def test_the_steps_of_the_sampler_are_told_and_never_backwards(house: House) -> None:
-    await house.rig.behave(latency_seconds=1.3)
-    async with house.running() as service:
+async def test_the_steps_of_the_sampler_are_told_and_never_backwards(harness: ProcessHarness) -> None:
+    await harness.adapter.behave(latency_seconds=1.3)
+    async with harness.running() as service:
         await service.deliver(a_command(provider="comfyui"))
-        await house.ended()
-    percents = [each.percent for each in house.publisher.said(RenderProgressed) if each.percent is not None]
+        await harness.ended()
+    percents = [each.percent for each in harness.publisher.said(RenderProgressed) if each.percent is not None]
     assert 1 <= len(percents) <= 3, "at most two a second"
     assert percents == sorted(set(percents))
     assert all(0 < percent <= 100 for percent in percents)
 
 
-async def test_a_lost_socket_is_opened_again_and_what_ended_meanwhile_is_noticed(house: House) -> None:
-    await house.rig.behave(latency_seconds=0.2)
-    async with house.running() as service:
+async def test_a_lost_socket_is_opened_again_and_what_ended_meanwhile_is_noticed(
+    harness: ProcessHarness,
+) -> None:
+    await harness.adapter.behave(latency_seconds=0.2)
+    async with harness.running() as service:
         command = a_command(provider="comfyui")
         await service.deliver(command)
-        while not await house.rig.submission_log():
+        while not await harness.adapter.submission_log():
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)  # by now its answer is read
-        await house.rig.forget()  # the server restarts and knows nothing of it
-        await until(lambda: house.state(command) == "failed")
-        await until(lambda: house.listens)
+        await harness.adapter.forget()  # the server restarts and knows nothing of it
+        await until(lambda: harness.state(command) == "failed")
+        await until(lambda: harness.listens)
         await service.deliver(a_command(provider="comfyui"))
-        await house.ended()
+        await harness.ended()
 
 
-async def test_two_clients_hear_of_their_own_prompts_only(house: House) -> None:
-    one, two = house.new_provider(), house.new_provider()
-    order, others = an_order("comfyui"), an_order("comfyui")
+async def test_two_clients_hear_of_their_own_prompts_only(harness: ProcessHarness) -> None:
+    one, two = harness.new_provider(), harness.new_provider()
+    request, others = an_attempt_request("comfyui"), an_attempt_request("comfyui")
     async with heard_by(one) as to_one, heard_by(two) as to_two:
-        handle = await one.submit(order, await one.prepare(order))
-        assert one.hints_about(handle)
-        assert not two.hints_about(handle)
-        assert not one.hints_about({"id": order.uuid}), "it was found, not submitted under our name"
+        ref = await one.submit(request, await one.prepare(request))
+        assert one.is_streamed(ref)
+        assert not two.is_streamed(ref)
+        assert not one.is_streamed({"id": request.idempotency_key}), (
+            "it was found, not submitted under our name"
+        )
         await two.submit(others, await two.prepare(others))
-        await until(lambda: Hint(order.uuid) in to_one and Hint(others.uuid) in to_two)
-    assert {hint.id for hint in to_one} == {order.uuid}
-    assert {hint.id for hint in to_two} == {others.uuid}
-    assert not one.hints_about(handle), "nobody listens any more"
+        await until(
+            lambda: (
+                ProgressHint(request.idempotency_key) in to_one
+                and ProgressHint(others.idempotency_key) in to_two
+            )
+        )
+    assert {hint.id for hint in to_one} == {request.idempotency_key}
+    assert {hint.id for hint in to_two} == {others.idempotency_key}
+    assert not one.is_streamed(ref), "nobody listens any more"
 
 
 @asynccontextmanager
-async def heard_by(provider: ComfyUIProvider) -> AsyncIterator[list[Hint]]:
-    heard: list[Hint] = []
+async def heard_by(provider: ComfyUIProvider) -> AsyncIterator[list[ProgressHint]]:
+    heard: list[ProgressHint] = []
 
     async def listen() -> None:
-        async with aclosing(provider.hints()) as hints:
-            async for hint in hints:
+        async with aclosing(provider.progress_hints()) as progress_hints:
+            async for hint in progress_hints:
                 heard.append(hint)  # noqa: PERF401
 
     async with background(listen):
@@ -191,8 +206,8 @@ async def test_what_is_no_hint_is_passed_over() -> None:
     async with scripted(messages) as (url, paths):
         socket = Socket(url, "our client", silence=0.05)
         socket.steps.expect("p", GRAPH)
-        heard = [hint async for hint in socket.hints()]
-        assert heard[-1] == Hint("p")
+        heard = [hint async for hint in socket.progress_hints()]
+        assert heard[-1] == ProgressHint("p")
         assert {hint.percent for hint in heard[:-1]} <= {0}
         assert paths[0] == "/comfy/ws?clientId=our%20client"
 
@@ -201,7 +216,7 @@ async def test_a_silent_socket_is_closed_before_the_next_opens() -> None:
     async with scripted([], []) as (url, paths):
         socket = Socket(url, "c", silence=0.02)
         for _ in range(2):
-            assert [hint async for hint in socket.hints()] == []
+            assert [hint async for hint in socket.progress_hints()] == []
             assert not socket.is_open
         await until(lambda: paths.count("closed") == 2)
     assert paths == ["/comfy/ws?clientId=c", "closed"] * 2
@@ -209,8 +224,8 @@ async def test_a_silent_socket_is_closed_before_the_next_opens() -> None:
 
 async def test_a_server_without_a_websocket_gives_no_answer() -> None:
     socket = Socket("http://127.0.0.1:1", "c")
-    with pytest.raises(NoAnswer):
-        await anext(socket.hints())
+    with pytest.raises(StatusUnavailable):
+        await anext(socket.progress_hints())
 
 
 def test_percent_is_of_all_samplers_and_of_nothing_else() -> None:

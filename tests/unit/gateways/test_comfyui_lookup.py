@@ -9,8 +9,8 @@ import pytest
 from services.gateways.comfyui.adapter import ComfyUIProvider
 from services.gateways.comfyui.lookup import PROBE_SECONDS, PromptLookup
 from services.gateways.comfyui.settings import ComfyUISettings
-from services.gateways.runtime.provider import Done, NoAnswer, Working
-from tests.fakes.provider import FakeInputs, an_order
+from services.gateways.kit.provider import Completed, InProgress, StatusUnavailable
+from tests.fakes.provider import FakeInputs, an_attempt_request
 
 SAVED = {"images": [{"filename": "a.png", "subfolder": "", "type": "output"}]}
 SUCCESS = {"status_str": "success", "completed": True, "messages": []}
@@ -47,19 +47,19 @@ def queue(*ids: str) -> httpx.Response:
 
 @pytest.mark.parametrize("missing", [HTML, KONG, NO_JOB])
 async def test_a_finished_prompt_is_found_whatever_404_there_is(missing: httpx.Response) -> None:
-    server, order = Server(), an_order("comfyui")
+    server, request = Server(), an_attempt_request("comfyui")
     server.answers = {
         "/api/jobs": missing,
-        "/history": httpx.Response(200, json={order.uuid: run({"7": SAVED})}),
+        "/history": httpx.Response(200, json={request.idempotency_key: run({"7": SAVED})}),
         "/queue": queue(),
     }
-    assert isinstance(await server.provider.poll(order, {"id": order.uuid}), Done)
+    assert isinstance(await server.provider.poll(request, {"id": request.idempotency_key}), Completed)
 
 
 async def test_a_proxy_that_answers_for_a_server_that_restarts_loses_nothing() -> None:
-    server, order = Server(), an_order("comfyui")
-    with pytest.raises(NoAnswer):
-        await server.provider.poll(order, {"id": order.uuid})
+    server, request = Server(), an_attempt_request("comfyui")
+    with pytest.raises(StatusUnavailable):
+        await server.provider.poll(request, {"id": request.idempotency_key})
 
 
 async def test_the_jobs_api_is_tried_again_after_some_minutes() -> None:
@@ -68,11 +68,11 @@ async def test_the_jobs_api_is_tried_again_after_some_minutes() -> None:
     server.lookup = PromptLookup(server.http, "http://c", time=lambda: time[0])
     server.answers = {"/api/jobs": HTML, "/queue": queue("one")}
     server.answers["/history"] = httpx.Response(200, json={})
-    assert isinstance(await server.lookup.state_of("one"), Working)
+    assert isinstance(await server.lookup.state_of("one"), InProgress)
     server.answers["/api/jobs"] = httpx.Response(200, json={"id": "one", "status": "in_progress"})
-    assert await server.lookup.state_of("one") == Working("queued", queue_position=0), "not yet"
+    assert await server.lookup.state_of("one") == InProgress("queued", queue_position=0), "not yet"
     time[0] += PROBE_SECONDS
-    assert await server.lookup.state_of("one") == Working("running")
+    assert await server.lookup.state_of("one") == InProgress("running")
 
 
 async def test_positions_come_from_the_list_of_jobs_by_priority() -> None:
@@ -88,7 +88,7 @@ async def test_positions_come_from_the_list_of_jobs_by_priority() -> None:
         "/api/jobs": httpx.Response(200, json={"jobs": jobs, "pagination": {"has_more": False}}),
         "/api/jobs/late": httpx.Response(200, json={"id": "late", "status": "pending"}),
     }
-    assert await server.lookup.state_of("late") == Working("queued", queue_position=1)
+    assert await server.lookup.state_of("late") == InProgress("queued", queue_position=1)
     assert (await server.lookup.unfinished()).keys() == {"late", "runs", "first"}
     assert "/queue" not in server.asked
 
@@ -100,36 +100,36 @@ async def test_a_look_that_failed_is_forgotten() -> None:
         "/history": httpx.Response(200, json={}),
         "/queue": httpx.Response(500),
     }
-    with pytest.raises(NoAnswer):
+    with pytest.raises(StatusUnavailable):
         await server.lookup.state_of("one")
     server.answers["/queue"] = queue("one")
-    assert await server.lookup.state_of("one") == Working("queued", queue_position=0)
+    assert await server.lookup.state_of("one") == InProgress("queued", queue_position=0)
 
 
 async def test_a_cancel_makes_the_next_poll_look_anew() -> None:
-    server, order = Server(), an_order("comfyui")
+    server, request = Server(), an_attempt_request("comfyui")
     server.answers = {
         "/api/jobs": HTML,
         "/history": httpx.Response(200, json={}),
-        "/queue": queue("before", order.uuid),
+        "/queue": queue("before", request.idempotency_key),
         "/interrupt": httpx.Response(200),
     }
-    handle = {"id": order.uuid}
-    assert await server.provider.poll(order, handle) == Working("queued", queue_position=1)
-    server.answers["/queue"] = queue(order.uuid)
-    await asyncio.gather(server.provider.cancel(order, handle), server.provider.poll(order, handle))
-    assert await server.provider.poll(order, handle) == Working("queued", queue_position=0)
+    ref = {"id": request.idempotency_key}
+    assert await server.provider.poll(request, ref) == InProgress("queued", queue_position=1)
+    server.answers["/queue"] = queue(request.idempotency_key)
+    await asyncio.gather(server.provider.cancel(request, ref), server.provider.poll(request, ref))
+    assert await server.provider.poll(request, ref) == InProgress("queued", queue_position=0)
 
 
 @pytest.mark.parametrize("text", ["x" * 5_000_000, "中" * 1_000_000])
 async def test_a_finished_run_with_a_long_text_is_read(text: str) -> None:
-    server, order = Server(), an_order("comfyui")
+    server, request = Server(), an_attempt_request("comfyui")
     job = {
-        "id": order.uuid,
+        "id": request.idempotency_key,
         "status": "completed",
         "outputs": {"9": {"text": [text]}, "7": SAVED},
         "execution_status": SUCCESS,
         "workflow": {"prompt": {"9": {"inputs": {"text": text}}}},
     }
     server.answers = {"/api/jobs": httpx.Response(200, json=job)}
-    assert isinstance(await server.provider.poll(order, {"id": order.uuid}), Done)
+    assert isinstance(await server.provider.poll(request, {"id": request.idempotency_key}), Completed)

@@ -6,8 +6,8 @@ from typing import get_args
 
 import pytest
 
-from services.gateways.runtime import crash_points
-from services.gateways.runtime.crash_points import CrashPoint, crash_point, refuse_unknown_point
+from services.gateways.kit import crash_points
+from services.gateways.kit.crash_points import CrashPoint, crash_point, refuse_unknown_point
 from shared.errors import StartupError
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from contracts.renders import RenderSucceeded
 from services.gateways.comfyui.graphs import reads
-from services.gateways.runtime.dialects import Dialect, dialect_of, model_names, worded
-from tests.fakes.ledger import GatewayBench
-from tests.fakes.provider import a_command, a_spec, an_order
+from services.gateways.kit.dialects import Dialect, dialect_of, model_names, worded
+from tests.fakes.ledger import GatewayHarness
+from tests.fakes.provider import a_command, a_spec, an_attempt_request
 from tests.fakes.waiting import background, until
 from tests.unit.gateways.test_taking_in import Intake
 
@@ -68,25 +68,28 @@ def test_the_names_of_a_graph_are_its_nodes_and_files() -> None:
 
 
 def test_comfyui_reads_what_the_model_reads_that_the_order_leads_to() -> None:
-    assert (reads(an_order(), "tags"), reads(an_order(), "prose")) == ("tags", "prose")
-    assert reads(an_order(lora=LORA), "tags") == "prose"
-    assert reads(an_order(lora=LORA | {"base_model": "sdxl"}), "prose") == "tags"
-    assert reads(an_order(workflow=FLUX_GRAPH), "tags") == "prose"
-    assert reads(an_order(workflow=SDXL_GRAPH), "prose") == "tags"
-    assert (reads(an_order(workflow=OPEN_GRAPH), "tags"), reads(an_order(workflow=OPEN_GRAPH), "prose")) == (
+    assert (reads(an_attempt_request(), "tags"), reads(an_attempt_request(), "prose")) == ("tags", "prose")
+    assert reads(an_attempt_request(lora=LORA), "tags") == "prose"
+    assert reads(an_attempt_request(lora=LORA | {"base_model": "sdxl"}), "prose") == "tags"
+    assert reads(an_attempt_request(workflow=FLUX_GRAPH), "tags") == "prose"
+    assert reads(an_attempt_request(workflow=SDXL_GRAPH), "prose") == "tags"
+    assert (
+        reads(an_attempt_request(workflow=OPEN_GRAPH), "tags"),
+        reads(an_attempt_request(workflow=OPEN_GRAPH), "prose"),
+    ) == (
         "tags",
         "prose",
     )
 
 
-async def test_what_was_sent_is_what_is_told_and_kept(bench: GatewayBench) -> None:
+async def test_what_was_sent_is_what_is_told_and_kept(harness: GatewayHarness) -> None:
     command = a_command(spec=a_spec(**SPEC))
-    bench.provider.reads = "tags"
-    intake = Intake(bench)
-    await bench.owner()
+    harness.provider.reads = "tags"
+    intake = Intake(harness)
+    await harness.owner()
     await intake.deliver(command)
     async with background(intake.engine.run):
         await until(lambda: len(intake.engine) == 0)
-    [told] = bench.publisher.said(RenderSucceeded)
+    [told] = harness.publisher.said(RenderSucceeded)
     assert (told.spec.prompt, told.spec.tag_prompt) == ("(pier:1.2)", "")
-    assert bench.attempts.kept[command.attempt_id]["command"]["spec"]["prompt"] == "(pier:1.2)"
+    assert harness.attempts.kept[command.attempt_id]["command"]["spec"]["prompt"] == "(pier:1.2)"

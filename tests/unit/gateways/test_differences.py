@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from services.gateways.runtime.differences import STILL_ENDING, compare, is_of_our_kind
-from services.gateways.runtime.provider import our_id_of
+from services.gateways.kit.provider import idempotency_key_of
+from services.gateways.runtime.recovery.drift import STILL_ENDING, compare, is_of_our_kind
 
 ASKED = datetime(2030, 1, 1, tzinfo=UTC)
 LONG_AGO = ASKED - timedelta(minutes=5)
-OURS = [our_id_of(f"attempt/{n}") for n in range(8)]
+OURS = [idempotency_key_of(f"attempt/{n}") for n in range(8)]
 THEIRS = [str(uuid4()) for _ in range(3)] + ["", "a-b", OURS[0].upper(), OURS[1].replace("-", "")]
 
 ids = some.sets(some.sampled_from(OURS + THEIRS))
@@ -25,7 +25,7 @@ ends = some.dictionaries(
 
 def test_what_both_have_is_left_alone() -> None:
     found = compare(OURS[:2], OURS[:2], {}, ASKED)
-    assert not found.gone | found.orphans | found.strangers
+    assert not found.gone | found.orphans | found.unknown_ids
 
 
 def test_what_is_nowhere_any_more_is_looked_at() -> None:
@@ -35,7 +35,7 @@ def test_what_is_nowhere_any_more_is_looked_at() -> None:
 def test_what_has_ended_for_us_and_runs_is_an_orphan() -> None:
     found = compare([], OURS[:2], {OURS[0]: LONG_AGO, OURS[1]: None}, ASKED)
     assert found.orphans == {OURS[0]}
-    assert not found.strangers
+    assert not found.unknown_ids
 
 
 @pytest.mark.parametrize(
@@ -48,12 +48,12 @@ def test_what_has_only_just_ended_may_be_on_its_way_out(ended: timedelta, orphan
 
 def test_what_no_ledger_knows_is_a_stranger_if_its_id_could_be_ours() -> None:
     found = compare([], [OURS[0], *THEIRS], {}, ASKED)
-    assert found.strangers == {OURS[0]}
+    assert found.unknown_ids == {OURS[0]}
     assert not found.orphans
 
 
 def test_ids_of_ours_have_their_own_version() -> None:
-    assert is_of_our_kind(our_id_of("any/0/1"))
+    assert is_of_our_kind(idempotency_key_of("any/0/1"))
     assert is_of_our_kind(str(uuid5(NAMESPACE_URL, "another platform's")))
     assert not any(is_of_our_kind(each) for each in THEIRS)
 
@@ -63,12 +63,12 @@ def test_each_id_has_one_meaning_and_what_is_not_ours_has_none(
     sent: set[str], there: set[str], known: dict[str, datetime | None]
 ) -> None:
     found = compare(sent, there, known, ASKED)
-    kinds = (found.gone, found.orphans, found.strangers)
+    kinds = (found.gone, found.orphans, found.unknown_ids)
     assert sum(map(len, kinds)) == len(frozenset().union(*kinds)), "no id is two things"
     assert not frozenset().union(*kinds) & set(THEIRS)
     assert found.gone == sent - there
-    assert not (found.orphans | found.strangers) & sent, "what this process holds is polled anyway"
-    assert found.orphans | found.strangers <= there
+    assert not (found.orphans | found.unknown_ids) & sent, "what this process holds is polled anyway"
+    assert found.orphans | found.unknown_ids <= there
 
 
 @given(sent=our_ids, there=ids, known=ends)
@@ -78,7 +78,7 @@ def test_only_what_has_an_end_is_ever_stopped_and_only_what_has_no_entry_is_stra
     found = compare(sent, there, known, ASKED)
     over = {our_id for our_id, at in known.items() if at is not None and at <= ASKED - STILL_ENDING}
     assert found.orphans == (there - sent) & over
-    assert found.strangers == {each for each in there - sent - known.keys() if each in OURS}
+    assert found.unknown_ids == {each for each in there - sent - known.keys() if each in OURS}
 
 
 @given(sent=our_ids, there=ids, known=ends, more=ids)

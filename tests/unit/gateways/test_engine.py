@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.scheduling.engine import Engine
 from shared.errors import TransientError
 from tests.fakes.provider import a_command
 from tests.fakes.waiting import background, until
@@ -22,11 +22,11 @@ class Steps:
     def __init__(self, *plan: float | None) -> None:
         self.plan = plan
         self.taken: Counter[str] = Counter()
-        self.order: list[int] = []
+        self.request: list[int] = []
         self.together = self.most_together = 0
 
     async def __call__(self, attempt: Attempt) -> float | None:
-        self.order.append(attempt.command.priority)
+        self.request.append(attempt.command.priority)
         attempt.state = "submitted"
         self.together += 1
         self.most_together = max(self.most_together, self.together)
@@ -73,7 +73,7 @@ async def test_the_lowest_number_goes_first_and_equals_in_order() -> None:
     engine.add(an_attempt(priority=priority) for priority in (5, 9, 0, 5, 1))
     async with background(engine.run):
         await until(lambda: len(engine) == 0)
-    assert steps.order == [0, 1, 5, 5, 9]
+    assert steps.request == [0, 1, 5, 5, 9]
 
 
 async def test_what_is_at_the_provider_already_goes_on_without_waiting_for_a_slot() -> None:
@@ -284,6 +284,6 @@ async def test_while_nothing_may_be_sent_the_line_keeps_its_order_and_nobody_ste
         engine.add([an_attempt(priority=5)])
         await asyncio.sleep(10.0)
         engine.add([an_attempt(priority=1)])
-        assert steps.order == []
+        assert steps.request == []
         await until(lambda: len(engine) == 0, seconds=15)
-    assert steps.order == [1, 5]
+    assert steps.request == [1, 5]

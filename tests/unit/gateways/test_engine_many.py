@@ -2,8 +2,8 @@
 
 import asyncio
 
-from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.engine import STEPS_AT_ONCE, Engine
+from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.scheduling.engine import STEPS_AT_ONCE, Engine
 from tests.fakes.provider import a_command
 from tests.fakes.waiting import background, until
 from tests.unit.gateways.test_engine import Steps, an_attempt
@@ -14,7 +14,7 @@ async def test_what_is_taken_over_is_polled_in_its_time_and_what_needs_more_at_o
     engine = Engine(steps, slots=100)
     polled, unknown, unwanted = ([an_attempt() for _ in range(9)] for _ in range(3))
     for attempt in polled + unwanted:
-        attempt.state, attempt.handle = "submitted", {"id": attempt.id}
+        attempt.state, attempt.ref = "submitted", {"id": attempt.id}
     for attempt in unknown:
         attempt.state = "unknown"
     for attempt in unwanted:
@@ -28,12 +28,12 @@ async def test_what_is_taken_over_is_polled_in_its_time_and_what_needs_more_at_o
 async def test_who_is_hurried_again_and_again_keeps_its_turn() -> None:
     engine = Engine(Steps(600.0), slots=1)
     attempt = an_attempt()
-    attempt.state, attempt.handle = "submitted", {"id": "x"}
+    attempt.state, attempt.ref = "submitted", {"id": "x"}
     engine.add([attempt], within=600.0)
-    engine.hurry(attempt.id)
+    engine.poll_now(attempt.id)
     due = attempt.due
     await asyncio.sleep(0.01)
-    engine.hurry(attempt.id)
+    engine.poll_now(attempt.id)
     assert attempt.due == due
 
 
@@ -48,7 +48,7 @@ async def test_something_new_begins_however_much_is_due() -> None:
     engine = Engine(step, slots=3 * STEPS_AT_ONCE)
     old, new = [an_attempt() for _ in range(2 * STEPS_AT_ONCE)], an_attempt()
     for attempt in old:
-        attempt.state, attempt.handle = "submitted", {"id": attempt.id}
+        attempt.state, attempt.ref = "submitted", {"id": attempt.id}
     async with background(engine.run):
         engine.add(old)
         await until(lambda: begun)

@@ -9,19 +9,19 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from services.gateways.comfyui.hints import Socket
-from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.engine import Engine
-from services.gateways.runtime.hints import Hints
-from services.gateways.runtime.provider import Hint, NoAnswer, Pace
-from services.gateways.runtime.roll_call import RollCall
+from services.gateways.comfyui.progress_hints import Socket
+from services.gateways.kit.provider import ProgressHint, ProviderLimits, StatusUnavailable
+from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.recovery.bulk_status_check import BulkStatusCheck
+from services.gateways.runtime.recovery.progress_stream import ProgressStream
+from services.gateways.runtime.scheduling.engine import Engine
 from shared.loops import Loops, current
 from shared.observability import metrics
-from tests.fakes.ledger import GatewayBench
+from tests.fakes.ledger import GatewayHarness
 from tests.fakes.provider import FakeProvider
 from tests.fakes.waiting import background, until
 
-Stream = Callable[[], AsyncGenerator[Hint, None]]
+Stream = Callable[[], AsyncGenerator[ProgressHint, None]]
 
 
 class StreamingProvider(FakeProvider):
@@ -32,37 +32,37 @@ class StreamingProvider(FakeProvider):
         self.stream = stream
         self.opened = 0
 
-    async def hints(self) -> AsyncGenerator[Hint, None]:
+    async def progress_hints(self) -> AsyncGenerator[ProgressHint, None]:
         self.opened += 1
         async for hint in self.stream():
             yield hint
 
-    def hints_about(self, handle: dict[str, str]) -> bool:
+    def is_streamed(self, ref: dict[str, str]) -> bool:
         return True
 
 
-async def refused() -> AsyncGenerator[Hint, None]:
-    raise NoAnswer("websocket: ConnectionRefusedError")
+async def refused() -> AsyncGenerator[ProgressHint, None]:
+    raise StatusUnavailable("websocket: ConnectionRefusedError")
     yield
 
 
-async def ends_at_once() -> AsyncGenerator[Hint, None]:
+async def ends_at_once() -> AsyncGenerator[ProgressHint, None]:
     return
     yield
 
 
-async def has_a_bug() -> AsyncGenerator[Hint, None]:
+async def has_a_bug() -> AsyncGenerator[ProgressHint, None]:
     raise KeyError("a bug")
     yield
 
 
-async def quiet() -> AsyncGenerator[Hint, None]:
+async def quiet() -> AsyncGenerator[ProgressHint, None]:
     await asyncio.sleep(3600)
-    yield Hint("x")
+    yield ProgressHint("x")
 
 
-async def talks() -> AsyncGenerator[Hint, None]:
-    yield Hint("x")
+async def talks() -> AsyncGenerator[ProgressHint, None]:
+    yield ProgressHint("x")
     await asyncio.sleep(3)
 
 
@@ -71,25 +71,26 @@ async def never_polled(attempt: Attempt) -> float | None:
 
 
 @asynccontextmanager
-async def listening(bench: GatewayBench, provider: StreamingProvider) -> AsyncIterator[Loops]:
+async def listening(harness: GatewayHarness, provider: StreamingProvider) -> AsyncIterator[Loops]:
     loops = Loops("test")
     current.set(loops)
-    hints = Hints(provider, Engine(never_polled, slots=1), bench.gateway)
+    hints = ProgressStream(provider, Engine(never_polled, slots=1), harness.gateway)
     async with background(hints.listen):
         yield loops
 
 
 @pytest.mark.parametrize(
-    ("stream", "cause"), [(refused, "NoAnswer"), (ends_at_once, "StreamEnded"), (has_a_bug, "KeyError")]
+    ("stream", "cause"),
+    [(refused, "StatusUnavailable"), (ends_at_once, "StreamEnded"), (has_a_bug, "KeyError")],
 )
 async def test_a_stream_that_fails_is_logged_once_counted_and_named_and_readiness_stays(
-    bench: GatewayBench, stream: Stream, cause: str
+    harness: GatewayHarness, stream: Stream, cause: str
 ) -> None:
     provider = StreamingProvider(stream)
     count = metrics.loop_errors.labels("test", "hints", cause)._value
     before = count.get()
     with capture_logs() as lines:
-        async with listening(bench, provider) as loops:
+        async with listening(harness, provider) as loops:
             await asyncio.sleep(100)
             assert loops.problems() is None
             assert str(loops.problems(vital=False)).startswith("hints keeps failing for 100 s: " + cause)
@@ -100,10 +101,10 @@ async def test_a_stream_that_fails_is_logged_once_counted_and_named_and_readines
 
 @pytest.mark.parametrize("stream", [quiet, talks])
 async def test_a_stream_that_stays_open_or_brings_a_hint_is_no_problem_any_more(
-    bench: GatewayBench, stream: Stream
+    harness: GatewayHarness, stream: Stream
 ) -> None:
     provider = StreamingProvider(refused)
-    async with listening(bench, provider) as loops:
+    async with listening(harness, provider) as loops:
         await asyncio.sleep(60)
         assert loops.problems(vital=False) is not None
         provider.stream = stream
@@ -112,11 +113,13 @@ async def test_a_stream_that_stays_open_or_brings_a_hint_is_no_problem_any_more(
 
 
 async def test_a_server_that_accepts_and_never_answers_fails_before_a_stream_counts_as_open(
-    bench: GatewayBench,
+    harness: GatewayHarness,
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        provider = StreamingProvider(Socket(f"http://127.0.0.1:{mute.getsockname()[1]}", "client").hints)
-        async with listening(bench, provider) as loops:
+        provider = StreamingProvider(
+            Socket(f"http://127.0.0.1:{mute.getsockname()[1]}", "client").progress_hints
+        )
+        async with listening(harness, provider) as loops:
             await until(lambda: provider.opened > 3, seconds=100)
             problem = str(loops.problems(vital=False))
     assert problem.startswith("hints keeps failing for ")
@@ -127,22 +130,22 @@ class SilentList(FakeProvider):
     """A provider whose list of open submissions is not to be had."""
 
     async def unfinished(self) -> frozenset[str]:
-        raise NoAnswer("HTTP 500")
+        raise StatusUnavailable("HTTP 500")
 
 
-async def test_a_list_that_is_not_to_be_had_is_named_and_readiness_stays(bench: GatewayBench) -> None:
+async def test_a_list_that_is_not_to_be_had_is_named_and_readiness_stays(harness: GatewayHarness) -> None:
     loops = Loops("test")
     current.set(loops)
     engine = Engine(never_polled, slots=1)
-    gateway = bench.gateway
-    pace = Pace(polls_per_second=0.001)
-    attempt = await bench.take_in()
-    attempt.state, attempt.handle = "submitted", {"id": "x"}
+    gateway = harness.gateway
+    limits = ProviderLimits(polls_per_second=0.001)
+    attempt = await harness.accept()
+    attempt.state, attempt.ref = "submitted", {"id": "x"}
     engine.add([attempt])
     with capture_logs() as lines:
-        async with background(RollCall(SilentList(), engine, gateway, pace).run):
+        async with background(BulkStatusCheck(SilentList(), engine, gateway, limits).run):
             await asyncio.sleep(60)
             assert loops.problems() is None
             assert "ListUnavailable: HTTP 500" in str(loops.problems(vital=False))
     assert [line["event"] for line in lines] == ["background_loop_failed"]
-    assert gateway.rarest_poll == 0.0, "without a list each attempt is polled as often as ever"
+    assert gateway.min_poll_interval == 0.0, "without a list each attempt is polled as often as ever"

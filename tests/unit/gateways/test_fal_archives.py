@@ -8,7 +8,7 @@ import pytest
 from services.gateways.fal import archives
 from services.gateways.fal.archives import archive
 from services.gateways.fal.training import percent_in
-from services.gateways.runtime.provider import Refused
+from services.gateways.kit.provider import Rejected
 
 PNG, JPEG, WEBP = b"\x89PNG one", b"\xff\xd8\xff two", b"RIFF....WEBP three"
 
@@ -50,7 +50,7 @@ def test_the_same_images_give_the_same_bytes() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"<svg>", b"PK\x03\x04"])
 def test_what_is_no_picture_is_not_packed(data: bytes) -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         archive([PNG, data], (), "mia7")
     assert raised.value.code == "invalid_input"
     assert "image 1" in raised.value.message
@@ -59,7 +59,7 @@ def test_what_is_no_picture_is_not_packed(data: bytes) -> None:
 def test_more_than_one_upload_takes_is_left_to_another_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archives, "LARGEST_ARCHIVE", 2 * len(PNG))
     assert archive([PNG, PNG], (), "mia7")
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         archive([PNG, PNG, PNG], (), "mia7")
     assert raised.value.code == "unsupported"
 

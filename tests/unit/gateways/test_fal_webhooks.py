@@ -14,22 +14,22 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 from pymongo.errors import AutoReconnect
 
-from services.gateways.fal.adapter import handle_of
+from services.gateways.fal.adapter import ref_of
 from services.gateways.fal.settings import FalSettings, WebhookSettings
 from services.gateways.fal.signatures import (
     RETRY_SECONDS,
 )
 from services.gateways.fal.webhooks import MAX_BODY_BYTES, WebhookUrls, webhook_routes
-from services.gateways.runtime.attempt import ENDED, Attempt
-from services.gateways.runtime.engine import Engine
-from services.gateways.runtime.ledger import Ledger
-from services.gateways.runtime.pushes import Pushes
+from services.gateways.runtime.ledger.ledger import Ledger
+from services.gateways.runtime.lifecycle.attempt import ENDED, Attempt
+from services.gateways.runtime.recovery.webhook_intake import WebhookIntake
+from services.gateways.runtime.scheduling.engine import Engine
 from shared.clock import now
 from shared.errors import StartupError
 from shared.ids import uuid7
 from tests.fakes.fal import Fal
 from tests.fakes.mongo import FakeCollection
-from tests.fakes.provider import a_command, an_order
+from tests.fakes.provider import a_command, an_attempt_request
 from tests.fakes.publisher import received
 
 SECRET = b"the-secret"
@@ -48,7 +48,7 @@ class Bell(Engine):
     def __contains__(self, attempt_id: object) -> bool:
         return self.ours
 
-    def hurry(self, attempt_id: str) -> bool:
+    def poll_now(self, attempt_id: str) -> bool:
         if self.ours:
             self.rung.append(attempt_id)
             self.meanwhile()
@@ -67,16 +67,16 @@ class Desk:
         self.bell = Bell()
         self.attempts = FakeCollection()
         self.ledger = Ledger(self.attempts.mongo)
-        self.pushes = Pushes(self.attempts.mongo, "fal", self.bell)
+        self.pushes = WebhookIntake(self.attempts.mongo, "fal", self.bell)
         self.urls = WebhookUrls("http://gateway", SECRET)
         app = FastAPI()
-        webhook_routes(self.urls, self.fal.keys, partial(handle_of, SETTINGS), user_id)(app, self.pushes)
+        webhook_routes(self.urls, self.fal.keys, partial(ref_of, SETTINGS), user_id)(app, self.pushes)
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), verify=False)
 
     async def attempt(self, **fields: Any) -> str:
         """One that was sent and not answered, unless the fields say otherwise."""
         command = a_command()
-        await self.ledger.take_in([received(command)], "owner")
+        await self.ledger.accept([received(command)], "owner")
         entry = self.attempts.kept[command.attempt_id]
         entry.update({"state": "unknown", "billed": "unknown"} | fields)
         if entry["state"] in ENDED:
@@ -103,7 +103,7 @@ async def test_a_webhook_before_the_submits_answer_brings_the_handle(desk: Desk)
     entry = desk.attempts.kept[attempt_id]
     assert (entry["state"], entry["external_id"], entry["billed"]) == ("submitted", "r1", "yes")
     base = "https://queue.fal.run/fal-ai/flux/requests/r1"
-    assert entry["handle"] == {
+    assert entry["submission_ref"] == {
         "id": "r1",
         "status_url": f"{base}/status",
         "response_url": base,
@@ -121,7 +121,7 @@ async def test_a_replay_changes_nothing(desk: Desk) -> None:
 
 
 async def test_another_request_than_the_ledgers_is_refused(desk: Desk) -> None:
-    attempt_id = await desk.attempt(state="submitted", external_id="r0", handle={"id": "r0"})
+    attempt_id = await desk.attempt(state="submitted", external_id="r0", submission_ref={"id": "r0"})
     answer = await desk.post(attempt_id)
     assert answer.status_code == 409
     assert answer.headers["content-type"] == "application/problem+json"
@@ -145,7 +145,7 @@ async def test_a_request_of_an_attempt_that_was_given_up_is_entered_and_the_end_
     assert (await desk.post(attempt_id)).status_code == 204
     entry = desk.attempts.kept[attempt_id]
     assert (entry["state"], entry["external_id"], entry["billed"]) == ("failed", "r1", "yes")
-    assert entry["look_at"] <= now(), "what came of it is asked now"
+    assert entry["next_check_at"] <= now(), "what came of it is asked now"
 
 
 async def test_what_was_not_sent_cannot_have_ended(desk: Desk) -> None:
@@ -219,7 +219,7 @@ async def test_an_attempt_of_another_process_is_marked_and_its_owner_notices_onc
     attempt_id = await desk.attempt()
     desk.bell.ours = False
     await desk.post(attempt_id)
-    assert "look_at" in desk.attempts.kept[attempt_id]
+    assert "next_check_at" in desk.attempts.kept[attempt_id]
     desk.bell.ours = True
     await desk.pushes.notice("somebody else")
     assert desk.bell.rung == []
@@ -233,7 +233,7 @@ async def test_what_its_owner_has_not_taken_up_yet_stays_marked(desk: Desk) -> N
     desk.bell.ours = False
     await desk.post(attempt_id)
     await desk.pushes.notice("owner")
-    assert "look_at" in desk.attempts.kept[attempt_id]
+    assert "next_check_at" in desk.attempts.kept[attempt_id]
     desk.bell.ours = True
     await desk.pushes.notice("owner")
     assert desk.bell.rung == [attempt_id]
@@ -245,9 +245,9 @@ async def test_what_is_told_while_the_mark_is_read_stays_marked(desk: Desk) -> N
     await desk.post(attempt_id)
     desk.bell.ours = True
     later = now() + timedelta(seconds=1)
-    desk.bell.meanwhile = lambda: desk.attempts.kept[attempt_id].update(cancel=True, look_at=later)
+    desk.bell.meanwhile = lambda: desk.attempts.kept[attempt_id].update(cancel=True, next_check_at=later)
     await desk.pushes.notice("owner")
-    assert desk.attempts.kept[attempt_id]["look_at"] == later
+    assert desk.attempts.kept[attempt_id]["next_check_at"] == later
 
 
 async def test_a_mark_whose_clearing_fails_was_heard_all_the_same(desk: Desk) -> None:
@@ -265,7 +265,7 @@ async def test_an_attempt_that_has_ended_is_not_marked(desk: Desk) -> None:
     attempt_id = await desk.attempt(state="succeeded", external_id="r1", billed="yes")
     desk.bell.ours = False
     assert (await desk.post(attempt_id)).status_code == 204
-    assert "look_at" not in desk.attempts.kept[attempt_id]
+    assert "next_check_at" not in desk.attempts.kept[attempt_id]
 
 
 async def test_an_end_that_nobody_was_sure_of_is_asked_for_when_its_webhook_comes(desk: Desk) -> None:
@@ -273,20 +273,24 @@ async def test_an_end_that_nobody_was_sure_of_is_asked_for_when_its_webhook_come
     desk.bell.ours = False
     assert (await desk.post(attempt_id)).status_code == 204
     entry = desk.attempts.kept[attempt_id]
-    assert (entry["look_at"] <= now(), entry["state"], entry["billed"]) == (True, "cancelled", "unknown")
+    assert (entry["next_check_at"] <= now(), entry["state"], entry["billed"]) == (
+        True,
+        "cancelled",
+        "unknown",
+    )
 
 
 def test_the_rebuilt_handle_names_the_model_that_was_asked() -> None:
     lora = {"key": "loras/mia.safetensors", "trigger_word": "mia7", "scale": 0.8}
-    for order, app in [
-        (an_order(), "fal-ai/flux"),
-        (an_order(lora=lora), "fal-ai/flux-lora"),
-        (an_order(face=f"{uuid7()}/0"), "fal-ai/flux-pulid"),
-        (an_order(model="fal-ai/recraft/v3/text-to-image"), "fal-ai/recraft"),
-        (an_order(model="workflows/us/portrait"), "workflows/us/portrait"),
+    for request, app in [
+        (an_attempt_request(), "fal-ai/flux"),
+        (an_attempt_request(lora=lora), "fal-ai/flux-lora"),
+        (an_attempt_request(face=f"{uuid7()}/0"), "fal-ai/flux-pulid"),
+        (an_attempt_request(model="fal-ai/recraft/v3/text-to-image"), "fal-ai/recraft"),
+        (an_attempt_request(model="workflows/us/portrait"), "workflows/us/portrait"),
     ]:
-        assert handle_of(SETTINGS, order, "r1")["response_url"] == f"https://queue.fal.run/{app}/requests/r1"
-    assert handle_of(SETTINGS, an_order(), "../x")["response_url"].endswith("/requests/..%2Fx")
+        assert ref_of(SETTINGS, request, "r1")["response_url"] == f"https://queue.fal.run/{app}/requests/r1"
+    assert ref_of(SETTINGS, an_attempt_request(), "../x")["response_url"].endswith("/requests/..%2Fx")
 
 
 def test_a_webhook_url_needs_a_secret() -> None:

@@ -4,11 +4,11 @@ import pytest
 
 from contracts.operations import ProviderHealth
 from contracts.renders import RenderFailed
-from services.gateways.runtime.breaker import Breaker, Circuit
-from services.gateways.runtime.gate import Announcements, Gate, Rate
+from services.gateways.kit.provider import NotAccepted, OutcomeUnknown, ProviderLimits, Rejected
 from services.gateways.runtime.gateway import Gateway
-from services.gateways.runtime.provider import NotTaken, OutcomeUnknown, Pace, Refused
-from tests.fakes.ledger import GatewayBench
+from services.gateways.runtime.scheduling.breaker import Breaker, Circuit
+from services.gateways.runtime.scheduling.submission_gate import Announcements, Rate, SubmissionGate
+from tests.fakes.ledger import GatewayHarness
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.publisher import BrokerAway, FakePublisher
 
@@ -28,17 +28,19 @@ class Bench:
         self.clock = Clock()
         self.told: list[tuple[Circuit, str]] = []
         self.troubles: list[Exception] = []
-        self.gate = Gate(Breaker(failures_to_open=2, pause=5.0), Rate(per_second), self._tell, self.clock)
+        self.gate = SubmissionGate(
+            Breaker(failures_to_open=2, pause=5.0), Rate(per_second), self._tell, self.clock
+        )
 
     async def _tell(self, state: Circuit, reason: str) -> None:
         if self.troubles:
             raise self.troubles.pop(0)
         self.told.append((state, reason))
 
-    async def shut(self) -> None:
+    async def is_open(self) -> None:
         for _ in range(2):
             await self.gate.failed("503")
-        assert self.gate.shut
+        assert self.gate.is_open
 
 
 @pytest.mark.parametrize("per_second", [0.2, 1.0, 5.0, 64.0])
@@ -48,7 +50,7 @@ def test_no_more_than_a_seconds_worth_goes_at_once_and_then_at_the_rate(per_seco
         if pause := rate.wait(clock):
             clock += pause
         else:
-            rate.sending(clock)
+            rate.begin(clock)
             sent.append(clock)
     burst = sum(time < 1000.001 for time in sent)
     assert burst == max(1, per_second)
@@ -59,59 +61,59 @@ def test_no_more_than_a_seconds_worth_goes_at_once_and_then_at_the_rate(per_seco
 def test_without_a_rate_nothing_waits() -> None:
     rate = Rate(None)
     for _ in range(1000):
-        rate.sending(5.0)
+        rate.begin(5.0)
     assert rate.wait(5.0) == 0.0
 
 
 def test_a_quiet_hour_does_not_save_up_more_than_a_second() -> None:
     rate, sent = Rate(4.0), 0
-    rate.sending(0.0)
+    rate.begin(0.0)
     while rate.wait(3600.0) == 0.0:
-        rate.sending(3600.0)
+        rate.begin(3600.0)
         sent += 1
     assert sent == 4
 
 
 async def test_the_longer_of_both_waits_counts() -> None:
-    bench = Bench(per_second=0.1)
-    await bench.gate.sending()
-    assert bench.gate.wait() == 10.0
-    await bench.shut()
-    assert bench.gate.wait() == 10.0
-    bench.clock.time += 6
-    assert bench.gate.wait() == 4.0
+    harness = Bench(per_second=0.1)
+    await harness.gate.begin()
+    assert harness.gate.wait() == 10.0
+    await harness.is_open()
+    assert harness.gate.wait() == 10.0
+    harness.clock.time += 6
+    assert harness.gate.wait() == 4.0
 
 
 async def test_behind_an_open_circuit_each_is_looked_at_and_beside_a_probe_none() -> None:
-    bench = Bench()
-    await bench.shut()
-    assert (bench.gate.wait(), bench.gate.hold()) == (5.0, 0.0)
-    bench.clock.time += 5
-    assert bench.gate.wait() == 0.0
-    await bench.gate.sending()
-    assert bench.gate.hold() == 1.0
+    harness = Bench()
+    await harness.is_open()
+    assert (harness.gate.wait(), harness.gate.admission_delay()) == (5.0, 0.0)
+    harness.clock.time += 5
+    assert harness.gate.wait() == 0.0
+    await harness.gate.begin()
+    assert harness.gate.admission_delay() == 1.0
 
 
 async def test_each_move_of_the_circuit_is_told_once() -> None:
-    bench = Bench()
-    await bench.shut()
-    await bench.gate.failed("503 again")
-    bench.clock.time += 5
-    assert bench.gate.wait() == 0.0
-    await bench.gate.sending()
-    await bench.gate.answered()
-    await bench.gate.answered()
-    assert bench.told == [("open", "503"), ("half_open", "503 again"), ("closed", "")]
+    harness = Bench()
+    await harness.is_open()
+    await harness.gate.failed("503 again")
+    harness.clock.time += 5
+    assert harness.gate.wait() == 0.0
+    await harness.gate.begin()
+    await harness.gate.answered()
+    await harness.gate.answered()
+    assert harness.told == [("open", "503"), ("half_open", "503 again"), ("closed", "")]
 
 
 async def test_what_cannot_be_told_stops_no_submission_and_is_told_with_the_next() -> None:
-    bench = Bench()
-    bench.troubles = [BrokerAway("away"), BrokerAway("away")]
-    await bench.shut()
-    await bench.gate.failed("503")
-    assert bench.told == []
-    await bench.gate.failed("503")
-    assert bench.told == [("open", "503")]
+    harness = Bench()
+    harness.troubles = [BrokerAway("away"), BrokerAway("away")]
+    await harness.is_open()
+    await harness.gate.failed("503")
+    assert harness.told == []
+    await harness.gate.failed("503")
+    assert harness.told == [("open", "503")]
 
 
 async def test_an_announcement_is_a_document_and_an_event() -> None:
@@ -127,86 +129,86 @@ async def test_an_announcement_is_a_document_and_an_event() -> None:
     assert (len(health.kept), health.kept["fal/one"]["state"]) == (2, "closed")
 
 
-class Guarded(GatewayBench):
+class Guarded(GatewayHarness):
     """A gateway behind a gate that two failures shut."""
 
     def __init__(self) -> None:
         super().__init__()
         self.guard = Bench()
         self.gateway = Gateway(
-            self.provider, self.ledger, self.lease, self.publisher, Pace(), self.guard.gate
+            self.provider, self.ledger, self.lease, self.publisher, ProviderLimits(), self.guard.gate
         )
 
 
 async def test_behind_a_shut_gate_nothing_is_sent_and_the_only_provider_is_waited_for() -> None:
-    bench = Guarded()
-    await bench.guard.shut()
-    attempt = await bench.take_in()
-    assert await bench.step(attempt) == 5.0
-    assert bench.provider.calls == []
-    bench.guard.clock.time += 5
-    await bench.finish(attempt)
-    assert bench.entry(attempt)["state"] == "succeeded"
-    assert not bench.guard.gate.shut
+    harness = Guarded()
+    await harness.guard.is_open()
+    attempt = await harness.accept()
+    assert await harness.step(attempt) == 5.0
+    assert harness.provider.calls == []
+    harness.guard.clock.time += 5
+    await harness.finish(attempt)
+    assert harness.entry(attempt)["state"] == "succeeded"
+    assert not harness.guard.gate.is_open
 
 
 async def test_behind_a_shut_gate_what_another_can_do_is_let_go_at_once() -> None:
-    bench = Guarded()
-    await bench.guard.shut()
-    attempt = await bench.take_in(alternatives=True)
-    assert await bench.step(attempt) is None
-    [failure] = bench.publisher.said(RenderFailed)
+    harness = Guarded()
+    await harness.guard.is_open()
+    attempt = await harness.accept(alternatives=True)
+    assert await harness.step(attempt) is None
+    [failure] = harness.publisher.said(RenderFailed)
     assert (failure.code, failure.retryable, failure.billed) == ("provider_unreachable", True, "no")
-    assert bench.provider.calls == []
+    assert harness.provider.calls == []
 
 
 @pytest.mark.parametrize(
     ("trouble", "shuts"),
     [
-        (NotTaken("provider_unreachable", "no connection"), True),
+        (NotAccepted("provider_unreachable", "no connection"), True),
         (OutcomeUnknown("500"), True),
-        (Refused("provider_unauthorized", "401"), True),
-        (Refused("provider_not_deployed", "404"), True),
-        (Refused("invalid_request", "422"), False),
+        (Rejected("provider_unauthorized", "401"), True),
+        (Rejected("provider_not_deployed", "404"), True),
+        (Rejected("invalid_request", "422"), False),
     ],
 )
 async def test_what_is_the_providers_trouble_shuts_the_gate_and_a_refusal_does_not(
     trouble: Exception, shuts: bool
 ) -> None:
-    bench = Guarded()
-    bench.provider.submissions = [trouble, trouble]
+    harness = Guarded()
+    harness.provider.submissions = [trouble, trouble]
     for _ in range(2):
-        await bench.step(await bench.take_in())
-    assert bench.guard.gate.shut == shuts
+        await harness.step(await harness.accept())
+    assert harness.guard.gate.is_open == shuts
 
 
 async def test_a_handle_is_not_lost_because_its_good_news_could_not_be_told() -> None:
-    bench = Guarded()
-    await bench.guard.shut()
-    bench.guard.clock.time += 5
-    attempt = await bench.take_in()
-    bench.guard.troubles = [BrokerAway("away"), BrokerAway("away")]
-    await bench.step(attempt)
-    assert bench.entry(attempt)["state"] == "submitted"
+    harness = Guarded()
+    await harness.guard.is_open()
+    harness.guard.clock.time += 5
+    attempt = await harness.accept()
+    harness.guard.troubles = [BrokerAway("away"), BrokerAway("away")]
+    await harness.step(attempt)
+    assert harness.entry(attempt)["state"] == "submitted"
 
 
 async def test_a_probe_that_is_not_sent_for_an_unforeseen_reason_leaves_the_next_one_free() -> None:
-    bench = Guarded()
-    await bench.guard.shut()
-    bench.guard.clock.time += 5
-    attempt = await bench.take_in()
-    bench.provider.preparations = [KeyError("a bug of ours")]
+    harness = Guarded()
+    await harness.guard.is_open()
+    harness.guard.clock.time += 5
+    attempt = await harness.accept()
+    harness.provider.preparations = [KeyError("a bug of ours")]
     with pytest.raises(KeyError):
-        await bench.step(attempt)
-    assert bench.guard.gate.wait() == 0.0
+        await harness.step(attempt)
+    assert harness.guard.gate.wait() == 0.0
 
 
 async def test_a_probe_that_ends_in_an_unforeseen_way_leaves_the_next_one_free() -> None:
-    bench = Guarded()
-    await bench.guard.shut()
-    bench.guard.clock.time += 5
-    attempt = await bench.take_in()
-    bench.provider.submissions = [KeyError("an answer that no one expected")]
+    harness = Guarded()
+    await harness.guard.is_open()
+    harness.guard.clock.time += 5
+    attempt = await harness.accept()
+    harness.provider.submissions = [KeyError("an answer that no one expected")]
     with pytest.raises(KeyError):
-        await bench.step(attempt)
-    assert bench.guard.gate.wait() == 0.0
+        await harness.step(attempt)
+    assert harness.guard.gate.wait() == 0.0

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 from contracts.renders import RenderProgressed
-from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.engine import Engine
+from services.gateways.kit.provider import InProgress, ProgressHint, ProviderLimits
 from services.gateways.runtime.gateway import Gateway
-from services.gateways.runtime.provider import Hint, Pace, Working
-from tests.fakes.ledger import GatewayBench
+from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.scheduling.engine import Engine
+from tests.fakes.ledger import GatewayHarness
 from tests.fakes.provider import FakeProvider, a_command
 from tests.fakes.waiting import background, until
 
@@ -19,36 +19,36 @@ class HintingProvider(FakeProvider):
 
     hears = True
 
-    async def hints(self) -> Any:
-        yield Hint("x")
+    async def progress_hints(self) -> Any:
+        yield ProgressHint("x")
 
-    def hints_about(self, handle: dict[str, str]) -> bool:
+    def is_streamed(self, ref: dict[str, str]) -> bool:
         return self.hears
 
 
 async def test_polls_are_rare_while_hints_come_and_as_usual_when_they_do_not(
-    bench: GatewayBench,
+    harness: GatewayHarness,
 ) -> None:
     provider = HintingProvider()
-    pace = Pace(slowest_poll=2.0, slowest_poll_with_hints=5.0)
-    gateway = Gateway(provider, bench.ledger, bench.lease, bench.publisher, pace)
-    attempt = await bench.take_in()
+    limits = ProviderLimits(max_poll_interval=2.0, max_poll_interval_streaming=5.0)
+    gateway = Gateway(provider, harness.ledger, harness.lease, harness.publisher, limits)
+    attempt = await harness.accept()
     attempt.pause = 100.0
-    attempt.handle = {"id": "x"}
+    attempt.ref = {"id": "x"}
     assert 4.0 <= gateway._slower(attempt) <= 6.0
     provider.hears = False
     assert 1.6 <= gateway._slower(attempt) <= 2.4
 
 
-async def test_a_poll_that_knows_less_than_a_hint_says_nothing(bench: GatewayBench) -> None:
-    attempt = await bench.take_in()
-    await bench.step(attempt)
-    await bench.gateway.hinted(attempt, 40)
-    bench.provider.news = [Working("running"), Working("running", 30), Working("running", 60)]
+async def test_a_poll_that_knows_less_than_a_hint_says_nothing(harness: GatewayHarness) -> None:
+    attempt = await harness.accept()
+    await harness.step(attempt)
+    await harness.gateway.hinted(attempt, 40)
+    harness.provider.status = [InProgress("running"), InProgress("running", 30), InProgress("running", 60)]
     for _ in range(3):
-        await bench.step(attempt)
-    await bench.gateway.hinted(attempt, 50)
-    assert [each.percent for each in bench.publisher.said(RenderProgressed)] == [40, 30, 60]
+        await harness.step(attempt)
+    await harness.gateway.hinted(attempt, 50)
+    assert [each.percent for each in harness.publisher.said(RenderProgressed)] == [40, 30, 60]
 
 
 class Steps60:
@@ -68,7 +68,7 @@ class Steps60:
 
 
 def submitted(attempt: Attempt) -> None:
-    attempt.state, attempt.handle = "submitted", {"id": f"external-{attempt.id}"}
+    attempt.state, attempt.ref = "submitted", {"id": f"external-{attempt.id}"}
 
 
 async def test_what_is_hurried_during_its_step_takes_the_next_right_after_it() -> None:
@@ -80,8 +80,8 @@ async def test_what_is_hurried_during_its_step_takes_the_next_right_after_it() -
     async with background(engine.run):
         engine.add([attempt])
         await until(lambda: steps.taken)
-        assert engine.hurry(attempt.id)
-        assert engine.hurry(attempt.id)
+        assert engine.poll_now(attempt.id)
+        assert engine.poll_now(attempt.id)
         steps.hold.set()
         await until(lambda: len(steps.taken) == 2)
         await asyncio.sleep(0.02)
@@ -96,7 +96,7 @@ async def test_what_turned_out_not_to_be_sent_keeps_its_pause() -> None:
     async with background(engine.run):
         engine.add([attempt])
         await until(lambda: steps.taken)
-        engine.hurry(attempt.id)
+        engine.poll_now(attempt.id)
         steps.hold.set()
         await asyncio.sleep(0.02)
     assert steps.taken == [attempt.id]
@@ -109,10 +109,10 @@ async def test_what_was_not_sent_is_not_hurried() -> None:
     async with background(engine.run):
         engine.add([backing_off, waiting])
         await until(lambda: steps.taken)
-        assert engine.hurry(backing_off.id)
-        assert engine.hurry(waiting.id)
-        assert not engine.hurry("of another process")
-        engine.hurry_all()
+        assert engine.poll_now(backing_off.id)
+        assert engine.poll_now(waiting.id)
+        assert not engine.poll_now("of another process")
+        engine.poll_all_now()
         await asyncio.sleep(0.02)
     assert steps.taken == [backing_off.id, waiting.id], "each once"
 
@@ -124,7 +124,7 @@ async def test_an_attempt_is_found_by_both_its_ids_for_as_long_as_it_is_held() -
     attempt = Attempt(a_command(), trace=None)
     async with background(engine.run):
         engine.add([attempt])
-        await until(lambda: engine.called(f"external-{attempt.id}") is attempt)
-        assert engine.called(attempt.order.uuid) is attempt
+        await until(lambda: engine.by_external_id(f"external-{attempt.id}") is attempt)
+        assert engine.by_external_id(attempt.request.idempotency_key) is attempt
         engine.drop_all()
-        assert engine.called(attempt.order.uuid) is None
+        assert engine.by_external_id(attempt.request.idempotency_key) is None

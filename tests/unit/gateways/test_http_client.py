@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from services.gateways.runtime.provider import NotTaken, OutcomeUnknown
-from services.gateways.runtime.wire import send_paid
+from services.gateways.kit.provider import NotAccepted, OutcomeUnknown
+from services.gateways.kit.wire import send_paid
 from shared.http.client import http_client
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -107,7 +107,7 @@ async def test_a_refused_connection_is_a_connection_that_was_not_made() -> None:
     async with http_client() as http:
         with pytest.raises(httpx.ConnectError):
             await http.post(a_closed_port(), json={})
-        with pytest.raises(NotTaken) as raised:
+        with pytest.raises(NotAccepted) as raised:
             await send_paid(http, a_closed_port(), json={})
     assert raised.value.code == "provider_unreachable"
 

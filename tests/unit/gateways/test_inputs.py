@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from services.gateways.runtime.inputs import StoredInputs
-from services.gateways.runtime.provider import Refused
+from services.gateways.kit.inputs import StoredInputs
+from services.gateways.kit.provider import Rejected
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.results import FakeBucket
 
@@ -42,7 +42,7 @@ async def test_an_image_is_found_by_its_asset_and_its_link_lives_as_long_as_is_a
     ids=["another tenant's", "a LoRA or not stored", "another"],
 )
 async def test_what_is_no_image_of_this_tenant_is_not_found(asset: dict[str, Any]) -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         await inputs_of(asset).image_url("acme", f"{JOB}/0")
     assert raised.value.code == "input_not_found"
 
@@ -70,14 +70,14 @@ async def test_a_lora_of_the_tenants_own_is_linked_and_read() -> None:
 )
 async def test_a_request_cannot_name_another_tenants_objects(key: str) -> None:
     inputs = inputs_of(**{key: b"theirs"})
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         await inputs.lora_url("acme", key)
     assert raised.value.code == "input_not_found"
-    with pytest.raises(Refused):
+    with pytest.raises(Rejected):
         await anext(inputs.lora("acme", key))
 
 
 async def test_a_lora_that_is_gone_is_not_found() -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         await anext(inputs_of().lora("acme", "acme/gone.safetensors"))
     assert raised.value.code == "input_not_found"

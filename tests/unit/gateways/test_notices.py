@@ -6,22 +6,22 @@ from typing import Any
 import pytest
 
 from contracts.renders import Output, RenderSucceeded
-from services.gateways.runtime.workflows import callers_graph
-from tests.fakes.ledger import GatewayBench
-from tests.fakes.provider import DONE, OUTPUT, a_command, an_order
+from services.gateways.kit.workflows import callers_graph
+from tests.fakes.ledger import GatewayHarness
+from tests.fakes.provider import DONE, OUTPUT, a_command, an_attempt_request
 from tests.unit.workflow_graphs import drawing
 
 
-async def succeeded(bench: GatewayBench, done: Any, **fields: Any) -> RenderSucceeded:
-    bench.provider.news = [done]
-    await bench.finish(await bench.take_in(a_command(**fields)))
-    [success] = bench.publisher.said(RenderSucceeded)
+async def succeeded(harness: GatewayHarness, done: Any, **fields: Any) -> RenderSucceeded:
+    harness.provider.status = [done]
+    await harness.finish(await harness.accept(a_command(**fields)))
+    [success] = harness.publisher.said(RenderSucceeded)
     return success
 
 
-async def test_what_a_run_made_besides_is_named_and_counted(bench: GatewayBench) -> None:
+async def test_what_a_run_made_besides_is_named_and_counted(harness: GatewayHarness) -> None:
     dropped = tuple(Output(path=f"/view?filename={n}.png") for n in range(150))
-    success = await succeeded(bench, replace(DONE, dropped=dropped), workflow=drawing())
+    success = await succeeded(harness, replace(DONE, dropped=dropped), workflow=drawing())
     assert success.outputs == (OUTPUT,)
     assert success.dropped == dropped[:100]
     [notice] = success.notices
@@ -30,27 +30,27 @@ async def test_what_a_run_made_besides_is_named_and_counted(bench: GatewayBench)
     assert "count" in notice.message, "it says what to do instead"
 
 
-async def test_several_images_of_a_model_are_said_too(bench: GatewayBench) -> None:
-    success = await succeeded(bench, replace(DONE, outputs=(OUTPUT, OUTPUT)))
+async def test_several_images_of_a_model_are_said_too(harness: GatewayHarness) -> None:
+    success = await succeeded(harness, replace(DONE, outputs=(OUTPUT, OUTPUT)))
     assert [notice.code for notice in success.notices] == ["outputs_dropped"]
 
 
-async def test_one_image_needs_no_notice(bench: GatewayBench) -> None:
-    assert (await succeeded(bench, DONE, workflow=drawing())).notices == ()
+async def test_one_image_needs_no_notice(harness: GatewayHarness) -> None:
+    assert (await succeeded(harness, DONE, workflow=drawing())).notices == ()
 
 
 @pytest.mark.parametrize(("seed", "told"), [("{{seed}}", 11), (42, 42), (["9", 0], None)])
 async def test_the_seed_of_a_workflow_is_the_one_that_its_graph_uses(
-    bench: GatewayBench, seed: Any, told: int | None
+    harness: GatewayHarness, seed: Any, told: int | None
 ) -> None:
-    success = await succeeded(bench, replace(DONE, seed=7), workflow=drawing(seed=seed))
+    success = await succeeded(harness, replace(DONE, seed=7), workflow=drawing(seed=seed))
     assert success.seed == told
 
 
 def test_a_prefix_without_a_hole_gets_the_orders_id() -> None:
-    orders = [an_order("comfyui", workflow=drawing(prefix="shots/mine")) for _ in range(2)]
-    prefixes = [callers_graph(order)["7"]["inputs"]["filename_prefix"] for order in orders]
-    assert prefixes == [f"shots/mine-{order.uuid[:8]}" for order in orders]
+    orders = [an_attempt_request("comfyui", workflow=drawing(prefix="shots/mine")) for _ in range(2)]
+    prefixes = [callers_graph(request)["7"]["inputs"]["filename_prefix"] for request in orders]
+    assert prefixes == [f"shots/mine-{request.idempotency_key[:8]}" for request in orders]
     assert orders[0].workflow == drawing(prefix="shots/mine"), "the order itself is not changed"
 
 
@@ -59,13 +59,19 @@ def test_a_prefix_without_a_hole_gets_the_orders_id() -> None:
     [("{{seed}}", "11"), ("{{width}}", "64"), ("{{height}}", "64"), ("a{{seed}}", "a11")],
 )
 def test_a_prefix_that_is_a_number_gets_the_orders_id_too(prefix: str, begins: str) -> None:
-    order = an_order("comfyui", workflow=drawing(prefix=prefix), seed=11, width=64, height=64)
-    assert callers_graph(order)["7"]["inputs"]["filename_prefix"] == f"{begins}-{order.uuid[:8]}"
+    request = an_attempt_request("comfyui", workflow=drawing(prefix=prefix), seed=11, width=64, height=64)
+    assert (
+        callers_graph(request)["7"]["inputs"]["filename_prefix"] == f"{begins}-{request.idempotency_key[:8]}"
+    )
 
 
 @pytest.mark.parametrize("prefix", ["{{prefix}}", "mine/{{prefix}}", ["9", 0]])
 def test_a_prefix_with_our_hole_or_a_link_is_left_as_it_is(prefix: Any) -> None:
-    order = an_order("comfyui", workflow=drawing(prefix=prefix))
-    filled = callers_graph(order)["7"]["inputs"]["filename_prefix"]
-    unfilled = prefix.replace("{{prefix}}", f"imagegen/{order.uuid}") if isinstance(prefix, str) else prefix
+    request = an_attempt_request("comfyui", workflow=drawing(prefix=prefix))
+    filled = callers_graph(request)["7"]["inputs"]["filename_prefix"]
+    unfilled = (
+        prefix.replace("{{prefix}}", f"imagegen/{request.idempotency_key}")
+        if isinstance(prefix, str)
+        else prefix
+    )
     assert filled == unfilled

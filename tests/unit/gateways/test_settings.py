@@ -17,4 +17,4 @@ def test_a_rate_is_a_setting_of_every_gateway(
     for name, value in (REQUIRED | {"SUBMITS_PER_SECOND": "2.5", "SLOTS": "8"}).items():
         monkeypatch.setenv(f"{prefix}{name}", value)
     settings = kind()
-    assert (settings.pace.submits_per_second, settings.pace.slots) == (2.5, 8)
+    assert (settings.limits.submits_per_second, settings.limits.slots) == (2.5, 8)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateways.runtime.shares import Shares, share_of
+from services.gateways.runtime.scheduling.slot_allocation import SlotAllocation, allocation_of
 from shared.mongo.leases import LEASE_SECONDS
 from tests.fakes.mongo import FakeCollection
 
@@ -15,26 +15,26 @@ ROLE = "gateway-fal"
 
 def test_equal_parts_and_the_rest_to_the_first() -> None:
     alive = {"a", "b", "c"}
-    assert [share_of(10, {}, me, 0, alive) for me in "abc"] == [4, 3, 3]
+    assert [allocation_of(10, {}, me, 0, alive) for me in "abc"] == [4, 3, 3]
 
 
 def test_who_is_alone_has_all() -> None:
-    assert share_of(10, {"gone": 7}, "a", 0, {"a"}) == 10
+    assert allocation_of(10, {"gone": 7}, "a", 0, {"a"}) == 10
 
 
 def test_who_comes_takes_only_what_the_others_left() -> None:
-    assert share_of(10, {"a": 10}, "b", 0, {"a", "b"}) == 0
-    assert share_of(10, {"a": 7}, "b", 0, {"a", "b"}) == 3
+    assert allocation_of(10, {"a": 10}, "b", 0, {"a", "b"}) == 0
+    assert allocation_of(10, {"a": 7}, "b", 0, {"a", "b"}) == 3
 
 
 def test_a_share_shrinks_no_further_than_what_is_in_flight() -> None:
-    assert share_of(10, {"a": 10}, "a", 8, {"a", "b"}) == 8
-    assert share_of(10, {"a": 10}, "a", 2, {"a", "b"}) == 5
+    assert allocation_of(10, {"a": 10}, "a", 8, {"a", "b"}) == 8
+    assert allocation_of(10, {"a": 10}, "a", 2, {"a", "b"}) == 5
 
 
 def test_more_processes_than_slots_leave_some_with_none() -> None:
     alive = {"a", "b", "c"}
-    assert sorted(share_of(2, {}, me, 0, alive) for me in "abc") == [0, 1, 1]
+    assert sorted(allocation_of(2, {}, me, 0, alive) for me in "abc") == [0, 1, 1]
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Process:
     """One process: what it believes of the others may be old."""
 
     name: str
-    shares: Shares
+    shares: SlotAllocation
     alive: set[str]
     in_flight: int = 0
 
@@ -60,7 +60,7 @@ class Cluster:
     def join(self) -> Process:
         self.born += 1
         name = f"{ROLE}:{self.born:04}"
-        shares = Shares(self.documents.mongo, ROLE, self.limit, lambda: self.time)
+        shares = SlotAllocation(self.documents.mongo, ROLE, self.limit, lambda: self.time)
         process = Process(name, shares, {name})
         self.processes.append(process)
         self.look(process)
@@ -69,8 +69,8 @@ class Cluster:
     def look(self, process: Process) -> None:
         process.alive = {each.name for each in self.processes}
 
-    async def settle(self, process: Process) -> None:
-        await process.shares.settle(process.name, process.alive, lambda: process.in_flight)
+    async def rebalance(self, process: Process) -> None:
+        await process.shares.rebalance(process.name, process.alive, lambda: process.in_flight)
 
     def check(self) -> None:
         used = sum(max(each.shares.mine, each.in_flight) for each in self.processes)
@@ -99,7 +99,7 @@ async def play(limit: int, steps: list[tuple[str, int]]) -> Cluster:
             elif step == "look":
                 cluster.look(process)
             elif step == "settle":
-                await cluster.settle(process)
+                await cluster.rebalance(process)
             elif step == "fill":
                 process.in_flight = max(process.in_flight, process.shares.mine)
             elif step == "drain":
@@ -124,7 +124,7 @@ def test_when_it_is_quiet_again_all_slots_are_shared_out(limit: int, steps: list
             for process in cluster.processes:
                 process.in_flight = 0
                 cluster.look(process)
-                await cluster.settle(process)
+                await cluster.rebalance(process)
         shares = [process.shares.mine for process in cluster.processes]
         assert sum(shares) == limit
         assert max(shares) - min(shares) <= 1
@@ -139,24 +139,24 @@ async def test_the_share_of_one_who_came_since_the_last_look_is_not_taken() -> N
     first.in_flight = 60
     first.shares.mine = 60
     cluster.documents.kept[ROLE] = {"_id": ROLE, "version": 1, "shares": {first.name: 60}}
-    await cluster.settle(second)
+    await cluster.rebalance(second)
     assert second.shares.mine == 40
     third = cluster.join()
     cluster.look(first)
     first.in_flight = 0
-    await cluster.settle(first)
-    await cluster.settle(third)
-    await cluster.settle(second)  # which has not seen the third one's lease yet
+    await cluster.rebalance(first)
+    await cluster.rebalance(third)
+    await cluster.rebalance(second)  # which has not seen the third one's lease yet
     cluster.check()
 
 
 async def test_who_was_there_before_us_and_is_gone_holds_nothing_up() -> None:
     cluster = Cluster(10)
     former = cluster.join()
-    await cluster.settle(former)
+    await cluster.rebalance(former)
     cluster.processes.remove(former)
     restarted = cluster.join()
-    await cluster.settle(restarted)
+    await cluster.rebalance(restarted)
     assert restarted.shares.mine == 10
 
 
@@ -164,10 +164,10 @@ async def test_a_race_that_is_lost_takes_nothing_until_the_next_time() -> None:
     cluster = Cluster(10)
     one, two = cluster.join(), cluster.join()
     cluster.look(one)
-    await asyncio.gather(cluster.settle(one), cluster.settle(two))
+    await asyncio.gather(cluster.rebalance(one), cluster.rebalance(two))
     assert sorted([one.shares.mine, two.shares.mine]) == [0, 5]
-    await cluster.settle(one)
-    await cluster.settle(two)
+    await cluster.rebalance(one)
+    await cluster.rebalance(two)
     assert (one.shares.mine, two.shares.mine) == (5, 5)
 
 
@@ -176,8 +176,8 @@ async def test_a_write_whose_answer_is_lost_gives_no_one_too_much() -> None:
     one = cluster.join()
     cluster.documents.failures = [ConnectionError("away")]
     try:
-        await cluster.settle(one)
+        await cluster.rebalance(one)
     except ConnectionError:
         assert one.shares.mine == 0
-    await cluster.settle(one)
+    await cluster.rebalance(one)
     assert one.shares.mine == 10

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from services.gateways.runtime.attempt import Attempt, State
-from services.gateways.runtime.engine import Engine
+from services.gateways.runtime.lifecycle.attempt import Attempt, State
+from services.gateways.runtime.scheduling.engine import Engine
 from shared.errors import TransientError
 from shared.loops import Loops, current
 from shared.observability import metrics
@@ -31,7 +31,7 @@ class Steps:
 
 
 def submitted(count: int) -> list[Attempt]:
-    return [Attempt(a_command(), trace=None, state="submitted", handle={"id": "x"}) for _ in range(count)]
+    return [Attempt(a_command(), trace=None, state="submitted", ref={"id": "x"}) for _ in range(count)]
 
 
 @asynccontextmanager
@@ -82,7 +82,7 @@ async def test_an_attempt_that_fails_while_others_succeed_is_no_problem() -> Non
 async def test_a_step_of_one_kind_that_succeeds_does_not_hide_another_that_fails() -> None:
     steps, attempts = Steps(), submitted(5)
     for attempt in attempts[:2]:
-        attempt.state, attempt.handle = "unknown", None
+        attempt.state, attempt.ref = "unknown", None
     steps.broken = {attempt.id for attempt in attempts[:2]}
     async with working(steps, attempts) as loops:
         await asyncio.sleep(100)

@@ -6,14 +6,14 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from contracts.renders import RenderCancel, RenderRequested, ResultStored, StoredImage
-from services.gateways.runtime.breaker import Circuit
-from services.gateways.runtime.engine import Engine
-from services.gateways.runtime.gate import Gate
 from services.gateways.runtime.handlers import handlers
+from services.gateways.runtime.scheduling.breaker import Circuit
+from services.gateways.runtime.scheduling.engine import Engine
+from services.gateways.runtime.scheduling.submission_gate import SubmissionGate
 from shared.clock import now
 from shared.errors import Backpressure
 from shared.mongo.leases import LeaseExpired
-from tests.fakes.ledger import GatewayBench
+from tests.fakes.ledger import GatewayHarness
 from tests.fakes.provider import a_cancel, a_command
 from tests.fakes.publisher import received
 from tests.fakes.service import FakeService
@@ -23,43 +23,45 @@ from tests.fakes.waiting import background, until
 class Intake(FakeService):
     """A gateway's handler, as its subscription would call it."""
 
-    def __init__(self, bench: GatewayBench, most: int = 100) -> None:
-        super().__init__(bench.publisher)
-        self.engine = Engine(bench.step, slots=8, most=most)
-        self.gate = Gate()
-        handlers(self.subscribe, bench.provider, bench.ledger, self.engine, bench.lease, self.gate)
+    def __init__(self, harness: GatewayHarness, most: int = 100) -> None:
+        super().__init__(harness.publisher)
+        self.engine = Engine(harness.step, slots=8, most=most)
+        self.gate = SubmissionGate()
+        handlers(self.subscribe, harness.provider, harness.ledger, self.engine, harness.lease, self.gate)
 
 
-async def test_a_command_is_taken_in_once_however_often_it_comes(bench: GatewayBench) -> None:
-    command, owner = a_command(), await bench.owner()
+async def test_a_command_is_taken_in_once_however_often_it_comes(harness: GatewayHarness) -> None:
+    command, owner = a_command(), await harness.owner()
     batch = [received(command), received(command)]
-    first = await bench.ledger.take_in(batch, owner)
+    first = await harness.ledger.accept(batch, owner)
     assert [attempt.id for attempt in first] == [command.attempt_id]
-    await bench.finish(first[0])
-    before = dict(bench.attempts.kept[command.attempt_id])
-    assert await bench.ledger.take_in(batch, owner) == []
-    assert await bench.ledger.take_in(batch, "another process") == []
-    assert bench.attempts.kept[command.attempt_id] == before
+    await harness.finish(first[0])
+    before = dict(harness.attempts.kept[command.attempt_id])
+    assert await harness.ledger.accept(batch, owner) == []
+    assert await harness.ledger.accept(batch, "another process") == []
+    assert harness.attempts.kept[command.attempt_id] == before
 
 
-async def test_two_attempts_of_a_render_are_two_entries(bench: GatewayBench) -> None:
+async def test_two_attempts_of_a_render_are_two_entries(harness: GatewayHarness) -> None:
     first = a_command(1)
     second = a_command(2, job_id=first.job_id)
-    taken = await bench.ledger.take_in([received(first), received(second)], await bench.owner())
+    taken = await harness.ledger.accept([received(first), received(second)], await harness.owner())
     assert [attempt.id for attempt in taken] == [first.attempt_id, second.attempt_id]
 
 
-async def test_what_was_written_before_the_database_went_away_is_not_forgotten(bench: GatewayBench) -> None:
-    intake, command = Intake(bench), a_command()
-    owner = await bench.owner()
-    await bench.ledger.take_in([received(command)], owner)  # its answer never came
+async def test_what_was_written_before_the_database_went_away_is_not_forgotten(
+    harness: GatewayHarness,
+) -> None:
+    intake, command = Intake(harness), a_command()
+    owner = await harness.owner()
+    await harness.ledger.accept([received(command)], owner)  # its answer never came
     await intake.deliver(command)
     assert len(intake.engine) == 1
 
 
-async def test_a_redelivered_command_does_not_disturb_the_attempt_in_hand(bench: GatewayBench) -> None:
-    intake, command = Intake(bench), a_command()
-    await bench.owner()
+async def test_a_redelivered_command_does_not_disturb_the_attempt_in_hand(harness: GatewayHarness) -> None:
+    intake, command = Intake(harness), a_command()
+    await harness.owner()
     for _ in range(3):
         await intake.deliver(command)
     assert len(intake.engine) == 1
@@ -77,77 +79,79 @@ async def test_a_redelivered_command_does_not_disturb_the_attempt_in_hand(bench:
     ],
 )
 async def test_a_batch_that_is_sent_at_once_is_stored_with_its_intents_if_an_heir_could_ask(
-    bench: GatewayBench,
+    harness: GatewayHarness,
     can_be_asked: bool,
     slots: int,
     circuit: Circuit,
     per_second: float | None,
     state: str,
 ) -> None:
-    bench.provider.can_be_asked = can_be_asked
-    intake, commands = Intake(bench), [a_command(), a_command()]
+    harness.provider.can_be_asked = can_be_asked
+    intake, commands = Intake(harness), [a_command(), a_command()]
     intake.engine.resize(slots)
     intake.gate.breaker.state, intake.gate.rate.per_second = circuit, per_second
-    await bench.owner()
+    await harness.owner()
     await intake.deliver(*commands)
-    entries = [bench.attempts.kept[command.attempt_id] for command in commands]
+    entries = [harness.attempts.kept[command.attempt_id] for command in commands]
     assert {entry["state"] for entry in entries} == {state}
 
 
 async def test_an_intent_that_was_stored_without_an_answer_is_known_not_to_have_been_sent(
-    bench: GatewayBench,
+    harness: GatewayHarness,
 ) -> None:
-    bench.provider.can_be_asked = True
-    batch, owner = [received(a_command()), received(a_command())], await bench.owner()
-    await bench.ledger.take_in(batch, owner, at_once=True)  # its answer never came
-    again = await bench.ledger.take_in(batch, owner, at_once=True)
-    stranded = await bench.ledger.stranded(owner, held=())
+    harness.provider.can_be_asked = True
+    batch, owner = [received(a_command()), received(a_command())], await harness.owner()
+    await harness.ledger.accept(batch, owner, at_once=True)  # its answer never came
+    again = await harness.ledger.accept(batch, owner, at_once=True)
+    stranded = await harness.ledger.stranded(owner, held=())
     assert [each.state for each in (*again, *stranded)] == ["accepted"] * 4
-    await bench.step(again[0])
-    assert bench.provider.calls == ["prepare", "submit"], "nobody had to be asked"
-    assert bench.entry(again[0])["submissions"] == 2, "its intent is written anew"
+    await harness.step(again[0])
+    assert harness.provider.calls == ["prepare", "submit"], "nobody had to be asked"
+    assert harness.entry(again[0])["submissions"] == 2, "its intent is written anew"
 
 
-async def test_a_gateway_listens_to_its_own_provider_only(bench: GatewayBench) -> None:
-    assert Intake(bench).topics == ["render.requested.fal.v1", "render.cancel.fal.v1", "result.stored.v1"]
+async def test_a_gateway_listens_to_its_own_provider_only(harness: GatewayHarness) -> None:
+    assert Intake(harness).topics == ["render.requested.fal.v1", "render.cancel.fal.v1", "result.stored.v1"]
     assert RenderRequested.topic.count("{provider}") == RenderCancel.topic.count("{provider}") == 1
 
 
-async def test_nothing_is_taken_in_without_a_valid_lease(bench: GatewayBench) -> None:
-    intake = Intake(bench)
+async def test_nothing_is_taken_in_without_a_valid_lease(harness: GatewayHarness) -> None:
+    intake = Intake(harness)
     with pytest.raises(LeaseExpired):
         await intake.deliver(a_command())
-    assert bench.attempts.kept == {}
+    assert harness.attempts.kept == {}
 
 
-async def test_a_command_and_its_cancel_in_one_batch_leave_nothing_to_send(bench: GatewayBench) -> None:
-    intake, command = Intake(bench), a_command()
-    await bench.owner()
+async def test_a_command_and_its_cancel_in_one_batch_leave_nothing_to_send(harness: GatewayHarness) -> None:
+    intake, command = Intake(harness), a_command()
+    await harness.owner()
     assert await intake.deliver(a_cancel(command), command) == []
     async with background(intake.engine.run):
         await until(lambda: len(intake.engine) == 0)
-    assert bench.provider.calls == []
-    assert bench.attempts.kept[command.attempt_id]["state"] == "cancelled"
+    assert harness.provider.calls == []
+    assert harness.attempts.kept[command.attempt_id]["state"] == "cancelled"
 
 
-async def test_a_database_that_is_away_leaves_the_batch_to_be_delivered_again(bench: GatewayBench) -> None:
-    intake = Intake(bench)
-    await bench.owner()
-    bench.attempts.failures = [AutoReconnect("away")]
+async def test_a_database_that_is_away_leaves_the_batch_to_be_delivered_again(
+    harness: GatewayHarness,
+) -> None:
+    intake = Intake(harness)
+    await harness.owner()
+    harness.attempts.failures = [AutoReconnect("away")]
     with pytest.raises(AutoReconnect):
         await intake.deliver(a_command())
     assert len(intake.engine) == 0
 
 
 async def test_who_holds_enough_takes_no_more_until_some_have_ended_but_hears_of_cancels(
-    bench: GatewayBench,
+    harness: GatewayHarness,
 ) -> None:
-    intake, held, waiting = Intake(bench, most=1), a_command(), a_command()
-    await bench.owner()
+    intake, held, waiting = Intake(harness, most=1), a_command(), a_command()
+    await harness.owner()
     await intake.deliver(held)
     with pytest.raises(Backpressure):
         await intake.deliver(waiting)
-    assert set(bench.attempts.kept) == {held.attempt_id}
+    assert set(harness.attempts.kept) == {held.attempt_id}
     await intake.deliver(a_cancel(held))
     async with background(intake.engine.run):
         await until(lambda: len(intake.engine) == 0)
@@ -179,19 +183,19 @@ def a_result(command: RenderRequested, **fields: Any) -> ResultStored:
     return ResultStored.model_validate(known | fields)
 
 
-async def test_an_image_that_was_thrown_away_is_entered_as_a_duplicate(bench: GatewayBench) -> None:
-    intake = Intake(bench)
-    await bench.owner()
+async def test_an_image_that_was_thrown_away_is_entered_as_a_duplicate(harness: GatewayHarness) -> None:
+    intake = Intake(harness)
+    await harness.owner()
     first, second = a_command(), a_command()
     await intake.deliver(first, second)
     await intake.deliver(a_result(first), a_result(second, duplicate=True))
-    entries = [bench.attempts.kept[command.attempt_id] for command in (first, second)]
+    entries = [harness.attempts.kept[command.attempt_id] for command in (first, second)]
     assert ["duplicate" in entry for entry in entries] == [False, True]
     assert entries[1]["duplicate"] is True
 
 
-async def test_a_duplicate_of_another_provider_is_entered_by_its_own_gateway(bench: GatewayBench) -> None:
-    intake = Intake(bench)
-    await bench.owner()
+async def test_a_duplicate_of_another_provider_is_entered_by_its_own_gateway(harness: GatewayHarness) -> None:
+    intake = Intake(harness)
+    await harness.owner()
     await intake.deliver(a_result(a_command(provider="modal"), duplicate=True))
-    assert bench.attempts.kept == {}
+    assert harness.attempts.kept == {}

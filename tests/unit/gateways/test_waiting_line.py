@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.waiting_line import WaitingLine
+from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.scheduling.fair_queue import FairQueue
 from tests.fakes.provider import a_command
 
 
@@ -13,14 +13,14 @@ def waiting(tenant: str = "acme", priority: int = 5) -> Attempt:
     return Attempt(a_command(tenant=tenant, priority=priority), trace=None)
 
 
-def line_of(*attempts: Attempt) -> WaitingLine:
-    line = WaitingLine()
+def line_of(*attempts: Attempt) -> FairQueue:
+    line = FairQueue()
     for attempt in attempts:
         line.push(attempt)
     return line
 
 
-def all_of(line: WaitingLine) -> list[Attempt]:
+def all_of(line: FairQueue) -> list[Attempt]:
     return [line.pop() for _ in range(len(line))]
 
 
@@ -91,7 +91,7 @@ MOVES = st.builds(
 def test_everyone_gets_out_once_in_turn_and_the_urgent_before_the_rest(
     moves: list[tuple[str, int] | None],
 ) -> None:
-    line, inside = WaitingLine(), list[Attempt]()
+    line, inside = FairQueue(), list[Attempt]()
     passed: dict[str, int] = {}
     for move in moves:
         if move is not None:

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from services.gateways.runtime.provider import NoAnswer, NotTaken, OutcomeUnknown, Refused
-from services.gateways.runtime.wire import MAX_ANSWER_BYTES, ask, json_of, redacted, send_paid
+from services.gateways.kit.provider import NotAccepted, OutcomeUnknown, Rejected, StatusUnavailable
+from services.gateways.kit.wire import MAX_ANSWER_BYTES, ask, json_of, redacted, send_paid
 
 URL = "https://provider.example/submit"
 
@@ -30,19 +30,19 @@ def failing(error: type[httpx.TransportError]) -> httpx.AsyncClient:
 @pytest.mark.parametrize(
     ("status", "error", "code"),
     [
-        (400, Refused, "invalid_request"),
-        (401, Refused, "provider_unauthorized"),
-        (403, Refused, "provider_unauthorized"),
-        (404, Refused, "invalid_request"),
-        (422, Refused, "invalid_request"),
-        (429, NotTaken, "provider_busy"),
-        (503, NotTaken, "provider_busy"),
+        (400, Rejected, "invalid_request"),
+        (401, Rejected, "provider_unauthorized"),
+        (403, Rejected, "provider_unauthorized"),
+        (404, Rejected, "invalid_request"),
+        (422, Rejected, "invalid_request"),
+        (429, NotAccepted, "provider_busy"),
+        (503, NotAccepted, "provider_busy"),
     ],
 )
 async def test_an_answer_that_says_no_is_believed(status: int, error: type[Exception], code: str) -> None:
     with pytest.raises(error) as raised:
         await send_paid(answering(status), URL, json={})
-    assert isinstance(raised.value, Refused | NotTaken)
+    assert isinstance(raised.value, Rejected | NotAccepted)
     assert raised.value.code == code
 
 
@@ -54,7 +54,7 @@ async def test_an_answer_that_may_mean_anything_is_an_unknown_outcome(status: in
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
 async def test_what_was_surely_not_sent_was_not_taken(error: type[httpx.TransportError]) -> None:
-    with pytest.raises(NotTaken):
+    with pytest.raises(NotAccepted):
         await send_paid(failing(error), URL, json={})
 
 
@@ -81,27 +81,27 @@ async def test_what_may_have_been_sent_is_an_unknown_outcome(error: type[httpx.T
     ],
 )
 async def test_retry_after_is_heeded_within_reason(header: str, seconds: float | None) -> None:
-    with pytest.raises(NotTaken) as raised:
+    with pytest.raises(NotAccepted) as raised:
         await send_paid(answering(429, Retry_After=header), URL, json={})
     assert raised.value.after_seconds == seconds
 
 
 @pytest.mark.parametrize("status", [301, 303, 307, 401, 403, 408, 429, 502, 503])
 async def test_a_question_that_is_not_answered_now_is_asked_again(status: int) -> None:
-    with pytest.raises(NoAnswer):
+    with pytest.raises(StatusUnavailable):
         await ask(answering(status), "GET", URL)
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadError, httpx.ReadTimeout])
 async def test_a_question_that_did_not_get_through_is_asked_again(error: type[httpx.TransportError]) -> None:
-    with pytest.raises(NoAnswer):
+    with pytest.raises(StatusUnavailable):
         await ask(failing(error), "GET", URL)
 
 
 @pytest.mark.parametrize("text", ["", "<html>", '{"half', "[]", '"text"', "7"])
 async def test_what_is_no_object_of_ours_is_no_answer(text: str) -> None:
     answer = await ask(answering(200, text), "GET", URL)
-    with pytest.raises(NoAnswer) as raised:
+    with pytest.raises(StatusUnavailable) as raised:
         json_of(answer)
     assert len(str(raised.value)) < 600, "an error is for people"
 
@@ -109,17 +109,17 @@ async def test_what_is_no_object_of_ours_is_no_answer(text: str) -> None:
 @pytest.mark.parametrize("text", ["[" * 200_000, '{"a":' * 200_000])
 async def test_an_answer_that_is_nested_too_deep_to_be_read_is_none(text: str) -> None:
     answer = await ask(answering(200, text), "GET", URL)
-    with pytest.raises(NoAnswer):
+    with pytest.raises(StatusUnavailable):
         json_of(answer)
 
 
 @pytest.mark.parametrize("charset", ["zlib", "base64", "rot13", "idna", "no-such", "utf-16"])
 async def test_the_charset_of_an_answer_is_not_believed(charset: str) -> None:
     http = answering(422, "no such model", Content_Type=f"text/plain; charset={charset}")
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         await send_paid(http, URL, json={})
     assert "no such model" in raised.value.message
-    with pytest.raises(NoAnswer):
+    with pytest.raises(StatusUnavailable):
         json_of(await ask(http, "GET", URL))
 
 
@@ -129,7 +129,7 @@ async def test_an_answer_with_a_byte_order_mark_or_a_wrong_byte_is_read() -> Non
 
 
 async def test_an_error_for_people_is_short_and_on_one_line() -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         await send_paid(answering(422, "a\n" * 5000), URL, json={})
     assert "\n" not in raised.value.message
     assert len(raised.value.message) <= 1000
@@ -159,7 +159,7 @@ async def test_an_endless_answer_to_a_submission_is_left_off_and_may_mean_anythi
 
 async def test_an_endless_answer_to_a_question_is_none() -> None:
     endless = Endless()
-    with pytest.raises(NoAnswer):
+    with pytest.raises(StatusUnavailable):
         await ask(endless.http, "GET", URL)
     assert endless.read <= MAX_ANSWER_BYTES + 65_536
 
@@ -186,7 +186,7 @@ async def test_an_answer_that_drips_is_left_off_and_may_mean_anything() -> None:
 
 async def test_a_dripping_answer_to_a_question_is_none() -> None:
     dripping = Dripping()
-    with pytest.raises(NoAnswer):
+    with pytest.raises(StatusUnavailable):
         await ask(dripping.http, "GET", URL)
     said = dripping.said
     await asyncio.sleep(0.05)
@@ -194,7 +194,7 @@ async def test_a_dripping_answer_to_a_question_is_none() -> None:
 
 
 async def test_a_refusal_says_what_its_provider_makes_of_it() -> None:
-    with pytest.raises(Refused) as raised:
+    with pytest.raises(Rejected) as raised:
         await send_paid(answering(400, "{...}"), URL, reason_in=lambda answer: f"node 7: {SECRETS}", json={})
     assert raised.value.message.startswith("400 node 7: cannot read")
     assert "s3cr3t" not in raised.value.message
@@ -207,7 +207,7 @@ async def test_a_large_answer_within_the_limit_is_read_whole() -> None:
 
 @pytest.mark.parametrize("status", [500, 501, 507, 599])
 async def test_a_server_error_is_no_answer_unless_errors_tell(status: int) -> None:
-    with pytest.raises(NoAnswer):
+    with pytest.raises(StatusUnavailable):
         await ask(answering(status), "GET", URL)
     answer = await ask(answering(status, '{"detail": "x"}'), "GET", URL, errors_tell=True)
     assert (answer.status_code, json_of(answer)) == (status, {"detail": "x"})
@@ -215,7 +215,7 @@ async def test_a_server_error_is_no_answer_unless_errors_tell(status: int) -> No
 
 @pytest.mark.parametrize("status", [401, 403, 408, 429])
 async def test_not_even_where_errors_tell_does_a_closed_door(status: int) -> None:
-    with pytest.raises(NoAnswer):
+    with pytest.raises(StatusUnavailable):
         await ask(answering(status), "GET", URL, errors_tell=True)
 
 
@@ -224,7 +224,7 @@ SECRETS = "cannot read https://user:hunter2@bucket.example/a.png?X-Signature=s3c
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
 async def test_what_users_read_carries_no_credentials_and_no_signatures(status: int) -> None:
-    with pytest.raises((Refused, NotTaken, OutcomeUnknown)) as raised:
+    with pytest.raises((Rejected, NotAccepted, OutcomeUnknown)) as raised:
         await send_paid(answering(status, SECRETS), URL, json={})
     assert "hunter2" not in str(raised.value)
     assert "s3cr3t" not in str(raised.value)
@@ -236,7 +236,7 @@ async def test_a_question_that_fails_keeps_secrets_too() -> None:
         raise httpx.ReadError(SECRETS, request=request)
 
     http = httpx.AsyncClient(transport=httpx.MockTransport(fail), verify=False)
-    with pytest.raises(NoAnswer) as asked:
+    with pytest.raises(StatusUnavailable) as asked:
         await ask(http, "GET", "https://key:hunter2@provider.example/status?token=s3cr3t")
     with pytest.raises(OutcomeUnknown) as sent:
         await send_paid(http, URL, json={})
@@ -253,5 +253,5 @@ def test_what_is_no_link_is_left_as_it_is() -> None:
 async def test_a_busy_answer_from_behind_the_door_may_mean_that_it_was_taken(status: int) -> None:
     with pytest.raises(OutcomeUnknown):
         await send_paid(answering(status, X_Request_Id="17"), URL, mark_of_taken="x-request-id", json={})
-    with pytest.raises(NotTaken):
+    with pytest.raises(NotAccepted):
         await send_paid(answering(status), URL, mark_of_taken="x-request-id", json={})

@@ -4,8 +4,8 @@ from uuid import UUID
 
 from services.gateways.comfyui.graphs import graph_of, template_of
 from services.gateways.comfyui.settings import ComfyUISettings
-from services.gateways.runtime.workflows import filled
-from tests.fakes.provider import a_spec, an_order
+from services.gateways.kit.workflows import filled
+from tests.fakes.provider import a_spec, an_attempt_request
 
 LORA = {"key": "loras/mia.safetensors", "trigger_word": "mia7", "scale": 0.8}
 
@@ -41,23 +41,23 @@ def test_the_callers_graph_itself_is_not_changed() -> None:
 
 def test_the_template_is_chosen_by_what_the_render_brings() -> None:
     asset = "018f0000-0000-7000-8000-000000000000/0"
-    assert template_of(an_order()) == "base"
-    assert template_of(an_order(reference=asset)) == "reference"
-    assert template_of(an_order(reference=asset, face=asset)) == "face_swap"
-    assert template_of(an_order(lora=LORA)) == "flux_lora"
-    assert template_of(an_order(lora=LORA | {"base_model": "sdxl"})) == "lora"
+    assert template_of(an_attempt_request()) == "base"
+    assert template_of(an_attempt_request(reference=asset)) == "reference"
+    assert template_of(an_attempt_request(reference=asset, face=asset)) == "face_swap"
+    assert template_of(an_attempt_request(lora=LORA)) == "flux_lora"
+    assert template_of(an_attempt_request(lora=LORA | {"base_model": "sdxl"})) == "lora"
 
 
 def test_every_template_is_filled_without_a_rest() -> None:
     asset = "018f0000-0000-7000-8000-000000000000/0"
     other = LORA | {"base_model": "sdxl"}
     for fields in ({}, {"reference": asset}, {"face": asset}, {"lora": LORA}, {"lora": other}):
-        order = an_order(**fields)
-        graph = graph_of(order, SETTINGS, reference_image="r.png", face_image="f.png")
+        request = an_attempt_request(**fields)
+        graph = graph_of(request, SETTINGS, reference_image="r.png", face_image="f.png")
         assert "{{" not in str(graph), fields
 
 
 def test_our_id_is_a_uuid_that_belongs_to_the_attempt() -> None:
-    order, other = an_order(), an_order()
-    assert order.uuid == order.uuid == str(UUID(order.uuid))
-    assert order.uuid != other.uuid
+    request, other = an_attempt_request(), an_attempt_request()
+    assert request.idempotency_key == request.idempotency_key == str(UUID(request.idempotency_key))
+    assert request.idempotency_key != other.idempotency_key

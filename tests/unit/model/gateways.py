@@ -8,22 +8,22 @@ from pymongo.errors import AutoReconnect
 
 from contracts.base import Provider as ProviderName
 from contracts.renders import RenderCancel, RenderRequested
-from services.gateways.runtime.attempt import ENDED, Attempt
-from services.gateways.runtime.engine import Engine
-from services.gateways.runtime.gate import Gate
+from services.gateways.kit.provider import ProviderLimits
 from services.gateways.runtime.gateway import Gateway
-from services.gateways.runtime.late_ends import LateEnds
-from services.gateways.runtime.ledger import Ledger
-from services.gateways.runtime.provider import Pace
-from services.gateways.runtime.pushes import Pushes
+from services.gateways.runtime.ledger.ledger import Ledger
+from services.gateways.runtime.lifecycle.attempt import ENDED, Attempt
+from services.gateways.runtime.recovery.late_outcomes import LateOutcomes
+from services.gateways.runtime.recovery.webhook_intake import WebhookIntake
+from services.gateways.runtime.scheduling.engine import Engine
+from services.gateways.runtime.scheduling.submission_gate import SubmissionGate
 from shared.mongo.leases import Lease, LeaseExpired
 from shared.outbox import MongoOutboxStore, Outbox
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.publisher import BrokerAway, FakePublisher, received
-from tests.unit.model.providers import Fault, Interrupted, ModelProvider, Mood, handle_of
+from tests.unit.model.providers import Fault, Interrupted, ModelProvider, Mood, ref_of
 from tests.unit.model.reference import ReferenceSubmissions
 
-TIMES = ("submitting_at", "look_at")
+TIMES = ("submitting_at", "next_check_at")
 
 
 class Process:
@@ -34,9 +34,9 @@ class Process:
         self.lease = Lease(
             of.leases.mongo, f"gateway-{of.provider.name}", on_owner_expired=_never, on_lost=_lost
         )
-        self.gateway = Gateway(of.provider, self.ledger, self.lease, of.publisher, of.pace, of.gate)
+        self.gateway = Gateway(of.provider, self.ledger, self.lease, of.publisher, of.limits, of.gate)
         self.held: dict[str, Attempt] = {}
-        self.pushes = Pushes(of.attempts.mongo, of.provider.name, Hand(self))
+        self.pushes = WebhookIntake(of.attempts.mongo, of.provider.name, ModelEngine(self))
 
     def hold(self, attempts: list[Attempt]) -> None:
         for attempt in attempts:
@@ -48,7 +48,7 @@ class Process:
                 self.held[attempt_id].cancel = True
 
 
-class Hand(Engine):
+class ModelEngine(Engine):
     """A process's attempts, for those who have news of them."""
 
     def __init__(self, process: Process) -> None:
@@ -61,7 +61,7 @@ class Hand(Engine):
     def cancel(self, attempt_ids: Iterable[str]) -> None:
         self._process.cancel(attempt_ids)
 
-    def hurry(self, attempt_id: str) -> bool:
+    def poll_now(self, attempt_id: str) -> bool:
         return attempt_id in self
 
 
@@ -69,16 +69,20 @@ class ModelGateway:
     """The newest process is the living one; others were declared dead and may not know it yet."""
 
     def __init__(
-        self, name: ProviderName, clock: Callable[[], float], sent: ReferenceSubmissions, pace: Pace
+        self,
+        name: ProviderName,
+        clock: Callable[[], float],
+        sent: ReferenceSubmissions,
+        limits: ProviderLimits,
     ) -> None:
         self.attempts, self.leases = FakeCollection(), FakeCollection()
         self.provider = ModelProvider(name, clock, sent)
         self.publisher = FakePublisher(f"gateway-{name}")
-        self.pace, self.gate = pace, Gate(clock=clock)
+        self.limits, self.gate = limits, SubmissionGate(clock=clock)
         self.processes: list[Process] = []
         self._sent = sent
         self._outbox = Outbox(MongoOutboxStore(self.attempts.mongo), self.publisher)
-        self._late_ends = LateEnds(self.attempts.mongo, self.provider, self.publisher.source)
+        self._late_ends = LateOutcomes(self.attempts.mongo, self.provider, self.publisher.source)
 
     @property
     def living(self) -> Process:
@@ -114,16 +118,16 @@ class ModelGateway:
         if not alive:
             self.processes.remove(dead)
 
-    async def take_in(self, command: RenderRequested, *, dies: bool) -> None:
+    async def accept(self, command: RenderRequested, *, dies: bool) -> None:
         """Enter a command; a process that dies then does not begin with it."""
-        new = await self.living.ledger.take_in(
+        new = await self.living.ledger.accept(
             [received(command)], self.living.lease.owner, at_once=self.provider.can_be_asked
         )
         if not dies:
             self.living.hold(new)
 
     async def call_off(self, cancel: RenderCancel, *, dies: bool) -> None:
-        await self.living.ledger.take_cancels([cancel])
+        await self.living.ledger.accept_cancels([cancel])
         if not dies:
             self.living.cancel([cancel.attempt_id])
             self._sent.called_off.add(cancel.attempt_id)
@@ -158,7 +162,7 @@ class ModelGateway:
         pushes = self.living.pushes
         pushed = await pushes.find(attempt_id)
         if pushed is not None:
-            await pushes.adopt(pushed, handle_of(attempt_id))
+            await pushes.adopt(pushed, ref_of(attempt_id))
 
     async def tidy(self) -> None:
         """What a process does now and then."""

@@ -4,21 +4,21 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 from contracts.base import Provider as ProviderName
-from services.gateways.runtime.dialects import Dialect
-from services.gateways.runtime.provider import (
-    Broken,
+from services.gateways.kit.dialects import Dialect
+from services.gateways.kit.provider import (
+    AttemptRequest,
+    AttemptStatus,
     CannotBeAsked,
-    Done,
-    Handle,
-    News,
-    NoAnswer,
-    NotTaken,
-    Order,
+    Completed,
+    Failed,
+    InProgress,
+    NotAccepted,
     OutcomeUnknown,
     Payload,
     Provider,
-    Refused,
-    Working,
+    Rejected,
+    StatusUnavailable,
+    SubmissionRef,
 )
 from tests.fakes.provider import DONE
 from tests.unit.model.reference import ReferenceSubmissions
@@ -42,10 +42,10 @@ FAULTS: tuple[Fault, ...] = get_args(Fault)
 
 ON_ITS_WAY = 4.0
 """Seconds that a request may still take to arrive after its sender has lost it."""
-STOPPED = Broken("cancelled", "stopped", False, "yes")
-ENDS: dict[Mood, News] = {
-    "breaks": Broken("provider_error", "out of memory", True, "yes"),
-    "nsfw": Broken("nsfw", "not safe for work", False, "yes"),
+STOPPED = Failed("cancelled", "stopped", False, "yes")
+ENDS: dict[Mood, AttemptStatus] = {
+    "breaks": Failed("provider_error", "out of memory", True, "yes"),
+    "nsfw": Failed("nsfw", "not safe for work", False, "yes"),
 }
 
 
@@ -64,7 +64,7 @@ class ModelProvider(Provider):
         self._clock = clock
         self._sent = sent
         self._arrived: dict[str, float] = {}
-        self._ends: dict[str, News] = {}
+        self._ends: dict[str, AttemptStatus] = {}
 
     def has(self, attempt_id: str) -> bool:
         """Whether it has taken this."""
@@ -75,58 +75,58 @@ class ModelProvider(Provider):
         """What it wants money for."""
         return [attempt_id for attempt_id in self._arrived if self.has(attempt_id)]
 
-    def dialect(self, order: Order) -> Dialect:
+    def dialect(self, request: AttemptRequest) -> Dialect:
         return "prose"
 
-    async def prepare(self, order: Order) -> Payload:
+    async def prepare(self, request: AttemptRequest) -> Payload:
         self._break_at("prepare")
         return {}
 
-    async def submit(self, order: Order, payload: Payload) -> Handle:
+    async def submit(self, request: AttemptRequest, payload: Payload) -> SubmissionRef:
         self._break_at("submit")
-        assert self._sent.may_be_sent(order.attempt_id), f"{order.attempt_id} must not be sent"
+        assert self._sent.may_be_sent(request.attempt_id), f"{request.attempt_id} must not be sent"
         match self.mood:
             case "busy":
-                raise NotTaken("provider_busy", "429")
+                raise NotAccepted("provider_busy", "429")
             case "refuses":
-                raise Refused("invalid_request", "422")
+                raise Rejected("invalid_request", "422")
             case "never_arrives":
                 raise OutcomeUnknown("reset")
-        self._sent.taken.add(order.attempt_id)
-        self._arrived[order.attempt_id] = self._clock() + (ON_ITS_WAY if self.mood == "arrives_late" else 0)
+        self._sent.taken.add(request.attempt_id)
+        self._arrived[request.attempt_id] = self._clock() + (ON_ITS_WAY if self.mood == "arrives_late" else 0)
         self._break_at("sent")
         if self.mood in ("answer_lost", "arrives_late"):
             raise OutcomeUnknown("reset")
-        return handle_of(order.attempt_id)
+        return ref_of(request.attempt_id)
 
-    async def find(self, order: Order) -> Handle | None:
+    async def find(self, request: AttemptRequest) -> SubmissionRef | None:
         if not self.can_be_asked:
             raise CannotBeAsked("fal")
         if self.mood == "silent":
-            raise NoAnswer("502")
-        return handle_of(order.attempt_id) if self.has(order.attempt_id) else None
+            raise StatusUnavailable("502")
+        return ref_of(request.attempt_id) if self.has(request.attempt_id) else None
 
-    def finds_again(self, handle: Handle) -> bool:
+    def can_find_again(self, ref: SubmissionRef) -> bool:
         return self.can_be_asked
 
-    async def poll(self, order: Order, handle: Handle) -> News:
+    async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         if self.mood == "silent":
-            raise NoAnswer("502")
-        if self.mood == "working" and handle["id"] not in self._ends:
-            return Working("running", percent=40)
-        end = self._ends.setdefault(handle["id"], ENDS.get(self.mood, Done(DONE.outputs, cost_usd=0.02)))
+            raise StatusUnavailable("502")
+        if self.mood == "working" and ref["id"] not in self._ends:
+            return InProgress("running", percent=40)
+        end = self._ends.setdefault(ref["id"], ENDS.get(self.mood, Completed(DONE.outputs, cost_usd=0.02)))
         self._break_at("poll")
         return end
 
-    async def cancel(self, order: Order, handle: Handle) -> None:
+    async def cancel(self, request: AttemptRequest, ref: SubmissionRef) -> None:
         if self.mood != "well":  # else it ends all the same
-            self._ends.setdefault(handle["id"], STOPPED)
+            self._ends.setdefault(ref["id"], STOPPED)
 
     def _break_at(self, fault: Fault) -> None:
         if self.fault == fault:
             raise Interrupted(fault)
 
 
-def handle_of(attempt_id: str) -> Handle:
+def ref_of(attempt_id: str) -> SubmissionRef:
     """What this provider answers to a submission."""
     return {"id": f"external-{attempt_id}"}

@@ -13,8 +13,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from contracts.base import PROVIDERS, Provider
 from contracts.jobs import JobDue
 from tests.fakes.builders import a_cancel, a_plan, a_rejection
+from tests.unit.model.model import JOBS, ModelHarness
 from tests.unit.model.providers import FAULTS, MOODS, Fault, Interrupted, Mood
-from tests.unit.model.world import JOBS, World
 
 T = TypeVar("T")
 ANY_FAULT = st.sampled_from([*FAULTS, "sent", "sent"])
@@ -31,105 +31,105 @@ class Machine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World()
+        self.model = ModelHarness()
 
     @initialize(images=st.integers(0, 3))
     def begin(self, images: int) -> None:
         """Mostly there is a job already, and its commands are on their way."""
         if images:
-            self.world.deliver(a_plan(images, request_hash=f"of {images}"))
+            self.model.deliver(a_plan(images, request_hash=f"of {images}"))
 
     @rule(job_id=JOB_IDS, images=st.integers(0, 3))
     def plan(self, job_id: str, images: int) -> None:
         if images:
-            self.world.wire.append(a_plan(images, job_id=job_id, request_hash=f"of {images}"))
+            self.model.wire.append(a_plan(images, job_id=job_id, request_hash=f"of {images}"))
         else:
-            self.world.wire.append(a_rejection(job_id=job_id))
+            self.model.wire.append(a_rejection(job_id=job_id))
 
     @rule(job_id=JOB_IDS, tenant=st.sampled_from(["acme", "acme", "other"]))
     def cancel(self, job_id: str, tenant: str) -> None:
-        self.world.wire.append(a_cancel(job_id=job_id, tenant=tenant))
+        self.model.wire.append(a_cancel(job_id=job_id, tenant=tenant))
 
     @rule(seconds=SECONDS, called=SELDOM)
     def wait(self, seconds: float, called: bool) -> None:
-        self.world.wait(seconds)
-        self.world.call_due()
+        self.model.wait(seconds)
+        self.model.call_due()
         if called:
-            self.world.wire.append(JobDue(job_id=JOBS[0], due_at=self.world.now))
+            self.model.wire.append(JobDue(job_id=JOBS[0], due_at=self.model.now))
 
     @rule(mood=ANY_MOOD)
     def work(self, mood: Mood) -> None:
-        self.world.do_all_there_is(mood)
-        self.world.wait(4.0)
+        self.model.do_all_there_is(mood)
+        self.model.wait(4.0)
 
-    @precondition(lambda self: self.world.wire)
+    @precondition(lambda self: self.model.wire)
     @rule(which=WHICH, badly=SELDOM)
     def deliver(self, which: int, badly: bool) -> None:
-        message = pick(self.world.wire, which)
-        if not self.world.is_blocked(message):
-            self.world.wire.remove(message)
-            self.world.deliver(message, badly=badly)
+        message = pick(self.model.wire, which)
+        if not self.model.is_blocked(message):
+            self.model.wire.remove(message)
+            self.model.deliver(message, badly=badly)
 
-    @precondition(lambda self: self.world.unsaid)
+    @precondition(lambda self: self.model.unsaid)
     @rule()
     def say_again(self) -> None:
-        self.world.say_again()
+        self.model.say_again()
 
-    @precondition(lambda self: self.world.heard)
+    @precondition(lambda self: self.model.heard)
     @rule(which=WHICH)
     def repeat(self, which: int) -> None:
-        message = pick(self.world.heard[::-1], which)
-        if not self.world.is_blocked(message):
-            self.world.deliver(message)
+        message = pick(self.model.heard[::-1], which)
+        if not self.model.is_blocked(message):
+            self.model.deliver(message)
 
-    @precondition(lambda self: self.world.steps())
+    @precondition(lambda self: self.model.steps())
     @rule(which=WHICH, mood=ANY_MOOD)
     def step(self, which: int, mood: Mood) -> None:
-        gateway, process, attempt = pick(self.world.steps(), which)
-        self.world.gateway_does(gateway, gateway.step(process, attempt, mood))
+        gateway, process, attempt = pick(self.model.steps(), which)
+        self.model.gateway_does(gateway, gateway.step(process, attempt, mood))
 
-    @precondition(lambda self: self.world.steps())
+    @precondition(lambda self: self.model.steps())
     @rule(which=WHICH, mood=ANY_MOOD, fault=ANY_FAULT, survives=SELDOM)
     def step_that_breaks_off(self, which: int, mood: Mood, fault: Fault, survives: bool) -> None:
-        gateway, process, attempt = pick(self.world.steps(), which)
+        gateway, process, attempt = pick(self.model.steps(), which)
         try:
-            self.world.gateway_does(gateway, gateway.step(process, attempt, mood, fault))
+            self.model.gateway_does(gateway, gateway.step(process, attempt, mood, fault))
         except Interrupted:
             if not survives and process is gateway.living:
-                self.world.run(gateway.take_over())
+                self.model.run(gateway.take_over())
 
     @rule(name=GATEWAYS, alive=st.booleans())
     def declare_dead(self, name: Provider, alive: bool) -> None:
-        self.world.run(self.world.gateways[name].take_over(alive=alive))
+        self.model.run(self.model.gateways[name].take_over(alive=alive))
 
-    @precondition(lambda self: self.world.gateways["fal"].provider.taken)
+    @precondition(lambda self: self.model.gateways["fal"].provider.taken)
     @rule(which=WHICH)
     def push(self, which: int) -> None:
-        gateway = self.world.gateways["fal"]
-        self.world.run(gateway.push(pick(gateway.provider.taken, which)))
+        gateway = self.model.gateways["fal"]
+        self.model.run(gateway.push(pick(gateway.provider.taken, which)))
 
     @rule(name=GATEWAYS)
     def tidy(self, name: Provider) -> None:
-        gateway = self.world.gateways[name]
-        self.world.gateway_does(gateway, gateway.tidy())
+        gateway = self.model.gateways[name]
+        self.model.gateway_does(gateway, gateway.tidy())
 
     @invariant()
     def ends_are_final(self) -> None:
-        for gateway in self.world.gateways.values():
-            self.world.referee.sees_ledger(gateway)
+        for gateway in self.model.gateways.values():
+            self.model.referee.sees_ledger(gateway)
 
     def teardown(self) -> None:
         """However it stands: when everything is delivered, every promise is kept."""
         try:
-            self.world.settle()
-            for job in filter(None, map(self.world.job, JOBS)):
+            self.model.settle()
+            for job in filter(None, map(self.model.job, JOBS)):
                 if job.seq:
-                    self.world.referee.sees_the_end(job)
-            for gateway in self.world.gateways.values():
-                self.world.referee.sees_ledger(gateway)
-                self.world.referee.sees_accounts(gateway)
+                    self.model.referee.sees_the_end(job)
+            for gateway in self.model.gateways.values():
+                self.model.referee.sees_ledger(gateway)
+                self.model.referee.sees_accounts(gateway)
         finally:
-            self.world.close()
+            self.model.close()
 
 
 def pick(things: list[T], which: int) -> T:

@@ -16,17 +16,17 @@ from contracts.base import Message
 from contracts.base import Provider as ProviderName
 from contracts.renders import RenderFailed, RenderRequested, ResultStored
 from deploy.simulators.serving import running
-from services.gateways.fal.adapter import FalProvider, handle_of
+from services.gateways.fal.adapter import FalProvider, ref_of
 from services.gateways.fal.settings import FalSettings
 from services.gateways.fal.signatures import Keys
 from services.gateways.fal.webhooks import WebhookUrls, webhook_routes
+from services.gateways.kit.provider import AttemptRequest, Payload, Provider, ProviderLimits, SubmissionRef
 from services.gateways.runtime import gateway as runtime
 from services.gateways.runtime.app import Process
-from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.provider import Handle, Order, Pace, Payload, Provider
-from services.gateways.runtime.pushes import AddRoutes
+from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.recovery.webhook_intake import AddRoutes
 from shared.mongo import Database
-from tests.fakes.adapters import KEY, Rig, a_rig, an_adapter, quick_client
+from tests.fakes.adapters import KEY, AdapterHarness, an_adapter, an_adapter_harness, quick_client
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.publisher import FakePublisher
 from tests.fakes.service import FakeService
@@ -46,15 +46,15 @@ QUICK_CONNECT = 0.3
 
 
 @dataclass
-class House:
+class ProcessHarness:
     """A process, the database and broker it uses, and the simulator that it talks to."""
 
-    rig: Rig
+    adapter: AdapterHarness
     attempts: FakeCollection = field(default_factory=FakeCollection)
     leases: FakeCollection = field(default_factory=FakeCollection)
     sent: list[Sent] = field(default_factory=list)
     between: Between = field(default_factory=lambda: Between((), ""))
-    strangers: list[str] = field(default_factory=list)
+    unknown_ids: list[str] = field(default_factory=list)
     """Who came to a host that nobody has any business with."""
     service: FakeService = field(init=False)
     publisher: Broker = field(init=False)
@@ -63,7 +63,7 @@ class House:
     """What the provider took, once the process has left."""
 
     def __post_init__(self) -> None:
-        self.publisher = Broker(f"gateway-{self.rig.name}")
+        self.publisher = Broker(f"gateway-{self.adapter.name}")
         self.service = FakeService(self.publisher)
 
     async def deliver(self, message: Message) -> None:
@@ -80,12 +80,12 @@ class House:
     async def at_the_provider(self, *states: str) -> None:
         """Wait until these are the states of all submissions there, in order."""
         async with asyncio.timeout(10):
-            while [entry["state"] for entry in await self.rig.submission_log()] != list(states):
+            while [entry["state"] for entry in await self.adapter.submission_log()] != list(states):
                 await asyncio.sleep(0.005)
 
     async def webhooks(self) -> list[Any]:
         """What Fal's webhooks were answered, in order."""
-        return [delivery["result"] for delivery in (await self.rig.http.get("/_sim/webhooks")).json()]
+        return [delivery["result"] for delivery in (await self.adapter.http.get("/_sim/webhooks")).json()]
 
     async def heard(self, count: int) -> None:
         """Wait until so many webhooks were delivered."""
@@ -121,24 +121,24 @@ class House:
         """From now on every submission of this adapter is written down."""
         submit, clock = provider.submit, asyncio.get_running_loop().time
 
-        async def noted(order: Order, payload: Payload) -> Handle:
+        async def noted(request: AttemptRequest, payload: Payload) -> SubmissionRef:
             at = clock()
             try:
-                handle = await submit(order, payload)
+                ref = await submit(request, payload)
             except Exception as error:
-                self.sent.append(Sent(order.attempt_id, type(error).__name__, at))
+                self.sent.append(Sent(request.attempt_id, type(error).__name__, at))
                 raise
-            self.sent.append(Sent(order.attempt_id, TAKEN, at))
-            return handle
+            self.sent.append(Sent(request.attempt_id, TAKEN, at))
+            return ref
 
         monkeypatch.setattr(provider, "submit", noted)
 
     async def close_books(self) -> None:
         """Wait until nothing goes on at the provider: what has ended for us must not run on there."""
         async with asyncio.timeout(5):
-            while {entry["state"] for entry in await self.rig.submission_log()} & {"queued", "running"}:
+            while {entry["state"] for entry in await self.adapter.submission_log()} & {"queued", "running"}:
                 await asyncio.sleep(0.01)
-        self.submission_log = await self.rig.submission_log()
+        self.submission_log = await self.adapter.submission_log()
 
     @property
     def account(self) -> Account:
@@ -146,7 +146,7 @@ class House:
         entries = [
             Entry(
                 key,
-                key if self.rig.name == "fal" or "command" not in entry else _uuid_of(entry),
+                key if self.adapter.name == "fal" or "command" not in entry else _uuid_of(entry),
                 entry["state"],
                 entry["billed"],
                 entry["submissions"],
@@ -167,59 +167,63 @@ def _told(publisher: FakePublisher, kind: type[M], **of: str) -> list[M]:
 
 
 def _uuid_of(entry: dict[str, Any]) -> str:
-    return Attempt(RenderRequested.model_validate(entry["command"]), trace=None).order.uuid
+    return Attempt(RenderRequested.model_validate(entry["command"]), trace=None).request.idempotency_key
 
 
 @asynccontextmanager
-async def a_house(
-    name: ProviderName, monkeypatch: pytest.MonkeyPatch, *, fault: Fault, pace: Pace
-) -> AsyncIterator[House]:
+async def a_process_harness(
+    name: ProviderName, monkeypatch: pytest.MonkeyPatch, *, fault: Fault, limits: ProviderLimits
+) -> AsyncIterator[ProcessHarness]:
     """A running gateway process, and a result-store that fetches what it announces."""
     monkeypatch.setattr(runtime, "LEASE_SECONDS", LEASE_WAIT)
     lost = {} if fault.webhooks else {"webhook_lost_rate": 1.0}
-    strangers: list[str] = []
+    unknown_ids: list[str] = []
     async with AsyncExitStack() as stack:
-        elsewhere = await stack.enter_async_context(nobodys(strangers))
+        elsewhere = await stack.enter_async_context(nobodys(unknown_ids))
         between = Between(fault.spoils, elsewhere)
-        rig = await stack.enter_async_context(a_rig(name, wrap=between.before, **(lost | fault.behaviour)))
-        url = stack.enter_context(door(fault.door, rig.url))
+        adapter = await stack.enter_async_context(
+            an_adapter_harness(name, wrap=between.before, **(lost | fault.behaviour))
+        )
+        url = stack.enter_context(door(fault.door, adapter.url))
         connect = 5.0 if fault.door == "open" else QUICK_CONNECT
         http = await stack.enter_async_context(quick_client(fault.timeout, connect))
         fetching = await stack.enter_async_context(quick_client(FETCH_SILENCE))
-        house = House(rig, between=between, strangers=strangers)
-        house.store = ResultStore(rig.url, fetching, house.publisher, fault.fetch_seconds)
-        provider, routes = an_adapter(name, http, url, rig.inputs), None
+        harness = ProcessHarness(adapter, between=between, unknown_ids=unknown_ids)
+        harness.store = ResultStore(adapter.url, fetching, harness.publisher, fault.fetch_seconds)
+        provider, routes = an_adapter(name, http, url, adapter.inputs), None
         if name == "fal":
             front = FastAPI()
             front_url = await stack.enter_async_context(running(front))
-            provider, routes = _fal(http, url, front_url, rig)
-            front.mount("/", house.service.http)
-        house.note(monkeypatch, provider)
-        async with house.store.running(), _process(house, provider, pace, routes):
-            yield house
-        await house.close_books()
+            provider, routes = _fal(http, url, front_url, adapter)
+            front.mount("/", harness.service.http)
+        harness.note(monkeypatch, provider)
+        async with harness.store.running(), _process(harness, provider, limits, routes):
+            yield harness
+        await harness.close_books()
 
 
-def _fal(http: httpx.AsyncClient, url: str, front: str, rig: Rig) -> tuple[Provider, AddRoutes]:
+def _fal(
+    http: httpx.AsyncClient, url: str, front: str, adapter: AdapterHarness
+) -> tuple[Provider, AddRoutes]:
     settings = FalSettings(key=SecretStr(KEY), queue_url=url, rest_url=url)
     urls = WebhookUrls(front, b"the-secret")
-    routes = webhook_routes(urls, Keys(http, url), partial(handle_of, settings), None)
-    return FalProvider(http, settings, rig.inputs, urls.of), routes
+    routes = webhook_routes(urls, Keys(http, url), partial(ref_of, settings), None)
+    return FalProvider(http, settings, adapter.inputs, urls.of), routes
 
 
 @asynccontextmanager
 async def _process(
-    house: House, provider: Provider, pace: Pace, routes: AddRoutes | None
+    harness: ProcessHarness, provider: Provider, limits: ProviderLimits, routes: AddRoutes | None
 ) -> AsyncIterator[None]:
     """It leaves in order, so that afterwards nothing is in hand."""
     names = ("provider_health", "gateway_shares")
     database = {name: FakeCollection() for name in names}
-    database |= {"attempts": house.attempts, "gateway_leases": house.leases}
-    process = Process(provider, pace, cast(Database, database), house.service.service, routes)
+    database |= {"attempts": harness.attempts, "gateway_leases": harness.leases}
+    process = Process(provider, limits, cast(Database, database), harness.service.service, routes)
     task = asyncio.create_task(process.run())
-    await until(lambda: house.leases.kept)
+    await until(lambda: harness.leases.kept)
     try:
         yield
     finally:
-        house.service.stop()
+        harness.service.stop()
         await task

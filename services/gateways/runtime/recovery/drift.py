@@ -10,14 +10,14 @@ STILL_ENDING = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
-class Differences:
+class Drift:
     """Ids as the provider knows them."""
 
     gone: frozenset[str]
     """Sent by us, and not in its hands: ended or lost."""
     orphans: frozenset[str]
     """Ended for us, and in its hands."""
-    strangers: frozenset[str]
+    unknown_ids: frozenset[str]
     """In its hands under an id such as ours, and in no ledger that we can read: never touched."""
 
 
@@ -26,7 +26,7 @@ def compare(
     there: Collection[str],
     ends: Mapping[str, datetime | None],
     asked_at: datetime,
-) -> Differences:
+) -> Drift:
     """Tell what does not fit.
 
     Args:
@@ -37,10 +37,10 @@ def compare(
     """
     others = set(there) - set(sent)
     over = {each for each, at in ends.items() if at is not None and at <= asked_at - STILL_ENDING}
-    return Differences(
+    return Drift(
         gone=frozenset(set(sent) - set(there)),
         orphans=frozenset(others & over),
-        strangers=frozenset(each for each in others - ends.keys() if is_of_our_kind(each)),
+        unknown_ids=frozenset(each for each in others - ends.keys() if is_of_our_kind(each)),
     )
 
 

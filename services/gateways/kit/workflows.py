@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from contracts.generation import RenderSpec
 from contracts.workflows import HOLE, PREFIX, nodes_of_result
-from services.gateways.runtime.provider import Order
+from services.gateways.kit.provider import AttemptRequest
 
 SIZE: Final = {"width": "{{width}}", "height": "{{height}}"}.items()
 KEEPS_SIZE: Final = frozenset(
@@ -43,25 +43,25 @@ KEEPS_SIZE: Final = frozenset(
 """ComfyUI's own nodes that draw an image in the size of its latent image. Any other may change the size."""
 
 
-def callers_graph(order: Order, **more: object) -> dict[str, Any]:
+def callers_graph(request: AttemptRequest, **more: object) -> dict[str, Any]:
     """Return the caller's workflow, filled in, with files of its own.
 
     A file prefix without `{{prefix}}` gets the order's id: a server answers from its cache what it ran
     before, with the names of files that may be gone.
     """
-    assert order.workflow is not None, "asked for an order with a workflow"
-    graph = filled(order.workflow, order.spec, **({"prefix": prefix_of(order)} | more))
-    for node, before in order.workflow.items():
+    assert request.workflow is not None, "asked for an order with a workflow"
+    graph = filled(request.workflow, request.spec, **({"prefix": prefix_of(request)} | more))
+    for node, before in request.workflow.items():
         prefix = before.get("inputs", {}).get(PREFIX)
         if isinstance(prefix, str) and "{{prefix}}" not in prefix:
             name = graph[node]["inputs"][PREFIX]  # a number, where the prefix is one hole
-            graph[node]["inputs"][PREFIX] = f"{name}-{order.uuid[:8]}"
+            graph[node]["inputs"][PREFIX] = f"{name}-{request.idempotency_key[:8]}"
     return graph
 
 
-def prefix_of(order: Order) -> str:
+def prefix_of(request: AttemptRequest) -> str:
     """The file prefix that no other run has."""
-    return f"imagegen/{order.uuid}"
+    return f"imagegen/{request.idempotency_key}"
 
 
 def filled(graph: dict[str, Any], spec: RenderSpec, **more: object) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from contracts.renders import RenderRequested
-from services.gateways.runtime.provider import Done, Handle, Order, Working
+from services.gateways.kit.provider import AttemptRequest, Completed, InProgress, SubmissionRef
 
 State = Literal["accepted", "submitting", "unknown", "submitted", "succeeded", "failed", "cancelled"]
 """
@@ -29,7 +29,7 @@ class Attempt:
     owner: str = ""
     """Under whose lease it is held: this process's, unless that was declared dead since."""
     state: State = "accepted"
-    handle: Handle | None = None
+    ref: SubmissionRef | None = None
     submitting_at: datetime | None = None
     intended: bool = False
     """Whether the ledger has an intent of ours after which nothing was sent yet."""
@@ -38,16 +38,16 @@ class Attempt:
     errors: int = 0
     """What nobody foresaw, before it was sent."""
     pause: float = 0.0
-    told: Working | None = None
-    missing_since: datetime | None = None
+    told: InProgress | None = None
+    not_found_since: datetime | None = None
     """Since when the provider says that it has none of it."""
-    missing_looks: int = 0
+    not_found_count: int = 0
     busy: bool = False
-    hurried: bool = False
+    poll_requested: bool = False
     """Something was heard of it since its step began."""
     saved: bool = True
     """Whether the ledger knows the handle."""
-    done: Done | None = None
+    done: Completed | None = None
     """Its success, once that is said: whatever the provider says after it, it is this."""
     due: float = 0.0
 
@@ -57,14 +57,14 @@ class Attempt:
         return self.command.attempt_id
 
     @property
-    def order(self) -> Order:
+    def request(self) -> AttemptRequest:
         """What the adapter needs."""
-        return order_of(self.command)
+        return request_of(self.command)
 
 
-def order_of(command: RenderRequested) -> Order:
+def request_of(command: RenderRequested) -> AttemptRequest:
     """A command, as an adapter sees it."""
-    return Order(
+    return AttemptRequest(
         attempt_id=command.attempt_id,
         tenant=command.tenant,
         spec=command.spec,
@@ -79,17 +79,17 @@ def attempt_of(document: dict[str, Any]) -> Attempt:
 
     One that was being submitted has an unknown outcome, but what has a handle was taken.
     """
-    state, handle = document["state"], document.get("handle")
+    state, ref = document["state"], document.get("submission_ref")
     if state == "submitting":
         state = "unknown"
-    if state in OPEN and handle:
+    if state in OPEN and ref:
         state = "submitted"
     return Attempt(
         command=RenderRequested.model_validate(document["command"]),
         trace=document.get("trace"),
         owner=document.get("owner", ""),
         state=state,
-        handle=handle,
+        ref=ref,
         submitting_at=document.get("submitting_at"),
         cancel=document.get("cancel", False),
     )

@@ -1,8 +1,8 @@
-"""The `attempts` collection: every submission to a provider, and what it cost. One writer: the gateways.
+"""The `attempts` collection: every submission to a provider and its cost. Written by gateways only.
 
-An entry has an `owner` while it is open: the process that works on it. An end takes it away, and is
-final. `look_at` says when somebody is to look at an entry: its owner while it is open (`pushes`), anybody
-once it has ended (`late_ends`).
+An open entry has an `owner`, the process that works on it. An end is final and removes the owner.
+`next_check_at` is when an entry is checked next: an open one by its owner (`webhook_intake`), an ended
+one by any process (`late_outcomes`).
 """
 
 from collections.abc import AsyncIterator, Container, Mapping, Sequence
@@ -12,8 +12,8 @@ from typing import Any
 from pymongo import IndexModel, InsertOne, UpdateOne
 
 from contracts.renders import Billed, RenderCancel, RenderRequested
-from services.gateways.runtime.attempt import Attempt, State, attempt_of
-from services.gateways.runtime.provider import Handle, our_id_of
+from services.gateways.kit.provider import SubmissionRef, idempotency_key_of
+from services.gateways.runtime.lifecycle.attempt import Attempt, State, attempt_of
 from shared.clock import now
 from shared.envelope import Received
 from shared.mongo import IN_PAGE, Collection, due_index, write_guarded
@@ -23,8 +23,8 @@ from shared.outbox import OUTBOX_INDEX, OVERDUE
 INDEXES = (
     IndexModel([("owner", 1)], sparse=True),
     OUTBOX_INDEX,
-    due_index("look_at"),
-    IndexModel([("our_id", 1)]),
+    due_index("next_check_at"),
+    IndexModel([("idempotency_key", 1)]),
 )
 
 
@@ -37,7 +37,7 @@ class Ledger:
         self._intents = GroupCommit(self._write_intents)
         self._said: list[tuple[str, datetime]] = []
 
-    async def take_in(
+    async def accept(
         self, batch: Sequence[Received[RenderRequested]], owner: str, *, at_once: bool = False
     ) -> list[Attempt]:
         """Store commands under `owner`; returns the new ones, and those of `owner` that are still open.
@@ -55,7 +55,7 @@ class Ledger:
                     "render_id": received.message.render_id,
                     "tenant": received.message.tenant,
                     "provider": received.message.provider,
-                    "our_id": our_id_of(received.message.attempt_id),
+                    "idempotency_key": idempotency_key_of(received.message.attempt_id),
                     "command": received.message.model_dump(),
                     "trace": received.trace,
                     "owner": owner,
@@ -83,7 +83,7 @@ class Ledger:
         query = {"_id": {"$in": sorted(repeated)}, "owner": owner}
         return new + [_our(document) async for document in self._collection.find(query)]
 
-    async def take_cancels(self, cancels: Sequence[RenderCancel]) -> None:
+    async def accept_cancels(self, cancels: Sequence[RenderCancel]) -> None:
         """Store cancels: of unknown attempts, so that a later command is a no-op; of others as a wish."""
         time = now()
         inserts = [
@@ -94,7 +94,7 @@ class Ledger:
                     "render_id": cancel.render_id,
                     "tenant": cancel.tenant,
                     "provider": cancel.provider,
-                    "our_id": our_id_of(cancel.attempt_id),
+                    "idempotency_key": idempotency_key_of(cancel.attempt_id),
                     "state": "cancelled",
                     "accepted_at": time,
                     "finished_at": time,
@@ -109,7 +109,7 @@ class Ledger:
             ids = [cancels[position].attempt_id for position in known]
             await self._collection.update_many(
                 {"_id": {"$in": ids}, "owner": {"$exists": True}},
-                {"$set": {"cancel": True, "look_at": time}},
+                {"$set": {"cancel": True, "next_check_at": time}},
             )
 
     async def intend(self, attempt: Attempt) -> bool:
@@ -139,18 +139,18 @@ class Ledger:
         update = {"$set": {"state": state, **fields}}
         return await self._writes.write(UpdateOne(_held(attempt), update, upsert=True))
 
-    async def wait_again(self, attempt: Attempt) -> bool:
+    async def requeue(self, attempt: Attempt) -> bool:
         """The provider has nothing of this sending: the attempt waits to be sent again.
 
         A write that is done only after the next sending changes nothing.
         """
-        guard = _held(attempt) | {"submitting_at": attempt.submitting_at, "handle": None}
+        guard = _held(attempt) | {"submitting_at": attempt.submitting_at, "submission_ref": None}
         update = {"$set": {"state": "accepted", "billed": "no"}} | _unsent(attempt)
         attempt.intended = False
         return await self._writes.write(UpdateOne(guard, update, upsert=True))
 
-    async def save_handle_anyway(
-        self, attempt_id: str, submitting_at: datetime | None, handle: Handle
+    async def save_ref_after_loss(
+        self, attempt_id: str, submitting_at: datetime | None, ref: SubmissionRef
     ) -> None:
         """An owner that was declared dead while it submitted still says what the provider answered."""
         await self._collection.update_one(
@@ -158,16 +158,16 @@ class Ledger:
                 "_id": attempt_id,
                 "submitting_at": submitting_at,
                 "state": {"$in": ["submitting", "unknown"]},
-                "handle": None,
+                "submission_ref": None,
             },
-            {"$set": named(handle) | {"billed": "yes"}},
+            {"$set": named(ref) | {"billed": "yes"}},
         )
 
-    async def handle_of(self, attempt_id: str) -> Handle | None:
+    async def ref_of(self, attempt_id: str) -> SubmissionRef | None:
         """What the ledger knows of a submission, whoever wrote it."""
-        found = await self._collection.find_one({"_id": attempt_id}, {"handle": 1})
-        handle: Handle | None = (found or {}).get("handle")
-        return handle
+        found = await self._collection.find_one({"_id": attempt_id}, {"submission_ref": 1})
+        ref: SubmissionRef | None = (found or {}).get("submission_ref")
+        return ref
 
     async def finish(
         self,
@@ -178,14 +178,14 @@ class Ledger:
         billed: Billed,
         cost_usd: float | None = None,
         error: str | None = None,
-        look_at: datetime | None = None,
+        next_check_at: datetime | None = None,
     ) -> bool:
         """The end of an attempt and the message in its outbox (`shared.outbox`), in one write.
 
-        `look_at`: the provider has not told this end, and is asked for it then (`late_ends`).
+        `next_check_at`: the provider has not told this end, and is asked for it then (`late_outcomes`).
         """
         fields: dict[str, Any] = {
-            **(named(attempt.handle) if attempt.handle and not attempt.saved else {}),
+            **(named(attempt.ref) if attempt.ref and not attempt.saved else {}),
             "state": state,
             "finished_at": now(),
             "billed": billed,
@@ -195,10 +195,10 @@ class Ledger:
         if outbox is not None:
             fields["outbox"] = outbox
         gone = {"owner": ""}
-        if look_at is not None:
-            fields["look_at"] = look_at
+        if next_check_at is not None:
+            fields["next_check_at"] = next_check_at
         else:
-            gone["look_at"] = ""
+            gone["next_check_at"] = ""
         update = {"$set": fields, "$unset": gone} | _unsent(attempt)
         return await self._writes.write(UpdateOne(_held(attempt), update, upsert=True))
 
@@ -246,7 +246,7 @@ class Ledger:
         """
         alike: dict[tuple[State, bool], list[Attempt]] = {}
         for attempt in attempts:
-            alike.setdefault((attempt.state, attempt.handle is not None), []).append(attempt)
+            alike.setdefault((attempt.state, attempt.ref is not None), []).append(attempt)
         taken: list[Attempt] = []
         for (state, has_handle), group in alike.items():
             ids = {"_id": {"$in": [attempt.id for attempt in group]}}
@@ -278,7 +278,7 @@ def _unsent(attempt: Attempt) -> dict[str, Any]:
 def _our(document: dict[str, Any]) -> Attempt:
     """One of the owner's that it does not hold: what came with its intent was not begun with."""
     attempt = attempt_of(document)
-    if document["state"] == "submitting" and not attempt.handle:
+    if document["state"] == "submitting" and not attempt.ref:
         attempt.state = "accepted"
     return attempt
 
@@ -288,9 +288,9 @@ def _held(attempt: Attempt) -> dict[str, Any]:
     return {"_id": attempt.id, "owner": attempt.owner}
 
 
-def named(handle: Handle) -> dict[str, Any]:
+def named(ref: SubmissionRef) -> dict[str, Any]:
     """What an entry has once the provider has a name for it."""
-    return {"handle": handle, "external_id": handle["id"]}
+    return {"submission_ref": ref, "external_id": ref["id"]}
 
 
 def _as_read(state: State, has_handle: bool) -> dict[str, Any]:
@@ -298,5 +298,5 @@ def _as_read(state: State, has_handle: bool) -> dict[str, Any]:
     if has_handle:
         return {}
     if state == "accepted":
-        return {"state": "accepted", "handle": None}
+        return {"state": "accepted", "submission_ref": None}
     return {"state": {"$ne": "accepted"}}

@@ -40,12 +40,12 @@ class Breaker:
             self.state, self._probing_until = "half_open", 0.0
         return 1.0 if now < self._probing_until else 0.0
 
-    def sending(self, now: float) -> None:
+    def begin(self, now: float) -> None:
         """Something is being sent."""
         if self.state == "half_open":
             self._probing_until = now + self.probe
 
-    def not_sent(self) -> None:
+    def abandoned(self) -> None:
         """It was not sent after all: the next may be the probe."""
         self._probing_until = 0.0
 

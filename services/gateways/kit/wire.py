@@ -11,9 +11,9 @@ import httpx
 import structlog
 
 from contracts.scalars import LARGEST_SEED
-from services.gateways.runtime.crash_points import crash_point
-from services.gateways.runtime.provider import NoAnswer, NotTaken, OutcomeUnknown, Refused
-from services.gateways.runtime.pruning import Pruner
+from services.gateways.kit.crash_points import crash_point
+from services.gateways.kit.provider import NotAccepted, OutcomeUnknown, Rejected, StatusUnavailable
+from services.gateways.kit.pruning import Pruner
 from shared import url_credentials
 from shared.clock import now
 from shared.http.retry_after import retry_after
@@ -62,17 +62,17 @@ async def send_paid(
         answer = await _read(http, "POST", url, request, paid=True, depth=depth)
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         log.warning("provider_unreachable", url=redacted(url), error=redacted(str(error)))
-        raise NotTaken("provider_unreachable", f"no connection ({type(error).__name__})") from error
+        raise NotAccepted("provider_unreachable", f"no connection ({type(error).__name__})") from error
     except (httpx.HTTPError, TooMuch, TimeoutError) as error:
         raise OutcomeUnknown(f"{type(error).__name__}: {redacted(str(error))}") from error
     status = answer.status_code
     if status in (429, 503) and mark_of_taken not in answer.headers:
-        raise NotTaken("provider_busy", f"{status} {excerpt(answer)}", after_seconds=asked_pause(answer))
+        raise NotAccepted("provider_busy", f"{status} {excerpt(answer)}", after_seconds=asked_pause(answer))
     if status in (401, 403):
         reason = f"{status} {excerpt(answer)}: check the credentials"
-        raise Refused("provider_unauthorized", reason, status=status)
+        raise Rejected("provider_unauthorized", reason, status=status)
     if 400 <= status < 500 and status not in (408, 429):
-        raise Refused("invalid_request", f"{status} {redacted(reason_in(answer))}", status=status)
+        raise Rejected("invalid_request", f"{status} {redacted(reason_in(answer))}", status=status)
     if status >= 300:
         raise OutcomeUnknown(f"{status} {excerpt(answer)}", status)
     return answer
@@ -101,10 +101,12 @@ async def ask(
     try:
         answer = await _read(http, method, url, request, most_bytes=most_bytes, depth=depth)
     except (httpx.HTTPError, TooMuch, TimeoutError) as error:
-        raise NoAnswer(f"{urlsplit(url).path}: {type(error).__name__}: {redacted(str(error))}") from error
+        raise StatusUnavailable(
+            f"{urlsplit(url).path}: {type(error).__name__}: {redacted(str(error))}"
+        ) from error
     status = answer.status_code
     if 300 <= status < 400 or status in (401, 403, 408, 429) or (status >= 500 and not errors_tell):
-        raise NoAnswer(f"{urlsplit(url).path}: {status} {excerpt(answer)}")
+        raise StatusUnavailable(f"{urlsplit(url).path}: {status} {excerpt(answer)}")
     return answer
 
 
@@ -144,9 +146,9 @@ def json_of(answer: httpx.Response) -> dict[str, Any]:
     try:
         body = json.loads(answer.content.decode("utf-8-sig", errors="replace"))
     except (ValueError, RecursionError) as error:
-        raise NoAnswer(f"{answer.url.path}: no JSON: {excerpt(answer)}") from error
+        raise StatusUnavailable(f"{answer.url.path}: no JSON: {excerpt(answer)}") from error
     if not isinstance(body, dict):
-        raise NoAnswer(f"{answer.url.path}: not an object: {excerpt(answer)}")
+        raise StatusUnavailable(f"{answer.url.path}: not an object: {excerpt(answer)}")
     return body
 
 

@@ -7,9 +7,9 @@ from contextlib import aclosing
 
 import structlog
 
-from services.gateways.runtime.engine import Engine
+from services.gateways.kit.provider import ProgressHint, StatusUnavailable, StreamsProgress
 from services.gateways.runtime.gateway import Gateway
-from services.gateways.runtime.provider import Hint, Hinting, NoAnswer
+from services.gateways.runtime.scheduling.engine import Engine
 from shared.loops import FAILING_SECONDS, Loop, every, watching
 
 log = structlog.get_logger()
@@ -25,10 +25,10 @@ class StreamEnded(Exception):
     """A stream of hints ended soon after it was opened and brought nothing."""
 
 
-class Hints:
+class ProgressStream:
     """Two loops: one listens and never waits for anybody, the other tells progress."""
 
-    def __init__(self, provider: Hinting, engine: Engine, gateway: Gateway) -> None:
+    def __init__(self, provider: StreamsProgress, engine: Engine, gateway: Gateway) -> None:
         self._provider = provider
         self._engine = engine
         self._gateway = gateway
@@ -42,8 +42,8 @@ class Hints:
                 try:
                     if await self._read(loop):
                         pause = FIRST_PAUSE
-                    self._engine.hurry_all()
-                except NoAnswer as silence:
+                    self._engine.poll_all_now()
+                except StatusUnavailable as silence:
                     loop.failed(silence)
                 except Exception as error:
                     if loop.failed(error):
@@ -57,7 +57,7 @@ class Hints:
         opened, heard = asyncio.get_running_loop().time(), False
         works = asyncio.get_running_loop().call_later(WORKS_SECONDS, loop.succeeded)
         try:
-            async with aclosing(self._provider.hints()) as hints:
+            async with aclosing(self._provider.progress_hints()) as hints:
                 async for hint in hints:
                     if not heard:
                         heard = True
@@ -71,12 +71,12 @@ class Hints:
         log.info("hints_lost", seconds=round(lasted, 1))
         return heard
 
-    def _heed(self, hint: Hint) -> None:
-        attempt = self._engine.called(hint.id)
+    def _heed(self, hint: ProgressHint) -> None:
+        attempt = self._engine.by_external_id(hint.id)
         if attempt is None:
             return
         if hint.percent is None or attempt.state == "unknown":
-            self._engine.hurry(attempt.id)
+            self._engine.poll_now(attempt.id)
         if hint.percent is None:
             self._percents.pop(hint.id, None)
         else:
@@ -89,6 +89,6 @@ class Hints:
     async def _tell(self) -> None:
         percents, self._percents = self._percents, {}
         for external_id, percent in percents.items():
-            attempt = self._engine.called(external_id)
+            attempt = self._engine.by_external_id(external_id)
             if attempt is not None:
                 await self._gateway.hinted(attempt, percent)

@@ -15,10 +15,10 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.provider import MOST_HELD
-from services.gateways.runtime.step_health import StepHealth
-from services.gateways.runtime.waiting_line import WaitingLine
+from services.gateways.kit.provider import MAX_IN_MEMORY
+from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.scheduling.fair_queue import FairQueue
+from services.gateways.runtime.scheduling.step_health import StepHealth
 from shared.loops import watched
 from shared.transient import is_transient
 
@@ -40,22 +40,26 @@ class Engine:
     Args:
         step: see `Step`. A transient error repeats it in a second, another one in half a minute.
         slots: how many attempts may be between submission and end at once.
-        hold: seconds in which none may begin, whichever it is; the line keeps its order meanwhile.
+        admission_delay: seconds in which none may begin, whichever it is; the line keeps its order meanwhile.
         most: how many may be held, waiting or not; who adds looks at `full` before.
     """
 
     def __init__(
-        self, step: Step, slots: int, hold: Callable[[], float] = lambda: 0.0, most: int = MOST_HELD
+        self,
+        step: Step,
+        slots: int,
+        admission_delay: Callable[[], float] = lambda: 0.0,
+        most: int = MAX_IN_MEMORY,
     ) -> None:
         self._step = step
         self._most = most
         self.slots = slots
-        self._hold = hold
-        self._ready = WaitingLine()
+        self._admission_delay = admission_delay
+        self._ready = FairQueue()
         self._due: list[tuple[float, int, Attempt]] = []
         self._order = itertools.count()
         self._held: dict[str, Attempt] = {}
-        self._called: WeakValueDictionary[str, Attempt] = WeakValueDictionary()
+        self._by_external_id: WeakValueDictionary[str, Attempt] = WeakValueDictionary()
         self._started: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
@@ -101,12 +105,12 @@ class Engine:
             if attempt.id in self._held:
                 continue
             self._held[attempt.id] = attempt
-            self._called[attempt.order.uuid] = attempt
+            self._by_external_id[attempt.request.idempotency_key] = attempt
             if attempt.state == "accepted":
                 self._ready.push(attempt)
             else:
                 self._started.add(attempt.id)
-                only_polled = attempt.handle is not None and not attempt.cancel
+                only_polled = attempt.ref is not None and not attempt.cancel
                 self._schedule(attempt, random.uniform(0.0, within) if only_polled else 0.0)
         self._news.set()
 
@@ -119,26 +123,26 @@ class Engine:
                 self._schedule(attempt, 0.0)
                 self._news.set()
 
-    def hurry(self, attempt_id: str) -> bool:
+    def poll_now(self, attempt_id: str) -> bool:
         """Something was heard of it: if it was sent, its next step is now. False: it is not ours."""
         attempt = self._held.get(attempt_id)
         if attempt is None:
             return False
-        attempt.hurried = True
+        attempt.poll_requested = True
         due = attempt.due <= asyncio.get_running_loop().time()  # and keeps its turn
         if not attempt.busy and not due and attempt.state != "accepted":
             self._schedule(attempt, 0.0)
             self._news.set()
         return True
 
-    def hurry_all(self) -> None:
+    def poll_all_now(self) -> None:
         """Nothing was heard for a while: look at everything that was sent."""
         for attempt_id in self._started:
-            self.hurry(attempt_id)
+            self.poll_now(attempt_id)
 
-    def called(self, external_id: str) -> Attempt | None:
+    def by_external_id(self, external_id: str) -> Attempt | None:
         """Our attempt that the provider knows by this id."""
-        attempt = self._called.get(external_id)
+        attempt = self._by_external_id.get(external_id)
         return attempt if attempt and self._held.get(attempt.id) is attempt else None
 
     def drop_all(self) -> None:
@@ -166,7 +170,7 @@ class Engine:
             due, _, attempt = heapq.heappop(self._due)
             if due == attempt.due:
                 self._go_on(attempt)
-        while self._one_may_begin() and not self._hold():
+        while self._one_may_begin() and not self._admission_delay():
             attempt = self._ready.pop()
             if self._held.get(attempt.id) is attempt:
                 self._started.add(attempt.id)
@@ -196,7 +200,7 @@ class Engine:
         self._news.set()
 
     async def _take_step(self, attempt: Attempt) -> None:
-        cancelled, attempt.hurried = attempt.cancel, False
+        cancelled, attempt.poll_requested = attempt.cancel, False
         state, errors = attempt.state, attempt.errors
         try:
             with watched("attempt step", STEP_LIMIT):
@@ -217,10 +221,10 @@ class Engine:
         else:
             if attempt.state == "accepted":
                 self._started.discard(attempt.id)
-            if attempt.handle is not None:
-                self._called[attempt.handle["id"]] = attempt
-            hurried = attempt.hurried and attempt.state != "accepted"
-            self._schedule(attempt, pause if attempt.cancel == cancelled and not hurried else 0.0)
+            if attempt.ref is not None:
+                self._by_external_id[attempt.ref["id"]] = attempt
+            poll_requested = attempt.poll_requested and attempt.state != "accepted"
+            self._schedule(attempt, pause if attempt.cancel == cancelled and not poll_requested else 0.0)
 
     def _schedule(self, attempt: Attempt, pause: float) -> None:
         """The only next step of an attempt; an earlier date for it is void."""
@@ -232,7 +236,7 @@ class Engine:
         if self._due and len(self._tasks) < GOING_ON_AT_ONCE:
             pause = max(0.0, self._due[0][0] - asyncio.get_running_loop().time())
         if self._one_may_begin():
-            pause = min(self._hold(), pause if pause is not None else math.inf)
+            pause = min(self._admission_delay(), pause if pause is not None else math.inf)
         try:
             async with asyncio.timeout(pause):  # in Python 3.11 `wait_for` may lose our end
                 await self._news.wait()

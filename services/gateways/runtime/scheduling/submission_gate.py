@@ -9,7 +9,7 @@ from pymongo import IndexModel
 
 from contracts.base import Provider
 from contracts.operations import ProviderHealth
-from services.gateways.runtime.breaker import Breaker, Circuit
+from services.gateways.runtime.scheduling.breaker import Breaker, Circuit
 from shared.clock import now
 from shared.envelope import Outgoing
 from shared.kafka.publisher import Publisher
@@ -47,13 +47,13 @@ class Rate:
         gap = 1.0 / self.per_second
         return max(0.0, self._next + gap - clock - max(1.0, gap))
 
-    def sending(self, clock: float) -> None:
+    def begin(self, clock: float) -> None:
         """One is sent."""
         if self.per_second:
             self._next = max(self._next, clock) + 1.0 / self.per_second
 
 
-class Gate:
+class SubmissionGate:
     """Guards the submissions of one process."""
 
     def __init__(
@@ -74,30 +74,30 @@ class Gate:
         clock = self._clock()
         return max(self.breaker.wait(clock), self.rate.wait(clock))
 
-    def hold(self) -> float:
+    def admission_delay(self) -> float:
         """Seconds until anything may be sent; 0 behind an open circuit, where some can go elsewhere."""
-        return 0.0 if self.shut else self.wait()
+        return 0.0 if self.is_open else self.wait()
 
     @property
-    def shut(self) -> bool:
+    def is_open(self) -> bool:
         """Nothing gets through for a while."""
         return self.breaker.state == "open"
 
     @property
-    def free(self) -> bool:
+    def is_unrestricted(self) -> bool:
         """Whether anything may be sent, however much at once."""
         return self.breaker.state == "closed" and not self.rate.per_second
 
-    async def sending(self) -> None:
+    async def begin(self) -> None:
         """Something is being sent."""
         clock = self._clock()
-        self.breaker.sending(clock)
-        self.rate.sending(clock)
+        self.breaker.begin(clock)
+        self.rate.begin(clock)
         await self._tell()
 
-    def not_sent(self) -> None:
+    def abandoned(self) -> None:
         """It was not sent after all: another may be the probe."""
-        self.breaker.not_sent()
+        self.breaker.abandoned()
 
     async def answered(self) -> None:
         """The provider answered as it should, be it with a refusal."""

@@ -19,8 +19,8 @@ from contracts.renders import (
 from services.dispatcher.domain import JobIdConflict
 from services.dispatcher.handlers import handlers
 from services.dispatcher.story import JobRecord
-from services.gateways.runtime.attempt import Attempt
-from services.gateways.runtime.provider import Pace
+from services.gateways.kit.provider import ProviderLimits
+from services.gateways.runtime.lifecycle.attempt import Attempt
 from shared.clock import now
 from shared.envelope import Envelope, Received
 from shared.kafka.subscription import Handler
@@ -36,11 +36,11 @@ JOBS = (JOB, JOB[:-1] + "2")
 HEARD = (RenderRequested, RenderCancel, RenderProgressed, RenderFailed, RenderSucceeded)
 TOLD = (JobEvent, AttemptSettled)
 KINDS: dict[str, type[Message]] = {topic: kind for kind in HEARD + TOLD for topic in topics_of(kind)}
-PACE = Pace(submit_timeout=5.0, grace=60.0, not_taken_tries=3)
+PACE = ProviderLimits(submit_timeout=5.0, grace_period=60.0, max_submit_tries=3)
 ROUNDS, ROUND_SECONDS = 100, 7.0
 
 
-class World:
+class ModelHarness:
     """What is said waits in `wire` until somebody takes it."""
 
     def __init__(self) -> None:
@@ -92,7 +92,7 @@ class World:
             case RenderRequested():
                 by = now() + (message.deadline_at - self.now)
                 command = message.model_copy(update={"deadline_at": by})
-                self.run(self.gateways[message.provider].take_in(command, dies=badly))
+                self.run(self.gateways[message.provider].accept(command, dies=badly))
             case RenderCancel():
                 self.run(self.gateways[message.provider].call_off(message, dies=badly))
             case RenderSucceeded():
@@ -212,7 +212,7 @@ class World:
         return declare
 
     def _down(self) -> frozenset[Provider]:
-        return frozenset(name for name, gateway in self.gateways.items() if gateway.gate.shut)
+        return frozenset(name for name, gateway in self.gateways.items() if gateway.gate.is_open)
 
 
 def _is_command(envelope: Envelope) -> bool:

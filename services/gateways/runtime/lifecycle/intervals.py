@@ -10,11 +10,11 @@ def backoff(tries: int) -> float:
     return random.uniform(0.0, min(LONGEST_BACKOFF, 0.5 * 2**tries))
 
 
-def longer(pause: float, first: float, longest: float) -> float:
+def next_interval(pause: float, first: float, longest: float) -> float:
     """The pause between polls grows with each."""
     return min(longest, max(pause, first) * 1.5)
 
 
-def unevenly(pause: float) -> float:
+def jittered(pause: float) -> float:
     """About so long."""
     return pause * random.uniform(0.8, 1.2)

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 
 from contracts.web_addresses import split_credentials
-from services.gateways.runtime.provider import Hint, NoAnswer
+from services.gateways.kit.provider import ProgressHint, StatusUnavailable
 from shared.url_credentials import basic_authorization
 
 ENDS = ("execution_success", "execution_error", "execution_interrupted")
@@ -36,7 +36,7 @@ class Socket:
         self.steps = Steps()
         self.is_open = False
 
-    async def hints(self) -> AsyncGenerator[Hint, None]:
+    async def progress_hints(self) -> AsyncGenerator[ProgressHint, None]:
         """Hints of one connection, until it is lost or silent.
 
         Raises:
@@ -53,7 +53,7 @@ class Socket:
                 close_timeout=2.0,
             )
         except (OSError, TimeoutError, InvalidHandshake, InvalidURI, ConnectionClosed) as error:
-            raise NoAnswer(f"websocket: {type(error).__name__}: {error}") from error
+            raise StatusUnavailable(f"websocket: {type(error).__name__}: {error}") from error
         try:
             self.is_open = True
             while (text := await self._next(socket)) is not None:
@@ -71,7 +71,7 @@ class Socket:
         except (ConnectionClosed, TimeoutError):
             return None
 
-    def _hint_in(self, text: str | bytes) -> Hint | None:
+    def _hint_in(self, text: str | bytes) -> ProgressHint | None:
         """Previews are binary, and not for us."""
         if isinstance(text, bytes):
             return None
@@ -84,9 +84,9 @@ class Socket:
         if not isinstance(prompt_id, str):
             return None
         if kind in ENDS or (kind == "executing" and data.get("node") is None):
-            return Hint(prompt_id)
+            return ProgressHint(prompt_id)
         percent = self.steps.percent(prompt_id, kind, data)
-        return None if percent is None else Hint(prompt_id, percent)
+        return None if percent is None else ProgressHint(prompt_id, percent)
 
 
 class Steps:

@@ -10,10 +10,10 @@ from datetime import datetime
 import structlog
 from prometheus_client import Counter
 
-from services.gateways.runtime.differences import compare
-from services.gateways.runtime.engine import Engine
-from services.gateways.runtime.ledger import Ledger
-from services.gateways.runtime.provider import Listing, NoAnswer, Provider
+from services.gateways.kit.provider import ListsUnfinished, Provider, StatusUnavailable
+from services.gateways.runtime.ledger.ledger import Ledger
+from services.gateways.runtime.recovery.drift import compare
+from services.gateways.runtime.scheduling.engine import Engine
 from shared.clock import now
 from shared.loops import every
 from shared.mongo import Collection, in_pages
@@ -25,10 +25,10 @@ TURN_LIMIT = 300.0
 """Seconds: with tens of thousands of attempts, one turn asks much."""
 
 differences = Counter("imagegen_reconciled", "Differences between ledger and provider", ["provider", "kind"])
-"""kind: gone, orphan, stranger, stranded."""
+"""kind: gone, orphan, unknown_id, stranded."""
 
 
-class Reconciling:
+class Reconciler:
     """Compares this process's attempts with the provider; what has ended for us, with anybody's."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Reconciling:
         self._engine = engine
         self._lease = lease
         self._every = every
-        self._strangers: frozenset[str] = frozenset()
+        self._unknown_ids: frozenset[str] = frozenset()
 
     async def run(self) -> None:
         """Reconcile until cancelled, several processes not all at once."""
@@ -56,7 +56,7 @@ class Reconciling:
     async def _try(self) -> None:
         try:
             await self.reconcile()
-        except NoAnswer as silence:
+        except StatusUnavailable as silence:
             log.info("not_reconciled", error=str(silence))
 
     async def reconcile(self) -> None:
@@ -66,18 +66,18 @@ class Reconciling:
             NoAnswer: the provider did not tell.
         """
         await self._take_up_stranded()
-        if not isinstance(self._provider, Listing):
-            self._engine.hurry_all()
+        if not isinstance(self._provider, ListsUnfinished):
+            self._engine.poll_all_now()
             return
-        sent = {attempt.order.uuid: attempt.id for attempt in self._engine.sent()}
+        sent = {attempt.request.idempotency_key: attempt.id for attempt in self._engine.sent()}
         asked_at = now()
         there = await self._provider.unfinished()
         ends = await self._ends_of(there - sent.keys())
         found = compare(sent, there, ends, asked_at)
         for our_id in found.gone:
-            self._engine.hurry(sent[our_id])
+            self._engine.poll_now(sent[our_id])
         await self._ask_about(found.orphans)
-        self._tell_strangers(found.strangers)
+        self._report_unknown_ids(found.unknown_ids)
         self._count(gone=len(found.gone), orphan=len(found.orphans))
 
     async def _take_up_stranded(self) -> None:
@@ -93,11 +93,11 @@ class Reconciling:
 
     async def _ends_of(self, our_ids: Names[str]) -> dict[str, datetime | None]:
         """When the attempts ended that the provider knows by these ids; None for those that are open."""
-        fields = {"our_id": 1, "finished_at": 1}
+        fields = {"idempotency_key": 1, "finished_at": 1}
         return {
-            document["our_id"]: document.get("finished_at")
+            document["idempotency_key"]: document.get("finished_at")
             for page in in_pages(our_ids)
-            async for document in self._attempts.find({"our_id": {"$in": page}}, fields)
+            async for document in self._attempts.find({"idempotency_key": {"$in": page}}, fields)
         }
 
     async def _ask_about(self, orphans: Names[str]) -> None:
@@ -106,16 +106,16 @@ class Reconciling:
             return
         log.warning("orphans_found", ids=sorted(orphans)[:20], count=len(orphans))
         for page in in_pages(orphans):
-            query = {"our_id": {"$in": page}, "command": {"$exists": True}, "look_at": None}
-            await self._attempts.update_many(query, {"$set": {"look_at": now(), "looks": 0}})
+            query = {"idempotency_key": {"$in": page}, "command": {"$exists": True}, "next_check_at": None}
+            await self._attempts.update_many(query, {"$set": {"next_check_at": now(), "checks": 0}})
 
-    def _tell_strangers(self, strangers: frozenset[str]) -> None:
+    def _report_unknown_ids(self, unknown_ids: frozenset[str]) -> None:
         """Each once; they may be another platform's, which shares this provider."""
-        new = strangers - self._strangers
-        self._strangers = strangers
+        new = unknown_ids - self._unknown_ids
+        self._unknown_ids = unknown_ids
         if new:
             log.warning("unknown_submissions", ids=sorted(new)[:20], count=len(new))
-            self._count(stranger=len(new))
+            self._count(unknown_id=len(new))
 
     def _count(self, **kinds: int) -> None:
         for kind, count in kinds.items():

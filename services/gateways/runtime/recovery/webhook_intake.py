@@ -1,6 +1,6 @@
 """What a provider says by itself about an attempt → its handle kept, its owner hurried.
 
-The owner may be another process: it finds `look_at` in the ledger within a second.
+The owner may be another process: it finds `next_check_at` in the ledger within a second.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ from pymongo import UpdateOne
 
 from contracts.base import Provider
 from contracts.renders import RenderRequested
-from services.gateways.runtime.attempt import ENDED, Attempt, State
-from services.gateways.runtime.engine import Engine
-from services.gateways.runtime.ledger import named
-from services.gateways.runtime.provider import Handle, Order
+from services.gateways.kit.provider import AttemptRequest, SubmissionRef
+from services.gateways.runtime.ledger.ledger import named
+from services.gateways.runtime.lifecycle.attempt import ENDED, Attempt, State
+from services.gateways.runtime.scheduling.engine import Engine
 from shared.clock import now
 from shared.mongo import Collection, due_by, write_guarded
 
@@ -33,15 +33,15 @@ other      the ledger has another id for this attempt
 
 
 @dataclass(frozen=True, slots=True)
-class Pushed:
+class WebhookTarget:
     """An attempt as the ledger has it when its provider speaks."""
 
-    order: Order
+    request: AttemptRequest
     state: State
     external_id: str | None
 
 
-class Pushes:
+class WebhookIntake:
     """The ledger's side of webhooks."""
 
     def __init__(self, attempts: Collection, provider: Provider, engine: Engine) -> None:
@@ -49,7 +49,7 @@ class Pushes:
         self._provider = provider
         self._engine = engine
 
-    async def find(self, attempt_id: str) -> Pushed | None:
+    async def find(self, attempt_id: str) -> WebhookTarget | None:
         """The attempt, if it is one of this provider's that could have been sent."""
         fields = {"command": 1, "state": 1, "external_id": 1}
         query = {"_id": attempt_id, "provider": self._provider}
@@ -57,59 +57,61 @@ class Pushes:
         if found is None or "command" not in found:
             return None
         attempt = Attempt(RenderRequested.model_validate(found["command"]), trace=None)
-        return Pushed(attempt.order, found["state"], found.get("external_id"))
+        return WebhookTarget(attempt.request, found["state"], found.get("external_id"))
 
-    async def adopt(self, pushed: Pushed, handle: Handle) -> Adoption:
+    async def adopt(self, pushed: WebhookTarget, ref: SubmissionRef) -> Adoption:
         """Enter the provider's id of an attempt that has none. The first one stays."""
-        attempt_id = pushed.order.attempt_id
+        attempt_id = pushed.request.attempt_id
         if pushed.external_id is not None:
-            return "known" if pushed.external_id == handle["id"] else "other"
+            return "known" if pushed.external_id == ref["id"] else "other"
         if pushed.state == "accepted":
             return "too_early"
-        entry = named(handle) | {"billed": "yes"}
+        entry = named(ref) | {"billed": "yes"}
         guard = {"_id": attempt_id, "external_id": {"$exists": False}}
         going_on = {"state": "submitted", "submitted_at": now()}
         sent = {"state": {"$in": ["submitting", "unknown"]}}
         if (await self._attempts.update_one(guard | sent, {"$set": entry | going_on})).matched_count:
-            log.info("submission_adopted", attempt_id=attempt_id, external_id=handle["id"])
+            log.info("submission_adopted", attempt_id=attempt_id, external_id=ref["id"])
             return "adopted"
         ended = {"state": {"$in": list(ENDED)}}
         if (await self._attempts.update_one(guard | ended, {"$set": entry | _asked_now()})).matched_count:
-            log.warning("submission_found_late", attempt_id=attempt_id, external_id=handle["id"])
+            log.warning("submission_found_late", attempt_id=attempt_id, external_id=ref["id"])
             return "late"
         again = await self.find(attempt_id)  # somebody else wrote in between
         if again is None or again.external_id is None:
             return "too_early"
-        return "known" if again.external_id == handle["id"] else "other"
+        return "known" if again.external_id == ref["id"] else "other"
 
-    async def hurry(self, attempt_id: str) -> None:
+    async def poll_now(self, attempt_id: str) -> None:
         """Have its owner look at it now, whoever that is; or anybody, if its end is not known for sure."""
-        if self._engine.hurry(attempt_id):
+        if self._engine.poll_now(attempt_id):
             return
         going_on = {"_id": attempt_id, "owner": {"$exists": True}}
-        if (await self._attempts.update_one(going_on, {"$set": {"look_at": now()}})).matched_count:
+        if (await self._attempts.update_one(going_on, {"$set": {"next_check_at": now()}})).matched_count:
             return
         unsure = {"_id": attempt_id, "state": {"$in": list(ENDED)}, "billed": "unknown"}
         await self._attempts.update_one(unsure, {"$set": _asked_now()})
 
     async def notice(self, owner: str) -> None:
         """Stop or hurry those of this owner's attempts of which others were told something."""
-        due = self._attempts.find({"look_at": due_by(now())}, {"owner": 1, "cancel": 1, "look_at": 1})
+        due = self._attempts.find(
+            {"next_check_at": due_by(now())}, {"owner": 1, "cancel": 1, "next_check_at": 1}
+        )
         told = [found async for found in due if found.get("owner") == owner and found["_id"] in self._engine]
         for found in told:
             if found.get("cancel"):
                 self._engine.cancel([found["_id"]])
-            self._engine.hurry(found["_id"])
+            self._engine.poll_now(found["_id"])
         # Only now, and only as it was read: what is not done, or has been told since, stays marked.
         as_read = [{"owner": owner, "cancel": found.get("cancel"), **found} for found in told]
-        forget = {"$unset": {"look_at": ""}}
+        forget = {"$unset": {"next_check_at": ""}}
         await write_guarded(self._attempts, [UpdateOne(each, forget) for each in as_read])
 
 
 def _asked_now() -> dict[str, Any]:
     """See `late_ends`."""
-    return {"look_at": now(), "looks": 0}
+    return {"next_check_at": now(), "checks": 0}
 
 
-AddRoutes = Callable[[FastAPI, Pushes], None]
+AddRoutes = Callable[[FastAPI, WebhookIntake], None]
 """Adds to a gateway's HTTP application what its provider calls."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Final
 
-from services.gateways.runtime.attempt import Attempt, State
+from services.gateways.runtime.lifecycle.attempt import Attempt, State
 from shared.loops import Loop, watching
 
 FAILING_SECONDS: Final = 60.0

@@ -14,7 +14,7 @@ from shared.mongo import Collection, write_guarded
 from shared.mongo.leases import LEASE_SECONDS
 
 
-def share_of(limit: int, shares: dict[str, int], me: str, in_flight: int, alive: Names[str]) -> int:
+def allocation_of(limit: int, shares: dict[str, int], me: str, in_flight: int, alive: Names[str]) -> int:
     """What `me` may take: an equal part, what it has in flight, and no more than the others leave."""
     others = {owner: slots for owner, slots in shares.items() if owner != me and owner in alive}
     members = sorted({*alive, me})
@@ -24,7 +24,7 @@ def share_of(limit: int, shares: dict[str, int], me: str, in_flight: int, alive:
     return max(min(in_flight, free), min(target, free))
 
 
-class Shares:
+class SlotAllocation:
     """This process's share of `limit` slots of one role; `mine` is how many it may use."""
 
     def __init__(
@@ -41,7 +41,7 @@ class Shares:
         self._unseen: dict[str, float] = {}
         self.mine = 0
 
-    async def settle(
+    async def rebalance(
         self,
         me: str,
         alive: Names[str],
@@ -55,7 +55,7 @@ class Shares:
         document = await self._collection.find_one({"_id": self._role}) or {"version": 0, "shares": {}}
         present = self._present(me, document["shares"], alive)
         shares = {owner: slots for owner, slots in document["shares"].items() if owner in present}
-        mine = share_of(self._limit, shares, me, in_flight(), present)
+        mine = allocation_of(self._limit, shares, me, in_flight(), present)
         self.mine = min(self.mine, mine)
         resize(self.mine)
         agreed = shares | {me: mine}

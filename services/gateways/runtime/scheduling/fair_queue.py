@@ -4,10 +4,10 @@ import heapq
 import itertools
 from collections import deque
 
-from services.gateways.runtime.attempt import Attempt
+from services.gateways.runtime.lifecycle.attempt import Attempt
 
 
-class WaitingLine:
+class FairQueue:
     """Pops the most urgent priority; within it each tenant's oldest attempt in turn."""
 
     def __init__(self) -> None:

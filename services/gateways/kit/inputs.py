@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
 
-from services.gateways.runtime.provider import Refused
+from services.gateways.kit.provider import Rejected
 from shared.mongo import Collection
 from shared.s3 import Bucket, NoSuchObject
 
@@ -52,7 +52,7 @@ class StoredInputs(Inputs):
         try:
             return key.rpartition("/")[2], await self._bucket.get(key)
         except NoSuchObject as missing:
-            raise Refused("input_not_found", f"asset {asset_id}: {missing}") from missing
+            raise Rejected("input_not_found", f"asset {asset_id}: {missing}") from missing
 
     async def lora_url(self, tenant: str, key: str) -> str:
         """See `Inputs`."""
@@ -65,12 +65,12 @@ class StoredInputs(Inputs):
                 async for part in parts:
                     yield part
         except NoSuchObject as missing:
-            raise Refused("input_not_found", f"LoRA {key}: {missing}") from missing
+            raise Rejected("input_not_found", f"LoRA {key}: {missing}") from missing
 
     async def _key(self, tenant: str, asset_id: str) -> str:
         asset = await self._assets.find_one({"_id": asset_id, "tenant": tenant}, {"key": 1})
         if asset is None or not asset.get("key"):
-            raise Refused("input_not_found", f"there is no stored image {asset_id!r}")
+            raise Rejected("input_not_found", f"there is no stored image {asset_id!r}")
         return str(asset["key"])
 
 
@@ -83,5 +83,5 @@ def lora_key(tenant: str, key: str) -> str:
     whose, _, rest = key.partition("/")
     strange = any(letter < " " or letter == "\x7f" for letter in key)  # no link is made for such
     if strange or whose != tenant or any(step in ("", ".", "..") for step in rest.split("/")):
-        raise Refused("input_not_found", f"there is no LoRA {key[:200]!r}")
+        raise Rejected("input_not_found", f"there is no LoRA {key[:200]!r}")
     return key

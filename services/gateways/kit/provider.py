@@ -9,26 +9,26 @@ from uuid import NAMESPACE_URL, uuid5
 from contracts.base import Provider as ProviderName
 from contracts.generation import RenderSpec
 from contracts.renders import Billed, Output
-from services.gateways.runtime.dialects import Dialect
+from services.gateways.kit.dialects import Dialect
 
-Handle = dict[str, str]
+SubmissionRef = dict[str, str]
 """What an adapter needs to find a submission again; kept in the ledger. `id` is the provider's id."""
 
 Payload = dict[str, Any]
 """A request body, ready to be sent."""
 
 
-MOST_HELD = 40_000
+MAX_IN_MEMORY = 40_000
 """See `Pace.most_held`: well above what one provider has in flight."""
 
 
-def our_id_of(attempt_id: str) -> str:
+def idempotency_key_of(attempt_id: str) -> str:
     """The id that we give to a provider which takes one: always the same for an attempt."""
     return str(uuid5(NAMESPACE_URL, f"imagegen:{attempt_id}"))
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class AttemptRequest:
     """One attempt, as an adapter sees it."""
 
     attempt_id: str
@@ -39,13 +39,13 @@ class Order:
     deadline_at: datetime
 
     @property
-    def uuid(self) -> str:
+    def idempotency_key(self) -> str:
         """See `our_id_of`."""
-        return our_id_of(self.attempt_id)
+        return idempotency_key_of(self.attempt_id)
 
 
 @dataclass(frozen=True, slots=True)
-class Working:
+class InProgress:
     """The provider has it and is not done."""
 
     state: Literal["queued", "running"]
@@ -54,7 +54,7 @@ class Working:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class Completed:
     """The provider has the outputs."""
 
     outputs: tuple[Output, ...]
@@ -70,7 +70,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class Failed:
     """The provider tried and failed."""
 
     code: str
@@ -81,23 +81,23 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
+class NotFound:
     """The provider says that it has none of what it took: believed when it keeps saying so."""
 
     message: str
     billed: Billed = "unknown"
 
 
-News = Working | Done | Broken | Missing
+AttemptStatus = InProgress | Completed | Failed | NotFound
 
 
-REFUSED = "the server refused the workflow"
+REJECTED = "the server refused the workflow"
 """How the message of every `invalid_workflow` begins, whatever the server's status."""
 LOCKED_OUT = frozenset({"provider_unauthorized", "provider_not_deployed"})
 """Codes of refusals that are not about the request: whatever is sent, it is refused."""
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """The provider took nothing and will not: the same request fails again, here.
 
     `status` is the HTTP status, where there was one.
@@ -113,7 +113,7 @@ class Refused(Exception):
         self.status = status
 
 
-class NotTaken(Exception):
+class NotAccepted(Exception):
     """The provider took nothing now, but may later: unreachable, busy or limiting us."""
 
     def __init__(self, code: str, message: str, *, after_seconds: float | None = None) -> None:
@@ -134,7 +134,7 @@ class OutcomeUnknown(Exception):
         self.status = status
 
 
-class NoAnswer(Exception):
+class StatusUnavailable(Exception):
     """A question about a submission was not answered; ask again later."""
 
 
@@ -143,7 +143,7 @@ class CannotBeAsked(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Hint:
+class ProgressHint:
     """A provider said by itself that a submission moved: how far, or that it is worth a look."""
 
     id: str
@@ -158,10 +158,10 @@ class Provider(Protocol):
     can_be_asked: bool
     """Whether `find` has an answer. An intent after which nothing was sent costs little then."""
 
-    def dialect(self, order: Order) -> Dialect:
+    def dialect(self, request: AttemptRequest) -> Dialect:
         """What the model reads that will draw this."""
 
-    async def prepare(self, order: Order) -> Payload:
+    async def prepare(self, request: AttemptRequest) -> Payload:
         """Make the request body; may upload inputs. Costs nothing and may be repeated.
 
         Raises:
@@ -169,14 +169,14 @@ class Provider(Protocol):
             NotTaken: when inputs cannot be uploaded now.
         """
 
-    async def submit(self, order: Order, payload: Payload) -> Handle:
+    async def submit(self, request: AttemptRequest, payload: Payload) -> SubmissionRef:
         """Send it, once.
 
         Raises:
             Refused, NotTaken, OutcomeUnknown: what is sure about it.
         """
 
-    async def find(self, order: Order) -> Handle | None:
+    async def find(self, request: AttemptRequest) -> SubmissionRef | None:
         """The submission of this order, or None where the provider surely has none.
 
         Raises:
@@ -184,17 +184,17 @@ class Provider(Protocol):
             NoAnswer: ask again later.
         """
 
-    def finds_again(self, handle: Handle) -> bool:
+    def can_find_again(self, ref: SubmissionRef) -> bool:
         """Whether what `find` gives would do as well, so that this handle is no loss in a crash."""
 
-    async def poll(self, order: Order, handle: Handle) -> News:
+    async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         """How it stands.
 
         Raises:
             NoAnswer: ask again later.
         """
 
-    async def cancel(self, order: Order, handle: Handle) -> None:
+    async def cancel(self, request: AttemptRequest, ref: SubmissionRef) -> None:
         """Ask to stop this one submission and nothing else; how it ended is for `poll` to say.
 
         Raises:
@@ -203,7 +203,7 @@ class Provider(Protocol):
 
 
 @runtime_checkable
-class Listing(Protocol):
+class ListsUnfinished(Protocol):
     """What an adapter also has whose provider can be asked for all that it has in hand."""
 
     async def unfinished(self) -> frozenset[str]:
@@ -217,47 +217,47 @@ class Listing(Protocol):
 
 
 @runtime_checkable
-class Hinting(Protocol):
+class StreamsProgress(Protocol):
     """What an adapter also has whose provider speaks by itself. A hint is no truth: `poll` is."""
 
-    def hints(self) -> AsyncGenerator[Hint, None]:
+    def progress_hints(self) -> AsyncGenerator[ProgressHint, None]:
         """Listen for hints, until the connection is lost.
 
         Raises:
             NoAnswer: there is no connection now, which is found out within ten seconds; try again later.
         """
 
-    def hints_about(self, handle: Handle) -> bool:
+    def is_streamed(self, ref: SubmissionRef) -> bool:
         """Whether the end of this submission would be heard now, so that polls may be rare."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class ProviderLimits:
     """How a provider is used by one process. Times in seconds."""
 
     slots: int = 64
     """Submissions in flight at the provider at the most, over all processes."""
     submits_per_second: float | None = None
     """Over all processes; None is no limit."""
-    most_held: int = MOST_HELD
+    max_in_memory: int = MAX_IN_MEMORY
     """So many attempts one process holds, waiting or sent; more waits on the broker."""
-    first_poll: float = 0.01
-    slowest_poll: float = 2.0
-    slowest_poll_with_hints: float = 5.0
+    first_poll_interval: float = 0.01
+    max_poll_interval: float = 2.0
+    max_poll_interval_streaming: float = 5.0
     polls_per_second: float = 200.0
     """About so many by one process, where the provider's list tells who has ended (`roll_call`)."""
     submit_timeout: float = 20.0
-    grace: float = 120.0
+    grace_period: float = 120.0
     """How long an unknown outcome may still show itself where the provider cannot be asked, and for how
     long a provider must say that it has none of what it took."""
     resubmit_unknown: bool = True
     """Whether an outcome that stayed unknown may be tried again, at the risk of paying twice."""
-    bury_after: float = 10.0
+    takeover_patience: float = 10.0
     """Our own lease must have held so long before another process is declared dead."""
-    not_taken_tries: int = 4
-    longest_wait: float = 5.0
+    max_submit_tries: int = 4
+    max_retry_after: float = 5.0
     """A provider that wants a longer pause than this is left where another can do the work."""
-    overdue: float = 60.0
+    overdue_after: float = 60.0
     """So long after its deadline an attempt is given up that its provider does not end."""
-    reconcile: float = 30.0
+    reconcile_interval: float = 30.0
     """So often what we have in flight is compared with what the provider has."""

@@ -5,9 +5,9 @@ One question for all of them costs less than a poll of each. A list is no truth:
 
 import asyncio
 
-from services.gateways.runtime.engine import Engine
+from services.gateways.kit.provider import ListsUnfinished, ProviderLimits, StatusUnavailable
 from services.gateways.runtime.gateway import Gateway
-from services.gateways.runtime.provider import Listing, NoAnswer, Pace
+from services.gateways.runtime.scheduling.engine import Engine
 from shared.errors import TransientError
 from shared.loops import every
 
@@ -19,55 +19,57 @@ class ListUnavailable(TransientError):
     """The provider did not list what it has in hand."""
 
 
-class RollCall:
+class BulkStatusCheck:
     """For a provider that lists what it has in hand and does not speak by itself."""
 
-    def __init__(self, provider: Listing, engine: Engine, gateway: Gateway, pace: Pace) -> None:
+    def __init__(
+        self, provider: ListsUnfinished, engine: Engine, gateway: Gateway, limits: ProviderLimits
+    ) -> None:
         self._provider = provider
         self._engine = engine
         self._gateway = gateway
-        self._pace = pace
+        self._pace = limits
         self._called = False
 
     async def run(self) -> None:
         """Call as often as one attempt is polled. With no list, which health shows, the next polls are
         paced as ever.
         """
-        await asyncio.sleep(self._pace.slowest_poll)
-        await every(self._pace.slowest_poll, self._try, name="roll call", survives=True, vital=False)
+        await asyncio.sleep(self._pace.max_poll_interval)
+        await every(self._pace.max_poll_interval, self._try, name="roll call", survives=True, vital=False)
 
     async def _try(self) -> None:
         pause = 0.0
         try:
             async with asyncio.timeout(PATIENCE):
                 pause = await self.call()
-        except NoAnswer as silence:
+        except StatusUnavailable as silence:
             raise ListUnavailable(str(silence)) from silence
         finally:
-            self._gateway.rarest_poll = pause
+            self._gateway.min_poll_interval = pause
 
     async def call(self) -> float:
         """Hurry those that are not there; returns how rarely the others may be polled, in seconds.
 
         Raises:
-            NoAnswer: the provider did not tell.
+            StatusUnavailable: the provider did not tell.
         """
         pause = self._engine.in_flight / self._pace.polls_per_second
-        if pause <= self._pace.slowest_poll:
+        if pause <= self._pace.max_poll_interval:
             self._dismiss()
             return 0.0
         sent = self._engine.sent()
-        called = map(self._engine.called, await self._provider.unfinished())
-        there = {attempt.id for attempt in called if attempt}
+        by_external_id = map(self._engine.by_external_id, await self._provider.unfinished())
+        there = {attempt.id for attempt in by_external_id if attempt}
         self._called = True
         for attempt in sent:
-            missed_before = attempt.missing_since is not None  # it is looked for at a pace of its own
+            missed_before = attempt.not_found_since is not None  # it is looked for at a limits of its own
             if attempt.id not in there and not missed_before:
-                self._engine.hurry(attempt.id)
+                self._engine.poll_now(attempt.id)
         return pause
 
     def _dismiss(self) -> None:
         """They are few again: those whose next poll is far off have it now."""
         if self._called:
-            self._engine.hurry_all()
+            self._engine.poll_all_now()
         self._called = False
