@@ -15,6 +15,12 @@ def plain(*, batch_size: int = 1, colour: int | None = None) -> Graph:
     return {"1": {"class_type": "EmptyImage", "inputs": inputs}, "2": saving("1", "imagegen-test/plain")}
 
 
+def linked_prefix() -> Graph:
+    """A picture whose file prefix another node holds, so that each run of it is the same graph."""
+    prefix = {"class_type": "PrimitiveString", "inputs": {"value": "imagegen-test/linked"}}
+    return plain() | {"2": saving("1", ["3", 0]), "3": prefix}
+
+
 def two_pictures() -> Graph:
     """A draft of 64x48 and a final picture of 96x96; the final one is listed first."""
     graph = {"10": scaled("1"), "11": saving("10", "imagegen-test/final")} | plain()

@@ -3,6 +3,7 @@
 import io
 
 import httpx
+import pytest
 from PIL import Image
 
 from contracts.renders import RenderFailed, RenderSucceeded
@@ -45,6 +46,19 @@ async def test_a_repeated_workflow_has_a_file_of_its_own_with_the_same_picture(b
     assert ends[0].outputs != ends[1].outputs
     first, second = (Image.open(io.BytesIO(picture.content)).tobytes() for picture in pictures)
     assert first == second
+
+
+async def test_a_repeated_workflow_with_a_linked_prefix_is_answered_from_the_cache(
+    bench: Bench, beside: httpx.AsyncClient
+) -> None:
+    if "PrimitiveString" not in (await beside.get("/object_info")).json():
+        pytest.skip("the server has no node PrimitiveString")
+    workflow = graphs.linked_prefix()
+    ends = [await bench.run(workflow) for _ in range(2)]
+    assert isinstance(ends[0], RenderSucceeded), ends[0]
+    assert isinstance(ends[1], RenderSucceeded), ends[1]
+    assert ends[0].outputs == ends[1].outputs, "the server ran nothing again"
+    assert (await bench.delivered(ends[1])).status_code == 200
 
 
 async def test_an_invalid_workflow_is_refused_with_the_node_and_costs_nothing(bench: Bench) -> None:
