@@ -15,11 +15,11 @@ from contracts.renders import StoredLora
 class SheetPolicy(Model):
     """When a sheet is good enough, by the images of all of its tries."""
 
-    completed_from: float = Field(gt=0, le=1)
+    min_completed_ratio: float = Field(gt=0, le=1)
 
-    def minimum(self, wanted: int) -> int:
+    def min_images(self, wanted: int) -> int:
         """The least number of images of so many poses that is good enough."""
-        return max(1, math.ceil(self.completed_from * wanted))
+        return max(1, math.ceil(self.min_completed_ratio * wanted))
 
 
 class TrainingPolicy(Model):

@@ -59,7 +59,7 @@ def _is_done(chain: Chain, place: int, policies: Policies) -> bool:
     if last == "running" or not isinstance(sheet, CharacterSheetRequest):
         return False
     wanted, missing = len(sheet.only) or sheet.count, len(_missing(sheet, step))
-    return not missing or (last == "failed" and wanted - missing >= policies.sheet.minimum(wanted))
+    return not missing or (last == "failed" and wanted - missing >= policies.sheet.min_images(wanted))
 
 
 def _too_few(chain: Chain, place: int, policies: Policies) -> JobError | None:

@@ -5,12 +5,12 @@ from functools import partial
 from pymongo import IndexModel
 
 from contracts.operations import ProviderHealth
-from services.dispatcher.circuits import Circuits
+from services.dispatcher.circuits import OpenCircuits
 from services.dispatcher.handlers import handlers
 from services.dispatcher.loras import MongoLoras
 from services.dispatcher.policies import load_policies
-from services.dispatcher.story import JobRecord
 from services.dispatcher.timers import Timers
+from services.dispatcher.transition import JobRecord
 from services.dispatcher.wakeups import WAITING_INDEX, wakeups
 from shared import clock, mongo
 from shared.kafka.broadcast import Broadcast
@@ -35,7 +35,7 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     ):
         await mongo.ensure_indexes(database["jobs"], *INDEXES, report=service.waits_for)
         service.health.add("mongo", partial(mongo.ping, database))
-        circuits = Circuits(database["provider_health"])
+        circuits = OpenCircuits(database["provider_health"])
         news = Broadcast(
             kafka,
             [ProviderHealth],

@@ -10,10 +10,10 @@ from contracts.generation import GenerationRequested, GenerationWaiting, PlanReq
 from contracts.jobs import Job
 from contracts.requests import result_count
 from services.dispatcher.policies import Policies
-from services.dispatcher.story import CharacterWait, JobRecord, Story
+from services.dispatcher.transition import CharacterWait, JobRecord, JobTransition
 from services.dispatcher.waiting import KnownLoras
 
-SHARE = 4
+MAX_PAUSE_SHARE = 4
 """The pause between two looks is at most this part of the time waited so far."""
 
 
@@ -28,68 +28,68 @@ def is_planned_by(job: JobRecord, plan: PlanRequest) -> bool:
     return is_waiting_for_character(job) and about == (plan.tenant, plan.request_hash, plan.chain_id)
 
 
-def begin_to_wait(story: Story, waiting: GenerationWaiting) -> None:
+def begin_wait(step: JobTransition, waiting: GenerationWaiting) -> None:
     """Start the wait and announce it. The first look follows when the timers call, after the document
     was written.
     """
-    requested, policies = waiting.requested, story.policies
+    requested, policies = waiting.requested, step.policies
     latest = waiting.requested_at + _request_time(requested, policies)
-    if story.now >= latest:
-        story.fail("deadline_exceeded", "the request was older than its deadline when it was planned")
+    if step.now >= latest:
+        step.fail("deadline_exceeded", "the request was older than its deadline when it was planned")
         return
     own = timedelta(seconds=policies.types[waiting.type].deadline_seconds)
     short = timedelta(seconds=policies.wait_for_character_seconds)
-    story.set(
+    step.set(
         phase="waiting_for_character",
-        wait=CharacterWait(requested=requested, reasons=waiting.reasons, since=story.now),
-        deadline_at=story.now + (own if requested.character_accepted else short),
-        wake_at=story.now,
+        wait=CharacterWait(requested=requested, reasons=waiting.reasons, since=step.now),
+        deadline_at=step.now + (own if requested.character_accepted else short),
+        wake_at=step.now,
         requested=result_count(requested.request),
     )
-    story.event("accepted")
+    step.event("accepted")
 
 
-def wait_on(story: Story) -> None:
+def continue_wait(step: JobTransition) -> None:
     """Look again soon: the prompt-builder did not find a character that had been found here."""
-    wait = story.job.wait
+    wait = step.job.wait
     if wait is not None and wait.found_at is not None:
-        story.set(wake_at=min(story.now + _pause(story), story.job.deadline_at))
+        step.set(wake_at=min(step.now + _pause(step), step.job.deadline_at))
 
 
-def look_for_character(story: Story, known: KnownLoras) -> None:
+def check_character(step: JobTransition, known: KnownLoras) -> None:
     """Publish the request again once the character is stored, with the face that was chosen before;
     end at the deadline; else look later.
     """
-    job, wait = story.job, story.job.wait
+    job, wait = step.job, step.job.wait
     if wait is None:
         return
     stored = known.get((job.tenant, job.character_id or ""))
     choice = wait.requested.awaited_choice
     found = stored is not None and (choice is None or choice in stored.choices)
     if found and wait.found_at is None:
-        deadline = story.now + timedelta(seconds=story.policies.types[job.type].deadline_seconds)
-        found_now = wait.model_copy(update={"found_at": story.now})
-        story.set(wait=found_now, deadline_at=deadline, wake_at=deadline)
-        story.outputs.append(wait.requested)
-    elif story.now >= job.deadline_at:
-        _end(story, wait)
+        deadline = step.now + timedelta(seconds=step.policies.types[job.type].deadline_seconds)
+        found_now = wait.model_copy(update={"found_at": step.now})
+        step.set(wait=found_now, deadline_at=deadline, wake_at=deadline)
+        step.outputs.append(wait.requested)
+    elif step.now >= job.deadline_at:
+        _end(step, wait)
     elif found:
-        story.set(wake_at=job.deadline_at)
-        story.outputs.append(wait.requested)
+        step.set(wake_at=job.deadline_at)
+        step.outputs.append(wait.requested)
     else:
-        story.set(wake_at=min(story.now + _pause(story), job.deadline_at))
+        step.set(wake_at=min(step.now + _pause(step), job.deadline_at))
 
 
-def _end(story: Story, wait: CharacterWait) -> None:
-    waited = (story.job.deadline_at - wait.since).total_seconds()
+def _end(step: JobTransition, wait: CharacterWait) -> None:
+    waited = (step.job.deadline_at - wait.since).total_seconds()
     if wait.found_at is not None:
-        story.fail("deadline_exceeded", f"it was not planned within {waited:g} s")
+        step.fail("deadline_exceeded", f"it was not planned within {waited:g} s")
     elif wait.requested.character_accepted:
         what = "the face that was chosen for " if wait.requested.awaited_choice else ""
-        about = f"{what}character {story.job.character_id}, which was accepted and is not stored yet"
-        story.fail("deadline_exceeded", f"it waited {waited:g} s for {about}")
+        about = f"{what}character {step.job.character_id}, which was accepted and is not stored yet"
+        step.fail("deadline_exceeded", f"it waited {waited:g} s for {about}")
     else:
-        story.reject(wait.reasons)
+        step.reject(wait.reasons)
 
 
 def _request_time(requested: GenerationRequested, policies: Policies) -> timedelta:
@@ -99,7 +99,7 @@ def _request_time(requested: GenerationRequested, policies: Policies) -> timedel
     return timedelta(seconds=policies.types[kind].deadline_seconds)
 
 
-def _pause(story: Story) -> timedelta:
-    wait = story.job.wait
-    shortest = timedelta(seconds=story.policies.look_for_character_seconds)
-    return max(shortest, (story.now - wait.since) / SHARE) if wait else shortest
+def _pause(step: JobTransition) -> timedelta:
+    wait = step.job.wait
+    shortest = timedelta(seconds=step.policies.look_for_character_seconds)
+    return max(shortest, (step.now - wait.since) / MAX_PAUSE_SHARE) if wait else shortest

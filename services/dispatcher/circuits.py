@@ -18,7 +18,7 @@ LAPSE = timedelta(seconds=120)
 none: after this time one is sent there, and tells."""
 
 
-class Circuits:
+class OpenCircuits:
     """The providers of which a gateway's process says that its circuit is open.
 
     One is enough: a render cannot choose the process that it comes to.

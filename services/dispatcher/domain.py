@@ -23,18 +23,18 @@ from contracts.generation import (
 from contracts.jobs import JobDue, JobError, Render
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored
 from services.dispatcher import character_waits
-from services.dispatcher.character_waits import is_planned_by, is_waiting_for_character, look_for_character
-from services.dispatcher.news import elapsed
+from services.dispatcher.character_waits import check_character, is_planned_by, is_waiting_for_character
+from services.dispatcher.events import elapsed
 from services.dispatcher.policies import Policies
 from services.dispatcher.rendering import (
     attempt_failed,
-    look_again,
+    handle_timer,
     progress,
     result_stored,
-    start_waiting,
+    start_due_attempts,
 )
-from services.dispatcher.story import JobRecord, Story
-from services.dispatcher.waiting import KnownLoras, begin_to_wait, is_waiting, look_for_lora
+from services.dispatcher.transition import JobRecord, JobTransition
+from services.dispatcher.waiting import KnownLoras, begin_wait, check_lora, is_waiting
 from shared.errors import PermanentError
 
 JobMessage = (
@@ -47,8 +47,8 @@ JobMessage = (
     | ResultStored
     | JobDue
 )
-Step = tuple[JobRecord | None, Sequence[Message]]
-NOT_LOOKED_AT: KnownLoras = MappingProxyType({})
+StepResult = tuple[JobRecord | None, Sequence[Message]]
+NO_LORAS: KnownLoras = MappingProxyType({})
 
 
 class JobIdConflict(PermanentError):
@@ -67,8 +67,8 @@ def advance(
     policies: Policies,
     now: datetime,
     down: frozenset[Provider] = frozenset(),
-    loras: KnownLoras = NOT_LOOKED_AT,
-) -> Step:
+    loras: KnownLoras = NO_LORAS,
+) -> StepResult:
     """Apply one message to a job.
 
     `down` are the providers whose circuit is open, `loras` what is known of the characters whose
@@ -87,25 +87,25 @@ def advance(
         return job, ()
     if isinstance(message, JobDue):
         now = max(now, message.due_at)  # the caller's clock may be ahead of ours
-    story = Story(job, now, policies, down)
+    step = JobTransition(job, now, policies, down)
     if is_waiting_for_character(job):
         if isinstance(message, JobDue):
-            look_for_character(story, loras)
-        return story.job, story.outputs
+            check_character(step, loras)
+        return step.job, step.outputs
     if is_waiting(job):
         if isinstance(message, JobDue):
-            look_for_lora(story, loras)
-        return story.job, story.outputs
+            check_lora(step, loras)
+        return step.job, step.outputs
     match message:
         case RenderProgressed():
-            progress(story, message)
+            progress(step, message)
         case RenderFailed():
-            attempt_failed(story, message)
+            attempt_failed(step, message)
         case ResultStored():
-            result_stored(story, message)
+            result_stored(step, message)
         case JobDue():
-            look_again(story)
-    return story.job, story.outputs
+            handle_timer(step)
+    return step.job, step.outputs
 
 
 def _begin(
@@ -114,34 +114,34 @@ def _begin(
     policies: Policies,
     now: datetime,
     down: frozenset[Provider],
-) -> Step:
+) -> StepResult:
     waited = job is not None and is_planned_by(job, plan)
     if job is not None and not job.placeholder and not waited:
         return job, _repeated(job, plan, now)
     if job is not None and waited and isinstance(plan, GenerationWaiting):
-        story = Story(job, now, policies)
-        character_waits.wait_on(story)
-        return story.job, story.outputs
+        step = JobTransition(job, now, policies)
+        character_waits.continue_wait(step)
+        return step.job, step.outputs
     begun = _new_job(plan, policies, now)
-    story = Story(_after_wait(begun, job, policies) if job and waited else begun, now, policies, down)
+    step = JobTransition(_after_wait(begun, job, policies) if job and waited else begun, now, policies, down)
     reason = _early_cancel(job, plan.tenant)
     if isinstance(plan, GenerationRejected):
-        story.reject(plan.reasons)
-        return story.job, story.outputs
+        step.reject(plan.reasons)
+        return step.job, step.outputs
     if isinstance(plan, GenerationWaiting):
         if reason is not None:
-            story.fail("cancelled", reason)
+            step.fail("cancelled", reason)
         else:
-            character_waits.begin_to_wait(story, plan)
-        return story.job, story.outputs
-    _take_plan(story, plan)
+            character_waits.begin_wait(step, plan)
+        return step.job, step.outputs
+    _take_plan(step, plan)
     if reason is not None:
-        story.fail("cancelled", reason)
-    elif now >= story.job.deadline_at:
-        story.fail("deadline_exceeded", "the request was older than its deadline when it was planned")
+        step.fail("cancelled", reason)
+    elif now >= step.job.deadline_at:
+        step.fail("deadline_exceeded", "the request was older than its deadline when it was planned")
     elif not plan.waits_for_lora:
-        start_waiting(story)
-    return story.job, story.outputs
+        start_due_attempts(step)
+    return step.job, step.outputs
 
 
 def _after_wait(begun: JobRecord, waited: JobRecord, policies: Policies) -> JobRecord:
@@ -184,8 +184,8 @@ def _new_job(plan: PlanRequest, policies: Policies, now: datetime) -> JobRecord:
     )
 
 
-def _take_plan(story: Story, plan: GenerationPlanned) -> None:
-    story.set(
+def _take_plan(step: JobTransition, plan: GenerationPlanned) -> None:
+    step.set(
         requested=len(plan.renders),
         renders=tuple(Render(spec=spec) for spec in plan.renders),
         provider=plan.provider,
@@ -195,20 +195,20 @@ def _take_plan(story: Story, plan: GenerationPlanned) -> None:
         notices=plan.notices,
     )
     if plan.waits_for_lora:
-        begin_to_wait(story)
-    story.event("accepted", notices=plan.notices)
+        begin_wait(step)
+    step.event("accepted", notices=plan.notices)
 
 
-def _cancel(job: JobRecord | None, cancel: GenerationCancel, policies: Policies, now: datetime) -> Step:
+def _cancel(job: JobRecord | None, cancel: GenerationCancel, policies: Policies, now: datetime) -> StepResult:
     if job is None:
         return _cancelled_before_plan(cancel, now), ()
     if job.placeholder and _early_cancel(job, cancel.tenant) is None:
-        return job.model_copy(update={"more_cancels": (*job.more_cancels, cancel)}), ()
+        return job.model_copy(update={"early_cancels": (*job.early_cancels, cancel)}), ()
     if job.terminal or job.tenant != cancel.tenant:
         return job, ()
-    story = Story(job, now, policies)
-    story.fail("cancelled", cancel.reason)
-    return story.job, story.outputs
+    step = JobTransition(job, now, policies)
+    step.fail("cancelled", cancel.reason)
+    return step.job, step.outputs
 
 
 def _cancelled_before_plan(cancel: GenerationCancel, now: datetime) -> JobRecord:
@@ -239,4 +239,4 @@ def _early_cancel(job: JobRecord | None, tenant: str) -> str | None:
         return None
     if job.tenant == tenant and job.error:
         return job.error.message
-    return next((cancel.reason for cancel in job.more_cancels if cancel.tenant == tenant), None)
+    return next((cancel.reason for cancel in job.early_cancels if cancel.tenant == tenant), None)

@@ -17,7 +17,7 @@ from contracts.jobs import JobDue, JobEvent
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored
 from services.dispatcher.domain import JobMessage, advance
 from services.dispatcher.policies import Policies
-from services.dispatcher.story import JobRecord
+from services.dispatcher.transition import JobRecord
 from services.dispatcher.unstorable import fail_unstorable
 from services.dispatcher.waiting import CharacterRef, KnownLora, KnownLoras
 from shared.clock import Clock

@@ -33,13 +33,13 @@ class TypePolicy(Model):
 
     target_seconds: float = Field(gt=0)
     deadline_seconds: float = Field(gt=0)
-    completed_from: float = Field(gt=0, le=1)
+    min_completed_ratio: float = Field(gt=0, le=1)
     priority: int = Field(ge=0, le=9)
     providers: tuple[Provider, ...]
 
-    def minimum(self, requested: int) -> int:
+    def min_images(self, requested: int) -> int:
         """The least number of images that counts as completed."""
-        return max(1, math.ceil(self.completed_from * requested))
+        return max(1, math.ceil(self.min_completed_ratio * requested))
 
 
 class Retries(Model):
@@ -164,7 +164,7 @@ def need_of(spec: RenderSpec, *, workflow: bool) -> Need:
     return "reference" if spec.reference else "text_to_image"
 
 
-def why_nobody(spec: RenderSpec, provider: Provider | None) -> str:
+def no_route_reason(spec: RenderSpec, provider: Provider | None) -> str:
     """Why no route leads anywhere: what was to be done, where it was asked for, what binds it."""
     asked = f" at {provider}" if provider else ""
     bound = f" with its LoRA, which works at {', '.join(spec.lora.providers) or 'none'}" if spec.lora else ""

@@ -10,14 +10,14 @@ from contracts.jobs import Attempt, ErrorCode, Job, JobError, Render, RenderStat
 from contracts.notices import Notice
 from contracts.renders import AttemptMessage, RenderFailed, RenderProgressed, ResultStored
 from contracts.workflows import holes_of
-from services.dispatcher.news import image_event
-from services.dispatcher.policies import why_nobody
-from services.dispatcher.story import Story
+from services.dispatcher.events import image_event
+from services.dispatcher.policies import no_route_reason
+from services.dispatcher.transition import JobTransition
 
 
-def progress(story: Story, news: RenderProgressed) -> None:
+def progress(step: JobTransition, news: RenderProgressed) -> None:
     """The provider has begun, or is further."""
-    found = _open_attempt(story.job, news)
+    found = _open_attempt(step.job, news)
     if found is None:
         return
     render, _ = found
@@ -26,16 +26,16 @@ def progress(story: Story, news: RenderProgressed) -> None:
     if (news.state, percent, news.queue_position) == known or _is_older(render, news):
         return
     if news.state != "queued":
-        story.start()
-    story.set_render(
+        step.start()
+    step.set_render(
         render.spec.index,
         state=news.state,
         percent=percent,
         queue_position=news.queue_position,
     )
-    if all(render.terminal or render.state == "storing" for render in story.job.renders):
-        story.set(phase="storing")
-    story.progressed()
+    if all(render.terminal or render.state == "storing" for render in step.job.renders):
+        step.set(phase="storing")
+    step.progressed()
 
 
 def _is_older(render: Render, news: RenderProgressed) -> bool:
@@ -46,16 +46,16 @@ def _is_older(render: Render, news: RenderProgressed) -> bool:
     )
 
 
-def attempt_failed(story: Story, failure: RenderFailed) -> None:
+def attempt_failed(step: JobTransition, failure: RenderFailed) -> None:
     """An attempt ended without an image: try again after a pause, or give this image up."""
-    found = _open_attempt(story.job, failure)
+    found = _open_attempt(step.job, failure)
     if found is None:
         return
     render, attempt = found
     index = render.spec.index
     error = JobError(code=failure.code, message=failure.message)
-    story.start()
-    story.close_attempt(
+    step.start()
+    step.close_attempt(
         index,
         attempt.n,
         outcome="failed",
@@ -64,21 +64,21 @@ def attempt_failed(story: Story, failure: RenderFailed) -> None:
         billed=failure.billed,
         cost_usd=failure.cost_usd,
     )
-    retry_at = _retry_at(story, story.job.renders[index], failure.attempt_id)
-    if retry_at and retry_at < story.job.deadline_at:
-        story.set_render(index, state="waiting", percent=None, queue_position=None, retry_at=retry_at)
-        story.set(phase="rendering")
-        _set_alarm(story)
+    retry_at = _retry_at(step, step.job.renders[index], failure.attempt_id)
+    if retry_at and retry_at < step.job.deadline_at:
+        step.set_render(index, state="waiting", percent=None, queue_position=None, retry_at=retry_at)
+        step.set(phase="rendering")
+        _set_alarm(step)
         return
-    story.set_render(index, state="failed", error=error)
-    story.set(failed=story.job.failed + 1)
-    story.event("image_failed", image=image_event(story.job.renders[index]))
-    _end_if_settled(story)
+    step.set_render(index, state="failed", error=error)
+    step.set(failed=step.job.failed + 1)
+    step.event("image_failed", image=image_event(step.job.renders[index]))
+    _end_if_settled(step)
 
 
-def _route(story: Story, render: Render) -> tuple[Provider, ...]:
-    job = story.job
-    return story.policies.route(
+def _route(step: JobTransition, render: Render) -> tuple[Provider, ...]:
+    job = step.job
+    return step.policies.route(
         job.type,
         render.spec,
         provider=job.provider,
@@ -87,15 +87,15 @@ def _route(story: Story, render: Render) -> tuple[Provider, ...]:
     )
 
 
-def _retry_at(story: Story, render: Render, attempt_id: str) -> datetime | None:
+def _retry_at(step: JobTransition, render: Render, attempt_id: str) -> datetime | None:
     """When the next attempt of a render starts, or None when none would do better."""
-    retries = story.policies.retries
-    workflow = story.job.workflow is not None
-    route = _route(story, render)
-    if retries.next_provider(route, render.attempts, story.down, workflow=workflow) is None:
+    retries = step.policies.retries
+    workflow = step.job.workflow is not None
+    route = _route(step, render)
+    if retries.next_provider(route, render.attempts, step.down, workflow=workflow) is None:
         return None
     pause = retries.pauses_seconds[len(render.attempts) - 1] * _jitter(attempt_id)
-    return story.now + timedelta(milliseconds=round(1000 * pause))
+    return step.now + timedelta(milliseconds=round(1000 * pause))
 
 
 def _jitter(attempt_id: str) -> float:
@@ -103,17 +103,17 @@ def _jitter(attempt_id: str) -> float:
     return 0.75 + hashlib.sha256(attempt_id.encode()).digest()[0] / 510
 
 
-def result_stored(story: Story, result: ResultStored) -> None:
+def result_stored(step: JobTransition, result: ResultStored) -> None:
     """An image, or a training's LoRA, is safe: the first one of its render counts."""
     index, n = _position(result)
-    render = story.job.renders[index] if index < len(story.job.renders) else None
+    render = step.job.renders[index] if index < len(step.job.renders) else None
     if render is None or result.duplicate or render.state == "done":
         return
-    story.start()
-    story.close_attempt(index, n, outcome="succeeded", error=None, billed="yes", cost_usd=result.cost_usd)
-    story.cancel_open_attempts("another attempt was first", only=index)
+    step.start()
+    step.close_attempt(index, n, outcome="succeeded", error=None, billed="yes", cost_usd=result.cost_usd)
+    step.cancel_open_attempts("another attempt was first", only=index)
     failed_before = render.state == "failed"
-    story.set_render(
+    step.set_render(
         index,
         state="done",
         stored=result.image,
@@ -123,13 +123,13 @@ def result_stored(story: Story, result: ResultStored) -> None:
         queue_position=None,
         retry_at=None,
     )
-    story.set(delivered=story.job.delivered + 1, failed=story.job.failed - (1 if failed_before else 0))
-    same_file = _same_file(story.job, index)
+    step.set(delivered=step.job.delivered + 1, failed=step.job.failed - (1 if failed_before else 0))
+    same_file = _same_file(step.job, index)
     notices = (*result.notices, *same_file)
-    earlier = tuple(notice for notice in story.job.notices if not _is_part_of(notice, same_file))
-    story.set(notices=(*earlier, *notices))
-    story.event("image_ready", image=image_event(story.job.renders[index]), notices=notices)
-    _end_if_settled(story)
+    earlier = tuple(notice for notice in step.job.notices if not _is_part_of(notice, same_file))
+    step.set(notices=(*earlier, *notices))
+    step.event("image_ready", image=image_event(step.job.renders[index]), notices=notices)
+    _end_if_settled(step)
 
 
 def _same_file(job: Job, index: int) -> tuple[Notice, ...]:
@@ -155,66 +155,66 @@ def _is_part_of(notice: Notice, same_file: tuple[Notice, ...]) -> bool:
     return notice.code == "same_file" and any(set(notice.images) < set(new.images) for new in same_file)
 
 
-def look_again(story: Story) -> None:
+def handle_timer(step: JobTransition) -> None:
     """A retry is due, or the deadline has passed."""
-    job = story.job
-    if story.now < job.deadline_at:
-        start_waiting(story)
+    job = step.job
+    if step.now < job.deadline_at:
+        start_due_attempts(step)
         return
-    story.cancel_open_attempts("the deadline has passed")
-    if job.delivered >= _minimum(story):
-        story.complete()
+    step.cancel_open_attempts("the deadline has passed")
+    if job.delivered >= _min_images(step):
+        step.complete()
     else:
-        story.fail(
+        step.fail(
             "deadline_exceeded",
             f"{job.delivered} of {job.requested} images were ready after "
             f"{(job.deadline_at - job.requested_at).total_seconds():g} s",
         )
 
 
-def start_waiting(story: Story) -> None:
+def start_due_attempts(step: JobTransition) -> None:
     """Start the next attempt of every render whose time has come."""
-    policies = story.policies
-    policy = policies.types[story.job.type]
-    story.set(minimum=_minimum(story))
-    for render in story.job.renders:
-        if render.state != "waiting" or (render.retry_at and render.retry_at > story.now):
+    policies = step.policies
+    policy = policies.types[step.job.type]
+    step.set(minimum=_min_images(step))
+    for render in step.job.renders:
+        if render.state != "waiting" or (render.retry_at and render.retry_at > step.now):
             continue
-        route = _route(story, render)
+        route = _route(step, render)
         provider = policies.retries.next_provider(
-            route, render.attempts, story.down, workflow=story.job.workflow is not None
+            route, render.attempts, step.down, workflow=step.job.workflow is not None
         )
         if provider is None:
-            story.fail("no_provider", why_nobody(render.spec, story.job.provider))
+            step.fail("no_provider", no_route_reason(render.spec, step.job.provider))
             return
-        story.start_attempt(render, provider, policy.priority, alternatives=len(route) > 1)
-    _set_alarm(story)
+        step.start_attempt(render, provider, policy.priority, alternatives=len(route) > 1)
+    _set_alarm(step)
 
 
-def _minimum(story: Story) -> int:
-    return story.policies.types[story.job.type].minimum(story.job.requested)
+def _min_images(step: JobTransition) -> int:
+    return step.policies.types[step.job.type].min_images(step.job.requested)
 
 
-def _end_if_settled(story: Story) -> None:
-    job = story.job
+def _end_if_settled(step: JobTransition) -> None:
+    job = step.job
     if not all(render.terminal for render in job.renders):
-        _set_alarm(story)
+        _set_alarm(step)
     elif job.delivered >= job.minimum:
-        story.complete()
+        step.complete()
     elif job.delivered:
-        story.fail(
+        step.fail(
             "too_few_images", f"{job.delivered} of {job.requested} images are ready, {job.minimum} needed"
         )
     else:
         errors = [render.error for render in job.renders if render.error]
         code: ErrorCode = "input_not_found" if errors[0].code == "input_not_found" else "provider_failed"
-        story.fail(code, "; ".join(dict.fromkeys(error.message for error in errors))[:1000])
+        step.fail(code, "; ".join(dict.fromkeys(error.message for error in errors))[:1000])
 
 
-def _set_alarm(story: Story) -> None:
+def _set_alarm(step: JobTransition) -> None:
     """Wake for the next retry, and for the deadline in any case."""
-    times = [render.retry_at for render in story.job.renders if render.retry_at]
-    story.set(wake_at=min([*times, story.job.deadline_at]))
+    times = [render.retry_at for render in step.job.renders if render.retry_at]
+    step.set(wake_at=min([*times, step.job.deadline_at]))
 
 
 def _position(news: AttemptMessage) -> tuple[int, int]:

@@ -29,9 +29,9 @@ class Timers:
 
     async def run(self) -> None:
         """Look for due jobs until cancelled; a server that is away is waited for."""
-        await every(TICK_SECONDS, self.call_due, name="timers")
+        await every(TICK_SECONDS, self.publish_due, name="timers")
 
-    async def call_due(self) -> None:
+    async def publish_due(self) -> None:
         """One look. What is due is called page by page: after an hour's outage it may be everything."""
         clock = asyncio.get_running_loop().time()
         self._called = {key: called for key, called in self._called.items() if clock - called < AGAIN_SECONDS}

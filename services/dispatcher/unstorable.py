@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Final
 
 from contracts.generation import GenerationRejected, PlanRequest, Reason, RenderSpec
-from services.dispatcher.domain import JobMessage, Step, advance
+from services.dispatcher.domain import JobMessage, StepResult, advance
 from services.dispatcher.policies import Policies
-from services.dispatcher.story import JobRecord, Story
+from services.dispatcher.transition import JobRecord, JobTransition
 
 _CUT: Final = 300
 _TEXTS: Final = ("prompt", "tag_prompt", "negative_prompt", "caption")
@@ -14,7 +14,7 @@ _TEXTS: Final = ("prompt", "tag_prompt", "negative_prompt", "caption")
 
 def fail_unstorable(
     job: JobRecord | None, message: JobMessage, why: str, *, policies: Policies, now: datetime
-) -> Step:
+) -> StepResult:
     """Fail the job that a message is about, without what may have been too much for the store.
 
     A message about no job changes nothing, as does one about a job that has ended.
@@ -23,9 +23,9 @@ def fail_unstorable(
         return advance(job, _rejection(message, why), policies=policies, now=now)
     if job is None or job.terminal:
         return job, ()
-    story = Story(_without_its_contents(job), now, policies)
-    story.fail("not_storable", _message(why))
-    return story.job, story.outputs
+    step = JobTransition(_without_its_contents(job), now, policies)
+    step.fail("not_storable", _message(why))
+    return step.job, step.outputs
 
 
 def _rejection(plan: PlanRequest, why: str) -> GenerationRejected:
@@ -59,7 +59,7 @@ def _without_its_contents(job: JobRecord) -> JobRecord:
             "character": None,
             "renders": renders,
             "handled": (),
-            "more_cancels": (),
+            "early_cancels": (),
             "wait": None,
         }
     )

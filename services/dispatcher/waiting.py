@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from contracts.characters import Lora
 from contracts.generation import RenderSpec
 from contracts.jobs import Job
-from services.dispatcher.news import elapsed
-from services.dispatcher.rendering import start_waiting
-from services.dispatcher.story import Story
+from services.dispatcher.events import elapsed
+from services.dispatcher.rendering import start_due_attempts
+from services.dispatcher.transition import JobTransition
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,42 +40,40 @@ def is_waiting(job: Job) -> bool:
     return job.phase == "waiting_for_lora"
 
 
-def begin_to_wait(story: Story) -> None:
+def begin_wait(step: JobTransition) -> None:
     """Wait as long as a training may take.
 
     The first look is not taken here but when the timers call, which is after this was written: a
     LoRA that was announced before, to a job that could not be found yet, is seen by then.
     """
-    patience = timedelta(seconds=story.policies.types["lora_training"].deadline_seconds)
-    story.set(
+    patience = timedelta(seconds=step.policies.types["lora_training"].deadline_seconds)
+    step.set(
         phase="waiting_for_lora",
-        deadline_at=story.job.requested_at + patience,
-        wake_at=story.now,
+        deadline_at=step.job.requested_at + patience,
+        wake_at=step.now,
     )
 
 
-def look_for_lora(story: Story, loras: KnownLoras) -> None:
+def check_lora(step: JobTransition, loras: KnownLoras) -> None:
     """Begin when the LoRA is ready, end when none will come, else look again later."""
-    job = story.job
+    job = step.job
     known = loras.get((job.tenant, job.character_id or ""))
-    if story.now >= job.deadline_at:
+    if step.now >= job.deadline_at:
         waited = (job.deadline_at - job.requested_at).total_seconds()
-        story.fail(
-            "deadline_exceeded", f"it waited {waited:g} s for the character's LoRA, which is not ready"
-        )
+        step.fail("deadline_exceeded", f"it waited {waited:g} s for the character's LoRA, which is not ready")
     elif known is None:
-        _look_later(story)
+        _look_later(step)
     elif known.lora:
-        _wake(story, known.lora)
+        _wake(step, known.lora)
     elif known.ends(job):
-        story.fail("lora_failed", f"the training of the character's LoRA failed: {known.failure}"[:1000])
+        step.fail("lora_failed", f"the training of the character's LoRA failed: {known.failure}"[:1000])
     else:
-        _look_later(story)
+        _look_later(step)
 
 
-def _look_later(story: Story) -> None:
-    pause = timedelta(seconds=story.policies.look_for_lora_seconds)
-    story.set(wake_at=min(story.now + pause, story.job.deadline_at))
+def _look_later(step: JobTransition) -> None:
+    pause = timedelta(seconds=step.policies.look_for_lora_seconds)
+    step.set(wake_at=min(step.now + pause, step.job.deadline_at))
 
 
 def _with_lora(spec: RenderSpec, lora: Lora, planned: str | None) -> RenderSpec:
@@ -89,18 +87,18 @@ def _with_lora(spec: RenderSpec, lora: Lora, planned: str | None) -> RenderSpec:
     return spec.model_copy(update={"lora": lora, **texts})
 
 
-def _wake(story: Story, lora: Lora) -> None:
+def _wake(step: JobTransition, lora: Lora) -> None:
     """Give every image the LoRA; target and deadline of the job's type count from now."""
-    own = timedelta(seconds=story.policies.types[story.job.type].deadline_seconds)
-    planned = story.job.character.trigger_word if story.job.character else None
+    own = timedelta(seconds=step.policies.types[step.job.type].deadline_seconds)
+    planned = step.job.character.trigger_word if step.job.character else None
     renders = tuple(
         render.model_copy(update={"spec": _with_lora(render.spec, lora, planned)})
-        for render in story.job.renders
+        for render in step.job.renders
     )
-    story.set(
+    step.set(
         phase="queued",
-        deadline_at=story.now + own,
-        waited_seconds=elapsed(story.job, story.now),
+        deadline_at=step.now + own,
+        waited_seconds=elapsed(step.job, step.now),
         renders=renders,
     )
-    start_waiting(story)
+    start_due_attempts(step)

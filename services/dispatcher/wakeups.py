@@ -12,7 +12,7 @@ from shared.kafka.subscription import Subscribe
 from shared.mongo import Collection, Document
 
 LoraNews = LoraReady | LoraFailed
-Whose = tuple[str, str]
+CharacterOwner = tuple[str, str]
 
 WAITING = {"phase": "waiting_for_lora"}
 WAITING_INDEX = IndexModel([("character_id", 1), ("phase", 1)], partialFilterExpression=WAITING)
@@ -28,21 +28,23 @@ def wakeups(subscribe: Subscribe, jobs: Collection) -> None:
     """
 
     @subscribe(LoraReady, LoraFailed, group="dispatcher-wakeups")
-    async def call_those_who_wait(batch: Sequence[Received[LoraNews]]) -> list[Outgoing]:
-        waiting = await find_waiting(jobs, {received.message.character_id for received in batch})
-        return [call(received, job) for received in batch for job in waiting[whose(received.message)]]
+    async def wake_waiting_jobs(batch: Sequence[Received[LoraNews]]) -> list[Outgoing]:
+        waiting = await find_waiting_jobs(jobs, {received.message.character_id for received in batch})
+        return [call(received, job) for received in batch for job in waiting[owner_of(received.message)]]
 
 
-async def find_waiting(jobs: Collection, character_ids: set[str]) -> dict[Whose, list[Document]]:
+async def find_waiting_jobs(
+    jobs: Collection, character_ids: set[str]
+) -> dict[CharacterOwner, list[Document]]:
     """The jobs that wait for the LoRA of one of these characters, by its owner; read page by page."""
     query = {"character_id": {"$in": sorted(character_ids)}} | WAITING
-    waiting: dict[Whose, list[Document]] = defaultdict(list)
+    waiting: dict[CharacterOwner, list[Document]] = defaultdict(list)
     async for job in jobs.find(query, dict.fromkeys(FIELDS, 1)).batch_size(PAGE):
         waiting[job["tenant"], job["character_id"]].append(job)
     return waiting
 
 
-def whose(news: LoraNews) -> Whose:
+def owner_of(news: LoraNews) -> CharacterOwner:
     """Whose LoRA it is: another tenant's character of the same id is another one."""
     return news.tenant, news.character_id
 

@@ -12,7 +12,7 @@ from contracts.base import Message
 from contracts.generation import Reason
 from contracts.jobs import JobEvent
 from services.dispatcher.handlers import handlers
-from services.dispatcher.story import JobRecord
+from services.dispatcher.transition import JobRecord
 from shared.kafka.subscription import Handler, Pauses, Subscription
 from shared.mongo import Collection
 from shared.mongo.documents import MongoDocuments

@@ -122,7 +122,7 @@ STEPS = ("plan", "dispatch", "dispatch", "look", "train", "announce", "hear")
 
 
 @given(
-    story=st.lists(
+    transition=st.lists(
         st.tuples(
             st.sampled_from(STEPS),
             st.sampled_from([None, None, *POINTS]),
@@ -132,10 +132,10 @@ STEPS = ("plan", "dispatch", "dispatch", "look", "train", "announce", "hear")
     )
 )
 async def test_no_kill_and_no_interleaving_loses_the_wake_up(
-    story: list[tuple[str, Point | None, str]],
+    transition: list[tuple[str, Point | None, str]],
 ) -> None:
     world = World()
-    for step, point, cut in story:
+    for step, point, cut in transition:
         world.meanwhile = {point: getattr(world, cut)} if point else {}
         await play(world, step)
     await play(world, "plan", "train")

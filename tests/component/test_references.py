@@ -27,8 +27,8 @@ from services.characters import handlers as characters_service
 from services.characters.going_on import ChainRecord
 from services.characters.records import Record
 from services.dispatcher import handlers as dispatcher
-from services.dispatcher.story import JobRecord
 from services.dispatcher.timers import WAITING
+from services.dispatcher.transition import JobRecord
 from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.prompt_builder import handlers as prompt_builder
 from services.prompt_builder.handlers import StoredCharacter
@@ -74,17 +74,17 @@ class World:
 
     async def find(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, StoredCharacter]:
         """The characters as the prompt-builder reads them."""
-        stored = {whose: self.characters.get(character_key(*whose)) for whose in wanted}
+        stored = {owner_of: self.characters.get(character_key(*owner_of)) for owner_of in wanted}
         return {
-            whose: StoredCharacter(record.character, frozenset(face.chain_id for face in record.faces))
-            for whose, record in stored.items()
+            owner_of: StoredCharacter(record.character, frozenset(face.chain_id for face in record.faces))
+            for owner_of, record in stored.items()
             if record
         }
 
     async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
         """The characters as the dispatcher reads them."""
         found = (await self.find(wanted)).items()
-        return {whose: KnownLora(who.character.lora, choices=who.choices) for whose, who in found}
+        return {owner_of: KnownLora(who.character.lora, choices=who.choices) for owner_of, who in found}
 
     def publish(self, message: Message | Envelope) -> Envelope:
         envelope = message if isinstance(message, Envelope) else encode(message, source="test", trace=TRACE)

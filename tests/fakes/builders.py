@@ -17,7 +17,7 @@ from contracts.jobs import JobDue
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored, StoredImage
 from services.dispatcher.domain import advance
 from services.dispatcher.policies import Policies
-from services.dispatcher.story import JobRecord
+from services.dispatcher.transition import JobRecord
 from shared.envelope import Received
 
 M = TypeVar("M", bound=Message)
@@ -36,7 +36,7 @@ PATIENCE_SECONDS = 900.0
 TYPE = {
     "target_seconds": 15,
     "deadline_seconds": DEADLINE_SECONDS,
-    "completed_from": 0.5,
+    "min_completed_ratio": 0.5,
     "priority": 1,
     "providers": ["modal", "comfyui", "fal"],
 }
@@ -44,7 +44,7 @@ POLICIES = Policies.model_validate(
     {
         "types": {
             "base_image": TYPE,
-            "character_sheet": TYPE | {"completed_from": 0.7},
+            "character_sheet": TYPE | {"min_completed_ratio": 0.7},
             "studio": TYPE,
             "profile_pictures": TYPE | {"providers": ["comfyui", "modal"]},
             "lora_training": TYPE | {"providers": ["fal"], "deadline_seconds": PATIENCE_SECONDS},

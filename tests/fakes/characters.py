@@ -16,7 +16,7 @@ from tests.fakes.builders import CHARACTER, JOB, START, after
 
 POLICIES = Policies.model_validate(
     {
-        "sheet": {"completed_from": 0.7},
+        "sheet": {"min_completed_ratio": 0.7},
         "training": {
             "least_images": 4,
             "most_images": 50,

@@ -14,8 +14,8 @@ from contracts.characters import character_key
 from contracts.generation import GenerationPlanned
 from services.dispatcher.handlers import Loras, handlers
 from services.dispatcher.loras import MongoLoras
-from services.dispatcher.story import JobRecord
 from services.dispatcher.timers import Timers
+from services.dispatcher.transition import JobRecord
 from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.dispatcher.wakeups import wakeups
 from shared.envelope import Envelope, Outgoing, encode
@@ -113,7 +113,7 @@ class World:
 
     async def look(self) -> None:
         """The timers look for due jobs."""
-        await self._run(self._timers.call_due)
+        await self._run(self._timers.publish_due)
 
     async def die(self) -> None:
         """Whoever is at work now is killed; nothing of it is left but what it wrote."""

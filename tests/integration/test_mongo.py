@@ -13,7 +13,7 @@ from pymongo import IndexModel, InsertOne, UpdateOne
 from deploy.local.stack import Stack
 from services.api.store import SUBMISSION_INDEXES, WISH_INDEXES
 from services.dispatcher.__main__ import INDEXES as JOB_INDEXES
-from services.dispatcher.wakeups import WAITING, find_waiting
+from services.dispatcher.wakeups import WAITING, find_waiting_jobs
 from services.gateways.runtime.ledger.ledger import INDEXES as ATTEMPT_INDEXES
 from services.notifier.store import DELIVERY_INDEXES
 from services.result_store.assets import INDEXES as ASSET_INDEXES
@@ -112,10 +112,10 @@ async def test_a_job_that_waits_no_more_is_not_called_again(database: Database) 
     await jobs.insert_many([{"_id": f"waits {n}", **waiting} for n in range(3)])
     await jobs.replace_one({"_id": "waits 1"}, waiting | {"phase": "queued"})
     await jobs.replace_one({"_id": "waits 2"}, waiting | {"phase": None})
-    found = await find_waiting(jobs, {"mia", "nobody"})
+    found = await find_waiting_jobs(jobs, {"mia", "nobody"})
     assert [job["_id"] for job in found["acme", "mia"]] == ["waits 0"]
     await jobs.replace_one({"_id": "waits 1"}, waiting)
-    found = await find_waiting(jobs, {"mia"})
+    found = await find_waiting_jobs(jobs, {"mia"})
     assert {job["_id"] for job in found["acme", "mia"]} == {"waits 0", "waits 1"}
 
 

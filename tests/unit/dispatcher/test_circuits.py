@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import cast
 
 from contracts.operations import ProviderHealth
-from services.dispatcher.circuits import Circuits
+from services.dispatcher.circuits import OpenCircuits
 from shared.clock import now
 from shared.envelope import Received
 from shared.mongo import Collection
@@ -18,7 +18,7 @@ def said(provider: str, state: str, instance: str = "") -> Received[ProviderHeal
 
 
 async def test_an_open_circuit_is_passed_over_until_it_is_half_open_or_closed() -> None:
-    circuits = Circuits(cast(Collection, FakeCollection()))
+    circuits = OpenCircuits(cast(Collection, FakeCollection()))
     circuits.hear([said("modal", "open"), said("fal", "open")])
     assert circuits.down == {"modal", "fal"}
     circuits.hear([said("modal", "half_open"), said("fal", "closed")])
@@ -28,7 +28,7 @@ async def test_an_open_circuit_is_passed_over_until_it_is_half_open_or_closed() 
 async def test_what_was_said_before_a_start_is_read_from_the_documents() -> None:
     health = FakeCollection()
     health.kept["comfyui"] = {"_id": "comfyui", "state": "open", "reason": "r", "at": now()}
-    circuits = Circuits(health.mongo)
+    circuits = OpenCircuits(health.mongo)
     await circuits.read()
     assert circuits.down == {"comfyui"}
 
@@ -37,13 +37,13 @@ async def test_an_open_circuit_that_no_one_speaks_of_any_more_lapses() -> None:
     health = FakeCollection()
     long_ago = now() - timedelta(minutes=5)
     health.kept["fal"] = {"_id": "fal", "state": "open", "reason": "r", "at": long_ago}
-    circuits = Circuits(health.mongo)
+    circuits = OpenCircuits(health.mongo)
     await circuits.read()
     assert circuits.down == frozenset()
 
 
 async def test_a_process_whose_circuit_closes_does_not_speak_for_another() -> None:
-    circuits = Circuits(cast(Collection, FakeCollection()))
+    circuits = OpenCircuits(cast(Collection, FakeCollection()))
     circuits.hear([said("fal", "open", "one"), said("fal", "open", "two"), said("fal", "closed", "one")])
     assert circuits.down == {"fal"}
     circuits.hear([said("fal", "closed", "two")])
@@ -61,7 +61,7 @@ async def test_a_document_that_was_read_does_not_undo_what_was_heard_since() -> 
         "reason": "r",
         "at": before,
     }
-    circuits = Circuits(health.mongo)
+    circuits = OpenCircuits(health.mongo)
     circuits.hear([said("fal", "closed", "one")])
     await circuits.read()
     assert circuits.down == frozenset()

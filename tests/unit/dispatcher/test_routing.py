@@ -146,4 +146,4 @@ def test_a_quick_face_swap_goes_to_fal_as_shipped() -> None:
 def test_the_least_number_of_images_is_rounded_up_and_never_none(
     kind: Any, requested: int, least: int
 ) -> None:
-    assert load_policies().types[kind].minimum(requested) == least
+    assert load_policies().types[kind].min_images(requested) == least

@@ -55,7 +55,7 @@ class Bench:
 
 async def test_a_job_whose_time_has_come_is_called_in_its_own_trace() -> None:
     bench = Bench(wake_in=-1)
-    await bench.timers.call_due()
+    await bench.timers.publish_due()
     (outgoing,) = bench.publisher.said
     assert outgoing.message == JobDue(job_id=JOB, due_at=bench.jobs.kept[JOB]["wake_at"])
     assert outgoing.trace == TRACE
@@ -75,29 +75,29 @@ async def test_a_call_names_the_character_that_is_waited_for(
 ) -> None:
     bench = Bench(wake_in=-1)
     bench.jobs.kept[JOB] |= {"phase": phase, "tenant": "acme", "character_id": CHARACTER}
-    await bench.timers.call_due()
+    await bench.timers.publish_due()
     assert [(call.tenant, call.character_id) for call in bench.called()] == [named]
 
 
 @pytest.mark.parametrize("wake_in", [60, None])
 async def test_a_job_whose_time_has_not_come_is_left_alone(wake_in: float | None) -> None:
     bench = Bench(wake_in)
-    await bench.timers.call_due()
+    await bench.timers.publish_due()
     assert not bench.called()
 
 
 async def test_a_job_is_not_called_at_every_look_while_its_call_is_on_the_way() -> None:
     bench = Bench(wake_in=-1)
-    await bench.timers.call_due()
-    await bench.timers.call_due()
+    await bench.timers.publish_due()
+    await bench.timers.publish_due()
     assert len(bench.called()) == 1
 
 
 async def test_a_job_that_asks_for_another_time_is_called_again() -> None:
     bench = Bench(wake_in=-2)
-    await bench.timers.call_due()
+    await bench.timers.publish_due()
     bench.wake(-1)
-    await bench.timers.call_due()
+    await bench.timers.publish_due()
     assert len({call.due_at for call in bench.called()}) == 2
 
 
@@ -105,8 +105,8 @@ async def test_a_call_that_could_not_be_published_is_made_at_the_next_look() -> 
     bench = Bench(wake_in=-1)
     bench.publisher.failures = [TransientError("the broker is away")]
     with pytest.raises(TransientError):
-        await bench.timers.call_due()
-    await bench.timers.call_due()
+        await bench.timers.publish_due()
+    await bench.timers.publish_due()
     assert len(bench.called()) == 1
 
 
@@ -130,5 +130,5 @@ async def test_all_who_are_due_are_called_page_by_page() -> None:
     bench = Bench(wake_in=-1)
     for place in range(3 * PAGE):
         bench.jobs.kept[str(place)] = {"_id": str(uuid7()), "trace": None, "wake_at": now() - SECOND}
-    await bench.timers.call_due()
+    await bench.timers.publish_due()
     assert bench.publisher.pages == [PAGE, PAGE, PAGE, 1]

@@ -18,7 +18,7 @@ from contracts.renders import (
 )
 from services.dispatcher.domain import JobIdConflict
 from services.dispatcher.handlers import handlers
-from services.dispatcher.story import JobRecord
+from services.dispatcher.transition import JobRecord
 from services.gateways.kit.provider import ProviderLimits
 from services.gateways.runtime.lifecycle.attempt import Attempt
 from shared.clock import now
@@ -79,7 +79,7 @@ class ModelHarness:
         for gateway in self.gateways.values():
             gateway.grow_older(seconds)
 
-    def call_due(self) -> None:
+    def publish_due(self) -> None:
         """What the dispatcher's timers do."""
         for job in filter(None, map(self.job, JOBS)):
             if job.wake_at and job.wake_at <= self.now:
@@ -150,7 +150,7 @@ class ModelHarness:
 
     def do_all_there_is(self, mood: Mood = "well") -> None:
         """Nobody fails, but for providers that are in this mood."""
-        self.call_due()
+        self.publish_due()
         while self.wire or self.unsaid:
             if self.unsaid:
                 self.say_again()

@@ -53,7 +53,7 @@ class Machine(RuleBasedStateMachine):
     @rule(seconds=SECONDS, called=SELDOM)
     def wait(self, seconds: float, called: bool) -> None:
         self.model.wait(seconds)
-        self.model.call_due()
+        self.model.publish_due()
         if called:
             self.model.wire.append(JobDue(job_id=JOBS[0], due_at=self.model.now))
 

@@ -9,7 +9,7 @@ from contracts.generation import GenerationCancel, GenerationRequested, Reason
 from contracts.ids import AttemptKey, RenderKey
 from contracts.jobs import Attempt, ErrorCode, EventKind, Job, JobError, Render
 from contracts.renders import RenderCancel, RenderRequested
-from services.dispatcher.news import elapsed, image_event, job_event, progress_of, sheet_completed
+from services.dispatcher.events import elapsed, image_event, job_event, progress_of, sheet_completed
 from services.dispatcher.policies import Policies
 from shared.fold import Folded
 
@@ -29,13 +29,13 @@ class CharacterWait(Model):
 class JobRecord(Job, Folded):
     """The `jobs` document with what the dispatcher keeps for itself."""
 
-    more_cancels: tuple[GenerationCancel, ...] = ()
+    early_cancels: tuple[GenerationCancel, ...] = ()
     """Before its plan told whose it is: one of each other tenant that wanted it stopped, too."""
     wait: CharacterWait | None = None
     """In phase `waiting_for_character`."""
 
 
-class Story:
+class JobTransition:
     """Collects the changes of one step. Each method tells one thing that happened."""
 
     def __init__(
