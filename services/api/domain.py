@@ -55,7 +55,8 @@ class Accepted(Model):
     requested: int = 0
     """Images asked for; 0 where only the plan knows."""
     idempotency_key: str | None = None
-    request_hash: str
+    submission_hash: str = ""
+    """Hash of what the caller sent, from `submission_hash`. Empty in documents older than the field."""
     requested_at: Moment
     chain_id: Id | None = None
     character_id: CharacterId | None = None
@@ -100,7 +101,7 @@ def accept(
         type=submission.type,
         requested=result_count(message.request),
         idempotency_key=key,
-        request_hash=request_hash(submission, caller, type=submission.type),
+        submission_hash=submission_hash(submission, caller, type=submission.type),
         requested_at=now,
         chain_id=message.chain,
         character_id=message.character_id,
@@ -152,7 +153,7 @@ def accept_selection(
             "type": "character_sheet",
             "requested": CharacterSheetRequest.model_fields["count"].default,
             "idempotency_key": key,
-            "request_hash": request_hash(selection, caller, selected_for=character_id),
+            "submission_hash": submission_hash(selection, caller, selected_for=character_id),
             "requested_at": now,
             "chain_id": message.chain_id,
             "character_id": character_id,
@@ -179,7 +180,7 @@ def accept_creation(
         tenant=caller.tenant,
         user_id=caller.user_id,
         idempotency_key=key,
-        request_hash=request_hash(creation, None, type="character"),
+        submission_hash=submission_hash(creation, None, type="character"),
         requested_at=now,
         character_id=character_id,
         character=as_stored(creation.character, character_id),
@@ -213,8 +214,8 @@ def as_written(reason: Reason) -> FieldError:
     return FieldError(field=field, message=reason.message)
 
 
-def request_hash(said: Model, caller: Caller | None, **about: str) -> str:
-    """Hash a request, to tell a repetition from another request: all of it but the job id.
+def submission_hash(said: Model, caller: Caller | None, **about: str) -> str:
+    """Return the SHA-256 of a submission without its job id; a repetition has the same one.
 
     The user counts where a caller is given; a character is its tenant's. Values that equal their
     default do not count, so that a field of a later version changes no hash.
@@ -235,7 +236,7 @@ def repeated(new: Accepted, asked_id: str | None, known: Sequence[Accepted]) -> 
         name = "job_id" if new.is_job else "character id"
         if by_key and earlier.tenant == new.tenant:
             name = "Idempotency-Key"
-        same = earlier.request_hash == new.request_hash and earlier.tenant == new.tenant
+        same = earlier.submission_hash == new.submission_hash and earlier.tenant == new.tenant
         if not same or (asked_id is not None and earlier.job_id != asked_id):
             raise Conflict(f"this {name} already stands for another request; use a new one")
     return known[0]

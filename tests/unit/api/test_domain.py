@@ -30,10 +30,10 @@ def test_the_message_carries_the_request_and_not_what_came_beside_it() -> None:
 
 
 def test_the_hash_is_of_what_is_meant() -> None:
-    assert accepted().request_hash == accepted(type="studio", count=1, job_id=uuid7()).request_hash
-    assert accepted().request_hash != accepted(count=2).request_hash
-    assert accepted().request_hash != accepted(notify={"webhook_url": "https://a.example"}).request_hash
-    assert accepted().request_hash != accepted(Caller(tenant="acme", user_id="bob")).request_hash
+    assert accepted().submission_hash == accepted(type="studio", count=1, job_id=uuid7()).submission_hash
+    assert accepted().submission_hash != accepted(count=2).submission_hash
+    assert accepted().submission_hash != accepted(notify={"webhook_url": "https://a.example"}).submission_hash
+    assert accepted().submission_hash != accepted(Caller(tenant="acme", user_id="bob")).submission_hash
 
 
 def test_a_repetition_is_the_first_one() -> None:
