@@ -8,14 +8,14 @@ PLACEHOLDER = "{trigger}"
 _PLACEHOLDERS = re.compile(r"\{\s*trigger\s*\}|\[\s*trigger\s*\]", re.IGNORECASE)
 
 
-def filled_in(caption: str, trigger_word: str) -> str:
+def fill_trigger_word(caption: str, trigger_word: str) -> str:
     """The caption with the trigger word for its placeholders; an empty one stays empty."""
     return _PLACEHOLDERS.sub(lambda _: trigger_word, caption)
 
 
-def for_trainer(caption: str, trigger_word: str) -> str:
+def training_caption(caption: str, trigger_word: str) -> str:
     """The caption as a trainer gets it: with the trigger word, in front where it is not in it yet."""
-    text = filled_in(caption, trigger_word).strip()
+    text = fill_trigger_word(caption, trigger_word).strip()
     if not text:
         return trigger_word
     return text if _has_word(text, trigger_word) else f"{trigger_word}, {text}"

@@ -14,8 +14,8 @@ from contracts.requests import (
     LoraTrainingRequest,
     ProfilePicturesRequest,
     StudioRequest,
-    captions_fault,
-    images_fault,
+    captions_error,
+    images_error,
 )
 from contracts.strictness import Body
 
@@ -58,14 +58,14 @@ class LoraTrainingSubmission(LoraTrainingRequest, ChainSubmission):
     @field_validator("images")
     @classmethod
     def _different_images(cls, images: tuple[AssetId, ...]) -> tuple[AssetId, ...]:
-        if fault := images_fault(images):
+        if fault := images_error(images):
             raise PydanticCustomError("images", "{fault}", {"fault": fault})
         return images
 
     @field_validator("captions")
     @classmethod
     def _one_per_image(cls, captions: tuple[str, ...], known: ValidationInfo) -> tuple[str, ...]:
-        if fault := captions_fault(captions, known.data.get("images", captions)):
+        if fault := captions_error(captions, known.data.get("images", captions)):
             raise PydanticCustomError("captions", "{fault}", {"fault": fault})
         return captions
 

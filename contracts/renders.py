@@ -7,10 +7,10 @@ from pydantic import Field, model_validator
 from contracts.base import UUID_PATTERN, AssetId, Id, Line, Message, Model, Moment, Name, Provider, Seed
 from contracts.generation import RenderSpec
 from contracts.notices import Notice
-from contracts.scalars import Spelling
+from contracts.scalars import TextPattern
 
 AttemptId = Annotated[
-    str, Spelling(rf"^{UUID_PATTERN}/[0-9]{{1,3}}/[0-9]{{1,3}}$", "an attempt's id, {job_id}/{index}/{n}")
+    str, TextPattern(rf"^{UUID_PATTERN}/[0-9]{{1,3}}/[0-9]{{1,3}}$", "an attempt's id, {job_id}/{index}/{n}")
 ]
 """One submission of one render: `{job_id}/{index}/{n}`, n from 1."""
 

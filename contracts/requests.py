@@ -193,7 +193,7 @@ class LoraTrainingRequest(Model):
     """The provider to use. Left out: the routing policy chooses."""
 
 
-def images_fault(images: Sequence[AssetId]) -> str | None:
+def images_error(images: Sequence[AssetId]) -> str | None:
     """Why a LoRA cannot be trained on these images."""
     for place, image in enumerate(images):
         if image in images[:place]:
@@ -201,7 +201,7 @@ def images_fault(images: Sequence[AssetId]) -> str | None:
     return None
 
 
-def captions_fault(captions: Sequence[str], images: Sequence[AssetId]) -> str | None:
+def captions_error(captions: Sequence[str], images: Sequence[AssetId]) -> str | None:
     """Why these captions cannot belong to these images."""
     if captions and len(captions) != len(images):
         return f"must be one per image or none at all: {len(captions)} captions for {len(images)} images"

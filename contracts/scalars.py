@@ -38,7 +38,7 @@ for 18 characters."""
 
 
 @dataclass(frozen=True)
-class Spelling:
+class TextPattern:
     """A pattern for the JSON Schema, and the words that an error uses instead of it."""
 
     pattern: str
@@ -148,7 +148,7 @@ Moment = Annotated[AwareDatetime, AfterValidator(_milliseconds)]
 
 Name = Annotated[
     str,
-    Spelling(
+    TextPattern(
         r"^[A-Za-z0-9][A-Za-z0-9._:@-]{0,127}$",
         "a name of at most 128 characters: letters, digits and . _ : @ - with a letter or digit first",
     ),
@@ -158,7 +158,7 @@ Name = Annotated[
 UserId = Annotated[
     str,
     StringConstraints(min_length=1, max_length=256),
-    Spelling(
+    TextPattern(
         rf"^[^{_UNPRINTABLE}]*[^{_UNPRINTABLE}{_INVISIBLE}\s][^{_UNPRINTABLE}]*$",
         "printable text of 1 to 256 characters",
     ),
@@ -177,7 +177,7 @@ ObjectKey = Annotated[str, FreeText(1024)]
 WebAddress = Annotated[
     str,
     StringConstraints(max_length=2000),
-    Spelling(
+    TextPattern(
         r"^https?://[!-~]+$",
         "an address that begins with http:// or https://, in ASCII without spaces",
     ),
@@ -197,7 +197,7 @@ def _uuids_in_lower_case(value: str) -> str:
 CharacterId = Annotated[
     str,
     StringConstraints(min_length=1, max_length=MAX_CHARACTER_ID),
-    Spelling(
+    TextPattern(
         rf"^(?!\.{{1,2}}$)(?![\s])[^/\\{_CONTROL}\u2028\u2029]*[^/\\\s{_CONTROL}\u2028\u2029]$",
         "an id such as char-123: 1 to 128 printable characters without '/' and '\\' (it is part of"
         " addresses), without spaces at its ends, and not '.' or '..'",
@@ -212,7 +212,7 @@ is kept in lower case.
 
 AssetId = Annotated[
     str,
-    Spelling(
+    TextPattern(
         rf"^{UUID_PATTERN}/(0|[1-9][0-9]{{0,2}})$",
         "the id of an image: its job's id in lower case and its index without leading zeros,"
         " such as 3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01/0",

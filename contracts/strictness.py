@@ -18,7 +18,7 @@ from contracts.base import Message, Model
 from contracts.bounded import refuse_excess, refuse_growth
 from contracts.json_text import loads
 from contracts.scalars import Whole
-from contracts.web_addresses import address_fault
+from contracts.web_addresses import address_error
 from contracts.wording import MAX_ERRORS
 
 CONTRACT_VERSION: Final = 2
@@ -35,7 +35,7 @@ MOST_ITEMS: Final = 100
 
 M = TypeVar("M", bound=BaseModel)
 Path = tuple[str | int, ...]
-Around = tuple[Path, type[BaseModel]]
+Ancestor = tuple[Path, type[BaseModel]]
 
 
 class CallerMessage(Message):
@@ -52,7 +52,7 @@ class Body(Model):
     @model_validator(mode="wrap")
     @classmethod
     def _read_strictly(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        return strictly(cls, value, lambda: handler(value))
+        return validate_strictly(cls, value, lambda: handler(value))
 
 
 def read_message(kind: type[M], body: bytes) -> M:
@@ -67,7 +67,7 @@ def read_message(kind: type[M], body: bytes) -> M:
         return kind.model_validate_json(body)  # the error says where the JSON is wrong
     if _is_newer(value):
         return kind.model_validate(value)
-    return strictly(kind, value, lambda: kind.model_validate(value))
+    return validate_strictly(kind, value, lambda: kind.model_validate(value))
 
 
 def _is_newer(value: object) -> bool:
@@ -75,7 +75,7 @@ def _is_newer(value: object) -> bool:
     return type(version) is int and version > CONTRACT_VERSION
 
 
-def strictly(kind: type[BaseModel], value: Any, validate: Callable[[], M]) -> M:
+def validate_strictly(kind: type[BaseModel], value: Any, validate: Callable[[], M]) -> M:
     """Validate, and report unknown fields beside what else is wrong.
 
     Raises:
@@ -104,7 +104,7 @@ def _unusable_address(model: BaseModel) -> Iterator[InitErrorDetails]:
     """List the fault of a webhook address that nothing can be sent to; stored ones are read as they are."""
     notify = getattr(model, "notify", None)
     url = getattr(notify or model, "webhook_url", None)
-    if url and (fault := address_fault(url)):
+    if url and (fault := address_error(url)):
         path = ("notify", "webhook_url") if notify else ("webhook_url",)
         wrong = PydanticCustomError("web_address", "{fault}", {"fault": fault})
         yield InitErrorDetails(type=wrong, loc=path, input=url)
@@ -114,7 +114,7 @@ def unknown_fields(
     kind: type[BaseModel],
     value: Any,
     path: Path = (),
-    around: tuple[Around, ...] = (),
+    ancestors: tuple[Ancestor, ...] = (),
     types: tuple[type[BaseModel], ...] = (),
 ) -> Iterator[tuple[Path, str, Any]]:
     """Yield the fields that no model has: path, what to write instead, and their value.
@@ -127,14 +127,14 @@ def unknown_fields(
     inside, types = models_of(kind), types or _other_bodies(kind)
     for name, inner in value.items():
         if name not in kind.model_fields:
-            yield (*path, name), _hint(name, kind, around, types), inner
+            yield (*path, name), _hint(name, kind, ancestors, types), inner
         elif name in inside:
             items = enumerate(inner[:MOST_ITEMS]) if isinstance(inner, list) else [(None, inner)]
             for step, item in items:
                 place = (*path, name) if step is None else (*path, name, step)
                 if (meant := _chosen(inside[name], item)) is not None:
                     yield from unknown_fields(
-                        meant, item, place, ((path, kind), *around), inside[name][1:] and inside[name]
+                        meant, item, place, ((path, kind), *ancestors), inside[name][1:] and inside[name]
                     )
 
 
@@ -170,7 +170,7 @@ def _other_bodies(kind: type[BaseModel]) -> tuple[type[BaseModel], ...]:
 
 
 def _hint(
-    name: str, kind: type[BaseModel], around: tuple[Around, ...], types: tuple[type[BaseModel], ...]
+    name: str, kind: type[BaseModel], ancestors: tuple[Ancestor, ...], types: tuple[type[BaseModel], ...]
 ) -> str:
     snake = snake_case(name)
     nested = {inner: f"{field}.{inner}" for field, inner in _fields_inside(kind)}
@@ -178,7 +178,7 @@ def _hint(
         return f"did you mean '{snake}'?"
     if snake in nested:
         return f"did you mean '{nested[snake]}'?"
-    outside = next((path for path, outer in around if snake in outer.model_fields), None)
+    outside = next((path for path, outer in ancestors if snake in outer.model_fields), None)
     if outside is not None:
         return f"did you mean '{'.'.join(map(str, (*outside, snake)))}'?"
     known = list(kind.model_fields)

@@ -30,7 +30,7 @@ def split_credentials(url: str) -> tuple[str, str | None]:
     return scheme + rest, quote(found[0][len(scheme) : -1], safe="%:@!$&'()*+,;=")
 
 
-def address_fault(url: str) -> str | None:
+def address_error(url: str) -> str | None:
     """Return why no request could be sent to an address, in words that do not repeat its password."""
     try:
         parts = urlsplit(split_credentials(url)[0])

@@ -10,7 +10,7 @@ from contracts.base import Line, Model
 
 
 @dataclass(frozen=True)
-class Known:
+class Offers:
     """The values that a wizard offers for a field; any other text is accepted too."""
 
     values: tuple[str, ...]
@@ -19,11 +19,11 @@ class Known:
         return {"anyOf": [{"type": "string", "enum": list(self.values)}, handler(schema)]}
 
 
-def known_values(model: type[Model]) -> Mapping[str, tuple[str, ...]]:
+def offered_values(model: type[Model]) -> Mapping[str, tuple[str, ...]]:
     """The offered values of a model's fields, by field; fields of free text alone are left out."""
     found = {}
     for name, field in model.model_fields.items():
-        offered = [known.values for known in _metadata(field.annotation) if isinstance(known, Known)]
+        offered = [known.values for known in _metadata(field.annotation) if isinstance(known, Offers)]
         if offered:
             found[name] = offered[0]
     return found
@@ -35,11 +35,11 @@ def _metadata(annotation: Any) -> tuple[Any, ...]:
     return tuple(data for option in options for data in getattr(option, "__metadata__", ()))
 
 
-Gender = Annotated[Line, Known(("woman", "man", "non-binary"))]
+Gender = Annotated[Line, Offers(("woman", "man", "non-binary"))]
 
 Ethnicity = Annotated[
     Line,
-    Known(
+    Offers(
         (
             "Black",
             "East Asian",
@@ -58,12 +58,12 @@ Ethnicity = Annotated[
 ]
 
 SkinTone = Annotated[
-    Line, Known(("porcelain", "fair", "light", "medium", "olive", "tan", "brown", "dark brown", "deep"))
+    Line, Offers(("porcelain", "fair", "light", "medium", "olive", "tan", "brown", "dark brown", "deep"))
 ]
 
 HairColor = Annotated[
     Line,
-    Known(
+    Offers(
         (
             "black",
             "dark brown",
@@ -86,12 +86,12 @@ HairColor = Annotated[
 
 HairLength = Annotated[
     Line,
-    Known(("bald", "shaved", "very short", "short", "chin-length", "shoulder-length", "long", "very long")),
+    Offers(("bald", "shaved", "very short", "short", "chin-length", "shoulder-length", "long", "very long")),
 ]
 
 HairStyle = Annotated[
     Line,
-    Known(
+    Offers(
         (
             "straight",
             "wavy",
@@ -110,24 +110,24 @@ HairStyle = Annotated[
 ]
 
 EyeColor = Annotated[
-    Line, Known(("brown", "dark brown", "amber", "hazel", "green", "blue", "light blue", "grey"))
+    Line, Offers(("brown", "dark brown", "amber", "hazel", "green", "blue", "light blue", "grey"))
 ]
 
-FaceShape = Annotated[Line, Known(("oval", "round", "square", "heart-shaped", "diamond-shaped", "long"))]
+FaceShape = Annotated[Line, Offers(("oval", "round", "square", "heart-shaped", "diamond-shaped", "long"))]
 
 BodyType = Annotated[
-    Line, Known(("slim", "petite", "average", "athletic", "muscular", "curvy", "plus-size", "stocky"))
+    Line, Offers(("slim", "petite", "average", "athletic", "muscular", "curvy", "plus-size", "stocky"))
 ]
 
-Height = Annotated[Line, Known(("short", "average height", "tall", "very tall"))]
+Height = Annotated[Line, Offers(("short", "average height", "tall", "very tall"))]
 
 FacialHair = Annotated[
-    Line, Known(("clean-shaven", "stubble", "moustache", "goatee", "short beard", "full beard"))
+    Line, Offers(("clean-shaven", "stubble", "moustache", "goatee", "short beard", "full beard"))
 ]
 
 Expression = Annotated[
     Line,
-    Known(
+    Offers(
         (
             "neutral expression",
             "gentle smile",
@@ -144,7 +144,7 @@ Expression = Annotated[
 
 DressStyle = Annotated[
     Line,
-    Known(
+    Offers(
         (
             "casual",
             "smart-casual",

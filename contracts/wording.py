@@ -65,7 +65,7 @@ _NOT_OF_THE_VALUE: Final = frozenset({"missing", "unknown_field", "extra_forbidd
 """Errors of a field's place, whatever its value is."""
 
 
-def message_of(details: Mapping[str, Any], *, types: str = "", age: bool = False) -> str:
+def error_text(details: Mapping[str, Any], *, types: str = "", age: bool = False) -> str:
     """One error of a `ValidationError` in words, which repeat the input where the error has it.
 
     `types` are the known types of a union.

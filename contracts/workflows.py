@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
-HOLE: Final = re.compile(r"\{\{(\w+)\}\}")
+PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
 RESULT_TITLE: Final = "result"
 PREFIX: Final = "filename_prefix"
 BATCH: Final = "batch_size"
@@ -87,14 +87,14 @@ def depths(graph: Graph) -> dict[str, int]:
     return depth
 
 
-def holes_of(graph: Graph) -> frozenset[str]:
+def placeholders_of(graph: Graph) -> frozenset[str]:
     """Return the names of the holes that change the result: those of a file's name do not."""
     return frozenset(
         hole
         for node, inputs in nodes_of_result(graph).items()
         if not _saves(graph, node)
         for value in inputs.values()
-        for hole in HOLE.findall(str(value))
+        for hole in PLACEHOLDER.findall(str(value))
     )
 
 

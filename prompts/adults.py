@@ -6,11 +6,11 @@ from functools import lru_cache
 from prompts.age_mentions import Ages, compile_ages, find_ages
 from prompts.ages import AgeNotUnderstood, age_in_years
 from prompts.catalogue import Underage, default_catalogue
-from prompts.folding import Folded, fold
 from prompts.languages import Kind
+from prompts.normalization import NormalizedText, normalize
 from prompts.respelling import respell
 from prompts.sentences import ADULT_AGE
-from prompts.views import HARD, plain
+from prompts.views import CLAUSE_END, plain_view
 from prompts.vocabulary import Lexicon, Span, Vocabulary, compile_words
 
 __all__ = ["ADULT_AGE", "AgeNotUnderstood", "NotAnAdult", "age_in_years", "find_minor"]
@@ -47,21 +47,23 @@ def find_minor(text: str, vocabulary: Underage | None = None) -> str | None:
 
 @lru_cache(maxsize=4096)
 def _found(text: str, filter_: _Filter) -> str | None:
-    folded = fold(text)
-    spans = [*_children(folded, filter_), *_ages(folded, filter_)]
+    normalized = normalize(text)
+    spans = [*_children(normalized, filter_), *_ages(normalized, filter_)]
     if not spans:
         return None
-    start, end = folded.origin(*min(spans, key=lambda span: (span[0], -span[1])))
-    return folded.source[start:end].strip()
+    start, end = normalized.origin(*min(spans, key=lambda span: (span[0], -span[1])))
+    return normalized.source[start:end].strip()
 
 
-def _children(folded: Folded, filter_: _Filter) -> list[Span]:
+def _children(normalized: NormalizedText, filter_: _Filter) -> list[Span]:
     """The words for children that stand in no harmless phrase."""
-    found = filter_.children.find(folded)
-    found += [span for span in filter_.alone.find_plain(folded) if _is_alone(folded.text, span[1], filter_)]
+    found = filter_.children.find(normalized)
+    found += [
+        span for span in filter_.alone.find_plain(normalized) if _is_alone(normalized.text, span[1], filter_)
+    ]
     if not found:
         return []
-    return _outside(found, filter_.harmless.find(folded))
+    return _outside(found, filter_.harmless.find(normalized))
 
 
 def _outside(spans: list[Span], others: list[Span]) -> list[Span]:
@@ -79,15 +81,15 @@ def _outside(spans: list[Span], others: list[Span]) -> list[Span]:
 
 def _is_alone(text: str, end: int, filter_: _Filter) -> bool:
     """True if no noun follows: a clause ends there, or another part of the sentence begins."""
-    following = plain(text[end : end + 40]).text
-    if not following.strip() or following.startswith(f" {HARD} "):
+    following = plain_view(text[end : end + 40]).text
+    if not following.strip() or following.startswith(f" {CLAUSE_END} "):
         return True
     return any(start == 1 for start, _, _ in filter_.small.scan(following))
 
 
-def _ages(folded: Folded, filter_: _Filter) -> list[Span]:
-    text, places = respell(folded.text)
-    view = plain(text)
+def _ages(normalized: NormalizedText, filter_: _Filter) -> list[Span]:
+    text, places = respell(normalized.text)
+    view = plain_view(text)
     spans = (view.origin(*span) for span in find_ages(view.text, filter_.ages))
     return [(places[start], places[end - 1] + 1) for start, end in spans]
 
@@ -96,7 +98,7 @@ def _ages(folded: Folded, filter_: _Filter) -> list[Span]:
 def _compiled(words: Underage) -> _Filter:
     languages = words.languages.values()
     small: Lexicon[None] = Lexicon()
-    for word in {fold(word).text for language in languages for word in language.patterns(Kind.SMALL)}:
+    for word in {normalize(word).text for language in languages for word in language.patterns(Kind.SMALL)}:
         small.add(word, None)
     return _Filter(
         children=compile_words(word for language in languages for word in language.children),

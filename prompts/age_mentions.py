@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 
-from prompts.folding import fold
 from prompts.languages import UNITS, Kind, Language
+from prompts.marks import Mark, MarkIndex
+from prompts.normalization import normalize
 from prompts.number_words import Number, NumberWords, digits, doubtful
-from prompts.places import Mark, Places
 from prompts.sentences import Sentence
-from prompts.views import plain
+from prompts.views import plain_view
 from prompts.vocabulary import Lexicon, Span
 
 _ANYWHERE = frozenset({*UNITS, Kind.UNDER_AFTER})
@@ -61,7 +61,7 @@ def find_ages(text: str, ages: Ages) -> Iterator[Span]:
     begun = {(start, language) for start, _, language in ages.begun.scan(text)}
     if not numerals and not begun:
         return
-    sentence = Sentence(Places(text), ages.ending)
+    sentence = Sentence(MarkIndex(text), ages.ending)
     for start, end, (kind, language) in ages.parts.scan(text):
         sentence.add(Mark(kind, language, start, end))
     if not sentence.languages:
@@ -69,7 +69,7 @@ def find_ages(text: str, ages: Ages) -> Iterator[Span]:
     read = list(_read(text, [one for one in begun if one[1] in sentence.languages], ages))
     sentence.numbers = {number.start: number for number in (*read, *numerals)}
     for numbers in (numerals, read):
-        found = ((number.start, sentence.minor_until(number)) for number in numbers)
+        found = ((number.start, sentence.minor_age_end(number)) for number in numbers)
         yield from islice(((start, end) for start, end in found if end), 1)
 
 
@@ -88,4 +88,4 @@ def _read(text: str, begun: Iterable[tuple[int, str]], ages: Ages) -> Iterator[N
 
 def _spelled(pattern: str) -> str:
     start, end = ("*" if pattern.startswith("*") else ""), ("*" if pattern.endswith("*") else "")
-    return f"{start}{plain(fold(pattern.strip('*')).text).text.strip()}{end}"
+    return f"{start}{plain_view(normalize(pattern.strip('*')).text).text.strip()}{end}"

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from typing import Final
 
-from prompts.folding import fold
+from prompts.normalization import normalize
 from prompts.sentences import ADULT_AGE
 
 _UNITS = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -63,7 +63,7 @@ def age_in_years(value: int | str) -> int:
     roman = _ROMAN.fullmatch(unicodedata.normalize("NFKC", value).strip().lower())
     if roman and roman.group():
         return _roman(roman)
-    text = fold(value).text.strip()
+    text = normalize(value).text.strip()
     if re.match(r"-\s*\d", text):
         raise AgeNotUnderstood(value)
     ages, rest = _read(text)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from enum import IntEnum
 from functools import lru_cache
 
-from prompts.folding import fold
+from prompts.normalization import normalize
 
 Size = Callable[[str], int]
 """Measure of a text against a budget: words, tokens."""
@@ -97,7 +97,7 @@ def _once(clauses: Iterable[Clause]) -> Sequence[Clause]:
     """None twice, whatever its case or accents; where it comes first, as important as anywhere."""
     found: dict[str, Clause] = {}
     for at, clause in enumerate(filter(lambda clause: clause.text, clauses)):
-        key = fold(clause.text).text if clause.whole else f", {at}"
+        key = normalize(clause.text).text if clause.whole else f", {at}"
         first = found.setdefault(key, clause)
         if clause.rank < first.rank:
             found[key] = replace(first, rank=clause.rank)

@@ -7,7 +7,7 @@ from typing import Any, Self
 from contracts.characters import Character
 from prompts.adults import NotAnAdult, find_minor
 from prompts.catalogue import Catalogue, Entry, default_catalogue, entry_of
-from prompts.dialects import Picture, prose, tags, weighted
+from prompts.dialects import Picture, prose, tags, weight_tags
 from prompts.explicit import find_explicit, remove_words
 from prompts.person import describe
 from prompts.seeds import seed_from, seed_of_image
@@ -131,7 +131,7 @@ class PromptBuilder:
         base = seed_from(prompt) if self.base_seed is None else self.base_seed
         return Prompt(
             prompt=prompt,
-            tag_prompt=tagged.text if self._is_fine(tagged.text) else "",
+            tag_prompt=tagged.text if self._is_allowed(tagged.text) else "",
             negative_prompt=self._negative(removed),
             seed=seed_of_image(base, self.index),
             nsfw_allowed=self.nsfw,
@@ -170,14 +170,14 @@ class PromptBuilder:
         entry = entry_of(self.catalogue.outfits, style)
         return entry.text if entry else f"dressed in {style} style"
 
-    def _is_fine(self, tag_prompt: str) -> bool:
+    def _is_allowed(self, tag_prompt: str) -> bool:
         """Tags lack the small words of the prose that was checked, and have digits for weights."""
         explicit = not self.nsfw and find_explicit(tag_prompt, self.catalogue.nsfw.explicit)
         return not explicit and not find_minor(tag_prompt, self.catalogue.underage)
 
     def _negative(self, removed: list[str]) -> str:
         known = self.catalogue.negative
-        own = weighted(shorten(join(map(self._tidy_negative, self.negatives)), _NEGATIVE_WORDS))
+        own = weight_tags(shorten(join(map(self._tidy_negative, self.negatives)), _NEGATIVE_WORDS))
         entries = [entry_of(self.catalogue.styles, name) for name in self.styles]
         entries += [entry_of(self.catalogue.qualities, name) for name in self.qualities]
         # first what keeps people adult and clothed: models that cut long texts cut the end

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from contracts.requests import Aspect
 from prompts.data_files import CatalogueInvalid, read_yaml
-from prompts.folding import fold
 from prompts.languages import Language
+from prompts.normalization import normalize
 from prompts.vocabulary import Vocabulary, compile_words
 
 ImageType = Literal["base_image", "character_sheet", "studio", "profile_pictures"]
@@ -172,7 +172,7 @@ class Catalogue(_Data):
 
 def entry_of(entries: dict[str, Entry], name: str) -> Entry | None:
     """The entry of a name, however it is spelled: `Sunset Beach`, `sunset_beach`."""
-    return entries.get(re.sub(r"[\s_-]+", "-", fold(name).text.strip()))
+    return entries.get(re.sub(r"[\s_-]+", "-", normalize(name).text.strip()))
 
 
 def load_catalogue(folder: Traversable | None = None) -> Catalogue:

@@ -5,7 +5,7 @@ from typing import Final, TypeGuard
 
 from pydantic import BaseModel
 
-from contracts.captions import filled_in
+from contracts.captions import fill_trigger_word
 from contracts.characters import Character
 from contracts.generation import Reason
 from contracts.requests import (
@@ -15,8 +15,8 @@ from contracts.requests import (
     ProfilePicturesRequest,
     RequestBase,
     StudioRequest,
-    captions_fault,
-    images_fault,
+    captions_error,
+    images_error,
 )
 from prompts.adults import (
     ADULT_AGE,
@@ -38,7 +38,7 @@ _NO_WORDING = frozenset(_CHOICES | _IDS | _NEVER_DRAWN | {"negative_prompt", "ag
 """Fields whose text is not drawn, or is judged elsewhere."""
 
 
-def reasons_against(
+def rejection_reasons(
     request: GenerationRequest, character: Character | None, catalogue: Catalogue
 ) -> tuple[Reason, ...]:
     """Everything that speaks against a request about this character; empty when it can be done."""
@@ -64,7 +64,7 @@ def waits_for_lora(request: GenerationRequest, character: Character) -> TypeGuar
     return request.wait_for_lora and character.lora is None
 
 
-def missing_character(request: GenerationRequest) -> Reason:
+def missing_character_reason(request: GenerationRequest) -> Reason:
     """The reason against a request whose character does not exist."""
     character_id = getattr(request, "character_id", None)
     return Reason(field="request.character_id", message=f"no character {character_id}")
@@ -72,7 +72,7 @@ def missing_character(request: GenerationRequest) -> Reason:
 
 def _person(request: GenerationRequest, character: Character | None) -> Iterator[Reason]:
     if character is None:
-        yield missing_character(request)
+        yield missing_character_reason(request)
         return
     try:
         age = age_in_years(character.age)
@@ -144,12 +144,12 @@ def _only(request: CharacterSheetRequest) -> Iterator[Reason]:
 
 
 def _training(request: LoraTrainingRequest) -> Iterator[Reason]:
-    if fault := images_fault(request.images):
+    if fault := images_error(request.images):
         yield Reason(field="request.images", message=fault)
-    if fault := captions_fault(request.captions, request.images):
+    if fault := captions_error(request.captions, request.images):
         yield Reason(field="request.captions", message=fault)
     for place, caption in enumerate(request.captions):
-        if len(filled_in(caption, request.trigger_word)) > LONGEST_CAPTION:
+        if len(fill_trigger_word(caption, request.trigger_word)) > LONGEST_CAPTION:
             message = f"must have at most {LONGEST_CAPTION} characters once the trigger word is filled in"
             yield Reason(field=f"request.captions.{place}", message=message)
 

@@ -7,9 +7,9 @@ from itertools import groupby
 from typing import Final
 
 from prompts.budget import Clause, Rank, fit, tokens
-from prompts.person import Described
-from prompts.weights import weigh
-from prompts.wording import clauses_of, length, sentences_as_clauses
+from prompts.person import Description
+from prompts.weights import parse_weights
+from prompts.wording import clauses_of, sentences_as_clauses, word_count
 
 MAX_WORDS: Final = 350
 """Of prose, as `wording.length` counts them: below the 512 tokens that Flux's T5 reads."""
@@ -33,7 +33,7 @@ class Picture:
     """Content of an image, in words that are clean and allowed; commas separate clauses."""
 
     trigger: str = ""
-    who: Described | None = None
+    who: Description | None = None
     shots: tuple[str, ...] = ()
     expression: str = ""
     outfits: tuple[str, ...] = ()
@@ -45,37 +45,37 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class Worded:
+class DialectPrompt:
     """A prompt in one dialect, and the clauses that did not fit into it."""
 
     text: str
     cut: tuple[str, ...] = ()
 
 
-def prose(picture: Picture) -> Worded:
+def prose(picture: Picture) -> DialectPrompt:
     """Sentences: who, how it is shown, wearing what and where, the user's words, how it is made.
 
     A trigger word comes first and as it is.
     """
-    fitted = fit(_clauses(picture, _in_prose(picture.who)), length, MAX_WORDS)
+    fitted = fit(_clauses(picture, _in_prose(picture.who)), word_count, MAX_WORDS)
     sentences = groupby(fitted.clauses, key=lambda clause: clause.group)
     texts = (_sentence(_joined(said, _unweighed), picture.trigger) for _, said in sentences)
-    return Worded(" ".join(texts), fitted.cut)
+    return DialectPrompt(" ".join(texts), fitted.cut)
 
 
-def tags(picture: Picture) -> Worded:
+def tags(picture: Picture) -> DialectPrompt:
     """Tags in the same order, the trigger word first; what identifies the person weighs more."""
     apart = replace(picture, texts=tuple(map(sentences_as_clauses, picture.texts)))
     fitted = fit(_clauses(apart, _in_tags(picture.who), bare=_bare), tokens, WINDOW, WINDOWS)
-    return Worded(_joined(fitted.clauses, _tag), fitted.cut)
+    return DialectPrompt(_joined(fitted.clauses, _tag), fitted.cut)
 
 
-def weighted(text: str) -> str:
+def weight_tags(text: str) -> str:
     """A text of the user's as tags, with the weights that its brackets give."""
     return _joined(_weighed_clauses(text, 0, Rank.USER, Rank.USER), _tag)
 
 
-def unweighted(tag_prompt: str) -> str:
+def strip_weights(tag_prompt: str) -> str:
     """A tag prompt without its weights: what CLIP reads of it."""
     plain = re.sub(r"(?<!\\)\(((?:\\.|[^()])*?):[\d.]+\)", r"\1", tag_prompt)
     return re.sub(r"\\([()])", r"\1", plain)
@@ -112,7 +112,7 @@ def _weighed_clauses(
     text: str, group: int, first: Rank, others: Rank, weight: float = 1.0
 ) -> Iterator[Clause]:
     """The clauses with the weights that their brackets give; `weight` is for the first without any."""
-    pieces = weigh(text)
+    pieces = parse_weights(text)
     for at, piece in enumerate(pieces):
         leads = not any(piece.joint == ", " for piece in pieces[1 : at + 1])
         ends = at + 1 == len(pieces) or pieces[at + 1].joint == ", "
@@ -130,7 +130,7 @@ def _as_it_is(word: str) -> Iterator[Clause]:
     yield from (Clause(clause, Rank.KEPT) for clause in clauses_of(word))
 
 
-def _in_prose(who: Described | None) -> Iterator[Clause]:
+def _in_prose(who: Description | None) -> Iterator[Clause]:
     """`a 27-year-old Japanese woman with long black hair and green eyes`, then other marks."""
     if who is None:
         return
@@ -142,7 +142,7 @@ def _in_prose(who: Described | None) -> Iterator[Clause]:
     yield from (Clause(mark, Rank.KEPT) for mark in who.marks)
 
 
-def _in_tags(who: Described | None) -> Iterator[Clause]:
+def _in_tags(who: Description | None) -> Iterator[Clause]:
     if who is None:
         return
     yield Clause(who.noun, Rank.KEPT, _WHO)

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from prompts.folding import fold
+from prompts.normalization import normalize
 from prompts.vocabulary import Span, Vocabulary
 
 _DEPTH = 8
@@ -27,10 +27,10 @@ def find_explicit(text: str, vocabulary: Vocabulary) -> str | None:
 
 @lru_cache(maxsize=2048)
 def _first(text: str, vocabulary: Vocabulary) -> str | None:
-    folded = fold(text)
-    for span in vocabulary.find(folded):
-        start, end = folded.origin(*span)
-        return folded.source[start:end]
+    normalized = normalize(text)
+    for span in vocabulary.find(normalized):
+        start, end = normalized.origin(*span)
+        return normalized.source[start:end]
     return None
 
 
@@ -42,14 +42,14 @@ def remove_words(text: str, vocabulary: Vocabulary) -> Removal:
     """
     words: list[str] = []
     for _ in range(_DEPTH):
-        folded = fold(text)
-        spans = _apart(vocabulary.find(folded))
+        normalized = normalize(text)
+        spans = _apart(vocabulary.find(normalized))
         if not spans:
             return Removal(text, tuple(dict.fromkeys(words)))
-        words += [word for start, end in spans if (word := _plain(folded.text[start:end]))]
-        text = folded.source
+        words += [word for start, end in spans if (word := _plain(normalized.text[start:end]))]
+        text = normalized.source
         for span in reversed(spans):
-            start, end = folded.origin(*span)
+            start, end = normalized.origin(*span)
             text = f"{text[:start]} {text[end:]}"
     return Removal("", tuple(dict.fromkeys(words)))
 

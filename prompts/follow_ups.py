@@ -16,11 +16,11 @@ from contracts.requests import (
 )
 from prompts.adults import NotAnAdult
 from prompts.catalogue import Catalogue
-from prompts.checks import reasons_against
+from prompts.checks import rejection_reasons
 from prompts.renders import renders_of
 
 
-def reasons_against_follow_ups(
+def follow_up_rejection_reasons(
     requested: GenerationRequested, character: Character | None, catalogue: Catalogue
 ) -> tuple[Reason, ...]:
     """Everything known now that would reject a follow-up when its turn comes, or that misplaces it."""
@@ -49,7 +49,7 @@ def _impossible(
         if isinstance(follow_up, TrainingFollowUp):
             continue
         later = requested.model_copy(update={"request": _as_request(follow_up, requested)})
-        found = reasons_against(later.request, character, catalogue)
+        found = rejection_reasons(later.request, character, catalogue)
         if character and not found:
             found = _only_together(later, character, catalogue)
         yield from (_at(reason, f"then.{place}") for reason in found)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-from prompts.folding import fold
 from prompts.languages import Language
-from prompts.views import plain
+from prompts.normalization import normalize
+from prompts.views import plain_view
 
 _DIGITS = re.compile(r"(?<![a-z\d.])\d+(?:\.\d+)?(?!\d)")
 _ROMAN = re.compile(r"(?<= )(?=[ivx])(x?)(ix|iv|v?i{0,3})(?= )")
@@ -132,7 +132,7 @@ def _roman(tens: str, ones: str) -> int:
 
 
 def _spelled(word: str) -> str:
-    return plain(fold(word).text).text.strip()
+    return plain_view(normalize(word).text).text.strip()
 
 
 def _value(parts: list[int], multiplies: bool) -> int:

@@ -4,21 +4,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from contracts.characters import Appearance, Character
-from contracts.wizard import known_values
+from contracts.wizard import offered_values
 from prompts.adults import ADULT_AGE, NotAnAdult, age_in_years
 from prompts.catalogue import Person
-from prompts.folding import fold
+from prompts.normalization import normalize
 from prompts.wording import clauses_of, phrase, shorten
 
 _TRAIT_WORDS = 10
 _DETAIL_WORDS = 30
-_LENGTHS = known_values(Appearance)["hair_length"]
+_LENGTHS = offered_values(Appearance)["hair_length"]
 
 Tidy = Callable[[str | None], str]
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
+class Description:
     """Visible features of a character."""
 
     age: int
@@ -36,7 +36,7 @@ class Described:
     """For pictures that name neither shot, clothes nor place."""
 
 
-def describe(character: Character, words: Person, tidy: Tidy) -> Described:
+def describe(character: Character, words: Person, tidy: Tidy) -> Description:
     """The character in clauses; `tidy` is applied to every text of it.
 
     Raises `AgeNotUnderstood`, and `NotAnAdult` for an age below 18.
@@ -51,7 +51,7 @@ def describe(character: Character, words: Person, tidy: Tidy) -> Described:
     looks, identity = character.appearance, character.identity
     details = shorten(tidy(looks.details), _DETAIL_WORDS)
     marks = [_height(trait(looks.height)), trait(looks.facial_hair), *clauses_of(details)]
-    return Described(
+    return Description(
         age=age,
         noun=_spaced(trait(looks.ethnicity), _noun(trait(looks.gender), words)),
         traits=tuple(filter(None, _traits(looks, words, trait))),
@@ -66,7 +66,7 @@ def _noun(gender: str, words: Person) -> str:
     """`female` → woman, `trans woman` → trans woman, `agender` → agender adult."""
     if not gender:
         return "adult"
-    known = words.genders.get(fold(gender).text)
+    known = words.genders.get(normalize(gender).text)
     if known:
         return known
     last = gender.split()[-1].lower()

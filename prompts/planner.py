@@ -17,8 +17,8 @@ from contracts.requests import GenerationRequest, LoraTrainingRequest
 from contracts.times import plausible
 from prompts.adults import NotAnAdult
 from prompts.catalogue import Catalogue
-from prompts.checks import missing_character, reasons_against, waits_for_lora
-from prompts.follow_ups import reasons_against_follow_ups
+from prompts.checks import missing_character_reason, rejection_reasons, waits_for_lora
+from prompts.follow_ups import follow_up_rejection_reasons
 from prompts.renders import first_image_of, renders_of
 from prompts.workflows import workflow_notices
 
@@ -37,9 +37,9 @@ def plan(
     """
     request = requested.request
     person = getattr(request, "character", None) or character
-    about = _about(requested, person, requested_at)
-    reasons = reasons_against(request, person, catalogue)
-    reasons += reasons_against_follow_ups(requested, person, catalogue)
+    about = _common_fields(requested, person, requested_at)
+    reasons = rejection_reasons(request, person, catalogue)
+    reasons += follow_up_rejection_reasons(requested, person, catalogue)
     if reasons:
         return GenerationRejected(**about, reasons=tuple(dict.fromkeys(reasons)))
     assert person is not None, "checked with the reasons"
@@ -55,20 +55,20 @@ def plan(
         waits_for_lora=waits,
         partial=partial,
         notices=workflow_notices(workflow, renders) if workflow else (),
-        **_wishes(request),
+        **_routing_preferences(request),
     )
 
 
-def plan_later(
+def plan_without_character(
     requested: GenerationRequested, *, requested_at: datetime, catalogue: Catalogue
 ) -> GenerationWaiting | GenerationRejected:
     """Return what becomes of a request whose character is not stored yet: it waits, unless something
     else speaks against it already.
     """
-    about = _about(requested, None, requested_at)
-    missing = missing_character(requested.request)
-    found = reasons_against(requested.request, None, catalogue)
-    found += reasons_against_follow_ups(requested, None, catalogue)
+    about = _common_fields(requested, None, requested_at)
+    missing = missing_character_reason(requested.request)
+    found = rejection_reasons(requested.request, None, catalogue)
+    found += follow_up_rejection_reasons(requested, None, catalogue)
     others = tuple(dict.fromkeys(reason for reason in found if reason != missing))
     if others:
         return GenerationRejected(**about, reasons=others)
@@ -76,7 +76,7 @@ def plan_later(
     return GenerationWaiting(**about, requested=again, reasons=(missing,))
 
 
-def reasons_at_the_door(
+def admission_reasons(
     requested: GenerationRequested, character: Character | None, catalogue: Catalogue
 ) -> tuple[Reason, ...]:
     """Return what would reject a request, without planning it: the same reasons in the same words.
@@ -85,8 +85,8 @@ def reasons_at_the_door(
     """
     request = requested.request
     person = getattr(request, "character", None) or character
-    reasons = reasons_against(request, person, catalogue)
-    reasons += reasons_against_follow_ups(requested, person, catalogue)
+    reasons = rejection_reasons(request, person, catalogue)
+    reasons += follow_up_rejection_reasons(requested, person, catalogue)
     if person and not reasons and not isinstance(request, LoraTrainingRequest):
         try:
             first_image_of(requested.job_id, request, person, catalogue)
@@ -122,14 +122,14 @@ def request_hash(requested: GenerationRequested) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _wishes(request: GenerationRequest) -> dict[str, Any]:
+def _routing_preferences(request: GenerationRequest) -> dict[str, Any]:
     """Provider settings of the request; they win over the routing policy."""
     if isinstance(request, LoraTrainingRequest):
         return {"provider": request.provider}
     return {"provider": request.provider, "model": request.model, "workflow": request.workflow}
 
 
-def _about(
+def _common_fields(
     requested: GenerationRequested, character: Character | None, recorded_at: datetime
 ) -> dict[str, Any]:
     return {

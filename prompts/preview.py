@@ -7,16 +7,16 @@ from contracts.generation import Reason
 from prompts.adults import NotAnAdult
 from prompts.budget import tokens
 from prompts.catalogue import Catalogue, default_catalogue
-from prompts.checks import reasons_against
-from prompts.dialects import MAX_WORDS, WINDOW, WINDOWS, unweighted
+from prompts.checks import rejection_reasons
+from prompts.dialects import MAX_WORDS, WINDOW, WINDOWS, strip_weights
 from prompts.renders import Image, ImageRequest, images_of
-from prompts.wording import length
+from prompts.wording import word_count
 
 NO_JOB: Final = "00000000-0000-0000-0000-000000000000"
 """The job whose seeds are shown where no job and no seed is given."""
 
 
-class CannotBeDone(ValueError):
+class RequestRejected(ValueError):
     """A request would be rejected."""
 
     def __init__(self, reasons: Sequence[Reason]) -> None:
@@ -29,21 +29,21 @@ def preview(
 ) -> tuple[Image, ...]:
     """The images of a request that brings its character along. Raises `CannotBeDone`."""
     known = catalogue or default_catalogue()
-    if reasons := reasons_against(request, request.character, known):
-        raise CannotBeDone(reasons)
+    if reasons := rejection_reasons(request, request.character, known):
+        raise RequestRejected(reasons)
     assert request.character is not None, "checked with the reasons"
     try:
         return images_of(job_id, request, request.character, known)
     except NotAnAdult as error:
-        raise CannotBeDone([Reason(field="request", message=str(error))]) from None
+        raise RequestRejected([Reason(field="request", message=str(error))]) from None
 
 
-def written(images: Sequence[Image]) -> str:
+def as_text(images: Sequence[Image]) -> str:
     """Images as text: a line for each thing that is sent, and for what is not."""
     return "\n\n".join("\n".join(_lines(image)) for image in images)
 
 
-def fields(image: Image) -> dict[str, Any]:
+def as_json(image: Image) -> dict[str, Any]:
     """An image as JSON: its render, and what was left out of its prompts."""
     left_out = {name: getattr(image.prompt, name) for name in ("removed", "cut", "cut_tags")}
     return image.spec.model_dump(mode="json") | left_out
@@ -52,9 +52,9 @@ def fields(image: Image) -> dict[str, Any]:
 def _lines(image: Image) -> Iterator[str]:
     spec, prompt = image.spec, image.prompt
     yield f"{spec.index}  {spec.label}: {spec.width} x {spec.height}, seed {spec.seed}"
-    yield _line("prose", spec.prompt, f"{length(spec.prompt)} of {MAX_WORDS} words")
+    yield _line("prose", spec.prompt, f"{word_count(spec.prompt)} of {MAX_WORDS} words")
     if spec.tag_prompt:
-        count = tokens(unweighted(spec.tag_prompt))
+        count = tokens(strip_weights(spec.tag_prompt))
         yield _line("tags", spec.tag_prompt, f"about {count} of {WINDOW * WINDOWS} tokens")
     yield _line("negative", spec.negative_prompt)
     said = {

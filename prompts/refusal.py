@@ -12,7 +12,7 @@ from contracts.generation import GenerationRejected, Notify, Reason
 from contracts.json_text import loads
 from contracts.requests import FOLLOW_UP_TYPES
 from contracts.times import plausible
-from contracts.wording import MAX_ERRORS, message_of
+from contracts.wording import MAX_ERRORS, error_text
 
 _TYPES = get_args(GenerationType)
 _FIELD_SHOWN = 200
@@ -72,7 +72,7 @@ def _field(details: ErrorDetails) -> str:
 
 def _message(field: str, details: ErrorDetails) -> str:
     known = FOLLOW_UP_TYPES if field.startswith("then.") else _TYPES
-    return message_of(details, types=", ".join(known), age=field == "request.character.age")
+    return error_text(details, types=", ".join(known), age=field == "request.character.age")
 
 
 def _read(value: bytes) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from contracts.base import AssetId
-from contracts.captions import PLACEHOLDER, filled_in
+from contracts.captions import PLACEHOLDER, fill_trigger_word
 from contracts.characters import Character, Lora
 from contracts.generation import GenerationRequested, RenderSpec
 from contracts.requests import (
@@ -105,7 +105,7 @@ def _training(job_id: str, request: LoraTrainingRequest) -> RenderSpec:
 def _captions(request: LoraTrainingRequest) -> tuple[str, ...]:
     """Captions with the trigger word for its placeholder; an empty one leaves its image to the word."""
     word = request.trigger_word.strip()
-    return tuple(filled_in(caption, word) for caption in request.captions)
+    return tuple(fill_trigger_word(caption, word) for caption in request.captions)
 
 
 def _candidates(request: BaseImageRequest, builder: PromptBuilder, size: Size) -> Iterator[Image]:

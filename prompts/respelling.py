@@ -12,20 +12,20 @@ TO: Final = "¦"
 """Stands for the dash of a range; in a plain view it is a word of its own."""
 
 
-def respell(folded: str) -> tuple[str, Sequence[int]]:
+def respell(normalized: str) -> tuple[str, Sequence[int]]:
     """The text with a space before glued digits and none between spaced letters.
 
     The second value is the place in the original of each of its characters.
     """
-    spaced = [match.span() for match in _SPACED.finditer(folded)]
-    glued = {match.start() for match in _GLUED.finditer(folded)}
-    dashes = {match.start() for match in _DASHED.finditer(folded)}
+    spaced = [match.span() for match in _SPACED.finditer(normalized)]
+    glued = {match.start() for match in _GLUED.finditer(normalized)}
+    dashes = {match.start() for match in _DASHED.finditer(normalized)}
     if not spaced and not glued and not dashes:
-        return folded, range(len(folded))
+        return normalized, range(len(normalized))
     dropped = {at for start, end in spaced for at in range(start + 1, end, 2)}
     signs: list[str] = []
     places: list[int] = []
-    for at, sign in enumerate(folded):
+    for at, sign in enumerate(normalized):
         if at in glued:
             signs.append(" ")
             places.append(at)

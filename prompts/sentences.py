@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from prompts.languages import UNITS, Kind
+from prompts.marks import LOOKBACK, MAX_WORD_LENGTH, Mark, MarkIndex
 from prompts.number_words import Form, Number
-from prompts.places import BACK, LONGEST_WORD, Mark, Places
 from prompts.respelling import TO
-from prompts.views import HARD
+from prompts.views import CLAUSE_END
 
 ADULT_AGE: Final = 18
 
@@ -31,7 +31,7 @@ _DECIDING |= {Kind.BETWEEN, Kind.PEOPLE}
 class Sentence:
     """A view with the places of all that has to do with ages."""
 
-    places: Places
+    marks: MarkIndex
     ending: re.Pattern[str]
     languages: set[str] = field(default_factory=set)
     """Languages with a word that decides about ages; an empty one for people, which every language has."""
@@ -40,11 +40,11 @@ class Sentence:
 
     def add(self, mark: Mark) -> None:
         """Note a word of the sentence."""
-        self.places.put(mark)
+        self.marks.add(mark)
         if mark.kind in _DECIDING:
             self.languages.add(mark.language)
 
-    def minor_until(self, number: Number) -> int | None:
+    def minor_age_end(self, number: Number) -> int | None:
         """The end of what says that the number is the age of a person below 18, if anything does."""
         if number.value <= _LAST_GRADE and (end := self._class(number)):
             return end
@@ -72,24 +72,22 @@ class Sentence:
     def _class(self, number: Number) -> int | None:
         """The end of a school class with this number, if a person is beside it."""
         places = {number.end, number.end + 1}
-        if self.places.text.startswith(f" {HARD} ", number.end):
+        if self.marks.text.startswith(f" {CLAUSE_END} ", number.end):
             places.add(number.end + 3)
-        if ending := self.ending.match(self.places.text, number.end):
+        if ending := self.ending.match(self.marks.text, number.end):
             places |= {ending.end(), ending.end() + 1}
         after = [mark.end for place in places for mark in self._at(place) if _is_class(mark, number)]
-        before = [
-            mark.start for mark in self.places.ends.get(number.start - 1, ()) if _is_class(mark, number)
-        ]
+        before = [mark.start for mark in self.marks.ends.get(number.start - 1, ()) if _is_class(mark, number)]
         if not after and not before:
             return None
         start, end = min([*before, number.start]), max([*after, number.end])
-        beside = self.places.begins(end + 1, Kind.PEOPLE) or self._person_precedes(start)
+        beside = self.marks.begins(end + 1, Kind.PEOPLE) or self._person_precedes(start)
         return end if beside and not self._thing_follows(end) else None
 
     def _person_precedes(self, start: int) -> bool:
         """True if a person stands before a place in the same clause or in the one before."""
-        for at in (start, start - 2 if self.places.text.startswith(f"{HARD} ", start - 2) else start):
-            if any(self.places.finishes(end, Kind.PEOPLE) for _, end in self.places.words_before(at)):
+        for at in (start, start - 2 if self.marks.text.startswith(f"{CLAUSE_END} ", start - 2) else start):
+            if any(self.marks.finishes(end, Kind.PEOPLE) for _, end in self.marks.words_before(at)):
                 return True
         return False
 
@@ -97,15 +95,15 @@ class Sentence:
         return self._introduced(number.start, Kind.AGED) is not None
 
     def _at(self, place: int) -> Sequence[Mark]:
-        return self.places.starts.get(place, ())
+        return self.marks.starts.get(place, ())
 
     def _is_whole(self, number: Number) -> bool:
-        return self.places.text[number.end] == " " or number.language is None
+        return self.marks.text[number.end] == " " or number.language is None
 
     def _units(self, number: Number) -> list[Mark]:
         """The units behind the number, with or without a space or an ending between them."""
         places = [number.end, number.end + 1]
-        if ending := self.ending.match(self.places.text, number.end):
+        if ending := self.ending.match(self.marks.text, number.end):
             places += [ending.end(), ending.end() + 1]
         units = [
             mark
@@ -113,7 +111,7 @@ class Sentence:
             for mark in self._at(place)
             if mark.kind in UNITS and number.language in (None, mark.language)
         ]
-        if self.places.text.startswith(f" {HARD} ", number.end):
+        if self.marks.text.startswith(f" {CLAUSE_END} ", number.end):
             behind = self._at(number.end + 3)
             units += [
                 mark for mark in behind if mark.kind is Kind.OLD and number.language in (None, mark.language)
@@ -126,9 +124,7 @@ class Sentence:
             if any(mark.kind is Kind.UNDER_AFTER for mark in self._at(place)):
                 return end
         start = self._introduced(number.start, Kind.UNDER, skipping=(Kind.FILLERS, Kind.AGED, Kind.TURNED))
-        if start is None or not (
-            units or self.places.is_open(end) or self.places.begins(end + 1, Kind.PEOPLE)
-        ):
+        if start is None or not (units or self.marks.is_open(end) or self.marks.begins(end + 1, Kind.PEOPLE)):
             return None
         return end
 
@@ -145,18 +141,18 @@ class Sentence:
 
     def _is_age(self, start: int, unit: Mark) -> bool:
         """True if a number of years is an age and no span of time."""
-        spoken = {mark.language for mark in self.places.starts[unit.start] if mark.kind is unit.kind}
+        spoken = {mark.language for mark in self.marks.starts[unit.start] if mark.kind is unit.kind}
         if self._introduced(start, Kind.LASTING, (Kind.SMALL,), most=1, spoken=spoken) is not None:
             return False
-        behind = unit.end + (self.places.text[unit.end] == " ")
+        behind = unit.end + (self.marks.text[unit.end] == " ")
         if any(mark.kind is Kind.LASTING_AFTER and mark.language in spoken for mark in self._at(behind)):
             return False
         for kind in (Kind.AGED, Kind.TURNED, Kind.IS):
             if self._introduced(start, kind, spoken=spoken) is not None:
                 return True
-        if self.places.ends_clause(unit.end) or self.places.begins(behind, Kind.PEOPLE):
+        if self.marks.ends_clause(unit.end) or self.marks.begins(behind, Kind.PEOPLE):
             return True
-        return any(self.places.finishes(end, Kind.PEOPLE) for _, end in self.places.words_before(start))
+        return any(self.marks.finishes(end, Kind.PEOPLE) for _, end in self.marks.words_before(start))
 
     def _by_introduction(self, number: Number) -> bool:
         """`aged 16`, `turned 16`, `she is only 16`, `girl, 16,`."""
@@ -164,25 +160,25 @@ class Sentence:
         spoken = {number.language} if number.language else None
         if self._introduced(start, Kind.AGED, spoken=spoken) is not None:
             return not self._is_of_thing(start, end)
-        if not self.places.is_open(end) or number.value < _LEAST_BARE or number.value % 1:
+        if not self.marks.is_open(end) or number.value < _LEAST_BARE or number.value % 1:
             return False
         if end > number.end and self._between(start):
             return True
         if self._introduced(start, Kind.TURNED, spoken=spoken) is not None:
             return not self._is_of_thing(start, end)
         said = self._introduced(start, Kind.IS, spoken=spoken)
-        if said is not None and self.places.finishes(said - 1, Kind.PEOPLE):
+        if said is not None and self.marks.finishes(said - 1, Kind.PEOPLE):
             return True
         for before in (start - 1, start - 3):
-            if self.places.finishes(before, Kind.PEOPLE) and (
-                before == start - 1 or self.places.text[before + 1] == HARD
+            if self.marks.finishes(before, Kind.PEOPLE) and (
+                before == start - 1 or self.marks.text[before + 1] == CLAUSE_END
             ):
-                return self.places.ends_clause(end) or number.value >= _LEAST_OPEN
+                return self.marks.ends_clause(end) or number.value >= _LEAST_OPEN
         return False
 
     def _range_end(self, number: Number) -> int:
         """The end of the range that begins with a number: `14 to 16`, `14-16`."""
-        places = [number.end + 3] if self.places.text.startswith(f" {TO} ", number.end) else []
+        places = [number.end + 3] if self.marks.text.startswith(f" {TO} ", number.end) else []
         places += [mark.end + 1 for mark in self._at(number.end + 1) if mark.kind is Kind.TO]
         places += [place - 1 for place in places]
         ends = (self.numbers[place] for place in places if place in self.numbers)
@@ -193,7 +189,7 @@ class Sentence:
         begins = self._introduced(start, Kind.BETWEEN)
         if begins is None:
             return False
-        return begins <= 1 or self.places.text[begins - 2] == HARD or self._person_precedes(begins)
+        return begins <= 1 or self.marks.text[begins - 2] == CLAUSE_END or self._person_precedes(begins)
 
     def _introduced(
         self,
@@ -209,22 +205,22 @@ class Sentence:
         for _ in range(most + 1):
             marks = [
                 mark
-                for mark in self.places.ends.get(at - 1, ())
+                for mark in self.marks.ends.get(at - 1, ())
                 if mark.kind is kind and (spoken is None or mark.language in spoken)
             ]
             if marks:
                 return min(mark.start for mark in marks)
             if self._is_unspaced_before(at, kind):
                 return at - 1
-            word = self.places.word_before(at - 1)
-            skipped = self.places.text[word : at - 1] == HARD and kind in (Kind.AGED, Kind.TURNED)
-            if word <= 0 or not (skipped or any(self.places.finishes(at - 1, other) for other in skipping)):
+            word = self.marks.word_before(at - 1)
+            skipped = self.marks.text[word : at - 1] == CLAUSE_END and kind in (Kind.AGED, Kind.TURNED)
+            if word <= 0 or not (skipped or any(self.marks.finishes(at - 1, other) for other in skipping)):
                 return None
             at = word
         return None
 
     def _is_unspaced_before(self, at: int, kind: Kind) -> bool:
-        return any(mark.kind is kind for mark in self.places.ends.get(at, ()))
+        return any(mark.kind is kind for mark in self.marks.ends.get(at, ()))
 
     def _is_of_thing(self, start: int, end: int) -> bool:
         """True if a thing, and no person, is what the age belongs to."""
@@ -232,23 +228,23 @@ class Sentence:
 
     def _thing_follows(self, end: int) -> bool:
         """`12 year old single malt whisky in hand`: the last word before another part of the sentence."""
-        if any(self.places.begins(place, Kind.THINGS) for place in (end, end + 1, end + 2)) and (
-            self.places.text[end] != " " or self._unspaced(end)
+        if any(self.marks.begins(place, Kind.THINGS) for place in (end, end + 1, end + 2)) and (
+            self.marks.text[end] != " " or self._unspaced(end)
         ):
             return True
         at, thing = end + 1, False
         for _ in range(_AHEAD):
-            until = self.places.text.find(" ", at, at + LONGEST_WORD)
-            if until < 0 or self.places.text[at:until] == HARD or self.places.begins(at, Kind.SMALL):
+            until = self.marks.text.find(" ", at, at + MAX_WORD_LENGTH)
+            if until < 0 or self.marks.text[at:until] == CLAUSE_END or self.marks.begins(at, Kind.SMALL):
                 break
-            if self.places.begins(at, Kind.PEOPLE):
+            if self.marks.begins(at, Kind.PEOPLE):
                 return False
-            thing = self.places.begins(at, Kind.THINGS)
+            thing = self.marks.begins(at, Kind.THINGS)
             at = until + 1
         return thing
 
     def _unspaced(self, at: int) -> bool:
-        return self.places.text[at + 1 : at + 2] > "\u3000"
+        return self.marks.text[at + 1 : at + 2] > "\u3000"
 
     def _thing_precedes(self, start: int) -> bool:
         """`a car that is 10 years old`: one of the two nearest words that are not small, and no person."""
@@ -256,33 +252,33 @@ class Sentence:
         if self._animal_precedes(start):
             return True
         nearest: list[bool] = []
-        for word, end in self.places.words_before(start):
-            if self.places.finishes(end, Kind.PEOPLE):
+        for word, end in self.marks.words_before(start):
+            if self.marks.finishes(end, Kind.PEOPLE):
                 return False
-            if not any(self.places.finishes(end, kind) for kind in passed):
-                nearest.append(self.places.begins(word, Kind.THINGS))
+            if not any(self.marks.finishes(end, kind) for kind in passed):
+                nearest.append(self.marks.begins(word, Kind.THINGS))
         return any(nearest[:2])
 
     def _is_animal(self, start: int, end: int) -> bool:
         """True if a word is an animal, in a script without spaces with its article."""
-        begins = (self.places.begins(start, kind) for kind in (Kind.ANIMALS, Kind.ARTICLES))
-        return self.places.finishes(end, Kind.ANIMALS) and any(begins)
+        begins = (self.marks.begins(start, kind) for kind in (Kind.ANIMALS, Kind.ARTICLES))
+        return self.marks.finishes(end, Kind.ANIMALS) and any(begins)
 
     def _animal_precedes(self, start: int) -> bool:
         """`a dog, 3 years old`, where no person stands in the clause before."""
-        for word, end in self.places.words_before(start):
-            if any(self.places.finishes(end, kind) for kind in (Kind.AGED, Kind.TURNED, Kind.FILLERS)):
+        for word, end in self.marks.words_before(start):
+            if any(self.marks.finishes(end, kind) for kind in (Kind.AGED, Kind.TURNED, Kind.FILLERS)):
                 start = word
-        if not self.places.text.startswith(f" {HARD} ", start - 3):
+        if not self.marks.text.startswith(f" {CLAUSE_END} ", start - 3):
             return False
-        words = list(self.places.words_before(start - 2))
+        words = list(self.marks.words_before(start - 2))
         if not words or not self._is_animal(*words[0]):
             return False
-        if any(not self.places.begins(word, Kind.ARTICLES) for word, _ in words[1:]) or len(words) >= BACK:
+        if any(not self.marks.begins(word, Kind.ARTICLES) for word, _ in words[1:]) or len(words) >= LOOKBACK:
             return False
         before = words[-1][0]
         return before <= 1 or not any(
-            self.places.finishes(end, Kind.PEOPLE) for _, end in self.places.words_before(before - 2)
+            self.marks.finishes(end, Kind.PEOPLE) for _, end in self.marks.words_before(before - 2)
         )
 
 

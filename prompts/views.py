@@ -9,7 +9,7 @@ from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import Final
 
-HARD: Final = ","
+CLAUSE_END: Final = ","
 """Stands in a plain view, as a word of its own, for every sign that ends a clause."""
 
 _HARD_SIGNS = frozenset(',;:!?()[]{}"“”„«»…。、،؛؟।|*')
@@ -105,35 +105,35 @@ class _Table(dict[int, str]):
         return became
 
 
-_PLAIN = _Table(f" {HARD} ", " ", {})
+_PLAIN = _Table(f" {CLAUSE_END} ", " ", {})
 _GLUED = _Table("", "", _LEET)
 _APART = _Table(" ", " ", _LEET)
 
 
 @lru_cache(maxsize=8)
-def plain(folded: str) -> View:
+def plain_view(normalized: str) -> View:
     """The words as they are, with clause ends: `A girl (16)` becomes ` a girl , 16 , `."""
-    prepared = _without_marks(folded)
+    prepared = _without_marks(normalized)
     if "." in prepared or "," in prepared:
         prepared = _DECIMAL.sub(_POINT, _GROUPED.sub(_NOTHING, prepared))
-        prepared = _FULL_STOP.sub(HARD, prepared)
+        prepared = _FULL_STOP.sub(CLAUSE_END, prepared)
     return View(_spaced(prepared.translate(_PLAIN)), prepared, _PLAIN)
 
 
 @lru_cache(maxsize=8)
-def disguised(folded: str) -> tuple[View, ...]:
+def disguised_views(normalized: str) -> tuple[View, ...]:
     """The words that signs, digits and repeated letters may hide, once with and once without gaps.
 
     `t.3.3.n` becomes ` ten ` and ` t e e n `: letters in a row are one, digits are letters.
     """
-    if not _DISGUISED.search(folded):
+    if not _DISGUISED.search(normalized):
         return ()
-    prepared = _TRAILING.sub(lambda signs: " " * len(signs.group()), _without_marks(folded))
+    prepared = _TRAILING.sub(lambda signs: " " * len(signs.group()), _without_marks(normalized))
     raws = ((_spaced(prepared.translate(table)), table) for table in (_GLUED, _APART))
     return tuple(View(_REPEATED.sub(_once, raw), prepared, table, raw) for raw, table in raws)
 
 
-def undisguised(word: str) -> str:
+def without_disguise(word: str) -> str:
     """A folded word as it stands in `disguised` views."""
     return _REPEATED.sub(_once, without_leet(word))
 
@@ -145,7 +145,7 @@ def without_leet(word: str) -> str:
 
 def with_repeats(word: str) -> re.Pattern[str] | None:
     """The spellings of a folded word in `View.raw`; None where any number of repeats is one of them."""
-    if undisguised(word) == without_leet(word):
+    if without_disguise(word) == without_leet(word):
         return None
     runs = re.finditer(r"([^\W\d_])\1*|.", without_leet(word))
     return re.compile("".join(f"{re.escape(run[0][0])}{{{len(run[0])},}}" for run in runs))
@@ -159,7 +159,7 @@ def _spaced(text: str) -> str:
     return f" {' '.join(text.split())} "
 
 
-def _without_marks(folded: str) -> str:
-    if folded.isascii():
-        return folded
-    return _MARKS_ON_LATIN.sub(lambda marks: _NOTHING * len(marks.group()), folded)
+def _without_marks(normalized: str) -> str:
+    if normalized.isascii():
+        return normalized
+    return _MARKS_ON_LATIN.sub(lambda marks: _NOTHING * len(marks.group()), normalized)

@@ -9,8 +9,15 @@ from typing import Final, Generic, TypeVar
 
 import ahocorasick
 
-from prompts.folding import Folded, fold
-from prompts.views import HARD, disguised, plain, undisguised, with_repeats, without_leet
+from prompts.normalization import NormalizedText, normalize
+from prompts.views import (
+    CLAUSE_END,
+    disguised_views,
+    plain_view,
+    with_repeats,
+    without_disguise,
+    without_leet,
+)
 
 Meaning = TypeVar("Meaning")
 Span = tuple[int, int]
@@ -83,30 +90,30 @@ class Vocabulary:
     plain: Lexicon[_Word] = field(default_factory=Lexicon)
     disguised: Lexicon[_Word] = field(default_factory=Lexicon)
 
-    def find(self, folded: Folded) -> list[Span]:
+    def find(self, normalized: NormalizedText) -> list[Span]:
         """The spans of the folded text that read as words, in disguise too, in order."""
-        return sorted({*self.find_plain(folded), *self._find_disguised(folded)})
+        return sorted({*self.find_plain(normalized), *self._find_disguised(normalized)})
 
-    def find_plain(self, folded: Folded) -> list[Span]:
+    def find_plain(self, normalized: NormalizedText) -> list[Span]:
         """The spans of the folded text that are words as they are, in order."""
-        view = plain(folded.text)
+        view = plain_view(normalized.text)
         matches = (
             (start, end, word)
             for start, end, word in self.plain.scan(view.text)
-            if not word.accented or _is_accented(folded, view.origin(start, end), word.accented)
+            if not word.accented or _is_accented(normalized, view.origin(start, end), word.accented)
         )
         return sorted({view.origin(start, end) for start, end in _whole(matches, view.text)})
 
-    def _find_disguised(self, folded: Folded) -> set[Span]:
+    def _find_disguised(self, normalized: NormalizedText) -> set[Span]:
         found: set[Span] = set()
-        for hidden in disguised(folded.text):
+        for hidden in disguised_views(normalized.text):
             hints = (
                 (start, end, word)
                 for start, end, word in self.disguised.scan(hidden.text)
                 if word.spelled is None or hidden.matches(start, word.spelled)
             )
             spans = {hidden.origin(start, end) for start, end in _whole(hints, hidden.text)}
-            found |= {span for span in spans if _reads_as_word(folded.text[slice(*span)])}
+            found |= {span for span in spans if _reads_as_word(normalized.text[slice(*span)])}
         return found
 
 
@@ -121,11 +128,11 @@ def compile_words(words: Iterable[str]) -> Vocabulary:
     words = set(words)
     for word in sorted(word for word in words if word.startswith(_ACCENTED)):
         exact = unicodedata.normalize("NFC", word.removeprefix(_ACCENTED)).casefold()
-        vocabulary.plain.add(fold(exact).text, _Word(accented=exact))
-    folded = sorted({fold(word).text for word in words if not word.startswith(_ACCENTED)})
+        vocabulary.plain.add(normalize(exact).text, _Word(accented=exact))
+    normalized = sorted({normalize(word).text for word in words if not word.startswith(_ACCENTED)})
     opens: dict[str, set[int]] = {}
     closes: dict[str, set[int]] = {}
-    for phrase, word in enumerate(folded):
+    for phrase, word in enumerate(normalized):
         first, gap, last = (part.strip() for part in word.partition(_GAP))
         if gap:
             opens.setdefault(first, set()).add(phrase)
@@ -146,12 +153,14 @@ def is_unspaced(text: str) -> bool:
 def _add(vocabulary: Vocabulary, pattern: str, word: _Word) -> None:
     """Add a word or a part of a phrase in its own spelling and in those that disguise leaves."""
     start, end = ("*" if pattern.startswith("*") else ""), ("*" if pattern.endswith("*") else "")
-    spelled = plain(pattern.replace("*", "").replace("-", "")).text.strip()
+    spelled = plain_view(pattern.replace("*", "").replace("-", "")).text.strip()
     joined = spelled.replace(" ", "")
     spellings = {spelled} | ({joined} if len(joined) >= _SHORTEST_JOINED else set())
     for one in sorted(spellings):
         vocabulary.plain.add(f"{start}{one}{end}", word)
-        vocabulary.disguised.add(f"{start}{undisguised(one)}{end}", replace(word, spelled=with_repeats(one)))
+        vocabulary.disguised.add(
+            f"{start}{without_disguise(one)}{end}", replace(word, spelled=with_repeats(one))
+        )
     if joined == spelled and len(spelled) >= (2 if is_unspaced(spelled) else _SHORTEST_SPELLED):
         vocabulary.disguised.add(" ".join(without_leet(spelled)), word)
 
@@ -173,13 +182,13 @@ def _whole(matches: Iterable[tuple[int, int, _Word]], text: str) -> Iterator[Spa
                 yield first, end
 
 
-def _is_accented(folded: Folded, span: Span, word: str) -> bool:
-    start, end = folded.origin(*span)
-    return folded.source[start:end].casefold() == word
+def _is_accented(normalized: NormalizedText, span: Span, word: str) -> bool:
+    start, end = normalized.origin(*span)
+    return normalized.source[start:end].casefold() == word
 
 
 def _words(text: str, start: int, end: int) -> int:
-    return sum(word != HARD for word in text[start:end].split())
+    return sum(word != CLAUSE_END for word in text[start:end].split())
 
 
 def _reads_as_word(found: str) -> bool:

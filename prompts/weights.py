@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-LIGHTEST, HEAVIEST = 0.5, 1.5
+MIN_WEIGHT, MAX_WEIGHT = 0.5, 1.5
 """Of one bracket; nested ones multiply."""
 
 _LEAST, _MOST = 0.25, 2.0
@@ -41,7 +41,7 @@ class Piece:
 
 
 @lru_cache(maxsize=1024)
-def weigh(text: str) -> tuple[Piece, ...]:
+def parse_weights(text: str) -> tuple[Piece, ...]:
     """Split a text into clauses and, where a clause has words of several weights, into these.
 
     An escaped bracket stays a bracket, one without its partner is a space.
@@ -116,7 +116,7 @@ def _runs(text: str) -> list[tuple[str, float]]:
 
 def _factor(closed: str, weight: str | None) -> float:
     if weight:
-        return min(HEAVIEST, max(LIGHTEST, float(weight)))
+        return min(MAX_WEIGHT, max(MIN_WEIGHT, float(weight)))
     return _BARE if closed == ")" else 1 / _BARE
 
 

@@ -6,9 +6,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from contracts.characters import Character
-from contracts.strictness import strictly
+from contracts.strictness import validate_strictly
 from contracts.wizard_answers import contradicting, nested
-from contracts.wording import message_of
+from contracts.wording import error_text
 
 
 class CharacterInvalid(ValueError):
@@ -34,7 +34,7 @@ def character_from(answers: Character | Mapping[str, Any]) -> Character:
         if contradiction := contradicting(answers, ()):
             raise contradiction
         fields = nested(answers)
-        return strictly(Character, fields, lambda: Character.model_validate(fields))
+        return validate_strictly(Character, fields, lambda: Character.model_validate(fields))
     except ValidationError as error:
         raise CharacterInvalid("; ".join(_faults(error))) from None
 
@@ -47,4 +47,4 @@ def _faults(error: ValidationError) -> Iterator[str]:
         field = "age" if path[:1] == ["age"] else ".".join(path)
         if field not in told:
             told.add(field)
-            yield f"{field}: {message_of(details, age=age)}"
+            yield f"{field}: {error_text(details, age=age)}"

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from prompts.folding import fold, is_invisible
+from prompts.normalization import is_invisible, normalize
 from prompts.weights import split_clauses
 
 _ABBREVIATION = re.compile(
@@ -64,24 +64,24 @@ def join(parts: Iterable[str]) -> str:
     kept: dict[str, str] = {}
     for part in parts:
         for clause in clauses_of(part):
-            kept.setdefault(fold(clause).text, clause)
+            kept.setdefault(normalize(clause).text, clause)
     return ", ".join(kept.values())
 
 
 def shorten(text: str, words: int) -> str:
     """At most so many words, cut after a clause where one fits, else after a word."""
-    if length(text) <= words:
+    if word_count(text) <= words:
         return text
     kept: list[str] = []
     for clause in clauses_of(text):
-        if length(", ".join([*kept, clause])) > words:
+        if word_count(", ".join([*kept, clause])) > words:
             return ", ".join(kept) if kept else _cut(clause, words)
         kept.append(clause)
     return ", ".join(kept)
 
 
 @lru_cache(maxsize=4096)
-def length(text: str) -> int:
+def word_count(text: str) -> int:
     """Words as an image model counts them, roughly: wide characters one each, long words more."""
     return sum(_length(word) for word in text.split())
 
@@ -106,7 +106,7 @@ def _length(word: str) -> int:
 def _cut(clause: str, words: int) -> str:
     kept: list[str] = []
     for word in clause.split():
-        if length(" ".join([*kept, word])) > words:
+        if word_count(" ".join([*kept, word])) > words:
             break
         kept.append(word)
     return " ".join(kept) or clause[:words]

@@ -8,7 +8,7 @@ from typing import Any, Final
 from contracts.generation import Reason, RenderSpec
 from contracts.notices import Notice
 from contracts.storable import faults
-from contracts.workflows import Graph, batch_of, holes_of
+from contracts.workflows import Graph, batch_of, placeholders_of
 from prompts.adults import NotAnAdult, find_minor
 from prompts.catalogue import Catalogue
 from prompts.explicit import find_explicit
@@ -33,7 +33,7 @@ def workflow_notices(workflow: Graph, renders: Sequence[RenderSpec]) -> tuple[No
 
 def _same_picture(workflow: Graph, renders: Sequence[RenderSpec]) -> Iterator[Notice]:
     """Name the images for which the workflow would be run with the same values in all its holes."""
-    holes = holes_of(workflow)
+    holes = placeholders_of(workflow)
     alike: dict[tuple[object, ...], list[int]] = {}
     for spec in renders:
         values = {

@@ -33,7 +33,7 @@ from contracts.requests import (
     StudioRequest,
 )
 from contracts.strictness import read_message
-from prompts.preview import NO_JOB, CannotBeDone, fields, preview, written
+from prompts.preview import NO_JOB, RequestRejected, as_json, as_text, preview
 from prompts.refusal import reasons_of
 from prompts.renders import ImageRequest
 
@@ -144,7 +144,7 @@ def _requested(path: Path) -> GenerationRequested:
     try:
         return read_message(GenerationRequested, json.dumps(published).encode())
     except ValidationError as error:
-        raise WrongInput(str(CannotBeDone(reasons_of(error)))) from None
+        raise WrongInput(str(RequestRejected(reasons_of(error)))) from None
 
 
 def _as_published(posted: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +160,9 @@ def _show(request: ImageRequest, shown: Shown, job_id: str = NO_JOB) -> None:
         raise WrongInput("a stored character cannot be read here: give the character itself")
     try:
         images = preview(request, job_id)
-    except CannotBeDone as error:
+    except RequestRejected as error:
         raise WrongInput(str(error)) from None
-    as_json = [fields(image) for image in images]
-    typer.echo(json.dumps(as_json, indent=2, ensure_ascii=False) if shown.as_json else written(images))
+    if shown.as_json:
+        typer.echo(json.dumps([as_json(image) for image in images], indent=2, ensure_ascii=False))
+    else:
+        typer.echo(as_text(images))

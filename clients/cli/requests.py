@@ -15,8 +15,8 @@ from contracts.characters import Appearance, Character, Identity
 from contracts.generation import Notify
 from contracts.http import LoraTrainingSubmission
 from contracts.http_chains import BaseImageSelection
-from contracts.strictness import strictly
-from contracts.wording import message_of
+from contracts.strictness import validate_strictly
+from contracts.wording import error_text
 
 M = TypeVar("M", bound=Model)
 
@@ -115,10 +115,10 @@ def _read(path: Path) -> Any:
 
 def _checked(kind: type[M], fields: Mapping[str, Any], names: Mapping[str, str] = OPTIONS) -> M:
     try:
-        return strictly(kind, fields, lambda: kind.model_validate(fields))
+        return validate_strictly(kind, fields, lambda: kind.model_validate(fields))
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)[:5]
-        said = (f"{_option(item['loc'], names)}: {message_of(item)}" for item in wrong)
+        said = (f"{_option(item['loc'], names)}: {error_text(item)}" for item in wrong)
         raise WrongInput("; ".join(said)) from None
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from contracts.captions import for_trainer
+from contracts.captions import training_caption
 from contracts.modal_app import ModalTrainingInput
 from deploy.modal.downloads import LARGEST_ARCHIVE, LARGEST_IMAGE, Downloads
 from deploy.modal.failures import CallFailed
@@ -96,7 +96,7 @@ def lay_out(pairs: Iterable[tuple[bytes, str]], trigger_word: str, dataset: Path
     for number, (data, caption) in enumerate(pairs):
         name = f"{number:04}.png"
         opened(data).save(dataset / name)
-        text = for_trainer(caption, trigger_word)
+        text = training_caption(caption, trigger_word)
         lines.append(json.dumps({"file_name": name, "text": text}))
     (dataset / "metadata.jsonl").write_text("\n".join(lines) + "\n")
 

@@ -10,7 +10,7 @@ from contracts.http import AnySubmission, FieldError
 from contracts.http_chains import BaseImageSelection, CharacterCreation
 from contracts.requests import BaseImageRequest
 from prompts.catalogue import Catalogue
-from prompts.planner import reasons_at_the_door
+from prompts.planner import admission_reasons
 from services.api.domain import (
     Accepted,
     Caller,
@@ -139,7 +139,7 @@ class Intake:
     ) -> tuple[FieldError, ...]:
         """Judge a request as the prompt-builder will. It takes milliseconds, so a thread does it."""
         in_thread = offload if is_large_request() else asyncio.to_thread
-        reasons = await in_thread(reasons_at_the_door, requested, character, self._catalogue)
+        reasons = await in_thread(admission_reasons, requested, character, self._catalogue)
         return tuple(map(as_written, reasons))
 
     async def cancel(self, job_id: str, caller: Caller, trace: str | None) -> None:

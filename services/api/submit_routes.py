@@ -14,7 +14,7 @@ from contracts.http import (
     ProfilePicturesSubmission,
     StudioSubmission,
 )
-from contracts.scalars import Spelling
+from contracts.scalars import TextPattern
 from services.api.callers import CallerHeaders
 from services.api.domain import Caller
 from services.api.intake import Intake
@@ -24,7 +24,7 @@ from shared.http.problems import problem_responses
 from shared.observability.tracing import start_span, traceparent
 
 IdempotencyKey = Annotated[
-    Annotated[str, Spelling(r"^[\x20-\x7e]{1,255}$", "printable ASCII of 1 to 255 characters")] | None,
+    Annotated[str, TextPattern(r"^[\x20-\x7e]{1,255}$", "printable ASCII of 1 to 255 characters")] | None,
     Header(
         alias="Idempotency-Key",
         description="The same key and body again give the same job; unique per tenant.",

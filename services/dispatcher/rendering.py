@@ -9,7 +9,7 @@ from contracts.ids import AttemptKey
 from contracts.jobs import Attempt, ErrorCode, Job, JobError, Render, RenderState
 from contracts.notices import Notice
 from contracts.renders import AttemptMessage, RenderFailed, RenderProgressed, ResultStored
-from contracts.workflows import holes_of
+from contracts.workflows import placeholders_of
 from services.dispatcher.events import image_event
 from services.dispatcher.policies import no_route_reason
 from services.dispatcher.transition import JobTransition
@@ -145,7 +145,7 @@ def _same_file(job: Job, index: int) -> tuple[Notice, ...]:
     if len(same) == 1:
         return ()
     message = f"Images {', '.join(map(str, same))} are the same file."
-    if job.workflow is not None and "seed" not in holes_of(job.workflow):
+    if job.workflow is not None and "seed" not in placeholders_of(job.workflow):
         message += " The workflow has a fixed seed; write {{seed}} where it has its seed."
     return (Notice(code="same_file", message=message, images=same),)
 

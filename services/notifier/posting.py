@@ -16,7 +16,7 @@ import httpx
 from pydantic import ValidationError
 from standardwebhooks import Webhook
 
-from contracts.wording import message_of
+from contracts.wording import error_text
 from services.notifier.deliveries import Delivery, Outcome
 from shared.http.certificates import certificates
 from shared.http.client import BasicAuthTransport
@@ -115,7 +115,7 @@ class Poster:
             body = await self._relink(delivery.body)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            what = f"{'.'.join(map(str, first['loc'])) or 'event'} {message_of(first)}"
+            what = f"{'.'.join(map(str, first['loc'])) or 'event'} {error_text(first)}"
             return Outcome(error=f"stored event cannot be read: {what}"[:MAX_ERROR], unsent=True)
         return await self._send(delivery, body)
 

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from pydantic import TypeAdapter, ValidationError
 
 from contracts.base import Id, Model, Name, UserId
-from contracts.wording import message_of
+from contracts.wording import error_text
 from services.notifier.frames import Writer
 from services.notifier.hub import Hub
 from services.notifier.job_stream import JobStream
@@ -40,7 +40,7 @@ def _identity(kind: TypeAdapter[str], header: str, query: str, values: tuple[str
     try:
         return kind.validate_python(value)
     except ValidationError as error:
-        wrong = message_of(error.errors()[0])
+        wrong = error_text(error.errors()[0])
         raise Refusal(401, f"The header {header} (or the query parameter '{query}') {wrong}.") from None
 
 

@@ -17,7 +17,7 @@ from contracts.characters import Character
 from contracts.generation import GenerationRejected, GenerationRequested, Reason
 from contracts.times import plausible
 from prompts.catalogue import Catalogue
-from prompts.planner import plan, plan_later, request_hash
+from prompts.planner import plan, plan_without_character, request_hash
 from prompts.refusal import rejection_of
 from shared.clock import now
 from shared.envelope import Outgoing, Received, caused_by
@@ -64,7 +64,9 @@ def plans(
         at = asked_at(received)
         stored = known.get(key) if key else None
         if key and not (stored and is_complete(stored, requested)):
-            outputs += caused_by(received, plan_later(requested, requested_at=at, catalogue=catalogue))
+            outputs += caused_by(
+                received, plan_without_character(requested, requested_at=at, catalogue=catalogue)
+            )
             continue
         character = stored.character if stored else None
         planned = plan(requested, character=character, requested_at=at, catalogue=catalogue)

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from contracts.http import FieldError, Problem
 from contracts.requests import FOLLOW_UP_TYPES
-from contracts.wording import MAX_ERRORS, message_of
+from contracts.wording import MAX_ERRORS, error_text
 from shared.errors import TransientError
 from shared.transient import is_transient
 
@@ -104,7 +104,7 @@ def _invalid(error: RequestValidationError) -> Response:
     for detail in details:
         place, *rest = detail["loc"]
         if place == "header" and rest and str(rest[0]).lower() in UNAUTHENTICATED_HEADERS:
-            return problem(401, f"The header {rest[0]} {message_of(detail)}.")
+            return problem(401, f"The header {rest[0]} {error_text(detail)}.")
     errors = field_errors(details, error.body)
     return problem(422, "; ".join(f"{error.field}: {error.message}" for error in errors[:5]), errors)
 
@@ -142,4 +142,4 @@ def _message(field: str, detail: Mapping[str, Any]) -> str:
     if detail["type"] == "json_invalid":
         return f"is not valid JSON: {detail['ctx']['error']} at character {detail['loc'][-1]}"
     types = ", ".join(FOLLOW_UP_TYPES) if field.startswith("then.") else ""
-    return message_of(detail, types=types, age=field.rpartition(".")[2] == "age")
+    return error_text(detail, types=types, age=field.rpartition(".")[2] == "age")

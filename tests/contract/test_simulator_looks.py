@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from contracts.characters import Appearance
-from contracts.wizard import known_values
+from contracts.wizard import offered_values
 from deploy.simulators.drawing import Sketch, draw, encode
 from deploy.simulators.figure import draw_figure
 from deploy.simulators.identity_watermark import read_watermark
 from deploy.simulators.looks import EYES, HAIRS, Looks
 from deploy.simulators.palette import Colour, Palette
 
-CATALOGUE = known_values(Appearance)
+CATALOGUE = offered_values(Appearance)
 KEY: Colour = (255, 0, 255)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from contracts.workflows import batch_of, depths, holes_of, result_of, seed_of
+from contracts.workflows import batch_of, depths, placeholders_of, result_of, seed_of
 from tests.unit.workflow_graphs import Graph, draft_and_final, drawing, files, saving
 
 
@@ -128,12 +128,12 @@ def test_the_batch_of_a_graph_is_read_from_its_latent_image(graph: Graph, images
 
 def test_holes_of_nodes_that_the_result_does_not_need_do_not_change_the_picture() -> None:
     graph = drawing(seed=1) | {"8": {"inputs": {"text": "{{seed}}"}}}
-    assert "seed" not in holes_of(graph)
-    assert "seed" not in holes_of(drawing(seed=1) | {"7": NAMED_BY_SEED})
+    assert "seed" not in placeholders_of(graph)
+    assert "seed" not in placeholders_of(drawing(seed=1) | {"7": NAMED_BY_SEED})
 
 
 def test_holes_of_a_files_name_do_not_change_the_picture() -> None:
-    assert holes_of(drawing(seed=1, prefix="{{prefix}}_{{seed}}")) == {
+    assert placeholders_of(drawing(seed=1, prefix="{{prefix}}_{{seed}}")) == {
         "prompt",
         "negative_prompt",
         "width",

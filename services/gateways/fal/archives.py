@@ -4,7 +4,7 @@ import io
 import zipfile
 from collections.abc import Sequence
 
-from contracts.captions import for_trainer
+from contracts.captions import training_caption
 from services.gateways.kit.provider import Rejected
 
 LARGEST_ARCHIVE = 90 * 1024 * 1024
@@ -29,7 +29,7 @@ def archive(images: Sequence[bytes], captions: Sequence[str], trigger_word: str)
         for number, image in enumerate(images):
             _add(opened, f"{number:03}.{_ending(number, image)}", image)
             if captions:
-                text = for_trainer(captions[number] if number < len(captions) else "", trigger_word)
+                text = training_caption(captions[number] if number < len(captions) else "", trigger_word)
                 _add(opened, f"{number:03}.txt", text.encode())
     return packed.getvalue()
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from contracts.generation import RenderSpec
-from contracts.workflows import HOLE, PREFIX, nodes_of_result
+from contracts.workflows import PLACEHOLDER, PREFIX, nodes_of_result
 from services.gateways.kit.provider import AttemptRequest
 
 SIZE: Final = {"width": "{{width}}", "height": "{{height}}"}.items()
@@ -102,7 +102,7 @@ def _fill(value: object, values: Mapping[str, object]) -> object:
         return [_fill(item, values) for item in value]
     if not isinstance(value, str):
         return value
-    whole = HOLE.fullmatch(value)
+    whole = PLACEHOLDER.fullmatch(value)
     if whole:
         return values.get(whole[1], value)
-    return HOLE.sub(lambda hole: str(values.get(hole[1], hole[0])), value)
+    return PLACEHOLDER.sub(lambda hole: str(values.get(hole[1], hole[0])), value)

@@ -7,7 +7,7 @@ import httpx
 from pydantic import ValidationError
 
 from contracts.base import Provider as ProviderName
-from contracts.captions import for_trainer
+from contracts.captions import training_caption
 from contracts.modal_app import (
     TOO_LATE,
     UNDECIDED,
@@ -106,7 +106,7 @@ class ModalProvider:
             training = ModalTrainingInput(
                 trigger_word=spec.prompt,
                 images=tuple(
-                    ModalTrainingImage(url=url, caption=caption and for_trainer(caption, spec.prompt))
+                    ModalTrainingImage(url=url, caption=caption and training_caption(caption, spec.prompt))
                     for url, caption in zip_longest(links, spec.captions[: len(links)], fillvalue="")
                 ),
                 steps=spec.steps or self._training_steps,

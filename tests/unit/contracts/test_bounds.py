@@ -12,7 +12,7 @@ from contracts.bounded import Items
 from contracts.generation import GenerationRequested
 from contracts.http import CharacterSheetSubmission, LoraTrainingSubmission, StudioSubmission
 from contracts.strictness import read_message
-from contracts.wording import MAX_ERRORS, message_of
+from contracts.wording import MAX_ERRORS, error_text
 from prompts.refusal import reasons_of
 
 JOB = "3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"
@@ -71,7 +71,7 @@ def test_a_list_that_is_too_long_is_one_error(kind: type[Model], body: dict[str,
     started = perf_counter()
     [error] = refusal(kind, body).errors()
     assert error["loc"] == (field,)
-    assert message_of(error).startswith("must have at most ")
+    assert error_text(error).startswith("must have at most ")
     assert perf_counter() - started < GENEROUS_SECONDS
 
 
@@ -142,7 +142,7 @@ def test_a_number_of_many_digits_is_refused_wherever_one_is_given(digits: int, f
 )
 def test_a_workflow_that_is_larger_than_any_graph_is_refused(workflow: Any, message: str) -> None:
     [error] = refusal(StudioSubmission, {"character": MIA, "workflow": workflow}).errors()
-    assert (error["loc"], message_of(error)) == (("workflow",), message)
+    assert (error["loc"], error_text(error)) == (("workflow",), message)
 
 
 @pytest.mark.parametrize(("follow_ups", "is_accepted"), [(1, True), (3, False)])

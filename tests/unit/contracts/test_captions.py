@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.captions import filled_in, for_trainer
+from contracts.captions import fill_trigger_word, training_caption
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,11 @@ from contracts.captions import filled_in, for_trainer
     ],
 )
 def test_every_caption_has_the_trigger_word_as_a_whole_word(caption: str, whole: str) -> None:
-    assert for_trainer(caption, "mar") == whole
+    assert training_caption(caption, "mar") == whole
 
 
 @pytest.mark.parametrize("word", ["mar.x", "<mar>", r"m\\1", "+mar+", "m ar"])
 def test_a_trigger_word_of_any_characters_is_found_and_filled_in(word: str) -> None:
-    assert filled_in("{trigger}, x", word) == f"{word}, x"
-    assert for_trainer(f"a {word} b", word) == f"a {word} b"
-    assert for_trainer(f"a x{word}x b" if word[0].isalnum() else "a b", word).startswith(f"{word}, ")
+    assert fill_trigger_word("{trigger}, x", word) == f"{word}, x"
+    assert training_caption(f"a {word} b", word) == f"a {word} b"
+    assert training_caption(f"a x{word}x b" if word[0].isalnum() else "a b", word).startswith(f"{word}, ")

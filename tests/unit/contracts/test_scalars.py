@@ -11,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from contracts.base import Flag, Line, Name, Number, Seed, Text, UserId, Whole
 from contracts.scalars import LARGEST_EXACT, LARGEST_SEED, decimals_up_to
-from contracts.wording import message_of
+from contracts.wording import error_text
 from shared.http.header_text import header_text
 
 USER_IDS = [
@@ -36,7 +36,7 @@ class Seeded(BaseModel):
 def refusal(kind: Any, value: object) -> str:
     with pytest.raises(ValidationError) as refused:
         TypeAdapter(kind).validate_python(value)
-    return message_of(refused.value.errors()[0])
+    return error_text(refused.value.errors()[0])
 
 
 @pytest.mark.parametrize("user_id", USER_IDS)

@@ -11,7 +11,7 @@ from contracts.generation import GenerationCancel, GenerationPlanned, Generation
 from contracts.http import LoraTrainingSubmission, StudioSubmission
 from contracts.http_chains import BaseImageSelection
 from contracts.strictness import CONTRACT_VERSION, CallerMessage, read_message
-from contracts.wording import message_of
+from contracts.wording import error_text
 from shared.kafka.decoding import read
 
 JOB = "3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"
@@ -34,7 +34,7 @@ def errors(kind: type[Model], body: Any) -> dict[str, str]:
     with pytest.raises(ValidationError) as refused:
         read_it()
     found = refused.value.errors()
-    return {".".join(map(str, error["loc"])): message_of(error) for error in found}
+    return {".".join(map(str, error["loc"])): error_text(error) for error in found}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.web_addresses import address_fault
+from contracts.web_addresses import address_error
 
 HOST, PORT, NAME, BRACKETS = (
     "must name a host,",
@@ -41,7 +41,7 @@ HOST, PORT, NAME, BRACKETS = (
     ],
 )
 def test_an_address_that_cannot_work_says_why(url: str, fault: str) -> None:
-    said = address_fault(url)
+    said = address_error(url)
     assert said
     assert said.startswith(fault)
     assert "pw" not in said
@@ -63,4 +63,4 @@ def test_an_address_that_cannot_work_says_why(url: str, fault: str) -> None:
     ],
 )
 def test_an_address_that_may_work_is_left_to_be_tried(url: str) -> None:
-    assert address_fault(url) is None
+    assert address_error(url) is None

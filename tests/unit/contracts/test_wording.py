@@ -11,7 +11,7 @@ from contracts.http import AnySubmission
 from contracts.http_chains import BaseImageSelection, CharacterCreation
 from contracts.strictness import CallerMessage
 from contracts.wording import MESSAGES as WORDS
-from contracts.wording import message_of, shown
+from contracts.wording import error_text, shown
 
 KINDS: list[Any] = [kind for kind in MESSAGES if issubclass(kind, CallerMessage)]
 KINDS += [*AnySubmission.__args__, BaseImageSelection, CharacterCreation]
@@ -76,8 +76,8 @@ def test_no_words_repeat_a_pattern_or_name_python() -> None:
 
 def test_an_error_without_its_input_does_not_show_it() -> None:
     known = {"type": "spelling", "msg": "", "ctx": {"words": "a name"}}
-    assert message_of(known) == "must be a name"
-    assert message_of(known | {"input": "x"}) == "must be a name, got 'x'"
+    assert error_text(known) == "must be a name"
+    assert error_text(known | {"input": "x"}) == "must be a name, got 'x'"
 
 
 @pytest.mark.parametrize(
@@ -102,9 +102,9 @@ def test_a_value_is_shown_as_json_has_it_and_never_at_length(value: Any, text: s
 )
 def test_one_character_is_singular(least: int, words: str) -> None:
     details = {"type": "string_too_short", "input": "", "ctx": {"min_length": least}}
-    assert message_of(details) == words
+    assert error_text(details) == words
 
 
 def test_one_item_is_singular() -> None:
     details = {"type": "too_long", "input": [1, 2], "ctx": {"max_length": 1, "actual_length": 2}}
-    assert message_of(details) == "must have at most 1 item, got 2"
+    assert error_text(details) == "must have at most 1 item, got 2"

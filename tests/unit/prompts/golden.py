@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from contracts.characters import Appearance, Character, Identity
-from prompts.preview import preview, written
+from prompts.preview import as_text, preview
 from prompts.renders import ImageRequest
 from tests.unit.prompts.examples import BASE_IMAGE, JOB, LORA, MIA, requested
 
@@ -95,7 +95,7 @@ CASES: Final[dict[str, dict[str, Any]]] = {
 def text_of(case: str) -> str:
     """What is sent for a case."""
     request: ImageRequest = requested(**CASES[case]).request  # type: ignore[assignment]
-    return written(preview(request, JOB)) + "\n"
+    return as_text(preview(request, JOB)) + "\n"
 
 
 def main() -> None:

@@ -5,13 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prompts.budget import Clause, Fitted, Rank, fit, tokens
-from prompts.wording import length
+from prompts.wording import word_count
 
 KEPT, USER, SETTING, QUALITY = Rank.KEPT, Rank.USER, Rank.SETTING, Rank.QUALITY
 
 
 def _fit(*said: tuple[str, Rank], words: int = 6, pages: int = 1) -> Fitted:
-    return fit([Clause(text, rank) for text, rank in said], length, words, pages)
+    return fit([Clause(text, rank) for text, rank in said], word_count, words, pages)
 
 
 def _texts(fitted: Fitted) -> list[str]:
@@ -80,7 +80,7 @@ _clauses = st.lists(
 
 
 @settings(max_examples=60, deadline=None)
-@given(_clauses, st.integers(1, 30), st.integers(1, 3), st.sampled_from([length, tokens]))
+@given(_clauses, st.integers(1, 30), st.integers(1, 3), st.sampled_from([word_count, tokens]))
 def test_nothing_is_longer_than_allowed_but_what_is_never_cut(
     clauses: list[Clause], page: int, pages: int, size: type[int]
 ) -> None:

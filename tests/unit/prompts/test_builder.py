@@ -8,7 +8,7 @@ from prompts.builder import Prompt, PromptBuilder
 from prompts.catalogue import default_catalogue
 from prompts.dialects import MAX_WORDS
 from prompts.seeds import SEEDS, seed_from
-from prompts.wording import length
+from prompts.wording import word_count
 from tests.unit.prompts.examples import JOB, MIA
 
 SAFETY = ("nsfw", "nude", "naked")
@@ -104,7 +104,7 @@ def test_a_long_text_is_cut_after_a_clause_and_what_the_picture_is_about_stays()
     text = ", ".join(f"clause number {index} of a very long text" for index in range(80))
     builder = PromptBuilder().add_trigger("mia_tok").add_character(MIA).add_text(text)
     prompt = builder.add_style("photorealistic").add_quality("high").build().prompt
-    assert length(prompt) <= MAX_WORDS
+    assert word_count(prompt) <= MAX_WORDS
     assert prompt.startswith("mia_tok, a 27-year-old")
     assert ", clause number 12 of a very long text, " in prompt
     assert prompt.endswith(" of a very long text. Photorealistic photograph.")

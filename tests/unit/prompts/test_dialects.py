@@ -6,7 +6,7 @@ import pytest
 
 from prompts.budget import tokens
 from prompts.builder import Prompt, PromptBuilder
-from prompts.dialects import WINDOW, WINDOWS, unweighted
+from prompts.dialects import WINDOW, WINDOWS, strip_weights
 from tests.unit.prompts.examples import MIA
 
 
@@ -32,7 +32,7 @@ def test_escaped_brackets_of_the_users_are_no_weights() -> None:
     prompt = _built(r"a house \(old\)")
     assert r"a house \(old\)" in prompt.tag_prompt
     assert "A house (old)." in prompt.prompt
-    assert "a house (old)" in unweighted(prompt.tag_prompt)
+    assert "a house (old)" in strip_weights(prompt.tag_prompt)
 
 
 def test_a_backslash_cannot_undo_the_escape() -> None:
@@ -71,7 +71,7 @@ def test_a_word_that_only_the_tags_would_spell_leaves_none() -> None:
 
 def test_long_words_of_the_users_fill_both_windows_and_no_more() -> None:
     prompt = _built(", ".join(f"wish number {n}" for n in range(60)), trigger="mia_tok", scene="beach")
-    count = tokens(unweighted(prompt.tag_prompt))
+    count = tokens(strip_weights(prompt.tag_prompt))
     assert WINDOW < count <= WINDOW * WINDOWS
     assert "sandy beach" in prompt.tag_prompt
     assert prompt.tag_prompt.endswith("wish number 24")
@@ -81,5 +81,5 @@ def test_long_words_of_the_users_fill_both_windows_and_no_more() -> None:
 def test_boilerplate_stays_within_the_first_window() -> None:
     builder = PromptBuilder().add_character(MIA).add_style("photorealistic").add_quality("ultra")
     prompt = builder.add_scene("beach").add_outfit("swimsuit").build()
-    assert tokens(unweighted(prompt.tag_prompt)) <= WINDOW
+    assert tokens(strip_weights(prompt.tag_prompt)) <= WINDOW
     assert prompt.cut_tags

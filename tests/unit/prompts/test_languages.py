@@ -9,7 +9,7 @@ from contracts.characters import Appearance, Character, Identity
 from contracts.generation import GenerationPlanned, GenerationRejected
 from prompts.adults import find_minor
 from prompts.catalogue import default_catalogue
-from prompts.folding import MAX_EXPANSION, fold
+from prompts.normalization import MAX_EXPANSION, normalize
 from prompts.planner import plan
 from prompts.workflows import MAX_BYTES, workflow_reasons
 from tests.unit.prompts.corpus.rates import PARTS, VERDICTS, ideas, sentences, wrong
@@ -166,7 +166,7 @@ def test_a_workflow_of_ligatures_costs_no_more_than_its_size() -> None:
 
 def test_no_character_folds_to_more_than_a_few() -> None:
     assert (
-        max(len(fold(chr(code)).text) for code in range(0x20, 0x30000) if chr(code).isprintable())
+        max(len(normalize(chr(code)).text) for code in range(0x20, 0x30000) if chr(code).isprintable())
         == MAX_EXPANSION
     )
 

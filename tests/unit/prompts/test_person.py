@@ -6,12 +6,12 @@ import pytest
 
 from contracts.base import Model
 from contracts.characters import Appearance, Character, Identity
-from contracts.wizard import known_values
+from contracts.wizard import offered_values
 from prompts.adults import find_minor
 from prompts.builder import PromptBuilder
 from prompts.catalogue import default_catalogue, entry_of
 from prompts.dialects import MAX_WORDS
-from prompts.wording import length
+from prompts.wording import word_count
 
 
 def _says(**appearance: str) -> str:
@@ -119,7 +119,7 @@ def test_a_usual_style_of_dress_is_never_an_explicit_one() -> None:
     [
         (model, field, value)
         for model in (Appearance, Identity)
-        for field, values in known_values(model).items()
+        for field, values in offered_values(model).items()
         for value in values
     ],
 )
@@ -136,7 +136,7 @@ def test_what_the_wizard_offers_is_drawn_and_reads_well(model: type[Model], fiel
 
 def test_styles_of_dress_that_the_wizard_offers_are_outfits() -> None:
     outfits = default_catalogue().outfits
-    assert all(entry_of(outfits, style) for style in known_values(Identity)["dress_style"])
+    assert all(entry_of(outfits, style) for style in offered_values(Identity)["dress_style"])
 
 
 def test_a_character_whose_every_field_is_as_long_as_it_may_be_still_fits() -> None:
@@ -145,7 +145,7 @@ def test_a_character_whose_every_field_is_as_long_as_it_may_be_still_fits() -> N
     character = Character.model_validate({"name": "ń" * 200, "age": 30, "appearance": long, "identity": who})
     builder = PromptBuilder().add_character(character).add_text("rain, " * 600).add_style("photorealistic")
     prompt = builder.add_scene("y " * 100).add_outfit("z" * 200).add_trigger("mia_tok").build()
-    assert length(prompt.prompt) <= MAX_WORDS
+    assert word_count(prompt.prompt) <= MAX_WORDS
     assert prompt.prompt.startswith("mia_tok, a 30-year-old seven words that say nothing ")
     assert "Photorealistic photograph" in prompt.prompt
 

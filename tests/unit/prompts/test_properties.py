@@ -10,16 +10,16 @@ from contracts.base import Model
 from contracts.characters import Appearance, Character, Identity
 from contracts.generation import GenerationPlanned, GenerationRejected
 from contracts.storable import faults
-from contracts.wizard import known_values
+from contracts.wizard import offered_values
 from prompts.adults import ADULT_AGE, age_in_years, find_minor
 from prompts.budget import tokens
 from prompts.catalogue import default_catalogue
-from prompts.dialects import MAX_WORDS, WINDOW, WINDOWS, unweighted
+from prompts.dialects import MAX_WORDS, WINDOW, WINDOWS, strip_weights
 from prompts.explicit import find_explicit, remove_words
-from prompts.folding import fold
+from prompts.normalization import normalize
 from prompts.planner import plan
 from prompts.seeds import SEEDS
-from prompts.wording import length
+from prompts.wording import word_count
 from tests.unit.prompts.examples import (
     AT,
     BASE_IMAGE,
@@ -190,7 +190,7 @@ def test_nothing_explicit_is_drawn_where_it_is_not_allowed(request: dict[str, An
 
 def _model(kind: type[Model], texts: st.SearchStrategy[str | None]) -> st.SearchStrategy[Any]:
     """Each field left out, as the wizard offers it, or as nobody would expect."""
-    known = known_values(kind)
+    known = offered_values(kind)
     return st.builds(
         kind,
         **{name: st.one_of(texts, st.sampled_from(known.get(name, (None,)))) for name in kind.model_fields},
@@ -224,9 +224,9 @@ def test_every_plan_is_of_its_size_within_its_budgets_decent_and_storable(
         return
     assert len(made.renders) == size_of(request)
     for render, without in zip(made.renders, wordless.renders, strict=True):
-        plain = unweighted(render.tag_prompt)
-        never_cut = tokens(unweighted(without.tag_prompt))
-        assert length(render.prompt) <= MAX_WORDS
+        plain = strip_weights(render.tag_prompt)
+        never_cut = tokens(strip_weights(without.tag_prompt))
+        assert word_count(render.prompt) <= MAX_WORDS
         assert tokens(plain) <= max(WINDOW * WINDOWS, never_cut)
         for text in (render.prompt, render.tag_prompt, plain, render.caption):
             assert find_minor(text) is None
@@ -271,11 +271,11 @@ def test_only_ages_of_adults_are_planned(age: int) -> None:
 
 @given(st.text(max_size=60))
 def test_folding_keeps_track_of_where_everything_was(text: str) -> None:
-    folded = fold(text)
-    assert len(folded.text) == len(folded.starts) == len(folded.ends)
-    spans = list(zip(folded.starts, folded.ends, strict=True))
+    normalized = normalize(text)
+    assert len(normalized.text) == len(normalized.starts) == len(normalized.ends)
+    spans = list(zip(normalized.starts, normalized.ends, strict=True))
     assert all(0 <= start < end <= len(text) for start, end in spans)
-    assert fold(folded.text).text == fold(fold(folded.text).text).text
+    assert normalize(normalized.text).text == normalize(normalize(normalized.text).text).text
 
 
 @given(st.lists(st.one_of(st.sampled_from(_EXPLICIT), st.text(max_size=5)), max_size=10).map("".join))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from prompts.budget import tokens
 from prompts.builder import PromptBuilder
-from prompts.dialects import WINDOW, WINDOWS, unweighted
-from prompts.weights import split_clauses, weigh
+from prompts.dialects import WINDOW, WINDOWS, strip_weights
+from prompts.weights import parse_weights, split_clauses
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_long_text_in_brackets_is_cut_with_its_brackets_closed() -> None:
 def test_deep_brackets_take_no_time() -> None:
     start = time.process_time()
     for text in ("(" * 20_000, "(" * 10_000 + "a" + ")" * 10_000, "(a:1.2" * 5_000, "(a)," * 5_000):
-        weigh(text)
+        parse_weights(text)
         split_clauses(text)
     assert time.process_time() - start < 3
 
@@ -82,7 +82,7 @@ texts = st.lists(st.one_of(_marks, _words, _words), max_size=30).map("".join)
 def test_tags_are_balanced_and_every_word_stays_with_a_bounded_weight(text: str) -> None:
     prompt = PromptBuilder().add_text(text).build()
     assert _is_balanced(prompt.tag_prompt)
-    assert all(0.25 <= piece.weight <= 2 for piece in weigh(text))
+    assert all(0.25 <= piece.weight <= 2 for piece in parse_weights(text))
     words = re.findall(r"[a-z]+", text.lower())
     if not prompt.cut_tags and len(set(words)) == len(words):
         assert re.findall(r"[a-z]+", prompt.tag_prompt.lower()) == words
@@ -97,7 +97,7 @@ def test_prose_has_only_the_brackets_that_were_escaped(text: str) -> None:
 @given(st.lists(texts, max_size=12).map(", ".join))
 def test_weighed_tags_keep_to_the_budget(text: str) -> None:
     prompt = PromptBuilder().add_text(text).build()
-    assert tokens(unweighted(prompt.tag_prompt)) <= WINDOW * WINDOWS
+    assert tokens(strip_weights(prompt.tag_prompt)) <= WINDOW * WINDOWS
 
 
 def _is_balanced(tags: str) -> bool:

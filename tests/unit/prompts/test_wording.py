@@ -2,7 +2,7 @@
 
 import pytest
 
-from prompts.wording import clauses_of, clean, join, length, shorten
+from prompts.wording import clauses_of, clean, join, shorten, word_count
 
 
 def test_commas_in_brackets_do_not_part_clauses() -> None:
@@ -26,7 +26,7 @@ def test_a_text_is_cut_after_a_clause_where_one_fits(words: int, kept: str) -> N
 
 
 def test_words_without_spaces_are_counted_and_cut_too() -> None:
-    assert length("砂浜の夕日") == 5
-    assert length("x" * 4000) > 300
-    assert length(shorten("x" * 4000, 20)) <= 20
-    assert length(shorten("浜" * 4000, 20)) <= 20
+    assert word_count("砂浜の夕日") == 5
+    assert word_count("x" * 4000) > 300
+    assert word_count(shorten("x" * 4000, 20)) <= 20
+    assert word_count(shorten("浜" * 4000, 20)) <= 20

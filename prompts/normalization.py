@@ -31,7 +31,7 @@ _OVERLAY, _LOWEST_ACCENT = 1, 10
 
 
 @dataclass(frozen=True)
-class Folded:
+class NormalizedText:
     """A folded text, and the place of each of its characters in `source`."""
 
     text: str
@@ -73,34 +73,34 @@ def is_invisible(character: str) -> bool:
     return character in _INVISIBLE or unicodedata.category(character) == "Cf"
 
 
-def fold(text: str) -> Folded:
+def normalize(text: str) -> NormalizedText:
     """Return the text for comparing: `Ｎ\u200bÚDE` becomes `nude`, `１７½` becomes `17.5`.
 
     Takes time in proportion to the text, at most `MAX_EXPANSION` characters for each of it.
     """
-    return _fold(text) if len(text) <= _REMEMBERED else _fold.__wrapped__(text)
+    return _normalize(text) if len(text) <= _REMEMBERED else _normalize.__wrapped__(text)
 
 
 @lru_cache(maxsize=1024)
-def _fold(text: str) -> Folded:
+def _normalize(text: str) -> NormalizedText:
     if text.isascii():
-        return Folded(text.lower(), text)
+        return NormalizedText(text.lower(), text)
     source = text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
-    return Folded(source.translate(_LETTERS), source)
+    return NormalizedText(source.translate(_LETTERS), source)
 
 
 class _Letters(dict[int, str]):
     """The folded form of each character that was met, for `str.translate`."""
 
     def __missing__(self, code: int) -> str:
-        folded = self[code] = _folded(chr(code))[:MAX_EXPANSION]
-        return folded
+        normalized = self[code] = _normalized_character(chr(code))[:MAX_EXPANSION]
+        return normalized
 
 
 _LETTERS: Final = _Letters()
 
 
-def _folded(character: str) -> str:
+def _normalized_character(character: str) -> str:
     if is_invisible(character) or _is_accent(character):
         return ""
     if character.isnumeric() and not character.isascii() and not _is_roman(character):
