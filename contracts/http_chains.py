@@ -140,3 +140,10 @@ class CharacterView(Model):
     trainings: tuple[Training, ...] = ()
     created: Moment
     updated: Moment
+
+
+class CharacterPage(Model):
+    """Characters, newest first. `next_cursor` asks for the next page; null on the last."""
+
+    characters: tuple[CharacterView, ...]
+    next_cursor: str | None = None

@@ -1,13 +1,22 @@
 """`/v1/characters` and `/v1/chains`: a face is chosen; from sheet to LoRA to pictures as one thing."""
 
+from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
-from contracts.base import CharacterId, Id
-from contracts.http_chains import BaseImageSelection, ChainView, CharacterCreation, CharacterView
+from contracts.base import CharacterId, Id, UserId
+from contracts.http_chains import (
+    BaseImageSelection,
+    ChainView,
+    CharacterCreation,
+    CharacterPage,
+    CharacterView,
+)
 from services.api.callers import CallerHeaders
 from services.api.intake import Intake
+from services.api.listing import PLACE_OF_CHARACTER, place_of
+from services.api.ports import PageQuery
 from services.api.reading_chains import ChainReading
 from services.api.submit_routes import Beside, Trace
 from shared.http.bodies import JsonRoute
@@ -33,6 +42,18 @@ def character_routes(intake: Intake, reading: ChainReading) -> APIRouter:
         character_id = await intake.create(creation, context.caller, context.key, context.trace)
         context.response.headers["Location"] = f"/v1/characters/{quote(character_id, safe='')}"
         return await reading.character(character_id, context.caller.tenant)
+
+    @router.get("", responses=problem_responses(400))
+    async def list_characters(
+        caller: CallerHeaders,
+        user_id: UserId | None = None,
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        cursor: Annotated[str | None, Query(max_length=1000)] = None,
+    ) -> CharacterPage:
+        """The tenant's characters, newest first, also those that were accepted a moment ago."""
+        before = place_of(cursor, PLACE_OF_CHARACTER)
+        query = PageQuery(tenant=caller.tenant, user_id=user_id, before=before, limit=limit)
+        return await reading.characters(query)
 
     @router.get("/{character_id}")
     async def get_character(character_id: CharacterId, caller: CallerHeaders) -> CharacterView:

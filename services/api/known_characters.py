@@ -44,14 +44,14 @@ def known_character(record: CharacterRecord | None, accepted: Accepted | None) -
     described = accepted.character if accepted else None
     if record is None:
         return KnownCharacter(described, accepted=accepted) if described else None
-    if accepted is None or described is None or not _is_ahead(accepted, record):
+    if accepted is None or described is None or not is_ahead(accepted, record):
         return KnownCharacter(record.character, record)
     if described.base_image_id == record.character.base_image_id:
         described = described.model_copy(update={"lora": described.lora or record.character.lora})
     return KnownCharacter(described, record, accepted)
 
 
-def _is_ahead(accepted: Accepted, record: CharacterRecord) -> bool:
+def is_ahead(accepted: Accepted, record: CharacterRecord) -> bool:
     """Tell whether a choice of a face is not in the record yet. A creation changes no record."""
     if accepted.chain_id is None or any(face.chain_id == accepted.chain_id for face in record.faces):
         return False

@@ -3,38 +3,37 @@
 import base64
 import json
 from collections.abc import Sequence
-from datetime import datetime
 
 from pydantic import TypeAdapter
 
-from contracts.base import Id, Moment
+from contracts.base import CharacterId, Id, Moment
 from contracts.http import JobPage, JobView
 from services.api.ports import Place
+from shared.http.problems import Refusal
 
-_PLACE: TypeAdapter[tuple[datetime, str]] = TypeAdapter(tuple[Moment, Id])
-
-
-class BadCursor(ValueError):
-    """A cursor that this service did not make."""
+PLACE_OF_JOB: TypeAdapter[Place] = TypeAdapter(tuple[Moment, Id])
+PLACE_OF_CHARACTER: TypeAdapter[Place] = TypeAdapter(tuple[Moment, CharacterId])
 
 
 def cursor_of(place: Place) -> str:
     """Return the cursor of a place, opaque to the caller."""
-    text = json.dumps([place[0].isoformat(), place[1]])
+    text = json.dumps([place[0].isoformat(), place[1]], ensure_ascii=False)
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def place_of(cursor: str) -> Place:
-    """Return the place that a cursor points to.
+def place_of(cursor: str | None, kind: TypeAdapter[Place] = PLACE_OF_JOB) -> Place | None:
+    """Return the place that a cursor points to; None for the first page.
 
     Raises:
-        BadCursor: when this service did not make it.
+        Refusal: 400 when this service did not make it.
     """
+    if cursor is None:
+        return None
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
-        return _PLACE.validate_json(base64.b64decode(padded, altchars=b"-_", validate=True))
-    except ValueError as error:
-        raise BadCursor(cursor) from error
+        return kind.validate_json(base64.b64decode(padded, altchars=b"-_", validate=True))
+    except ValueError:
+        raise Refusal(400, "cursor: not one that this service gave out") from None
 
 
 def page(planned: Sequence[JobView], accepted: Sequence[JobView], limit: int) -> JobPage:

@@ -11,18 +11,23 @@ from contracts.jobs import Job, Status
 from services.api.domain import Accepted
 
 Place = tuple[datetime, str]
-"""Where a job stands in a list that is newest first: its time and its id."""
+"""Where a job or a character stands in a list that is newest first: its time and its id."""
 
 
-class JobQuery(Model):
-    """Which jobs to list: of one tenant, older than `before`."""
+class PageQuery(Model):
+    """The page to list: of one tenant, older than `before`."""
 
     tenant: Name
-    status: Status | None = None
-    type: GenerationType | None = None
     user_id: UserId | None = None
     before: Place | None = None
     limit: int
+
+
+class JobQuery(PageQuery):
+    """The page of jobs to list."""
+
+    status: Status | None = None
+    type: GenerationType | None = None
 
 
 class Preview(Model):
@@ -71,6 +76,16 @@ class Submissions(Protocol):
     async def mark_planned(self, job_ids: Collection[str]) -> None:
         """Record that these have a job document. Listings do not read them again."""
 
+    async def pending_characters(self, query: PageQuery) -> list[Accepted]:
+        """Return the newest that store a character and are not marked as stored, newest first; those of
+        one time by the id of the character."""
+
+    async def pending_of(self, tenant: str, character_ids: Iterable[str]) -> list[Accepted]:
+        """Return those that store these characters and are not marked as stored."""
+
+    async def mark_stored(self, job_ids: Collection[str]) -> None:
+        """Record that the character of each is stored. Listings do not read them again."""
+
 
 class Wishes(Protocol):
     """What else was asked for over HTTP about a job or a chain, each with the message it owes."""
@@ -85,6 +100,12 @@ class Stories(Protocol):
     async def chain(self, chain_id: str) -> Chain | None: ...
 
     async def character(self, tenant: str, character_id: str) -> CharacterRecord | None: ...
+
+    async def characters_of(self, tenant: str, ids: Iterable[str]) -> dict[str, CharacterRecord]:
+        """Return those that exist, by id."""
+
+    async def page(self, query: PageQuery) -> list[CharacterRecord]:
+        """Return the newest characters, newest first."""
 
 
 class Assets(Protocol):

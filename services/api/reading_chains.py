@@ -1,13 +1,13 @@
 """Documents → views of one tenant's chains and characters."""
 
-from contracts.http_chains import ChainView, CharacterView
+from contracts.http_chains import ChainView, CharacterPage, CharacterView
+from services.api.character_list import CharacterList
 from services.api.known_characters import KnownCharacters
-from services.api.ports import Stories, Submissions
+from services.api.ports import PageQuery, Stories, Submissions
 from services.api.views_of_chains import (
     chain_view,
-    character_view,
     pending_chain_view,
-    pending_character_view,
+    view_of_known,
 )
 from shared.http.problems import Refusal
 
@@ -19,6 +19,7 @@ class ChainReading:
         self._stories = stories
         self._submissions = submissions
         self._characters = KnownCharacters(stories, submissions)
+        self._list = CharacterList(stories, submissions)
 
     async def chain(self, chain_id: str, tenant: str) -> ChainView:
         """A chain of this tenant.
@@ -47,11 +48,11 @@ class ChainReading:
         known = await self._characters.find(tenant, character_id)
         if known is None:
             raise no_such_character(character_id)
-        view = character_view(known.record) if known.record else None
-        if known.accepted:
-            return pending_character_view(known.accepted, known.character, view)
-        assert view is not None, "it is stored"
-        return view
+        return view_of_known(known)
+
+    async def characters(self, query: PageQuery) -> CharacterPage:
+        """Return a page of the tenant's characters, newest first."""
+        return await self._list.page(query)
 
 
 def no_such_chain(chain_id: str) -> Refusal:

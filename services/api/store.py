@@ -10,10 +10,13 @@ from contracts.chains import Chain
 from contracts.characters import CharacterRecord, character_key
 from contracts.jobs import Job
 from services.api.domain import Accepted
-from services.api.ports import Assets, JobQuery, Jobs, Preview, Stories, Submissions, Wishes
+from services.api.ports import Assets, JobQuery, Jobs, PageQuery, Preview, Stories, Submissions, Wishes
 from shared.mongo import Collection, find_by_id
 from shared.mongo.group_commit import guarded_writes
 from shared.outbox import OUTBOX_INDEX
+
+PENDING = {"character_pending": True}
+"""Submissions whose character no listing has found stored yet."""
 
 SUBMISSION_INDEXES = (
     IndexModel(
@@ -25,6 +28,11 @@ SUBMISSION_INDEXES = (
     IndexModel(
         [("tenant", 1), ("character_id", 1), ("requested_at", -1)],
         partialFilterExpression={"character": {"$exists": True}},
+    ),
+    IndexModel(
+        [("tenant", 1), ("requested_at", -1), ("character_id", -1)],
+        name="pending_characters",
+        partialFilterExpression=PENDING,
     ),
     OUTBOX_INDEX,
 )
@@ -64,6 +72,8 @@ class MongoSubmissions(Submissions):
 
     async def add(self, accepted: Accepted, outbox: dict[str, Any]) -> bool:
         document = {"_id": accepted.job_id, **accepted.model_dump(exclude_none=True), "outbox": outbox}
+        if accepted.character is not None:
+            document["character_pending"] = True
         return await self._commit.write(InsertOne(document))
 
     async def known(self, accepted: Accepted) -> list[Accepted]:
@@ -98,6 +108,23 @@ class MongoSubmissions(Submissions):
     async def mark_planned(self, job_ids: Ids[str]) -> None:
         await self._collection.update_many({"_id": {"$in": list(job_ids)}}, {"$set": {"planned": True}})
 
+    async def pending_characters(self, query: PageQuery) -> list[Accepted]:
+        wanted = _page(query, "requested_at", "character_id") | PENDING
+        order = [("requested_at", -1), ("character_id", -1)]
+        found = self._collection.find(wanted, {"outbox": 0}).sort(order).limit(query.limit)
+        return [Accepted.model_validate(document) for document in await found.to_list(None)]
+
+    async def pending_of(self, tenant: str, character_ids: Iterable[str]) -> list[Accepted]:
+        if not (ids := list(character_ids)):
+            return []
+        wanted = {"tenant": tenant, "character_id": {"$in": ids}, "character": {"$exists": True}}
+        found = await self._collection.find(wanted | PENDING, {"outbox": 0}).to_list(None)
+        return [Accepted.model_validate(document) for document in found]
+
+    async def mark_stored(self, job_ids: Ids[str]) -> None:
+        stored = {"$unset": {"character_pending": ""}}
+        await self._collection.update_many({"_id": {"$in": list(job_ids)}}, stored)
+
 
 class MongoWishes(Wishes):
     """Owns `wishes`."""
@@ -128,6 +155,18 @@ class MongoStories(Stories):
         found = await self._characters.find_one({"_id": character_key(tenant, character_id)}, {"handled": 0})
         return CharacterRecord.model_validate(found) if found else None
 
+    async def characters_of(self, tenant: str, ids: Iterable[str]) -> dict[str, CharacterRecord]:
+        keys = (character_key(tenant, each) for each in ids)
+        found = await find_by_id(self._characters, keys, {"handled": 0})
+        records = (CharacterRecord.model_validate(document) for document in found)
+        return {record.character_id: record for record in records}
+
+    async def page(self, query: PageQuery) -> list[CharacterRecord]:
+        order = [("created_at", -1), ("character_id", -1)]
+        wanted = _page(query, "created_at", "character_id")
+        found = self._characters.find(wanted, {"handled": 0}).sort(order).limit(query.limit)
+        return [CharacterRecord.model_validate(document) for document in await found.to_list(None)]
+
 
 class MongoAssets(Assets):
     """Reads `assets`."""
@@ -146,16 +185,19 @@ class MongoAssets(Assets):
 
 
 def _filter(query: JobQuery) -> dict[str, Any]:
-    """All but the status. The first bound on the time lets the index end the search early."""
+    """All but the status."""
+    return _page(query, "requested_at", "_id") | ({"type": query.type} if query.type else {})
+
+
+def _page(query: PageQuery, time: str, key: str) -> dict[str, Any]:
+    """Match what comes after the page before. The first bound on the time lets the index end the search."""
     wanted: dict[str, Any] = {"tenant": query.tenant}
-    if query.type:
-        wanted["type"] = query.type
     if query.user_id:
         wanted["user_id"] = query.user_id
     if query.before:
-        time, job_id = query.before
-        wanted["requested_at"] = {"$lte": time}
-        wanted["$or"] = [{"requested_at": {"$lt": time}}, {"_id": {"$lt": job_id}}]
+        before, last = query.before
+        wanted[time] = {"$lte": before}
+        wanted["$or"] = [{time: {"$lt": before}}, {key: {"$lt": last}}]
     return wanted
 
 

@@ -4,6 +4,7 @@ from contracts.chains import Chain
 from contracts.characters import Character, CharacterRecord
 from contracts.http_chains import ChainStepView, ChainView, CharacterView
 from services.api.domain import Accepted
+from services.api.known_characters import KnownCharacter
 
 
 def chain_view(chain: Chain) -> ChainView:
@@ -61,6 +62,15 @@ def character_view(record: CharacterRecord) -> CharacterView:
         created=record.created_at,
         updated=record.updated_at,
     )
+
+
+def view_of_known(known: KnownCharacter) -> CharacterView:
+    """Return a character, stored or accepted a moment ago."""
+    view = character_view(known.record) if known.record else None
+    if known.accepted:
+        return pending_character_view(known.accepted, known.character, view)
+    assert view is not None, "it is stored"
+    return view
 
 
 def pending_character_view(

@@ -2,6 +2,8 @@
 
 from functools import partial
 
+from pymongo import IndexModel
+
 from services.characters.going_on import ChainRecord
 from services.characters.handlers import handlers
 from services.characters.job_reader import MongoJobs
@@ -12,13 +14,17 @@ from shared.mongo.documents import MongoDocuments
 from shared.service import Service, main
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_settings
 
+INDEXES = (IndexModel([("tenant", 1), ("created_at", -1), ("character_id", -1)]),)
+"""Of `characters`, for the api's list."""
+
 
 async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
-    """Run one instance of the characters service. Both collections are read by `_id` alone."""
+    """Run one instance of the characters service. It reads both collections by `_id` alone."""
     async with (
         Service("characters", kafka, process) as service,
         mongo.connect(read_settings(MongoSettings), service.waits_for) as database,
     ):
+        await mongo.ensure_indexes(database["characters"], *INDEXES, report=service.waits_for)
         service.health.add("mongo", partial(mongo.ping, database))
         handlers(
             service.subscribe,

@@ -17,7 +17,7 @@ from prompts.catalogue import default_catalogue
 from services.api.app import build
 from services.api.domain import Accepted
 from services.api.intake import Intake
-from services.api.ports import Assets, JobQuery, Jobs, Links, Preview, Stories, Submissions, Wishes
+from services.api.ports import Assets, JobQuery, Jobs, Links, PageQuery, Preview, Stories, Submissions, Wishes
 from services.api.reading import Reading
 from services.api.reading_chains import ChainReading
 from shared.clock import now
@@ -87,6 +87,7 @@ class FakeSubmissions(Submissions):
         self.kept: dict[str, Accepted] = {}
         self.failure: Exception | None = None
         self.planned: set[str] = set()
+        self.stored: set[str] = set()
         self.read = 0
 
     async def add(self, accepted: Accepted, outbox: dict[str, Any]) -> bool:
@@ -130,6 +131,30 @@ class FakeSubmissions(Submissions):
     async def mark_planned(self, job_ids: Collection[str]) -> None:
         self.planned |= set(job_ids)
 
+    async def pending_characters(self, query: PageQuery) -> list[Accepted]:
+        self.read += 1
+        before = query.before
+        found = [
+            each
+            for each in self._pending(query.tenant)
+            if query.user_id in (None, each.user_id)
+            and (before is None or (each.requested_at, each.character_id or "") < before)
+        ]
+        return sorted(found, key=lambda it: (it.requested_at, it.character_id or ""), reverse=True)[
+            : query.limit
+        ]
+
+    async def pending_of(self, tenant: str, character_ids: Iterable[str]) -> list[Accepted]:
+        wanted = set(character_ids)
+        return [each for each in self._pending(tenant) if each.character_id in wanted]
+
+    def _pending(self, tenant: str) -> list[Accepted]:
+        unmarked = [each for each in self.kept.values() if each.job_id not in self.stored]
+        return [each for each in unmarked if each.tenant == tenant and each.character]
+
+    async def mark_stored(self, job_ids: Collection[str]) -> None:
+        self.stored |= set(job_ids)
+
 
 class FakeWishes(Wishes):
     """`wishes`."""
@@ -156,6 +181,19 @@ class FakeStories(Stories):
 
     async def character(self, tenant: str, character_id: str) -> CharacterRecord | None:
         return self.characters.get((tenant, character_id))
+
+    async def characters_of(self, tenant: str, ids: Iterable[str]) -> dict[str, CharacterRecord]:
+        return {each: self.characters[tenant, each] for each in ids if (tenant, each) in self.characters}
+
+    async def page(self, query: PageQuery) -> list[CharacterRecord]:
+        found = [
+            each
+            for each in self.characters.values()
+            if each.tenant == query.tenant
+            and query.user_id in (None, each.user_id)
+            and (query.before is None or (each.created_at, each.character_id) < query.before)
+        ]
+        return sorted(found, key=lambda it: (it.created_at, it.character_id), reverse=True)[: query.limit]
 
 
 class FakeJobs(Jobs):

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 from pymongo import IndexModel, InsertOne, UpdateOne
 
 from deploy.local.stack import Stack
-from services.api.store import SUBMISSION_INDEXES, WISH_INDEXES
+from services.api.store import PENDING, SUBMISSION_INDEXES, WISH_INDEXES
+from services.characters.__main__ import INDEXES as CHARACTER_INDEXES
 from services.dispatcher.__main__ import INDEXES as JOB_INDEXES
 from services.dispatcher.wakeups import WAITING, find_waiting_jobs
 from services.gateways.runtime.ledger.ledger import INDEXES as ATTEMPT_INDEXES
@@ -85,6 +86,8 @@ POLLS: list[tuple[str, tuple[IndexModel, ...], Mapping[str, Any]]] = [
     ("attempts", ATTEMPT_INDEXES, {"idempotency_key": {"$in": ["a", "b"]}}),
     ("assets", ASSET_INDEXES, {"wake_at": due_by(now())}),
     ("submissions", SUBMISSION_INDEXES, {"outbox.at": due_by(now())}),
+    ("submissions", SUBMISSION_INDEXES, {"tenant": "t"} | PENDING),
+    ("characters", CHARACTER_INDEXES, {"tenant": "t", "created_at": {"$lte": now()}}),
     ("wishes", WISH_INDEXES, {"outbox.at": due_by(now())}),
     ("deliveries", DELIVERY_INDEXES, {"due_at": due_by(now())}),
 ]

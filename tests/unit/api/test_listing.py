@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.http import JobView
-from services.api.listing import BadCursor, cursor_of, page, place_of
+from services.api.listing import PLACE_OF_CHARACTER, cursor_of, page, place_of
+from shared.http.problems import Refusal
 from shared.ids import uuid7
 from tests.fakes.jobs import START
 
@@ -38,8 +39,16 @@ def test_a_cursor_comes_back_as_it_went() -> None:
 
 @pytest.mark.parametrize("text", ["", "x", "é", "W10", "bnVsbA", "====", "a" * 1000])
 def test_what_is_no_cursor_is_refused(text: str) -> None:
-    with pytest.raises(BadCursor):
+    with pytest.raises(Refusal) as refused:
         place_of(text)
+    assert refused.value.status == 400
+
+
+@pytest.mark.parametrize("character_id", ["char-123", "auth0|5f7c", "\N{GRINNING FACE}" * 128, "a" * 128])
+def test_a_cursor_of_a_character_comes_back_whatever_its_id(character_id: str) -> None:
+    cursor = cursor_of((START, character_id))
+    assert len(cursor) <= 1000, "the longest that the query takes"
+    assert place_of(cursor, PLACE_OF_CHARACTER) == (START, character_id)
 
 
 KINDS = st.sampled_from(["planned", "accepted", "both"])
