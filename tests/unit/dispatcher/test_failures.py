@@ -18,7 +18,7 @@ from tests.unit.workflow_graphs import drawing
 POLICIES = load_policies()
 ROUTE: tuple[Provider, ...] = ("comfyui", "modal")
 ONLY: tuple[Provider, ...] = ("comfyui",)
-SAYING = {"Broken": 0, "Refused": 0, "NotTaken": 0}
+SAYING = {"Failed": 0, "Rejected": 0, "NotAccepted": 0}
 """Calls that name a failure's code, and which argument it is."""
 UNNAMED = {"handler_failed"}
 """Reasons of dead letters, which no attempt fails with."""
