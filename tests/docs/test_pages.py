@@ -20,6 +20,7 @@ from tests.fakes.notifier import NotifierBench
 FILES = [
     "README.md",
     "CONTRIBUTING.md",
+    "clients/python/README.md",
     *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("docs/*.md")),
 ]
 BLOCKS = [block for file in FILES for block in blocks_of(file)]

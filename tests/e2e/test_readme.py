@@ -4,6 +4,7 @@ import asyncio
 import os
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,26 @@ async def test_the_python_code_asks_for_images_that_are_made(platform: Platform)
     [job_id] = (await output_of("-c", here)).split()
     (end,) = await platform.ended(job_id)
     assert (end.status, end.delivered, end.user_id) == ("completed", 4, "user-7")
+
+
+async def test_the_example_of_the_python_client_saves_images(platform: Platform, tmp_path: Path) -> None:
+    [block] = [each for each in blocks_of("clients/python/README.md") if each.language == "python"]
+    code = block.text
+    for name, url in (("api", platform.stack.api_url), ("notifier", platform.stack.notifier_url)):
+        assert code.count(f"http://127.0.0.1:{FIXED_PORTS[name]}") == 1
+        code = code.replace(f"http://127.0.0.1:{FIXED_PORTS[name]}", url)
+    here = f"import os; os.chdir({str(tmp_path)!r})\n{code}"
+
+    out = await output_of("-c", here)
+
+    assert out.splitlines()[-1] == "completed 2 of 2"
+    assert {name: read_start(tmp_path / name) for name in os.listdir(tmp_path)} == dict.fromkeys(
+        ("0.png", "1.png"), b"\x89PNG"
+    )
+
+
+def read_start(file: Path) -> bytes:
+    return file.read_bytes()[:4]
 
 
 def filled(arguments: list[str], known: dict[str, str]) -> list[str]:

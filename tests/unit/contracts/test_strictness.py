@@ -79,7 +79,7 @@ def test_a_field_of_another_type_of_follow_up_is_refused_with_that_type() -> Non
     }
 
 
-def test_a_training_that_describes_its_character_is_told_to_name_it() -> None:
+def test_a_training_that_describes_its_character_must_name_it() -> None:
     body = {"character_id": JOB, "images": [f"{JOB}/{n}" for n in range(4)], "trigger_word": "mkv"}
     said = errors(LoraTrainingSubmission, body | {"character": MIA})
     assert said == {"character": "is not a field here; did you mean 'character_id'?"}

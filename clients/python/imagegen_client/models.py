@@ -1,0 +1,75 @@
+"""Models of requests and answers. They are defined in `contracts`; these are the ones that callers use."""
+
+from contracts.characters import Appearance, Character, Identity
+from contracts.generation import Notify
+from contracts.http import (
+    AnySubmission,
+    BaseImageSubmission,
+    CharacterSheetSubmission,
+    EventLinks,
+    FieldError,
+    JobImage,
+    JobPage,
+    JobSnapshot,
+    JobView,
+    LoraTrainingSubmission,
+    Problem,
+    ProfilePicturesSubmission,
+    ResultImage,
+    ResultLora,
+    Results,
+    StudioSubmission,
+)
+from contracts.http_chains import (
+    BaseImageSelection,
+    ChainStepView,
+    ChainView,
+    CharacterCreation,
+    CharacterView,
+)
+from contracts.http_webhooks import (
+    EnableEndpoint,
+    Replayed,
+    ReplayWebhooks,
+    WebhookDeliveries,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEndpoints,
+)
+from contracts.jobs import JobEvent
+
+__all__ = [
+    "AnySubmission",
+    "Appearance",
+    "BaseImageSelection",
+    "BaseImageSubmission",
+    "ChainStepView",
+    "ChainView",
+    "Character",
+    "CharacterCreation",
+    "CharacterSheetSubmission",
+    "CharacterView",
+    "EnableEndpoint",
+    "EventLinks",
+    "FieldError",
+    "Identity",
+    "JobEvent",
+    "JobImage",
+    "JobPage",
+    "JobSnapshot",
+    "JobView",
+    "LoraTrainingSubmission",
+    "Notify",
+    "Problem",
+    "ProfilePicturesSubmission",
+    "ReplayWebhooks",
+    "Replayed",
+    "ResultImage",
+    "ResultLora",
+    "Results",
+    "StudioSubmission",
+    "WebhookDeliveries",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookEndpoints",
+]
