@@ -1,4 +1,7 @@
-"""`python -m contracts` writes schemas, AsyncAPI document and checksums; `--check` names what is stale."""
+"""Write the schemas, the AsyncAPI document and the checksums: `python -m contracts`.
+
+With `--check`, write nothing and list the stale files.
+"""
 
 import argparse
 import hashlib
@@ -13,7 +16,7 @@ SUMS = "examples/SHA256SUMS"
 
 
 def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
-    """Exit code 1: something is stale (`--check`), or a published example was changed."""
+    """Return 1 if a file is stale (`--check`) or a published example was changed, else 0."""
     parser = argparse.ArgumentParser(prog="python -m contracts", description="Publish the contracts.")
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a file is stale")
     check = parser.parse_args(arguments).check
@@ -27,12 +30,12 @@ def main(arguments: Sequence[str] | None = None, root: Path = ROOT) -> int:
 
 
 def stale(root: Path = ROOT) -> list[str]:
-    """Generated files that differ from the models, are missing, or are of no message any more."""
+    """Return the generated files that are missing, outdated, or belong to no message."""
     return _differing(root, _files(root))
 
 
 def write(root: Path = ROOT) -> list[str]:
-    """Bring the generated files up to date and return those that changed."""
+    """Update the generated files and return the ones that changed."""
     texts = _files(root)
     differing = _differing(root, texts)
     for path in differing:
@@ -45,7 +48,7 @@ def write(root: Path = ROOT) -> list[str]:
 
 
 def changed_examples(root: Path = ROOT) -> list[str]:
-    """Published examples that are gone or no longer what they were."""
+    """Return the published examples that were removed or edited."""
     listed = (line.split("  ") for line in _read(root / SUMS).splitlines())
     return [name for digest, name in listed if _digest(root / "examples" / name) != digest]
 
@@ -55,7 +58,7 @@ def _files(root: Path) -> dict[str, str]:
 
 
 def _sums(root: Path) -> str:
-    """What is listed stays as it is; examples that are not listed yet are appended."""
+    """Return the checksum list: existing lines unchanged, new examples appended."""
     listed = _read(root / SUMS)
     names = {line.split("  ")[1] for line in listed.splitlines()}
     new = (path for path in sorted(root.glob("examples/*.json")) if path.name not in names)

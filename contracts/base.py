@@ -1,4 +1,4 @@
-"""What all messages share: frozen, tolerant of new fields, named by topic, key and identity."""
+"""Base classes of all messages and documents, with their topics, keys and ids."""
 
 from datetime import datetime
 from typing import Any, ClassVar, Literal, get_args
@@ -33,7 +33,7 @@ GenerationType = Literal["base_image", "character_sheet", "studio", "profile_pic
 
 
 class Model(BaseModel):
-    """Frozen, and deaf to fields it does not know, so that old readers read new bytes."""
+    """A frozen model that ignores unknown fields, so that old readers accept new messages."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True, allow_inf_nan=False)
 
@@ -41,7 +41,7 @@ class Model(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Close the schema of what a caller sends: unknown fields of it are refused."""
+        """Set `additionalProperties: false`, because unknown fields of callers are refused."""
         made = handler(core_schema)
         if handler.mode == "validation":
             handler.resolve_ref_schema(made)["additionalProperties"] = False
@@ -49,11 +49,11 @@ class Model(BaseModel):
 
 
 class Message(Model):
-    """A fact or a command on one topic.
+    """An event or a command on one topic.
 
-    `topic` may name a field in braces (one topic per provider). `key` is the field whose value
-    keeps messages in order. `identity` are the fields that, with the topic, name this message:
-    the same identity is the same message, said again.
+    `topic` may contain `{provider}`: there is then one topic per provider. `key` names the field whose
+    value is the Kafka key; messages with equal keys stay in order. `identity` names the fields that,
+    with the topic, identify the message: a message with the same identity is a repetition.
     """
 
     topic: ClassVar[str]
@@ -62,29 +62,29 @@ class Message(Model):
 
 
 def topic_of(message: Message) -> str:
-    """The topic a message belongs to: `render.requested.fal.v1`."""
+    """Return the topic of a message, such as `render.requested.fal.v1`."""
     return message.topic.format(provider=getattr(message, "provider", ""))
 
 
 def topics_of(kind: type[Message]) -> tuple[str, ...]:
-    """All topics of a message type: one, or one per provider."""
+    """Return the topics of a message type: one, or one per provider."""
     return tuple(dict.fromkeys(kind.topic.format(provider=name) for name in PROVIDERS))
 
 
 def key_of(message: Message) -> str:
-    """The Kafka key: equal keys share a partition and stay in order."""
+    """Return the Kafka key. Messages with equal keys share a partition and stay in order."""
     return str(getattr(message, message.key))
 
 
 def id_of(message: Message) -> str:
-    """The CloudEvents id: `{topic without version}:{identity}`, the same whenever it is said."""
+    """Return the CloudEvents id, `{topic without version}:{identity}`. Repetitions have the same id."""
     values = (written(getattr(message, field)) for field in message.identity)
     name = topic_of(message).rpartition(".")[0]
     return f"{name}:{'/'.join(values)}"
 
 
 def written(value: object) -> str:
-    """A value in an id, the same in every language: times as ISO 8601, nothing as nothing."""
+    """Format a value for an id: times in ISO 8601 with milliseconds and `Z`, None as an empty text."""
     if value is None:
         return ""
     if isinstance(value, datetime):

@@ -1,4 +1,4 @@
-"""Lists and free-form objects of bounded size: the size is checked before anything inside is."""
+"""Lists and free-form objects of bounded size. The size is checked before the contents."""
 
 from collections.abc import Iterator, Sized
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from contracts.normalization import has_too_many_marks, normalized_length, refus
 MAX_WORKFLOW_CHARACTERS = 256 * 1024
 MAX_WORKFLOW_VALUES = 50_000
 _PIECE = 4096
-_LOOKED_AT = 100_000
+_VALUES_READ = 100_000
 
 
 @dataclass(frozen=True)
 class Items:
-    """How many items a list may have. Counted first: items of a list that is too long are not read."""
+    """Limits on the length of a list, checked before its items are validated."""
 
     most: int
     least: int = 0
@@ -51,7 +51,11 @@ def _of_bounded_size(graph: Any) -> Any:
 
 
 def refuse_excess(value: Any, most_values: int, most_characters: int, *, check_marks: bool = False) -> None:
-    """Refuse a JSON value that is larger than anybody needs, without looking at more of it than that."""
+    """Refuse a JSON value with too many values or characters. Stops reading at the limit.
+
+    Raises:
+        PydanticCustomError: with code `too_many_values`, `too_much_text` or `combining_marks`.
+    """
     values = characters = 0
     open_values = [value]
     while open_values:
@@ -79,9 +83,12 @@ def refuse_excess(value: Any, most_values: int, most_characters: int, *, check_m
 
 
 def refuse_growth(value: Any, most: int) -> None:
-    """Refuse a JSON value whose texts become longer by more than `most` characters when normalised.
+    """Refuse a JSON value whose texts grow by more than `most` characters when normalised (NFKC).
 
-    Looks at no more than that is worth, so that ligatures cost little wherever they are.
+    Stops reading at the limit.
+
+    Raises:
+        PydanticCustomError: with code `too_much_text`.
     """
     growth = 0
     for text in _texts(value):
@@ -90,20 +97,21 @@ def refuse_growth(value: Any, most: int) -> None:
         for start in range(0, len(text), _PIECE):
             piece = text[start : start + _PIECE]
             if has_too_many_marks(piece):
-                break  # its field says so
+                break  # the validator of the field reports it
             growth += normalized_length(piece) - len(piece)
             if growth > most:
                 raise PydanticCustomError(
                     "too_much_text",
-                    "too many ligatures and symbols: written out (NFKC) they are more than {most} characters",
+                    "has too many ligatures and symbols: its texts grow by more than {most} characters when"
+                    " normalised (NFKC)",
                     {"most": most},
                 )
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield the texts among the first values; a message of more values is refused for their number."""
+    """Yield the texts among the first `_VALUES_READ` values. `refuse_excess` refuses longer messages."""
     open_values = [value]
-    for _ in range(_LOOKED_AT):
+    for _ in range(_VALUES_READ):
         if not open_values:
             return
         inner = open_values.pop()
@@ -116,4 +124,4 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 Workflow = Annotated[dict[str, Any], BeforeValidator(_of_bounded_size)]
-"""A ComfyUI graph in API format, as a caller sends it: at most 256 KiB of JSON, 80 levels deep."""
+"""A ComfyUI graph in API format from a caller: at most 256 KiB of JSON, 80 levels deep."""

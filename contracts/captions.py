@@ -1,20 +1,20 @@
-"""Captions for the trainer of a LoRA, and the trigger word in them. Needs the standard library only."""
+"""Captions of training images, and the trigger word in them. Uses the standard library only."""
 
 import re
 
 PLACEHOLDER = "{trigger}"
-"""Stands in captions for the trigger word. `[trigger]` is understood as well."""
+"""Placeholder of the trigger word in captions. `[trigger]` is accepted too."""
 
 _PLACEHOLDERS = re.compile(r"\{\s*trigger\s*\}|\[\s*trigger\s*\]", re.IGNORECASE)
 
 
 def fill_trigger_word(caption: str, trigger_word: str) -> str:
-    """The caption with the trigger word for its placeholders; an empty one stays empty."""
+    """Replace the placeholders in a caption with the trigger word. An empty caption stays empty."""
     return _PLACEHOLDERS.sub(lambda _: trigger_word, caption)
 
 
 def training_caption(caption: str, trigger_word: str) -> str:
-    """The caption as a trainer gets it: with the trigger word, in front where it is not in it yet."""
+    """Return the caption for a trainer. The trigger word is put in front if the caption lacks it."""
     text = fill_trigger_word(caption, trigger_word).strip()
     if not text:
         return trigger_word
@@ -22,5 +22,5 @@ def training_caption(caption: str, trigger_word: str) -> str:
 
 
 def _has_word(text: str, word: str) -> bool:
-    """Return whether a text has a word as a whole: "mar" is not in "standing in a market"."""
+    """Return whether a text contains a whole word: "mar" is not in "standing in a market"."""
     return re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE) is not None

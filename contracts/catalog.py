@@ -1,4 +1,4 @@
-"""Every topic there is, with its partitions and how long it keeps what was said."""
+"""All topics, with their partitions and retention."""
 
 from contracts.base import Message, Model, topics_of
 from contracts.chains import BaseImageSelected, ChainCancel, ChainResume, LoraFailed, LoraReady
@@ -23,7 +23,7 @@ from contracts.renders import (
 )
 
 PARTITIONS = 6
-"""The same for all topics, so that a consumer of several gets a key's messages in one place."""
+"""Partitions of every topic. Equal counts put a key's messages of all topics on one consumer."""
 
 HOUR = 3600
 DAY = 24 * HOUR
@@ -60,7 +60,7 @@ MESSAGES: tuple[type[Message], ...] = tuple(RETENTION_SECONDS)
 
 
 class Topic(Model):
-    """A topic as it is declared on the broker."""
+    """Declaration of a topic on the broker."""
 
     name: str
     partitions: int

@@ -1,4 +1,4 @@
-"""A character's way from base image to LoRA and on to its pictures."""
+"""Chains: sheet, training and pictures of a character that follow one request."""
 
 from typing import ClassVar, Literal
 from uuid import UUID, uuid5
@@ -24,11 +24,13 @@ from contracts.requests import CharacterSheetRequest, FollowUp, FollowUps, Gener
 from contracts.strictness import CallerMessage
 
 CHAINS = UUID("b1f0c0de-5e1e-4c7e-8d0c-c4a1d0000001")
-"""The namespace of the ids of chains that begin with the choice of a face."""
+"""Namespace (UUID 5) for the ids of chains that a selected base image starts."""
 
 
 class BaseImageSelected(CallerMessage):
-    """The user chose a face. Produced by upstream services, api; consumed by characters."""
+    """The base image of a character was selected. Produced by upstream services, api; consumed by
+    characters.
+    """
 
     topic: ClassVar[str] = "character.base-image-selected.v1"
     key: ClassVar[str] = "character_id"
@@ -39,23 +41,23 @@ class BaseImageSelected(CallerMessage):
     user_id: UserId
     base_image_id: AssetId
     include_nsfw: Flag = False
-    """Whether the user's settings allow explicit wording on the sheet. Never assumed."""
+    """True if the user's settings allow explicit wording on the sheet."""
     character: Character | None = None
-    """As the wizard describes it; left out: as the job of the base image described it."""
+    """The description of the character. Left out: the description in the job of the base image."""
     then: FollowUps = ()
-    """What is to follow the sheet; left out: the training of the LoRA."""
+    """The steps after the sheet. Left out: the training of the LoRA."""
     notify: Notify = Notify()
-    """Whom to tell of every job of the chain."""
+    """Receiver of the events of all jobs of the chain."""
     selected_at: Moment
 
     @property
     def chain_id(self) -> str:
-        """The chain that begins with it; also the id of its first job, the sheet."""
+        """Id of the chain that the selection starts, and of its first job, the sheet."""
         return str(uuid5(CHAINS, f"{self.tenant}/{self.character_id}/{written(self.selected_at)}"))
 
     @property
     def sheet(self) -> GenerationRequested:
-        """The request that a selection stands for: a sheet, and what is to follow it."""
+        """The request that the selection is equivalent to: a sheet with its follow-ups."""
         return GenerationRequested(
             job_id=self.chain_id,
             tenant=self.tenant,
@@ -73,10 +75,11 @@ class BaseImageSelected(CallerMessage):
 
 
 class LoraReady(Message):
-    """A LoRA can be used. Produced by characters; consumed by dispatcher, upstream services.
+    """A LoRA is ready for use. Produced by characters; consumed by dispatcher, upstream services.
 
-    Each training that ends well is answered by one; `lora` is the character's newest, which a later
-    training may have made. Where another face was chosen meanwhile, and has none yet, by `lora.failed`.
+    Published once for each training that succeeds. `lora` is the character's newest LoRA, which may come
+    from a later training. If another face was selected meanwhile and has no LoRA yet, `lora.failed` is
+    published instead.
     """
 
     topic: ClassVar[str] = "lora.ready.v1"
@@ -92,7 +95,7 @@ class LoraReady(Message):
 
 
 class LoraFailed(Message):
-    """A LoRA will not come. Produced by characters; consumed by dispatcher, upstream services."""
+    """A LoRA will not become available. Produced by characters; consumed by dispatcher, upstream services."""
 
     topic: ClassVar[str] = "lora.failed.v1"
     key: ClassVar[str] = "character_id"
@@ -107,7 +110,7 @@ class LoraFailed(Message):
 
 
 class ChainCancel(CallerMessage):
-    """Stop a whole chain. Produced by upstream services, api; consumed by characters."""
+    """Cancel a chain (command). Produced by upstream services, api; consumed by characters."""
 
     topic: ClassVar[str] = "chain.cancel.v1"
     key: ClassVar[str] = "chain_id"
@@ -120,7 +123,7 @@ class ChainCancel(CallerMessage):
 
 
 class ChainResume(CallerMessage):
-    """Go on at the step that failed. Produced by upstream services, api; consumed by characters."""
+    """Resume a failed chain (command). Produced by upstream services, api; consumed by characters."""
 
     topic: ClassVar[str] = "chain.resume.v1"
     key: ClassVar[str] = "chain_id"
@@ -136,23 +139,23 @@ StepState = Literal["waiting", "running", "completed", "failed", "cancelled"]
 
 
 class ChainImage(Model):
-    """An image of a step, ready in the bucket."""
+    """A stored image of a step."""
 
     index: int
-    """Its place in its job."""
+    """Position of the image in its job."""
     asset: AssetId
     label: Line = ""
     caption: str = ""
 
 
 class ChainTry(Model):
-    """A job by which a step was tried."""
+    """One job that was run for a step."""
 
     job_id: Id
     poses: tuple[int, ...] = ()
-    """The poses that a sheet was asked for, in their order, which is that of its images; empty: all."""
+    """Requested poses of a sheet, in the order of its images. Empty: all poses."""
     resumed_at: Moment | None = None
-    """The newest resumption when it was asked for: each brings a step at most one more try."""
+    """Time of the newest resume command when the job was requested. Each command adds at most one job."""
     state: Literal["running", "completed", "failed", "cancelled"] = "running"
     images: tuple[ChainImage, ...] = ()
     error: JobError | None = None
@@ -164,18 +167,19 @@ class ChainStep(Model):
 
     type: GenerationType
     follow_up: FollowUp | None = None
-    """What was asked for; null in the first step, which is the chain's request itself."""
+    """The requested follow-up. Null in the first step, which is the request of the chain itself."""
     state: StepState = "waiting"
     tries: tuple[ChainTry, ...] = ()
     images: tuple[AssetId, ...] = ()
-    """Those of all tries; of a sheet in the order of its poses."""
+    """Images of all tries. Those of a sheet are in the order of its poses."""
     error: JobError | None = None
 
 
 class Chain(Model):
     """The `chains` document (`_id` is the chain id). Written by characters only; others may read.
 
-    `request` is null while news of its jobs, or commands, came before the request that begins it.
+    `request` is null until the chain's first request arrives. Events of its jobs and commands may
+    arrive before it.
     """
 
     chain_id: Id
@@ -187,11 +191,11 @@ class Chain(Model):
     state: ChainState = "running"
     steps: tuple[ChainStep, ...] = ()
     early: tuple[ChainTry, ...] = ()
-    """Jobs that were heard of before the request."""
+    """Jobs whose events arrived before the request."""
     cancelled_at: Moment | None = None
     cancel_reason: Line = ""
     resumed_at: Moment | None = None
-    """The newest command of each kind; the newer of the two holds."""
+    """Time of the newest resume command. The newer of `cancelled_at` and `resumed_at` takes effect."""
     created_at: Moment
     updated_at: Moment
     finished_at: Moment | None = None
@@ -199,7 +203,7 @@ class Chain(Model):
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether nothing more of it is to be started."""
+        """True if no further step is to be started."""
         if self.cancelled_at is None:
             return False
         return self.resumed_at is None or self.cancelled_at > self.resumed_at

@@ -1,4 +1,4 @@
-"""Who is drawn: the wizard's answers about a character, and what was made of it since."""
+"""Characters: the description by the wizard, and the stored results for them."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -40,9 +40,9 @@ from contracts.wizard import (
 
 
 class Appearance(Model):
-    """What the character looks like. Every field may be left out.
+    """Appearance of a character. All fields are optional.
 
-    Where values are listed, a wizard offers these; any other short text is understood as well.
+    Listed values are the ones that a wizard offers. Any other short text is accepted too.
     """
 
     gender: Gender | None = None
@@ -50,52 +50,52 @@ class Appearance(Model):
     skin_tone: SkinTone | None = None
     hair_color: HairColor | None = None
     hair_style: HairStyle | None = None
-    """How it is worn; may say everything about the hair: `long wavy`."""
+    """Hair style. May describe the hair completely: `long wavy`."""
     hair_length: HairLength | None = None
     eye_color: EyeColor | None = None
     face: Line | None = None
-    """Its features: `high cheekbones`, `dimples`."""
+    """Facial features: `high cheekbones`, `dimples`."""
     face_shape: FaceShape | None = None
     body_type: BodyType | None = None
     height: Height | None = None
-    """A word, or a measure: `175 cm`."""
+    """A word or a measure: `tall`, `175 cm`."""
     facial_hair: FacialHair | None = None
     details: Text | None = None
-    """What distinguishes it: freckles, scars, tattoos, piercings, glasses."""
+    """Distinguishing marks: freckles, scars, tattoos, piercings, glasses."""
 
 
 class Identity(Model):
-    """Who the character is; it colours expression, clothes and surroundings, never the face."""
+    """Personality of a character. It influences expression, clothes and surroundings, never the face."""
 
     occupation: Line | None = None
-    """Drawn where the request names neither shot, clothes nor place."""
+    """Used when the request specifies neither shot, clothes nor place."""
     personality: Line | None = None
-    """Drawn as an expression where neither the request nor `expression` says one."""
+    """Used as the facial expression when neither the request nor `expression` specifies one."""
     hobbies: Line | None = None
-    """Not drawn."""
+    """Not used in prompts."""
     backstory: Text | None = None
-    """Not drawn."""
+    """Not used in prompts."""
     expression: Expression | None = None
-    """How it usually looks into the camera; a request's own expression comes first."""
+    """Usual facial expression. An expression in the request takes precedence."""
     dress_style: DressStyle | None = None
-    """What it usually wears; a request's own outfit comes first."""
+    """Usual clothes. An outfit in the request takes precedence."""
 
 
 class Lora(Model):
-    """A trained LoRA: where its weights are, and the word that wakes it."""
+    """A trained LoRA: the location of its weights and its trigger word."""
 
     key: ObjectKey
-    """Object key of the weights in our bucket, in the tenant's own part of it: `{tenant}/…`."""
+    """Object key of the weights in the bucket, under the tenant's prefix: `{tenant}/…`."""
     trigger_word: Line
     base_model: Line = "flux"
     providers: Annotated[tuple[Provider, ...], Items(3)] = PROVIDERS
-    """Where the weights can be used as they are."""
+    """Providers that can use the weights."""
     scale: Number = Field(default=1.0, ge=0.0, le=2.0)
-    """How strongly it acts."""
+    """Strength of the LoRA: 0 is off, 1 is full."""
 
 
 class Character(Model):
-    """A character as the wizard describes it. Adults only: an age below 18 is rejected.
+    """Description of a character by the wizard. An age below 18 is rejected.
 
     `age` is in years, as a number or in words ("27", "twenty-seven").
     """
@@ -105,14 +105,14 @@ class Character(Model):
     appearance: Appearance = Appearance()
     identity: Identity = Identity()
     base_image_id: AssetId | None = None
-    """The image that fixes the face."""
+    """The image that defines the face."""
     lora: Lora | None = None
     trigger_word: Line | None = None
-    """The word that its LoRA will listen to; fixed when the character is stored."""
+    """Trigger word of the future LoRA. Set when the character is stored."""
 
 
 class ChosenFace(Model):
-    """A base image that was chosen as a character's face, and the chain that began with it."""
+    """A base image that was selected as a character's face, and the chain that the selection started."""
 
     base_image_id: AssetId
     chain_id: Id
@@ -120,7 +120,7 @@ class ChosenFace(Model):
 
 
 class Sheet(Model):
-    """The images of a finished character sheet, each with its pose and its caption for a trainer."""
+    """Images of a completed character sheet, with their poses and training captions."""
 
     job_id: Id
     chain_id: Id | None = None
@@ -143,12 +143,12 @@ class Training(Model):
 
 
 class CharacterCreated(CallerMessage):
-    """A character was described, before anything is drawn of it.
+    """A character was described. No image of it is needed yet.
 
     Produced by upstream services, api; consumed by characters.
 
-    The description is stored once. A later one under the same id that says something else goes to
-    the dead letters (`character_id_conflict`); another face is chosen with `character.base-image-selected`.
+    The description is stored once. A different description under the same id becomes a dead letter
+    (`character_id_conflict`). Another face is selected with `character.base-image-selected`.
     """
 
     topic: ClassVar[str] = "character.created.v1"
@@ -163,7 +163,7 @@ class CharacterCreated(CallerMessage):
 
 
 def character_key(tenant: str, character_id: str) -> str:
-    """The `_id` of a character's document: ids of characters are unique per tenant only."""
+    """Return the `_id` of a character's document. Character ids are unique within a tenant only."""
     return f"{tenant}/{character_id}"
 
 
@@ -177,21 +177,22 @@ class CharacterRecord(Model):
     tenant: Name
     user_id: UserId
     character: Character
-    """With the chosen base image, the trigger word, and the LoRA of the newest training on this face."""
+    """The description with the selected base image, the trigger word, and the newest LoRA of this face."""
     selected_at: Moment | None = None
-    """When the base image was chosen; null where a request described the character."""
+    """Time at which the base image was selected. Null if a request described the character inline."""
     faces: tuple[ChosenFace, ...] = ()
-    """The newest choices, the present face last; the first may come from a request's description."""
+    """Selected faces, the current one last. The first may come from a request's description."""
     sheet: Sheet | None = None
-    """The newest; poses that are drawn again (`only`) are added to it, as is what its chain draws."""
+    """The newest sheet. Redrawn poses (`only`) and images of later tries in its chain are merged into it."""
     trainings: tuple[Training, ...] = ()
-    """The newest ones, in the order in which they were asked for."""
+    """The newest trainings, in the order of their requests."""
     lora_state: Literal["none", "training", "ready", "failed"] = "none"
-    """`training` while any on this face runs; else how the newest ended. An older LoRA of this face
-    stays usable meanwhile."""
+    """`training` while a training on this face runs, else the result of the newest one. An older LoRA of
+    this face stays usable meanwhile."""
     lora_error: str | None = None
     lora_failed_at: Moment | None = None
-    """When a training failed last; null while any runs. Who began to wait only then waits for another."""
+    """Time of the last failed training; null while one runs. Jobs that start to wait later wait for another
+    training."""
     created_at: Moment
     updated_at: Moment
     version: int = 0

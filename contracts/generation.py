@@ -1,4 +1,4 @@
-"""From a request to a plan: `generation.requested`, `.planned`, `.rejected`, `.cancel`."""
+"""Requests and plans: `generation.requested`, `.planned`, `.rejected`, `.waiting`, `.cancel`."""
 
 from typing import Any, ClassVar, Literal
 
@@ -27,21 +27,21 @@ from contracts.strictness import CallerMessage
 
 
 class Notify(Model):
-    """Address for the job's events. The webhook gets every numbered event, signed (docs/webhooks.md)."""
+    """Receiver of a job's events. The webhook receives every numbered event, signed (docs/webhooks.md)."""
 
     webhook_url: WebAddress | None = Field(default=None, examples=["https://example.com/hooks/imagegen"])
-    """Where to send the events: an http or https address in ASCII of at most 2000 characters. With
-    `user:password@` it is sent with Basic authentication; no answer, event or log line shows them."""
+    """Receiver of the events: an http or https address in ASCII of at most 2000 characters. Credentials
+    (`user:password@`) are sent as Basic authentication. They appear in no answer, event or log line."""
 
 
 class GenerationRequested(CallerMessage):
-    """Please generate.
+    """Generate images or train a LoRA (command).
 
     Produced by upstream services, api, characters, dispatcher; consumed by prompt-builder, characters.
 
-    The caller chooses `job_id`; saying the same request again under it changes nothing. A request for
-    a character that is not stored yet waits for it (`generation.waiting`); the dispatcher publishes
-    it again when the character is there.
+    The caller chooses `job_id`. Repeating the same request under it has no effect. A request for a
+    character that is not stored yet waits (`generation.waiting`). The dispatcher publishes it again once
+    the character is stored.
     """
 
     topic: ClassVar[str] = "generation.requested.v1"
@@ -52,67 +52,67 @@ class GenerationRequested(CallerMessage):
     user_id: UserId
     request: GenerationRequest
     requested_at: Moment | None = None
-    """When the user asked; deadlines count from here. By default, at the latest, and instead of a time more
-    than seven days old: the record's time."""
+    """Time of the user's request, from which deadlines count. The record's time is used instead if it is
+    left out, later than the record, or more than seven days old."""
     notify: Notify = Notify()
     then: FollowUps = ()
-    """What is to follow by itself: a chain. After a sheet first its training, then pictures."""
+    """Follow-ups, which make the request a chain. After a sheet: first its training, then pictures."""
     chain_id: Id | None = None
-    """The chain that this job is a step of; left out with `then`: a new one under the job's id."""
+    """Chain that this job is a step of. Left out with `then`: a new chain under the job's id."""
     character_accepted: bool = False
-    """True when the api has accepted the character already: it is then waited for until the deadline
-    of the request's type, not for a minute only."""
+    """True if the api has already accepted the character. The job then waits for it until the deadline of
+    the request's type instead of one minute."""
     awaited_choice: Id | None = None
-    """The choice of a face, by its chain, that the api accepted for the character before this request:
-    planning waits until it is stored."""
+    """Chain id of a face selection that the api accepted for the character before this request. Planning
+    waits until the selection is stored."""
 
     @property
     def chain(self) -> str | None:
-        """The id of the chain it begins or belongs to."""
+        """Id of the chain that the request starts or belongs to."""
         return self.chain_id or (self.job_id if self.then else None)
 
     @property
     def character_id(self) -> str | None:
-        """The stored character it is about; one described inline in a chain's beginning is stored
-        under the chain's id."""
+        """Id of the stored character of the request. A character that the first request of a chain
+        describes inline is stored under the chain's id."""
         stored: str | None = getattr(self.request, "character_id", None)
         return stored or (self.chain if self.then else None)
 
 
 class RenderSpec(Model):
-    """What one render must show. Sizes in pixels."""
+    """Specification of one render. Sizes are in pixels."""
 
     index: int = Field(ge=0)
     kind: Literal["image", "lora_training"] = "image"
     label: Line
-    """What tells this image from its siblings: a pose, a shot, a number."""
+    """Name of the image within its job: a pose, a shot or a number."""
     prompt: str
-    """In prose, for Flux models. In what a gateway says: the text that the model was given."""
+    """Prompt in prose, for Flux models. In messages of gateways: the text that the model received."""
     tag_prompt: str = ""
-    """The same picture as weighted tags, for SDXL models: `(green eyes:1.1)`. Empty: there is none."""
+    """Prompt as weighted tags, for SDXL models: `(green eyes:1.1)`. Empty: use `prompt`."""
     negative_prompt: str = ""
-    """What must not be seen, for models that take it: SDXL does, Flux does not."""
+    """Things to avoid, for models with a negative prompt (SDXL, not Flux)."""
     caption: str = ""
-    """For the trainer of a LoRA: `{trigger}`, then what varies from image to image, and never what
-    the LoRA must learn. Empty where the image is not made for training."""
+    """Training caption: `{trigger}`, then the features that vary between images, without those that the
+    LoRA must learn. Empty for images that are not made for training."""
     seed: Seed = 0
     width: int = 1024
     height: int = 1024
     nsfw_allowed: bool = False
     reference: AssetId | None = None
-    """An image whose person is to be kept."""
+    """Image whose person the render must keep."""
     face: AssetId | None = None
-    """An image whose face is swapped in."""
+    """Image whose face is swapped in."""
     lora: Lora | None = None
     training_images: tuple[AssetId, ...] = ()
     captions: tuple[Text, ...] = ()
-    """One per training image, or none at all; an empty one leaves its image to the trigger word."""
+    """One per training image, or none. For an empty caption the trigger word is used."""
     steps: int | None = Field(default=None, ge=1)
-    """How long to train; None leaves it to the gateway's settings."""
+    """Number of training steps. Null: the gateway's setting."""
 
 
 class PlanRequest(Model):
-    """What of a request the steps after planning need."""
+    """Fields of a request that the steps after planning need."""
 
     job_id: Id
     tenant: Name
@@ -125,20 +125,20 @@ class PlanRequest(Model):
     chain_id: Id | None = None
     character_id: CharacterId | None = None
     character: Character | None = None
-    """The character as it was when this was planned."""
+    """The character at the time of planning."""
 
 
 class GenerationPlanned(PlanRequest, Message):
-    """The request became renders. Produced by prompt-builder, consumed by dispatcher."""
+    """A request was planned into renders. Produced by prompt-builder, consumed by dispatcher."""
 
     topic: ClassVar[str] = "generation.planned.v1"
     identity: ClassVar[tuple[str, ...]] = ("job_id", "request_hash")
 
     renders: tuple[RenderSpec, ...] = Field(min_length=1)
     waits_for_lora: bool = False
-    """Nothing is rendered before the character's LoRA is ready; it is then put into every render."""
+    """True if rendering waits for the character's LoRA, which is then added to every render."""
     partial: bool = False
-    """Whether single poses of a character sheet are drawn again, not a new one."""
+    """True if single poses of an existing character sheet are drawn again."""
     provider: Provider | None = None
     model: str | None = None
     workflow: dict[str, Any] | None = None
@@ -146,17 +146,16 @@ class GenerationPlanned(PlanRequest, Message):
 
 
 class Reason(Model):
-    """Why something cannot be done: the field by its path, and what to do."""
+    """Reason for a rejection: the path of the field, and a message with the remedy."""
 
     field: str
     message: str
 
 
 class GenerationRejected(PlanRequest, Message):
-    """The request cannot be done. Produced by prompt-builder, consumed by dispatcher.
+    """A request was rejected. Produced by prompt-builder, consumed by dispatcher.
 
-    What of the request could not be read is replaced: `user_id` by "unknown",
-    `type` by "studio".
+    Fields of the request that cannot be read are replaced: `user_id` by "unknown", `type` by "studio".
     """
 
     topic: ClassVar[str] = "generation.rejected.v1"
@@ -166,23 +165,23 @@ class GenerationRejected(PlanRequest, Message):
 
 
 class GenerationWaiting(PlanRequest, Message):
-    """The request names a character that is not stored yet. Produced by prompt-builder; consumed by
+    """A request waits for a character that is not stored yet. Produced by prompt-builder; consumed by
     dispatcher.
 
-    The job waits, visible and cancellable. When the character appears the dispatcher publishes the
-    request again; when it does not appear in time, the job is rejected for these reasons.
+    The waiting job is visible and can be cancelled. Once the character is stored, the dispatcher publishes
+    the request again. If it is not stored in time, the job is rejected for these reasons.
     """
 
     topic: ClassVar[str] = "generation.waiting.v1"
     identity: ClassVar[tuple[str, ...]] = ("job_id", "request_hash")
 
     requested: GenerationRequested
-    """The request as it was, with the time from which its deadlines count."""
+    """The original request, with the time from which its deadlines count."""
     reasons: tuple[Reason, ...] = Field(min_length=1)
 
 
 class GenerationConflicted(Message):
-    """The first job of a chain cannot be: another request has its job id.
+    """The first job of a chain was refused because another request has its job id.
 
     Produced by dispatcher; consumed by characters.
     """
@@ -192,19 +191,19 @@ class GenerationConflicted(Message):
 
     job_id: Id
     tenant: Name
-    """The refused request's, as is the chain."""
+    """Tenant of the refused request and of its chain."""
     chain_id: Id
     reason: str
     at: Moment
 
 
 class GenerationCancel(CallerMessage):
-    """Please stop. Produced by upstream services, api, characters; consumed by dispatcher."""
+    """Cancel a job (command). Produced by upstream services, api, characters; consumed by dispatcher."""
 
     topic: ClassVar[str] = "generation.cancel.v1"
     identity: ClassVar[tuple[str, ...]] = ("tenant", "job_id")
 
     job_id: Id
     tenant: Name
-    """A cancel from another tenant than the job's changes nothing."""
+    """Tenant of the job. A cancel from another tenant has no effect."""
     reason: Line = "cancelled by the caller"

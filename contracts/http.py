@@ -1,4 +1,4 @@
-"""HTTP models: submissions in, jobs, results and problems out."""
+"""HTTP models: submissions, jobs, results and problems."""
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
@@ -21,39 +21,39 @@ from contracts.strictness import Body
 
 
 class Submission(Body):
-    """What a posted request may say beside the request itself."""
+    """Fields that every posted request may have."""
 
     job_id: Id | None = Field(default=None, examples=["3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"])
-    """The caller's own id for the job; left out, the answer brings one."""
+    """The caller's own id for the job. Left out: the answer contains a new one."""
     notify: Notify = Notify()
-    """Where the job's events are sent."""
+    """Receiver of the job's events."""
 
 
 class BaseImageSubmission(BaseImageRequest, Submission):
-    """`POST /v1/base-images`"""
+    """Body of `POST /v1/base-images`."""
 
 
 class ChainSubmission(Submission):
-    """A posted request that may go on by itself."""
+    """A posted request that may start a chain."""
 
     then: FollowUps = Field(default=(), examples=[[{"type": "lora_training"}]])
-    """What is to follow: a chain under the job's id. After a sheet first its training, then pictures."""
+    """Follow-ups: a chain under the job's id. After a sheet: first its training, then pictures."""
 
 
 class CharacterSheetSubmission(CharacterSheetRequest, ChainSubmission):
-    """`POST /v1/character-sheets`"""
+    """Body of `POST /v1/character-sheets`."""
 
 
 class StudioSubmission(StudioRequest, Submission):
-    """`POST /v1/studio`"""
+    """Body of `POST /v1/studio`."""
 
 
 class ProfilePicturesSubmission(ProfilePicturesRequest, Submission):
-    """`POST /v1/profile-pictures`"""
+    """Body of `POST /v1/profile-pictures`."""
 
 
 class LoraTrainingSubmission(LoraTrainingRequest, ChainSubmission):
-    """`POST /v1/lora-trainings`"""
+    """Body of `POST /v1/lora-trainings`."""
 
     @field_validator("images")
     @classmethod
@@ -80,14 +80,14 @@ AnySubmission = (
 
 
 class FieldError(Model):
-    """An error of one field, named by its path as the caller wrote it."""
+    """An error of one field. `field` is its path in the caller's body."""
 
     field: str
     message: str
 
 
 class Problem(Model):
-    """An error, as RFC 9457 says it (`application/problem+json`)."""
+    """An error in the format of RFC 9457 (`application/problem+json`)."""
 
     type: str = "about:blank"
     title: str
@@ -97,7 +97,7 @@ class Problem(Model):
 
 
 class JobImage(Model):
-    """How far one image is. `percent` counts 0 to 100; `queue_position` 0 is next."""
+    """Progress of one image. `percent` is 0 to 100; `queue_position` 0 is next."""
 
     index: int
     label: Line
@@ -108,7 +108,7 @@ class JobImage(Model):
 
 
 class JobView(Model):
-    """A job as its owner sees it. Poll until `status` is `completed` or `failed`."""
+    """State of a job. Poll until `status` is `completed` or `failed`."""
 
     id: Id
     type: GenerationType
@@ -119,28 +119,28 @@ class JobView(Model):
     delivered: int
     failed: int
     target_seconds: float | None = None
-    """What this type aims at; null until the job is planned."""
+    """Target duration of the job's type. Null until the job is planned."""
     elapsed_seconds: float
-    """From the request until now, or until its end."""
+    """Seconds from the request until now, or until the end of the job."""
     waited_seconds: float = 0.0
-    """Part of `elapsed_seconds` before the job's character was stored and its LoRA ready, if it waited for
-    them. Target and deadline count from then."""
+    """Part of `elapsed_seconds` that the job spent waiting for its character to be stored and for its LoRA.
+    Target and deadline count from the end of the wait."""
     deadline_at: Moment | None = None
     created: Moment
     finished_at: Moment | None = None
     chain_id: Id | None = None
-    """The chain that it begins, or is a step of."""
+    """Chain that the job starts or is a step of."""
     error: JobError | None = None
     notices: tuple[Notice, ...] = ()
-    """Remarks for the caller although nothing failed, such as images that were not delivered."""
+    """Notices that are not errors, such as images that were not delivered."""
     images: tuple[JobImage, ...] = ()
     attempts: int = 0
-    """Submissions to providers, retries included."""
+    """Number of submissions to providers, including retries."""
     cost_usd: float = 0.0
     """Price of all billed attempts so far, in US dollars."""
     cost_estimated: bool = False
-    """True when a part of `cost_usd` comes from our price list because the provider reported no price, or
-    when it is not known whether an attempt was billed."""
+    """True if a part of `cost_usd` comes from the price list because the provider reported no price, or if
+    it is unknown whether an attempt was billed."""
 
     @property
     def terminal(self) -> bool:
@@ -149,45 +149,45 @@ class JobView(Model):
 
 
 class JobPage(Model):
-    """Jobs, newest first. `next_cursor` asks for the next page; null on the last."""
+    """Jobs, newest first. `next_cursor` requests the next page; null on the last."""
 
     jobs: tuple[JobView, ...]
     next_cursor: str | None = None
 
 
 class ResultImage(Model):
-    """A stored result. Its links are signed for this answer; ask again for fresh ones."""
+    """A stored image. Its links are signed for this answer; request it again for new ones."""
 
     index: int
     label: Line
     url: str
     preview_url: str | None = None
-    """A small version; null until it is made."""
+    """Link to a small version. Null until it exists."""
     placeholder: str | None = None
-    """A ThumbHash, to show while the image loads; null until it is made."""
+    """ThumbHash to show while the image loads. Null until it exists."""
     content_type: str
     width: int
     height: int
     bytes: int
     sha256: str
     seed: Seed | None
-    """Null where a caller's workflow did not take ours and has not exactly one of its own."""
+    """Null if a caller's workflow does not use `{{seed}}` and has no single seed of its own."""
     prompt: str
     provider: Provider
     expires_at: Moment
-    """When the links end."""
+    """Time at which the links expire."""
 
 
 class ResultLora(Model):
-    """A trained LoRA. Its links are signed for this answer; ask again for fresh ones."""
+    """A trained LoRA. Its links are signed for this answer; request it again for new ones."""
 
     index: int
     label: Line
     key: str
-    """What a later request names it by, in `character.lora.key`."""
+    """Value of `character.lora.key` in later requests."""
     url: str
     manifest_url: str
-    """How it came about: JSON."""
+    """Link to the manifest of the training, as JSON."""
     content_type: str
     bytes: int
     sha256: str
@@ -196,11 +196,11 @@ class ResultLora(Model):
     steps: int | None = None
     provider: Provider
     expires_at: Moment
-    """When the links end."""
+    """Time at which the links expire."""
 
 
 class Results(Model):
-    """What of a job is ready."""
+    """Results of a job that are ready."""
 
     job_id: Id
     status: Status
@@ -211,12 +211,12 @@ class Results(Model):
 
 
 class JobSnapshot(Model):
-    """Where a job stands; opens a user's event stream."""
+    """State of a job. It is the first event of a user's stream."""
 
     job_id: Id
     type: GenerationType
     seq: int
-    """The job's last numbered event."""
+    """Number of the job's last event."""
     at: Moment
     status: Status
     phase: Phase | None
@@ -230,9 +230,9 @@ class JobSnapshot(Model):
 class EventLinks(Model):
     """Field `links` of an event with a stored image or LoRA, over Server-Sent Events and in webhooks.
 
-    Signed whenever the event is sent; a webhook that is sent again has new ones.
+    The links are signed each time the event is sent; a repeated webhook has new ones.
     """
 
     url: str
     expires_at: Moment
-    """An hour after it was sent, unless the service is set otherwise (NOTIFIER_LINK_SECONDS)."""
+    """Time at which the links expire: an hour after sending by default (NOTIFIER_LINK_SECONDS)."""

@@ -1,4 +1,4 @@
-"""HTTP models of characters and chains: creation, choice of a face, progress."""
+"""HTTP models of characters and chains: creation, selection of a face, progress."""
 
 from functools import partial
 from typing import Annotated, Any, Literal, Self
@@ -32,36 +32,36 @@ from contracts.wizard_answers import (
 
 
 class BaseImageSelection(Body):
-    """`POST /v1/characters/{id}/base-image`: the face of a new character, or another one for an old."""
+    """Body of `POST /v1/characters/{id}/base-image`: the face of a new character, or a new face."""
 
     base_image_id: AssetId = Field(examples=["3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01/0"])
     """A stored image of a base-image job."""
     include_nsfw: Flag = Field(default=False, examples=[False])
-    """Whether the user's settings allow explicit wording on the sheet. Never assumed."""
+    """True if the user's settings allow explicit wording on the sheet."""
     character: Character | None = None
-    """Left out: as the job of the base image described it."""
+    """The description of the character. Left out: the description in the job of the base image."""
     then: FollowUps = Field(default=(), examples=[[{"type": "lora_training"}]])
-    """What is to follow the sheet; left out: the training of the LoRA."""
+    """The steps after the sheet. Left out: the training of the LoRA."""
     notify: Notify = Notify()
-    """Where the events of all jobs of the chain are sent."""
+    """Receiver of the events of all jobs of the chain."""
 
 
 class CharacterCreation(Body):
-    """`POST /v1/characters`: a character as the wizard describes it.
+    """Body of `POST /v1/characters`: the description of a character by the wizard.
 
-    The answers lie in `character` or beside `id`. Those about `appearance` and `identity` lie in these
-    objects or beside `name` and `age`, under names in snake or camel case.
+    The answers are in `character` or beside `id`. Fields of `appearance` and `identity` are in these
+    objects or beside `name` and `age`. Names are in snake case or camel case.
     """
 
     id: CharacterId | None = None
-    """The caller's own id for the character; left out, the answer brings one."""
+    """The caller's own id for the character. Left out: the answer contains a new one."""
     character: Annotated[Character, EitherForm]
     """The wizard's answers."""
     _sent: tuple[dict[str, Any], Path] | None = PrivateAttr(default=None)
-    """The answers as the caller wrote them, and where they lie in the body."""
+    """The answers in the caller's form, and their path in the body."""
 
     def sent_as(self, field: str) -> str:
-        """Return the path of a field as the caller wrote it."""
+        """Return the path of a field in the caller's body."""
         path: Path = tuple(field.split("."))
         return ".".join(map(str, _as_sent(*self._sent, path) if self._sent else path))
 
@@ -69,26 +69,25 @@ class CharacterCreation(Body):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        """Document both places of the answers."""
+        """Describe both forms of the body."""
         own = super().__get_pydantic_json_schema__(core_schema, handler)
         return {"anyOf": [own, closed_schema(FlatCreation, handler)]}
 
     @model_validator(mode="wrap")
     @classmethod
     def _take_answers(cls, value: Any, read: ModelWrapValidatorHandler[Self]) -> Self:
-        """Nest the wizard's answers, read them strictly, and say what is wrong where the caller wrote it."""
+        """Nest the wizard's answers and validate them strictly. Errors name paths of the caller's body."""
         if not isinstance(value, dict):
             return read(value)
         flat = "character" not in value and is_answers(value)
-        answers = (
-            {name: said for name, said in value.items() if name != "id"} if flat else value.get("character")
-        )
+        beside = {name: answer for name, answer in value.items() if name != "id"}
+        answers = beside if flat else value.get("character")
         if not isinstance(answers, dict):
             return read(value)
         place = () if flat else ("character",)
         if contradiction := contradicting(answers, place):
             raise contradiction
-        others = {name: said for name, said in value.items() if not flat or name == "id"}
+        others = {name: inner for name, inner in value.items() if not flat or name == "id"}
         try:
             made = read(others | {"character": nested(answers)})
         except ValidationError as error:
@@ -102,18 +101,18 @@ def _as_sent(answers: dict[str, Any], place: Path, path: Path) -> Path:
 
 
 class ChainStepView(Model):
-    """A step of a chain, and the jobs by which it was tried: the newest last."""
+    """A step of a chain, with the jobs that were run for it, the newest last."""
 
     type: GenerationType
     state: StepState
     job_ids: tuple[Id, ...] = ()
     images: tuple[AssetId, ...] = ()
-    """What is ready, of all tries; links are in each job's results."""
+    """Images of all tries that are ready. The results of each job have their links."""
     error: JobError | None = None
 
 
 class ChainView(Model):
-    """A chain as its owner sees it: `running`, until all steps ended or one failed and none runs."""
+    """State of a chain. It is `running` until all steps have ended, or one has failed and none runs."""
 
     id: Id
     character_id: CharacterId
@@ -125,12 +124,12 @@ class ChainView(Model):
 
 
 class CharacterView(Model):
-    """A character as its owner sees it. `character` has its base image, trigger word and LoRA."""
+    """State of a character. `character` includes its base image, trigger word and LoRA."""
 
     id: CharacterId
     state: Literal["pending", "stored"] = "stored"
-    """`pending`: it, or the choice of its face, was accepted a moment ago and is about to be stored.
-    Requests may name it all the same."""
+    """`pending`: the character or the selection of its face was accepted and is being stored. Requests may
+    already refer to it."""
     user_id: UserId
     character: Character
     selected_at: Moment | None = None

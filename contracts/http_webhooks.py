@@ -1,4 +1,4 @@
-"""Webhook endpoints and deliveries over HTTP."""
+"""HTTP models of webhook endpoints and deliveries."""
 
 from typing import Annotated, Literal
 
@@ -9,27 +9,27 @@ from contracts.strictness import Body
 
 
 class WebhookEndpoint(Model):
-    """A webhook address that has failed. `resting`: tried again later by itself; `disabled`: not at all."""
+    """A webhook address that has failed. `resting`: it is retried later; `disabled`: it is not."""
 
     url: str
     state: Literal["up", "resting", "disabled"]
     failures: int
-    """In a row."""
+    """Number of consecutive failures."""
     failing_since: Moment | None = None
     rests_until: Moment | None = None
     last_error: str | None = None
 
 
 class WebhookEndpoints(Model):
-    """All of a tenant's addresses that have failed, and the secret that all its webhooks are signed with."""
+    """A tenant's addresses that have failed, and the secret that signs all its webhooks."""
 
     secret: str
-    """Standard Webhooks, `whsec_…`."""
+    """Secret in the format of Standard Webhooks, `whsec_…`."""
     endpoints: tuple[WebhookEndpoint, ...] = ()
 
 
 class WebhookDelivery(Model):
-    """One event on its way to a webhook. `id` is the `webhook-id` that the receiver sees."""
+    """Delivery of one event to a webhook. `id` is the `webhook-id` header that the receiver sees."""
 
     id: str
     job_id: Id
@@ -51,10 +51,13 @@ class WebhookDeliveries(Model):
 
 
 class ReplayWebhooks(Body):
-    """Conditions for ended deliveries to be sent again: same id and event, new links. All must hold."""
+    """Conditions that select ended deliveries for a replay. All must hold.
+
+    A replay has the same id and event as the original, and new links.
+    """
 
     state: Literal["delivered", "gave_up"] | None = "gave_up"
-    """How the deliveries ended; null: either way."""
+    """Final state of the deliveries. Null: any."""
     job_id: Id | None = None
     """Only deliveries of this job."""
     url: Annotated[str, StringConstraints(max_length=2000)] | None = None
@@ -64,15 +67,15 @@ class ReplayWebhooks(Body):
 
 
 class EnableEndpoint(Body):
-    """An address that is to be tried again."""
+    """Body that enables a disabled endpoint."""
 
     url: Annotated[str, StringConstraints(max_length=2000)]
-    """The address, as the list of endpoints has it."""
+    """The address, exactly as in the list of endpoints."""
     replay: Flag = True
-    """True to send the deliveries again that were given up meanwhile."""
+    """True to repeat the deliveries that were given up meanwhile."""
 
 
 class Replayed(Model):
-    """How many deliveries are pending again."""
+    """Number of deliveries that are pending again."""
 
     replayed: int

@@ -1,4 +1,4 @@
-"""The life of a job as others may see it: `job.events`, and the `jobs` document they come from."""
+"""State of a job: the `jobs` document and the `job.events` that are derived from it."""
 
 from typing import Any, ClassVar, Final, Literal
 
@@ -45,7 +45,7 @@ ErrorCode = Literal[
 
 
 class JobError(Model):
-    """Why a job, or an image of it, failed."""
+    """Error of a failed job or image."""
 
     code: ErrorCode | str
     message: str
@@ -53,19 +53,19 @@ class JobError(Model):
 
 
 class ImageEvent(Model):
-    """One image of a job: its stored result, or why there is none. A training's result is its LoRA."""
+    """One image of a job: its stored result or its error. The result of a training is a LoRA."""
 
     index: int
     label: str = ""
     caption: str = ""
-    """What a trainer is to be told about it; empty where it is not made for training."""
+    """Training caption. Empty for images that are not made for training."""
     stored: StoredImage | None = None
     lora: StoredLora | None = None
     error: JobError | None = None
 
 
 class RenderProgress(Model):
-    """How far one image is. `percent` counts 0 to 100."""
+    """Progress of one image. `percent` is 0 to 100."""
 
     index: int
     state: RenderState
@@ -79,24 +79,24 @@ class Cost(Model):
     attempts: int = 0
     """Number of attempts that have ended."""
     usd: float = 0.0
-    """Sum over all billed attempts: as the provider reported it, else from our price list."""
+    """Sum over all billed attempts: the reported price, else the one of the price list."""
     estimated: bool = False
-    """True when a part of `usd` comes from the price list, or when `unknown` is not zero."""
+    """True if a part of `usd` comes from the price list, or if `unknown` is not zero."""
     unknown: int = 0
-    """Number of ended attempts without a known answer to whether they were billed. They are not in `usd`."""
+    """Number of ended attempts for which it is unknown if they were billed. They are not part of `usd`."""
 
 
 class JobEvent(Message):
-    """What happened to a job.
+    """Progress of a job.
 
     Produced by dispatcher; consumed by notifier, characters, analytics, upstream services.
 
     `accepted`, `started`, `image_ready`, `image_failed`, `completed` and `failed` are numbered by
     `seq` from 1 without gaps. `progressed` is a snapshot and carries the last number.
 
-    A job whose character is not stored yet is `accepted` twice: at once in phase
-    `waiting_for_character`, with `requested` 0 where only its plan tells the number of images, and
-    again when it is planned.
+    A job whose character is not stored yet has two `accepted` events. The first has phase
+    `waiting_for_character`, and `requested` 0 if only the plan determines the number of images. The second
+    follows the plan.
     """
 
     topic: ClassVar[str] = "job.events.v1"
@@ -118,17 +118,17 @@ class JobEvent(Message):
     progress: tuple[RenderProgress, ...] = ()
     error: JobError | None = None
     notices: tuple[Notice, ...] = ()
-    """In `accepted` and `image_ready`: what is new. In the terminal event: all."""
+    """New notices in `accepted` and `image_ready`; all notices in the terminal event."""
     cost: Cost | None = None
-    """In the terminal event: the price of all attempts."""
+    """Price of all attempts. Only in the terminal event."""
     target_seconds: float
     elapsed_seconds: float
-    """From the request to this event."""
+    """Seconds from the request to this event."""
     waited_seconds: float = 0.0
-    """Part of `elapsed_seconds` before the job's character was stored and its LoRA ready, if it waited for
-    them. Target and deadline count from then."""
+    """Part of `elapsed_seconds` that the job spent waiting for its character to be stored and for its LoRA.
+    Target and deadline count from the end of the wait."""
     webhook: bool = False
-    """Whether the request named a webhook; its address is in the job's document."""
+    """True if the request has a webhook. Its address is in the job's document."""
     chain_id: Id | None = None
     character_id: CharacterId | None = None
 
@@ -139,7 +139,7 @@ class JobEvent(Message):
 
 
 class Attempt(Model):
-    """One submission of a render, as the dispatcher knows it."""
+    """One submission of a render."""
 
     n: int
     provider: Provider
@@ -147,14 +147,14 @@ class Attempt(Model):
     outcome: Literal["open", "succeeded", "failed", "cancelled"] = "open"
     error: JobError | None = None
     retryable: bool = False
-    """Whether the same request may succeed at the same provider; told by the failure."""
+    """True if the same request may succeed at the same provider. Taken from the failure."""
     billed: Literal["yes", "no", "unknown"] | None = None
     cost_usd: float | None = None
-    """As the provider says; null where it says nothing."""
+    """Price that the provider reported. Null if it reported none."""
 
 
 class Render(Model):
-    """One image of a job. `waiting`: no attempt is open; the next one starts at `retry_at`."""
+    """One image of a job. In state `waiting` no attempt is open; the next one starts at `retry_at`."""
 
     spec: RenderSpec
     state: RenderState = "waiting"
@@ -164,7 +164,7 @@ class Render(Model):
     attempts: tuple[Attempt, ...] = ()
     stored: StoredImage | None = None
     lora: StoredLora | None = None
-    """What a training gave."""
+    """Result of a training."""
     error: JobError | None = None
 
     @property
@@ -174,7 +174,7 @@ class Render(Model):
 
 
 class Job(Model):
-    """The `jobs` document (`_id` is the job id). Written by dispatcher only; others may read."""
+    """The `jobs` document (`_id` is the job id). Only dispatcher writes it; others may read it."""
 
     job_id: Id
     tenant: Name
@@ -190,20 +190,20 @@ class Job(Model):
     target_seconds: float
     elapsed_seconds: float | None = None
     waited_seconds: float = 0.0
-    """Seconds from the request until its character was stored and its LoRA ready, if it waited for them."""
+    """Seconds that the job waited for its character to be stored and for its LoRA."""
     status: Status = "pending"
     phase: Phase | None = "queued"
     requested: int
     delivered: int = 0
     failed: int = 0
     partial: bool = False
-    """Whether it draws single poses of a character sheet again."""
+    """True if the job draws single poses of a character sheet again."""
     minimum: int = 1
-    """The least number of images that counts as completed."""
+    """Minimum number of images with which the job counts as completed."""
     error: JobError | None = None
     notices: tuple[Notice, ...] = ()
     cost: Cost = Cost()
-    """Kept up to date whenever an attempt ends."""
+    """Updated whenever an attempt ends."""
     provider: Provider | None = None
     model: str | None = None
     workflow: dict[str, Any] | None = None
@@ -211,14 +211,14 @@ class Job(Model):
     chain_id: Id | None = None
     character_id: CharacterId | None = None
     character: Character | None = None
-    """The character as it was when the job was planned."""
+    """The character at the time of planning."""
     renders: tuple[Render, ...] = ()
     events: tuple[JobEvent, ...] = ()
-    """All numbered events; the place where a gap in the stream is repaired from."""
+    """All numbered events. Readers of the stream fill gaps from here."""
     seq: int = 0
     version: int = 0
     wake_at: Moment | None = None
-    """When the dispatcher must look again: a retry or the deadline."""
+    """Time of the next check by the dispatcher: a retry or the deadline."""
     trace: str | None = None
     """W3C traceparent of the request."""
     placeholder: bool = False
@@ -228,7 +228,7 @@ class Job(Model):
     @field_validator("cost", mode="before")
     @classmethod
     def _none_yet(cls, cost: Any) -> Any:
-        """Read older documents, which have null until the first attempt ends."""
+        """Accept older documents, in which the cost is null until the first attempt ends."""
         return {} if cost is None else cost
 
     @property
@@ -238,7 +238,7 @@ class Job(Model):
 
 
 class JobDue(Message):
-    """Look at this job again. Produced by dispatcher's timers, consumed by dispatcher."""
+    """Check a job again (command). Produced by dispatcher's timers, consumed by dispatcher."""
 
     topic: ClassVar[str] = "job.due.v1"
     identity: ClassVar[tuple[str, ...]] = ("job_id", "due_at")
@@ -246,13 +246,13 @@ class JobDue(Message):
     job_id: Id
     due_at: Moment
     character_id: CharacterId | None = None
-    """The character that the job waits for, or whose LoRA."""
+    """Character that the job waits for, or whose LoRA it waits for."""
     tenant: Name | None = None
-    """The owner of that character; earlier calls did not name it."""
+    """Tenant of that character. Null in messages of earlier versions."""
 
 
 class CharacterSheetCompleted(Message):
-    """A sheet is ready to train on. Produced by dispatcher; consumed by characters, upstream services."""
+    """A character sheet was completed. Produced by dispatcher; consumed by characters, upstream services."""
 
     topic: ClassVar[str] = "character-sheet.completed.v1"
     key: ClassVar[str] = "character_id"
@@ -265,8 +265,8 @@ class CharacterSheetCompleted(Message):
     images: tuple[AssetId, ...] = Field(min_length=1)
     labels: tuple[Line, ...] = ()
     captions: tuple[str, ...] = ()
-    """For a trainer, one per image; `{trigger}` stands for the trigger word."""
+    """Training captions, one per image. `{trigger}` stands for the trigger word."""
     partial: bool = False
-    """Whether these are single poses that were drawn again: they join the sheet that there is."""
+    """True if these are redrawn poses, which are merged into the existing sheet."""
     chain_id: Id | None = None
     at: Moment

@@ -1,4 +1,4 @@
-"""JSON texts of callers: a number of any length is a number, so that its field can be named."""
+"""JSON of callers. Numbers of any length are accepted, so that validation can name their field."""
 
 import json
 from typing import Any, Final
@@ -6,14 +6,14 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 _MAX_DIGITS: Final = 40
-"""More digits than any field accepts. Python refuses to convert more than 4300, and with them the text."""
+"""More digits than any field accepts. Python refuses to convert numbers of more than 4300 digits."""
 
 
 def loads(text: bytes | str) -> Any:
-    """Parse a JSON text; a whole number too long for every field is cut, and still too long.
+    """Parse a JSON text. Integers are cut to 41 digits, which is still too long for every field.
 
     Raises:
-        ValueError: when it is not JSON.
+        ValueError: if the text is not JSON.
     """
     try:
         return from_json(text)
@@ -22,10 +22,10 @@ def loads(text: bytes | str) -> Any:
 
 
 def _leniently(text: bytes | str) -> Any:
-    """Parse a text that the fast parser refuses: long numbers, half surrogates, UTF-16, or no JSON.
+    """Parse a text that the fast parser refuses: long numbers, lone surrogates, UTF-16, or no JSON.
 
-    Numbers are converted by functions of ours, so that other threads run meanwhile: the parser itself
-    keeps them waiting for 100 ms when 2 MB are numbers with decimals.
+    Numbers are converted in Python, so that other threads can run meanwhile. The parser itself would block
+    them for 100 ms on 2 MB of decimal numbers.
     """
     try:
         return json.loads(text, parse_float=_real)

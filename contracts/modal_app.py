@@ -1,20 +1,20 @@
-"""What our own Modal application says over HTTP: one truth for gateway, app and simulator.
+"""HTTP contract of the Modal application: shared by the gateway, the application and the simulator.
 
-Modal has no public job API: the routes below are the ones that `deploy/modal` deploys.
+Modal has no public job API. `deploy/modal` deploys these routes:
 
 | call                          | answer                                                      |
 |-------------------------------|-------------------------------------------------------------|
-| `POST /submit` `ModalSubmit`  | 200 `ModalSubmitted`, for the same `id` the same call; 422 refused |
+| `POST /submit` `ModalSubmit`  | 200 `ModalSubmitted`, the same call for the same `id`; 422 rejected |
 | `GET /result/{call_id}`       | 200 `ModalResult`, 202 `ModalPending`, 404 unknown, 410 `ModalStopped` |
 | `GET /by-id/{id}`             | 200 `ModalSubmitted`, 404                                   |
 | `GET /calls`                  | 200 `ModalUnfinished`                                       |
-| `POST /cancel/{call_id}`      | 200 `{}` whether or not it still ran: read the result after |
+| `POST /cancel/{call_id}`      | 200 `{}` in any state; read the result afterwards           |
 | `GET /outputs/{call_id}/{name}` | 200 bytes, 404                                            |
 
-Any of them may answer 503 with `Retry-After`: ask again. With the header `X-Imagegen-Undecided` a call
-may have been started for a submission all the same: `/by-id` tells, before it is submitted again.
-Without `Modal-Key` and `Modal-Secret` headers Modal itself answers 401 in plain text, and 404 in plain
-text where the application is not deployed; the application's own answers are JSON.
+Any route may answer 503 with `Retry-After`; repeat the request then. If a submission is answered with the
+header `X-Imagegen-Undecided`, a call may have been started: ask `/by-id` before submitting again.
+Modal itself answers 401 in plain text without the `Modal-Key` and `Modal-Secret` headers, and 404 in plain
+text if the application is not deployed. The answers of the application are JSON.
 """
 
 from datetime import UTC, datetime
@@ -23,28 +23,29 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
 UNDECIDED = "X-Imagegen-Undecided"
+"""Header of a 503 after which a call may have been started."""
 TOO_LATE = "DeadlineExceeded"
-"""The type of the error of a call that was not begun because its deadline had passed."""
+"""Error type of a call that was not started because its deadline had passed."""
 
 WORKFLOW_REFUSED = "WorkflowRefused"
-"""The type of the error of a workflow that ComfyUI would not run, or only a part of it."""
+"""Error type of a workflow that ComfyUI rejected, completely or in part."""
 
 
 class ModalModel(BaseModel):
-    """Frozen; unknown fields are ignored, so that app and gateway may be deployed apart."""
+    """A frozen model that ignores unknown fields, so that app and gateway can be deployed separately."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class ModalLora(ModalModel):
-    """A LoRA to apply: a URL that the app can read, and its weight (1.0 is full)."""
+    """A LoRA to apply: a URL that the app can read, and its strength (1.0 is full)."""
 
     url: str
     scale: float = 1.0
 
 
 class ModalImageInput(ModalModel):
-    """One image to draw; sizes in pixels. `reference_url` guides, `face_url` is swapped in."""
+    """Input of one image; sizes in pixels. `reference_url` guides the image, `face_url` is swapped in."""
 
     prompt: str
     negative_prompt: str = ""
@@ -56,20 +57,20 @@ class ModalImageInput(ModalModel):
     face_url: str | None = None
     lora: ModalLora | None = None
     workflow: dict[str, Any] | None = None
-    """A ComfyUI graph in API format; when given, the app runs it as it is."""
+    """A ComfyUI graph in API format. If set, the app runs it unchanged."""
 
 
 class ModalTrainingImage(ModalModel):
-    """One picture to learn from. Without a caption the trigger word is its caption."""
+    """A training image. Without a caption, the trigger word is its caption."""
 
     url: str
     caption: str = ""
 
 
 class ModalTrainingInput(ModalModel):
-    """One LoRA to train, from `images` or from the pictures of one zip.
+    """Input of a LoRA training: `images`, or a zip with images.
 
-    In a zip, `mia.txt` beside `mia.png` is that picture's caption.
+    In a zip, `mia.txt` is the caption of `mia.png`.
     """
 
     trigger_word: str = Field(min_length=1, max_length=100)
@@ -85,7 +86,7 @@ class ModalTrainingInput(ModalModel):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if bool(self.images) == bool(self.images_zip_url):
-            raise ValueError("give either images or images_zip_url")
+            raise ValueError("set either images or images_zip_url")
         return self
 
 
@@ -102,54 +103,54 @@ ModalInput = Annotated[
 
 
 class ModalSubmit(ModalModel):
-    """Start one call. `id` is the caller's own id: the app starts at most one call for it."""
+    """Start a call. `id` is the caller's idempotency key: the app starts at most one call for it."""
 
     id: str = Field(min_length=1, max_length=128)
     kind: Literal["image", "lora_training"] = "image"
     input: ModalInput
     deadline_at: AwareDatetime | None = None
-    """Nobody wants it later: a call that gets its GPU only then fails as `TOO_LATE`, without using it."""
+    """Time after which the result is not needed. A call that gets its GPU later fails with `TOO_LATE`."""
 
     def is_late(self) -> bool:
-        """Whether its deadline has passed."""
+        """Return whether the deadline has passed."""
         return self.deadline_at is not None and self.deadline_at <= datetime.now(UTC)
 
     @model_validator(mode="after")
     def _input_of_its_kind(self) -> Self:
         if _kind_of(self.input) != self.kind:
-            raise ValueError(f"the input is none of kind {self.kind!r}")
+            raise ValueError(f"the input does not match kind {self.kind!r}")
         return self
 
 
 class ModalSubmitted(ModalModel):
-    """The call that runs for the caller's id."""
+    """The call that belongs to the caller's id."""
 
     call_id: str = Field(pattern=r"^fc-[A-Za-z0-9]+$")
     id: str
 
 
 class ModalUnfinished(ModalModel):
-    """Calls that have not ended, as far as the app has noticed: to be looked at, one by one."""
+    """Calls that have not ended as far as the app knows. Poll each one for its state."""
 
     calls: tuple[ModalSubmitted, ...]
 
 
 class ModalStopped(ModalModel):
-    """The call was cancelled. `started`: it ran before that, so that its time is paid for."""
+    """The call was cancelled. `started` is true if it ran before, so that its time is billed."""
 
     status: Literal["cancelled"] = "cancelled"
     started: bool | None = None
 
 
 class ModalPending(ModalModel):
-    """The call waits for a container or runs; `progress` in percent where the app knows it."""
+    """The call waits for a container or runs. `progress` is in percent, null if unknown."""
 
     status: Literal["pending", "running"] = "pending"
     progress: float | None = None
 
 
 class ModalOutput(ModalModel):
-    """One file of a result, to be read at `path` of the same app (`/outputs/{call_id}/{name}`)."""
+    """A file of a result at `path` of the app (`/outputs/{call_id}/{name}`)."""
 
     path: str
     content_type: str
@@ -159,7 +160,7 @@ class ModalOutput(ModalModel):
 
 
 class ModalManifest(ModalModel):
-    """A trained LoRA: the output at `path`, and all that is needed to use and to check it."""
+    """Manifest of a trained LoRA: the output at `path`, and the values to use and verify it."""
 
     path: str
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
@@ -171,7 +172,7 @@ class ModalManifest(ModalModel):
 
 
 class ModalError(ModalModel):
-    """Why a call failed. `type` is the exception's class name."""
+    """Error of a failed call. `type` is the class name of the exception."""
 
     type: str
     message: str
@@ -179,9 +180,9 @@ class ModalError(ModalModel):
 
 
 class ModalResult(ModalModel):
-    """The end of a call: outputs, or an error. `manifest` tells about a training's output.
+    """Outcome of a call: outputs or an error. `manifest` describes the output of a training.
 
-    Of a workflow all saved images are outputs, its result (`contracts.workflows.result_of`) first.
+    All saved images of a workflow are outputs, its result (`contracts.workflows.result_of`) first.
     """
 
     status: Literal["succeeded", "failed"]

@@ -1,4 +1,4 @@
-"""Cost and length of a text's normal form (NFKC), found in time linear in the text's length."""
+"""Limits on the normal form (NFKC) of texts, checked in linear time."""
 
 import re
 import unicodedata
@@ -8,10 +8,10 @@ from typing import Final
 from pydantic_core import PydanticCustomError
 
 MOST_MARKS: Final = 30
-"""Combining marks on one character, as Unicode's Stream-Safe Text Format allows (UAX #15). Sorting
-longer runs takes time that grows with the square of their length."""
+"""Maximum number of combining marks on one character, as in Unicode's Stream-Safe Text Format (UAX #15).
+Normalising longer runs takes quadratic time."""
 _PLANES: Final = 0x1F000
-"""Combining marks lie below."""
+"""Upper bound of the code points of combining marks."""
 
 
 @cache
@@ -21,7 +21,7 @@ def _too_many_marks(last: int) -> re.Pattern[str]:
 
 
 def has_too_many_marks(text: str) -> bool:
-    """Return whether a character of the text carries more marks than any script needs."""
+    """Return whether a character of the text has more than `MOST_MARKS` combining marks."""
     if text.isascii():
         return False
     last = _PLANES if max(text) > "\uffff" else 0x10000  # the smaller set is searched ten times faster
@@ -29,18 +29,24 @@ def has_too_many_marks(text: str) -> bool:
 
 
 def refuse_marks(text: str) -> None:
-    """Raise PydanticCustomError when a character carries too many marks."""
+    """Refuse a text with too many combining marks on one character.
+
+    Raises:
+        PydanticCustomError: with code `combining_marks`.
+    """
     if not text.isascii() and not unicodedata.is_normalized("NFKC", text) and has_too_many_marks(text):
         raise PydanticCustomError(
-            "combining_marks", "at most {most} combining marks on one character", {"most": MOST_MARKS}
+            "combining_marks",
+            "must have at most {most} combining marks on one character",
+            {"most": MOST_MARKS},
         )
 
 
 def normalized_length(text: str) -> int:
-    """Return how many characters a text has once it is normalised.
+    """Return the number of characters of a text after NFKC normalisation.
 
     Raises:
-        PydanticCustomError: when a character carries too many marks.
+        PydanticCustomError: if a character has too many combining marks.
     """
     if text.isascii() or unicodedata.is_normalized("NFKC", text):
         return len(text)

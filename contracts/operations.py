@@ -1,4 +1,4 @@
-"""For operators and the books: ledger entries, provider health, dead letters."""
+"""Messages for operators and accounting: ledger entries, provider health, dead letters."""
 
 from typing import ClassVar, Literal
 
@@ -9,10 +9,10 @@ from contracts.renders import AttemptMessage, Billed
 
 
 class AttemptSettled(AttemptMessage):
-    """What became of an attempt that no one waits for. Produced by gateways, consumed by analytics.
+    """The outcome of an attempt that no job waits for. Produced by gateways, consumed by analytics.
 
-    Said of a cancelled attempt that was or may have been billed, and of any whose end its provider
-    told only after we had given it up. The last one said of an attempt holds.
+    Published for a cancelled attempt that was or may have been billed, and for an attempt whose outcome
+    became known only after it was given up. The last message of an attempt takes effect.
     """
 
     topic: ClassVar[str] = "attempt.settled.v1"
@@ -24,9 +24,9 @@ class AttemptSettled(AttemptMessage):
 
 
 class ProviderHealth(Message):
-    """A circuit breaker moved. Produced by gateways, consumed by every dispatcher instance.
+    """A circuit breaker changed its state. Produced by gateways, consumed by every dispatcher instance.
 
-    Each process of a gateway has a breaker of its own. A provider is passed over while one is open.
+    Each process of a gateway has its own breaker. The dispatcher skips a provider while one is open.
     """
 
     topic: ClassVar[str] = "provider.health.v1"
@@ -35,21 +35,21 @@ class ProviderHealth(Message):
 
     provider: Provider
     instance: str = ""
-    """The gateway's process; earlier ones did not tell."""
+    """Process of the gateway. Empty in messages of earlier versions."""
     state: Literal["open", "half_open", "closed"]
     reason: str
     at: Moment
 
     @property
     def breaker(self) -> str:
-        """`{provider}/{instance}`."""
+        """Id of the breaker, `{provider}/{instance}`."""
         return f"{self.provider}/{self.instance}" if self.instance else self.provider
 
 
 class DeadLetter(Message):
-    """What could not be handled, with its reason. Produced by every service, consumed by operators.
+    """A record that could not be handled. Produced by every service, consumed by operators.
 
-    The record's key, headers and value are kept as they were (bytes as base64).
+    The key, headers and value of the record are kept unchanged (bytes as base64).
     """
 
     topic: ClassVar[str] = "dead-letters.v1"
@@ -65,7 +65,7 @@ class DeadLetter(Message):
     reason: str
     """A short code: `not_json`, `invalid`, `wrong_type`, `handler_failed`, `job_id_conflict`."""
     error: str
-    """What is wrong, where, and what to do."""
+    """Error, its place in the record, and the remedy."""
     original_topic: str
     original_partition: int
     original_offset: int
@@ -74,21 +74,21 @@ class DeadLetter(Message):
     original_value: str
     """Base64."""
     cut: bool = False
-    """Whether the value was too large to be kept whole: it can be read at its origin only."""
+    """True if the value was too large and is incomplete. The original topic has all of it."""
     attempts: int = Field(default=1, ge=1)
-    """How often the service was given the record: one more with each replay."""
+    """Number of times the service received the record, including replays."""
     at: Moment
 
 
 class DeadLetterResolved(Message):
-    """What was done about a dead letter. Produced by operators; consumed by operators."""
+    """A dead letter was replayed or dropped. Produced by operators; consumed by operators."""
 
     topic: ClassVar[str] = "dead-letters.resolved.v1"
     key: ClassVar[str] = "letter_id"
     identity: ClassVar[tuple[str, ...]] = ("letter_id", "action")
 
     letter_id: str
-    """The dead letter's CloudEvents id."""
+    """CloudEvents id of the dead letter."""
     action: Literal["replayed", "dropped"]
     note: Line = ""
     at: Moment

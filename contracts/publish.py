@@ -1,4 +1,4 @@
-"""The contracts as others read them: models → JSON Schemas and an AsyncAPI document."""
+"""Publication of the contracts: JSON Schemas and an AsyncAPI document from the models."""
 
 import json
 import re
@@ -33,7 +33,7 @@ PARTIES = {
     "upstream": "upstream",
     "upstream services": "upstream",
 }
-"""How docstrings call the services, and what the AsyncAPI document calls them."""
+"""Names of the services in docstrings, and their names in the AsyncAPI document."""
 
 DOCUMENTS: dict[str, type[Model]] = {
     "jobs.document": Job,
@@ -41,11 +41,11 @@ DOCUMENTS: dict[str, type[Model]] = {
     "chains.document": Chain,
     "lora.manifest": LoraManifest,
 }
-"""Stored documents that others than their writer may read."""
+"""Stored documents that other services and operators may read."""
 
 CLOUD_EVENT_HEADERS: dict[str, Any] = {
     "type": "object",
-    "description": "CloudEvents 1.0, Kafka's binary mode. A record without them is what its topic carries.",
+    "description": "CloudEvents 1.0, Kafka's binary mode. Without them, the topic determines the type.",
     "required": ["ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "content-type"],
     "properties": {
         "ce_specversion": {"type": "string", "const": "1.0"},
@@ -63,15 +63,15 @@ CLOUD_EVENT_HEADERS: dict[str, Any] = {
 
 
 DESCRIPTION = (
-    "Requests in, stored and announced images out. Topic names carry the version of a message's shape."
-    " In messages that callers publish, unknown fields are refused (additionalProperties: false in their"
-    " schemas) unless contract_version is higher than the reader's. All other messages gain fields"
-    " without notice; ignore those you do not know. Seeds above 2^53-1 are decimal texts in JSON."
+    "Messages of the image-generation platform. A topic name includes the version of its message's schema."
+    " Messages that callers publish may not have unknown fields (additionalProperties: false), unless their"
+    " contract_version is higher than the reader's. All other messages may gain fields at any time; ignore"
+    " unknown ones. Seeds above 2^53-1 are decimal texts in JSON."
 )
 
 
 class UndocumentedMessage(Exception):
-    """A message's docstring does not say who says it and who listens."""
+    """The docstring of a message does not name its producers and consumers."""
 
     def __init__(self, kind: type[Message], wrong: str) -> None:
         super().__init__(
@@ -81,19 +81,23 @@ class UndocumentedMessage(Exception):
 
 
 class _Schema(GenerateJsonSchema):
-    """Without a title for every field: it would only repeat the field's name."""
+    """Generates no title for fields, because it would only repeat the field's name."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
 
 def name_of(kind: type[Message]) -> str:
-    """What a message's files are called: its topic, without the provider."""
+    """Return the base name of a message's files: its topic without the provider."""
     return kind.topic.replace(".{provider}", "")
 
 
 def parties_of(kind: type[Message]) -> tuple[list[str], list[str]]:
-    """Producers and consumers, as the docstring names them."""
+    """Return the producers and consumers that the docstring of a message names.
+
+    Raises:
+        UndocumentedMessage: if the docstring names none, or an unknown one.
+    """
     found = re.search(r"Produced by (.+?)[,;] consumed by (.+?)\.(?: |$)", _sentences(kind))
     if found is None:
         raise UndocumentedMessage(kind, "producer or consumer is not named")
@@ -105,7 +109,7 @@ def parties_of(kind: type[Message]) -> tuple[list[str], list[str]]:
 
 
 def documents() -> dict[str, str]:
-    """All that is made from the models: path below `contracts/` and content."""
+    """Return all generated files: path below `contracts/` and content."""
     schemas = {name_of(kind): kind for kind in MESSAGES} | DOCUMENTS
     texts = {f"schemas/{name}.json": _json(schema(kind, name)) for name, kind in schemas.items()}
     texts["asyncapi.yaml"] = "# Written by `python -m contracts`.\n" + _yaml(asyncapi())
@@ -113,11 +117,11 @@ def documents() -> dict[str, str]:
 
 
 def schema(kind: type[Model], name: str) -> dict[str, Any]:
-    """A model's JSON Schema 2020-12."""
+    """Return the JSON Schema (2020-12) of a model."""
     made = kind.model_json_schema(schema_generator=_Schema)
     if not issubclass(kind, CallerMessage):
         for part in (made, *made.get("$defs", {}).values()):
-            part.pop("additionalProperties", None)  # readers of our own messages are tolerant
+            part.pop("additionalProperties", None)  # readers of messages between services are tolerant
     for union in list(_unions(made)):
         discriminator = union.pop("discriminator")
         for target in discriminator["mapping"].values():
@@ -127,7 +131,7 @@ def schema(kind: type[Model], name: str) -> dict[str, Any]:
 
 
 def asyncapi() -> dict[str, Any]:
-    """Every topic, what it carries, who says it and who listens (AsyncAPI 3.0)."""
+    """Return the AsyncAPI 3.0 document: all topics, messages, producers and consumers."""
     kinds = {topic: kind for kind in MESSAGES for topic in topics_of(kind)}
     return {
         "asyncapi": "3.0.0",
@@ -190,7 +194,7 @@ def _sentences(kind: type[Message]) -> str:
 
 
 def _unions(node: Any) -> Iterator[dict[str, Any]]:
-    """The tagged unions; `discriminator` is OpenAPI's word, so it becomes a required property."""
+    """Yield the tagged unions. JSON Schema has no `discriminator`; it becomes a required property."""
     if isinstance(node, dict) and "mapping" in node.get("discriminator", ()):
         yield node
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():

@@ -1,4 +1,4 @@
-"""One render at one provider: commands to a gateway, and what became of them."""
+"""Renders at a provider: commands to gateways, and the outcomes of attempts."""
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -12,17 +12,17 @@ from contracts.scalars import TextPattern
 AttemptId = Annotated[
     str, TextPattern(rf"^{UUID_PATTERN}/[0-9]{{1,3}}/[0-9]{{1,3}}$", "an attempt's id, {job_id}/{index}/{n}")
 ]
-"""One submission of one render: `{job_id}/{index}/{n}`, n from 1."""
+"""Id of one submission of a render: `{job_id}/{index}/{n}`, n from 1 (`contracts.ids.AttemptKey`)."""
 
 RenderId = AssetId
-"""One image of a job: `{job_id}/{index}`."""
+"""Id of one image of a job: `{job_id}/{index}` (`contracts.ids.RenderKey`)."""
 
 Billed = Literal["yes", "no", "unknown"]
-"""Whether the provider charges for an attempt, as far as anyone can tell."""
+"""Billing of an attempt by its provider. `unknown` if the provider gave no usable answer."""
 
 
 class RenderRequested(Message):
-    """Do this one render (command). Produced by dispatcher, consumed by that provider's gateway."""
+    """Submit a render (command). Produced by dispatcher, consumed by that provider's gateway."""
 
     topic: ClassVar[str] = "render.requested.{provider}.v1"
     key: ClassVar[str] = "render_id"
@@ -37,15 +37,15 @@ class RenderRequested(Message):
     model: str | None = None
     workflow: dict[str, Any] | None = None
     priority: int = 5
-    """0 is first, 9 is last."""
+    """0 is the highest priority, 9 the lowest."""
     deadline_at: Moment
-    """After this no one wants the result."""
+    """Time after which the result is not needed."""
     alternatives: bool = False
-    """Whether another provider could do it: a gateway that cannot send gives it back at once."""
+    """True if another provider can do the render. A gateway that cannot submit then fails it at once."""
 
 
 class RenderCancel(Message):
-    """Stop this attempt (command). Produced by dispatcher, consumed by that provider's gateway."""
+    """Cancel an attempt (command). Produced by dispatcher, consumed by that provider's gateway."""
 
     topic: ClassVar[str] = "render.cancel.{provider}.v1"
     key: ClassVar[str] = "render_id"
@@ -60,7 +60,7 @@ class RenderCancel(Message):
 
 
 class AttemptMessage(Message):
-    """What all news of an attempt carry."""
+    """Fields that all messages about an attempt have."""
 
     identity: ClassVar[tuple[str, ...]] = ("attempt_id",)
 
@@ -72,7 +72,7 @@ class AttemptMessage(Message):
 
 
 class RenderProgressed(AttemptMessage):
-    """An attempt moved. Produced by gateways, result-store (`storing`); consumed by dispatcher."""
+    """An attempt made progress. Produced by gateways, result-store (`storing`); consumed by dispatcher."""
 
     topic: ClassVar[str] = "render.progressed.v1"
     identity: ClassVar[tuple[str, ...]] = ("attempt_id", "state", "percent", "queue_position")
@@ -80,29 +80,29 @@ class RenderProgressed(AttemptMessage):
     state: Literal["queued", "running", "storing"]
     percent: int | None = Field(default=None, ge=0, le=100)
     queue_position: int | None = Field(default=None, ge=0)
-    """0 is next."""
+    """Position in the provider's queue; 0 is next."""
 
 
 class Output(Model):
-    """A file at the provider: a `url`, or a `path` below the provider's base URL."""
+    """A file at the provider: a `url`, or a `path` relative to the provider's base URL."""
 
     url: str | None = None
     path: str | None = None
     content_type: str | None = None
     nsfw: bool = False
     role: Literal["image", "weights", "config"] = "image"
-    """What it is for: a training gives weights, and perhaps the trainer's configuration."""
+    """Purpose of the file. A training produces weights and may produce a configuration."""
     sha256: str | None = None
-    """The provider's word for its content; what was fetched must agree."""
+    """Checksum that the provider reported. The fetched file must match it."""
 
 
 class RenderSucceeded(AttemptMessage):
-    """The provider has the output. Produced by gateways, consumed by result-store.
+    """An attempt produced its output at the provider. Produced by gateways, consumed by result-store.
 
-    The size of an image is checked against `spec`. Providers round sides to multiples of 8, 16 or 64,
-    and upscalers multiply them, so the image must have each side at least half as long as asked and
-    an aspect within 5 % of the asked one. With `free_size` both sides must be at least 16 pixels. Any
-    other image ends its attempt as `wrong_size`.
+    The size of an image is checked against `spec`. Providers round sides to multiples of 8, 16 or 64, and
+    upscalers multiply them. Each side must therefore be at least half as long as requested, and the aspect
+    within 5 % of the requested one. With `free_size` both sides must be at least 16 pixels. An attempt
+    with any other image fails with code `wrong_size`.
     """
 
     topic: ClassVar[str] = "render.succeeded.v1"
@@ -110,24 +110,24 @@ class RenderSucceeded(AttemptMessage):
     spec: RenderSpec
     outputs: tuple[Output, ...] = Field(min_length=1)
     free_size: bool = False
-    """The caller's workflow chooses the size: it does not use `{{width}}` and `{{height}}`, or has a node
-    that may scale or crop what it drew."""
+    """True if the caller's workflow determines the size: it does not use `{{width}}` and `{{height}}`, or
+    has a node that may scale or crop the image."""
     dropped: tuple[Output, ...] = Field(default=(), max_length=100)
-    """Further outputs of the run, which are not delivered: the first hundred."""
+    """Other outputs of the run, which are not delivered. At most 100 are listed."""
     notices: tuple[Notice, ...] = ()
     seed: Seed | None
-    """The seed that the provider says it used, else the one asked for. Of a caller's workflow: as its
-    seed inputs have it, null where that cannot be told."""
+    """The seed that the provider reported, else the requested one. For a caller's workflow: the value of
+    its seed inputs, null if it cannot be determined."""
     provider_seconds: float | None = None
     cost_usd: float | None = None
     base_model: Line | None = None
-    """Of a training: the model that the LoRA belongs to."""
+    """Base model of a trained LoRA. Only for trainings."""
     steps: int | None = None
-    """Of a training: how many steps were done."""
+    """Number of completed training steps. Only for trainings."""
 
 
 class RenderFailed(AttemptMessage):
-    """An attempt gave no image. Produced by gateways, result-store; consumed by dispatcher."""
+    """An attempt failed. Produced by gateways, result-store; consumed by dispatcher."""
 
     topic: ClassVar[str] = "render.failed.v1"
     identity: ClassVar[tuple[str, ...]] = ("attempt_id", "code")
@@ -139,11 +139,11 @@ class RenderFailed(AttemptMessage):
     retryable: bool
     billed: Billed
     cost_usd: float | None = None
-    """As the provider says; null where it says nothing."""
+    """Price that the provider reported. Null if it reported none."""
 
 
 class StoredImage(Model):
-    """An image in our bucket. `key` is signed when it is read, so that links never die."""
+    """An image in the bucket. Links are signed from `key` when they are needed."""
 
     key: str
     content_type: str
@@ -152,16 +152,16 @@ class StoredImage(Model):
     width: int
     height: int
     seed: Seed | None
-    """Null where a caller's workflow did not take ours and has not exactly one of its own."""
+    """Null if a caller's workflow does not use `{{seed}}` and has no single seed of its own."""
     prompt: str
     provider: Provider
     attempt: int
 
 
 class StoredLora(Model):
-    """A trained LoRA in our bucket: safetensors weights, and a manifest of how they came about.
+    """A trained LoRA in the bucket: safetensors weights, and a manifest of the training.
 
-    `key`, with `trigger_word` and `base_model`, is what `contracts.characters.Lora` asks for.
+    `key`, `trigger_word` and `base_model` are the fields of `contracts.characters.Lora`.
     """
 
     key: str
@@ -172,16 +172,16 @@ class StoredLora(Model):
     trigger_word: Line
     base_model: Line
     steps: int | None
-    """None where neither the request nor the trainer said."""
+    """Null if neither the request nor the trainer specified them."""
     provider: Provider
     attempt: int
 
 
 class LoraManifest(Model):
-    """How a stored LoRA came about: the JSON object under its `manifest_key`."""
+    """Manifest of a stored LoRA: the JSON object under its `manifest_key`."""
 
     key: str
-    """The weights."""
+    """Object key of the weights."""
     bytes: int
     sha256: str
     trigger_word: Line
@@ -189,21 +189,21 @@ class LoraManifest(Model):
     steps: int | None
     training_images: tuple[AssetId, ...]
     captions: tuple[str, ...]
-    """One per training image, or none at all."""
+    """One per training image, or none."""
     provider: Provider
     attempt: int
     provider_seconds: float | None
     created_at: Moment
-    """When the training ended."""
+    """Time at which the training ended."""
     config: dict[str, Any] | None
-    """What the trainer says of itself, where it says anything."""
+    """Configuration that the trainer reported. Null if it reported none."""
 
 
 class ResultStored(AttemptMessage):
-    """A render's result is safe. Produced by result-store, consumed by dispatcher.
+    """The result of a render was stored. Produced by result-store, consumed by dispatcher.
 
-    Either `image` or `lora` is there. `duplicate`: another attempt's result was first, and this
-    one was thrown away.
+    Exactly one of `image` and `lora` is set. `duplicate` is true if the result of another attempt was
+    stored first and this one was discarded.
     """
 
     topic: ClassVar[str] = "result.stored.v1"

@@ -1,4 +1,4 @@
-"""Single values of a message: names, texts, numbers, ids, times. Each checks itself in plain words."""
+"""Types of single values: names, texts, numbers, ids and times, with readable validation errors."""
 
 import re
 import unicodedata
@@ -23,23 +23,22 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticKnownError, c
 from contracts.normalization import normalized_length
 
 LARGEST_SEED = 2**64 - 1
-"""ComfyUI's largest seed."""
+"""Largest seed of ComfyUI."""
 LARGEST_EXACT = 2**53 - 1
-"""The largest whole number that JavaScript reads exactly from JSON."""
+"""Largest integer that JavaScript reads exactly from JSON."""
 
 _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 _CONTROL_BUT_SPACES = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
 _UNPRINTABLE = _CONTROL + r"\u2028-\u202e\u2066-\u2069"
-"""Controls, line separators, and marks that turn the direction of the text around them."""
+"""Control characters, line separators, and marks that change the direction of text."""
 _INVISIBLE = r"\u00ad\u200b-\u200f\u2060-\u2064\ufeff"
 _MOST_GROWTH = 2
-"""How much longer than its limit a text may be once it is normalised (NFKC): one ligature can stand
-for 18 characters."""
+"""Factor by which a normalised text (NFKC) may exceed its limit. One ligature may become 18 characters."""
 
 
 @dataclass(frozen=True)
 class TextPattern:
-    """A pattern for the JSON Schema, and the words that an error uses instead of it."""
+    """A pattern for the JSON Schema, and its description for errors."""
 
     pattern: str
     words: str
@@ -60,7 +59,7 @@ class TextPattern:
 
 @dataclass(frozen=True)
 class FreeText:
-    """Text without control characters, at most `longest` characters, also where ligatures are undone."""
+    """A text without control characters: at most `longest` characters, twice that when normalised (NFKC)."""
 
     longest: int
 
@@ -97,7 +96,7 @@ def _canonical_uuid(value: object) -> str:
 
 
 def _milliseconds(value: datetime) -> datetime:
-    """UTC, cut to milliseconds: what MongoDB keeps, so that a stored time equals the sent one."""
+    """Convert to UTC and cut to milliseconds, the precision of MongoDB."""
     try:
         utc = value.astimezone(UTC)
     except OverflowError:
@@ -106,7 +105,7 @@ def _milliseconds(value: datetime) -> datetime:
 
 
 def _a_number(value: object) -> object:
-    """Refuse text and booleans, which pydantic would turn into numbers; 4.0 is a whole number in JSON."""
+    """Refuse texts and booleans, which pydantic would convert. 4.0 is an integer in JSON."""
     if isinstance(value, bool | str | bytes):
         raise PydanticKnownError("int_type")
     return value
@@ -129,7 +128,7 @@ def _exact_in_javascript(seed: int) -> int | str:
 
 
 def decimals_up_to(largest: int) -> str:
-    """A pattern for the decimal texts from 0 to `largest`, without leading zeros."""
+    """Return a pattern for the decimal texts from 0 to `largest`, without leading zeros."""
     digits = str(largest)
     branches = ["0", f"[1-9][0-9]{{0,{len(digits) - 2}}}"]
     for place, digit in enumerate(digits):
@@ -144,7 +143,7 @@ Id = Annotated[str, BeforeValidator(_canonical_uuid), WithJsonSchema({"type": "s
 """A UUID in its canonical text form."""
 
 Moment = Annotated[AwareDatetime, AfterValidator(_milliseconds)]
-"""A time in UTC with millisecond precision."""
+"""A time in UTC with millisecond precision. Times without a zone are refused."""
 
 Name = Annotated[
     str,
@@ -153,7 +152,7 @@ Name = Annotated[
         "a name of at most 128 characters: letters, digits and . _ : @ - with a letter or digit first",
     ),
 ]
-"""A tenant: letters, digits and `._:@-`, a letter or digit first, at most 128 characters."""
+"""Id of a tenant: letters, digits and `._:@-`, a letter or digit first, at most 128 characters."""
 
 UserId = Annotated[
     str,
@@ -163,16 +162,16 @@ UserId = Annotated[
         "printable text of 1 to 256 characters",
     ),
 ]
-"""A user id as an identity provider gives it: any printable text of 1 to 256 characters."""
+"""Id of a user from an identity provider: any printable text of 1 to 256 characters."""
 
 Line = Annotated[str, FreeText(200)]
-"""A short free text of at most 200 characters, without control characters."""
+"""A short text of at most 200 characters, without control characters."""
 
 Text = Annotated[str, FreeText(4000)]
-"""A prompt-sized free text of at most 4000 characters, without control characters."""
+"""A text of at most 4000 characters, without control characters."""
 
 ObjectKey = Annotated[str, FreeText(1024)]
-"""The key of an object in the bucket."""
+"""Key of an object in the bucket."""
 
 WebAddress = Annotated[
     str,
@@ -204,10 +203,10 @@ CharacterId = Annotated[
     ),
     AfterValidator(_uuids_in_lower_case),
 ]
-"""The caller's own id of a character, such as `char-123` or `auth0|x`; unique per tenant.
+"""The caller's own id of a character, such as `char-123` or `auth0|x`. Unique within a tenant.
 
-At most 128 printable characters without `/` and `\\`, so that it can be part of an address. A UUID
-is kept in lower case.
+At most 128 printable characters without `/` and `\\`, because it is part of URLs. A UUID is converted to
+lower case.
 """
 
 AssetId = Annotated[
@@ -218,23 +217,23 @@ AssetId = Annotated[
         " such as 3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01/0",
     ),
 ]
-"""A stored image, `{job_id}/{index}`."""
+"""Id of a stored image or LoRA: `{job_id}/{index}` (`contracts.ids.RenderKey`)."""
 
 Whole = Annotated[int, BeforeValidator(_a_number)]
-"""A whole number. Text and booleans are not turned into one."""
+"""An integer. Texts and booleans are not converted."""
 
 Number = Annotated[float, BeforeValidator(_a_real_number)]
-"""A number. Text and booleans are not turned into one."""
+"""A number. Texts and booleans are not converted."""
 
 Flag = Annotated[bool, Field(strict=True)]
-"""True or false. Text and numbers are not turned into it."""
+"""True or false. Texts and numbers are not converted."""
 
 Years = Annotated[
     Whole,
     Field(ge=-9999, le=9999),
     WithJsonSchema({"type": "integer", "minimum": 18, "maximum": 120}),
 ]
-"""An age as a number, or a mistake for one such as a year of birth, which planning refuses in words."""
+"""An age in years. Planning rejects implausible values, such as a year of birth, with a clear message."""
 
 Seed = Annotated[
     int,
@@ -250,5 +249,5 @@ Seed = Annotated[
         }
     ),
 ]
-"""0 to 2^64-1. In JSON that we write it is a number up to 2^53-1 and a decimal text above, so that
-JavaScript reads it exactly; both are accepted for any seed."""
+"""A seed from 0 to 2^64-1. In published JSON it is a number up to 2^53-1 and a decimal text above, so that
+JavaScript reads it exactly. Both forms are accepted for any seed."""

@@ -1,4 +1,4 @@
-"""Faults of free-form objects such as workflows: valid JSON that cannot be stored or passed on."""
+"""Check of free-form objects, such as workflows, for valid JSON that cannot be stored or forwarded."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -8,14 +8,14 @@ from typing import Any
 from contracts.scalars import LARGEST_SEED
 
 DEEPEST = 80
-"""MongoDB stores documents of at most 100 levels; a workflow lies a few levels down."""
+"""Maximum depth. MongoDB stores at most 100 levels, and a workflow is a few levels down."""
 SMALLEST = -(2**63)
-"""The least whole number in a workflow; the largest is ComfyUI's largest seed."""
+"""Smallest integer in a workflow. The largest is ComfyUI's largest seed."""
 _HALF_OF_A_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def faults(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
-    """List what cannot be stored of a JSON value: (dotted path, what must be changed)."""
+    """Yield the parts of a JSON value that cannot be stored: (dotted path, error text)."""
     message = _fault(value) if len(path) < DEEPEST else f"must not lie deeper than {DEEPEST} levels"
     if message:
         yield ".".join(path), message
@@ -40,7 +40,7 @@ def _fault(value: Any) -> str | None:
         if "\0" in value:
             return "must not contain the character U+0000"
         if not value.isascii() and _HALF_OF_A_PAIR.search(value):
-            return "must not contain half of a surrogate pair"
+            return "must not contain a lone surrogate"
     elif isinstance(value, int) and not SMALLEST <= value <= LARGEST_SEED:
         return "must be a whole number from -2^63 to 2^64-1"
     elif isinstance(value, float) and not isfinite(value):

@@ -1,7 +1,7 @@
-"""Read the messages of callers strictly: an unknown field is an error that names the field meant.
+"""Strict validation of callers' messages: an unknown field is an error that suggests the right name.
 
-Messages between our own services, and stored documents, are read tolerantly (`extra="ignore"`), so
-that old readers read new bytes. A caller's message that names a newer contract version is, too.
+Messages between services and stored documents are validated tolerantly (`extra="ignore"`), so that old
+readers accept new messages. So is a caller's message with a newer contract version.
 """
 
 import re
@@ -22,16 +22,18 @@ from contracts.web_addresses import address_error
 from contracts.wording import MAX_ERRORS
 
 CONTRACT_VERSION: Final = 2
-"""Raised with every new field of a message that callers send.
+"""Version of the callers' messages, incremented with every new field.
 
-1: until unknown fields were refused. 2: unknown fields are refused; seeds up to 2^64-1.
+1: unknown fields are ignored. 2: unknown fields are refused; seeds up to 2^64-1.
 """
 MAX_VALUES: Final = 100_000
+"""Maximum number of values in a message."""
 MAX_CHARACTERS: Final = 320 * 1024
+"""Maximum number of characters in all texts of a message."""
 MAX_GROWTH: Final = 128 * 1024
-"""Of a whole message: how many values and characters, and how much longer by normalisation."""
+"""Maximum number of characters by which the texts of a message may grow when normalised (NFKC)."""
 MOST_ITEMS: Final = 100
-"""Items of a list that are searched for unknown fields; lists of objects may have fewer."""
+"""Maximum number of items of a list that are searched for unknown fields."""
 
 M = TypeVar("M", bound=BaseModel)
 Path = tuple[str | int, ...]
@@ -39,15 +41,15 @@ Ancestor = tuple[Path, type[BaseModel]]
 
 
 class CallerMessage(Message):
-    """A message that callers may publish. Unknown fields are refused, unless it names a newer version."""
+    """A message that callers may publish. Unknown fields are refused unless its version is newer."""
 
     contract_version: Whole = Field(default=CONTRACT_VERSION, ge=1, le=1_000_000)
-    """The version of this contract that its sender knows. Unknown fields are refused, and a message
-    of a newer version than the reader's keeps those it does not know to itself."""
+    """Version of the contract that the sender knows. Unknown fields are refused, except in a message of a
+    newer version than the reader's, where they are ignored."""
 
 
 class Body(Model):
-    """The body of an HTTP request."""
+    """Body of an HTTP request. Unknown fields are refused."""
 
     @model_validator(mode="wrap")
     @classmethod
@@ -56,7 +58,7 @@ class Body(Model):
 
 
 def read_message(kind: type[M], body: bytes) -> M:
-    """Read a message of a caller's.
+    """Parse and validate a message of a caller.
 
     Raises:
         ValidationError: with at most `MAX_ERRORS` errors, unknown fields among them.
@@ -64,7 +66,7 @@ def read_message(kind: type[M], body: bytes) -> M:
     try:
         value = loads(body)
     except (ValueError, RecursionError):
-        return kind.model_validate_json(body)  # the error says where the JSON is wrong
+        return kind.model_validate_json(body)  # its error has the position of the fault
     if _is_newer(value):
         return kind.model_validate(value)
     return validate_strictly(kind, value, lambda: kind.model_validate(value))
@@ -76,7 +78,7 @@ def _is_newer(value: object) -> bool:
 
 
 def validate_strictly(kind: type[BaseModel], value: Any, validate: Callable[[], M]) -> M:
-    """Validate, and report unknown fields beside what else is wrong.
+    """Validate a value and report its unknown fields together with all other errors.
 
     Raises:
         ValidationError: with at most `MAX_ERRORS` errors.
@@ -101,7 +103,7 @@ def validate_strictly(kind: type[BaseModel], value: Any, validate: Callable[[], 
 
 
 def _unusable_address(model: BaseModel) -> Iterator[InitErrorDetails]:
-    """List the fault of a webhook address that nothing can be sent to; stored ones are read as they are."""
+    """Yield an error if the model has a webhook address to which no request can be sent."""
     notify = getattr(model, "notify", None)
     url = getattr(notify or model, "webhook_url", None)
     if url and (fault := address_error(url)):
@@ -117,10 +119,10 @@ def unknown_fields(
     ancestors: tuple[Ancestor, ...] = (),
     types: tuple[type[BaseModel], ...] = (),
 ) -> Iterator[tuple[Path, str, Any]]:
-    """Yield the fields that no model has: path, what to write instead, and their value.
+    """Yield the unknown fields of a value: path, hint and value of each.
 
-    `around` are the objects that hold this one, the innermost first. `types` are the models that could
-    stand in its place, told apart by `type`.
+    `ancestors` are the objects that contain the value, the innermost first. `types` are the models of the
+    union that the value belongs to; the hint names those that have the field.
     """
     if not isinstance(value, dict):
         return
@@ -140,7 +142,7 @@ def unknown_fields(
 
 @cache
 def models_of(kind: type[BaseModel]) -> Mapping[str, tuple[type[BaseModel], ...]]:
-    """The models that fields of a model hold, alone, in a list, or as one of several types."""
+    """Return the models in the fields of a model: single, in a list, or as members of a union."""
     found = {name: tuple(_models(field.annotation)) for name, field in kind.model_fields.items()}
     return {name: models for name, models in found.items() if models}
 
@@ -153,16 +155,16 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _chosen(models: tuple[type[BaseModel], ...], value: Any) -> type[BaseModel] | None:
-    """The model that a value is of, by its `type` where there are several."""
+    """Return the model of a value. Among several, its `type` decides."""
     if len(models) == 1:
         return models[0]
-    said = value.get("type") if isinstance(value, dict) else None
-    return next((model for model in models if model.model_fields["type"].default == said), None)
+    tag = value.get("type") if isinstance(value, dict) else None
+    return next((model for model in models if model.model_fields["type"].default == tag), None)
 
 
 @cache
 def _other_bodies(kind: type[BaseModel]) -> tuple[type[BaseModel], ...]:
-    """Return the bodies of the other requests, for the body of one that has a type."""
+    """Return the bodies of all request types if `kind` is one of them."""
     found: list[type[BaseModel]] = [Body] if issubclass(kind, Body) and "type" in kind.model_fields else []
     for each in found:
         found += each.__subclasses__()
@@ -197,7 +199,7 @@ def _listed(names: list[str]) -> str:
 
 
 def snake_case(name: str) -> str:
-    """Return a name in camel case or with hyphens as our fields are written."""
+    """Convert a name in camel case or with hyphens to snake case."""
     return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|[\s-]+", "_", name[:100]).lower()
 
 
@@ -214,14 +216,14 @@ def _as_error(found: tuple[Path, str, Any]) -> InitErrorDetails:
 
 
 def relocated(error: ValidationError, place: Callable[[Path], Path]) -> ValidationError:
-    """Return an error whose paths are those that `place` gives for them."""
+    """Return a copy of an error with every path replaced by `place(path)`."""
     found = [_kept(details) for details in error.errors(include_url=False)]
     moved = [InitErrorDetails(**each | {"loc": place(each["loc"])}) for each in found]
     return ValidationError.from_exception_data(error.title, moved)
 
 
 def _kept(details: Any) -> InitErrorDetails:
-    """An error of pydantic's, to be raised again."""
+    """Return an error of pydantic in a form that can be raised again."""
     template = str(details["msg"]).replace("{", "(").replace("}", ")")
     same = PydanticCustomError(details["type"], template, details.get("ctx"))
     return InitErrorDetails(type=same, loc=details["loc"], input=details["input"])

@@ -1,4 +1,4 @@
-"""Web addresses: credentials apart from the rest, and faults that no request could get past."""
+"""Web addresses: separation of credentials, and errors that make any request fail."""
 
 import re
 from ipaddress import IPv6Address
@@ -10,8 +10,10 @@ USERINFO: Final = (
     r"([a-z][a-z0-9+.-]*://)"
     r"(?:[^/?#\s{quotes}]*|(?!\[)[^/?#\s{quotes}:@]*:(?![0-9]+[/?#])[^\s{quotes}@]*)@"
 )
-"""Also with a password that contains `/`, `?` or `#` and makes the URL invalid as it stands. A `[` begins
-an IPv6 address, and digits before the path are a port: an `@` after them belongs to the path."""
+"""Pattern of a scheme with credentials. Also matches a password with an unescaped `/`, `?` or `#`.
+
+A `[` starts an IPv6 address, and digits before the path are a port: an `@` after them is part of the path.
+"""
 _USERINFO_OF_URL: Final = re.compile(USERINFO.format(quotes=""), re.IGNORECASE)
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _BRACKETED: Final = re.compile(r"\[([^\]]+)\](:[0-9]*)?")
@@ -19,9 +21,9 @@ _LONGEST_HOST: Final = 253
 
 
 def split_credentials(url: str) -> tuple[str, str | None]:
-    """Return the URL without credentials, and `user:password` as it can stand in a URL.
+    """Return the URL without credentials, and the percent-encoded `user:password` or None.
 
-    A text that is not a URL comes back as it is.
+    A text that is not a URL is returned unchanged.
     """
     found = _USERINFO_OF_URL.match(url)
     if not found:
@@ -31,7 +33,7 @@ def split_credentials(url: str) -> tuple[str, str | None]:
 
 
 def address_error(url: str) -> str | None:
-    """Return why no request could be sent to an address, in words that do not repeat its password."""
+    """Return the error of an address to which no request can be sent, or None. It omits credentials."""
     try:
         parts = urlsplit(split_credentials(url)[0])
         host = parts.hostname or ""
@@ -59,7 +61,7 @@ def _is_ipv6(authority: str) -> bool:
 
 
 def _is_host(host: str) -> bool:
-    """Return whether a host is a name that can be looked up, or an IPv4 address in any of its forms."""
+    """Return whether a host is a valid DNS name, or an IPv4 address in any notation."""
     labels = host.removesuffix(".").split(".")
     if len(host) > _LONGEST_HOST or not all(map(_LABEL.fullmatch, labels)):
         return False

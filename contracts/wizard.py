@@ -1,4 +1,4 @@
-"""What the character wizard offers to choose from. Whatever else a caller writes is taken as well."""
+"""Values that the character wizard offers. Any other short text is accepted too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from contracts.base import Line, Model
 
 @dataclass(frozen=True)
 class Offers:
-    """The values that a wizard offers for a field; any other text is accepted too."""
+    """The values that a wizard offers for a field. Any other text is accepted too."""
 
     values: tuple[str, ...]
 
@@ -20,7 +20,7 @@ class Offers:
 
 
 def offered_values(model: type[Model]) -> Mapping[str, tuple[str, ...]]:
-    """The offered values of a model's fields, by field; fields of free text alone are left out."""
+    """Return the offered values by field, for the fields of a model that have some."""
     found = {}
     for name, field in model.model_fields.items():
         offered = [known.values for known in _metadata(field.annotation) if isinstance(known, Offers)]
@@ -30,7 +30,7 @@ def offered_values(model: type[Model]) -> Mapping[str, tuple[str, ...]]:
 
 
 def _metadata(annotation: Any) -> tuple[Any, ...]:
-    """What is annotated on `X | None`."""
+    """Return the metadata of the members of `X | None`."""
     options = getattr(annotation, "__args__", ())
     return tuple(data for option in options for data in getattr(option, "__metadata__", ()))
 
@@ -158,4 +158,4 @@ DressStyle = Annotated[
         )
     ),
 ]
-"""Names of the prompt library's outfits."""
+"""Names of outfits in the prompt library's catalogue."""

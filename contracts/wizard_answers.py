@@ -1,4 +1,4 @@
-"""The wizard's answers, flat or nested, in camel or snake case → the fields of a character."""
+"""Conversion of the wizard's answers (flat or nested, camel or snake case) to a character's fields."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -23,9 +23,9 @@ _FIELDS: dict[str, Any] = {
 
 
 class _CamelCase(Model):
-    """A character's fields in camel case, with those of `appearance` and `identity` beside them.
+    """Fields of a character in camel case, including those of `appearance` and `identity`.
 
-    Names in snake case are read as well.
+    Names in snake case are accepted too.
     """
 
     model_config = ConfigDict(alias_generator=to_camel)
@@ -34,20 +34,20 @@ class _CamelCase(Model):
 WizardAnswers: type[Model] = create_model(
     "WizardAnswers", __base__=_CamelCase, __doc__=_CamelCase.__doc__, **_FIELDS
 )
-"""The schema of the flat form; `nested` reads it."""
+"""Schema of the flat form, which `nested` converts."""
 
 FlatCreation: type[Model] = create_model(
     "FlatCreation",
     __base__=_CamelCase,
-    __doc__="The wizard's answers beside the caller's own `id` for the character.",
+    __doc__="The wizard's answers and the caller's own `id` for the character.",
     id=(CharacterId | None, None),
     **_FIELDS,
 )
-"""The schema of a creation without `character`."""
+"""Schema of a creation without `character`."""
 
 
 class EitherForm:
-    """Documents that a character is taken as it is stored or as the flat answers of a wizard."""
+    """Annotation that documents both forms of a character: as stored, and as flat answers."""
 
     @staticmethod
     def __get_pydantic_json_schema__(schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
@@ -55,19 +55,19 @@ class EitherForm:
 
 
 def closed_schema(model: type[Model], handler: GetJsonSchemaHandler) -> dict[str, Any]:
-    """Return the schema of a model that stands in another's place, without further fields."""
+    """Return the JSON Schema of a model with `additionalProperties: false`."""
     made = handler(model.__pydantic_core_schema__)
     handler.resolve_ref_schema(made)["additionalProperties"] = False
     return made
 
 
 def is_answers(value: Mapping[str, Any]) -> bool:
-    """Return whether an object has any field that a wizard asks for."""
+    """Return whether an object has at least one field of the wizard."""
     return any(snake_case(str(name)) in _ANSWERS for name in value)
 
 
 def nested(answers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answers with names in snake case, those of `appearance` and `identity` in these objects."""
+    """Convert answers to snake case, and move fields into `appearance` and `identity`."""
     fields = {snake_case(str(name)): _snake(value) for name, value in answers.items()}
     for part, model in PARTS.items():
         inside = fields.get(part)
@@ -87,16 +87,16 @@ def _snake(value: Any) -> Any:
 
 
 def contradictions(answers: Mapping[str, Any]) -> Iterator[tuple[Path, Path, Any]]:
-    """Yield fields that are given twice with different values: the later path, the earlier one, the value."""
-    said: dict[Path, tuple[Path, Any]] = {}
+    """Yield fields with two different values: the later path, the earlier path and the later value."""
+    first: dict[Path, tuple[Path, Any]] = {}
     for written, meant, value in _answers(answers):
-        earlier, known = said.setdefault(meant, (written, value))
+        earlier, known = first.setdefault(meant, (written, value))
         if known != value:
             yield written, earlier, value
 
 
 def as_written(answers: Mapping[str, Any], path: Path) -> Path:
-    """Return a path in the nested fields as the caller wrote it."""
+    """Convert a path in the nested fields to the path in the caller's answers."""
     for written, meant, _ in _answers(answers):
         if path[: len(meant)] == meant:
             return (*written, *path[len(meant) :])
@@ -104,7 +104,7 @@ def as_written(answers: Mapping[str, Any], path: Path) -> Path:
 
 
 def contradicting(answers: Mapping[str, Any], place: Path) -> ValidationError | None:
-    """Return the error of answers that contradict each other; `place` is where they lie."""
+    """Return the error of contradicting answers, or None. `place` is the path of the answers."""
     errors = [
         InitErrorDetails(
             type=PydanticCustomError(
@@ -121,7 +121,7 @@ def contradicting(answers: Mapping[str, Any], place: Path) -> ValidationError | 
 
 
 def _answers(answers: Mapping[str, Any]) -> Iterator[tuple[Path, Path, Any]]:
-    """Yield each answer: its path as written, its path in the nested fields, and its value."""
+    """Yield each answer: its path in the answers, its path in the nested fields, and its value."""
     for name, value in answers.items():
         field = snake_case(str(name))
         if field in PARTS and isinstance(value, Mapping):

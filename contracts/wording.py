@@ -1,11 +1,12 @@
-"""Validation errors in the words of an API reference: no patterns, no Python."""
+"""Texts of validation errors, in the words of an API reference."""
 
 from collections.abc import Mapping
 from typing import Any, Final
 
 MAX_ERRORS: Final = 20
-"""How many errors an answer names."""
+"""Maximum number of errors in an answer."""
 SHOWN: Final = 100
+"""Maximum number of characters of a value in an error."""
 
 MESSAGES: Final[Mapping[str, str]] = {
     "missing": "is required",
@@ -55,20 +56,19 @@ MESSAGES: Final[Mapping[str, str]] = {
     "unknown_field": "is not a field here; {hint}",
     "extra_forbidden": "is not a field here",
 }
-"""By pydantic's error type. Errors of our own types bring their words with them."""
+"""Templates by pydantic's error type. Custom errors contain their own text."""
 
 AGE: Final = "must be an age in years, as a number or in words, got {got}"
 
 
-_PLURALS: Final = {"characters": "characters", "items": "items"}
 _NOT_OF_THE_VALUE: Final = frozenset({"missing", "unknown_field", "extra_forbidden"})
-"""Errors of a field's place, whatever its value is."""
+"""Types of errors that do not concern the value of a field."""
 
 
 def error_text(details: Mapping[str, Any], *, types: str = "", age: bool = False) -> str:
-    """One error of a `ValidationError` in words, which repeat the input where the error has it.
+    """Return the text of one error of a `ValidationError`, with the input if the error has it.
 
-    `types` are the known types of a union.
+    `types` lists the known types of a union. `age` is True for a field that holds an age.
     """
     context = _context(details, types)
     template = MESSAGES.get(details["type"])
@@ -83,7 +83,7 @@ def error_text(details: Mapping[str, Any], *, types: str = "", age: bool = False
 
 
 def _context(details: Mapping[str, Any], types: str) -> dict[str, Any]:
-    """Return the values that fill the holes of a template."""
+    """Return the values for the placeholders of a template."""
     given = details.get("input")
     context: dict[str, Any] = dict(details.get("ctx", {}))
     plural = "" if 1 in (context.get("min_length"), context.get("max_length")) else "s"
@@ -99,12 +99,12 @@ def _context(details: Mapping[str, Any], types: str) -> dict[str, Any]:
 
 
 def tags(context: Mapping[str, Any]) -> str:
-    """The known types, as an error of a union lists them."""
+    """Return the known types of a union from the context of its error."""
     return str(context.get("expected_tags", "")).replace("'", "")
 
 
 def shown(given: object) -> str:
-    """A value as it may be repeated in an error: never more than a line of it."""
+    """Format a value for an error: at most `SHOWN` characters, objects and lists by their type only."""
     if isinstance(given, str):
         return f"'{cut(given, SHOWN)}'"
     if given is None or isinstance(given, bool):
@@ -117,5 +117,5 @@ def shown(given: object) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """At most so many characters of a text."""
+    """Return the first `length` characters of a text, with an ellipsis if it is longer."""
     return text if len(text) <= length else f"{text[:length]}…"

@@ -1,7 +1,7 @@
-"""Rules of a ComfyUI workflow that a caller brings: its holes, its result and its seed. Pure.
+"""Rules for a caller's ComfyUI workflow: its placeholders, its result and its seed.
 
-A workflow is a graph in API format: node id → `class_type`, `inputs` and perhaps `_meta`. It comes from
-outside, so nothing in it is taken for granted. `contracts.requests.RequestBase` documents the rules.
+A workflow is a graph in API format: node id → `class_type`, `inputs` and optionally `_meta`. It is
+untrusted input, so every access checks types. `contracts.requests.RequestBase` documents the rules.
 """
 
 import re
@@ -17,17 +17,17 @@ PREFIX: Final = "filename_prefix"
 BATCH: Final = "batch_size"
 SEED_INPUTS: Final = ("seed", "noise_seed")
 VALUE_INPUTS: Final = ("value", "int", "number", *SEED_INPUTS)
-"""Inputs of nodes that do nothing but hold a number."""
+"""Inputs of nodes that only hold a number."""
 SEEDS: Final = 2**64
 
 Graph = Mapping[str, Any]
 File = Mapping[str, Any]
-"""`filename`, `subfolder` and `type`, as the server names a file."""
+"""Reference to a file on the server: `filename`, `subfolder` and `type`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The file of a run that is delivered, and those that are not."""
+    """The file of a run that is delivered, and the files that are not."""
 
     node: str
     file: File
@@ -35,10 +35,10 @@ class Result:
 
 
 def result_of(graph: Graph, outputs: Mapping[str, Any]) -> Result | None:
-    """Choose the result among what a run saved; None if it saved no image.
+    """Select the result among the saved images of a run. Return None if it saved none.
 
-    A node titled `result` wins, else the node at the end of the longest chain of nodes, else the one
-    that is listed last. Of several images of that node the first is the result. Previews do not count.
+    The node titled `result` is used, else the node at the end of the longest chain of nodes, else the last
+    one listed. The first of several images of that node is the result. Previews do not count.
     """
     saved = {node: files for node, output in outputs.items() if (files := list(_saved(output)))}
     if not saved:
@@ -50,9 +50,9 @@ def result_of(graph: Graph, outputs: Mapping[str, Any]) -> Result | None:
 
 
 def result_node(graph: Graph) -> str | None:
-    """Return the node that will save the result, as far as the graph alone tells.
+    """Predict the node that saves the result from the graph. Return None for an empty graph.
 
-    It is chosen as `result_of` chooses; where no node looks like one that saves, from those at the end.
+    The rules are those of `result_of`. If no node looks like a saving node, the final nodes are used.
     """
     nodes = dict(_nodes(graph))
     used = {source for inputs in nodes.values() for source in _sources(graph, inputs)}
@@ -61,7 +61,7 @@ def result_node(graph: Graph) -> str | None:
 
 
 def nodes_of_result(graph: Graph) -> dict[str, Mapping[str, Any]]:
-    """Return the inputs of the nodes that the result is made by, the saving one first."""
+    """Return the inputs of the nodes that produce the result, the saving node first."""
     nodes, found = dict(_nodes(graph)), dict[str, Mapping[str, Any]]()
     last = result_node(graph)
     waiting = [last] if last is not None else []
@@ -74,7 +74,7 @@ def nodes_of_result(graph: Graph) -> dict[str, Mapping[str, Any]]:
 
 
 def depths(graph: Graph) -> dict[str, int]:
-    """Return how many nodes the longest chain before each node has; nodes behind a cycle have none."""
+    """Return the length of the longest chain before each node. Nodes behind a cycle are left out."""
     sources = {node: list(_sources(graph, inputs)) for node, inputs in _nodes(graph)}
     depth: dict[str, int] = {}
     sorter = TopologicalSorter(sources)
@@ -88,20 +88,20 @@ def depths(graph: Graph) -> dict[str, int]:
 
 
 def placeholders_of(graph: Graph) -> frozenset[str]:
-    """Return the names of the holes that change the result: those of a file's name do not."""
+    """Return the placeholders that influence the result. Those in file names do not."""
     return frozenset(
-        hole
+        name
         for node, inputs in nodes_of_result(graph).items()
         if not _saves(graph, node)
         for value in inputs.values()
-        for hole in PLACEHOLDER.findall(str(value))
+        for name in PLACEHOLDER.findall(str(value))
     )
 
 
 def seed_of(graph: Graph, given: int) -> int | None:
-    """Return the seed that the result is made with: the given one through a hole, else the graph's own.
+    """Return the seed of the result: the given one if a placeholder uses it, else the graph's own.
 
-    None where that cannot be told: several seeds, or one that a node computes or draws.
+    Return None if it cannot be determined: there are several seeds, or a node computes it.
     """
     seeds = {
         _number(graph, value, given)
@@ -113,7 +113,7 @@ def seed_of(graph: Graph, given: int) -> int | None:
 
 
 def _number(graph: Graph, value: object, given: int) -> int | None:
-    """The number of an input, also through linked nodes that hold one value and nothing else."""
+    """Return the number of an input, following links through nodes that only hold a value."""
     passed: set[str] = set()
     while (node := _link(value)) is not None and node not in passed:
         passed.add(node)
@@ -124,19 +124,19 @@ def _number(graph: Graph, value: object, given: int) -> int | None:
     if isinstance(value, str):
         value = value.replace("{{seed}}", str(given))
         is_number = value.isascii() and value.isdigit() and len(value) <= 20
-        value = int(value) if is_number else None  # the server reads it so
+        value = int(value) if is_number else None  # as the server parses it
     is_seed = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < SEEDS
     return value if is_seed and isinstance(value, int) else None
 
 
 def batch_of(graph: Graph) -> int:
-    """Return how many images a run makes of one latent image, as far as the graph tells."""
+    """Return the batch size of a run, as far as the graph determines it."""
     sizes = [_number(graph, inputs.get(BATCH), 0) or 1 for inputs in nodes_of_result(graph).values()]
     return max(sizes, default=1)
 
 
 def _chosen(graph: Graph, nodes: Collection[str]) -> str:
-    """The node whose file is the result. A node that another one expands to stands where that one does."""
+    """Return the node whose file is the result. An expanded node has the position of its original."""
     home = {node: node if node in graph else node.partition(".")[0] for node in nodes}
     named = [node for node in nodes if _title(graph, home[node]) == RESULT_TITLE]
     depth, place = depths(graph), {node: at for at, node in enumerate(graph)}
@@ -144,7 +144,7 @@ def _chosen(graph: Graph, nodes: Collection[str]) -> str:
 
 
 def _saves(graph: Graph, node: str) -> bool:
-    """Return whether a node looks like one that saves: no graph says so."""
+    """Return whether a node probably saves images. The graph does not state it."""
     kind = str(graph[node].get("class_type", "")).casefold()
     if "preview" in kind:
         return False
@@ -178,6 +178,6 @@ def _sources(graph: Graph, inputs: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _link(value: object) -> str | None:
-    """The node that a link leads to: `["4", 0]`."""
+    """Return the node of a link such as `["4", 0]`, or None."""
     is_link = isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
     return value[0] if is_link and isinstance(value, list) else None

@@ -112,4 +112,4 @@ def test_a_text_has_the_combining_marks_that_its_script_needs(text: str) -> None
 
 
 def test_a_text_with_more_combining_marks_on_a_character_is_refused() -> None:
-    assert refusal(Text, "a" + "\u0301" * 31) == "at most 30 combining marks on one character"
+    assert refusal(Text, "a" + "\u0301" * 31) == "must have at most 30 combining marks on one character"
