@@ -88,10 +88,10 @@ def _is_alone(text: str, end: int, filter_: _Filter) -> bool:
 
 
 def _ages(normalized: NormalizedText, filter_: _Filter) -> list[Span]:
-    text, places = respell(normalized.text)
-    view = plain_view(text)
-    spans = (view.origin(*span) for span in find_ages(view.text, filter_.ages))
-    return [(places[start], places[end - 1] + 1) for start, end in spans]
+    respelled = respell(normalized.text)
+    view = plain_view(respelled.text)
+    found = find_ages(view.text, filter_.ages)
+    return [respelled.origin(*view.origin(*found))] if found else []
 
 
 @lru_cache(maxsize=4)

@@ -1,15 +1,17 @@
 """Numbers in a text that are the age of a person below 18."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from functools import lru_cache
+from heapq import merge
 
 from prompts.languages import UNITS, Kind, Language
-from prompts.marks import Mark, MarkIndex
+from prompts.marks import MAX_WORD_LENGTH, Mark, MarkIndex
 from prompts.normalization import normalize
-from prompts.number_words import Number, NumberWords, digits, doubtful
-from prompts.sentences import Sentence
+from prompts.number_words import Number, NumberWords, digits, doubtful, numeral_starts
+from prompts.sentences import ADULT_AGE, Sentence
 from prompts.views import plain_view
 from prompts.vocabulary import Lexicon, Span
 
@@ -19,6 +21,11 @@ _SHARED = frozenset({Kind.FILLERS, Kind.PEOPLE, Kind.THINGS, Kind.ANIMALS, Kind.
 """Count in sentences of every language."""
 _JOINED = frozenset({Kind.OLD, Kind.MONTHS})
 """Also found without their spaces: `16yearold`."""
+
+_CORE = 600
+"""Characters of a passage whose numbers are judged."""
+_BEFORE, _BEHIND = 200, 160
+"""Characters before and behind them that are read too: more than the words that any rule looks at."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -55,22 +62,61 @@ def compile_ages(languages: Mapping[str, Language]) -> Ages:
     return Ages(parts, begun, numbers, re.compile(f" ?(?:{ending})(?= )" if ending else "(?!)"))
 
 
-def find_ages(text: str, ages: Ages) -> Iterator[Span]:
-    """The first spans of a plain view that say an age below 18: in digits, and in words."""
+def find_ages(text: str, ages: Ages) -> Span | None:
+    """The first span of a plain view that says an age below 18, in digits or in words.
+
+    Only passages around numbers are read, each at most once in the same words.
+    """
+    until = 0
+    begun = (start for start, _, _ in ages.begun.scan(text))
+    for at in merge(begun, numeral_starts(text)):
+        if at < until:
+            continue
+        begin, passage = _passage(text, at)
+        if found := _age_in(passage, at - begin, ages):
+            return begin + found[0], begin + found[1]
+        until = at + _CORE
+    return None
+
+
+def _passage(text: str, start: int) -> tuple[int, str]:
+    """The words around a place, between spaces, and where in the text they begin."""
+    first, last = max(start - _BEFORE, 0), min(start + _CORE + _BEHIND, len(text))
+    if first and (space := text.find(" ", first, start)) >= 0:
+        first = space
+    if last < len(text) and (space := text.rfind(" ", start + _CORE, last)) >= 0:
+        last = space + 1
+    head = "" if text[first] == " " else " "
+    return first - len(head), f"{head}{text[first:last]}{'' if text[last - 1] == ' ' else ' '}"
+
+
+@lru_cache(maxsize=2048)
+def _age_in(text: str, first: int, ages: Ages) -> Span | None:
+    """The first age below 18 whose number begins near a place or at most so many characters behind it."""
+    core = range(first - MAX_WORD_LENGTH, first + _CORE)
+    marks = list(ages.parts.scan(text))
+    most = math.inf if any(kind is Kind.MONTHS for _, _, (kind, _) in marks) else ADULT_AGE
     numerals = [*digits(text), *doubtful(text)]
     begun = {(start, language) for start, _, language in ages.begun.scan(text)}
-    if not numerals and not begun:
-        return
+    if not begun and not any(number.value <= most for number in numerals):
+        return None
     sentence = Sentence(MarkIndex(text), ages.ending)
-    for start, end, (kind, language) in ages.parts.scan(text):
+    for start, end, (kind, language) in marks:
         sentence.add(Mark(kind, language, start, end))
     if not sentence.languages:
-        return
+        return None
     read = list(_read(text, [one for one in begun if one[1] in sentence.languages], ages))
     sentence.numbers = {number.start: number for number in (*read, *numerals)}
-    for numbers in (numerals, read):
-        found = ((number.start, sentence.minor_age_end(number)) for number in numbers)
-        yield from islice(((start, end) for start, end in found if end), 1)
+    for number in sorted((*numerals, *read), key=_by_start):
+        if number.start in core and number.value <= most:
+            last = sentence.minor_age_end(number)
+            if last is not None:
+                return number.start, last
+    return None
+
+
+def _by_start(number: Number) -> int:
+    return number.start
 
 
 def _read(text: str, begun: Iterable[tuple[int, str]], ages: Ages) -> Iterator[Number]:

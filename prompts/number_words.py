@@ -4,14 +4,16 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
+from heapq import merge
 
 from prompts.languages import Language
 from prompts.normalization import normalize
 from prompts.views import plain_view
 
 _DIGITS = re.compile(r"(?<![a-z\d.])\d+(?:\.\d+)?(?!\d)")
-_ROMAN = re.compile(r"(?<= )(?=[ivx])(x?)(ix|iv|v?i{0,3})(?= )")
-_MISSPELLED = re.compile(r"(?<= )(?:\d[a-zбз]|[a-zбз]\d)(?!\w)(?=\W)")
+_DIGIT = re.compile("[0-9]")
+_ROMAN = re.compile(r" (?=[ivx])(x?)(ix|iv|v?i{0,3})(?= )")
+_MISSPELLED = re.compile(r" (?:\d[a-zбз]|[a-zбз]\d)(?!\w)(?=\W)")
 _DIGIT_ALIKE = str.maketrans("liosbzgqбз", "1105629963")
 _MOST_PARTS = 5
 _LONGEST_ORDINAL = 20
@@ -109,6 +111,14 @@ class NumberWords:
         return skipped
 
 
+def numeral_starts(text: str) -> Iterator[int]:
+    """The places where a number may begin that is not in words, or one character behind them."""
+    return merge(
+        (match.start() for match in _DIGIT.finditer(text)),
+        (match.start(1) for match in _ROMAN.finditer(text)),
+    )
+
+
 def digits(text: str) -> Iterator[Number]:
     """The numbers in digits."""
     for match in _DIGITS.finditer(text):
@@ -119,12 +129,12 @@ def digits(text: str) -> Iterator[Number]:
 def doubtful(text: str) -> Iterator[Number]:
     """Roman numerals up to 18, and numbers such as `l6`."""
     for match in _ROMAN.finditer(text):
-        if match.group() not in ("", "i"):
-            yield Number(match.start(), match.end(), _roman(*match.groups()), form=Form.DOUBTFUL)
+        if match.group() != " i":
+            yield Number(match.start() + 1, match.end(), _roman(*match.groups()), form=Form.DOUBTFUL)
     for match in _MISSPELLED.finditer(text):
-        digits_only = match.group().translate(_DIGIT_ALIKE)
+        digits_only = match.group()[1:].translate(_DIGIT_ALIKE)
         if digits_only.isdigit():
-            yield Number(match.start(), match.end(), int(digits_only), form=Form.DOUBTFUL)
+            yield Number(match.start() + 1, match.end(), int(digits_only), form=Form.DOUBTFUL)
 
 
 def _roman(tens: str, ones: str) -> int:

@@ -1,35 +1,97 @@
 """Numbers and units that are glued or spaced, written as usual: `girl16`, `16 y e a r s`, `14-16`."""
 
 import re
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
-_GLUED = re.compile(r"(?<=[^\W\d_]{3})(?=\d{1,2}(?!\w))")
-_SPACED = re.compile(r"(?<!\w)[^\W\d_](?:[ ._*\-][^\W\d_]){2,}(?!\w)")
-
-_DASHED = re.compile(r"(?<=\d)[-\u2010-\u2015~](?=\d)")
 TO: Final = "¦"
 """Stands for the dash of a range; in a plain view it is a word of its own."""
 
+Edit = tuple[int, int, str]
+"""Start and end of a part of a text, and what to write instead."""
 
-def respell(normalized: str) -> tuple[str, Sequence[int]]:
-    """The text with a space before glued digits and none between spaced letters.
+_LONGEST_FIRST = 6
+_LEAST_SPACED = 5
+"""Characters of three spaced letters."""
+_BESIDE_DIGIT = re.compile(
+    r"(?<=[^\W\d_]{3})(?=\d{1,2}(?!\w))"  # girl16
+    r"|(?<=\d)[-\u2010-\u2015~](?=\d)"  # 14-16
+)
+_SINGLE = re.compile(r"[ ._*\-][^\W\d_](?:[ ._*\-][^\W\d_])+(?!\w)")
+_FIRST = re.compile(r"(?<!\w)(?:\d[ ._*\-]){0,2}[^\W_]$")
+"""Ends where `_SINGLE` begins: `1 6 y`."""
+_DIGIT = re.compile("[0-9]")
 
-    The second value is the place in the original of each of its characters.
-    """
-    spaced = [match.span() for match in _SPACED.finditer(normalized)]
-    glued = {match.start() for match in _GLUED.finditer(normalized)}
-    dashes = {match.start() for match in _DASHED.finditer(normalized)}
-    if not spaced and not glued and not dashes:
-        return normalized, range(len(normalized))
-    dropped = {at for start, end in spaced for at in range(start + 1, end, 2)}
-    signs: list[str] = []
-    places: list[int] = []
-    for at, sign in enumerate(normalized):
-        if at in glued:
-            signs.append(" ")
-            places.append(at)
-        if at not in dropped:
-            signs.append(TO if at in dashes else sign)
-            places.append(at)
-    return "".join(signs), places
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A part of a new text, and the part of the old one that it came from."""
+
+    at: int
+    start: int
+    end: int
+    stride: int
+    """Characters of the old text for each of the new one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """A text of which some parts were replaced."""
+
+    text: str
+    parts: tuple[_Part, ...] = ()
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """The span of the old text that became `text[start:end]`."""
+        return self._old(start), self._old(end - 1) + 1
+
+    def _old(self, place: int) -> int:
+        if not self.parts:
+            return place
+        part = self.parts[bisect_right(self.parts, place, key=lambda part: part.at) - 1]
+        return min(part.start + part.stride * (place - part.at), max(part.end - 1, part.start))
+
+
+def rewrite(text: str, edits: Iterable[Edit], stride: int = 1) -> Rewritten:
+    """Replace spans of a text, given in order and apart."""
+    pieces: list[str] = []
+    parts: list[_Part] = []
+    size = last = 0
+    for start, end, instead in (*edits, (len(text), len(text), "")):
+        parts += _Part(size, last, start, 1), _Part(size + start - last, start, end, stride)
+        pieces += text[last:start], instead
+        size += start - last + len(instead)
+        last = end
+    return Rewritten("".join(pieces), tuple(parts))
+
+
+def respell(normalized: str) -> Rewritten:
+    """The text with a space before glued digits and none between spaced letters."""
+    edits = list(_spaced(normalized))
+    if _DIGIT.search(normalized):
+        beside = _BESIDE_DIGIT.finditer(normalized)
+        edits += ((*match.span(), TO if match.group() else " ") for match in beside)
+        edits = _apart(edits)
+    return rewrite(normalized, edits, stride=2) if edits else Rewritten(normalized)
+
+
+def _spaced(text: str) -> Iterator[Edit]:
+    """Spaced words, with up to two spaced digits before: `1 6 y e a r s` becomes `16years`."""
+    for match in _SINGLE.finditer(text):
+        start, end = match.span()
+        least = max(start - _LONGEST_FIRST, 0)
+        first = _FIRST.search(text, least, start)
+        begin = first.start() if first else start + 1
+        if end - begin >= _LEAST_SPACED:
+            yield begin, end, text[begin:end:2]
+
+
+def _apart(edits: list[Edit]) -> list[Edit]:
+    """The edits in order, without those that begin within another."""
+    kept: list[Edit] = []
+    for edit in sorted(edits):
+        if not kept or edit[0] >= kept[-1][1]:
+            kept.append(edit)
+    return kept

@@ -1,6 +1,7 @@
 """Workflows of the caller's own: small enough, in API format, and as decent as a prompt."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -14,6 +15,9 @@ from prompts.catalogue import Catalogue
 from prompts.explicit import find_explicit
 
 MAX_BYTES: Final = 256 * 1024
+MAX_WORDING: Final = 64 * 1024
+"""Characters of the different texts in a workflow's inputs that are more than one word, such as a file."""
+_WORDS: Final = re.compile(r"\s|[^\x00-\x7f]")
 _FIELD = "request.workflow"
 
 
@@ -90,18 +94,26 @@ def _is_node(node: object) -> bool:
 
 def _wording(workflow: dict[str, Any], include_nsfw: bool, catalogue: Catalogue) -> Iterator[Reason]:
     exempt = _negative_nodes(workflow)
+    places: dict[str, list[str]] = {}
     for node_id, node in workflow.items():
-        if node_id in exempt:
-            continue
-        for path, text in _texts(node["inputs"], f"{_FIELD}.{node_id[:100]}.inputs"):
-            if found := find_minor(text, catalogue.underage):
-                yield Reason(field=path, message=str(NotAnAdult(found)))
-            elif not include_nsfw and find_explicit(text, catalogue.nsfw.explicit):
-                yield Reason(
-                    field=path,
-                    message="has explicit wording, which needs include_nsfw; write {{prompt}} for"
-                    " a prompt without it",
-                )
+        if node_id not in exempt:
+            for path, text in _texts(node["inputs"], f"{_FIELD}.{node_id[:100]}.inputs"):
+                places.setdefault(text, []).append(path)
+    if (size := sum(len(text) for text in places if _WORDS.search(text))) > MAX_WORDING:
+        problem = f"must have at most {MAX_WORDING} characters of text in its nodes, got {size}"
+        yield Reason(field=_FIELD, message=problem)
+        return
+    for text, paths in places.items():
+        if message := _fault(text, include_nsfw, catalogue):
+            yield from (Reason(field=path, message=message) for path in paths)
+
+
+def _fault(text: str, include_nsfw: bool, catalogue: Catalogue) -> str | None:
+    if found := find_minor(text, catalogue.underage):
+        return str(NotAnAdult(found))
+    if not include_nsfw and find_explicit(text, catalogue.nsfw.explicit):
+        return "has explicit wording, which needs include_nsfw; write {{prompt}} for a prompt without it"
+    return None
 
 
 def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from prompts.adults import find_minor
 from prompts.catalogue import default_catalogue
 from prompts.normalization import MAX_EXPANSION, normalize
 from prompts.planner import plan
-from prompts.workflows import MAX_BYTES, workflow_reasons
+from prompts.workflows import MAX_WORDING, workflow_reasons
 from tests.unit.prompts.corpus.rates import PARTS, VERDICTS, ideas, sentences, wrong
 from tests.unit.prompts.examples import AT, CHARACTER, IMAGES, MIA, STORED_MIA, requested
 
@@ -143,22 +143,43 @@ def test_the_corpus_has_at_least_200_sentences_in_many_languages(verdict: str) -
     assert set(known) - {"mixed"} | {"emoji"} == set(default_catalogue().underage.languages)
 
 
-@pytest.mark.parametrize(
-    "text", ["ﷺ", "ﬃ", "1 ", "girl 16 x ", "十六", "six ", "n u d e ", "a\u0301", "kid gloves ", "young "]
-)
-def test_time_grows_with_the_text_and_not_faster(text: str) -> None:
-    def seconds(size: int) -> float:
-        start = time.process_time()
-        find_minor(text * (size // len(text)))
-        return time.process_time() - start
+ORDINARY = "a quiet garden with warm light and stone walls, "
+DENSE = [
+    *("ﷺ", "ﬃ", "1 ", "girl 16 x ", "十六", "six ", "n u d e ", "a\u0301", "kid gloves ", "young "),
+    *("grade 12 ", "2 0 y e a r s ", "vingt et un ans ", "二十 三十 ", "twenty one hundred and sixteen "),
+    *(
+        "aged 19 to 21 years, ",
+        "a dog, 9 years old, ",
+        "between 19 and 21 years ",
+        "Frau, dreißig Jahre alt, ",
+    ),
+]
 
-    seconds(1_000)
-    short = min(seconds(8_000) for _ in range(3))
-    assert min(seconds(64_000) for _ in range(2)) < 8 * 3 * short + 0.02
+
+@pytest.mark.parametrize("text", DENSE)
+def test_time_grows_with_the_text_and_not_faster(text: str) -> None:
+    _seconds(text, 1_000)
+    short = min(_seconds(text, 8_000) for _ in range(3))
+    assert min(_seconds(text, 64_000) for _ in range(2)) < 8 * 3 * short + 0.02
+
+
+def test_a_text_full_of_ages_costs_little_more_than_an_ordinary_one() -> None:
+    ordinary = min(_seconds(ORDINARY, 64_000) for _ in range(3))
+    times = {text: min(_seconds(text, 64_000) for _ in range(2)) for text in DENSE}
+    assert {text: time for text, time in times.items() if time > 12 * ordinary} == {}
+
+
+def test_an_age_is_found_wherever_it_stands_in_a_long_text() -> None:
+    padding = "a woman of 30 on a bench, twenty one lamps, vingt et un ans, "
+    for size in range(0, 1400, 7):
+        before = (padding * 30)[:size]
+        assert (
+            find_minor(f"{before} x a girl of sixteen years, {padding * 20}") == "girl of sixteen years"[8:]
+        )
 
 
 def test_a_workflow_of_ligatures_costs_no_more_than_its_size() -> None:
-    workflow = {"1": {"class_type": "T", "inputs": {"text": "ﷺ" * (MAX_BYTES // 3 - 100)}}}
+    workflow = {"1": {"class_type": "T", "inputs": {"text": "ﷺ" * MAX_WORDING}}}
     start = time.process_time()
     assert workflow_reasons(workflow, include_nsfw=False, catalogue=default_catalogue()) == []
     assert time.process_time() - start < 2
@@ -173,3 +194,9 @@ def test_no_character_folds_to_more_than_a_few() -> None:
 
 def _planned(**request: Any) -> GenerationPlanned | GenerationRejected:
     return plan(requested(**request), character=None, requested_at=AT, catalogue=default_catalogue())
+
+
+def _seconds(text: str, size: int) -> float:
+    start = time.process_time()
+    find_minor(text * (size // len(text)))
+    return time.process_time() - start

@@ -6,7 +6,7 @@ import pytest
 
 from contracts.generation import Reason
 from prompts.catalogue import default_catalogue
-from prompts.workflows import MAX_BYTES, workflow_reasons
+from prompts.workflows import MAX_BYTES, MAX_WORDING, workflow_reasons
 from tests.unit.prompts.examples import planned, reasons
 from tests.unit.workflow_graphs import drawing
 
@@ -60,6 +60,19 @@ def test_a_workflow_must_not_be_too_large() -> None:
     (reason,) = _reasons(large)
     assert f"at most {MAX_BYTES} bytes" in reason.message
     assert len(reason.message) < 100
+
+
+def test_the_different_texts_of_a_workflow_may_have_so_many_characters_in_all() -> None:
+    workflow = _workflow()
+    lines = [f"line {number} of a long story" for number in range(1200)]
+    workflow["5"] = {
+        "class_type": "Styler",
+        "inputs": {"lines": lines, "again": lines, "image": "A" * 66_000},
+    }
+    assert _reasons(workflow) == []
+    workflow["5"]["inputs"]["other"] = "a word " * (MAX_WORDING // 7)
+    (reason,) = _reasons(workflow)
+    assert (reason.field, f"at most {MAX_WORDING} characters" in reason.message) == ("request.workflow", True)
 
 
 def test_a_minor_in_a_workflow_is_rejected_where_it_stands() -> None:
