@@ -69,6 +69,7 @@ def operations_of(client: Client) -> list[Coroutine[Any, Any, Any]]:
         client.cancel(ID),
         client.create_character(CharacterCreation(character=MARA)),
         client.character(ID),
+        client.characters(),
         client.select_base_image(ID, BaseImageSelection(base_image_id=IMAGES[0])),
         client.chain(ID),
         client.cancel_chain(ID),

@@ -10,7 +10,13 @@ import httpx
 
 from contracts.base import GenerationType
 from contracts.http import AnySubmission, JobPage, JobSnapshot, JobView, ResultImage, Results
-from contracts.http_chains import BaseImageSelection, ChainView, CharacterCreation, CharacterView
+from contracts.http_chains import (
+    BaseImageSelection,
+    ChainView,
+    CharacterCreation,
+    CharacterPage,
+    CharacterView,
+)
 from contracts.http_webhooks import (
     EnableEndpoint,
     Replayed,
@@ -167,6 +173,19 @@ class Client:
     async def character(self, character_id: str) -> CharacterView:
         """Return a character with its base image, character sheet and LoRA."""
         return await self._of("api").call(CharacterView, "GET", _path("characters", character_id))
+
+    async def characters(
+        self, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
+    ) -> CharacterPage:
+        """Return a page of the tenant's characters, newest first.
+
+        Args:
+            user_id: Only characters of this user.
+            limit: Largest number of characters on the page, 1 to 100.
+            cursor: `next_cursor` of the page before.
+        """
+        query = {"user_id": user_id, "limit": limit, "cursor": cursor}
+        return await self._of("api").call(CharacterPage, "GET", "/v1/characters", query=query)
 
     async def select_base_image(
         self, character_id: str, selection: BaseImageSelection, idempotency_key: str | None = None
