@@ -5,13 +5,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from heapq import merge
 
 from prompts.languages import UNITS, Kind, Language
 from prompts.marks import MAX_WORD_LENGTH, Mark, MarkIndex
 from prompts.normalization import normalize
 from prompts.number_words import Number, NumberWords, digits, doubtful, numeral_starts
-from prompts.sentences import ADULT_AGE, Sentence
+from prompts.sentences import ADULT_AGE, DECIDING, Sentence
 from prompts.views import plain_view
 from prompts.vocabulary import Lexicon, Span
 
@@ -68,8 +67,7 @@ def find_ages(text: str, ages: Ages) -> Span | None:
     Only passages around numbers are read, each at most once in the same words.
     """
     until = 0
-    begun = (start for start, _, _ in ages.begun.scan(text))
-    for at in merge(begun, numeral_starts(text)):
+    for at in sorted({*ages.begun.starts(text), *numeral_starts(text)}):
         if at < until:
             continue
         begin, passage = _passage(text, at)
@@ -95,23 +93,22 @@ def _age_in(text: str, first: int, ages: Ages) -> Span | None:
     """The first age below 18 whose number begins near a place or at most so many characters behind it."""
     core = range(first - MAX_WORD_LENGTH, first + _CORE)
     marks = list(ages.parts.scan(text))
+    languages = {language for _, _, (kind, language) in marks if kind in DECIDING}
+    if not languages:
+        return None
+    begun = {(start, code) for start, _, code in ages.begun.scan(text) if code in languages}
+    numbers = [*digits(text), *doubtful(text), *_read(text, begun, ages)]
     most = math.inf if any(kind is Kind.MONTHS for _, _, (kind, _) in marks) else ADULT_AGE
-    numerals = [*digits(text), *doubtful(text)]
-    begun = {(start, language) for start, _, language in ages.begun.scan(text)}
-    if not begun and not any(number.value <= most for number in numerals):
+    young = [number for number in numbers if number.start in core and number.value <= most]
+    if not young:
         return None
-    sentence = Sentence(MarkIndex(text), ages.ending)
+    sentence = Sentence(MarkIndex(text), ages.ending, {number.start: number for number in reversed(numbers)})
     for start, end, (kind, language) in marks:
-        sentence.add(Mark(kind, language, start, end))
-    if not sentence.languages:
-        return None
-    read = list(_read(text, [one for one in begun if one[1] in sentence.languages], ages))
-    sentence.numbers = {number.start: number for number in (*read, *numerals)}
-    for number in sorted((*numerals, *read), key=_by_start):
-        if number.start in core and number.value <= most:
-            last = sentence.minor_age_end(number)
-            if last is not None:
-                return number.start, last
+        sentence.marks.add(Mark(kind, language, start, end))
+    for number in sorted(young, key=_by_start):
+        last = sentence.minor_age_end(number)
+        if last is not None:
+            return number.start, last
     return None
 
 

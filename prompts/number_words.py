@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from heapq import merge
 
 from prompts.languages import Language
 from prompts.normalization import normalize
@@ -113,10 +112,8 @@ class NumberWords:
 
 def numeral_starts(text: str) -> Iterator[int]:
     """The places where a number may begin that is not in words, or one character behind them."""
-    return merge(
-        (match.start() for match in _DIGIT.finditer(text)),
-        (match.start(1) for match in _ROMAN.finditer(text)),
-    )
+    yield from (match.start() for match in _DIGIT.finditer(text))
+    yield from (match.start(1) for match in _ROMAN.finditer(text))
 
 
 def digits(text: str) -> Iterator[Number]:

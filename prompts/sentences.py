@@ -1,8 +1,8 @@
 """The age of a person below 18 in a sentence, judged by the words around a number."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from prompts.languages import UNITS, Kind
@@ -22,8 +22,13 @@ _HEAVIEST = 3
 """A fraction below without a unit is the weight of a tag."""
 _AHEAD = 5
 """Words of a clause that are looked at after a number."""
-_DECIDING = frozenset({*UNITS, Kind.UNDER_AFTER, Kind.CLASSES, Kind.AGED, Kind.TURNED, Kind.IS, Kind.UNDER})
-_DECIDING |= {Kind.BETWEEN, Kind.PEOPLE}
+DECIDING: Final = frozenset(
+    {
+        *UNITS,
+        *(Kind.UNDER_AFTER, Kind.CLASSES, Kind.AGED, Kind.TURNED, Kind.IS, Kind.UNDER, Kind.BETWEEN),
+        Kind.PEOPLE,
+    }
+)
 """Without one of its language, a number in words says no age."""
 
 
@@ -33,16 +38,8 @@ class Sentence:
 
     marks: MarkIndex
     ending: re.Pattern[str]
-    languages: set[str] = field(default_factory=set)
-    """Languages with a word that decides about ages; an empty one for people, which every language has."""
-    numbers: dict[int, Number] = field(default_factory=dict)
+    numbers: Mapping[int, Number]
     """By their starts."""
-
-    def add(self, mark: Mark) -> None:
-        """Note a word of the sentence."""
-        self.marks.add(mark)
-        if mark.kind in _DECIDING:
-            self.languages.add(mark.language)
 
     def minor_age_end(self, number: Number) -> int | None:
         """The end of what says that the number is the age of a person below 18, if anything does."""

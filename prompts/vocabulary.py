@@ -53,20 +53,28 @@ class Lexicon(Generic[Meaning]):
 
     def scan(self, text: str) -> Iterator[tuple[int, int, Meaning]]:
         """All matches in a view: start, end, meaning. A word that goes on is found to its end."""
-        if self._automaton is None:
-            self._automaton = ahocorasick.Automaton()
-            for key, found in self._found.items():
-                self._automaton.add_word(key, found)
-            self._automaton.make_automaton()
-        if not self._found:
-            return
-        for last, (length, right, goes_on, meanings) in self._automaton.iter(text):
+        for last, (length, right, goes_on, meanings) in self._matches(text):
             end = last if right else last + 1
             start = end - length
             if goes_on:
                 end = text.index(" ", end)
             for meaning in meanings:
                 yield start, end, meaning
+
+    def starts(self, text: str) -> Iterator[int]:
+        """The places where matches begin."""
+        return (last - length + (not right) for last, (length, right, _, _) in self._matches(text))
+
+    def _matches(self, text: str) -> Iterable[tuple[int, tuple[int, bool, bool, list[Meaning]]]]:
+        if not self._found:
+            return ()
+        if self._automaton is None:
+            self._automaton = ahocorasick.Automaton()
+            for key, found in self._found.items():
+                self._automaton.add_word(key, found)
+            self._automaton.make_automaton()
+        matches: Iterable[tuple[int, tuple[int, bool, bool, list[Meaning]]]] = self._automaton.iter(text)
+        return matches
 
 
 @dataclass(frozen=True, slots=True)
