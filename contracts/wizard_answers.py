@@ -91,7 +91,7 @@ def contradictions(answers: Mapping[str, Any]) -> Iterator[tuple[Path, Path, Any
     first: dict[Path, tuple[Path, Any]] = {}
     for written, meant, value in _answers(answers):
         earlier, known = first.setdefault(meant, (written, value))
-        if known != value:
+        if known is not value and known != value:  # NaN differs from itself
             yield written, earlier, value
 
 

@@ -6,6 +6,7 @@ prompt = PromptBuilder().add_character(mara).add_scene("beach").add_outfit("swim
 prompt.prompt, prompt.tag_prompt, prompt.negative_prompt, prompt.seed
 """
 
+from prompts.arguments import ArgumentInvalid
 from prompts.builder import Prompt, PromptBuilder
 
-__all__ = ["Prompt", "PromptBuilder"]
+__all__ = ["ArgumentInvalid", "Prompt", "PromptBuilder"]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 from contracts.characters import Character
+from prompts import arguments
 from prompts.adults import NotAnAdult, find_minor
 from prompts.catalogue import Catalogue, Entry, default_catalogue, entry_of
 from prompts.dialects import Picture, prose, tags, weight_tags
@@ -44,7 +45,8 @@ class PromptBuilder:
     """Builds prompts from known names and free text. Every step returns a new builder.
 
     Known scenes, outfits, styles and qualities stand for the words of the catalogue; other text is
-    used as it is. A step that is given nothing changes nothing.
+    used as it is. A step that is given nothing changes nothing. A value of the wrong kind raises
+    `ArgumentInvalid`, which names the field and the value.
     """
 
     catalogue: Catalogue = field(default_factory=default_catalogue, repr=False)
@@ -74,51 +76,57 @@ class PromptBuilder:
 
     def add_trigger(self, word: str | None) -> Self:
         """The word that wakes a LoRA; it comes first and is never cut."""
-        return replace(self, trigger=word or self.trigger)
+        return replace(self, trigger=arguments.text_or_none("trigger", word) or self.trigger)
 
     def add_shot(self, *clauses: str, expression: str | None = None) -> Self:
         """Pose, angle, framing; an expression takes the place of the character's own."""
-        return replace(self, shots=(*self.shots, *clauses), expression=expression or self.expression)
+        shots = (*self.shots, *(arguments.text("shot", clause) for clause in clauses))
+        expression = arguments.text_or_none("expression", expression)
+        return replace(self, shots=shots, expression=expression or self.expression)
 
     def add_outfit(self, outfit: str | None) -> Self:
         """Clothes, by name or in free text."""
-        return replace(self, outfits=_with(self.outfits, outfit))
+        return replace(self, outfits=_with(self.outfits, "outfit", outfit))
 
     def add_scene(self, scene: str | None) -> Self:
         """A place, by name or in free text."""
-        return replace(self, scenes=_with(self.scenes, scene))
+        return replace(self, scenes=_with(self.scenes, "scene", scene))
 
     def add_text(self, text: str | None) -> Self:
         """The user's own words."""
-        return replace(self, texts=_with(self.texts, text))
+        return replace(self, texts=_with(self.texts, "text", text))
 
     def add_style(self, style: str | None) -> Self:
         """Set the style, by name or in free text."""
-        return replace(self, styles=_with(self.styles, style))
+        return replace(self, styles=_with(self.styles, "style", style))
 
     def add_quality(self, quality: str | None) -> Self:
         """Set the quality, by name or in free text."""
-        return replace(self, qualities=_with(self.qualities, quality))
+        return replace(self, qualities=_with(self.qualities, "quality", quality))
 
     def add_negative(self, text: str | None) -> Self:
         """Add words for the negative prompt."""
-        return replace(self, negatives=_with(self.negatives, text))
+        return replace(self, negatives=_with(self.negatives, "negative", text))
 
     def allow_nsfw(self, allowed: bool = True) -> Self:
         """Allow or forbid explicit wording. The default forbids it."""
-        return replace(self, nsfw=allowed)
+        return replace(self, nsfw=arguments.flag("nsfw", allowed))
 
     def with_seed(self, base: int) -> Self:
         """The seed of the first image; those of the others follow from it."""
-        return replace(self, base_seed=base)
+        return replace(self, base_seed=arguments.seed(base))
 
     def for_job(self, job_id: str) -> Self:
         """Takes the job's id as the base of seeds, unless a seed is given."""
-        return self if self.base_seed is not None else self.with_seed(seed_from(job_id))
+        return (
+            self
+            if self.base_seed is not None
+            else self.with_seed(seed_from(arguments.text("job_id", job_id)))
+        )
 
     def for_image(self, index: int) -> Self:
         """Set the place of the image in its job, from 0."""
-        return replace(self, index=index)
+        return replace(self, index=arguments.index(index))
 
     def build(self) -> Prompt:
         """The prompt. Raises `NotAnAdult`, and `AgeNotUnderstood` for a character's age."""
@@ -214,8 +222,9 @@ class PromptBuilder:
         return clean(text)
 
 
-def _with(said: tuple[str, ...], more: str | None) -> tuple[str, ...]:
-    return (*said, more) if more else said
+def _with(texts: tuple[str, ...], field: str, more: str | None) -> tuple[str, ...]:
+    more = arguments.text_or_none(field, more)
+    return (*texts, more) if more else texts
 
 
 def _worn(outfit: str) -> str:

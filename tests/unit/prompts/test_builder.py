@@ -1,9 +1,12 @@
 """The builder as a library: steps in, a prompt out, nothing leaks."""
 
+from collections.abc import Callable
+
 import pytest
 
 from contracts.characters import Character
 from prompts.adults import AgeNotUnderstood, NotAnAdult
+from prompts.arguments import ArgumentInvalid
 from prompts.builder import Prompt, PromptBuilder
 from prompts.catalogue import default_catalogue
 from prompts.dialects import MAX_WORDS
@@ -203,3 +206,31 @@ def test_a_prompt_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         PromptBuilder().build().prompt = "other"  # type: ignore[misc]
     assert Prompt("a", "b", 1).nsfw_allowed is False
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (lambda builder: builder.add_scene(5), "scene: must be a text or None, got 5"),
+        (lambda builder: builder.add_text(["a"]), "text: must be a text or None, got ['a']"),
+        (lambda builder: builder.add_outfit(b"hat"), "outfit: must be a text or None, got b'hat'"),
+        (lambda builder: builder.add_shot("close-up", 2), "shot: must be a text, got 2"),
+        (lambda builder: builder.allow_nsfw("no"), "nsfw: must be True or False, got 'no'"),
+        (lambda builder: builder.with_seed(-1), "seed: must be a whole number from 0 to 2^64-1, got -1"),
+        (lambda builder: builder.with_seed(2**64), "got 18446744073709551616"),
+        (lambda builder: builder.with_seed(1.5), "seed: must be a whole number from 0 to 2^64-1, got 1.5"),
+        (lambda builder: builder.with_seed(True), "seed: must be a whole number from 0 to 2^64-1, got True"),
+        (lambda builder: builder.for_image(-1), "index: must be a whole number from 0 to 10000, got -1"),
+        (lambda builder: builder.for_job(None), "job_id: must be a text, got None"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused_by_its_field_and_value(
+    step: Callable[[PromptBuilder], object], message: str
+) -> None:
+    with pytest.raises(ArgumentInvalid) as refused:
+        step(PromptBuilder())
+    assert message in str(refused.value)
+
+
+def test_the_largest_seed_is_taken_as_it_is() -> None:
+    assert PromptBuilder().with_seed(2**64 - 1).build().seed == 2**64 - 1

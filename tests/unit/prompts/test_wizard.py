@@ -91,3 +91,16 @@ def test_answers_that_contradict_each_other_are_refused(
 def test_the_same_answer_twice_is_no_contradiction() -> None:
     answers = {"name": "Mia", "age": 27, "gender": "woman", "appearance": {"gender": "woman"}}
     assert character_from(answers).appearance.gender == "woman"
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ({"age": float("nan")}, "age: must be an age in years, as a number or in words, got nan"),
+        ({"hair_color": float("nan")}, "hair_color: must be a text, got nan"),
+    ],
+)
+def test_a_number_that_is_none_is_named_and_no_contradiction(answers: dict[str, Any], message: str) -> None:
+    with pytest.raises(CharacterInvalid) as refused:
+        character_from({"name": "Mia", "age": 27} | answers)
+    assert message in str(refused.value)
