@@ -10,7 +10,7 @@ from typing import Any, Final
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.types import ASGIApp, Scope
 from starlette.websockets import WebSocket
@@ -24,6 +24,7 @@ from deploy.simulators.comfyui_system_info import about_routes
 from deploy.simulators.comfyui_validation import problem
 from deploy.simulators.control import control_routes
 from deploy.simulators.faults import Faults
+from deploy.simulators.python_json import PythonJSON
 from deploy.simulators.serving import serve
 
 DEFAULTS: Final = Behaviour(concurrency=1)
@@ -53,17 +54,17 @@ class PromptRoutes:
         try:
             job, verdict = self._server.submit(body, request.scope.get("fault"))
         except Refused as refused:
-            return JSONResponse(refused.body, 400)
+            return PythonJSON(refused.body, 400)
         answer = {"prompt_id": job.id, "number": job.number, "node_errors": verdict.node_errors}
-        return JSONResponse(answer)
+        return PythonJSON(answer)
 
     async def remaining(self, _: Request) -> Response:
-        return JSONResponse({"exec_info": {"queue_remaining": self._server.remaining()}})
+        return PythonJSON({"exec_info": {"queue_remaining": self._server.remaining()}})
 
     async def queue(self, _: Request) -> Response:
         running = [job.queue_item() for job in self._server.running]
         pending = [job.queue_item() for job in self._server.job_queue.waiting]
-        return JSONResponse({"queue_running": running, "queue_pending": pending})
+        return PythonJSON({"queue_running": running, "queue_pending": pending})
 
     async def change_queue(self, request: Request) -> Response:
         body = await request.json()
@@ -89,11 +90,11 @@ class PromptRoutes:
         if most is not None:
             start = offset if offset >= 0 else max(0, len(jobs) - int(most))
             jobs = jobs[start : start + int(most)]
-        return JSONResponse({job.id: job.history_entry() for job in jobs})
+        return PythonJSON({job.id: job.history_entry() for job in jobs})
 
     async def history_of(self, request: Request) -> Response:
         job = self._server.history.get(request.path_params["id"])
-        return JSONResponse({job.id: job.history_entry()} if job else {})
+        return PythonJSON({job.id: job.history_entry()} if job else {})
 
     async def change_history(self, request: Request) -> Response:
         body = await request.json()
@@ -123,25 +124,25 @@ class JobRoutes:
 
     async def listing(self, request: Request) -> Response:
         try:
-            return JSONResponse(list_jobs(self._server.everything(), request.query_params))
+            return PythonJSON(list_jobs(self._server.everything(), request.query_params))
         except BadFilter as error:
-            return JSONResponse({"error": str(error)}, 400)
+            return PythonJSON({"error": str(error)}, 400)
 
     async def one(self, request: Request) -> Response:
         job = self._server.find(request.path_params["id"])
-        return JSONResponse(job.detail()) if job else JSONResponse({"error": "Job not found"}, 404)
+        return PythonJSON(job.detail()) if job else PythonJSON({"error": "Job not found"}, 404)
 
     async def cancel(self, request: Request) -> Response:
-        return JSONResponse({"cancelled": self._server.cancel(request.path_params["id"])})
+        return PythonJSON({"cancelled": self._server.cancel(request.path_params["id"])})
 
     async def cancel_many(self, request: Request) -> Response:
         ids: list[Any] = (await request.json()).get("job_ids", [])
         wrong = [job_id for job_id in ids if not _is_uuid(job_id)]
         if wrong:
             error = "job_ids contains invalid id(s)"
-            return JSONResponse({"error": error, "invalid_ids": wrong}, 400)
+            return PythonJSON({"error": error, "invalid_ids": wrong}, 400)
         ended = [self._server.cancel(job_id) for job_id in ids]
-        return JSONResponse({"cancelled": any(ended)})
+        return PythonJSON({"cancelled": any(ended)})
 
 
 def create_app(
@@ -187,7 +188,7 @@ def _refuse(status: int, behaviour: Behaviour) -> Response:
     if status == 422:
         text = "Prompt outputs failed validation"
         error = problem("prompt_outputs_failed_validation", text, "refused")
-        return JSONResponse({"error": error, "node_errors": {}}, 400)
+        return PythonJSON({"error": error, "node_errors": {}}, 400)
     headers = {"Retry-After": str(behaviour.retry_after_seconds)} if status in (429, 503) else {}
     return server_trouble() if status == 500 else PlainTextResponse("try later", status, headers)
 

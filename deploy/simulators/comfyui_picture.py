@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final
 
 from deploy.simulators.comfyui_validation import Graph
@@ -11,13 +12,14 @@ TEXTS: Final = ("text", "t5xxl", "text_g", "clip_l", "value")
 CONDITIONING: Final = ("positive", "conditioning", "conditioning_1", "guider")
 READERS: Final = ("LoadImage", "LoadImageMask")
 DEFAULT_SIDE: Final = 512
+BLACK: Final = 0x000000
 
 
 @dataclass(frozen=True)
 class Picture:
     sketch: Sketch
     flat_colour: int | None = None
-    """EmptyImage without a sampler is one plain colour."""
+    """EmptyImage without a sampler is one plain colour; a number that is not finite makes a black image."""
 
 
 def read_picture(graph: Graph, output: str, read: Callable[[str], bytes]) -> Picture:
@@ -40,6 +42,8 @@ def read_picture(graph: Graph, output: str, read: Callable[[str], bytes]) -> Pic
         tuple(read(str(name)) for name in names),
         label,
     )
+    if any(isinstance(value, float) and not isfinite(value) for given in inputs for value in given.values()):
+        return Picture(sketch, BLACK)
     is_flat = bool(colours) and not prompt and not names
     return Picture(sketch, int(colours[0]) if is_flat else None)
 

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from deploy.simulators.behaviour import Director
+from deploy.simulators.python_json import PythonJSON
 from deploy.simulators.submission_log import SubmissionLog
 
 
@@ -61,7 +62,7 @@ class _Control:
         return JSONResponse(now.model_dump())
 
     async def submissions(self, request: Request) -> Response:
-        return JSONResponse(self.submission_log.listing(int(request.query_params.get("since", "0"))))
+        return PythonJSON(self.submission_log.listing(int(request.query_params.get("since", "0"))))
 
     async def summary(self, _: Request) -> Response:
         return JSONResponse(self.submission_log.summary())

@@ -17,6 +17,7 @@ from services.gateways.kit.provider import (
     Failed,
     InProgress,
     NotAccepted,
+    NotFound,
     Rejected,
     StatusUnavailable,
 )
@@ -165,10 +166,60 @@ async def test_an_answer_about_another_prompt_is_not_ours() -> None:
         assert await harness.provider.find(request) is None
 
 
-@pytest.mark.parametrize("status", [201, 204, 302, 400, 404, 500])
+@pytest.mark.parametrize("status", [201, 204, 302, 400, 404, 502, 503])
 async def test_a_history_that_is_no_good_answer_does_not_say_that_a_prompt_is_lost(status: int) -> None:
     played = Played(status, queue=IDLE, history={})
     with pytest.raises(StatusUnavailable):
         await played.poll("p-1")
     with pytest.raises(StatusUnavailable):
         await played.provider.find(an_attempt_request("comfyui"))
+
+
+class Broken:
+    """A server that answers 500 for one prompt, or for all."""
+
+    def __init__(self) -> None:
+        self.prompt_id = "none"
+        self.is_broken = False
+
+    def wrap(self, app: ASGIApp) -> ASGIApp:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            path = str(scope.get("path", ""))
+            asked = scope["type"] == "http" and path.startswith(("/api/jobs", "/history", "/queue"))
+            if asked and (self.is_broken or path.endswith(self.prompt_id)):
+                return await Response("500: Internal Server Error", 500)(scope, receive, send)
+            return await app(scope, receive, send)
+
+        return answer
+
+
+async def test_an_end_for_which_a_healthy_server_answers_500_is_not_waited_for_until_the_deadline() -> None:
+    broken = Broken()
+    async with an_adapter_harness("comfyui", wrap=broken.wrap) as harness:
+        request = an_attempt_request("comfyui")
+        ref = await harness.submit(request)
+        await harness.end(request, ref)
+        broken.prompt_id = request.idempotency_key
+        status = await harness.provider.poll(request, ref)
+        assert isinstance(status, NotFound)
+        assert (status.code, status.retryable) == ("result_unreadable", False)
+        assert await harness.provider.find(request) == {"id": request.idempotency_key}
+
+
+async def test_a_prompt_that_runs_is_followed_by_the_list_where_its_own_entry_is_broken() -> None:
+    broken = Broken()
+    async with an_adapter_harness("comfyui", wrap=broken.wrap, latency_seconds=30) as harness:
+        request = an_attempt_request("comfyui")
+        ref = await harness.submit(request)
+        broken.prompt_id = request.idempotency_key
+        assert await harness.provider.poll(request, ref) == InProgress("running")
+
+
+async def test_a_server_that_answers_500_to_everything_is_asked_again_later() -> None:
+    broken = Broken()
+    async with an_adapter_harness("comfyui", wrap=broken.wrap) as harness:
+        request = an_attempt_request("comfyui")
+        ref = await harness.submit(request)
+        broken.is_broken = True
+        with pytest.raises(StatusUnavailable):
+            await harness.provider.poll(request, ref)

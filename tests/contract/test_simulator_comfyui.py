@@ -326,3 +326,25 @@ async def test_progress_is_told_step_by_step() -> None:
         await watcher.reach(Counter(done=1))
         values = [item["data"]["value"] for item in watcher.seen if item["type"] == "progress"]
         assert values == [1, 2, 3, 4]
+
+
+async def test_a_number_that_is_none_is_taken_as_the_real_server_takes_it_and_gives_a_black_image() -> None:
+    async with simulator() as client:
+        prompt_id = await _submit(client, _graph(cfg="NaN"))
+        await _idle(client)
+        for path in (f"/api/jobs/{prompt_id}", f"/history/{prompt_id}", "/history", "/_sim/submissions"):
+            answer = await client.get(path)
+            assert answer.status_code == 200, path
+            assert "NaN" in answer.text, "as Python's json writes it"
+        entry = (await client.get(f"/history/{prompt_id}")).json()[prompt_id]
+        [image] = entry["outputs"]["8"]["images"]
+        picture = Image.open(io.BytesIO((await client.get("/view", params=image)).content))
+        assert picture.convert("RGB").getcolors() == [(192 * 256, (0, 0, 0))]
+
+
+async def test_an_infinite_number_is_refused_as_too_large() -> None:
+    async with simulator() as client:
+        refused = await client.post("/prompt", json={"prompt": _graph(cfg="inf")})
+        assert refused.status_code == 400
+        [error] = refused.json()["node_errors"]["6"]["errors"]
+        assert error["type"] == "value_bigger_than_max"

@@ -9,7 +9,7 @@ from contracts.base import Provider as ProviderName
 from contracts.renders import Billed
 from services.gateways.comfyui.answers import Run, end_of, is_from_cache, node_problem_in, refusal_in
 from services.gateways.comfyui.graphs import graph_of, loads_lora, reads
-from services.gateways.comfyui.lookup import PromptLookup
+from services.gateways.comfyui.lookup import PromptLookup, UnreadablePrompt
 from services.gateways.comfyui.loras import LoraFolder
 from services.gateways.comfyui.progress_hints import Socket
 from services.gateways.comfyui.settings import ComfyUISettings
@@ -24,6 +24,7 @@ from services.gateways.kit.provider import (
     Failed,
     InProgress,
     NotAccepted,
+    NotFound,
     OutcomeUnknown,
     Payload,
     ProgressHint,
@@ -38,6 +39,7 @@ FILE_GONE: Final = (
     "the server answered from its cache with a file that is gone; "
     "write {{prefix}} into the node that saves the result, so that each run saves its own file"
 )
+UNREADABLE: Final = "the server answers with an error whenever it is asked for the end of this prompt"
 NOT_COMFYUI: Final = (404, 405)
 """Statuses that a ComfyUI server never gives to a prompt: another server is at the address."""
 REFUSAL_DEPTH: Final = 5
@@ -143,7 +145,10 @@ class ComfyUIProvider:
 
     async def find(self, request: AttemptRequest) -> SubmissionRef | None:
         """See `Provider`."""
-        found = await self._lookup.state_of(request.idempotency_key)
+        try:
+            found = await self._lookup.state_of(request.idempotency_key)
+        except UnreadablePrompt:
+            return {"id": request.idempotency_key}
         return None if found is None else {"id": request.idempotency_key}
 
     def can_find_again(self, ref: SubmissionRef) -> bool:
@@ -153,7 +158,10 @@ class ComfyUIProvider:
     async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         """See `Provider`. A prompt that the server does not have is looked for once more."""
         prompt_id, refusal = ref["id"], ref.get("refused")
-        found = await self._lookup.state_of(prompt_id) or await self._lookup.state_of(prompt_id)
+        try:
+            found = await self._lookup.state_of(prompt_id) or await self._lookup.state_of(prompt_id)
+        except UnreadablePrompt as error:
+            return NotFound(f"{UNREADABLE}: {error}", code="result_unreadable", retryable=False)
         if refusal and isinstance(found, InProgress):
             await self.cancel(request, ref)
         if isinstance(found, InProgress):

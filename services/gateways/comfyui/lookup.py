@@ -38,12 +38,18 @@ HISTORY_DEPTH: Final = 7
 NO_SUCH_JOB: Final = "Job not found"
 """ComfyUI's own words. Any other 404 comes from a server without `/api/jobs`, or a proxy before it."""
 NO_ROUTE: Final = (404, 405, 501)
+SERVER_ERROR: Final = 500
+"""ComfyUI's status for an exception of its own. A server that is away, or a proxy, gives another one."""
 PROBE_SECONDS: Final = 300.0
 """Age at which `/api/jobs` is tried again where it was missing: the server may have been updated."""
 
 
 class NoJobsApi(Exception):
     """The server does not know `/api/jobs`, for now."""
+
+
+class UnreadablePrompt(StatusUnavailable):
+    """The server has a prompt by this id, answers 500 for it, and answers other questions."""
 
 
 class PromptLookup:
@@ -62,8 +68,19 @@ class PromptLookup:
         """Return how a prompt stands, or None where the server has none by this id.
 
         Raises:
-            NoAnswer: ask again later.
+            UnreadablePrompt: it has ended, and how it ended cannot be read.
+            StatusUnavailable: ask again later.
         """
+        try:
+            return await self._asked(prompt_id)
+        except StatusUnavailable as error:
+            if error.status != SERVER_ERROR:
+                raise
+            if (waiting := (await self.unfinished()).get(prompt_id)) is not None:
+                return waiting
+            raise UnreadablePrompt(str(error), error.status) from error
+
+    async def _asked(self, prompt_id: str) -> InProgress | Run | None:
         if self._may_ask_jobs():
             try:
                 return await self._job(prompt_id)

@@ -86,6 +86,9 @@ class NotFound:
 
     message: str
     billed: Billed = "unknown"
+    code: str = "lost"
+    retryable: bool = True
+    """False if another attempt would end in the same way."""
 
 
 AttemptStatus = InProgress | Completed | Failed | NotFound
@@ -135,7 +138,14 @@ class OutcomeUnknown(Exception):
 
 
 class StatusUnavailable(Exception):
-    """A question about a submission was not answered; ask again later."""
+    """A question about a submission was not answered; ask again later.
+
+    `status` is the HTTP status, where there was one.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class CannotBeAsked(Exception):

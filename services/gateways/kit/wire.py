@@ -106,7 +106,7 @@ async def ask(
         ) from error
     status = answer.status_code
     if 300 <= status < 400 or status in (401, 403, 408, 429) or (status >= 500 and not errors_tell):
-        raise StatusUnavailable(f"{urlsplit(url).path}: {status} {excerpt(answer)}")
+        raise StatusUnavailable(f"{urlsplit(url).path}: {status} {excerpt(answer)}", status)
     return answer
 
 

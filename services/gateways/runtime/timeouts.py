@@ -57,6 +57,7 @@ class Timeouts:
         if doubtful and not attempt.cancel and not self.overdue(attempt):
             log.info("missing_at_provider", attempt_id=attempt.id, checks=attempt.not_found_count)
             return self._pace.grace_period / (NOT_FOUND_ANSWERS - 1)
-        broken = Failed("lost", missing.message, self._pace.resubmit_unknown, missing.billed)
+        again = missing.retryable and self._pace.resubmit_unknown
+        broken = Failed(missing.code, missing.message, again, missing.billed)
         await self._reports.given_up(attempt, broken)
         return None

@@ -293,6 +293,16 @@ async def test_what_stays_missing_is_given_up_and_asked_for_later(resubmit: bool
     assert "next_check_at" in harness.entry(attempt)
 
 
+async def test_an_end_that_cannot_be_read_has_a_code_of_its_own_and_is_not_bought_again() -> None:
+    harness = GatewayHarness(grace_period=0.0)
+    attempt = await harness.accept()
+    unreadable = NotFound("500 for this prompt", code="result_unreadable", retryable=False)
+    harness.provider.status = [unreadable] * 4
+    await harness.finish(attempt)
+    [failure] = harness.publisher.said(RenderFailed)
+    assert (failure.code, failure.retryable) == ("result_unreadable", False)
+
+
 async def test_a_cancelled_attempt_that_is_missing_ends_at_once(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.status = [MISSING]
