@@ -155,7 +155,8 @@ class Reason(Model):
 class GenerationRejected(PlanRequest, Message):
     """A request was rejected. Produced by prompt-builder, consumed by dispatcher.
 
-    Fields of the request that cannot be read are replaced: `user_id` by "unknown", `type` by "studio".
+    A `type` that could not be read is replaced by "studio". A request without a readable job id, tenant
+    or user id is a dead letter instead: no user could see its job.
     """
 
     topic: ClassVar[str] = "generation.rejected.v1"

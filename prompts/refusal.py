@@ -21,13 +21,14 @@ _FIELD_SHOWN = 200
 def rejection_of(value: bytes, key: str, error: ValidationError, at: datetime) -> GenerationRejected | None:
     """The rejection of a `GenerationRequested` that could not be read.
 
-    The job id is the body's, else the record's key. Without a job id and a tenant there is no job to
-    reject, and nobody who could see it: None.
+    The job id is the body's, else the record's key. None without a readable job id, tenant or user id:
+    no user could see the job.
     """
     body = _read(value)
     job_id = _valid(Id, body.get("job_id")) or _valid(Id, key)
     tenant = _valid(Name, body.get("tenant"))
-    if job_id is None or tenant is None:
+    user_id = _valid(UserId, body.get("user_id"))
+    if job_id is None or tenant is None or user_id is None:
         return None
     request = _dict(body.get("request"))
     kind = request.get("type")
@@ -36,7 +37,7 @@ def rejection_of(value: bytes, key: str, error: ValidationError, at: datetime) -
     return GenerationRejected(
         job_id=job_id,
         tenant=tenant,
-        user_id=_valid(UserId, body.get("user_id")) or "unknown",
+        user_id=user_id,
         type=kind if kind in _TYPES else "studio",
         request_hash=hashlib.sha256(value).hexdigest(),
         requested_at=plausible(_valid(Moment, body.get("requested_at")), at),

@@ -10,6 +10,7 @@ import yaml
 from pydantic import Field
 
 from contracts.base import GenerationType, Model, Provider
+from contracts.characters import Lora
 from contracts.generation import RenderSpec
 from contracts.jobs import Attempt, Cost, Job
 
@@ -26,6 +27,17 @@ never        nothing: no other attempt would do better
 
 A provider with a failure that is not retryable is not asked again for the same render.
 """
+
+
+ABILITIES: dict[Need, str] = {
+    "text_to_image": "draw an image from text",
+    "reference": "draw with a reference image",
+    "face_swap": "swap a face",
+    "lora": "use a LoRA",
+    "workflow": "run a caller's workflow",
+    "lora_training": "train a LoRA",
+}
+"""What a provider with each capability is able to do, in the words of error messages."""
 
 
 class TypePolicy(Model):
@@ -124,13 +136,34 @@ class Policies(Model):
     ) -> tuple[Provider, ...]:
         """The providers that can do this render, best first. What the request names wins."""
         need = need_of(spec, workflow=workflow)
-        asked = provider or next(
-            (owner for prefix, owner in self.model_prefixes.items() if (model or "").startswith(prefix)),
-            None,
-        )
+        asked = provider or self._owner_of(model)
         order = (asked,) if asked else self.preferred.get(need, self.types[kind].providers)
-        able = tuple(name for name in order if need in self.capabilities.get(name, frozenset()))
-        return tuple(name for name in able if name in spec.lora.providers) if spec.lora else able
+        return self._able(order, need, spec.lora)
+
+    def no_route_reason(
+        self, spec: RenderSpec, *, provider: Provider | None, model: str | None, workflow: bool
+    ) -> str:
+        """Explain why a render has no route: the render, the provider asked for, and what it cannot do."""
+        need = need_of(spec, workflow=workflow)
+        asked = provider or self._owner_of(model)
+        work = ABILITIES[need]
+        if asked is None:
+            bound = f"; the LoRA's weights work only at {_listed(spec.lora.providers)}" if spec.lora else ""
+            return f"'{spec.label}': no provider is able to {work}{bound}"
+        able = need in self.capabilities.get(asked, frozenset())
+        by = f"the request names provider '{asked}'" if provider else f"model '{model}' runs only at {asked}"
+        why = "where the weights of its LoRA do not work" if able else f"which cannot {work}"
+        others = self._able(tuple(self.capabilities), need, spec.lora)
+        return f"'{spec.label}': {by}, {why}; providers that can: {_listed(others)}"
+
+    def _owner_of(self, model: str | None) -> Provider | None:
+        """Return the only provider that runs a model, or None when any may."""
+        owners = (owner for prefix, owner in self.model_prefixes.items() if (model or "").startswith(prefix))
+        return next(owners, None)
+
+    def _able(self, order: Sequence[Provider], need: Need, lora: Lora | None) -> tuple[Provider, ...]:
+        able = (name for name in order if need in self.capabilities.get(name, frozenset()))
+        return tuple(name for name in able if lora is None or name in lora.providers)
 
     def cost_of(self, job: Job) -> Cost:
         """Sum up the attempts of a job that have ended: as billed, else by the price list."""
@@ -164,11 +197,8 @@ def need_of(spec: RenderSpec, *, workflow: bool) -> Need:
     return "reference" if spec.reference else "text_to_image"
 
 
-def no_route_reason(spec: RenderSpec, provider: Provider | None) -> str:
-    """Why no route leads anywhere: what was to be done, where it was asked for, what binds it."""
-    asked = f" at {provider}" if provider else ""
-    bound = f" with its LoRA, which works at {', '.join(spec.lora.providers) or 'none'}" if spec.lora else ""
-    return f"no provider{asked} can do '{spec.label}' of this job{bound}"
+def _listed(providers: Sequence[Provider]) -> str:
+    return ", ".join(providers) or "none"
 
 
 def load_policies() -> Policies:

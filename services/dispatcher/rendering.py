@@ -11,7 +11,6 @@ from contracts.notices import Notice
 from contracts.renders import AttemptMessage, RenderFailed, RenderProgressed, ResultStored
 from contracts.workflows import placeholders_of
 from services.dispatcher.events import image_event
-from services.dispatcher.policies import no_route_reason
 from services.dispatcher.transition import JobTransition
 
 
@@ -84,6 +83,13 @@ def _route(step: JobTransition, render: Render) -> tuple[Provider, ...]:
         provider=job.provider,
         model=job.model,
         workflow=job.workflow is not None,
+    )
+
+
+def _no_route_reason(step: JobTransition, render: Render) -> str:
+    job = step.job
+    return step.policies.no_route_reason(
+        render.spec, provider=job.provider, model=job.model, workflow=job.workflow is not None
     )
 
 
@@ -185,7 +191,7 @@ def start_due_attempts(step: JobTransition) -> None:
             route, render.attempts, step.down, workflow=step.job.workflow is not None
         )
         if provider is None:
-            step.fail("no_provider", no_route_reason(render.spec, step.job.provider))
+            step.fail("no_provider", _no_route_reason(step, render))
             return
         step.start_attempt(render, provider, policy.priority, alternatives=len(route) > 1)
     _set_alarm(step)

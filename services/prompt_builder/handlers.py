@@ -91,7 +91,7 @@ def asked_at(received: Received[GenerationRequested]) -> datetime:
 
 
 def refuse(record: ConsumerRecord, unreadable: Unreadable) -> Message | None:
-    """Reject an invalid request; without a job id and a tenant it goes to the dead letters: None."""
+    """Reject an invalid request. None (a dead letter) without a readable job id, tenant or user id."""
     if unreadable.cause is None:
         return None
     at = record_time(record, now())

@@ -61,7 +61,7 @@ def test_a_lora_that_works_nowhere_here_fails_by_name() -> None:
     assert life.job.error is not None
     assert (life.job.error.code, life.job.error.message) == (
         "no_provider",
-        "no provider can do 'shot 0' of this job with its LoRA, which works at fal",
+        "'shot 0': no provider is able to use a LoRA; the LoRA's weights work only at fal",
     )
 
 
@@ -94,8 +94,27 @@ def test_what_the_asked_provider_cannot_do_fails_by_name() -> None:
     assert life.events() == ["accepted", "image_failed", "failed"]
     assert life.job.error is not None
     assert life.job.error.code == "no_provider"
-    assert life.job.error.message == "no provider at fal can do 'shot 0' of this job"
+    assert life.job.error.message == (
+        "'shot 0': the request names provider 'fal', which cannot run a caller's workflow; "
+        "providers that can: modal, comfyui"
+    )
     assert not life.commands()
+
+
+def test_the_reason_of_a_missing_route_names_the_provider_the_model_or_the_lora_that_rules_it_out() -> None:
+    lora = LORA.model_copy(update={"providers": ("comfyui",)})
+    reasons = {
+        POLICIES.no_route_reason(a_spec(face=FACE), provider=None, model=None, workflow=False),
+        POLICIES.no_route_reason(a_spec(), provider=None, model="fal-ai/flux/dev", workflow=True),
+        POLICIES.no_route_reason(a_spec(lora=lora), provider="modal", model=None, workflow=False),
+    }
+    assert reasons == {
+        "'shot 0': no provider is able to swap a face",
+        "'shot 0': model 'fal-ai/flux/dev' runs only at fal, which cannot run a caller's workflow; "
+        "providers that can: modal, comfyui",
+        "'shot 0': the request names provider 'modal', where the weights of its LoRA do not work; "
+        "providers that can: comfyui",
+    }
 
 
 def test_a_set_of_which_one_image_has_no_provider_is_called_off_whole() -> None:

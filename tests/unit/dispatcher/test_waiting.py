@@ -218,7 +218,8 @@ def test_a_lora_that_works_nowhere_where_it_is_asked_for_fails_by_name() -> None
     assert life.job.error is not None
     assert (life.job.error.code, life.job.error.message) == (
         "no_provider",
-        "no provider at modal can do 'shot 0' of this job with its LoRA, which works at fal",
+        "'shot 0': the request names provider 'modal', where the weights of its LoRA do not work; "
+        "providers that can: none",
     )
 
 

@@ -75,3 +75,21 @@ async def test_a_request_without_a_readable_tenant_is_a_dead_letter_with_the_rea
     (letter,) = builder.sender.letters()
     assert letter.reason == "invalid"
     assert letter.error.startswith("tenant: ")
+
+
+@pytest.mark.parametrize("user_id", [None, "", 7, {"name": "unknown"}, "x" * 257])
+async def test_a_request_without_a_readable_user_is_a_dead_letter_with_the_reason(user_id: object) -> None:
+    builder = Builder()
+    await builder.consume(_record(user_id=user_id))
+    [letter] = builder.sender.letters()
+    assert letter.reason == "invalid"
+    assert "user_id" in letter.error
+
+
+async def test_a_request_that_does_not_name_its_user_is_a_dead_letter() -> None:
+    builder = Builder()
+    body = json.loads(requested().model_dump_json())
+    del body["user_id"]
+    await builder.consume(raw_record(GenerationRequested.topic, json.dumps(body).encode(), offset=7))
+    [letter] = builder.sender.letters()
+    assert letter.error == "user_id: is required"

@@ -118,8 +118,8 @@ def test_a_chain_that_cannot_be_read_is_rejected_as_a_chain() -> None:
 
 
 def test_several_reasons_are_given_at_once() -> None:
-    body = _body(count=11, prompt="x" * 5000) | {"user_id": 7}
-    assert list(_reasons(body)) == ["user_id", "request.prompt", "request.count"]
+    body = _body(count=11, prompt="x" * 5000) | {"chain_id": 7}
+    assert sorted(_reasons(body)) == ["chain_id", "request.count", "request.prompt"]
 
 
 def test_what_can_be_read_is_kept() -> None:
@@ -147,19 +147,19 @@ def test_what_cannot_be_read_is_replaced() -> None:
     body = {
         "job_id": JOB,
         "tenant": "acme",
-        "user_id": 7,
+        "user_id": "u1",
         "request": {"type": ["studio"]},
         "requested_at": "yesterday",
     }
     rejected = _rejected(json.dumps(body).encode())
     assert rejected is not None
-    assert (rejected.tenant, rejected.user_id, rejected.type) == ("acme", "unknown", "studio")
+    assert (rejected.tenant, rejected.user_id, rejected.type) == ("acme", "u1", "studio")
     assert rejected.requested_at == AT
 
 
 @pytest.mark.parametrize("job_id", [None, "7", ["x"]])
 def test_the_records_key_is_the_job_id_where_the_body_has_none(job_id: Any) -> None:
-    body = {"tenant": "acme"} | ({} if job_id is None else {"job_id": job_id})
+    body = {"tenant": "acme", "user_id": "u1"} | ({} if job_id is None else {"job_id": job_id})
     rejected = _rejected(json.dumps(body).encode(), JOB)
     assert rejected is not None
     assert (rejected.job_id, rejected.tenant) == (JOB, "acme")
@@ -179,6 +179,11 @@ def test_an_unreadable_tenant_gives_no_job_of_another_tenant(tenant: Any) -> Non
     assert _rejected(json.dumps(_body() | {"tenant": tenant}).encode(), JOB) is None
 
 
+@pytest.mark.parametrize("user_id", [None, "", " ", "x" * 257, 7, ["ann"]])
+def test_an_unreadable_user_gives_no_job_of_another_user(user_id: Any) -> None:
+    assert _rejected(json.dumps(_body() | {"user_id": user_id}).encode(), JOB) is None
+
+
 @pytest.mark.parametrize("claimed", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
 def test_a_rejection_claims_no_impossible_time(claimed: str) -> None:
     rejected = _rejected(json.dumps(_body(count=11) | {"requested_at": claimed}).encode())
@@ -193,7 +198,7 @@ def test_without_a_job_id_there_is_nothing_to_reject(key: str) -> None:
 
 def test_nothing_long_is_said_back() -> None:
     body = _body(mode="m" * 10**6, style={"a" * 10**5: 1}, type="studio", provider="p" * 10**6)
-    body["user_id"] = "t" * 10**6
+    body["chain_id"] = "t" * 10**6
     rejected = _rejected(json.dumps(body).encode())
     assert rejected is not None
     assert len(rejected.model_dump_json()) < 3000
