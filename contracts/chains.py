@@ -35,6 +35,7 @@ class BaseImageSelected(CallerMessage):
     topic: ClassVar[str] = "character.base-image-selected.v1"
     key: ClassVar[str] = "character_id"
     identity: ClassVar[tuple[str, ...]] = ("character_id", "selected_at")
+    sent_at: ClassVar[str | None] = "selected_at"
 
     character_id: CharacterId
     tenant: Name
@@ -48,7 +49,8 @@ class BaseImageSelected(CallerMessage):
     """The steps after the sheet. Left out: the training of the LoRA."""
     notify: Notify = Notify()
     """Receiver of the events of all jobs of the chain."""
-    selected_at: Moment
+    selected_at: Moment | None = None
+    """By default the record's time. The newest choice is the character's face."""
 
     @property
     def chain_id(self) -> str:
@@ -115,10 +117,12 @@ class ChainCancel(CallerMessage):
     topic: ClassVar[str] = "chain.cancel.v1"
     key: ClassVar[str] = "chain_id"
     identity: ClassVar[tuple[str, ...]] = ("chain_id", "requested_at")
+    sent_at: ClassVar[str | None] = "requested_at"
 
     chain_id: Id
     tenant: Name
-    requested_at: Moment
+    requested_at: Moment | None = None
+    """By default the record's time. Of several commands the newest holds."""
     reason: Line = "cancelled by the caller"
 
 
@@ -128,10 +132,12 @@ class ChainResume(CallerMessage):
     topic: ClassVar[str] = "chain.resume.v1"
     key: ClassVar[str] = "chain_id"
     identity: ClassVar[tuple[str, ...]] = ("chain_id", "requested_at")
+    sent_at: ClassVar[str | None] = "requested_at"
 
     chain_id: Id
     tenant: Name
-    requested_at: Moment
+    requested_at: Moment | None = None
+    """By default the record's time. Of several commands the newest holds."""
 
 
 ChainState = Literal["running", "completed", "failed", "cancelled"]

@@ -154,12 +154,14 @@ class CharacterCreated(CallerMessage):
     topic: ClassVar[str] = "character.created.v1"
     key: ClassVar[str] = "character_id"
     identity: ClassVar[tuple[str, ...]] = ("tenant", "character_id", "created_at")
+    sent_at: ClassVar[str | None] = "created_at"
 
     character_id: CharacterId
     tenant: Name
     user_id: UserId
     character: Character
-    created_at: Moment
+    created_at: Moment | None = None
+    """By default the record's time."""
 
 
 def character_key(tenant: str, character_id: str) -> str:

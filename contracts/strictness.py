@@ -6,10 +6,11 @@ readers accept new messages. So is a caller's message with a newer contract vers
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
 from itertools import islice
-from typing import Any, Final, Self, TypeVar, get_args
+from typing import Any, ClassVar, Final, Self, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -46,6 +47,15 @@ class CallerMessage(Message):
     contract_version: Whole = Field(default=CONTRACT_VERSION, ge=1, le=1_000_000)
     """Version of the contract that the sender knows. Unknown fields are refused, except in a message of a
     newer version than the reader's, where they are ignored."""
+
+    sent_at: ClassVar[str | None] = None
+    """Name of the field with the time of sending, where the record's time replaces a missing one."""
+
+    def dated(self, at: datetime) -> Self:
+        """Return the message with this time as its time of sending, unless it has one."""
+        if self.sent_at is None or getattr(self, self.sent_at) is not None:
+            return self
+        return self.model_copy(update={self.sent_at: at})
 
 
 class Body(Model):

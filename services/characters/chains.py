@@ -147,7 +147,7 @@ def _command(
     """A command that is older than the newest one, or another tenant's, changes nothing."""
     story = ChainStory(chain or _new(command.chain_id, command.tenant, at), at, policies)
     known = [time for time in (story.chain.cancelled_at, story.chain.resumed_at) if time]
-    asked_at = min(command.requested_at, at)
+    asked_at = min(command.requested_at or at, at)
     if story.chain.tenant != command.tenant or any(asked_at <= time for time in known):
         return chain, ()
     if isinstance(command, ChainCancel):

@@ -99,7 +99,7 @@ def _selected(record: Record | None, selected: BaseImageSelected, at: datetime, 
     who = _with(_who_is_on(selected, drawn), selected.character_id, base_image_id=selected.base_image_id)
     if record is None:
         record = _new(selected.character_id, selected.tenant, selected.user_id, who, at)
-    chosen_at = min(selected.selected_at, at)
+    chosen_at = min(selected.selected_at or at, at)
     chosen = with_face(record, selected.base_image_id, selected.chain_id, chosen_at)
     if chosen is not record and chosen.faces[-1].chain_id == selected.chain_id:
         if record.character.base_image_id == selected.base_image_id:

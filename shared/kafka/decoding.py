@@ -68,13 +68,14 @@ def decode(
     except ValidationError as error:
         reason = "not_json" if error.errors()[0]["type"] == "json_invalid" else "invalid"
         raise Unreadable(reason, explain(error), error) from None
+    at = record_time(record, read_at)
     return Received(
-        message=message,
+        message=message.dated(at) if isinstance(message, CallerMessage) else message,
         id=headers.get("ce_id") or f"{record.topic}/{record.partition}/{record.offset}",
         topic=record.topic,
         partition=record.partition,
         offset=record.offset,
-        at=record_time(record, read_at),
+        at=at,
         trace=headers.get("traceparent") or headers.get("ce_traceparent"),
         batch_start=batch_start,
     )
