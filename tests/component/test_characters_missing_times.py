@@ -61,4 +61,5 @@ async def test_a_command_to_a_chain_without_a_time_holds_as_of_its_record(comman
     said = await service.consume(undated(command, EARLIER))
     assert service.sender.letters() == []
     assert EARLIER in (service.chain.cancelled_at, service.chain.resumed_at)
-    assert [in_short(envelope) for envelope in said] == ([f"stop {JOB}"] if service.chain.is_cancelled else [])
+    stopped = [f"stop {JOB}"] if service.chain.is_cancelled else []
+    assert [in_short(envelope) for envelope in said] == stopped
