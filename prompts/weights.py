@@ -17,10 +17,13 @@ _DEEPEST = 12
 """Brackets further inside change nothing, so that no text takes long."""
 
 _TOKEN = re.compile(
-    r"\\(?P<sign>.)|(?P<open>[(\[])|:\s*(?P<weight>[+-]?(?:\d+\.?\d*|\.\d+))\s*\)|(?P<close>[)\]])"
+    r"\\(?P<sign>.)|(?P<open>[(\[])|:\s*(?P<weight>[+-]?(?:\d*\.\d+|(?<!\d:)(?<!\d:\s)\d+\.?))\s*\)|(?P<close>[)\]])"
     r"|[^\\()\[\]:]+|.",
     re.DOTALL,
 )
+"""Of two numbers around a colon, the second is a weight only with a point: `at 5:30` is a time."""
+_LOST_WEIGHT = re.compile(r"(?<=[^\W\d])\s*:\s*\d*\.?\d+(?=\s*(?:[,;\n]|$))")
+"""Weight of a bracket that was never closed."""
 _CLAUSE_END = re.compile(r"[,;\n]+")
 _BRACKET = "\x1f"
 """Stands where a bracket was."""
@@ -108,10 +111,11 @@ def _runs(text: str) -> list[tuple[str, float]]:
                 factor = _factor(closed, match["weight"])
                 for run in runs[start:]:
                     run[0] *= factor
-        else:
-            words.append(match["sign"] or match.group().removesuffix(")"))
+        elif not match["weight"]:
+            words.append(match["sign"] or match.group())
             runs.append([1.0])
-    return _merged((word, run[0]) for word, run in zip(words, runs, strict=True))
+    merged = _merged((word, run[0]) for word, run in zip(words, runs, strict=True))
+    return [(_LOST_WEIGHT.sub("", said), weight) for said, weight in merged] if opened else merged
 
 
 def _factor(closed: str, weight: str | None) -> float:

@@ -5,15 +5,24 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from itertools import pairwise
 
 from prompts.normalization import is_invisible, normalize
+from prompts.notation import rewrite_notation
 from prompts.weights import split_clauses
 
 _ABBREVIATION = re.compile(
-    r"(?:\b\w\.)+\w?$|\b(?:approx|dr|etc|ft|jr|mr|mrs|ms|mt|no|prof|sr|st|vs)\.?$", re.IGNORECASE
+    r"(?:^|[\s.(\[])[^\W\d_]$"  # J. R. R.
+    r"|\b(?:[^\W\d_]{1,3}\.)+[^\W\d_]{1,3}$"  # U.S., Ph.D.
+    r"|\b(?:approx|ave|blvd|bros|capt|cmdr|co|col|corp|cpl|dept|dr|esq|est|etc|ft|gen|gov|hon|inc|jr|lt"
+    r"|ltd|maj|messrs|mlle|mme|mr|mrs|ms|mt|prof|pvt|rev|sgt|sr|st|vs)$",
+    re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"(?<=\w)\.\s+")
-_EXTRA_NETWORK = re.compile(r"<(?:lora|lyco|hypernet):[^<>]*>", re.IGNORECASE)
+_BEFORE_NUMBER = re.compile(
+    r"\b(?:apr|aug|ch|dec|feb|fig|jan|jul|jun|mar|no|nos|nov|nr|oct|op|p|pp|sec|sep|sept|vol|vols)$",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"(?<=[\w)\]])\.\s+")
 _SPACES = re.compile(r"\s+")
 _LONG_WORD = 12
 _WIDE = frozenset("WF")
@@ -25,7 +34,7 @@ def clean(text: str | None) -> str:
     if not text:
         return ""
     visible = "".join(sign for sign in unicodedata.normalize("NFC", text) if not is_invisible(sign))
-    return ", ".join(clauses_of(_EXTRA_NETWORK.sub(" ", visible)))
+    return ", ".join(clauses_of(rewrite_notation(visible)))
 
 
 def clauses_of(text: str) -> list[str]:
@@ -42,16 +51,20 @@ def _clauses_of(text: str) -> tuple[str, ...]:
 def sentences_as_clauses(text: str) -> str:
     """The text with commas between its sentences: `Rain. He laughs` but not `the U.S. flag`."""
     parts = _SENTENCE_END.split(text)
-    if len(parts) == 1:
-        return text
-    joints = (". " if _ABBREVIATION.search(part) else ", " for part in parts)
-    return "".join(f"{part}{joint}" for part, joint in zip(parts, joints, strict=True))[:-2]
+    joints = (", " if _ends_sentence(one, other) else ". " for one, other in pairwise(parts))
+    return "".join(part + joint for part, joint in zip(parts, (*joints, ""), strict=True))
+
+
+def _ends_sentence(before: str, behind: str) -> bool:
+    if _ABBREVIATION.search(before):
+        return False
+    return not (behind[:1].isdigit() and _BEFORE_NUMBER.search(before))
 
 
 def _without_dots(clause: str) -> str:
     """The clause without dots around it, unless the last ends an abbreviation: `the U.S.`."""
     bare = clause.strip(" .")
-    return f"{bare}." if clause.endswith(f"{bare}.") and re.search(r"\b\w\.\w$", bare) else bare
+    return f"{bare}." if clause.endswith(f"{bare}.") and re.search(r"\b\w{1,2}\.\w$", bare) else bare
 
 
 def phrase(text: str | None, words: int) -> str:

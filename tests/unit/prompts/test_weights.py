@@ -11,6 +11,7 @@ from prompts.budget import tokens
 from prompts.builder import PromptBuilder
 from prompts.dialects import WINDOW, WINDOWS, strip_weights
 from prompts.weights import parse_weights, split_clauses
+from prompts.wording import clean
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,23 @@ from prompts.weights import parse_weights, split_clauses
         ("(, ), rain", "rain", "Rain."),
         ("fog[rain", "fog rain", "Fog rain."),
         ("fog)rain", "fog rain", "Fog rain."),
+        ("rain. (fog:1.2). snow", "rain, (fog:1.2), snow", "Rain. fog. snow."),
+        ("[rain:fog:0.5]", "fog", "Fog."),
+        ("[[rain]:fog:0.5] pier", "fog pier", "Fog pier."),
+        ("[x:0.5]", "x", "X."),
+        ("[rain::0.5]", "rain", "Rain."),
+        ("[rain|snow] pier", "rain pier", "Rain pier."),
+        ("(rain:1.3", "rain", "Rain."),
+        ("rain:1.3)", "rain", "Rain."),
+        ("(rain:1,3)", "(rain:1.3)", "Rain."),
+        ("(rain:)", "(rain:1.1)", "Rain."),
+        ("a (b [c:1.2] d:1.3) e", "a (b c d:1.3) e", "A b c d e."),
+        ("（rain：1.3）", "(rain:1.3)", "Rain."),
+        ("（rain：１，３）", "(rain:1.3)", "Rain."),
+        ("< lora : x : 1 > rain", "rain", "Rain."),
+        ("<lora:x, rain", "rain", "Rain."),
+        ("(at 5:30)", "(at 5:30:1.1)", "At 5:30."),
+        ("(size 3:1.2)", "(size 3:1.2)", "Size 3."),
     ],
 )
 def test_brackets_mean_what_users_of_comfyui_and_a1111_expect(
@@ -45,6 +63,22 @@ def test_brackets_mean_what_users_of_comfyui_and_a1111_expect(
     prompt = PromptBuilder().add_text(said).build()
     assert prompt.tag_prompt == tags.replace("]", "")
     assert prose is None or prompt.prompt == prose
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("Ph.D. gown", "J. R. R. Tolkien", "Sgt. Pepper", "Lt. Uhura costume", "Jan. 5 rain", "fig. 3"),
+        *("Inc. sign", "vol. 2 book", "Acme Inc. sign", "no. 5 perfume", "9 a.m. light", "St. Moritz"),
+    ],
+)
+def test_an_abbreviation_ends_no_clause(text: str) -> None:
+    assert PromptBuilder().add_text(text).build().tag_prompt == text
+
+
+def test_a_short_word_before_a_new_sentence_is_no_abbreviation() -> None:
+    prompt = PromptBuilder().add_text("She says no. Rain in dec. Snow").build()
+    assert prompt.tag_prompt == "She says no, Rain in dec, Snow"
 
 
 def test_scenes_outfits_and_negative_prompts_can_be_weighed_too() -> None:
@@ -67,6 +101,8 @@ def test_a_long_text_in_brackets_is_cut_with_its_brackets_closed() -> None:
 
 def test_deep_brackets_take_no_time() -> None:
     start = time.process_time()
+    for text in ("[" * 20_000, "[a " * 10_000, "[ [a] " * 5_000, "<lora:a:1" * 4_000, "（a：1" * 5_000):
+        clean(text)
     for text in ("(" * 20_000, "(" * 10_000 + "a" + ")" * 10_000, "(a:1.2" * 5_000, "(a)," * 5_000):
         parse_weights(text)
         split_clauses(text)
