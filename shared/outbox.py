@@ -60,7 +60,7 @@ class OutboxStore(Protocol):
         """Return entries stored before a time, oldest first."""
 
     async def remove(self, entries: Sequence[PendingEntry]) -> None:
-        """Remove published entries; a newer entry of the same document stays."""
+        """Remove published entries; an entry that was replaced or has grown since stays."""
 
 
 class Sender(Protocol):
@@ -73,6 +73,15 @@ def outbox_entry(*messages: Message, source: str, trace: str | None, at: datetim
     """Return the value of `outbox` for a document that must publish these messages."""
     stored = [StoredMessage.of(encode(message, source=source, trace=trace, at=at)) for message in messages]
     return OutboxEntry(at=at, messages=tuple(stored)).model_dump()
+
+
+def stored_with(entry: OutboxEntry) -> dict[str, Any]:
+    """Return the update operators that add an entry to whatever the document has to publish already.
+
+    A write that replaces a document uses them: another write's messages may be unpublished.
+    """
+    messages = [message.model_dump() for message in entry.messages]
+    return {"$push": {"outbox.messages": {"$each": messages}}, "$set": {"outbox.at": entry.at}}
 
 
 class ImmediatePublisher:
@@ -172,7 +181,7 @@ class Outbox:
 
 
 class MongoOutboxStore(OutboxStore):
-    """Documents with a field `outbox` in a collection that has `OWED_INDEX`."""
+    """Documents with a field `outbox` in a collection that has `OUTBOX_INDEX`."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -188,18 +197,19 @@ class MongoOutboxStore(OutboxStore):
         return _pending(await due.limit(limit).to_list(None))
 
     async def remove(self, entries: Sequence[PendingEntry]) -> None:
-        """Guarded by the time of each entry; shares bulk writes with other callers."""
-        unset = {"$unset": {"outbox": ""}}
-        await asyncio.gather(
-            *(
-                self._commit.write(UpdateOne({"_id": each.id, "outbox.at": each.entry.at}, unset))
-                for each in entries
-            )
-        )
+        """Guarded by time and size of each entry; shares bulk writes with other callers."""
+        await asyncio.gather(*(self._commit.write(_removal(each)) for each in entries))
 
 
 def _envelopes(entries: Sequence[PendingEntry]) -> list[Envelope]:
     return [message.envelope() for each in entries for message in each.entry.messages]
+
+
+def _removal(published: PendingEntry) -> UpdateOne:
+    """Return the write that removes an entry. Two writes within a millisecond have the same time."""
+    entry = published.entry
+    unchanged = {"outbox.at": entry.at, "outbox.messages": {"$size": len(entry.messages)}}
+    return UpdateOne({"_id": published.id, **unchanged}, {"$unset": {"outbox": ""}})
 
 
 def _pending(documents: Iterable[Mapping[str, Any]]) -> list[PendingEntry]:

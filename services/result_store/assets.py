@@ -11,7 +11,7 @@ from contracts.ids import RenderKey
 from contracts.renders import RenderSucceeded, ResultStored, StoredImage, StoredLora
 from shared.clock import now
 from shared.mongo import Collection, Document, due_by, due_index, find_by_id, write_guarded
-from shared.outbox import OUTBOX_INDEX
+from shared.outbox import OUTBOX_INDEX, OutboxEntry, stored_with
 from shared.s3 import Bucket
 
 INDEXES = (
@@ -63,7 +63,8 @@ class Asset(Stored):
     trace: str | None = None
     tries: int = 0
     wake_at: Moment | None = None
-    outbox: dict[str, Any] | None = None
+    outbox: OutboxEntry | None = None
+    """Messages that this write adds to the document's outbox. It is not read back."""
 
     @property
     def keys(self) -> frozenset[str]:
@@ -143,15 +144,14 @@ class MongoAssets(Assets):
 
     async def keep(self, assets: Sequence[Asset]) -> set[str]:
         """See `Assets`. Most are new, and an insert costs the database less than a guarded update."""
-        documents = {asset.id: _document(asset) for asset in assets}
-        inserts = [InsertOne({"_id": id_, **_without_nulls(each)}) for id_, each in documents.items()]
-        ids = list(documents)
-        known = [ids[position] for position in sorted(await write_guarded(self._collection, inserts))]
+        each = list({asset.id: asset for asset in assets}.values())
+        inserts = [InsertOne(_inserted(asset)) for asset in each]
+        known = [each[position] for position in sorted(await write_guarded(self._collection, inserts))]
         updates = [
-            UpdateOne({"_id": id_, "state": {"$ne": "stored"}}, {"$set": documents[id_]}, upsert=True)
-            for id_ in known
+            UpdateOne({"_id": asset.id, "state": {"$ne": "stored"}}, _change(asset), upsert=True)
+            for asset in known
         ]
-        return {known[position] for position in await write_guarded(self._collection, updates)}
+        return {known[position].id for position in await write_guarded(self._collection, updates)}
 
     async def set_apart(self, id_: str, attempt: RenderSucceeded) -> None:
         """This attempt's result is about to be written: another's that is waited for is not forgotten."""
@@ -166,7 +166,7 @@ class MongoAssets(Assets):
             "state": {"$ne": "stored"},
             "attempt_id": asset.result.attempt_id,
         }
-        write = UpdateOne(guard, {"$set": _document(asset)}, upsert=True)
+        write = UpdateOne(guard, _change(asset), upsert=True)
         return not await write_guarded(self._collection, [write])
 
     async def claim_due(self, kind: Kind, most: int) -> list[Asset]:
@@ -209,12 +209,20 @@ class MongoAssets(Assets):
 
 
 def _asset(document: dict[str, Any]) -> Asset:
-    return Asset.model_validate(document | {"id": document["_id"]})
+    return Asset.model_validate(document | {"id": document["_id"], "outbox": None})
 
 
-def _without_nulls(document: Document) -> Document:
-    """A sparse index has an entry for a null, and none for nothing."""
-    return {name: value for name, value in document.items() if value is not None}
+def _inserted(asset: Asset) -> Document:
+    """Return a new document. A sparse index has an entry for a null, and none for a missing field."""
+    fields = {name: value for name, value in _document(asset).items() if value is not None}
+    outbox = {"outbox": asset.outbox.model_dump()} if asset.outbox else {}
+    return {"_id": asset.id, **fields, **outbox}
+
+
+def _change(asset: Asset) -> Document:
+    """Return the update of a document; messages that it has not published yet stay in its outbox."""
+    added = stored_with(asset.outbox) if asset.outbox else {}
+    return added | {"$set": _document(asset) | added.get("$set", {})}
 
 
 def _document(asset: Asset) -> dict[str, Any]:
@@ -226,4 +234,4 @@ def _document(asset: Asset) -> dict[str, Any]:
     reading = {"tenant": result.tenant, "job_id": result.job_id, "attempt_id": result.attempt_id}
     stored = ({"key": image.key} if image else {}) | ({"stored_at": now()} if asset.keys else {})
     fields = asset.model_dump(exclude={"id", "outbox"})
-    return fields | reading | stored | ({"outbox": asset.outbox} if asset.outbox else {})
+    return fields | reading | stored

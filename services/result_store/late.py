@@ -23,7 +23,7 @@ from services.result_store.storing import Stores, failure
 from shared.clock import now
 from shared.errors import PermanentError
 from shared.loops import every
-from shared.outbox import Outbox, outbox_entry
+from shared.outbox import Outbox, OutboxEntry, outbox_entry
 from shared.s3 import Bucket
 from shared.transient import is_transient
 
@@ -156,4 +156,4 @@ class LateOutputs:
     @staticmethod
     def _with_outbox(asset: Asset, message: Message) -> Asset:
         outbox = outbox_entry(message, source="result-store", trace=asset.trace, at=now())
-        return asset.model_copy(update={"outbox": outbox})
+        return asset.model_copy(update={"outbox": OutboxEntry.model_validate(outbox)})

@@ -1,16 +1,15 @@
 """Outputs that are late: fetched in the background, given up, swept, and said once."""
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 
 from contracts.renders import RenderFailed, RenderProgressed, RenderSucceeded, ResultStored
-from services.result_store.fetching import OutputLate, OutputUnavailable
+from services.result_store.fetching import OutputLate
 from services.result_store.late import AT_ONCE, PAUSES_SECONDS
 from shared.clock import now
-from tests.fakes.results import PATH, ResultsBench, a_result, image_of, objects_of
+from tests.fakes.results import PATH, ResultsBench, a_result
 from tests.fakes.waiting import background, until
 from tests.unit.result_store.pictures import a_picture, comfyui_png
 
@@ -25,18 +24,6 @@ def bench() -> ResultsBench:
     return made
 
 
-def wake_all(bench: ResultsBench) -> None:
-    """As if the time had come of all that is waited for."""
-    for document in bench.documents.kept.values():
-        document["wake_at"] = now() if document["state"] == "pending" else None
-
-
-async def late(bench: ResultsBench, done: Callable[[], object]) -> None:
-    """Let the background work go on until that holds."""
-    async with background(bench.late.run):
-        await until(done)
-
-
 async def test_an_output_that_takes_too_long_is_fetched_in_the_background_and_said_once() -> None:
     bench, result = ResultsBench(fetch_seconds=0.02), a_result()
     bench.fetch.outputs[PATH] = comfyui_png()
@@ -45,7 +32,7 @@ async def test_an_output_that_takes_too_long_is_fetched_in_the_background_and_sa
     assert isinstance(said, RenderProgressed)
     bench.fetch.slow[PATH].set()
     bench.wake(result)
-    await late(bench, lambda: bench.publisher.sent)
+    await bench.run_late(lambda: bench.publisher.sent)
     [stored] = bench.publisher.said(ResultStored)
     assert (stored.attempt_id, stored.duplicate) == (result.attempt_id, False)
 
@@ -109,7 +96,7 @@ async def test_an_output_that_is_not_there_yet_is_fetched_in_the_background_and_
     assert bench.fetch.fetched == [PATH], "a redelivery does not fetch what is waited for already"
     bench.fetch.outputs[PATH] = comfyui_png()
     bench.wake(result)
-    await late(bench, lambda: bench.publisher.sent and "outbox" not in bench.document(result))
+    await bench.run_late(lambda: bench.publisher.sent and "outbox" not in bench.document(result))
     [stored] = bench.publisher.said(ResultStored)
     assert (await bench.asset(result)).state == "stored"
     assert await bench.store(result) == [stored], "also when it is delivered once more"
@@ -121,12 +108,12 @@ async def test_an_output_that_never_comes_is_given_up_and_said_once(bench: Resul
     await bench.store(result)
     for tries in range(len(PAUSES_SECONDS)):
         bench.wake(result)
-        await late(bench, lambda: bench.document(result)["tries"] == tries + 1)  # noqa: B023
+        await bench.run_late(lambda: bench.document(result)["tries"] == tries + 1)  # noqa: B023
         left = bench.document(result)["wake_at"] - now()
         assert 0 < left.total_seconds() <= PAUSES_SECONDS[tries]
         assert bench.publisher.sent == []
     bench.wake(result)
-    await late(bench, lambda: bench.publisher.sent)
+    await bench.run_late(lambda: bench.publisher.sent)
     [failure] = bench.publisher.said(RenderFailed)
     assert (failure.code, failure.attempt_id) == ("output_unavailable", result.attempt_id)
     assert (await bench.asset(result)).state == "failed"
@@ -139,7 +126,7 @@ async def test_a_late_output_that_is_no_image_is_given_up_at_once(bench: Results
     await bench.store(result)
     bench.fetch.outputs[PATH] = b"<html>"
     bench.wake(result)
-    await late(bench, lambda: bench.publisher.sent)
+    await bench.run_late(lambda: bench.publisher.sent)
     [failure] = bench.publisher.said(RenderFailed)
     assert failure.code == "not_an_image"
 
@@ -153,108 +140,11 @@ async def test_a_crash_between_storing_and_saying_leaves_the_message_to_the_outb
     bench.fetch.outputs[PATH] = comfyui_png()
     bench.publisher.away = True
     bench.wake(result)
-    await late(bench, lambda: bench.document(result).get("outbox"))
+    await bench.run_late(lambda: bench.document(result).get("outbox"))
     bench.publisher.away = False
     assert await bench.outbox.sweep(timedelta(seconds=-1)) == 1
     assert [said.attempt_id for said in bench.publisher.said(ResultStored)] == [result.attempt_id]
     assert "outbox" not in bench.document(result)
-
-
-async def test_a_late_loser_is_swept_and_the_winner_keeps_its_picture() -> None:
-    bench, waiting = ResultsBench(), a_result(1)
-    winner = a_result(2, OTHER, job_id=waiting.job_id)
-    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: comfyui_png(a_picture(width=96, height=64))}
-    await bench.store(waiting)
-    bench.fetch.outputs[PATH] = comfyui_png()
-    bench.fetch.slow[PATH] = asyncio.Event()
-    bench.wake(waiting)
-    async with background(bench.late.run):
-        await until(lambda: len(bench.fetch.fetched) == 2)
-        [said] = await bench.store(winner)
-        bench.fetch.slow[PATH].set()
-        await until(lambda: len(bench.bucket.deleted) == 2 and bench.publisher.said(ResultStored))
-    assert isinstance(said, ResultStored)
-    assert set(bench.bucket.objects) == objects_of(said)
-    assert bench.document(winner)["preview"]["key"] == f"{image_of(said).key}.preview.webp"
-    told = {each.attempt_id: each.duplicate for each in bench.publisher.said(ResultStored)}
-    assert told == {waiting.attempt_id: True}
-
-
-async def test_a_late_losers_object_that_a_crash_left_is_removed_at_the_next_look(
-    bench: ResultsBench,
-) -> None:
-    waiting = a_result(1)
-    bench.fetch.outputs[PATH] = OutputLate("503")
-    await bench.store(waiting)
-    [said] = await bench.store(a_result(2, OTHER, job_id=waiting.job_id))
-    kept = image_of(said).key
-    bench.bucket.objects[f"{kept.rpartition('/')[0]}/left-by-a-crash"] = b""
-    wake_all(bench)
-    await late(bench, lambda: bench.publisher.said(ResultStored))
-    assert set(bench.bucket.objects) == {kept, f"{kept}.preview.webp"}
-
-
-@pytest.mark.parametrize("end", [OutputUnavailable("404"), OutputLate("503")])
-async def test_one_attempts_trouble_does_not_forget_the_other_that_is_waited_for(end: Exception) -> None:
-    bench, first = ResultsBench(), a_result(1)
-    second = a_result(2, OTHER, job_id=first.job_id)
-    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: OutputLate("503")}
-    await bench.store(first)
-    bench.fetch.outputs[PATH] = end
-    bench.fetch.slow[PATH] = asyncio.Event()
-    bench.wake(first)
-    async with background(bench.late.run):
-        await until(lambda: len(bench.fetch.fetched) == 2)
-        await bench.store(second)
-        bench.fetch.slow[PATH].set()
-        await asyncio.sleep(0.02)
-    document = bench.documents.kept[second.attempt_id]
-    assert (document["state"], document["attempt_id"], document["tries"]) == ("pending", second.attempt_id, 0)
-
-
-@pytest.mark.parametrize("together", [True, False])
-async def test_of_two_late_attempts_each_is_announced(bench: ResultsBench, together: bool) -> None:
-    first = a_result(1)
-    second = a_result(2, OTHER, job_id=first.job_id)
-    pictures = dict(bench.fetch.outputs)
-    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: OutputLate("503")}
-    for batch in [(first, second)] if together else [(first,), (second,)]:
-        assert {type(said) for said in await bench.store(*batch)} == {RenderProgressed}
-    assert {type(said) for said in await bench.store(second, first)} == {RenderProgressed}, "once more"
-    bench.fetch.outputs |= pictures
-    wake_all(bench)
-    await late(bench, lambda: len({said.attempt_id for said in bench.publisher.said(ResultStored)}) == 2)
-    told = {said.attempt_id: said.duplicate for said in bench.publisher.said(ResultStored)}
-    assert (set(told), sorted(told.values())) == ({first.attempt_id, second.attempt_id}, [False, True])
-    assert len(bench.bucket.objects) == 2, "one image and its preview"
-
-
-async def test_the_second_late_attempt_is_stored_where_the_first_was_given_up(bench: ResultsBench) -> None:
-    first = a_result(1)
-    second = a_result(2, OTHER, job_id=first.job_id)
-    picture = bench.fetch.outputs[OTHER]
-    bench.fetch.outputs = {PATH: OutputLate("503"), OTHER: OutputLate("503")}
-    await bench.store(first, second)
-    bench.fetch.outputs = {PATH: OutputUnavailable("404"), OTHER: picture}
-    wake_all(bench)
-    await late(bench, lambda: bench.publisher.said(ResultStored) and bench.publisher.said(RenderFailed))
-    assert [said.attempt_id for said in bench.publisher.said(RenderFailed)] == [first.attempt_id]
-    assert {said.attempt_id for said in bench.publisher.said(ResultStored)} == {second.attempt_id}
-    assert (await bench.asset(second)).state == "stored"
-
-
-async def test_who_is_waited_for_is_announced_although_another_is_there_at_once(bench: ResultsBench) -> None:
-    first = a_result(1)
-    second = a_result(2, OTHER, job_id=first.job_id)
-    bench.fetch.outputs[PATH] = OutputLate("503")
-    await bench.store(first)
-    [said] = await bench.store(second)
-    assert isinstance(said, ResultStored)
-    wake_all(bench)
-    await late(bench, lambda: bench.publisher.sent)
-    [duplicate] = bench.publisher.said(ResultStored)
-    assert (duplicate.attempt_id, duplicate.duplicate) == (first.attempt_id, True)
-    assert duplicate.image == said.image
 
 
 async def test_an_asset_is_claimed_by_one_process_at_a_time(bench: ResultsBench) -> None:

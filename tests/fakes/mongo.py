@@ -20,6 +20,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "$in": lambda value, wanted: value in wanted,
     "$exists": lambda value, wanted: (value is not MISSING) == wanted,
     "$ne": lambda value, other: value != other,
+    "$size": lambda value, number: isinstance(value, list) and len(value) == number,
     "$gt": lambda value, least: _comparable(value) and value > least,
     "$lt": lambda value, end: _comparable(value) and value < end,
     "$lte": lambda value, most: _comparable(value) and value <= most,
@@ -191,8 +192,9 @@ def _changed(document: Document, update: Document) -> Document:
     after = dict(document)
     for operator, fields in update.items():
         for name, value in fields.items():
-            assert "." not in name, "only whole fields are changed"
-            if operator == "$set":
+            if "." in name:
+                _change_nested(after, operator, name, value)
+            elif operator == "$set":
                 after[name] = deepcopy(value)
             elif operator == "$inc":
                 after[name] = after.get(name, 0) + value
@@ -200,6 +202,16 @@ def _changed(document: Document, update: Document) -> Document:
                 assert operator == "$unset", operator
                 after.pop(name, None)
     return after
+
+
+def _change_nested(document: Document, operator: str, path: str, value: Any) -> None:
+    outer, inner = path.split(".")
+    nested = document[outer] = deepcopy(document.get(outer, {}))
+    if operator == "$set":
+        nested[inner] = deepcopy(value)
+    else:
+        assert operator == "$push", operator
+        nested[inner] = [*nested.get(inner, ()), *deepcopy(value["$each"])]
 
 
 def _projected(document: Document, fields: Mapping[str, Any] | None) -> Document:

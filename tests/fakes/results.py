@@ -1,7 +1,7 @@
 """A result-store whose provider, bucket, broker and database are fakes."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from typing import Any, BinaryIO
 
 from botocore.exceptions import EndpointConnectionError
@@ -25,6 +25,7 @@ from shared.s3 import Bucket, NoSuchObject
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import a_spec
 from tests.fakes.publisher import FakePublisher, received
+from tests.fakes.waiting import background, until
 
 PATH = "/outputs/0.png"
 
@@ -101,6 +102,17 @@ class FakeFetch(Fetch):
         return found
 
 
+class DelayedOutbox(Outbox):
+    """Starts to publish after a delay, as a process does that is busy with something else."""
+
+    delay_seconds = 0.0
+
+    async def flush(self, ids: Iterable[str]) -> None:
+        if self.delay_seconds:
+            await asyncio.sleep(self.delay_seconds)
+        await super().flush(ids)
+
+
 class ResultsBench:
     """Gives results to a result-store."""
 
@@ -122,7 +134,7 @@ class ResultsBench:
             self.fetch, self.bucket, limits, check=check, encode=encode, preview_seconds=preview_seconds
         )
         self.previews = MissingPreviews(self.assets, self.bucket, limits)
-        self.outbox = Outbox(MongoOutboxStore(self.documents.mongo), self.publisher)
+        self.outbox = DelayedOutbox(MongoOutboxStore(self.documents.mongo), self.publisher)
         self.late = LateOutputs(self.assets, storing, self.bucket, self.outbox, fetch_seconds=5.0)
         self.trainings = LateOutputs(
             self.assets,
@@ -167,6 +179,16 @@ class ResultsBench:
     def wake(self, result: RenderSucceeded) -> None:
         """As if its time had come."""
         self.document(result)["wake_at"] = now()
+
+    def wake_all(self) -> None:
+        """Make every pending asset due."""
+        for document in self.documents.kept.values():
+            document["wake_at"] = now() if document["state"] == "pending" else None
+
+    async def run_late(self, done: Callable[[], object]) -> None:
+        """Run the background work until the condition holds."""
+        async with background(self.late.run):
+            await until(done)
 
     @staticmethod
     def id_of(result: RenderSucceeded) -> str:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from contracts.http import StudioSubmission
 from contracts.jobs import JobEvent
+from contracts.renders import RenderFailed, RenderSucceeded
 from deploy.local.stack import Stack, StackOptions
 from services.api.domain import Accepted, Caller, accept
 from services.api.ports import JobQuery
@@ -22,6 +23,9 @@ from services.api.store import SUBMISSION_INDEXES, MongoSubmissions
 from services.notifier.deliveries import Outcome, after, delivery_of
 from services.notifier.store import DELIVERY_INDEXES, MongoDeliveries
 from services.notifier.store import MongoSubmissions as Listened
+from services.result_store.assets import Asset, MongoAssets, asset_id
+from services.result_store.fetching import OutputUnavailable
+from services.result_store.storing import failure
 from shared.clock import now
 from shared.envelope import Outgoing
 from shared.ids import uuid7
@@ -29,10 +33,11 @@ from shared.kafka.broadcast import Broadcast
 from shared.kafka.publisher import Publisher
 from shared.kafka.topics import ensure_topics
 from shared.mongo import Database, connect, ensure_indexes
-from shared.outbox import MongoOutboxStore, Outbox, outbox_entry
+from shared.outbox import MongoOutboxStore, Outbox, OutboxEntry, outbox_entry
 from shared.settings import MongoSettings
 from tests.fakes.api import FakeBroker
 from tests.fakes.jobs import an_event
+from tests.fakes.results import a_result
 from tests.integration.workers import kafka_settings
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
@@ -124,6 +129,31 @@ async def test_an_entry_that_was_replaced_meanwhile_stays(database: Database) ->
     await database["submissions"].update_one({"_id": accepted.job_id}, {"$set": {"outbox": later}})
     await store.remove([pending])
     assert len(await store.pending([accepted.job_id])) == 1
+
+
+async def test_an_entry_that_grew_within_a_millisecond_stays_until_all_of_it_is_published(
+    database: Database,
+) -> None:
+    assets, store = MongoAssets(database["assets"]), MongoOutboxStore(database["assets"])
+    first = a_result(1)
+    second, at = a_result(2, job_id=first.job_id), now()
+
+    def a_failed(result: RenderSucceeded) -> Asset:
+        message = failure(result, OutputUnavailable("404"))
+        entry = OutboxEntry.model_validate(outbox_entry(message, source="test", trace=None, at=at))
+        return Asset(id=asset_id(first), state="failed", result=result, outbox=entry)
+
+    await assets.keep([a_failed(first)])
+    [published] = await store.pending([asset_id(first)])
+    await assets.keep([a_failed(second)])
+    await store.remove([published])
+    [pending] = await store.pending([asset_id(first)])
+    assert [RenderFailed.model_validate_json(each.body).attempt_id for each in pending.entry.messages] == [
+        first.attempt_id,
+        second.attempt_id,
+    ]
+    await store.remove([pending])
+    assert "outbox" not in (await database["assets"].find_one({}) or {})
 
 
 async def test_a_delivery_is_noted_once_and_claimed_once(database: Database) -> None:
