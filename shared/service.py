@@ -13,13 +13,15 @@ from typing import Any
 
 import structlog
 from fastapi import FastAPI
+from typing_extensions import TypeForm
 
 from contracts.base import Message
 from shared.errors import StartupError
 from shared.http.front import Front, HttpServer
 from shared.kafka.consumers import Consumers
 from shared.kafka.publisher import Publisher
-from shared.kafka.subscription import Handler, OnFailed, OnUnreadable, Subscription
+from shared.kafka.subscribe import Handler, M, OnFailed, OnUnreadable
+from shared.kafka.subscription import Subscription
 from shared.kafka.topics import ensure_topics
 from shared.loops import Loops, current, every
 from shared.observability.event_loop import watch_event_loop
@@ -146,19 +148,18 @@ class Service:
 
     def subscribe(
         self,
-        *kinds: type[Message],
+        kinds: TypeForm[M],
+        /,
+        *,
         group: str,
-        topics: Sequence[str] | None = None,
+        topics: Sequence[str] = (),
         on_unreadable: OnUnreadable | None = None,
-        on_failed: OnFailed | None = None,
+        on_failed: OnFailed[M] | None = None,
         answered_elsewhere: Collection[type[Message]] = (),
-    ) -> Callable[[Handler], Handler]:
-        """Give the handler batches of these messages; instances with the same group share them.
+    ) -> Callable[[Handler[M]], Handler[M]]:
+        """Declare a handler; see `shared.kafka.subscribe.Subscribe`."""
 
-        `topics` narrows a message type with a topic per provider to some of them.
-        """
-
-        def declare(handler: Handler) -> Handler:
+        def declare(handler: Handler[M]) -> Handler[M]:
             subscription = Subscription(
                 kinds,
                 handler,

@@ -17,7 +17,7 @@ from services.characters.policies import Policies
 from services.characters.records import CharacterMessage, Record
 from shared.envelope import Outgoing, Received
 from shared.fold import Documents, fold
-from shared.kafka.subscription import Subscribe
+from shared.kafka.subscribe import Subscribe
 
 SOURCE = "characters"
 TRAINING_EVENTS = frozenset({"accepted", "started", "image_ready", "failed"})
@@ -38,14 +38,7 @@ def handlers(
     """
 
     @subscribe(
-        CharacterCreated,
-        BaseImageSelected,
-        GenerationRequested,
-        CharacterSheetCompleted,
-        JobEvent,
-        GenerationConflicted,
-        ChainCancel,
-        ChainResume,
+        CharacterMessage | ChainMessage,
         group="characters",
         answered_elsewhere=(GenerationRequested,),
     )

@@ -7,14 +7,7 @@ from typing import Protocol
 import structlog
 
 from contracts.base import Message, Provider
-from contracts.generation import (
-    GenerationCancel,
-    GenerationPlanned,
-    GenerationRejected,
-    GenerationWaiting,
-)
 from contracts.jobs import JobDue, JobEvent
-from contracts.renders import RenderFailed, RenderProgressed, ResultStored
 from services.dispatcher.domain import JobMessage, advance
 from services.dispatcher.policies import Policies
 from services.dispatcher.transition import JobRecord
@@ -24,7 +17,7 @@ from shared.clock import Clock
 from shared.envelope import Outgoing, Received
 from shared.errors import UnstorableDocument
 from shared.fold import Documents, Handled, fold
-from shared.kafka.subscription import Subscribe
+from shared.kafka.subscribe import Subscribe
 
 log = structlog.get_logger()
 
@@ -46,17 +39,7 @@ def handlers(
 ) -> None:
     """Declare what moves a job."""
 
-    @subscribe(
-        GenerationPlanned,
-        GenerationRejected,
-        GenerationWaiting,
-        GenerationCancel,
-        RenderProgressed,
-        RenderFailed,
-        ResultStored,
-        JobDue,
-        group="dispatcher",
-    )
+    @subscribe(JobMessage, group="dispatcher")
     async def advance_jobs(batch: Sequence[Received[JobMessage]]) -> list[Outgoing]:
         known = await loras.of(waited_for(batch))
         try:

@@ -8,7 +8,7 @@ from pymongo import IndexModel
 from contracts.chains import LoraFailed, LoraReady
 from contracts.jobs import JobDue
 from shared.envelope import Outgoing, Received
-from shared.kafka.subscription import Subscribe
+from shared.kafka.subscribe import Subscribe
 from shared.mongo import Collection, Document
 
 LoraNews = LoraReady | LoraFailed
@@ -27,7 +27,7 @@ def wakeups(subscribe: Subscribe, jobs: Collection) -> None:
     A job that is written only after this looked for it is called by the timers, and looks itself.
     """
 
-    @subscribe(LoraReady, LoraFailed, group="dispatcher-wakeups")
+    @subscribe(LoraNews, group="dispatcher-wakeups")
     async def wake_waiting_jobs(batch: Sequence[Received[LoraNews]]) -> list[Outgoing]:
         waiting = await find_waiting_jobs(jobs, {received.message.character_id for received in batch})
         return [call(received, job) for received in batch for job in waiting[owner_of(received.message)]]

@@ -7,7 +7,7 @@ from services.notifier.deliveries import delivery_of, in_turn, predecessor
 from services.notifier.ports import Deliveries, Jobs
 from shared.clock import Clock
 from shared.envelope import Outgoing, Received
-from shared.kafka.subscription import Subscribe
+from shared.kafka.subscribe import Subscribe
 
 
 def handlers(

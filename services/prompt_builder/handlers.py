@@ -23,7 +23,7 @@ from shared.clock import now
 from shared.envelope import Outgoing, Received, caused_by
 from shared.errors import PermanentError
 from shared.kafka.decoding import Unreadable, record_time
-from shared.kafka.subscription import Subscribe
+from shared.kafka.subscribe import Subscribe
 
 
 @dataclass(frozen=True, slots=True)

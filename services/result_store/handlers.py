@@ -14,7 +14,7 @@ from services.result_store.images import BadImage
 from services.result_store.storing import Stores, failure
 from shared.clock import now
 from shared.envelope import Outgoing, Received, caused_by
-from shared.kafka.subscription import Subscribe
+from shared.kafka.subscribe import Subscribe
 from shared.s3 import Bucket
 
 log = structlog.get_logger()

@@ -10,14 +10,12 @@ unpacked.
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.errors import ConsumerStoppedError, KafkaError, UnsupportedCodecError
-from faststream.kafka import KafkaBroker
 
 from shared.kafka.codecs import bound_codecs
 from shared.kafka.consumer_checks import ConsumerChecks
@@ -278,11 +276,3 @@ class _Reported(Exception):
 def _unexpected(error: Exception | None) -> Exception | None:
     """Return the error if its traceback is of use: those of Kafka say all in a line."""
     return None if isinstance(error, KafkaError) else error
-
-
-async def connect(broker: KafkaBroker, service: str, on_broken: OnBroken) -> None:
-    """Connect as the broker does by itself when it starts, but with consumers of this kind."""
-    await broker.connect()
-    config = broker.config.broker_config
-    options = config.builder.keywords  # type: ignore[attr-defined]
-    config.builder = partial(BatchConsumer, service=service, on_broken=on_broken, **options)

@@ -1,15 +1,14 @@
 """The consumers of one process, on FastStream: each reads for one subscription, in one group."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import structlog
-from aiokafka import ConsumerRecord
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from faststream import AckPolicy
-from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka import KafkaBroker
 
-from shared.kafka.batch_consumer import connect
+from shared.kafka.batch_consumer import BatchConsumer
 from shared.kafka.subscription import Subscription
 from shared.limits import MAX_MESSAGE_BYTES
 from shared.observability.health import Health
@@ -29,8 +28,9 @@ class Consumers:
         self._subscribers: list[Any] = []
         self._failure: BaseException | None = None
         self._failed = asyncio.Event()
+        self._servers = kafka.bootstrap.split(",")
         self._broker = KafkaBroker(
-            kafka.bootstrap.split(","),
+            self._servers,
             client_id=f"imagegen-{service}",
             consumer_only=True,
             apply_types=False,
@@ -38,19 +38,10 @@ class Consumers:
             logger=framework_logger("faststream"),
         )
 
-    def add(self, subscription: Subscription, group: str) -> None:
+    def add(self, subscription: Subscription[Any], group: str) -> None:
         """Let a subscription read in this group."""
 
-        async def parse(records: tuple[ConsumerRecord, ...]) -> KafkaMessage:
-            return KafkaMessage(body=b"", raw_message=records, consumer=subscriber.consumer)
-
-        async def keep_raw(message: KafkaMessage) -> KafkaMessage:
-            return message
-
-        async def consume(message: KafkaMessage) -> None:
-            await subscription.consume(message.raw_message, message.consumer)
-
-        async def nothing_parked() -> str | None:
+        async def handles() -> str | None:
             waiting = sorted(f"{tp.topic}[{tp.partition}]" for tp in subscription.paused)
             return f"cannot handle {', '.join(waiting)}" if waiting else None
 
@@ -58,29 +49,33 @@ class Consumers:
             consumer = subscriber.consumer
             return consumer.problem() if consumer is not None else f"joining group {group}"
 
-        subscriber: Any = self._broker.subscriber(
-            *subscription.topics,
+        subscriber = subscription.include_in(
+            self._broker,
             group_id=group,
-            batch=True,
-            ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             max_records=self._kafka.batch_records,
             max_partition_fetch_bytes=MAX_MESSAGE_BYTES,
             partition_assignment_strategy=[RangePartitionAssignor],
-            listener=subscription,
-            parser=parse,
-            decoder=keep_raw,
         )
-        subscriber(consume)
         self._subscribers.append(subscriber)
-        self._health.add(f"group {group}", nothing_parked)
+        self._health.add(f"group {group}", handles)
         self._health.add(f"consumer {group}", reads)
 
     async def listen(self) -> None:
         """Join the groups, all at once, and begin to consume."""
         if self._subscribers:
-            await connect(self._broker, self._service, self._break)
+            await self._connect()
             await asyncio.gather(*(subscriber.start() for subscriber in self._subscribers))
+
+    async def _connect(self) -> None:
+        """Connect, and let FastStream make consumers of our class (docs/decisions/0033)."""
+        await self._broker.connect()
+        self._broker.config.broker_config.builder = partial(
+            BatchConsumer,
+            bootstrap_servers=self._servers,
+            service=self._service,
+            on_broken=self._break,
+        )
 
     async def stop(self, seconds: float) -> None:
         """Finish the batches in hand and leave the groups, as far as the broker answers."""

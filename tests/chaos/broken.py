@@ -16,7 +16,7 @@ from pymongo import ReplaceOne
 import services.notifier.courier
 from services.gateways.runtime.gateway import Gateway
 from services.notifier.deliveries import Delivery, Outcome, after
-from shared.kafka.subscription import Subscription
+from shared.kafka.pipeline.publish import PublishThenCommit
 from shared.mongo.documents import MongoDocuments
 from shared.service import Service
 
@@ -26,22 +26,22 @@ A_MOMENT = 0.3
 def commit_before_publish() -> None:
     """A batch is committed first: what a crash interrupts is never handled."""
 
-    async def handled(self: Any, records: Any, consumer: Any, tries: int) -> bool:
-        await self._commit(records, consumer)
+    async def handle(self: Any, proceed: Any, batch: Any) -> None:
+        await batch.consumer.commit(batch.ends())
         await asyncio.sleep(A_MOMENT)
-        await self._handle(records)
-        return True
+        await published(self, proceed, batch)
 
-    Subscription._handled = handled  # type: ignore[method-assign]
+    published = PublishThenCommit.handle
+    PublishThenCommit.handle = handle  # type: ignore[method-assign]
 
 
 def two_at_once() -> None:
     """No fault: each dispatcher reads everything, so that writes meet. The guards must hold."""
     subscribe = Service.subscribe
 
-    def alone(self: Any, *kinds: Any, group: str, **more: Any) -> Any:
+    def alone(self: Any, kinds: Any, /, *, group: str, **more: Any) -> Any:
         own = f"{group}-{os.environ['HTTP_PORT']}" if group == "dispatcher" else group
-        return subscribe(self, *kinds, group=own, **more)
+        return subscribe(self, kinds, group=own, **more)
 
     Service.subscribe = alone  # type: ignore[method-assign]
 

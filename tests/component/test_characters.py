@@ -1,6 +1,6 @@
 """The characters service as its neighbours see it: records in, records out, whatever happens in between."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
@@ -19,7 +19,6 @@ from services.characters.handlers import chain_of, character_of, handlers
 from services.characters.records import Record
 from shared.envelope import Envelope
 from shared.errors import TransientError
-from shared.kafka.subscription import Handler, Pauses, Subscription
 from tests.fakes.builders import CHARACTER, JOB, TRACE, after
 from tests.fakes.characters import (
     MARA,
@@ -40,6 +39,7 @@ from tests.fakes.characters import (
 )
 from tests.fakes.documents import FakeDocuments
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record, raw_record
+from tests.fakes.subscriptions import FakeKafka
 
 KINDS = {topic: kind for kind in MESSAGES for topic in topics_of(kind)}
 IDA = MARA.model_copy(update={"name": "Ida"})
@@ -56,17 +56,8 @@ class Characters:
         self.sender = FakeSender([])
         self.consumer = FakeConsumer([], set())
         self._offsets = count(100)
-        handlers(self._subscribe, self.characters, self.chains, self.jobs, POLICIES)
-
-    def _subscribe(self, *kinds: type[Message], group: str, **options: Any) -> Callable[[Handler], Handler]:
-        assert group == "characters"
-
-        def declare(handler: Handler) -> Handler:
-            pauses = Pauses(retry=0.001, paused=0.005)
-            self._subscription = Subscription(kinds, handler, self.sender, pauses=pauses, **options)
-            return handler
-
-        return declare
+        self._kafka = FakeKafka(self.sender)
+        handlers(self._kafka.subscribe, self.characters, self.chains, self.jobs, POLICIES)
 
     def records(self, *messages: Message) -> list[ConsumerRecord]:
         """The messages as they lie in the log; each is put there once."""
@@ -76,7 +67,7 @@ class Characters:
         """One batch; what is sent because of it."""
         before = len(self.sender.sent)
         self.consumer.assigned |= {TopicPartition(record.topic, record.partition) for record in records}
-        await self._subscription.consume(records, self.consumer)
+        await self._kafka.deliver(records, self.consumer)
         return self.sender.sent[before:]
 
     async def hear(self, *messages: Message) -> list[str]:

@@ -1,6 +1,6 @@
 """No accepted job without an end: where its document cannot be stored, it fails with one that can."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from typing import cast
 
@@ -13,13 +13,13 @@ from contracts.generation import Reason
 from contracts.jobs import JobEvent
 from services.dispatcher.handlers import handlers
 from services.dispatcher.transition import JobRecord
-from shared.kafka.subscription import Handler, Pauses, Subscription
 from shared.mongo import Collection
 from shared.mongo.documents import MongoDocuments
 from tests.fakes.builders import JOB, POLICIES, START, a_plan, a_rejection, a_spec, refused
 from tests.fakes.dispatcher import FakeLoras
 from tests.fakes.documents import FakeCollection
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
+from tests.fakes.subscriptions import FakeKafka
 
 TOO_LARGE = "x" * 40_000
 BEYOND_BSON = {"1": {"inputs": {"n": 10**40}}}
@@ -34,19 +34,13 @@ class Dispatcher:
         self.jobs: MongoDocuments[JobRecord] = MongoDocuments(cast(Collection, self.collection), JobRecord)
         self.sender = FakeSender([])
         self._offsets = count()
-        handlers(self._subscribe, self.jobs, FakeLoras(), POLICIES, lambda: START)
-
-    def _subscribe(self, *kinds: type[Message], group: str) -> Callable[[Handler], Handler]:
-        def declare(handler: Handler) -> Handler:
-            self._subscription = Subscription(kinds, handler, self.sender, pauses=Pauses(retry=0.001))
-            return handler
-
-        return declare
+        self._kafka = FakeKafka(self.sender)
+        handlers(self._kafka.subscribe, self.jobs, FakeLoras(), POLICIES, lambda: START)
 
     async def hear(self, *messages: Message) -> None:
         records = [a_record(message, offset=next(self._offsets)) for message in messages]
         consumer = FakeConsumer([], {TopicPartition(each.topic, each.partition) for each in records})
-        await self._subscription.consume(records, consumer)
+        await self._kafka.deliver(records, consumer)
 
     async def job(self, job_id: str = JOB) -> JobRecord:
         return (await self.jobs.load([job_id]))[job_id]

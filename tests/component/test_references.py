@@ -4,11 +4,10 @@ Each of the three reads its topics at its own pace, and every record may be hand
 character may be chosen or created before or after a picture of it is asked for.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from random import Random
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -33,11 +32,11 @@ from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.prompt_builder import handlers as prompt_builder
 from services.prompt_builder.handlers import StoredCharacter
 from shared.envelope import Envelope, Received, encode
-from shared.kafka.subscription import Handler
 from tests.fakes.builders import CHARACTER, JOB, POLICIES, START, TRACE, a_cancel
 from tests.fakes.characters import POLICIES as CHARACTER_POLICIES
 from tests.fakes.characters import FakeJobs, a_creation, a_selection
 from tests.fakes.documents import FakeDocuments
+from tests.fakes.subscriptions import Handlers
 
 KINDS = {topic: kind for kind in MESSAGES for topic in topics_of(kind)}
 ASKED = GenerationRequested(
@@ -50,7 +49,7 @@ THEIRS = a_creation(tenant="other")
 class Reader:
     """A consumer group: how far it has read each topic, and what it said to the record before."""
 
-    handler: Handler
+    group: str
     topics: Sequence[str]
     positions: dict[str, int] = field(default_factory=dict)
     said: dict[str, list[Envelope]] = field(default_factory=dict)
@@ -66,11 +65,14 @@ class World:
         self.characters = FakeDocuments(Record)
         self._order = order
         self._called: set[datetime] = set()
-        self._readers: dict[str, Reader] = {}
-        prompt_builder.handlers(self._subscribe, self, default_catalogue())
-        dispatcher.handlers(self._subscribe, self.jobs, self, POLICIES, lambda: self.now)
+        self._handlers = Handlers()
+        prompt_builder.handlers(self._handlers.subscribe, self, default_catalogue())
+        dispatcher.handlers(self._handlers.subscribe, self.jobs, self, POLICIES, lambda: self.now)
         chains = FakeDocuments(ChainRecord)
-        characters_service.handlers(self._subscribe, self.characters, chains, FakeJobs(), CHARACTER_POLICIES)
+        characters_service.handlers(
+            self._handlers.subscribe, self.characters, chains, FakeJobs(), CHARACTER_POLICIES
+        )
+        self._readers = {group: Reader(group, topics) for group, topics in self._handlers.topics.items()}
 
     async def find(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, StoredCharacter]:
         """The characters as the prompt-builder reads them."""
@@ -143,7 +145,7 @@ class World:
         """The next record of a topic; sometimes it is handed over again before the next one."""
         place = reader.positions.get(topic, 0)
         first = await self._handle(reader, topic, place)
-        if reader.handler is not self._readers["prompt-builder"].handler and self._order.random() < 0.3:
+        if reader.group != "prompt-builder" and self._order.random() < 0.3:
             assert await self._handle(reader, topic, place) == first, "a redelivery says the same bytes"
         elif self._order.random() < 0.3:
             await self._handle(reader, topic, place)
@@ -153,15 +155,7 @@ class World:
         envelope, at = self.log[topic][place]
         message = KINDS[topic].model_validate_json(envelope.body)
         received = Received(message, envelope.id, topic, 0, place, at, TRACE, place)
-        return [self.publish(each.message) for each in await reader.handler([received])]
-
-    def _subscribe(self, *kinds: type[Message], group: str, **_options: Any) -> Callable[[Handler], Handler]:
-        def declare(handler: Handler) -> Handler:
-            topics = [topic for kind in kinds for topic in topics_of(kind)]
-            self._readers[group] = Reader(handler, topics)
-            return handler
-
-        return declare
+        return [self.publish(each.message) for each in await self._handlers.call(reader.group, [received])]
 
 
 MAKES = st.sampled_from(

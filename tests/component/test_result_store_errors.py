@@ -1,20 +1,16 @@
 """An error that nobody foresaw fails its own attempt, and no render waits for its deadline because of it."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from aiokafka import TopicPartition
 
-from contracts.base import Message
 from contracts.renders import RenderFailed, RenderSucceeded, ResultStored
 from services.result_store.fetching import OutputLate
 from services.result_store.handlers import handlers
 from services.result_store.images import Accepted, Limits
 from services.result_store.late import PAUSES_SECONDS
-from shared.kafka.subscription import Handler, Pauses, Subscription
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
 from tests.fakes.results import PATH, ResultsBench, a_result
+from tests.fakes.subscriptions import FakeKafka
 from tests.fakes.waiting import background, until
 from tests.unit.result_store.pictures import comfyui_png
 
@@ -24,21 +20,14 @@ class Listening:
 
     def __init__(self, bench: ResultsBench) -> None:
         self.sender = FakeSender([])
-        handlers(self._subscribe, bench.results)
-
-    def _subscribe(self, *kinds: type[Message], group: str, **options: Any) -> Callable[[Handler], Handler]:
-        def declare(handler: Handler) -> Handler:
-            pauses = Pauses(retry=0.001, paused=0.005)
-            self._subscription = Subscription(kinds, handler, self.sender, pauses=pauses, **options)
-            return handler
-
-        return declare
+        self._kafka = FakeKafka(self.sender)
+        handlers(self._kafka.subscribe, bench.results)
 
     async def hear(self, *results: RenderSucceeded) -> dict[str, str]:
         """Return what is said of each attempt of one batch: a failure's code, or `stored`."""
         consumer = FakeConsumer([], {TopicPartition(RenderSucceeded.topic, 0)})
         records = [a_record(result, offset=offset) for offset, result in enumerate(results)]
-        await self._subscription.consume(records, consumer)
+        await self._kafka.deliver(records, consumer)
         said = {}
         for sent in self.sender.sent:
             if sent.topic == ResultStored.topic:

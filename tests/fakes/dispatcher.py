@@ -4,6 +4,7 @@ import json
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, Literal, cast
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -20,12 +21,12 @@ from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.dispatcher.wakeups import wakeups
 from shared.envelope import Envelope, Outgoing, encode
 from shared.kafka.publisher import Publisher
-from shared.kafka.subscription import Handler, Subscription
 from shared.mongo import Collection, Document
 from shared.mongo.documents import MongoDocuments
 from tests.fakes.builders import CHARACTER, JOB, LORA, MIA, POLICIES, START, TRACE, a_waiting_plan
 from tests.fakes.documents import FakeCollection
 from tests.fakes.kafka import FakeConsumer, raw_record
+from tests.fakes.subscriptions import FakeKafka
 
 Point = Literal["read", "write", "send", "commit", "call"]
 """After characters were read; before jobs are written, outputs sent, offsets committed, timers call."""
@@ -60,12 +61,13 @@ class World:
             {"_id": character_key(*MIA), "tenant": "acme", "character_id": CHARACTER, "character": None}
         )
         self._jobs = _Jobs(self)
-        self._groups: dict[str, _Group] = {}
+        self._kafka = FakeKafka(_Sender(self))
+        self._consumers: dict[str, _Consumer] = {}
         self._owed: list[Message] = []
         self._timers = self._new_timers()
         jobs: MongoDocuments[JobRecord] = MongoDocuments(cast(Collection, self._jobs), JobRecord)
-        handlers(self._subscribe, jobs, _Looked(self), POLICIES, lambda: self.now)
-        wakeups(self._subscribe, cast(Collection, self._jobs))
+        handlers(self._kafka.subscribe, jobs, _Looked(self), POLICIES, lambda: self.now)
+        wakeups(self._kafka.subscribe, cast(Collection, self._jobs))
 
     @property
     def job(self) -> JobRecord | None:
@@ -105,11 +107,11 @@ class World:
 
     async def hear(self) -> None:
         """The dispatcher hears of LoRAs and calls those who wait."""
-        await self._run(self._groups["dispatcher-wakeups"].catch_up)
+        await self._run(partial(self._catch_up, "dispatcher-wakeups"))
 
     async def dispatch(self) -> None:
         """The dispatcher handles what lies there for it."""
-        await self._run(self._groups["dispatcher"].catch_up)
+        await self._run(partial(self._catch_up, "dispatcher"))
 
     async def look(self) -> None:
         """The timers look for due jobs."""
@@ -168,31 +170,24 @@ class World:
     def _new_timers(self) -> Timers:
         return Timers(cast(Collection, self._jobs), cast(Publisher, self), lambda: self.now)
 
-    def _subscribe(self, *kinds: type[Message], group: str) -> Callable[[Handler], Handler]:
-        def declare(handler: Handler) -> Handler:
-            self._groups[group] = _Group(self, kinds, handler)
-            return handler
+    async def _catch_up(self, group: str) -> None:
+        """Deliver to a group what it has not committed yet."""
+        topics = self._kafka.subscriptions[group].topics
+        assigned = {TopicPartition(topic, 0) for topic in topics}
+        consumer = self._consumers.setdefault(group, _Consumer(self, assigned))
+        places = ((tp.topic, consumer.committed.get(tp, 0)) for tp in sorted(consumer.assigned))
+        records = [record for topic, start in places for record in self.log[topic][start:]]
+        if records:
+            await self._kafka.deliver(records, consumer, group)
 
-        return declare
 
-
-class _Group:
-    """A consumer group: begins again where it committed."""
+class _Sender:
+    """Publishes into the world's log."""
 
     source = "dispatcher"
 
-    def __init__(self, world: World, kinds: Sequence[type[Message]], handler: Handler) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._subscription = Subscription(kinds, handler, self)
-        topics = self._subscription.topics
-        self._consumer = _Consumer(world, {TopicPartition(topic, 0) for topic in topics})
-
-    async def catch_up(self) -> None:
-        committed = self._consumer.committed
-        places = ((tp.topic, committed.get(tp, 0)) for tp in sorted(self._consumer.assigned))
-        records = [record for topic, start in places for record in self._world.log[topic][start:]]
-        if records:
-            await self._subscription.consume(records, self._consumer)
 
     def encode(self, outgoing: Outgoing) -> Envelope:
         if isinstance(outgoing.message, Envelope):

@@ -24,9 +24,9 @@ from services.notifier.ports import Deliveries, Endpoints, Jobs, Links, Submissi
 from services.notifier.routes import routes
 from services.notifier.webhook_routes import webhook_routes
 from shared.envelope import Received
-from shared.kafka.subscription import Handler
 from tests.fakes.jobs import START
 from tests.fakes.stand_in import StandIn
+from tests.fakes.subscriptions import Handlers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 ANN = {"X-Tenant-Id": "acme", "X-User-Id": "ann"}
@@ -206,8 +206,8 @@ class NotifierBench:
         self.receiver = FakeReceiver()
         self.courier = self.another_courier()
         self.writer = Writer(LinkedEvents(FakeLinks(), self.now, 600))
-        self._handler: Handler | None = None
-        handlers(self._subscribe, self.jobs, self.deliveries, self.now, self.courier.wake)
+        self._handlers = Handlers()
+        handlers(self._handlers.subscribe, self.jobs, self.deliveries, self.now, self.courier.wake)
         kept = self.deliveries, self.endpoints
         own = self.hub, self.jobs, self.submissions, self.writer, *kept, self.courier.wake, self.now
         for stand_in, part in zip(_PARTS, own, strict=True):
@@ -231,22 +231,12 @@ class NotifierBench:
 
     async def handle(self, *events: JobEvent) -> None:
         """As the group would: once."""
-        assert self._handler is not None
-        assert not list(await self._handler([received(event) for event in events]))
+        assert not await self._handlers.call("notifier", [received(event) for event in events])
 
     async def deliver(self) -> None:
         """Look, until nothing more can be started now."""
         await self.courier.look()
         await self.courier.idle()
-
-    def _subscribe(self, *kinds: type, group: str) -> Any:
-        assert (kinds, group) == ((JobEvent,), "notifier")
-
-        def declare(handler: Handler) -> Handler:
-            self._handler = handler
-            return handler
-
-        return declare
 
 
 def received(event: JobEvent) -> Received[JobEvent]:

@@ -1,27 +1,26 @@
 """A service without a broker: handlers are called by hand, background loops run until it stops."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, cast
 
 from fastapi import FastAPI
 
 from contracts.base import Message
-from shared.kafka.subscription import Handler
 from shared.service import Service
 from tests.fakes.publisher import FakePublisher, received
+from tests.fakes.subscriptions import Handlers
 from tests.fakes.waiting import background
 
 
-class FakeService:
+class FakeService(Handlers):
     """As much of `Service` as a process's parts use."""
 
     def __init__(self, publisher: FakePublisher) -> None:
+        super().__init__()
         self.publisher = publisher
         self.http = FastAPI()
-        self.topics: list[str] = []
-        self.handle: Handler
         self._stop = asyncio.Event()
         self._loops: list[Callable[[], Awaitable[None]]] = []
 
@@ -30,23 +29,14 @@ class FakeService:
         """As the code under test wants to have it."""
         return cast(Service, self)
 
-    def subscribe(
-        self, *kinds: type[Message], group: str, topics: Sequence[str] = ()
-    ) -> Callable[[Handler], Handler]:
-        self.topics += topics
-
-        def declare(handler: Handler) -> Handler:
-            self.handle = handler
-            return handler
-
-        return declare
-
     def background(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         self._loops.append(loop)
 
     async def deliver(self, *messages: Message) -> list[Any]:
         """One batch."""
-        return list(await self.handle([received(message, at) for at, message in enumerate(messages)]))
+        batch = [received(message, at) for at, message in enumerate(messages)]
+        (group,) = self.topics
+        return await self.call(group, batch)
 
     async def run(self) -> None:
         async with AsyncExitStack() as stack:

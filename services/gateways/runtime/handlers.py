@@ -14,7 +14,7 @@ from services.gateways.runtime.scheduling.engine import Engine
 from services.gateways.runtime.scheduling.submission_gate import SubmissionGate
 from shared.envelope import Outgoing, Received
 from shared.errors import Backpressure
-from shared.kafka.subscription import Subscribe
+from shared.kafka.subscribe import Subscribe
 from shared.mongo.leases import Lease
 
 
@@ -31,7 +31,7 @@ def handlers(
     kinds = (RenderRequested, RenderCancel, ResultStored)
 
     @subscribe(
-        *kinds,
+        RenderRequested | RenderCancel | ResultStored,
         topics=[kind.topic.format(provider=provider.name) for kind in kinds],
         group=f"gateway-{provider.name}",
     )

@@ -111,7 +111,8 @@ async def test_an_intent_that_was_stored_without_an_answer_is_known_not_to_have_
 
 
 async def test_a_gateway_listens_to_its_own_provider_only(harness: GatewayHarness) -> None:
-    assert Intake(harness).topics == ["render.requested.fal.v1", "render.cancel.fal.v1", "result.stored.v1"]
+    topics = ["render.requested.fal.v1", "render.cancel.fal.v1", "result.stored.v1"]
+    assert Intake(harness).topics == {"gateway-fal": topics}
     assert RenderRequested.topic.count("{provider}") == RenderCancel.topic.count("{provider}") == 1
 
 

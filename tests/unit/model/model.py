@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -23,10 +23,10 @@ from services.gateways.kit.provider import ProviderLimits
 from services.gateways.runtime.lifecycle.attempt import Attempt
 from shared.clock import now
 from shared.envelope import Envelope, Received
-from shared.kafka.subscription import Handler
 from tests.fakes.builders import JOB, POLICIES, START, failed, stored
 from tests.fakes.dispatcher import FakeLoras
 from tests.fakes.documents import FakeDocuments
+from tests.fakes.subscriptions import Handlers
 from tests.unit.model.gateways import ModelGateway, Process
 from tests.unit.model.providers import Mood
 from tests.unit.model.referee import Referee
@@ -54,8 +54,8 @@ class ModelHarness:
         self._jobs = FakeDocuments(JobRecord)
         self._offsets: dict[str, int] = defaultdict(int)
         self._winners: dict[str, str] = {}
-        self._advance: Handler
-        handlers(self._subscribe, self._jobs, FakeLoras(), POLICIES, lambda: self.now, self._down)
+        self._handlers = Handlers()
+        handlers(self._handlers.subscribe, self._jobs, FakeLoras(), POLICIES, lambda: self.now, self._down)
         sent = self.referee.sent
         self.gateways = {name: ModelGateway(name, lambda: self.elapsed, sent, PACE) for name in PROVIDERS}
         for gateway in self.gateways.values():
@@ -194,7 +194,7 @@ class ModelHarness:
         before = self.job(job_id)
         self.referee.jobs[job_id].hear(received.message, self.elapsed)
         try:
-            outputs = [each.message for each in self.run(self._advance([received]))]
+            outputs = [each.message for each in self.run(self._handlers.call("dispatcher", [received]))]
         except JobIdConflict:  # it is set aside
             outputs = []
         after = self.job(job_id)
@@ -203,13 +203,6 @@ class ModelHarness:
         for command in (each for each in said if each.topic.startswith("render.requested.")):
             self.referee.sees_command(RenderRequested.model_validate_json(command.body))
         return said, after != before
-
-    def _subscribe(self, *_: object, **__: object) -> Callable[[Handler], Handler]:
-        def declare(handler: Handler) -> Handler:
-            self._advance = handler
-            return handler
-
-        return declare
 
     def _down(self) -> frozenset[Provider]:
         return frozenset(name for name, gateway in self.gateways.items() if gateway.gate.is_open)

@@ -1,7 +1,6 @@
 """A prompt-builder between a fake consumer and a fake sender."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 from aiokafka import ConsumerRecord, TopicPartition
 
@@ -9,8 +8,8 @@ from contracts.base import Message
 from contracts.generation import GenerationRequested
 from prompts.catalogue import default_catalogue
 from services.prompt_builder.handlers import StoredCharacter, handlers
-from shared.kafka.subscription import Handler, Pauses, Subscription
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
+from tests.fakes.subscriptions import FakeKafka
 
 ZERO = TopicPartition(GenerationRequested.topic, 0)
 
@@ -22,24 +21,17 @@ class Builder:
         self.sender = FakeSender([])
         self.consumer = FakeConsumer([], {ZERO})
         self.trouble: Callable[[], Exception] | None = None
-        handlers(self._subscribe, self, default_catalogue())
+        self._kafka = FakeKafka(self.sender)
+        handlers(self._kafka.subscribe, self, default_catalogue())
 
     async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredCharacter]:
         if self.trouble:
             raise self.trouble()
         return {}
 
-    def _subscribe(self, *kinds: type[Message], group: str, **options: Any) -> Callable[[Handler], Handler]:
-        def declare(handler: Handler) -> Handler:
-            pauses = Pauses(retry=0.001, paused=0.005)
-            self._subscription = Subscription(kinds, handler, self.sender, pauses=pauses, **options)
-            return handler
-
-        return declare
-
     async def consume(self, *records: ConsumerRecord) -> None:
         """Handle one batch."""
-        await self._subscription.consume(records, self.consumer)
+        await self._kafka.deliver(records, self.consumer)
 
     async def hear(self, message: Message) -> list[str]:
         """Handle one message; returns the topics that were published to."""

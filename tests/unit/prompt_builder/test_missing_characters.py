@@ -1,16 +1,15 @@
 """A request whose character is not stored yet is handed on to wait; nothing else is changed by that."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from contracts.base import Message
 from contracts.characters import Character
 from contracts.generation import GenerationPlanned, GenerationRejected, GenerationRequested, GenerationWaiting
 from prompts.catalogue import default_catalogue
 from prompts.planner import plan, request_hash
 from services.prompt_builder.handlers import StoredCharacter, handlers
-from shared.kafka.subscription import Handler
 from tests.fakes.builders import START, received
+from tests.fakes.subscriptions import Handlers
 from tests.unit.prompts.examples import AT, CHARACTER, STORED_MIA, requested
 
 ASKED = requested(character_id=CHARACTER, prompt="a beach")
@@ -23,22 +22,16 @@ class Builder:
     def __init__(self) -> None:
         self.stored: dict[tuple[str, str], Character] = {}
         self.choices: frozenset[str] = frozenset()
-        self._handle: Handler
-        handlers(self._subscribe, self, default_catalogue())
+        self._handlers = Handlers()
+        handlers(self._handlers.subscribe, self, default_catalogue())
 
     async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredCharacter]:
         found = (whose for whose in wanted if whose in self.stored)
         return {whose: StoredCharacter(self.stored[whose], self.choices) for whose in found}
 
-    def _subscribe(self, *_kinds: type[Message], **_options: Any) -> Callable[[Handler], Handler]:
-        def declare(handler: Handler) -> Handler:
-            self._handle = handler
-            return handler
-
-        return declare
-
     async def hear(self, *requests: GenerationRequested) -> Sequence[Any]:
-        return [each.message for each in await self._handle([received(request) for request in requests])]
+        batch = [received(request) for request in requests]
+        return [each.message for each in await self._handlers.call("prompt-builder", batch)]
 
 
 async def test_a_request_for_a_character_that_is_not_stored_waits_with_all_that_it_said() -> None:

@@ -9,9 +9,9 @@ from aiokafka import ConsumerRecord, TopicPartition
 from contracts.generation import GenerationCancel
 from contracts.jobs import JobDue
 from shared.envelope import Outgoing, Received, caused_by
-from shared.kafka.subscription import Pauses, Subscription
 from tests.fakes.builders import START, a_cancel, due
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
+from tests.fakes.subscriptions import FakeKafka
 
 TOPIC = GenerationCancel.topic
 ZERO, ONE = TopicPartition(TOPIC, 0), TopicPartition(TOPIC, 1)
@@ -34,13 +34,10 @@ class Bench:
         self.batches: list[Sequence[Received[Any]]] = []
         self.under_way, self.may_go_on = asyncio.Event(), asyncio.Event()
         self.may_go_on.set()
-        self.subscription = Subscription(
-            [GenerationCancel, JobDue],
-            self.handle,
-            self.sender,
-            pauses=Pauses(retry=0.001, paused=0.005, revoke=0.005),
-            **options,
-        )
+        self._kafka = FakeKafka(self.sender)
+        self._kafka.subscribe(GenerationCancel | JobDue, group="bench", **options)(self.handle)
+        self.subscription = self._kafka.subscriptions["bench"]
+        self.rebalance = self.subscription.in_hand
 
     async def handle(self, batch: Sequence[Received[Any]]) -> Iterable[Outgoing]:
         self.batches.append(batch)
@@ -59,7 +56,7 @@ class Bench:
         return due(START, job_id=given.message.job_id)
 
     async def consume(self, *records: ConsumerRecord) -> None:
-        await self.subscription.consume(records, self.consumer)
+        await self._kafka.deliver(records, self.consumer)
 
     def answers(self) -> int:
         return sum(envelope.topic == JobDue.topic for envelope in self.sender.sent)

@@ -1,13 +1,17 @@
 """A batch is handled, its outputs are acknowledged, then exactly its offsets are committed."""
 
+from collections.abc import Sequence
+
 from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
 from contracts.jobs import JobDue
 from contracts.renders import RenderRequested
+from shared.envelope import Outgoing, Received
 from shared.kafka.subscription import Subscription
 from tests.fakes.builders import START, TRACE, due
 from tests.fakes.kafka import FakeSender, a_record
+from tests.fakes.subscriptions import FakeKafka
 from tests.unit.shared.subscribed import ONE, TOPIC, ZERO, Bench, said
 
 
@@ -48,11 +52,12 @@ async def test_outputs_continue_the_trace_of_their_cause() -> None:
 async def test_a_batch_without_outputs_is_committed_too() -> None:
     bench = Bench()
 
-    async def silent(batch: object) -> list[object]:
+    async def silent(batch: Sequence[Received[JobDue]]) -> list[Outgoing]:
         return []
 
-    subscription = Subscription([JobDue], silent, bench.sender)  # type: ignore[arg-type]
-    await subscription.consume([a_record(due(START), offset=4)], bench.consumer)
+    kafka = FakeKafka(bench.sender)
+    kafka.subscribe(JobDue, group="silent")(silent)
+    await kafka.deliver([a_record(due(START), offset=4)], bench.consumer)
     assert bench.journal == ["committed"]
 
 
@@ -66,8 +71,6 @@ async def test_a_failed_commit_is_no_failure_for_the_batch_will_come_again() -> 
 def test_a_subscription_reads_all_topics_of_its_messages_unless_told_which() -> None:
     bench = Bench()
     assert bench.subscription.topics == (TOPIC, JobDue.topic)
-    narrowed = Subscription(
-        [RenderRequested], bench.handle, FakeSender([]), topics=["render.requested.fal.v1"]
-    )
+    narrowed = Subscription(RenderRequested, bench.handle, FakeSender([]), topics=["render.requested.fal.v1"])
     assert narrowed.topics == ("render.requested.fal.v1",)
-    assert len(Subscription([RenderRequested], bench.handle, FakeSender([])).topics) == 3
+    assert len(Subscription(RenderRequested, bench.handle, FakeSender([])).topics) == 3

@@ -72,7 +72,7 @@ async def test_a_parked_partition_counts_as_such_until_it_is_handled_or_goes_els
         await bench.consume(said("stuck", 7), said("stuck", 3, partition=1))
         await until(lambda: not bench.consumer.paused)
         assert (len(bench.subscription.paused), waiting.get()) == (2, before + 2), "also between two tries"
-    await bench.subscription.on_partitions_revoked([ONE])
+    await bench.rebalance.on_partitions_revoked([ONE])
     del bench.troubles["stuck"]
     await bench.consume(said("stuck", 7))
     assert (len(bench.subscription.paused), waiting.get()) == (0, before)
@@ -103,7 +103,7 @@ async def test_a_parked_partition_that_went_elsewhere_is_left_alone() -> None:
     bench.troubles["stuck"] = away
     await bench.consume(said("stuck", 7))
     bench.consumer.assigned.discard(ZERO)
-    await bench.subscription.on_partitions_revoked([ZERO])
+    await bench.rebalance.on_partitions_revoked([ZERO])
     assert not bench.subscription.paused
     await asyncio.sleep(0.01)
     assert not bench.consumer.resumed.is_set()

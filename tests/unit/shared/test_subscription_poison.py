@@ -166,7 +166,7 @@ async def test_a_validator_that_fails_in_an_unforeseen_way_stops_no_partition(
             raise OverflowError("date value out of range")
         return decode(record, *rest)
 
-    monkeypatch.setattr("shared.kafka.subscription.decode", odd)
+    monkeypatch.setattr("shared.kafka.pipeline.decoding.decode", odd)
     bench = Bench()
     await bench.consume(said("a", 7), said("odd", 8), said("b", 9))
     (letter,) = bench.sender.letters()

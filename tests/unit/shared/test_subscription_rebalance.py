@@ -14,7 +14,7 @@ async def interrupted(bench: Bench, *lost: TopicPartition) -> None:
     bench.may_go_on.clear()
     batch = asyncio.create_task(bench.consume(said("a", 7), said("x", 3, partition=1), said("b", 8)))
     await bench.under_way.wait()
-    await bench.subscription.on_partitions_revoked(lost)
+    await bench.rebalance.on_partitions_revoked(lost)
     bench.consumer.assigned -= set(lost)
     bench.may_go_on.set()
     await batch
@@ -40,7 +40,7 @@ async def test_nor_are_the_dead_letters_of_a_lost_partition_published() -> None:
     poison = raw_record(TOPIC, b"{", offset=7)
     batch = asyncio.create_task(bench.consume(poison, said("x", 3, partition=1)))
     await bench.under_way.wait()
-    await bench.subscription.on_partitions_revoked([ZERO])
+    await bench.rebalance.on_partitions_revoked([ZERO])
     bench.may_go_on.set()
     await batch
     assert bench.reasons() == []
@@ -50,7 +50,7 @@ async def test_a_partition_that_comes_back_is_ours_again() -> None:
     bench = Bench()
     await interrupted(bench, ZERO)
     bench.consumer.assigned.add(ZERO)
-    await bench.subscription.on_partitions_assigned([ZERO])
+    await bench.rebalance.on_partitions_assigned([ZERO])
     await bench.consume(said("a", 7), said("b", 8))
     assert bench.answers() == 3
     assert bench.consumer.committed == {ZERO: 9, ONE: 4}
@@ -61,8 +61,8 @@ async def test_a_batch_stays_silent_about_a_partition_that_was_lost_and_came_bac
     bench.may_go_on.clear()
     batch = asyncio.create_task(bench.consume(said("a", 7), said("x", 3, partition=1)))
     await bench.under_way.wait()
-    await bench.subscription.on_partitions_revoked([ZERO])
-    await bench.subscription.on_partitions_assigned([ZERO])  # another has committed further since
+    await bench.rebalance.on_partitions_revoked([ZERO])
+    await bench.rebalance.on_partitions_assigned([ZERO])  # another has committed further since
     bench.may_go_on.set()
     await batch
     assert bench.answers() == 1
@@ -75,8 +75,8 @@ async def test_a_lost_partition_is_not_sought_back_either() -> None:
     bench.may_go_on.clear()
     batch = asyncio.create_task(bench.consume(said("a", 7)))
     await bench.under_way.wait()
-    await bench.subscription.on_partitions_revoked([ZERO])
-    await bench.subscription.on_partitions_assigned([ZERO])
+    await bench.rebalance.on_partitions_revoked([ZERO])
+    await bench.rebalance.on_partitions_assigned([ZERO])
     bench.may_go_on.set()
     await batch
     assert bench.consumer.sought == {}
@@ -87,7 +87,7 @@ async def test_a_rebalance_waits_for_the_batch_in_hand() -> None:
     bench.may_go_on.clear()
     batch = asyncio.create_task(bench.consume(said("a", 7)))
     await bench.under_way.wait()
-    rebalance = asyncio.create_task(bench.subscription.on_partitions_revoked([ZERO]))
+    rebalance = asyncio.create_task(bench.rebalance.on_partitions_revoked([ZERO]))
     await asyncio.sleep(0)
     bench.may_go_on.set()
     await rebalance
@@ -99,7 +99,7 @@ async def test_a_rebalance_waits_for_the_batch_in_hand() -> None:
 @pytest.mark.parametrize("lost", [ZERO, ONE])
 async def test_a_rebalance_between_batches_takes_nothing_from_the_next(lost: TopicPartition) -> None:
     bench = Bench()
-    await bench.subscription.on_partitions_revoked([lost])
-    await bench.subscription.on_partitions_assigned([lost])
+    await bench.rebalance.on_partitions_revoked([lost])
+    await bench.rebalance.on_partitions_assigned([lost])
     await bench.consume(said("a", 7), said("x", 3, partition=1))
     assert bench.consumer.committed == {ZERO: 8, ONE: 4}

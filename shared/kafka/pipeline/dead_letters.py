@@ -1,0 +1,63 @@
+"""Find the messages of a batch that cannot be handled, and publish an answer for each of them."""
+
+from dataclasses import replace
+from typing import Any
+
+from contracts.operations import DeadLetter
+from shared.kafka.pipeline.answers import Answers
+from shared.kafka.pipeline.batch import Batch, Entry
+from shared.kafka.pipeline.middleware import BatchMiddleware, Next
+from shared.observability import metrics
+from shared.transient import is_transient
+
+
+class DeadLetters(BatchMiddleware):
+    """Halves a batch that fails for good, until each message that causes it is alone.
+
+    An answer is published together with the next messages that can be handled, or at the end: a batch of
+    nothing but invalid records is published and committed once.
+    """
+
+    def __init__(self, msg: Any, /, *, answers: Answers, **options: Any) -> None:
+        super().__init__(msg, **options)
+        self._answers = answers
+        self._answered: list[Entry] = []
+
+    async def handle(self, proceed: Next, batch: Batch) -> None:
+        """Handle all messages of a batch that can be handled. Raises transient errors only."""
+        self._answered = []  # of an attempt that failed; its records come again
+        readable = replace(batch, entries=[self._read(entry) for entry in batch.entries])
+        await self._divide(proceed, readable)
+        if self._answered:
+            await self._pass_on(proceed, replace(batch, entries=[]))
+
+    def _read(self, entry: Entry) -> Entry:
+        if entry.unreadable is None:
+            return entry
+        return entry._replace(answer=self._answers.for_unreadable(entry.record, entry.unreadable))
+
+    async def _divide(self, proceed: Next, batch: Batch) -> None:
+        try:
+            await self._pass_on(proceed, batch)
+        except Exception as error:
+            messages = len(batch.messages)
+            if is_transient(error) or not messages:
+                raise
+            if messages == 1:
+                self._answered += [self._failed(entry, error) for entry in batch.entries]
+                return
+            for half in batch.halves():
+                await self._divide(proceed, half)
+
+    def _failed(self, entry: Entry, error: Exception) -> Entry:
+        if entry.message is None:
+            return entry
+        return Entry(entry.record, answer=self._answers.for_failed(entry.record, entry.message, error))
+
+    async def _pass_on(self, proceed: Next, batch: Batch) -> None:
+        entries = [*self._answered, *batch.entries]
+        await proceed(replace(batch, entries=entries))
+        self._answered = []
+        for entry in entries:
+            if entry.answer and isinstance(letter := entry.answer.message, DeadLetter):
+                metrics.dead_letters.labels(self._answers.service, letter.reason).inc()
