@@ -57,8 +57,11 @@ def redact_credentials(_: Any, __: str, event: MutableMapping[str, Any]) -> Muta
 
 
 def framework_logger(name: str) -> logging.Logger:
-    """The logger for a framework that would set one up by itself: its lines go where ours go."""
-    return logging.getLogger(name)
+    """Return a logger for a framework, whose lines are written as ours are.
+
+    A framework's logger of its own name may have a handler and a format of its own.
+    """
+    return logging.getLogger(f"imagegen.{name}")
 
 
 class Repetitions(logging.Filter):
