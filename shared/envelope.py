@@ -1,13 +1,15 @@
 """Messages on their way: received, to be sent, and encoded as CloudEvents 1.0 in Kafka's binary mode."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from contracts.base import Message, id_of, key_of, topic_of
 from shared.clock import now
 
 C = TypeVar("C", bound=Message, covariant=True)
+N = TypeVar("N", bound=Message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,19 @@ class Received(Generic[C]):
     batch_start: int
     """First offset of this partition in the batch. Everything before it is published and committed."""
 
+    def with_message(self, message: N) -> "Received[N]":
+        """Return another message in the place of this one."""
+        return Received(
+            message,
+            self.id,
+            self.topic,
+            self.partition,
+            self.offset,
+            self.at,
+            self.trace,
+            self.batch_start,
+        )
+
     def continued(self, trace: str | None) -> "Received[C]":
         """Return the same message in the trace of the span that handles it."""
         return replace(self, trace=trace or self.trace)
@@ -58,6 +73,11 @@ class Outgoing:
 def caused_by(cause: Received[Message], *messages: Message | Envelope) -> list[Outgoing]:
     """Return the outputs of a received message."""
     return [Outgoing(message, cause.trace, (cause.topic, cause.partition)) for message in messages]
+
+
+def of_type(batch: Iterable[Received[Message]], kind: type[N]) -> list[Received[N]]:
+    """Return the messages of one type."""
+    return [cast(Received[N], received) for received in batch if isinstance(received.message, kind)]
 
 
 def encode(message: Message, *, source: str, trace: str | None, at: datetime | None = None) -> Envelope:

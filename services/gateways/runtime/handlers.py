@@ -1,8 +1,6 @@
 """render.requested → attempts, worded for their model; render.cancel, result.stored → attempts marked"""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 from contracts.renders import RenderCancel, RenderRequested, ResultStored
 from services.gateways.kit.crash_points import crash_point
@@ -12,10 +10,12 @@ from services.gateways.runtime.ledger.ledger import Ledger
 from services.gateways.runtime.lifecycle.attempt import request_of
 from services.gateways.runtime.scheduling.engine import Engine
 from services.gateways.runtime.scheduling.submission_gate import SubmissionGate
-from shared.envelope import Outgoing, Received
+from shared.envelope import Outgoing, Received, of_type
 from shared.errors import Backpressure
-from shared.kafka.subscribe import Subscribe
+from shared.kafka.subscribe import Subscribe, message_types
 from shared.mongo.leases import Lease
+
+GatewayMessage = RenderRequested | RenderCancel | ResultStored
 
 
 def handlers(
@@ -28,21 +28,18 @@ def handlers(
 ) -> None:
     """Declare what a gateway listens to."""
 
-    kinds = (RenderRequested, RenderCancel, ResultStored)
-
     @subscribe(
-        RenderRequested | RenderCancel | ResultStored,
-        topics=[kind.topic.format(provider=provider.name) for kind in kinds],
+        GatewayMessage,
+        topics=[kind.topic.format(provider=provider.name) for kind in message_types(GatewayMessage)],
         group=f"gateway-{provider.name}",
     )
-    async def accept(batch: Sequence[Received[Any]]) -> list[Outgoing]:
+    async def accept(batch: Sequence[Received[GatewayMessage]]) -> list[Outgoing]:
         lease.check(lease.owner, "taking something in")
         commands = [
-            replace(received, message=worded(command, provider.dialect(request_of(command))))
-            for received in batch
-            if isinstance(command := received.message, RenderRequested)
+            received.with_message(worded(received.message, provider.dialect(request_of(received.message))))
+            for received in of_type(batch, RenderRequested)
         ]
-        cancels = [received.message for received in batch if isinstance(received.message, RenderCancel)]
+        cancels = [received.message for received in of_type(batch, RenderCancel)]
         if commands:
             if engine.full:
                 raise Backpressure(f"{len(engine)} attempts are held")
@@ -53,7 +50,7 @@ def handlers(
         if cancels:
             await ledger.accept_cancels(cancels)
             engine.cancel(cancel.attempt_id for cancel in cancels)
-        results = [received.message for received in batch if isinstance(received.message, ResultStored)]
+        results = [received.message for received in of_type(batch, ResultStored)]
         await ledger.note_duplicates(
             [each.attempt_id for each in results if each.duplicate and each.provider == provider.name]
         )
