@@ -16,15 +16,19 @@ from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_
 
 INDEXES = (IndexModel([("tenant", 1), ("created_at", -1), ("character_id", -1)]),)
 """Of `characters`, for the api's list."""
+RUNNING = {"state": "running"}
+CHAIN_INDEXES = (IndexModel([("character_id", 1), ("state", 1)], partialFilterExpression=RUNNING),)
+"""Of `chains`: the running ones of a character, for jobs that wait for its LoRA."""
 
 
 async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
-    """Run one instance of the characters service. It reads both collections by `_id` alone."""
+    """Run one instance of the characters service."""
     async with (
         Service("characters", kafka, process) as service,
         mongo.connect(read_settings(MongoSettings), service.waits_for) as database,
     ):
         await mongo.ensure_indexes(database["characters"], *INDEXES, report=service.waits_for)
+        await mongo.ensure_indexes(database["chains"], *CHAIN_INDEXES, report=service.waits_for)
         service.health.add("mongo", partial(mongo.ping, database))
         handlers(
             service.subscribe,

@@ -44,7 +44,7 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
             service=service.name,
         )
         jobs = MongoDocuments(database["jobs"], JobRecord)
-        loras = MongoLoras(database["characters"])
+        loras = MongoLoras(database["characters"], database["chains"])
         handlers(service.subscribe, jobs, loras, load_policies(), clock.now, lambda: circuits.down)
         wakeups(service.subscribe, database["jobs"])
         service.background("circuits", circuits.run)

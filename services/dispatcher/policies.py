@@ -114,6 +114,8 @@ class Policies(Model):
 
     look_for_lora_seconds: float = Field(gt=0)
     """How often a job looks whether the LoRA that it waits for is there, also when nobody calls it."""
+    confirm_lora_failure_seconds: float = Field(ge=0)
+    """Age of a training's failure from which it ends the jobs that wait for the LoRA."""
     wait_for_character_seconds: float = Field(gt=0)
     """How long a job waits for a character that is not stored yet, before it is rejected."""
     look_for_character_seconds: float = Field(gt=0)

@@ -18,7 +18,7 @@ class KnownLora:
 
     lora: Lora | None = None
     failure: str | None = None
-    """Why there will be none: its training failed, and none runs."""
+    """Reason of the last failed training. None while a training runs or is still ahead in a chain."""
     failed_at: datetime | None = None
     choices: frozenset[str] = frozenset()
     """The choices of the character's face that its record shows, by their chains."""
@@ -65,10 +65,16 @@ def check_lora(step: JobTransition, loras: KnownLoras) -> None:
         _look_later(step)
     elif known.lora:
         _wake(step, known.lora)
+    elif known.failed_at and step.now < known.failed_at + _confirmation(step):
+        step.set(wake_at=min(known.failed_at + _confirmation(step), job.deadline_at))
     elif known.ends(job):
         step.fail("lora_failed", f"the training of the character's LoRA failed: {known.failure}"[:1000])
     else:
         _look_later(step)
+
+
+def _confirmation(step: JobTransition) -> timedelta:
+    return timedelta(seconds=step.policies.confirm_lora_failure_seconds)
 
 
 def _look_later(step: JobTransition) -> None:

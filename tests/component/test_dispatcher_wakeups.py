@@ -1,6 +1,7 @@
 """A job that waits for a LoRA is woken by it, in whatever order, and whoever is killed when."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import permutations
 
 import pytest
@@ -10,7 +11,7 @@ from structlog.testing import capture_logs
 
 from contracts.jobs import JobDue
 from contracts.renders import RenderRequested
-from tests.fakes.builders import CHARACTER, JOB, LORA
+from tests.fakes.builders import CHARACTER, JOB, LORA, POLICIES
 from tests.fakes.dispatcher import Point, World
 
 COMMANDS = RenderRequested.topic.format(provider="modal")
@@ -99,14 +100,43 @@ async def test_a_dispatcher_that_dies_while_it_calls_calls_again() -> None:
     check_that_it_was_woken_once(world)
 
 
-async def test_a_failed_training_ends_those_who_wait() -> None:
-    world = await play(
-        World(), "plan", "dispatch", "look", "dispatch", "fail", "announce", "hear", "dispatch"
-    )
+async def test_a_failed_training_ends_the_jobs_that_wait_for_it_once_the_failure_is_confirmed() -> None:
+    world = await play(World(), "plan", "dispatch", "look", "dispatch")
+    await play(world, "fail", "announce", "hear", "dispatch")
     assert world.job is not None
+    assert not world.job.terminal, "the acceptance of another training may not have been read yet"
+    world.now += timedelta(seconds=POLICIES.confirm_lora_failure_seconds)
+    await play(world, "look", "dispatch")
     assert world.job.error is not None
     assert (world.job.error.code, world.job.terminal) == ("lora_failed", True)
     assert not world.said(COMMANDS)
+
+
+@pytest.mark.parametrize("accepted_after_the_failure", [False, True])
+async def test_a_job_outlives_a_failed_training_while_another_one_is_ahead(
+    accepted_after_the_failure: bool,
+) -> None:
+    world = await play(World(), "plan", "dispatch", "look", "dispatch")
+    if not accepted_after_the_failure:
+        world.begin_chain()
+    await play(world, "fail", "announce", "hear", "dispatch")
+    if accepted_after_the_failure:
+        world.begin_chain()
+    world.now += timedelta(seconds=60)
+    await play(world, "look", "dispatch", "train", "announce", "hear", "dispatch")
+    check_that_it_was_woken_once(world)
+
+
+async def test_a_job_ends_when_the_chain_with_the_other_training_has_failed() -> None:
+    world = await play(World(), "plan", "dispatch", "look", "dispatch")
+    world.begin_chain()
+    await play(world, "fail", "announce", "hear", "dispatch")
+    world.end_chain("failed")
+    world.now += timedelta(seconds=60)
+    await play(world, "look", "dispatch")
+    assert world.job is not None
+    assert world.job.error is not None
+    assert world.job.error.code == "lora_failed"
 
 
 async def test_every_order_of_the_steps_ends_in_the_same() -> None:

@@ -57,6 +57,7 @@ POLICIES = Policies.model_validate(
         "preferred": {"face_swap": ["fal", "modal"]},
         "model_prefixes": {"fal-ai/": "fal"},
         "look_for_lora_seconds": 30,
+        "confirm_lora_failure_seconds": 5,
         "wait_for_character_seconds": 60,
         "look_for_character_seconds": 1,
         "retries": {

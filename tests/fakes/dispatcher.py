@@ -23,7 +23,7 @@ from shared.envelope import Envelope, Outgoing, encode
 from shared.kafka.publisher import Publisher
 from shared.mongo import Collection, Document
 from shared.mongo.documents import MongoDocuments
-from tests.fakes.builders import CHARACTER, JOB, LORA, MIA, POLICIES, START, TRACE, a_waiting_plan
+from tests.fakes.builders import CHAIN, CHARACTER, JOB, LORA, MIA, POLICIES, START, TRACE, a_waiting_plan
 from tests.fakes.documents import FakeCollection
 from tests.fakes.kafka import FakeConsumer, raw_record
 from tests.fakes.subscriptions import FakeKafka
@@ -60,6 +60,7 @@ class World:
         self.characters = FakeCollection(
             {"_id": character_key(*MIA), "tenant": "acme", "character_id": CHARACTER, "character": None}
         )
+        self.chains = FakeCollection()
         self._jobs = _Jobs(self)
         self._kafka = FakeKafka(_Sender(self))
         self._consumers: dict[str, _Consumer] = {}
@@ -73,6 +74,22 @@ class World:
     def job(self) -> JobRecord | None:
         kept = self._jobs.kept.get(JOB)
         return JobRecord.model_validate(kept) if kept else None
+
+    def read_only(self) -> tuple[Collection, Collection]:
+        """The collections of the characters service."""
+        return cast(Collection, self.characters), cast(Collection, self.chains)
+
+    def begin_chain(self) -> None:
+        """Store a running chain whose training waits for its sheet."""
+        steps = [
+            {"type": "character_sheet", "state": "running"},
+            {"type": "lora_training", "state": "waiting"},
+        ]
+        about = {"tenant": "acme", "character_id": CHARACTER, "chain_id": CHAIN}
+        self.chains.kept[CHAIN] = {"_id": CHAIN, "state": "running", "steps": steps} | about
+
+    def end_chain(self, state: str) -> None:
+        self.chains.kept[CHAIN] |= {"state": state}
 
     def put(self, job: JobRecord) -> None:
         """A job that came to be before."""
@@ -224,7 +241,7 @@ class _Looked(Loras):
         self._world = world
 
     async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
-        found = await MongoLoras(cast(Collection, self._world.characters)).of(wanted)
+        found = await MongoLoras(*self._world.read_only()).of(wanted)
         await self._world.at("read")
         return found
 

@@ -45,7 +45,11 @@ OF_THE_SECOND = a_lora(
 
 async def as_the_dispatcher_reads(memory: Memory) -> KnownLora:
     document = {"_id": character_key(*MIA)} | memory.record.model_dump()
-    return (await MongoLoras(cast(Collection, FakeCollection(document))).of([MIA]))[MIA]
+    return (
+        await MongoLoras(cast(Collection, FakeCollection(document)), cast(Collection, FakeCollection())).of(
+            [MIA]
+        )
+    )[MIA]
 
 
 async def test_another_face_has_no_lora_and_no_failure_of_the_one_before_it() -> None:

@@ -11,7 +11,7 @@ from services.dispatcher.handlers import waited_for
 from services.dispatcher.loras import MongoLoras
 from services.dispatcher.waiting import KnownLora
 from shared.mongo import Collection
-from tests.fakes.builders import CHARACTER, JOB, LORA, MIA, START, a_plan, due, received
+from tests.fakes.builders import CHAIN, CHARACTER, JOB, LORA, MIA, START, a_plan, due, received
 from tests.fakes.documents import FakeCollection
 
 WHO = Character(name="Mia", age=27, trigger_word=LORA.trigger_word)
@@ -23,13 +23,22 @@ def a_record(**fields: Any) -> CharacterRecord:
     return CharacterRecord.model_validate(known | {"created_at": START, "updated_at": START} | fields)
 
 
-async def known(**fields: Any) -> KnownLora | None:
-    return await read({"_id": character_key(*MIA)} | a_record(**fields).model_dump())
+def a_chain(*states: str, **fields: Any) -> dict[str, Any]:
+    """Return a running chain of a sheet and a training, whose steps are in these states."""
+    types = ("character_sheet", "lora_training")
+    steps = [{"type": type_, "state": state} for type_, state in zip(types, states, strict=False)]
+    known = {"_id": CHAIN, "chain_id": CHAIN, "tenant": "acme", "character_id": CHARACTER}
+    return known | {"state": "running", "steps": steps} | fields
 
 
-async def read(document: dict[str, Any]) -> KnownLora | None:
+async def known(*chains: dict[str, Any], **fields: Any) -> KnownLora | None:
+    return await read({"_id": character_key(*MIA)} | a_record(**fields).model_dump(), *chains)
+
+
+async def read(document: dict[str, Any], *chains: dict[str, Any]) -> KnownLora | None:
     wanted = [MIA, ("acme", JOB), ("other", CHARACTER)]
-    found = await MongoLoras(cast(Collection, FakeCollection(document))).of(wanted)
+    characters, stored_chains = FakeCollection(document), FakeCollection(*chains)
+    found = await MongoLoras(cast(Collection, characters), cast(Collection, stored_chains)).of(wanted)
     assert set(found) <= {MIA}
     return found.get(MIA)
 
@@ -48,6 +57,43 @@ async def test_a_lora_is_there_also_while_another_is_trained(state: str) -> None
 async def test_a_failed_training_says_why_and_when(error: str | None, why: str) -> None:
     told = await known(lora_state="failed", lora_error=error, lora_failed_at=START)
     assert told == KnownLora(failure=why, failed_at=START)
+
+
+AHEAD = [a_chain("running", "waiting"), a_chain("completed", "running")]
+PRESENT, EARLIER = [{"base_image_id": f"{JOB}/{index}", "chain_id": CHAIN, "at": START} for index in range(2)]
+
+
+@pytest.mark.parametrize("chain", AHEAD)
+@pytest.mark.parametrize("faces", [[], [PRESENT], [EARLIER | {"chain_id": JOB}]])
+async def test_a_training_ahead_in_a_running_chain_outlives_the_failure_of_another(
+    chain: dict[str, Any], faces: list[dict[str, Any]]
+) -> None:
+    state = await known(chain, lora_state="failed", lora_failed_at=START, faces=faces)
+    assert state is not None
+    assert (state.failure, state.failed_at) == (None, None)
+
+
+@pytest.mark.parametrize(
+    "chain",
+    [
+        a_chain("running"),
+        a_chain("completed", "failed"),
+        a_chain("failed", "waiting", state="failed"),
+        a_chain("running", "waiting", tenant="other"),
+        a_chain("running", "waiting", character_id=JOB),
+    ],
+)
+async def test_a_chain_that_will_not_train_this_character_outlives_no_failure(chain: dict[str, Any]) -> None:
+    state = await known(chain, lora_state="failed", lora_failed_at=START)
+    assert state is not None
+    assert state.failed_at == START
+
+
+async def test_a_training_ahead_on_an_earlier_face_outlives_no_failure() -> None:
+    faces = [EARLIER, PRESENT | {"chain_id": JOB}]
+    state = await known(AHEAD[0], lora_state="failed", lora_failed_at=START, faces=faces)
+    assert state is not None
+    assert state.failed_at == START
 
 
 async def test_a_record_that_cannot_be_read_is_not_known_and_ends_nobody() -> None:

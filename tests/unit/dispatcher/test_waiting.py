@@ -156,6 +156,16 @@ def test_a_failed_training_ends_it_by_that_name() -> None:
     assert not life.commands()
 
 
+def test_a_failure_ends_it_only_when_no_other_training_was_accepted_within_five_seconds() -> None:
+    recent = KnownLora(failure="too dark", failed_at=after(98))
+    life = looks(waiting(), 100, recent)
+    assert not life.said
+    assert (life.job.phase, life.job.wake_at) == ("waiting_for_lora", after(103))
+    other_runs = looks(waiting(), 103, TRAINS)
+    assert other_runs.job.phase == "waiting_for_lora"
+    assert looks(life, 103, recent).job.terminal
+
+
 def test_a_training_that_failed_before_it_was_asked_for_does_not_end_it() -> None:
     for failed_at in (after(-1), None):  # None: by a record from before the time was kept
         life = looks(waiting(), 100, KnownLora(failure="too dark", failed_at=failed_at))
