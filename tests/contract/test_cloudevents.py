@@ -1,4 +1,4 @@
-"""The official CloudEvents package reads what we publish, and we read what it publishes."""
+"""The official CloudEvents package and the platform read each other's messages."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,7 @@ AT = datetime(2026, 3, 14, 9, 26, 53, 589_000, UTC)
 
 
 @each_example
-def test_the_official_package_reads_what_we_publish(path: Path) -> None:
+def test_the_official_package_reads_a_published_message(path: Path) -> None:
     message = read(example(path)).message
     ours = encode(message, source="dispatcher", trace=None, at=AT)
     event = from_binary(KafkaMessage(dict(ours.headers), ours.key, ours.body), JSONFormat(), CloudEvent)
@@ -41,7 +41,7 @@ def test_the_official_package_recognises_every_published_example(path: Path) -> 
 
 
 @each_example
-def test_we_read_what_the_official_package_publishes(path: Path) -> None:
+def test_the_platform_reads_a_message_of_the_official_package(path: Path) -> None:
     published = example(path)
     attributes = {
         "id": f"made-elsewhere-{path.stem}",

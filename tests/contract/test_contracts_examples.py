@@ -1,4 +1,4 @@
-"""Golden examples: what was published once stays readable, as it was."""
+"""Published examples stay unchanged and readable."""
 
 import json
 import shutil
@@ -25,7 +25,7 @@ each_example = pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.s
 
 
 class Example(BaseModel):
-    """A record as it was published; header values are text."""
+    """A published record. Header values are texts."""
 
     topic: str
     key: str
@@ -38,7 +38,7 @@ def example(path: Path) -> Example:
 
 
 def record(topic: str, key: str, headers: dict[str, bytes], value: bytes) -> ConsumerRecord:
-    """What a consumer would be handed."""
+    """Return the message that a consumer receives."""
     return ConsumerRecord(
         topic=topic,
         partition=3,
@@ -63,7 +63,7 @@ def read(published: Example) -> Received[Message]:
 
 
 def fields(value: Any, path: str = "") -> Iterator[str]:
-    """Every place in a JSON value: `.renders.0.seed`."""
+    """Yield the path of every value in a JSON value: `.renders.0.seed`."""
     yield path
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, child in items:
@@ -71,7 +71,7 @@ def fields(value: Any, path: str = "") -> Iterator[str]:
 
 
 @each_example
-def test_a_published_example_still_reads_as_the_message_of_its_topic(path: Path) -> None:
+def test_a_published_example_is_read_as_the_message_of_its_topic(path: Path) -> None:
     published = example(path)
     received = read(published)
     assert type(received.message) is KINDS[published.topic]
@@ -88,7 +88,7 @@ def test_reading_a_published_example_loses_none_of_its_fields(path: Path) -> Non
 
 
 @each_example
-def test_a_published_example_said_again_keeps_its_topic_key_and_id(path: Path) -> None:
+def test_an_example_that_is_published_again_keeps_its_topic_key_and_id(path: Path) -> None:
     published = example(path)
     again = encode(read(published).message, source="replay", trace=None)
     assert (again.topic, again.key, again.id) == (published.topic, published.key, published.headers["ce_id"])
@@ -103,7 +103,7 @@ def test_every_topic_request_type_and_job_event_has_an_example() -> None:
     assert events == set(get_args(EventKind))
 
 
-def test_published_examples_stay_byte_for_byte_as_they_were() -> None:
+def test_published_examples_stay_byte_for_byte_the_same() -> None:
     changed = changed_examples()
     assert not changed, (
         f"changed or gone: {', '.join(changed)}. Published examples are never edited: such bytes are "

@@ -1,4 +1,4 @@
-"""What the schemas and the AsyncAPI document promise to those who only read them."""
+"""Promises of the schemas and the AsyncAPI document."""
 
 import json
 from collections.abc import Iterator
@@ -41,7 +41,7 @@ def test_every_message_names_its_producers_and_consumers(kind: type[Message]) ->
 
 def test_a_message_that_does_not_name_its_consumers_is_refused_by_name() -> None:
     class Whisper(Message):
-        """Nobody listens. Produced by dispatcher."""
+        """A message without consumers. Produced by dispatcher."""
 
         topic: ClassVar[str] = "whisper.v1"
         identity: ClassVar[tuple[str, ...]] = ()
@@ -52,7 +52,7 @@ def test_a_message_that_does_not_name_its_consumers_is_refused_by_name() -> None
 
 def test_a_message_from_an_unknown_service_is_refused_by_name() -> None:
     class Rumour(Message):
-        """Somebody said so. Produced by a friend, consumed by dispatcher."""
+        """A message of an unknown service. Produced by a friend, consumed by dispatcher."""
 
         topic: ClassVar[str] = "rumour.v1"
         identity: ClassVar[tuple[str, ...]] = ()
@@ -61,7 +61,7 @@ def test_a_message_from_an_unknown_service_is_refused_by_name() -> None:
         parties_of(Rumour)
 
 
-def test_every_topic_is_a_channel_as_it_is_declared_on_the_broker() -> None:
+def test_every_topic_is_a_channel_with_its_declaration_on_the_broker() -> None:
     channels = asyncapi()["channels"]
     assert set(channels) == {topic.name for topic in TOPICS}
     for topic in TOPICS:
@@ -71,7 +71,7 @@ def test_every_topic_is_a_channel_as_it_is_declared_on_the_broker() -> None:
         assert kafka["topicConfiguration"]["retention.ms"] == topic.retention_seconds * 1000
 
 
-def test_every_topic_is_sent_to_and_received_from_by_someone() -> None:
+def test_every_topic_has_a_sender_and_a_receiver() -> None:
     said = {(each["action"], each["channel"]["$ref"]) for each in asyncapi()["operations"].values()}
     assert said == {
         (action, f"#/channels/{topic}")
@@ -81,7 +81,7 @@ def test_every_topic_is_sent_to_and_received_from_by_someone() -> None:
     }
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_has_a_target() -> None:
     document = asyncapi()
     for reference in references(document):
         assert resolve(document, reference)
@@ -98,7 +98,7 @@ def test_every_schema_names_itself_and_its_dialect() -> None:
         assert schema["description"]
 
 
-def test_a_request_must_say_its_type() -> None:
+def test_a_request_requires_its_type() -> None:
     schema = schemas()["./schemas/generation.requested.v1.json"]
     branches = [resolve(schema, each["$ref"]) for each in schema["properties"]["request"]["oneOf"]]
     assert len(branches) == 5

@@ -1,4 +1,4 @@
-"""The published files are what the models say today."""
+"""The published files agree with the models."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from contracts.__main__ import main, stale, write
 from contracts.publish import documents
 
 
-def test_the_published_files_are_what_the_models_say() -> None:
+def test_the_published_files_agree_with_the_models() -> None:
     files = stale()
     assert not files, f"run `python -m contracts` and commit the result; stale: {', '.join(files)}"
 
@@ -17,7 +17,7 @@ def test_the_same_models_give_the_same_bytes() -> None:
     assert documents() == documents()
 
 
-def test_check_names_what_is_stale_and_writes_nothing(
+def test_check_lists_stale_files_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(tmp_path)
@@ -38,7 +38,7 @@ def test_check_names_what_is_stale_and_writes_nothing(
     assert (edited.read_text(), orphan.exists(), missing.exists()) == ("asyncapi: 2.0.0\n", True, False)
 
 
-def test_writing_makes_fresh_and_removes_what_no_message_has(tmp_path: Path) -> None:
+def test_writing_updates_files_and_removes_those_of_no_message(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "schemas" / "gone.v1.json").write_text("{}\n")
     assert main([], tmp_path) == 0

@@ -1,4 +1,4 @@
-"""Bounded work for any body: length before items, at most 20 errors, no text or graph of any size."""
+"""Limits on messages: lists are counted first, errors number at most 20, texts and graphs are bounded."""
 
 import json
 from time import perf_counter
@@ -22,10 +22,10 @@ BODY = {"job_id": JOB, "tenant": "acme", "user_id": "u", "request": SHEET}
 TRAINING = {"character_id": JOB, "trigger_word": "mia7", "images": [f"{JOB}/{n}" for n in range(4)]}
 
 MARKS = "\u0301\u0323"
-"""Normalising puts each pair into the other order, one mark at a time."""
+"""Marks that normalisation reorders pair by pair."""
 
 GENEROUS_SECONDS = 5.0
-"""A bound that only work without a bound misses, also on a machine that is busy."""
+"""A limit that only unbounded work exceeds, even on a busy machine."""
 
 
 def refusal(kind: type[BaseModel], body: Any) -> ValidationError:
@@ -96,7 +96,7 @@ def test_a_list_that_is_too_long_is_one_error(kind: type[Model], body: dict[str,
         *("ligatures", "age", "nodes", "workflows of ligatures", "marks", "workflows of marks"),
     ],
 )
-def test_a_record_of_a_megabyte_costs_little_and_gives_at_most_twenty_errors(body: dict[str, Any]) -> None:
+def test_a_record_of_a_megabyte_is_cheap_and_has_at_most_twenty_errors(body: dict[str, Any]) -> None:
     text = json.dumps(body, ensure_ascii=False).encode()
     started = perf_counter()
     with pytest.raises(ValidationError) as refused:
@@ -118,7 +118,7 @@ def test_a_record_of_a_megabyte_costs_little_and_gives_at_most_twenty_errors(bod
         ("only", "request.only.0"),
     ],
 )
-def test_a_number_of_many_digits_is_refused_wherever_one_is_given(digits: int, field: str, path: str) -> None:
+def test_a_number_of_many_digits_is_refused_in_every_field(digits: int, field: str, path: str) -> None:
     number = 10 ** (digits - 1)
     given: dict[str, Any] = {
         "age": {"character": MIA | {"age": number}},

@@ -1,4 +1,4 @@
-"""A trainer's captions: the trigger word for its placeholder, and in each caption as a whole word."""
+"""Training captions: the trigger word replaces its placeholder and is in every caption."""
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_every_caption_has_the_trigger_word_as_a_whole_word(caption: str, whole:
 
 
 @pytest.mark.parametrize("word", ["mar.x", "<mar>", r"m\\1", "+mar+", "m ar"])
-def test_a_trigger_word_of_any_characters_is_found_and_filled_in(word: str) -> None:
+def test_a_trigger_word_with_any_characters_replaces_its_placeholder(word: str) -> None:
     assert fill_trigger_word("{trigger}, x", word) == f"{word}, x"
     assert training_caption(f"a {word} b", word) == f"a {word} b"
     assert training_caption(f"a x{word}x b" if word[0].isalnum() else "a b", word).startswith(f"{word}, ")

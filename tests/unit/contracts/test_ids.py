@@ -1,4 +1,4 @@
-"""Composed ids: written and read in one place."""
+"""Composed ids are formatted and parsed consistently."""
 
 import pytest
 
@@ -21,6 +21,6 @@ def test_an_attempt_key_is_written_and_read_back() -> None:
 
 
 @pytest.mark.parametrize("text", ["", JOB, f"{JOB}/0/1/2", f"{JOB}/a/1"])
-def test_a_text_that_is_no_attempt_id_is_refused(text: str) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011 - any text of Python's will do
+def test_a_text_that_is_not_an_attempt_id_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - the text is Python's
         AttemptKey.parse(text)

@@ -1,4 +1,4 @@
-"""User ids, seeds and other single values: what is accepted, and what an error says."""
+"""User ids, seeds and other single values: accepted values and error texts."""
 
 import json
 import re
@@ -49,7 +49,7 @@ def test_a_user_id_that_cannot_be_printed_or_is_too_long_is_refused(user_id: str
     assert "^" not in refusal(UserId, user_id)
 
 
-def test_a_tenant_stays_a_strict_name() -> None:
+def test_a_tenant_is_a_strict_name() -> None:
     assert refusal(Name, "a/b").startswith("must be a name of at most 128 characters: letters, digits")
 
 
@@ -60,7 +60,7 @@ def test_a_header_in_utf_8_or_latin_1_is_read(user_id: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 42, LARGEST_EXACT, 2**53, 2**53 + 1, 2**63, LARGEST_SEED])
-def test_a_seed_is_kept_exactly_as_a_number_and_as_text(seed: int) -> None:
+def test_a_seed_keeps_its_value_as_a_number_and_as_text(seed: int) -> None:
     for given_ in (seed, str(seed)):
         read = Seeded.model_validate_json(json.dumps({"seed": given_}))
         assert read.seed == seed
@@ -82,7 +82,7 @@ def test_the_pattern_of_decimal_texts_ends_at_the_largest(number: int) -> None:
 
 
 @pytest.mark.parametrize("value", ["4", "", "many", True, False, None, 4.5, [], {}])
-def test_a_whole_number_is_no_text_and_no_boolean(value: object) -> None:
+def test_a_text_or_boolean_is_refused_as_an_integer(value: object) -> None:
     assert refusal(Whole, value).startswith("must be a whole number, got ")
 
 
@@ -96,18 +96,18 @@ def test_a_flag_is_true_or_false(value: object) -> None:
 
 
 @pytest.mark.parametrize("value", ["1.0", True])
-def test_a_number_is_no_text_and_no_boolean(value: object) -> None:
+def test_a_text_or_boolean_is_refused_as_a_number(value: object) -> None:
     assert refusal(Number, value).startswith("must be a number, got ")
 
 
-def test_a_text_of_ligatures_is_measured_as_it_is_read() -> None:
+def test_the_length_of_a_text_with_ligatures_is_that_of_its_normal_form() -> None:
     assert TypeAdapter(Line).validate_python("ﬁne ½ ﷺ") == "ﬁne ½ ﷺ"
     assert refusal(Text, "ﷺ" * 4000).startswith("must have at most 8000 characters with its ligatures")
     assert refusal(Text, "ﷺ" * 4001) == "must have at most 4000 characters, got 4001"
 
 
 @pytest.mark.parametrize("text", ["tiếng Việt", "e\u0301" * 1000, "กี่ปี้", "עִבְרִית", "a" + "\u0301" * 30])
-def test_a_text_has_the_combining_marks_that_its_script_needs(text: str) -> None:
+def test_a_text_may_have_the_combining_marks_of_its_script(text: str) -> None:
     assert TypeAdapter(Text).validate_python(text) == text
 
 

@@ -1,4 +1,4 @@
-"""Callers' messages and bodies are read strictly; ours, and those of a newer contract, tolerantly."""
+"""Callers' messages are validated strictly; internal messages and newer contracts tolerantly."""
 
 import json
 from typing import Any
@@ -24,7 +24,7 @@ def requested(request: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def errors(kind: type[Model], body: Any) -> dict[str, str]:
-    """Errors of a message or a body, by field."""
+    """Return the errors of a message or a body by field."""
 
     def read_it() -> Model:
         if issubclass(kind, CallerMessage):
@@ -47,9 +47,7 @@ def errors(kind: type[Model], body: Any) -> dict[str, str]:
         ({"zzz": 1}, "zzz", "known fields: "),
     ],
 )
-def test_an_unknown_field_is_refused_with_the_name_that_was_meant(
-    body: dict[str, Any], field: str, hint: str
-) -> None:
+def test_an_unknown_field_is_refused_with_a_suggestion(body: dict[str, Any], field: str, hint: str) -> None:
     said = errors(StudioSubmission, {"character": MIA} | body)
     assert said[field].startswith(f"is not a field here; {hint}")
     assert errors(GenerationRequested, requested(body))[f"request.{field}"] == said[field] or "zzz" in body
@@ -79,7 +77,7 @@ def test_a_field_of_another_type_of_follow_up_is_refused_with_that_type() -> Non
     }
 
 
-def test_a_training_that_describes_its_character_must_name_it() -> None:
+def test_a_training_requires_the_id_of_its_character() -> None:
     body = {"character_id": JOB, "images": [f"{JOB}/{n}" for n in range(4)], "trigger_word": "mkv"}
     said = errors(LoraTrainingSubmission, body | {"character": MIA})
     assert said == {"character": "is not a field here; did you mean 'character_id'?"}
@@ -101,11 +99,11 @@ def test_a_training_that_describes_its_character_must_name_it() -> None:
         (requested({}, user="u"), "user"),
     ],
 )
-def test_unknown_fields_are_found_wherever_they_are(body: dict[str, Any], field: str) -> None:
+def test_unknown_fields_are_found_at_every_level(body: dict[str, Any], field: str) -> None:
     assert "did you mean" in errors(GenerationRequested, body)[field]
 
 
-def test_unknown_fields_are_named_beside_what_else_is_wrong() -> None:
+def test_unknown_fields_are_reported_with_all_other_errors() -> None:
     said = errors(StudioSubmission, {"character": MIA, "scen": "beach", "count": "4", "include_nsfw": 1})
     assert said == {
         "scen": "is not a field here; did you mean 'scene'?",
@@ -114,18 +112,18 @@ def test_unknown_fields_are_named_beside_what_else_is_wrong() -> None:
     }
 
 
-def test_a_workflow_has_any_fields() -> None:
+def test_a_workflow_may_have_any_fields() -> None:
     body = requested({"workflow": {"1": {"class_type": "X", "inputs": {"type": "studio", "scen": 1}}}})
     assert read_message(GenerationRequested, json.dumps(body).encode())
 
 
-def test_a_selection_and_a_cancel_are_strict_too() -> None:
+def test_a_selection_and_a_cancel_are_validated_strictly() -> None:
     assert "base_image_id" in errors(BaseImageSelection, {"baseImageId": f"{JOB}/0"})["baseImageId"]
     cancel = {"job_id": JOB, "tenant": "acme", "reson": "x"}
     assert errors(GenerationCancel, cancel) == {"reson": "is not a field here; did you mean 'reason'?"}
 
 
-def test_a_message_of_a_newer_contract_keeps_its_new_fields_to_itself() -> None:
+def test_unknown_fields_of_a_newer_contract_are_ignored() -> None:
     body = requested({"mood": "calm"}, contract_version=CONTRACT_VERSION + 1)
     assert isinstance(read_message(GenerationRequested, json.dumps(body).encode()), GenerationRequested)
     body["contract_version"] = CONTRACT_VERSION
@@ -133,7 +131,7 @@ def test_a_message_of_a_newer_contract_keeps_its_new_fields_to_itself() -> None:
 
 
 @pytest.mark.parametrize("version", ["3", True, 0, 10**30, None])
-def test_a_contract_version_is_a_whole_number(version: object) -> None:
+def test_a_contract_version_is_an_integer(version: object) -> None:
     assert "contract_version" in errors(GenerationRequested, requested({}, contract_version=version))
 
 
@@ -150,7 +148,7 @@ def test_an_address_without_a_usable_host_or_port_is_refused_from_kafka_and_kept
     assert Notify.model_validate(notify).webhook_url == notify["webhook_url"], "as a job keeps it"
 
 
-def test_our_own_messages_are_read_tolerantly() -> None:
+def test_internal_messages_are_validated_tolerantly() -> None:
     planned = {
         **REQUESTED,
         "type": "studio",

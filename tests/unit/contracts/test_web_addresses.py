@@ -1,4 +1,4 @@
-"""Addresses that no request could be sent to are found, and every other one is left alone."""
+"""Addresses to which no request can be sent are refused; all others are accepted."""
 
 import pytest
 
@@ -40,7 +40,7 @@ HOST, PORT, NAME, BRACKETS = (
         ("http://[]/", BRACKETS),
     ],
 )
-def test_an_address_that_cannot_work_says_why(url: str, fault: str) -> None:
+def test_an_unusable_address_has_an_error(url: str, fault: str) -> None:
     said = address_error(url)
     assert said
     assert said.startswith(fault)
@@ -62,5 +62,5 @@ def test_an_address_that_cannot_work_says_why(url: str, fault: str) -> None:
         "http://shop.example:/",
     ],
 )
-def test_an_address_that_may_work_is_left_to_be_tried(url: str) -> None:
+def test_a_possible_address_is_accepted(url: str) -> None:
     assert address_error(url) is None

@@ -1,4 +1,4 @@
-"""Every error that a caller's message or body can raise has words of ours."""
+"""Every error that a caller's message or body can raise has its own text."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -42,7 +42,7 @@ ERRORS: dict[str, tuple[str, ...]] = {
     "tuple": ("tuple_type", "too_long", "too_short"),
     "union": (),
 }
-"""By the kind of a node in a core schema: the errors that it raises."""
+"""Errors by the kind of node of a core schema."""
 OURS = {"spelling", "uuid", "unknown_field"}
 DOOR = {"json_invalid"}
 
@@ -60,7 +60,7 @@ def node_types(node: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-def test_every_error_type_of_a_callers_input_has_words(kind: type[BaseModel]) -> None:
+def test_every_error_type_of_a_callers_input_has_a_text(kind: type[BaseModel]) -> None:
     found = set(node_types(kind.__pydantic_core_schema__))
     assert {"str", "model"} <= found
     assert found <= set(ERRORS), "say in ERRORS which errors the new kinds raise, and in wording their words"
@@ -68,13 +68,13 @@ def test_every_error_type_of_a_callers_input_has_words(kind: type[BaseModel]) ->
     assert not wordless
 
 
-def test_no_words_repeat_a_pattern_or_name_python() -> None:
+def test_no_error_text_mentions_a_pattern_or_python() -> None:
     assert set(WORDS) >= (OURS | DOOR)
     for words in WORDS.values():
         assert not any(sign in words for sign in ("{pattern}", "Input should", "regex", "dict", "tuple"))
 
 
-def test_an_error_without_its_input_does_not_show_it() -> None:
+def test_an_error_without_its_input_does_not_repeat_it() -> None:
     known = {"type": "spelling", "msg": "", "ctx": {"words": "a name"}}
     assert error_text(known) == "must be a name"
     assert error_text(known | {"input": "x"}) == "must be a name, got 'x'"
@@ -92,7 +92,7 @@ def test_an_error_without_its_input_does_not_show_it() -> None:
         (1.5, "1.5"),
     ],
 )
-def test_a_value_is_shown_as_json_has_it_and_never_at_length(value: Any, text: str) -> None:
+def test_a_value_is_shown_as_json_and_shortened(value: Any, text: str) -> None:
     assert shown(value) == text
 
 
