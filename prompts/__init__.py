@@ -1,4 +1,4 @@
-"""Prompts as a plain library: no service, no network, no clock.
+"""Library for prompts of image models. It uses no network and no clock.
 
 from prompts import PromptBuilder
 

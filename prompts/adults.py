@@ -1,4 +1,4 @@
-"""Adults only: no person below 18, in the words and numbers of any known language."""
+"""Detection of persons below 18 in texts, in words and numbers of all known languages."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,11 +16,11 @@ from prompts.vocabulary import Lexicon, Span, Vocabulary, compile_words
 __all__ = ["ADULT_AGE", "AgeNotUnderstood", "NotAnAdult", "age_in_years", "find_minor"]
 
 _REMEMBERED = 1_000
-"""Characters of a text that is remembered: names of catalogues and parts of prompts come often."""
+"""Maximum length of a text whose result is cached."""
 
 
 class NotAnAdult(ValueError):
-    """A text would draw a person below 18."""
+    """A text mentions a person below 18."""
 
     def __init__(self, found: str) -> None:
         self.found = found
@@ -37,9 +37,10 @@ class _Filter:
 
 
 def find_minor(text: str, vocabulary: Underage | None = None) -> str | None:
-    """Return the first mention of a person below 18, as it is written in the text.
+    """Return the first mention of a person below 18 as it is in the text, or None.
 
-    Every text that may be drawn goes through here, whichever way it came.
+    Every text that may become part of an image is checked by this function. The vocabulary defaults to the
+    one of the catalogue.
     """
     filter_ = _compiled(vocabulary or default_catalogue().underage)
     return _found(text, filter_) if len(text) <= _REMEMBERED else _found.__wrapped__(text, filter_)
@@ -56,7 +57,7 @@ def _found(text: str, filter_: _Filter) -> str | None:
 
 
 def _children(normalized: NormalizedText, filter_: _Filter) -> list[Span]:
-    """The words for children that stand in no harmless phrase."""
+    """Return the words for children that are not part of a harmless phrase."""
     found = filter_.children.find(normalized)
     found += [
         span for span in filter_.alone.find_plain(normalized) if _is_alone(normalized.text, span[1], filter_)
@@ -67,7 +68,7 @@ def _children(normalized: NormalizedText, filter_: _Filter) -> list[Span]:
 
 
 def _outside(spans: list[Span], others: list[Span]) -> list[Span]:
-    """The spans that lie in none of the others, in one pass over both."""
+    """Return the spans that none of the others contains. Takes one pass over both."""
     kept: list[Span] = []
     covered, at = 0, 0
     for start, end in sorted(spans):
@@ -80,7 +81,7 @@ def _outside(spans: list[Span], others: list[Span]) -> list[Span]:
 
 
 def _is_alone(text: str, end: int, filter_: _Filter) -> bool:
-    """True if no noun follows: a clause ends there, or another part of the sentence begins."""
+    """Return whether no noun follows: the clause ends, or a function word comes next."""
     following = plain_view(text[end : end + 40]).text
     if not following.strip() or following.startswith(f" {CLAUSE_END} "):
         return True

@@ -1,4 +1,4 @@
-"""Numbers in a text that are the age of a person below 18."""
+"""Detection of numbers that are the age of a person below 18."""
 
 import math
 import re
@@ -15,11 +15,11 @@ from prompts.views import plain_view
 from prompts.vocabulary import Lexicon, Span
 
 _ANYWHERE = frozenset({*UNITS, Kind.UNDER_AFTER})
-"""May begin where a number ends, without a space."""
+"""Kinds that may follow a number without a space."""
 _SHARED = frozenset({Kind.FILLERS, Kind.PEOPLE, Kind.THINGS, Kind.ANIMALS, Kind.ARTICLES, Kind.SMALL})
-"""Count in sentences of every language."""
+"""Kinds that apply to sentences of every language."""
 _JOINED = frozenset({Kind.OLD, Kind.MONTHS})
-"""Also found without their spaces: `16yearold`."""
+"""Kinds that are also found without spaces: `16yearold`."""
 
 _CORE = 600
 """Characters of a passage whose numbers are judged."""
@@ -29,17 +29,17 @@ _BEFORE, _BEHIND = 200, 160
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Ages:
-    """All that the languages know about ages, in two lexicons."""
+    """The age words of all languages, in two lexicons."""
 
     parts: Lexicon[tuple[Kind, str]]
     begun: Lexicon[str]
-    """First words of numbers, with their language."""
+    """First words of numbers, with their languages."""
     numbers: Mapping[str, NumberWords]
     ending: re.Pattern[str]
 
 
 def compile_ages(languages: Mapping[str, Language]) -> Ages:
-    """Put the words of all languages together."""
+    """Combine the words of all languages."""
     parts: Lexicon[tuple[Kind, str]] = Lexicon()
     begun: Lexicon[str] = Lexicon()
     numbers = {code: NumberWords(code, language) for code, language in languages.items()}
@@ -117,7 +117,7 @@ def _by_start(number: Number) -> int:
 
 
 def _read(text: str, begun: Iterable[tuple[int, str]], ages: Ages) -> Iterator[Number]:
-    """The numbers in words, none that begins within a longer one, of whatever language."""
+    """Yield the numbers in words. A number inside a longer one of any language is left out."""
     read = [number for start, language in begun for number in ages.numbers[language].read(text, start)]
     read.sort(key=lambda number: (number.start, -number.end))
     first, last = -1, -1

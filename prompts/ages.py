@@ -1,4 +1,4 @@
-"""Age in years, read from a number or from words."""
+"""Parser for ages in years, in digits or words."""
 
 import math
 import re
@@ -23,7 +23,7 @@ NUMBER: Final = (
     r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d{1,20}(?:[.,]\d{1,20})?|[.,]\d{1,20}|"
     rf"(?:(?:{'|'.join(_UNITS)}|a)[\s-]+)?hundred(?:[\s-]+(?:and[\s-]+)?{_SMALL})?|{_SMALL})"
 )
-"""A pattern for a number in folded text, in digits or in words, without groups."""
+"""Pattern of a number in normalised text, in digits or words, without groups."""
 
 _MONTHS = re.compile(rf"\s*(?:and\s+)?{NUMBER}[\s-]*(?:months?|weeks?|days?)(?:\s+old)?")
 _DECADE = re.compile(
@@ -41,7 +41,7 @@ _NOISE = re.compile(
 
 
 class AgeNotUnderstood(ValueError):
-    """An age was given in words that say no number of years."""
+    """A text is not an age in years."""
 
     def __init__(self, value: int | str) -> None:
         self.value = value
@@ -52,9 +52,10 @@ class AgeNotUnderstood(ValueError):
 
 
 def age_in_years(value: int | str) -> int:
-    """Whole years, rounded down; of a range the lowest, of "late teens" 17.
+    """Return an age in whole years, rounded down. A range gives its minimum, "late teens" gives 17.
 
-    Raises `AgeNotUnderstood` for what says no age.
+    Raises:
+        AgeNotUnderstood: if the value is not an age.
     """
     if isinstance(value, int):
         if value < 0:
@@ -73,7 +74,7 @@ def age_in_years(value: int | str) -> int:
 
 
 def value_of(number: str) -> float:
-    """The value of what `NUMBER` matched."""
+    """Return the value of a match of `NUMBER`."""
     if any(sign.isdigit() for sign in number):
         grouped = re.fullmatch(r"\d{1,3}(,\d{3})+", number)
         return float(number.replace(",", "" if grouped else "."))
@@ -89,7 +90,7 @@ def _worth(words: str) -> int:
 
 
 def _read(text: str) -> tuple[list[int], str]:
-    """The ages a folded text says, and what of it says none."""
+    """Return the ages in a normalised text, and the rest of the text."""
     if years := re.search(r"years?|yrs?", text):
         text = text[: years.end()] + _MONTHS.sub(" ", text[years.end() :])
     elif _MONTHS.search(text):

@@ -1,4 +1,4 @@
-"""Clauses that fit into a prompt, by importance; the least important are cut."""
+"""Selection of the clauses that fit into a prompt. The least important ones are cut."""
 
 import math
 import re
@@ -11,44 +11,44 @@ from functools import lru_cache
 from prompts.normalization import normalize
 
 Size = Callable[[str], int]
-"""Measure of a text against a budget: words, tokens."""
+"""Measure of a text's length: words or tokens."""
 
 _PIECE = re.compile(r"[a-zA-Z]+|\S")
 _LETTERS = 6
 
 
 class Rank(IntEnum):
-    """Order in which clauses are cut: the higher, the sooner."""
+    """Importance of a clause. Higher ranks are cut first."""
 
     KEPT = 0
-    """Trigger, person, expression, and the first words of shot, clothes, place and style: never cut."""
+    """Never cut: trigger, person, expression, and the first clause of shot, clothes, place and style."""
     USER = 1
-    """The user's own words."""
+    """Free text of the user."""
     SETTING = 2
-    """The other words of shot, clothes, place and style; an occupation."""
+    """Other clauses of shot, clothes, place and style, and an occupation."""
     QUALITY = 3
-    """Boilerplate."""
+    """Generic terms for quality."""
 
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Some words between commas."""
+    """A part of a prompt between commas."""
 
     text: str
     rank: Rank
     weight: float = 1.0
-    """Weight, where the dialect has weights: 1 is as usual."""
+    """Weight in dialects with weights. 1 is neutral."""
     group: int = 0
-    """The sentence it belongs to, where there are sentences."""
+    """Number of the sentence, in dialects with sentences."""
     joint: str = ", "
-    """Separator from the clause before."""
+    """Separator from the preceding clause."""
     whole: bool = True
-    """True if it says something by itself, and not only with its neighbours."""
+    """False if it is a fragment that needs its neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """The clauses that stay, in their order, and the texts of those that do not."""
+    """The clauses that are kept, in order, and the texts of those that are cut."""
 
     clauses: tuple[Clause, ...]
     cut: tuple[str, ...] = ()
@@ -56,20 +56,20 @@ class Fitted:
 
 @lru_cache(maxsize=4096)
 def tokens(text: str) -> int:
-    """About as many tokens as CLIP makes of a text, rather more, without its vocabulary.
+    """Estimate the number of CLIP tokens of a text. The estimate is rather too high.
 
-    One for each started six letters of a word: CLIP knows most English words whole. One for each
-    digit and sign, as in CLIP. One for each byte of any other letter, the most that it can be.
+    A word counts one token per six letters, because CLIP has whole tokens for most English words. A digit
+    or sign counts one, as in CLIP. Any other letter counts one per UTF-8 byte, the maximum.
     """
     return sum(_tokens(piece) for piece in _PIECE.findall(text))
 
 
 def fit(clauses: Iterable[Clause], size: Size, page: int, pages: int = 1) -> Fitted:
-    """The clauses that fit, none of them twice.
+    """Return the clauses that fit into `pages` pages of size `page`, without duplicates.
 
-    What is kept in any case and what the user said may fill all pages; the rest fills up the last
-    one that these begin. Of each rank the first clauses stay until one is too long; a long clause
-    of the user's that nothing came before is cut within it.
+    Clauses of ranks KEPT and USER may fill all pages. The others only fill the last page that these have
+    started. Within a rank, clauses are kept until one does not fit. If the first clause of the user does
+    not fit, its beginning is kept.
     """
     all_ = _once(clauses)
     costs = [size(f"{clause.text},") for clause in all_]
@@ -94,7 +94,7 @@ def fit(clauses: Iterable[Clause], size: Size, page: int, pages: int = 1) -> Fit
 
 
 def _once(clauses: Iterable[Clause]) -> Sequence[Clause]:
-    """None twice, whatever its case or accents; where it comes first, as important as anywhere."""
+    """Remove duplicates, ignoring case and accents. The first one gets the highest importance of all."""
     found: dict[str, Clause] = {}
     for at, clause in enumerate(filter(lambda clause: clause.text, clauses)):
         key = normalize(clause.text).text if clause.whole else f", {at}"
@@ -105,7 +105,7 @@ def _once(clauses: Iterable[Clause]) -> Sequence[Clause]:
 
 
 def _beginning(text: str, room: int, size: Size) -> str:
-    """The first words that fit; of one long word without spaces, its first letters."""
+    """Return the first words that fit, or the first letters of a single long word."""
     words = text.split(" ")
     count = bisect_right(range(1, len(words) + 1), room, key=lambda n: size(" ".join(words[:n])))
     if count:

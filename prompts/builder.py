@@ -1,4 +1,4 @@
-"""The prompt builder: say what should be seen, step by step, and get a prompt with a seed."""
+"""Builder that composes a prompt and its seed step by step."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from prompts.wording import clean, join, phrase, replace_words, shorten
 
 _FREE_WORDS = 25
 _NEGATIVE_WORDS = 150
-_TRIGGER_WORDS = 100  # all that fit its field
+_TRIGGER_WORDS = 100  # at least the longest trigger word
 _WORN = ("wearing ", "dressed ", "in ", "with ", "without ", "nude", "naked", "topless", "undressed")
 
 
@@ -26,23 +26,23 @@ class Prompt:
     """Texts and settings for an image model."""
 
     prompt: str
-    """In prose."""
+    """Prompt in prose."""
     negative_prompt: str
     seed: int
     tag_prompt: str = ""
-    """The same as weighted tags; empty where they could be misread."""
+    """Prompt as weighted tags. Empty if the tags alone could be explicit or mention a minor."""
     nsfw_allowed: bool = False
     removed: tuple[str, ...] = ()
-    """The explicit words that were dropped, as far as they were not disguised."""
+    """Explicit words that were removed, except disguised ones."""
     cut: tuple[str, ...] = ()
-    """Clauses that did not fit into the prose."""
+    """Clauses that were cut from the prose."""
     cut_tags: tuple[str, ...] = ()
-    """Clauses that did not fit into the tags."""
+    """Clauses that were cut from the tags."""
 
 
 @dataclass(frozen=True)
 class PromptBuilder:
-    """Builds prompts from known names and free text. Every step returns a new builder.
+    """Immutable builder for prompts. Every step returns a new builder.
 
     Known scenes, outfits, styles and qualities stand for the words of the catalogue; other text is
     used as it is. A step that is given nothing changes nothing. A value of the wrong kind raises
@@ -65,47 +65,47 @@ class PromptBuilder:
     index: int = 0
 
     def add_character(self, character: Character | Mapping[str, Any]) -> Self:
-        """Draw this character: a `Character`, or the wizard's answers as an object.
+        """Set the character: a `Character`, or the wizard's answers as an object.
 
-        `build` raises `NotAnAdult` when the character is below 18.
+        `build` raises `NotAnAdult` if the character is below 18.
 
         Raises:
-            CharacterInvalid: naming each field of the object that is missing, wrong or unknown.
+            CharacterInvalid: if fields of the object are missing, wrong or unknown. The text names them.
         """
         return replace(self, character=character_from(character))
 
     def add_trigger(self, word: str | None) -> Self:
-        """The word that wakes a LoRA; it comes first and is never cut."""
+        """Set the trigger word of a LoRA. It comes first and is never cut."""
         return replace(self, trigger=arguments.text_or_none("trigger", word) or self.trigger)
 
     def add_shot(self, *clauses: str, expression: str | None = None) -> Self:
-        """Pose, angle, framing; an expression takes the place of the character's own."""
+        """Add pose, angle and framing. An expression replaces the character's own."""
         shots = (*self.shots, *(arguments.text("shot", clause) for clause in clauses))
         expression = arguments.text_or_none("expression", expression)
         return replace(self, shots=shots, expression=expression or self.expression)
 
     def add_outfit(self, outfit: str | None) -> Self:
-        """Clothes, by name or in free text."""
+        """Add clothes, by name or in free text."""
         return replace(self, outfits=_with(self.outfits, "outfit", outfit))
 
     def add_scene(self, scene: str | None) -> Self:
-        """A place, by name or in free text."""
+        """Add a location, by name or in free text."""
         return replace(self, scenes=_with(self.scenes, "scene", scene))
 
     def add_text(self, text: str | None) -> Self:
-        """The user's own words."""
+        """Add free text of the user."""
         return replace(self, texts=_with(self.texts, "text", text))
 
     def add_style(self, style: str | None) -> Self:
-        """Set the style, by name or in free text."""
+        """Add a style, by name or in free text."""
         return replace(self, styles=_with(self.styles, "style", style))
 
     def add_quality(self, quality: str | None) -> Self:
-        """Set the quality, by name or in free text."""
+        """Add a quality, by name or in free text."""
         return replace(self, qualities=_with(self.qualities, "quality", quality))
 
     def add_negative(self, text: str | None) -> Self:
-        """Add words for the negative prompt."""
+        """Add text to the negative prompt."""
         return replace(self, negatives=_with(self.negatives, "negative", text))
 
     def allow_nsfw(self, allowed: bool = True) -> Self:
@@ -113,11 +113,11 @@ class PromptBuilder:
         return replace(self, nsfw=arguments.flag("nsfw", allowed))
 
     def with_seed(self, base: int) -> Self:
-        """The seed of the first image; those of the others follow from it."""
+        """Set the seed of the first image. The other seeds are derived from it."""
         return replace(self, base_seed=arguments.seed(base))
 
     def for_job(self, job_id: str) -> Self:
-        """Takes the job's id as the base of seeds, unless a seed is given."""
+        """Derive the seeds from the job id, unless a seed is set."""
         return (
             self
             if self.base_seed is not None
@@ -125,15 +125,20 @@ class PromptBuilder:
         )
 
     def for_image(self, index: int) -> Self:
-        """Set the place of the image in its job, from 0."""
+        """Set the position of the image in its job, from 0."""
         return replace(self, index=arguments.index(index))
 
     def build(self) -> Prompt:
-        """The prompt. Raises `NotAnAdult`, and `AgeNotUnderstood` for a character's age."""
+        """Return the prompt.
+
+        Raises:
+            NotAnAdult: if the character or any text is about a person below 18.
+            AgeNotUnderstood: if the character's age is not an age.
+        """
         removed: list[str] = []
         picture = self._picture(removed)
-        said, tagged = prose(picture), tags(picture)
-        prompt = self._scrubbed(said.text, removed)
+        in_prose, tagged = prose(picture), tags(picture)
+        prompt = self._scrubbed(in_prose.text, removed)
         if found := find_minor(prompt, self.catalogue.underage):
             raise NotAnAdult(found)
         base = seed_from(prompt) if self.base_seed is None else self.base_seed
@@ -144,7 +149,7 @@ class PromptBuilder:
             seed=seed_of_image(base, self.index),
             nsfw_allowed=self.nsfw,
             removed=tuple(dict.fromkeys(removed)),
-            cut=said.cut,
+            cut=in_prose.cut,
             cut_tags=tagged.cut,
         )
 
@@ -174,12 +179,12 @@ class PromptBuilder:
         )
 
     def _usual_dress(self, style: str) -> str:
-        """Never the explicit wording: that is for outfits which a request names."""
+        """Return the text of a dress style. Explicit texts are only used for outfits of a request."""
         entry = entry_of(self.catalogue.outfits, style)
         return entry.text if entry else f"dressed in {style} style"
 
     def _is_allowed(self, tag_prompt: str) -> bool:
-        """Tags lack the small words of the prose that was checked, and have digits for weights."""
+        """Check tags separately: they lack function words of the prose, and contain weights."""
         explicit = not self.nsfw and find_explicit(tag_prompt, self.catalogue.nsfw.explicit)
         return not explicit and not find_minor(tag_prompt, self.catalogue.underage)
 
@@ -188,7 +193,7 @@ class PromptBuilder:
         own = weight_tags(shorten(join(map(self._tidy_negative, self.negatives)), _NEGATIVE_WORDS))
         entries = [entry_of(self.catalogue.styles, name) for name in self.styles]
         entries += [entry_of(self.catalogue.qualities, name) for name in self.qualities]
-        # first what keeps people adult and clothed: models that cut long texts cut the end
+        # safety words come first, because models cut long texts at the end
         first = known.adults if self.nsfw else [*known.adults, *known.safety, *removed]
         return join([*first, own, *(entry.negative for entry in entries if entry), *known.always])
 

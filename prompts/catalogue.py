@@ -1,4 +1,4 @@
-"""The catalogues: what the words of a request stand for. Data files, read once and validated."""
+"""Catalogue of prompt texts, loaded from data files and validated."""
 
 import re
 from functools import cached_property, lru_cache
@@ -24,11 +24,11 @@ class _Data(BaseModel):
 
 
 class Entry(_Data):
-    """Words for a known scene, outfit, style or quality."""
+    """Prompt text of a scene, outfit, style or quality."""
 
     text: Words
     nsfw: Words | None = None
-    """Replaces `text` where explicit wording is allowed."""
+    """Replaces `text` if explicit wording is allowed."""
     negative: str = ""
 
 
@@ -42,7 +42,7 @@ class Pose(_Data):
     expression: Words
     outfit: Words
     nsfw: Words | None = None
-    """Replaces `outfit` where explicit wording is allowed."""
+    """Replaces `outfit` if explicit wording is allowed."""
     background: Words
     light: Words
 
@@ -58,7 +58,7 @@ class Shot(_Data):
 
 
 class ProfileSet(_Data):
-    """A profile-picture set: its shots make the job's images."""
+    """A profile-picture set. Each shot becomes one image of the job."""
 
     id: Key
     title: Words
@@ -66,14 +66,14 @@ class ProfileSet(_Data):
 
 
 class Size(_Data):
-    """Pixels."""
+    """Size of an image in pixels."""
 
     width: int = Field(ge=256, le=2048, multiple_of=64)
     height: int = Field(ge=256, le=2048, multiple_of=64)
 
 
 class Default(_Data):
-    """Defaults of one request type."""
+    """Defaults of a request type."""
 
     aspect: Aspect
     style: Key
@@ -88,7 +88,7 @@ class Framing(_Data):
 
 
 class Negative(_Data):
-    """Negative words for every image, for persons and for safe images."""
+    """Negative prompts for all images, for adults, and for images without explicit content."""
 
     always: tuple[Words, ...]
     adults: tuple[Words, ...]
@@ -96,7 +96,7 @@ class Negative(_Data):
 
 
 class Person(_Data):
-    """Words for a person, all of them adult."""
+    """Words for a person. All of them imply an adult."""
 
     genders: dict[str, Words]
     adult_words: dict[str, Words]
@@ -104,24 +104,24 @@ class Person(_Data):
 
 
 class Nsfw(_Data):
-    """Words wanted only where explicit content is allowed."""
+    """Words that are allowed only with explicit content."""
 
     words: tuple[Words, ...]
     never_negative: tuple[Words, ...]
 
     @cached_property
     def explicit(self) -> Vocabulary:
-        """Finds the explicit words in folded text."""
+        """Vocabulary of the explicit words."""
         return compile_words(self.words)
 
     @cached_property
     def in_negative(self) -> Vocabulary:
-        """Finds what must not be asked away in a negative prompt."""
+        """Vocabulary of the words that a negative prompt must not contain."""
         return compile_words(self.never_negative)
 
 
 class Underage(_Data):
-    """Words of all languages for persons below 18, and what tells them from other things."""
+    """Words of all languages for persons below 18, and words that exclude other meanings."""
 
     languages: Annotated[dict[str, Language], Field(min_length=1)]
     never_negative: tuple[Words, ...]
@@ -131,12 +131,12 @@ class Underage(_Data):
 
     @cached_property
     def in_negative(self) -> Vocabulary:
-        """Finds what must not be asked away in a negative prompt."""
+        """Vocabulary of the words that a negative prompt must not contain."""
         return compile_words(self.never_negative)
 
 
 class Catalogue(_Data):
-    """All data files; each field is the file of that name."""
+    """All data files. Each field is the file of that name."""
 
     scenes: Annotated[dict[Key, Entry], Field(min_length=1)]
     outfits: Annotated[dict[Key, Entry], Field(min_length=1)]
@@ -166,19 +166,20 @@ class Catalogue(_Data):
         return self
 
     def profile_set(self, set_id: str) -> ProfileSet | None:
-        """The profile-picture set of that id."""
+        """Return the profile-picture set with an id, or None."""
         return next((known for known in self.profile_sets if known.id == set_id), None)
 
 
 def entry_of(entries: dict[str, Entry], name: str) -> Entry | None:
-    """The entry of a name, however it is spelled: `Sunset Beach`, `sunset_beach`."""
+    """Return the entry of a name in any spelling (`Sunset Beach`, `sunset_beach`), or None."""
     return entries.get(re.sub(r"[\s_-]+", "-", normalize(name).text.strip()))
 
 
 def load_catalogue(folder: Traversable | None = None) -> Catalogue:
-    """The catalogue in a folder of data files; ours when none is given.
+    """Load the catalogue from a folder of data files. The default is the package's own folder.
 
-    Raises `CatalogueInvalid`.
+    Raises:
+        CatalogueInvalid: naming the file and the key that cannot be used.
     """
     folder = folder or resources.files("prompts") / "data"
     files = {field: read_yaml(folder / f"{field}.yaml") for field in Catalogue.model_fields}
@@ -194,7 +195,7 @@ def load_catalogue(folder: Traversable | None = None) -> Catalogue:
 
 
 def _with_languages(underage: object, folder: Traversable) -> object:
-    """The words for persons below 18, with all languages, one file each."""
+    """Add all languages, one file each, to the words for persons below 18."""
     if not isinstance(underage, dict):
         return underage
     languages = {
@@ -207,7 +208,7 @@ def _with_languages(underage: object, folder: Traversable) -> object:
 
 @lru_cache(maxsize=1)
 def default_catalogue() -> Catalogue:
-    """Our own catalogue, read at the first call."""
+    """Return the package's own catalogue. It is loaded on the first call."""
     return load_catalogue()
 
 
@@ -220,4 +221,4 @@ def _require(file: str, given: dict[Any, Any], wanted: tuple[str, ...]) -> None:
 def _require_unique(file: str, names: list[str]) -> None:
     for name in names:
         if names.count(name) > 1:
-            raise CatalogueInvalid(f"{file}.yaml", name, "is there twice")
+            raise CatalogueInvalid(f"{file}.yaml", name, "is a duplicate")

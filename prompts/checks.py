@@ -1,4 +1,4 @@
-"""Reasons to refuse a request, each with the path of its field."""
+"""Rules that reject requests. Each reason has the path of its field."""
 
 from collections.abc import Iterator
 from typing import Final, TypeGuard
@@ -35,13 +35,13 @@ _CHOICES = {"type", "mode", "aspect", "provider", "providers", "model", "workflo
 _IDS = {"images", "character_id", "base_image_id", "key"}
 _NEVER_DRAWN = {"name", "backstory", "hobbies"}
 _NO_WORDING = frozenset(_CHOICES | _IDS | _NEVER_DRAWN | {"negative_prompt", "age"})
-"""Fields whose text is not drawn, or is judged elsewhere."""
+"""Fields whose text is not part of a prompt, or is checked elsewhere."""
 
 
 def rejection_reasons(
     request: GenerationRequest, character: Character | None, catalogue: Catalogue
 ) -> tuple[Reason, ...]:
-    """Everything that speaks against a request about this character; empty when it can be done."""
+    """Return all reasons to reject a request for this character. Empty if it is acceptable."""
     found = [*_person(request, character), *_minors(request, character, catalogue)]
     if isinstance(request, RequestBase) and request.workflow is not None:
         found += workflow_reasons(request.workflow, include_nsfw=request.include_nsfw, catalogue=catalogue)
@@ -58,14 +58,14 @@ def rejection_reasons(
 
 
 def waits_for_lora(request: GenerationRequest, character: Character) -> TypeGuard[StudioRequest]:
-    """True if nothing of it can be rendered before the character's LoRA is ready."""
+    """Return whether a request must wait for the character's LoRA before anything is rendered."""
     if not isinstance(request, StudioRequest) or request.mode == "face_swap":
         return False
     return request.wait_for_lora and character.lora is None
 
 
 def missing_character_reason(request: GenerationRequest) -> Reason:
-    """The reason against a request whose character does not exist."""
+    """Return the reason for a request whose character does not exist."""
     character_id = getattr(request, "character_id", None)
     return Reason(field="request.character_id", message=f"no character {character_id}")
 
@@ -99,7 +99,7 @@ def _minors(
 
 
 def _texts(model: BaseModel, path: str) -> Iterator[tuple[str, str]]:
-    """All texts of a model that may be drawn, each with its path; new fields are among them."""
+    """Yield all texts of a model that may be part of a prompt, each with its path."""
     for name in type(model).model_fields:
         value = getattr(model, name)
         if name in _NO_WORDING:
@@ -140,7 +140,7 @@ def _only(request: CharacterSheetRequest) -> Iterator[Reason]:
             message = f"must be less than count {request.count}, is {place}; counted from 0"
             yield Reason(field=field, message=message)
         elif place in request.only[:at]:
-            yield Reason(field=field, message=f"image {place} is asked for twice")
+            yield Reason(field=field, message=f"image {place} is requested twice")
 
 
 def _training(request: LoraTrainingRequest) -> Iterator[Reason]:
@@ -157,7 +157,7 @@ def _training(request: LoraTrainingRequest) -> Iterator[Reason]:
 def _trigger(
     request: GenerationRequest, character: Character | None, catalogue: Catalogue
 ) -> Iterator[Reason]:
-    """A trigger word goes into prompts as it is, so it must not be explicit by itself."""
+    """Check the trigger word. It is used unchanged in prompts, so it must not be explicit."""
     allowed = False
     if isinstance(request, LoraTrainingRequest):
         field, word = "request.trigger_word", request.trigger_word

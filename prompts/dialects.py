@@ -1,4 +1,4 @@
-"""What is to be seen → the words for it: prose for Flux models, weighted tags for SDXL models."""
+"""Prompt dialects: prose for Flux models, weighted tags for SDXL models."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -12,14 +12,14 @@ from prompts.weights import parse_weights
 from prompts.wording import clauses_of, sentences_as_clauses, word_count
 
 MAX_WORDS: Final = 350
-"""Of prose, as `wording.length` counts them: below the 512 tokens that Flux's T5 reads."""
+"""Maximum length of prose, by `wording.word_count`. It stays below the 512 tokens of Flux's T5."""
 WINDOW: Final = 75
-"""Tokens that CLIP reads at once, beside its start and end."""
+"""Tokens in a window of CLIP, without its start and end tokens."""
 WINDOWS: Final = 2
-"""Of tags; the second for the user's words where the first is full, since it counts a little less."""
+"""Maximum number of windows of tags. The second has less influence; only the user's text extends to it."""
 
 _WHO, _LOOKS, _SHOT = 1.2, 1.1, 1.2
-"""Weights of tags: who it is, what it looks like, how much of it the picture shows."""
+"""Weights of tags for the person, for features and for the framing."""
 _LEAD = re.compile(
     r"(?:(?:wearing|dressed in|in front of|on|in|at|among|between|beside|under)\s+)?(?:(?:an?|the)\s+)?",
     re.IGNORECASE,
@@ -30,7 +30,7 @@ _NO_ARTICLE = ("s", "hair", "skin")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Content of an image, in words that are clean and allowed; commas separate clauses."""
+    """Content of an image. All texts are cleaned and allowed; commas separate clauses."""
 
     trigger: str = ""
     who: Description | None = None
@@ -46,37 +46,37 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class DialectPrompt:
-    """A prompt in one dialect, and the clauses that did not fit into it."""
+    """A prompt in one dialect, and the clauses that were cut."""
 
     text: str
     cut: tuple[str, ...] = ()
 
 
 def prose(picture: Picture) -> DialectPrompt:
-    """Sentences: who, how it is shown, wearing what and where, the user's words, how it is made.
+    """Write a picture as sentences: person, shot, clothes and location, the user's text, style.
 
-    A trigger word comes first and as it is.
+    A trigger word comes first and is not changed.
     """
     fitted = fit(_clauses(picture, _in_prose(picture.who)), word_count, MAX_WORDS)
     sentences = groupby(fitted.clauses, key=lambda clause: clause.group)
-    texts = (_sentence(_joined(said, _unweighed), picture.trigger) for _, said in sentences)
+    texts = (_sentence(_joined(clauses, _unweighed), picture.trigger) for _, clauses in sentences)
     return DialectPrompt(" ".join(texts), fitted.cut)
 
 
 def tags(picture: Picture) -> DialectPrompt:
-    """Tags in the same order, the trigger word first; what identifies the person weighs more."""
+    """Write a picture as tags in the same order. Features of the person have a higher weight."""
     apart = replace(picture, texts=tuple(map(sentences_as_clauses, picture.texts)))
     fitted = fit(_clauses(apart, _in_tags(picture.who), bare=_bare), tokens, WINDOW, WINDOWS)
     return DialectPrompt(_joined(fitted.clauses, _tag), fitted.cut)
 
 
 def weight_tags(text: str) -> str:
-    """A text of the user's as tags, with the weights that its brackets give."""
+    """Convert a text of the user to tags, with the weights of its brackets."""
     return _joined(_weighed_clauses(text, 0, Rank.USER, Rank.USER), _tag)
 
 
 def strip_weights(tag_prompt: str) -> str:
-    """A tag prompt without its weights: what CLIP reads of it."""
+    """Remove the weights from a tag prompt. The result is the text that CLIP reads."""
     plain = re.sub(r"(?<!\\)\(((?:\\.|[^()])*?):[\d.]+\)", r"\1", tag_prompt)
     return re.sub(r"\\([()])", r"\1", plain)
 
@@ -103,7 +103,7 @@ def _ranked(texts: Iterable[str], group: int, rank: Rank) -> Iterator[Clause]:
 
 
 def _led(texts: Iterable[str], group: int, weight: float = 1.0) -> Iterator[Clause]:
-    """The first clause of each text is what it is about; the others may be cut."""
+    """Yield the clauses of each text. The first one is never cut."""
     for text in texts:
         yield from _weighed_clauses(text, group, Rank.KEPT, Rank.SETTING, weight)
 
@@ -111,7 +111,7 @@ def _led(texts: Iterable[str], group: int, weight: float = 1.0) -> Iterator[Clau
 def _weighed_clauses(
     text: str, group: int, first: Rank, others: Rank, weight: float = 1.0
 ) -> Iterator[Clause]:
-    """The clauses with the weights that their brackets give; `weight` is for the first without any."""
+    """Yield clauses with the weights of their brackets. An unweighted first clause gets `weight`."""
     pieces = parse_weights(text)
     for at, piece in enumerate(pieces):
         leads = not any(piece.joint == ", " for piece in pieces[1 : at + 1])
@@ -131,7 +131,7 @@ def _as_it_is(word: str) -> Iterator[Clause]:
 
 
 def _in_prose(who: Description | None) -> Iterator[Clause]:
-    """`a 27-year-old Japanese woman with long black hair and green eyes`, then other marks."""
+    """Yield `a 27-year-old Japanese woman with long black hair and green eyes`, then other marks."""
     if who is None:
         return
     person = _article(f"{who.age}-year-old {who.noun}")
@@ -163,23 +163,23 @@ def _joined(clauses: Iterable[Clause], worded: Callable[[str, float], str]) -> s
 
 
 def _unweighed(text: str, weight: float) -> str:
-    """The text for models that know no weights."""
+    """Return the text without its weight."""
     return text
 
 
 def _tag(text: str, weight: float) -> str:
-    """A tag as ComfyUI reads it: brackets are weights there, unless they are escaped."""
+    """Format a tag for ComfyUI, which reads unescaped brackets as weights."""
     text = text.replace("\\", "").replace("(", r"\(").replace(")", r"\)")
     return text if weight == 1.0 else f"({text}:{weight:g})"
 
 
 def _bare(text: str) -> str:
-    """`wearing a red hat` → red hat; `on the beach` → beach."""
+    """Remove the introduction of a phrase: `wearing a red hat` → red hat; `on the beach` → beach."""
     return text[match.end() :] if (match := _LEAD.match(text)) else text
 
 
 def _article(text: str) -> str:
-    """`oval face` → an oval face; `green eyes` stays."""
+    """Add an article where one is needed: `oval face` → an oval face; `green eyes` stays."""
     first = _WORD_END.split(text.lower(), maxsplit=1)[0]
     if text.lower().endswith(_NO_ARTICLE) or first in ("a", "an", "the"):
         return text

@@ -1,4 +1,4 @@
-"""Explicit wording: found, and taken out of a text."""
+"""Detection and removal of explicit words."""
 
 import re
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from prompts.vocabulary import Span, Vocabulary
 
 _DEPTH = 8
 _REMEMBERED = 1_000
-"""Characters of a text that is remembered."""
+"""Maximum length of a text whose result is cached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Removal:
-    """A text without certain words, and the words it had."""
+    """A text after the removal of words, and the removed words."""
 
     text: str
     words: tuple[str, ...] = ()
 
 
 def find_explicit(text: str, vocabulary: Vocabulary) -> str | None:
-    """Return the first of the vocabulary's words in the text, as it is written there."""
+    """Return the first word of the vocabulary as it is in the text, or None."""
     return _first(text, vocabulary) if len(text) <= _REMEMBERED else _first.__wrapped__(text, vocabulary)
 
 
@@ -36,9 +36,9 @@ def _first(text: str, vocabulary: Vocabulary) -> str | None:
 
 @lru_cache(maxsize=1024)
 def remove_words(text: str, vocabulary: Vocabulary) -> Removal:
-    """Remove the vocabulary's words, until none is left, also none that only then arose.
+    """Remove the words of a vocabulary, including words that a removal creates.
 
-    A text that hides words within words more than eight deep is not worth keeping.
+    A text that still contains words after eight passes is removed completely.
     """
     words: list[str] = []
     for _ in range(_DEPTH):
@@ -55,7 +55,7 @@ def remove_words(text: str, vocabulary: Vocabulary) -> Removal:
 
 
 def _apart(spans: list[Span]) -> list[Span]:
-    """Of spans that overlap, the longest of those that begin first."""
+    """Return spans without overlaps. The earliest wins, and among equal starts the longest."""
     kept: list[Span] = []
     for start, end in sorted(spans, key=lambda span: (span[0], -span[1])):
         if not kept or start >= kept[-1][1]:
@@ -64,7 +64,7 @@ def _apart(spans: list[Span]) -> list[Span]:
 
 
 def _plain(found: str) -> str:
-    """The word without the signs and spaces between its letters, or "" when it is in disguise."""
+    """Return a word without signs and spaces between its letters, or "" if it is disguised."""
     if re.fullmatch(r"[a-z]+([ -][a-z]{2,})*", found):
         return found
     letters = re.sub(r"[\W_]+", "", found)

@@ -1,4 +1,4 @@
-"""What speaks against what is to follow a request: said at once, so that no chain fails for it later."""
+"""Rules that reject follow-ups with their request, so that the chain does not fail later."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ from prompts.renders import renders_of
 def follow_up_rejection_reasons(
     requested: GenerationRequested, character: Character | None, catalogue: Catalogue
 ) -> tuple[Reason, ...]:
-    """Everything known now that would reject a follow-up when its turn comes, or that misplaces it."""
+    """Return all reasons to reject the follow-ups of a request, as far as they are known now."""
     if not requested.then:
         return ()
     if not isinstance(requested.request, CharacterSheetRequest | LoraTrainingRequest):
@@ -36,7 +36,7 @@ def _misplaced(requested: GenerationRequested) -> Iterator[Reason]:
     after_sheet = isinstance(requested.request, CharacterSheetRequest)
     for place, follow_up in enumerate(requested.then):
         if isinstance(follow_up, TrainingFollowUp) and not (after_sheet and place == 0):
-            message = "must be the first that follows a character_sheet, on whose images it trains"
+            message = "must be the first follow-up of a character_sheet, on whose images it trains"
             yield Reason(field=f"then.{place}.type", message=message)
 
 
@@ -58,13 +58,13 @@ def _impossible(
 def _as_request(
     follow_up: StudioFollowUp | ProfileFollowUp, requested: GenerationRequested
 ) -> GenerationRequest:
-    """The request that it will be. By then its character is stored, and may have a LoRA."""
-    said = follow_up.model_dump() | {"character_id": requested.character_id}
+    """Convert a follow-up to its future request. Its character is then stored and may have a LoRA."""
+    fields = follow_up.model_dump() | {"character_id": requested.character_id}
     if isinstance(follow_up, ProfileFollowUp):
-        return ProfilePicturesRequest.model_validate(said)
+        return ProfilePicturesRequest.model_validate(fields)
     if follow_up.mode == "lora" and (follow_up.wait_for_lora or _trains(requested)):
-        said["mode"] = "auto"
-    return StudioRequest.model_validate(said | {"wait_for_lora": False})
+        fields["mode"] = "auto"
+    return StudioRequest.model_validate(fields | {"wait_for_lora": False})
 
 
 def _trains(requested: GenerationRequested) -> bool:
@@ -75,7 +75,7 @@ def _trains(requested: GenerationRequested) -> bool:
 def _only_together(
     later: GenerationRequested, character: Character, catalogue: Catalogue
 ) -> tuple[Reason, ...]:
-    """Harmless fields that together say something else."""
+    """Return the reason for fields that mention a minor only in combination."""
     try:
         renders_of(later, character, catalogue)
     except NotAnAdult as error:
@@ -84,7 +84,7 @@ def _only_together(
 
 
 def _at(reason: Reason, path: str) -> Reason:
-    """What is said of the character stays said of the character, whoever asks for its picture."""
+    """Add the path of the follow-up to a reason. Paths of the character stay unchanged."""
     if reason.field.startswith("request.character"):
         return reason
     return reason.model_copy(update={"field": path + reason.field.removeprefix("request")})

@@ -1,4 +1,4 @@
-"""Words that tell the ages of people from those of things, one data file per language."""
+"""Words for ages in each language. They distinguish people from things; one data file per language."""
 
 from enum import StrEnum
 from typing import Annotated, Final
@@ -6,12 +6,12 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field
 
 Pattern = Annotated[str, Field(min_length=1)]
-"""A word or phrase; `*` at an end means that the word goes on there."""
+"""A word or phrase. `*` at an end matches the rest of a word."""
 Patterns = tuple[Pattern, ...]
 
 
 class Kind(StrEnum):
-    """Parts of a sentence that decide if a number is the age of a person."""
+    """Kinds of phrases that decide if a number is the age of a person."""
 
     OLD = "old"
     """After a number: an age of a person or a thing (`years old`)."""
@@ -30,7 +30,7 @@ class Kind(StrEnum):
     AGED = "aged"
     """Before a number: an age (`aged`)."""
     TURNED = "turned"
-    """Before a number: an age where a clause ends behind the number (`turned`)."""
+    """Before a number at the end of a clause: an age (`turned`)."""
     IS = "is"
     """Between a person and a number (`is`)."""
     UNDER = "under"
@@ -38,53 +38,53 @@ class Kind(StrEnum):
     UNDER_AFTER = "under_after"
     """After a number up to 18 and its unit (`未満`)."""
     FILLERS = "fillers"
-    """May stand before a number (`about`)."""
+    """May precede a number (`about`)."""
     PEOPLE = "people"
     """A person of any age."""
     THINGS = "things"
-    """May have an age without being a person."""
+    """A thing that may have an age."""
     ANIMALS = "animals"
-    """The same, also before a comma: `a dog, 3 years old`."""
+    """Like `THINGS`, but also before a comma: `a dog, 3 years old`."""
     ARTICLES = "articles"
-    """May stand before an animal there (`her`)."""
+    """May precede such an animal (`her`)."""
     LASTING = "lasting"
     """Before a number of years: a span of time (`for`)."""
     LASTING_AFTER = "lasting_after"
     """After a number of years: a span of time (`ago`)."""
     SMALL = "small"
-    """A word that begins another part of the sentence (`with`)."""
+    """A function word, which starts another part of the sentence (`with`)."""
 
 
 UNITS: Final = (Kind.OLD, Kind.YEARS, Kind.MONTHS, Kind.GRADES)
-"""Kinds that may stand behind a number, the surest first."""
+"""Kinds of units after a number, the most reliable first."""
 
 
 class Language(BaseModel):
-    """One language: its number words, children, and the `Kind`s of parts above."""
+    """Words of one language: numbers, children, and the phrases of each `Kind`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     numbers: tuple[str, ...] = ()
-    """1 to 19; `|` parts spellings, an empty text is put together from the others."""
+    """1 to 19. `|` separates spellings; an empty text is composed of other numbers."""
     tens: tuple[str, ...] = ()
     """20, 30 up to 90."""
     hundred: str = ""
     joiners: tuple[str, ...] = ()
     """Between two number words (`and`)."""
     multiplies: bool = False
-    """True if a digit before ten makes tens: two ten is 20, not 12."""
+    """True if a digit multiplies a following ten: "two ten" is 20, not 12."""
     ordinals: tuple[str, ...] = ()
-    """1st to 12th, each up to where its endings differ; they count with `classes` only."""
+    """Stems of 1st to 12th. They apply only with `classes`."""
     number_endings: Patterns = ()
-    """Between a number and what follows it (`th`)."""
+    """Suffixes of numbers in digits (`th`)."""
 
     children: Patterns = ()
-    """Persons below 18; `...` stands for up to two words."""
+    """Persons below 18. `...` stands for up to two words."""
     alone: Patterns = ()
-    """Persons below 18 where no noun follows: "a minor, …" is a person, "a minor scratch" is not."""
+    """Persons below 18 if no noun follows: "a minor, …" is a person, "a minor scratch" is not."""
     harmless: Patterns = ()
-    """Phrases in which `children` mean no child."""
+    """Phrases in which `children` do not refer to a child."""
 
     old: Patterns = ()
     years: Patterns = ()
@@ -108,6 +108,6 @@ class Language(BaseModel):
     small: Patterns = ()
 
     def patterns(self, kind: Kind) -> Patterns:
-        """The patterns of one kind."""
+        """Return the patterns of a kind."""
         found: Patterns = getattr(self, "is_" if kind is Kind.IS else kind.value)
         return found

@@ -1,4 +1,4 @@
-"""Text normalised for comparison: one case, no accents, no look-alikes, nothing invisible."""
+"""Normalisation of text for comparison: lower case, no accents, no look-alikes, nothing invisible."""
 
 import re
 import unicodedata
@@ -10,16 +10,16 @@ from typing import Final
 from confusable_homoglyphs import confusables
 
 _REMEMBERED: Final = 1_000
-"""Characters of a text that is remembered."""
+"""Maximum length of a text whose result is cached."""
 MAX_EXPANSION: Final = 4
-"""Characters that one character may fold to; NFKC alone would allow 18."""
+"""Maximum number of characters that one character may become. NFKC alone allows 18."""
 
 _STROKES = str.maketrans("ıłøđħŧðĸεικυχнкт", "ilodhtdkeikuxhkt")
 _NAMED = re.compile(
     r".*LATIN (?:(?:SMALL|CAPITAL) LETTER|LETTER SMALL CAPITAL) ([A-Z])(?: WITH .*)?"
     r"|REGIONAL INDICATOR SYMBOL LETTER ([A-Z])"
 )
-"""Letters in circles, squares and small capitals, which Unicode's normal forms keep."""
+"""Letters in circles and squares and small capitals, which Unicode's normal forms keep."""
 _RARE_SCRIPTS = (
     *("LISU", "CANADIAN SYLLABICS", "TIFINAGH", "RUNIC", "OLD ITALIC", "GOTHIC", "CARIAN", "LYCIAN"),
     *("LYDIAN", "OSAGE", "DESERET", "ELBASAN", "WARANG CITI"),
@@ -27,34 +27,34 @@ _RARE_SCRIPTS = (
 _LOOKALIKE_SCRIPTS = ("LATIN", "GREEK", "CYRILLIC", "ARMENIAN", "CHEROKEE", "COPTIC", *_RARE_SCRIPTS)
 _INVISIBLE = frozenset("\u115f\u1160\u3164\uffa0\u2800\u034f\u17b4\u17b5")
 _OVERLAY, _LOWEST_ACCENT = 1, 10
-"""Canonical combining classes: those between are vowel signs and voicing marks, which make another letter."""
+"""Canonical combining classes. Classes between them are vowel signs and voicing marks, which are kept."""
 
 
 @dataclass(frozen=True)
 class NormalizedText:
-    """A folded text, and the place of each of its characters in `source`."""
+    """A normalised text, and the position of each of its characters in `source`."""
 
     text: str
     source: str
-    """The original in Unicode's normal form C."""
+    """The original text in Unicode's normal form C."""
 
     @property
     def starts(self) -> Sequence[int]:
-        """The start in `source` of each character."""
+        """Start of each character in `source`."""
         return self._places[0]
 
     @property
     def ends(self) -> Sequence[int]:
-        """The end in `source` of each character, behind invisible ones that follow it."""
+        """End of each character in `source`, after invisible characters that follow it."""
         return self._places[1]
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the source that became `text[start:end]`."""
+        """Return the span of `source` that became `text[start:end]`."""
         return (self.starts[start], self.ends[end - 1]) if end > start else (0, 0)
 
     @cached_property
     def _places(self) -> tuple[Sequence[int], Sequence[int]]:
-        """Computed only for a text in which something was found."""
+        """Starts and ends. They are computed only when a match needs them."""
         if len(self.text) == len(self.source) and self.source.isascii():
             return range(len(self.text)), range(1, len(self.text) + 1)
         starts: list[int] = []
@@ -69,14 +69,14 @@ class NormalizedText:
 
 
 def is_invisible(character: str) -> bool:
-    """True if a character shows nothing at all: zero-width, soft hyphen, blank filler."""
+    """Return whether a character is invisible: zero-width, soft hyphen or blank filler."""
     return character in _INVISIBLE or unicodedata.category(character) == "Cf"
 
 
 def normalize(text: str) -> NormalizedText:
-    """Return the text for comparing: `Ｎ\u200bÚDE` becomes `nude`, `１７½` becomes `17.5`.
+    """Normalise a text for comparison: `Ｎ\u200bÚDE` becomes `nude`, `１７½` becomes `17.5`.
 
-    Takes time in proportion to the text, at most `MAX_EXPANSION` characters for each of it.
+    Takes linear time. One character becomes at most `MAX_EXPANSION` characters.
     """
     return _normalize(text) if len(text) <= _REMEMBERED else _normalize.__wrapped__(text)
 
@@ -90,7 +90,7 @@ def _normalize(text: str) -> NormalizedText:
 
 
 class _Letters(dict[int, str]):
-    """The folded form of each character that was met, for `str.translate`."""
+    """Cache of the normalised form of each character, for `str.translate`."""
 
     def __missing__(self, code: int) -> str:
         normalized = self[code] = _normalized_character(chr(code))[:MAX_EXPANSION]
@@ -114,13 +114,13 @@ def _normalized_character(character: str) -> str:
 
 
 def _may_be_latin(letter: str) -> bool:
-    """True if a letter without case may stand for others: `ª`, and the Lisu letter that looks like C."""
+    """Return whether a letter without case may replace Latin ones: `ª`, or the Lisu letter like C."""
     compatible = unicodedata.decomposition(letter).startswith("<")
     return compatible or unicodedata.name(letter, "").startswith(_RARE_SCRIPTS)
 
 
 def _is_accent(character: str) -> bool:
-    """True if it is a mark on another letter: an accent, a vowel point, an enclosing sign."""
+    """Return whether a character is a mark on another: an accent, a vowel point, an enclosing sign."""
     category = unicodedata.category(character)
     kind = unicodedata.combining(character)
     if category == "Me" or kind == _OVERLAY or kind >= _LOWEST_ACCENT:
@@ -133,7 +133,7 @@ def _is_roman(character: str) -> bool:
 
 
 def _lookalike(letters: str) -> str:
-    """ASCII letters for those that Unicode says look like them."""
+    """Replace letters with the ASCII letters that look alike, by Unicode's confusables."""
     if letters.isascii():
         return letters
     return "".join(map(_confused, letters)).translate(_STROKES)
@@ -153,7 +153,7 @@ def _confused(letter: str) -> str:
 
 
 def _number(character: str) -> str:
-    """Digits of any script as ASCII; `½` as `.5`; ideographic numbers as they are."""
+    """Convert digits of any script to ASCII and `½` to `.5`. Ideographic numbers are kept."""
     if unicodedata.category(character) == "Lo":
         return unicodedata.normalize("NFKC", character)
     value = unicodedata.numeric(character)

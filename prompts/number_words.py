@@ -1,4 +1,4 @@
-"""Numbers in digits and in words of a language."""
+"""Parser for numbers in digits and in words of a language."""
 
 import re
 from collections.abc import Iterator
@@ -17,11 +17,11 @@ _DIGIT_ALIKE = str.maketrans("liosbzgqбз", "1105629963")
 _MOST_PARTS = 5
 _LONGEST_ORDINAL = 20
 _LONGEST = 9
-"""Digits of a number that can be an age or a year."""
+"""Maximum number of digits of an age or a year."""
 
 
 class Form(Enum):
-    """Certainty that a word is a number."""
+    """Certainty with which a word is a number."""
 
     SURE = "digits or words"
     DOUBTFUL = "a Roman numeral, or a digit and a letter that looks like one"
@@ -30,7 +30,7 @@ class Form(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A number in a view, and its language when it is in words."""
+    """A number in a view. `language` is set for number words."""
 
     start: int
     end: int
@@ -40,7 +40,7 @@ class Number:
 
 
 class NumberWords:
-    """The number words of one language."""
+    """Number words of one language."""
 
     def __init__(self, code: str, language: Language) -> None:
         self._code = code
@@ -59,7 +59,7 @@ class NumberWords:
         self._multiplies = language.multiplies
 
     def read(self, text: str, start: int) -> Iterator[Number]:
-        """The number whose words begin at this place: as long as they go on, and of whole words."""
+        """Yield the longest number that starts at a position, and the longest one of whole words."""
         parts: list[int] = []
         number: Number | None = None
         of_whole_words: Number | None = None
@@ -82,7 +82,7 @@ class NumberWords:
                 return
 
     def _continues(self, parts: list[int], value: int, gap: int) -> bool:
-        """True if a number can go on so: `twenty five`, not `two five`."""
+        """Return whether a value can continue a number: `twenty five`, not `two five`."""
         if not parts:
             return True
         last = parts[-1]
@@ -99,7 +99,7 @@ class NumberWords:
         return None
 
     def _after_joiner(self, text: str, at: int) -> int:
-        """The place behind a space or a joiner, where another number word may begin."""
+        """Return the position after a space or a joiner, where another number word may start."""
         skipped = at + (text[at] == " ")
         for joiner in self._joiners:
             if text.startswith(joiner, skipped):
@@ -117,14 +117,14 @@ def numeral_starts(text: str) -> Iterator[int]:
 
 
 def digits(text: str) -> Iterator[Number]:
-    """The numbers in digits."""
+    """Yield the numbers in digits."""
     for match in _DIGITS.finditer(text):
         if len(match.group()) <= _LONGEST:
             yield Number(match.start(), match.end(), float(match.group()))
 
 
 def doubtful(text: str) -> Iterator[Number]:
-    """Roman numerals up to 18, and numbers such as `l6`."""
+    """Yield Roman numerals up to 18, and misspelled numbers such as `l6`."""
     for match in _ROMAN.finditer(text):
         if match.group() != " i":
             yield Number(match.start() + 1, match.end(), _roman(*match.groups()), form=Form.DOUBTFUL)
@@ -143,7 +143,7 @@ def _spelled(word: str) -> str:
 
 
 def _value(parts: list[int], multiplies: bool) -> int:
-    """`5 20` is 25, as `20 5`; `5 100` is 500; where tens are multiplied, `2 10 6` is 26."""
+    """Return the value of number words: `20 5` is 25, `5 100` is 500, with multiplied tens `2 10 6` is 26."""
     total = 0
     for part in parts:
         factor = total % part if part == 100 or (part == 10 and multiplies) else 0

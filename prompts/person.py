@@ -1,4 +1,4 @@
-"""A character in words: who it is and what it looks like, always an adult."""
+"""Description of a character in words, always as an adult."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,23 +23,25 @@ class Description:
 
     age: int
     noun: str
-    """`Japanese woman`."""
+    """Noun with ethnicity: `Japanese woman`."""
     traits: tuple[str, ...]
     """Features that follow `with`: `green eyes`, `oval face`."""
     marks: tuple[str, ...]
     """Other visible features: `tall`, `freckles`."""
     expression: str = ""
-    """Its usual one, for pictures that ask for no other."""
+    """Usual expression, for images without another one."""
     dress: str = ""
-    """Usual clothes, for pictures that ask for nothing else."""
+    """Usual clothes, for images without other clothes."""
     occupation: str = ""
-    """For pictures that name neither shot, clothes nor place."""
+    """Occupation, for images without shot, clothes and location."""
 
 
 def describe(character: Character, words: Person, tidy: Tidy) -> Description:
-    """The character in clauses; `tidy` is applied to every text of it.
+    """Describe a character in clauses. `tidy` is applied to every text.
 
-    Raises `AgeNotUnderstood`, and `NotAnAdult` for an age below 18.
+    Raises:
+        AgeNotUnderstood: if the age is not an age.
+        NotAnAdult: if the age is below 18.
     """
 
     def trait(text: str | None) -> str:
@@ -63,7 +65,7 @@ def describe(character: Character, words: Person, tidy: Tidy) -> Description:
 
 
 def _noun(gender: str, words: Person) -> str:
-    """`female` → woman, `trans woman` → trans woman, `agender` → agender adult."""
+    """Return the noun of a gender: `female` → woman, `agender` → agender adult."""
     if not gender:
         return "adult"
     known = words.genders.get(normalize(gender).text)
@@ -83,12 +85,12 @@ def _traits(looks: Appearance, words: Person, trait: Tidy) -> Iterator[str]:
 
 
 def _hair(length: str, style: str, color: str, words: Person) -> str:
-    """`long` + `wavy` + `black` → long wavy black hair; `ponytail` + `black` → black ponytail."""
+    """Describe hair: `long`, `wavy`, `black` → long wavy black hair; `ponytail`, `black` → black ponytail."""
     for bare in ("bald", "shaved"):
         if bare in (length.lower(), style.lower()):
             return f"{bare} head"
-    said, style = _parted(style)
-    length = said or length
+    own_length, style = _parted(style)
+    length = own_length or length
     color = color.removesuffix(" hair")
     if style and style.split()[-1].lower() in words.hair_nouns - {"hair"}:
         return _spaced(length, color, style)
@@ -97,7 +99,7 @@ def _hair(length: str, style: str, color: str, words: Person) -> str:
 
 
 def _parted(style: str) -> tuple[str, str]:
-    """`short curls` → short, curls: a color stands between them."""
+    """Split the length from a hair style: `short curls` → short, curls. The color goes between them."""
     for length in sorted(_LENGTHS, key=len, reverse=True):
         if style.lower().startswith(f"{length} "):
             return style[: len(length)], style[len(length) + 1 :]
@@ -105,16 +107,16 @@ def _parted(style: str) -> tuple[str, str]:
 
 
 def _height(text: str) -> str:
-    """`175 cm` → 175 cm tall; `petite` stays."""
+    """Describe a height: `175 cm` → 175 cm tall; `petite` stays."""
     return f"{text} tall" if text and text[0].isdigit() and "tall" not in text else text
 
 
 def _ending(text: str, ending: str, also: tuple[str, ...] = ()) -> str:
-    """The text with the noun it lacks: `green` → `green eyes`, `green eyes` stays."""
+    """Add a missing noun: `green` → `green eyes`; `green eyes` stays."""
     if not text:
         return ""
-    said = text.lower().endswith((ending, *also))
-    return text if said else f"{text} {ending}"
+    complete = text.lower().endswith((ending, *also))
+    return text if complete else f"{text} {ending}"
 
 
 def _spaced(*words: str) -> str:

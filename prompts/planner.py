@@ -1,4 +1,4 @@
-"""A request → its renders, or the reasons why not. No clock, no database, no chance."""
+"""Planning of a request: its renders, or the reasons for a rejection. Deterministic."""
 
 import hashlib
 import json
@@ -30,10 +30,10 @@ def plan(
     requested_at: datetime,
     catalogue: Catalogue,
 ) -> GenerationPlanned | GenerationRejected:
-    """The renders of a request, or why it cannot be done.
+    """Plan a request: return its renders or its rejection.
 
-    `character` is the stored one that `stored_character_id` asks for, None when there is none.
-    `requested_at` is the record's time: the latest that the request itself may claim.
+    `character` is the stored character with the id `stored_character_id(requested)`, or None.
+    `requested_at` is the time of the record, the latest plausible time of the request.
     """
     request = requested.request
     person = getattr(request, "character", None) or character
@@ -45,7 +45,7 @@ def plan(
     assert person is not None, "checked with the reasons"
     try:
         renders = renders_of(requested, person, catalogue)
-    except NotAnAdult as error:  # harmless fields that together say something else
+    except NotAnAdult as error:  # the fields mention a minor only in combination
         return GenerationRejected(**about, reasons=(Reason(field="request", message=str(error)),))
     waits, partial = waits_for_lora(request, person), bool(getattr(request, "only", ()))
     workflow = getattr(request, "workflow", None)
@@ -62,8 +62,9 @@ def plan(
 def plan_without_character(
     requested: GenerationRequested, *, requested_at: datetime, catalogue: Catalogue
 ) -> GenerationWaiting | GenerationRejected:
-    """Return what becomes of a request whose character is not stored yet: it waits, unless something
-    else speaks against it already.
+    """Plan a request whose character is not stored yet.
+
+    The request waits for the character, unless it has other reasons for a rejection.
     """
     about = _common_fields(requested, None, requested_at)
     missing = missing_character_reason(requested.request)
@@ -79,9 +80,9 @@ def plan_without_character(
 def admission_reasons(
     requested: GenerationRequested, character: Character | None, catalogue: Catalogue
 ) -> tuple[Reason, ...]:
-    """Return what would reject a request, without planning it: the same reasons in the same words.
+    """Return the reasons for which `plan` would reject a request, without planning it.
 
-    Of the images only the first is put into words: the others differ by what the catalogue adds.
+    Only the prompt of the first image is built. The others differ only in texts of the catalogue.
     """
     request = requested.request
     person = getattr(request, "character", None) or character
@@ -96,16 +97,16 @@ def admission_reasons(
 
 
 def stored_character_id(requested: GenerationRequested) -> str | None:
-    """The id of the character that must be read for `plan`; None when it is in the request."""
+    """Return the id of the stored character that `plan` needs, or None if it is described inline."""
     character_id: str | None = getattr(requested.request, "character_id", None)
     return character_id
 
 
 def request_hash(requested: GenerationRequested) -> str:
-    """SHA-256 of who asks for what, and for what then.
+    """Return the SHA-256 of a request: tenant, user, request and follow-ups.
 
-    Values that equal their default do not count: left out, null and said are the same, and a field
-    that a later version adds changes no old request's hash.
+    Default values are left out. An explicit default and a missing field give the same hash, and new fields
+    of later versions do not change it.
     """
     asked: dict[str, Any] = {
         "tenant": requested.tenant,
@@ -123,7 +124,7 @@ def request_hash(requested: GenerationRequested) -> str:
 
 
 def _routing_preferences(request: GenerationRequest) -> dict[str, Any]:
-    """Provider settings of the request; they win over the routing policy."""
+    """Return the provider settings of a request. They take precedence over the routing policy."""
     if isinstance(request, LoraTrainingRequest):
         return {"provider": request.provider}
     return {"provider": request.provider, "model": request.model, "workflow": request.workflow}

@@ -1,4 +1,4 @@
-"""Preview of the prompts for a request; nothing is sent."""
+"""Preview of the prompts of a request. Nothing is submitted."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
@@ -13,11 +13,11 @@ from prompts.renders import Image, ImageRequest, images_of
 from prompts.wording import word_count
 
 NO_JOB: Final = "00000000-0000-0000-0000-000000000000"
-"""The job whose seeds are shown where no job and no seed is given."""
+"""Job id for the seeds of a preview without a job id and a seed."""
 
 
 class RequestRejected(ValueError):
-    """A request would be rejected."""
+    """The request would be rejected. The text names each field."""
 
     def __init__(self, reasons: Sequence[Reason]) -> None:
         self.reasons = tuple(reasons)
@@ -27,7 +27,11 @@ class RequestRejected(ValueError):
 def preview(
     request: ImageRequest, job_id: str = NO_JOB, catalogue: Catalogue | None = None
 ) -> tuple[Image, ...]:
-    """The images of a request that brings its character along. Raises `CannotBeDone`."""
+    """Return the images of a request that describes its character inline.
+
+    Raises:
+        RequestRejected: if the request would be rejected.
+    """
     known = catalogue or default_catalogue()
     if reasons := rejection_reasons(request, request.character, known):
         raise RequestRejected(reasons)
@@ -39,12 +43,12 @@ def preview(
 
 
 def as_text(images: Sequence[Image]) -> str:
-    """Images as text: a line for each thing that is sent, and for what is not."""
+    """Format images as text: one line for each text that is sent or cut."""
     return "\n\n".join("\n".join(_lines(image)) for image in images)
 
 
 def as_json(image: Image) -> dict[str, Any]:
-    """An image as JSON: its render, and what was left out of its prompts."""
+    """Convert an image to JSON: its render, and the parts that were left out of its prompts."""
     left_out = {name: getattr(image.prompt, name) for name in ("removed", "cut", "cut_tags")}
     return image.spec.model_dump(mode="json") | left_out
 
@@ -57,13 +61,13 @@ def _lines(image: Image) -> Iterator[str]:
         count = tokens(strip_weights(spec.tag_prompt))
         yield _line("tags", spec.tag_prompt, f"about {count} of {WINDOW * WINDOWS} tokens")
     yield _line("negative", spec.negative_prompt)
-    said = {
+    notes = {
         "caption": spec.caption,
         "removed": ", ".join(prompt.removed),
         "cut from prose": ", ".join(prompt.cut),
         "cut from tags": ", ".join(prompt.cut_tags),
     }
-    yield from (_line(name, text) for name, text in said.items() if text)
+    yield from (_line(name, text) for name, text in notes.items() if text)
 
 
 def _line(name: str, text: str, size: str = "") -> str:

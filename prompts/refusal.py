@@ -1,4 +1,4 @@
-"""A request that cannot even be read → a rejection, so that its caller hears of it."""
+"""Rejection of requests that cannot be read, so that the caller receives an error."""
 
 import hashlib
 from datetime import datetime
@@ -19,7 +19,7 @@ _FIELD_SHOWN = 200
 
 
 def rejection_of(value: bytes, key: str, error: ValidationError, at: datetime) -> GenerationRejected | None:
-    """The rejection of a `GenerationRequested` that could not be read.
+    """Return the rejection of a `GenerationRequested` that could not be read, or None.
 
     The job id is the body's, else the record's key. None without a readable job id, tenant or user id:
     no user could see the job.
@@ -49,7 +49,7 @@ def rejection_of(value: bytes, key: str, error: ValidationError, at: datetime) -
 
 
 def reasons_of(error: ValidationError) -> tuple[Reason, ...]:
-    """What is wrong, in the caller's terms: one reason per field, none longer than it must be."""
+    """Convert a validation error to reasons with the caller's field names, one per field."""
     reasons: dict[str, Reason] = {}
     for details in error.errors(include_url=False):
         field = _field(details)
@@ -58,7 +58,7 @@ def reasons_of(error: ValidationError) -> tuple[Reason, ...]:
 
 
 def _field(details: ErrorDetails) -> str:
-    """The path as the caller wrote it: without the union's tags that pydantic puts into it."""
+    """Return the path in the caller's body, without the union tags that pydantic adds."""
     path = [str(part) for part in details["loc"]]
     tag = 1 if path[:1] == ["request"] else 2
     if path[:1] in (["request"], ["then"]):
@@ -88,7 +88,7 @@ def _dict(value: object) -> dict[str, Any]:
 
 
 def _valid(kind: Any, value: object) -> Any:
-    """The value when it is of that kind, else None."""
+    """Return the value if it is valid for a type, else None."""
     try:
         return TypeAdapter(kind).validate_python(value)
     except ValidationError:

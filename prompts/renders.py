@@ -1,4 +1,4 @@
-"""From a request that can be done to its images: one render each, and what it must show."""
+"""Conversion of an accepted request to its renders."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ ImageRequest = BaseImageRequest | CharacterSheetRequest | StudioRequest | Profil
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One render, and the prompt that it came from."""
+    """A render and the prompt that it was made from."""
 
     spec: RenderSpec
     prompt: Prompt
@@ -35,7 +35,11 @@ class Image:
 def renders_of(
     requested: GenerationRequested, character: Character, catalogue: Catalogue
 ) -> tuple[RenderSpec, ...]:
-    """All renders of a job, in order. Raises `NotAnAdult` when one would show a person below 18."""
+    """Return all renders of a job, in order.
+
+    Raises:
+        NotAnAdult: if a prompt mentions a person below 18.
+    """
     request = requested.request
     if isinstance(request, LoraTrainingRequest):
         return (_training(requested.job_id, request),)
@@ -46,14 +50,14 @@ def renders_of(
 def images_of(
     job_id: str, request: ImageRequest, character: Character, catalogue: Catalogue
 ) -> tuple[Image, ...]:
-    """All images of a job, in order. Raises as `renders_of` does."""
+    """Return all images of a job, in order. Raises the errors of `renders_of`."""
     return tuple(_images_of(job_id, request, character, catalogue))
 
 
 def first_image_of(
     job_id: str, request: ImageRequest, character: Character, catalogue: Catalogue
 ) -> Image | None:
-    """The first image of a job. Raises as `renders_of` does."""
+    """Return the first image of a job. Raises the errors of `renders_of`."""
     return next(_images_of(job_id, request, character, catalogue), None)
 
 
@@ -103,7 +107,7 @@ def _training(job_id: str, request: LoraTrainingRequest) -> RenderSpec:
 
 
 def _captions(request: LoraTrainingRequest) -> tuple[str, ...]:
-    """Captions with the trigger word for its placeholder; an empty one leaves its image to the word."""
+    """Replace the placeholders in the captions with the trigger word. Empty captions stay empty."""
     word = request.trigger_word.strip()
     return tuple(fill_trigger_word(caption, word) for caption in request.captions)
 
@@ -117,7 +121,7 @@ def _candidates(request: BaseImageRequest, builder: PromptBuilder, size: Size) -
 
 
 def _sheet(request: CharacterSheetRequest, builder: PromptBuilder, size: Size) -> Iterator[Image]:
-    """The same face gives the same sheet: an image that is drawn again is the one that was missing."""
+    """Yield the poses of a sheet. Seeds depend on the face only, so a redrawn pose fits the others."""
     if request.seed is None:
         builder = builder.with_seed(seed_from(request.base_image_id))
     wanted = sorted(request.only or range(request.count))
@@ -150,7 +154,7 @@ def _studio(
         .add_outfit(request.outfit)
         .build()
     )
-    for index in range(request.count):  # only the seed differs
+    for index in range(request.count):  # the images differ only in their seeds
         prompt = replace(first, seed=seed_of_image(first.seed, index))
         yield _image(index, str(index + 1), prompt, size, face=face, lora=lora)
 

@@ -1,4 +1,4 @@
-"""Numbers and units that are glued or spaced, written as usual: `girl16`, `16 y e a r s`, `14-16`."""
+"""Normalisation of joined or spaced numbers and units: `girl16`, `16 y e a r s`, `14-16`."""
 
 import re
 from bisect import bisect_right
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 TO: Final = "¦"
-"""Stands for the dash of a range; in a plain view it is a word of its own."""
+"""Replacement for the dash of a range. It becomes a separate word in a plain view."""
 
 Edit = tuple[int, int, str]
 """Start and end of a part of a text, and what to write instead."""

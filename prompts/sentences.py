@@ -1,4 +1,4 @@
-"""The age of a person below 18 in a sentence, judged by the words around a number."""
+"""Rules that decide from the words around a number if it is the age of a person below 18."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,13 +15,13 @@ ADULT_AGE: Final = 18
 
 _LAST_GRADE = 12
 _LEAST_BARE = 2
-"""Of a number without a unit: `(woman:1.2)` is a weight, and "she is one of us" no age."""
+"""Smallest age without a unit: `(woman:1.2)` is a weight, and "she is one of us" is not an age."""
 _LEAST_OPEN = 10
-"""Of a number between a person and another part of a sentence: `girl 16 with an umbrella`."""
+"""Smallest age between a person and a function word: `girl 16 with an umbrella`."""
 _HEAVIEST = 3
-"""A fraction below without a unit is the weight of a tag."""
+"""Upper bound of weights of tags: a smaller fraction without a unit is a weight."""
 _AHEAD = 5
-"""Words of a clause that are looked at after a number."""
+"""Number of words after a number that are examined."""
 DECIDING: Final = frozenset(
     {
         *UNITS,
@@ -29,20 +29,20 @@ DECIDING: Final = frozenset(
         Kind.PEOPLE,
     }
 )
-"""Without one of its language, a number in words says no age."""
+"""Kinds that indicate an age. A number in words needs one in its language."""
 
 
 @dataclass(slots=True)
 class Sentence:
-    """A view with the places of all that has to do with ages."""
+    """A view with the marks and numbers that concern ages."""
 
     marks: MarkIndex
     ending: re.Pattern[str]
     numbers: Mapping[int, Number]
-    """By their starts."""
+    """Numbers by their start positions."""
 
     def minor_age_end(self, number: Number) -> int | None:
-        """The end of what says that the number is the age of a person below 18, if anything does."""
+        """Return the end of the phrase if the number is the age of a person below 18, else None."""
         if number.value <= _LAST_GRADE and (end := self._class(number)):
             return end
         if number.form is Form.ORDINAL:
@@ -67,7 +67,7 @@ class Sentence:
         return None
 
     def _class(self, number: Number) -> int | None:
-        """The end of a school class with this number, if a person is beside it."""
+        """Return the end of a school class with this number and a person beside it, else None."""
         places = {number.end, number.end + 1}
         if self.marks.text.startswith(f" {CLAUSE_END} ", number.end):
             places.add(number.end + 3)
@@ -82,7 +82,7 @@ class Sentence:
         return end if beside and not self._thing_follows(end) else None
 
     def _person_precedes(self, start: int) -> bool:
-        """True if a person stands before a place in the same clause or in the one before."""
+        """Return whether a person precedes a position, in the same clause or the one before."""
         for at in (start, start - 2 if self.marks.text.startswith(f"{CLAUSE_END} ", start - 2) else start):
             if any(self.marks.finishes(end, Kind.PEOPLE) for _, end in self.marks.words_before(at)):
                 return True
@@ -98,7 +98,7 @@ class Sentence:
         return self.marks.text[number.end] == " " or number.language is None
 
     def _units(self, number: Number) -> list[Mark]:
-        """The units behind the number, with or without a space or an ending between them."""
+        """Return the units after the number, with or without a space or an ending between them."""
         places = [number.end, number.end + 1]
         if ending := self.ending.match(self.marks.text, number.end):
             places += [ending.end(), ending.end() + 1]
@@ -137,7 +137,7 @@ class Sentence:
         return unit.kind is Kind.OLD or self._is_age(number.start, unit)
 
     def _is_age(self, start: int, unit: Mark) -> bool:
-        """True if a number of years is an age and no span of time."""
+        """Return whether a number of years is an age and not a span of time."""
         spoken = {mark.language for mark in self.marks.starts[unit.start] if mark.kind is unit.kind}
         if self._introduced(start, Kind.LASTING, (Kind.SMALL,), most=1, spoken=spoken) is not None:
             return False
@@ -152,7 +152,7 @@ class Sentence:
         return any(self.marks.finishes(end, Kind.PEOPLE) for _, end in self.marks.words_before(start))
 
     def _by_introduction(self, number: Number) -> bool:
-        """`aged 16`, `turned 16`, `she is only 16`, `girl, 16,`."""
+        """Return whether an introduction makes a number an age: `aged 16`, `she is only 16`, `girl, 16,`."""
         end, start = self._range_end(number), number.start
         spoken = {number.language} if number.language else None
         if self._introduced(start, Kind.AGED, spoken=spoken) is not None:
@@ -163,8 +163,8 @@ class Sentence:
             return True
         if self._introduced(start, Kind.TURNED, spoken=spoken) is not None:
             return not self._is_of_thing(start, end)
-        said = self._introduced(start, Kind.IS, spoken=spoken)
-        if said is not None and self.marks.finishes(said - 1, Kind.PEOPLE):
+        verb = self._introduced(start, Kind.IS, spoken=spoken)
+        if verb is not None and self.marks.finishes(verb - 1, Kind.PEOPLE):
             return True
         for before in (start - 1, start - 3):
             if self.marks.finishes(before, Kind.PEOPLE) and (
@@ -174,7 +174,7 @@ class Sentence:
         return False
 
     def _range_end(self, number: Number) -> int:
-        """The end of the range that begins with a number: `14 to 16`, `14-16`."""
+        """Return the end of the range that starts with a number: `14 to 16`, `14-16`."""
         places = [number.end + 3] if self.marks.text.startswith(f" {TO} ", number.end) else []
         places += [mark.end + 1 for mark in self._at(number.end + 1) if mark.kind is Kind.TO]
         places += [place - 1 for place in places]
@@ -182,7 +182,7 @@ class Sentence:
         return max((last.end for last in ends if last.value > number.value), default=number.end)
 
     def _between(self, start: int) -> bool:
-        """`between` before a number, where a clause begins or behind a person."""
+        """Return whether `between` precedes a number, at the start of a clause or after a person."""
         begins = self._introduced(start, Kind.BETWEEN)
         if begins is None:
             return False
@@ -197,7 +197,7 @@ class Sentence:
         most: int = 3,
         spoken: set[str] | None = None,
     ) -> int | None:
-        """The start of a mark of this kind before a place, with few fillers or a colon between."""
+        """Return the start of a mark of a kind before a position, with few fillers or a colon between."""
         at = start
         for _ in range(most + 1):
             marks = [
@@ -220,11 +220,11 @@ class Sentence:
         return any(mark.kind is kind for mark in self.marks.ends.get(at, ()))
 
     def _is_of_thing(self, start: int, end: int) -> bool:
-        """True if a thing, and no person, is what the age belongs to."""
+        """Return whether the age belongs to a thing and not to a person."""
         return self._thing_follows(end) or self._thing_precedes(start)
 
     def _thing_follows(self, end: int) -> bool:
-        """`12 year old single malt whisky in hand`: the last word before another part of the sentence."""
+        """Return whether the age belongs to a following thing: `12 year old single malt whisky in hand`."""
         if any(self.marks.begins(place, Kind.THINGS) for place in (end, end + 1, end + 2)) and (
             self.marks.text[end] != " " or self._unspaced(end)
         ):
@@ -244,7 +244,7 @@ class Sentence:
         return self.marks.text[at + 1 : at + 2] > "\u3000"
 
     def _thing_precedes(self, start: int) -> bool:
-        """`a car that is 10 years old`: one of the two nearest words that are not small, and no person."""
+        """Return whether the age belongs to a preceding thing: `a car that is 10 years old`."""
         passed = (Kind.SMALL, Kind.IS, Kind.AGED, Kind.TURNED, Kind.FILLERS)
         if self._animal_precedes(start):
             return True
@@ -257,12 +257,12 @@ class Sentence:
         return any(nearest[:2])
 
     def _is_animal(self, start: int, end: int) -> bool:
-        """True if a word is an animal, in a script without spaces with its article."""
+        """Return whether a word is an animal. In scripts without spaces it includes its article."""
         begins = (self.marks.begins(start, kind) for kind in (Kind.ANIMALS, Kind.ARTICLES))
         return self.marks.finishes(end, Kind.ANIMALS) and any(begins)
 
     def _animal_precedes(self, start: int) -> bool:
-        """`a dog, 3 years old`, where no person stands in the clause before."""
+        """Return whether the age belongs to an animal: `a dog, 3 years old`, without a person before it."""
         for word, end in self.marks.words_before(start):
             if any(self.marks.finishes(end, kind) for kind in (Kind.AGED, Kind.TURNED, Kind.FILLERS)):
                 start = word

@@ -1,8 +1,6 @@
-"""Print the processor time that planning takes.
+"""Measure the processor time of planning: `python -m prompts.timing`.
 
-    python -m prompts.timing
-
-Each request has words that no earlier one had, so that nothing but catalogue texts is remembered.
+Each request has unique words, so that only texts of the catalogue are cached.
 """
 
 import sys
@@ -23,7 +21,7 @@ _JOB = "0190a6a0-0000-7000-8000-000000000001"
 
 
 def main() -> None:
-    """Plan base images with one and with three candidates; the fastest round counts."""
+    """Plan base images with one and with three candidates, and print the fastest round."""
     for count in (1, 3):
         numbers = iter(range(_ROUNDS * _REQUESTS + 1))
         _planned(next(numbers), count)
@@ -58,7 +56,7 @@ def _planned(number: int, count: int) -> None:
         type="base_image",
         character=character,
         count=count,
-        prompt=f"a warm evening light, wish {count}{number}",
+        prompt=f"a warm evening light, number {count}{number}",
     )
     requested = GenerationRequested(job_id=_JOB, tenant="acme", user_id="u1", request=request)
     plan(requested, character=None, requested_at=_AT, catalogue=default_catalogue())

@@ -1,4 +1,4 @@
-"""The word that wakes a character's LoRA: made from its id, like no word of any language."""
+"""Trigger words of LoRAs, derived from the id of the character."""
 
 import hashlib
 from typing import Final
@@ -9,10 +9,10 @@ _SYLLABLES: Final = 4
 
 
 def trigger_word(character_id: str) -> str:
-    """Return the trigger word of a character: eight letters, for the same id always the same.
+    """Return the trigger word of a character: eight letters, always the same for the same id.
 
-    There is no vowel among them and every other one is rare, so that no word, and nothing that
-    reads as one, can come out; a text encoder has no opinion of it yet.
+    It has no vowels, and every other letter is rare. It therefore resembles no word of any language, and
+    text encoders have no association with it.
     """
     digest = hashlib.sha256(f"trigger word of {character_id}".encode()).digest()
     pairs = zip(digest[::2], digest[1::2], strict=True)

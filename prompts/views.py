@@ -1,4 +1,4 @@
-"""Views of a folded text: its words between single spaces, as they are and without disguise."""
+"""Views of a normalised text: words between single spaces, as they are and without disguises."""
 
 import re
 import unicodedata
@@ -10,7 +10,7 @@ from itertools import accumulate
 from typing import Final
 
 CLAUSE_END: Final = ","
-"""Stands in a plain view, as a word of its own, for every sign that ends a clause."""
+"""Word in a plain view that replaces every sign that ends a clause."""
 
 _HARD_SIGNS = frozenset(',;:!?()[]{}"“”„«»…。、،؛؟।|*')
 _POINT, _NOTHING = "\x1e", "\x1f"
@@ -31,28 +31,28 @@ _LEET: Final = dict(zip("4@305$7+1!|l", "aaeossttiiii", strict=True))
 
 @dataclass(frozen=True)
 class View:
-    """A text as words between single spaces, with one before the first and one behind the last."""
+    """A text as words between single spaces, with a space at the start and at the end."""
 
     text: str
     prepared: str
-    """The text before words were spaced: as long as the folded text."""
+    """The text before the words were separated. It is as long as the normalised text."""
     table: Mapping[int, str]
     raw: str = ""
-    """The same words before repeated letters became one."""
+    """The same words with repeated letters."""
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the folded text that became `text[start:end]`."""
+        """Return the span of the normalised text that became `text[start:end]`."""
         firsts, lasts = self._traced
         return firsts[start], lasts[end - 1] + 1
 
     def matches(self, start: int, spelled: re.Pattern[str]) -> bool:
-        """True if the word that begins there is spelled so before repeated letters became one."""
+        """Return whether the word at a position, with its repeated letters, matches a pattern."""
         words, raw = self._starts
         return spelled.match(self.raw, raw[bisect_right(words, start) - 1]) is not None
 
     @cached_property
     def _starts(self) -> tuple[list[int], list[int]]:
-        """The start of each word here, and in `raw`."""
+        """Start of each word in `text` and in `raw`."""
         words, raw = (
             accumulate(map(len, text.split(" ")[1:]), lambda at, size: at + size + 1, initial=1)
             for text in (self.text, self.raw)
@@ -61,7 +61,7 @@ class View:
 
     @cached_property
     def _traced(self) -> tuple[list[int], list[int]]:
-        """Go through both texts side by side: only for a text in which something was found."""
+        """Starts and ends in `prepared`. They are computed only when a match needs them."""
         firsts, lasts = [0], [0]
         signs = ((sign, at) for at, old in enumerate(self.prepared) for sign in self.table[ord(old)])
         for sign in self.text[1:-1]:
@@ -82,7 +82,7 @@ class View:
 
 
 class _Table(dict[int, str]):
-    """The signs of a view for each folded character, computed when it is met."""
+    """Cache of the replacement of each normalised character in a view."""
 
     def __init__(self, hard: str, soft: str, letters: Mapping[str, str]) -> None:
         self._hard = hard
@@ -112,7 +112,7 @@ _APART = _Table(" ", " ", _LEET)
 
 @lru_cache(maxsize=8)
 def plain_view(normalized: str) -> View:
-    """The words as they are, with clause ends: `A girl (16)` becomes ` a girl , 16 , `."""
+    """Return the words and clause ends of a text: `A girl (16)` becomes ` a girl , 16 , `."""
     prepared = _without_marks(normalized)
     if "." in prepared or "," in prepared:
         prepared = _DECIMAL.sub(_POINT, _GROUPED.sub(_NOTHING, prepared))
@@ -122,9 +122,9 @@ def plain_view(normalized: str) -> View:
 
 @lru_cache(maxsize=8)
 def disguised_views(normalized: str) -> tuple[View, ...]:
-    """The words that signs, digits and repeated letters may hide, once with and once without gaps.
+    """Return the words that signs, digits and repeated letters may hide, with and without gaps.
 
-    `t.3.3.n` becomes ` ten ` and ` t e e n `: letters in a row are one, digits are letters.
+    `t.3.3.n` becomes ` ten ` and ` t e e n `: digits become letters, and repeated letters become one.
     """
     if not _DISGUISED.search(normalized):
         return ()
@@ -134,17 +134,17 @@ def disguised_views(normalized: str) -> tuple[View, ...]:
 
 
 def without_disguise(word: str) -> str:
-    """A folded word as it stands in `disguised` views."""
+    """Return a normalised word in the spelling of disguised views."""
     return _REPEATED.sub(_once, without_leet(word))
 
 
 def without_leet(word: str) -> str:
-    """A folded word with the letters that leet digits stand for."""
+    """Replace the leet digits of a normalised word with letters."""
     return word.translate(_APART)
 
 
 def with_repeats(word: str) -> re.Pattern[str] | None:
-    """The spellings of a folded word in `View.raw`; None where any number of repeats is one of them."""
+    """Return a pattern for the spellings of a word in `View.raw`, or None if it has no repeated letters."""
     if without_disguise(word) == without_leet(word):
         return None
     runs = re.finditer(r"([^\W\d_])\1*|.", without_leet(word))

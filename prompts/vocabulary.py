@@ -1,4 +1,4 @@
-"""Lists of words, found in a text in one pass and in disguise: `n.u.d.e`, `N U D E`, `t33n`."""
+"""Search for many words in one pass, including disguised ones: `n.u.d.e`, `N U D E`, `t33n`."""
 
 import re
 import unicodedata
@@ -32,9 +32,9 @@ _SHORTEST_JOINED = 6
 
 
 class Lexicon(Generic[Meaning]):
-    """Patterns with their meanings, found all in one pass over a view (Aho-Corasick).
+    """Patterns with meanings, all found in one pass over a view (Aho-Corasick).
 
-    `*` at an end of a pattern means that its word goes on there. A script without spaces needs none.
+    `*` at an end of a pattern matches the rest of a word. Scripts without spaces do not need it.
     """
 
     def __init__(self) -> None:
@@ -42,7 +42,7 @@ class Lexicon(Generic[Meaning]):
         self._automaton: ahocorasick.Automaton | None = None
 
     def add(self, pattern: str, meaning: Meaning, *, anywhere: bool = False) -> None:
-        """Add a folded pattern; `anywhere` also lets it begin inside a word."""
+        """Add a normalised pattern. With `anywhere` it may also start inside a word."""
         body = pattern.strip("*")
         unspaced = is_unspaced(body)
         left = not (unspaced or anywhere or pattern.startswith("*"))
@@ -52,7 +52,7 @@ class Lexicon(Generic[Meaning]):
         self._found.setdefault(key, (len(body), right, goes_on, []))[3].append(meaning)
 
     def scan(self, text: str) -> Iterator[tuple[int, int, Meaning]]:
-        """All matches in a view: start, end, meaning. A word that goes on is found to its end."""
+        """Yield all matches in a view: start, end, meaning. A match extends to the end of its word."""
         for last, (length, right, goes_on, meanings) in self._matches(text):
             end = last if right else last + 1
             start = end - length
@@ -82,28 +82,28 @@ class _Word:
     """A word, or the part of a phrase before or after a gap."""
 
     spelled: re.Pattern[str] | None = None
-    """Allowed spellings, where letters have to be there twice."""
+    """Required spelling for words with repeated letters."""
     opens: frozenset[int] = frozenset()
-    """The phrases that it begins."""
+    """Phrases that it starts."""
     closes: frozenset[int] = frozenset()
-    """The phrases that it ends."""
+    """Phrases that it ends."""
     accented: str = ""
-    """The spelling that counts, where accents make it another word."""
+    """Required spelling for words whose accents distinguish them."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Vocabulary:
-    """Words to be found in folded text. Equal only to itself, so that it is a cheap cache key."""
+    """Words to find in normalised text. Compared by identity, so that it is a cheap cache key."""
 
     plain: Lexicon[_Word] = field(default_factory=Lexicon)
     disguised: Lexicon[_Word] = field(default_factory=Lexicon)
 
     def find(self, normalized: NormalizedText) -> list[Span]:
-        """The spans of the folded text that read as words, in disguise too, in order."""
+        """Return the spans of all words, including disguised ones, in order."""
         return sorted({*self.find_plain(normalized), *self._find_disguised(normalized)})
 
     def find_plain(self, normalized: NormalizedText) -> list[Span]:
-        """The spans of the folded text that are words as they are, in order."""
+        """Return the spans of undisguised words, in order."""
         view = plain_view(normalized.text)
         matches = (
             (start, end, word)
@@ -126,11 +126,10 @@ class Vocabulary:
 
 
 def compile_words(words: Iterable[str]) -> Vocabulary:
-    """One vocabulary for all words and phrases, to be searched in folded text.
+    """Compile words and phrases to a vocabulary.
 
-    `*` at an end of a word lets it go on in any way; `...` stands for up to two words; a word with a
-    hyphen is found with any sign or none in its place, but not with a space; `=` before a word means
-    that its accents count, as in `=niña`, which is not Nina.
+    `*` at an end of a word matches the rest of a word. `...` stands for up to two words. A hyphen matches
+    any sign or none, but no space. `=` before a word makes its accents significant: `=niña` is not Nina.
     """
     vocabulary = Vocabulary()
     words = set(words)
@@ -154,12 +153,12 @@ def compile_words(words: Iterable[str]) -> Vocabulary:
 
 
 def is_unspaced(text: str) -> bool:
-    """True if a folded text is of a script that is written without spaces between words."""
+    """Return whether a text is in a script without spaces between words."""
     return _UNSPACED.search(text) is not None
 
 
 def _add(vocabulary: Vocabulary, pattern: str, word: _Word) -> None:
-    """Add a word or a part of a phrase in its own spelling and in those that disguise leaves."""
+    """Add a word or a part of a phrase in its plain and its disguised spellings."""
     start, end = ("*" if pattern.startswith("*") else ""), ("*" if pattern.endswith("*") else "")
     spelled = plain_view(pattern.replace("*", "").replace("-", "")).text.strip()
     joined = spelled.replace(" ", "")
@@ -174,7 +173,7 @@ def _add(vocabulary: Vocabulary, pattern: str, word: _Word) -> None:
 
 
 def _whole(matches: Iterable[tuple[int, int, _Word]], text: str) -> Iterator[Span]:
-    """The matches that are whole, or two parts of one phrase with few words between them."""
+    """Yield whole matches, and pairs of parts of one phrase with few words between them."""
     opened: deque[tuple[int, int, frozenset[int]]] = deque()
     for start, end, word in matches:
         if word.opens:
@@ -200,6 +199,6 @@ def _words(text: str, start: int, end: int) -> int:
 
 
 def _reads_as_word(found: str) -> bool:
-    """True if at least half of it is letters, so that 455 is only a number."""
+    """Return whether at least half of a match is letters, so that 455 is only a number."""
     signs = [sign for sign in found if sign.isalnum() or sign in "@$"]
     return sum(sign.isalpha() for sign in signs) * 2 >= len(signs)

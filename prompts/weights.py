@@ -1,4 +1,4 @@
-"""Weights that users give their words, as in ComfyUI and A1111: `(rain:1.3)`, `((rain))`, `[rain]`."""
+"""Parser for weights of words as in ComfyUI and A1111: `(rain:1.3)`, `((rain))`, `[rain]`."""
 
 import re
 from collections.abc import Iterator
@@ -7,14 +7,14 @@ from functools import lru_cache
 from typing import Final
 
 MIN_WEIGHT, MAX_WEIGHT = 0.5, 1.5
-"""Of one bracket; nested ones multiply."""
+"""Limits for the weight of one bracket. Weights of nested brackets are multiplied."""
 
 _LEAST, _MOST = 0.25, 2.0
-"""Of all brackets together."""
+"""Limits for the product of all weights."""
 _BARE: Final = 1.1
 """Factor of a bracket without a number: `(x)` multiplies by it, `[x]` divides by it."""
 _DEEPEST = 12
-"""Brackets further inside change nothing, so that no text takes long."""
+"""Maximum depth of brackets. Deeper ones have no effect, which bounds the time for any text."""
 
 _TOKEN = re.compile(
     r"\\(?P<sign>.)|(?P<open>[(\[])|:\s*(?P<weight>[+-]?(?:\d*\.\d+|(?<!\d:)(?<!\d:\s)\d+\.?))\s*\)|(?P<close>[)\]])"
@@ -26,32 +26,32 @@ _LOST_WEIGHT = re.compile(r"(?<=[^\W\d])\s*:\s*\d*\.?\d+(?=\s*(?:[,;\n]|$))")
 """Weight of a bracket that was never closed."""
 _CLAUSE_END = re.compile(r"[,;\n]+")
 _BRACKET = "\x1f"
-"""Stands where a bracket was."""
+"""Replacement for a removed bracket."""
 _BETWEEN = re.compile(rf"(?<=\w){_BRACKET}+(?=\w)")
-"""Place of a bracket within a word: models read two."""
+"""Bracket within a word, which splits it in two."""
 _PARTED = re.compile(rf"\s{_BRACKET}|{_BRACKET}\s|\w{_BRACKET}\w")
 _CLOSED_BY = {"(": ")", "[": "]"}
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Some words of one weight, without the brackets that gave it."""
+    """Words of one weight, without their brackets."""
 
     text: str
     weight: float = 1.0
     joint: str = ", "
-    """Separator from the piece before: a clause ends there unless it is a space or nothing."""
+    """Separator from the preceding piece. A clause ends there unless it is a space or empty."""
 
 
 @lru_cache(maxsize=1024)
 def parse_weights(text: str) -> tuple[Piece, ...]:
-    """Split a text into clauses and, where a clause has words of several weights, into these.
+    """Split a text into clauses, and clauses into pieces of one weight.
 
-    An escaped bracket stays a bracket, one without its partner is a space.
+    An escaped bracket stays a bracket. An unmatched bracket becomes a space.
     """
     if not any(sign in text for sign in "()[]\\"):
         parts = (part.strip() for part in _CLAUSE_END.split(text))
-        return tuple(Piece(part) for part in parts if _says(part))
+        return tuple(Piece(part) for part in parts if _has_content(part))
     pieces: list[Piece] = []
     for clause in _clauses(_runs(text)):
         for at, (words, weight) in enumerate(clause):
@@ -62,7 +62,7 @@ def parse_weights(text: str) -> tuple[Piece, ...]:
 
 
 def split_clauses(text: str) -> list[str]:
-    """The parts between commas that stand in no pair of brackets."""
+    """Split a text at the commas outside of brackets."""
     if "(" not in text and "[" not in text:
         return _CLAUSE_END.split(text)
     inside = _inside(text)
@@ -75,7 +75,7 @@ def split_clauses(text: str) -> list[str]:
 
 
 def _inside(text: str) -> list[int]:
-    """Depth of brackets at each character; the last is for the text's end."""
+    """Return the depth of brackets at each character and at the end of the text."""
     steps = [0] * (len(text) + 1)
     opened: list[tuple[str, int]] = []
     for match in _TOKEN.finditer(text):
@@ -92,7 +92,7 @@ def _inside(text: str) -> list[int]:
 
 
 def _runs(text: str) -> list[tuple[str, float]]:
-    """The text without its brackets, in runs of one weight."""
+    """Return the text without its brackets, in runs of one weight."""
     runs: list[list[float]] = []
     words: list[str] = []
     opened: list[tuple[str, int]] = []
@@ -135,22 +135,22 @@ def _merged(runs: Iterator[tuple[str, float]]) -> list[tuple[str, float]]:
 
 
 def _clauses(runs: list[tuple[str, float]]) -> Iterator[list[tuple[str, float]]]:
-    """The runs of each clause that says anything."""
+    """Yield the runs of each clause that contains letters or digits."""
     clause: list[tuple[str, float]] = []
     for words, weight in runs:
         first, *others = _CLAUSE_END.split(words)
         clause.append((first, weight))
         for other in others:
-            yield from _saying(clause)
+            yield from _with_content(clause)
             clause = [(other, weight)]
-    yield from _saying(clause)
+    yield from _with_content(clause)
 
 
-def _saying(clause: list[tuple[str, float]]) -> Iterator[list[tuple[str, float]]]:
-    kept = [run for run in clause if _says(run[0])]
+def _with_content(clause: list[tuple[str, float]]) -> Iterator[list[tuple[str, float]]]:
+    kept = [run for run in clause if _has_content(run[0])]
     if kept:
         yield kept
 
 
-def _says(text: str) -> bool:
+def _has_content(text: str) -> bool:
     return any(sign.isalnum() for sign in text)

@@ -1,4 +1,4 @@
-"""The wizard's answers as a plain object → a character."""
+"""Conversion of a wizard's answers to a character."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,17 +12,17 @@ from contracts.wording import error_text
 
 
 class CharacterInvalid(ValueError):
-    """An object that describes no character; the text names each field that is wrong."""
+    """An object is not a valid character. The text names each invalid field."""
 
 
 def character_from(answers: Character | Mapping[str, Any]) -> Character:
-    """Read a character, or what a front end sends for one.
+    """Convert a wizard's answers to a character. A `Character` is returned unchanged.
 
-    Field names may be in snake or camel case (`hair_color`, `hairColor`); fields of `appearance` and
-    `identity` may lie in those objects or beside `name` and `age`.
+    Field names may be in snake case or camel case (`hair_color`, `hairColor`). Fields of `appearance` and
+    `identity` may be in those objects or beside `name` and `age`.
 
     Raises:
-        CharacterInvalid: naming each field that is missing, wrong or unknown.
+        CharacterInvalid: if fields are missing, wrong or unknown. The text names each of them.
     """
     if isinstance(answers, Character):
         return answers
@@ -40,11 +40,11 @@ def character_from(answers: Character | Mapping[str, Any]) -> Character:
 
 
 def _faults(error: ValidationError) -> Iterator[str]:
-    told = set()
+    reported = set()
     for details in error.errors(include_url=False):
         path = [str(step) for step in details["loc"]]
         age = path[:1] == ["age"] and details["type"] != "contradiction"
         field = "age" if path[:1] == ["age"] else ".".join(path)
-        if field not in told:
-            told.add(field)
+        if field not in reported:
+            reported.add(field)
             yield f"{field}: {error_text(details, age=age)}"

@@ -1,4 +1,4 @@
-"""Clauses: cleaned, said once, joined by commas, short enough."""
+"""Functions for clauses of prompts: clean, split, join without duplicates, shorten."""
 
 import math
 import re
@@ -30,7 +30,7 @@ _WIDE = frozenset("WF")
 
 @lru_cache(maxsize=1024)
 def clean(text: str | None) -> str:
-    """The text without invisible characters, stray commas, double spaces and calls of other LoRAs."""
+    """Remove invisible characters, stray commas, double spaces and references to other LoRAs."""
     if not text:
         return ""
     visible = "".join(sign for sign in unicodedata.normalize("NFC", text) if not is_invisible(sign))
@@ -38,7 +38,7 @@ def clean(text: str | None) -> str:
 
 
 def clauses_of(text: str) -> list[str]:
-    """The parts between commas (but not those in brackets), without empty ones."""
+    """Split a text at the commas outside of brackets. Empty parts are left out."""
     return list(_clauses_of(text))
 
 
@@ -49,7 +49,7 @@ def _clauses_of(text: str) -> tuple[str, ...]:
 
 
 def sentences_as_clauses(text: str) -> str:
-    """The text with commas between its sentences: `Rain. He laughs` but not `the U.S. flag`."""
+    """Replace the dots between sentences with commas: `Rain. He laughs`, but not `the U.S. flag`."""
     parts = _SENTENCE_END.split(text)
     joints = (", " if _ends_sentence(one, other) else ". " for one, other in pairwise(parts))
     return "".join(part + joint for part, joint in zip(parts, (*joints, ""), strict=True))
@@ -62,18 +62,18 @@ def _ends_sentence(before: str, behind: str) -> bool:
 
 
 def _without_dots(clause: str) -> str:
-    """The clause without dots around it, unless the last ends an abbreviation: `the U.S.`."""
+    """Remove dots around a clause. The last one is kept after an abbreviation: `the U.S.`."""
     bare = clause.strip(" .")
     return f"{bare}." if clause.endswith(f"{bare}.") and re.search(r"\b\w{1,2}\.\w$", bare) else bare
 
 
 def phrase(text: str | None, words: int) -> str:
-    """A short text as one clause: no commas, at most so many words."""
+    """Return a text as one clause without commas, of at most `words` words."""
     return shorten(clean(text).replace(",", ""), words)
 
 
 def join(parts: Iterable[str]) -> str:
-    """All clauses in order, none twice, whatever their case or accents."""
+    """Join the clauses of all parts. Duplicates are removed, ignoring case and accents."""
     kept: dict[str, str] = {}
     for part in parts:
         for clause in clauses_of(part):
@@ -82,7 +82,7 @@ def join(parts: Iterable[str]) -> str:
 
 
 def shorten(text: str, words: int) -> str:
-    """At most so many words, cut after a clause where one fits, else after a word."""
+    """Cut a text to at most `words` words, after a clause if possible, else after a word."""
     if word_count(text) <= words:
         return text
     kept: list[str] = []
@@ -95,12 +95,12 @@ def shorten(text: str, words: int) -> str:
 
 @lru_cache(maxsize=4096)
 def word_count(text: str) -> int:
-    """Words as an image model counts them, roughly: wide characters one each, long words more."""
+    """Estimate the length of a text in words. Wide characters count one each, long words more."""
     return sum(_length(word) for word in text.split())
 
 
 def replace_words(text: str, instead: Mapping[str, str]) -> str:
-    """The text with whole words replaced, whatever their case."""
+    """Replace whole words in a text, ignoring case."""
     return _any_of(tuple(instead)).sub(lambda found: instead[found.group().lower()], text)
 
 

@@ -1,4 +1,4 @@
-"""Workflows of the caller's own: small enough, in API format, and as decent as a prompt."""
+"""Rules for workflows of callers: size, API format, and wording."""
 
 import json
 import re
@@ -22,7 +22,7 @@ _FIELD = "request.workflow"
 
 
 def workflow_reasons(workflow: dict[str, Any], *, include_nsfw: bool, catalogue: Catalogue) -> list[Reason]:
-    """Reasons to refuse a workflow: its form first, then its words."""
+    """Return the reasons to reject a workflow. Its wording is checked only if its form is valid."""
     if unstorable := list(islice(faults(workflow, ("request", "workflow")), 10)):
         return [Reason(field=field, message=why) for field, why in unstorable]
     if problem := _problem(workflow):
@@ -31,13 +31,13 @@ def workflow_reasons(workflow: dict[str, Any], *, include_nsfw: bool, catalogue:
 
 
 def workflow_notices(workflow: Graph, renders: Sequence[RenderSpec]) -> tuple[Notice, ...]:
-    """Say before anything is paid for that images will be alike, or made and not delivered."""
+    """Return notices for images that will be equal, or made but not delivered, before any cost arises."""
     return (*_same_picture(workflow, renders), *_batch(workflow, renders))
 
 
 def _same_picture(workflow: Graph, renders: Sequence[RenderSpec]) -> Iterator[Notice]:
-    """Name the images for which the workflow would be run with the same values in all its holes."""
-    holes = placeholders_of(workflow)
+    """Yield a notice for images whose placeholders all have the same values."""
+    placeholders = placeholders_of(workflow)
     alike: dict[tuple[object, ...], list[int]] = {}
     for spec in renders:
         values = {
@@ -47,12 +47,12 @@ def _same_picture(workflow: Graph, renders: Sequence[RenderSpec]) -> Iterator[No
             "width": spec.width,
             "height": spec.height,
         }
-        alike.setdefault(tuple(value for name, value in values.items() if name in holes), []).append(
+        alike.setdefault(tuple(value for name, value in values.items() if name in placeholders), []).append(
             spec.index
         )
     message = (
-        "The workflow has no {{seed}} hole, so these images will probably be the same picture, and each"
-        " is paid for. Write {{seed}} where the workflow has its seed, or ask for one image."
+        "The workflow has no {{seed}} placeholder, so these images will probably be equal, and each one is"
+        " billed. Use {{seed}} as the seed of the workflow, or request one image."
     )
     for images in alike.values():
         if len(images) > 1:
@@ -60,13 +60,13 @@ def _same_picture(workflow: Graph, renders: Sequence[RenderSpec]) -> Iterator[No
 
 
 def _batch(workflow: Graph, renders: Sequence[RenderSpec]) -> Iterator[Notice]:
-    """Say that each run makes a batch, of which one image is delivered."""
+    """Yield a notice if each run makes a batch, of which one image is delivered."""
     images, batch = tuple(spec.index for spec in renders), batch_of(workflow)
     if batch > 1 and images:
         message = (
             f"The workflow has a batch_size of {batch}: {len(images)} run(s) will make {len(images) * batch}"
-            f" images, of which {len(images)} will be delivered. Set batch_size to 1 and ask for as many"
-            " images as you want with 'count'."
+            f" images, of which {len(images)} will be delivered. Set batch_size to 1 and request more"
+            " images with 'count'."
         )
         yield Notice(code="outputs_dropped", message=message, images=images)
 
@@ -128,7 +128,7 @@ def _texts(value: object, path: str) -> Iterator[tuple[str, str]]:
 
 
 def _negative_nodes(workflow: dict[str, Any]) -> set[str]:
-    """Nodes whose output is used as a negative prompt and nothing else: they name what to avoid."""
+    """Return the nodes whose output is used only as a negative prompt. Their texts name things to avoid."""
     used: dict[str, set[str]] = {}
     for node in workflow.values():
         for name, value in node["inputs"].items():

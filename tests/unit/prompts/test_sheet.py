@@ -83,5 +83,5 @@ def test_a_plan_says_whether_it_draws_single_images_or_a_new_sheet() -> None:
 def test_places_beyond_the_sheet_and_places_said_twice_are_named() -> None:
     assert reasons("character_sheet", only=(3, 7, 3)) == {
         "request.only.1": "must be less than count 7, is 7; counted from 0",
-        "request.only.2": "image 3 is asked for twice",
+        "request.only.2": "image 3 is requested twice",
     }
