@@ -1,4 +1,4 @@
-"""Requests and characters to plan with."""
+"""Example requests and characters."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -39,7 +39,7 @@ _REQUEST: TypeAdapter[GenerationRequest] = TypeAdapter(GenerationRequest)
 
 
 def requested(type_: str = "studio", **request: Any) -> GenerationRequested:
-    """A request of a type; about Mia, unless it says otherwise."""
+    """Return a request of a type, by default for the character Mia."""
     needed: dict[str, Any] = {"type": type_}
     if type_ == "lora_training":
         needed |= {"character_id": CHARACTER, "images": IMAGES, "trigger_word": "mia_tok"}
@@ -58,14 +58,14 @@ def requested(type_: str = "studio", **request: Any) -> GenerationRequested:
 
 
 def planned(type_: str = "studio", *, stored: Character | None = None, **request: Any) -> GenerationPlanned:
-    """The plan of a request that can be done."""
+    """Return the plan of an acceptable request."""
     made = _plan(requested(type_, **request), stored or (MIA if type_ == "lora_training" else None))
     assert isinstance(made, GenerationPlanned), made
     return made
 
 
 def reasons(type_: str = "studio", *, stored: Character | None = None, **request: Any) -> dict[str, str]:
-    """Why a request is rejected: messages by field."""
+    """Return the reasons of a rejected request: messages by field."""
     made = _plan(requested(type_, **request), stored)
     assert isinstance(made, GenerationRejected), made
     return {reason.field: reason.message for reason in made.reasons}

@@ -1,8 +1,6 @@
-"""What is sent for typical requests, as text files beside this one: read every change of them.
+"""Golden files with the prompts of typical requests. Review every change of them.
 
-    python -m tests.unit.prompts.golden
-
-writes the files anew.
+`python -m tests.unit.prompts.golden` rewrites the files.
 """
 
 from pathlib import Path
@@ -93,13 +91,13 @@ CASES: Final[dict[str, dict[str, Any]]] = {
 
 
 def text_of(case: str) -> str:
-    """What is sent for a case."""
+    """Return the prompts of a case as text."""
     request: ImageRequest = requested(**CASES[case]).request  # type: ignore[assignment]
     return as_text(preview(request, JOB)) + "\n"
 
 
 def main() -> None:
-    """Write the files anew, and remove those of cases that are no more."""
+    """Rewrite all files and remove those without a case."""
     for file in FOLDER.glob("*.txt"):
         file.unlink()
     for case in CASES:

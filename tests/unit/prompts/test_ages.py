@@ -1,4 +1,4 @@
-"""Ages, however they are written."""
+"""Parsing of ages in all notations."""
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_an_age_is_read(written: int | str, years: int) -> None:
 @pytest.mark.parametrize(
     "written", ["", "adult", "child", "unknown", "-5", -5, "27 foo", "27th", "mid", "😀"]
 )
-def test_what_says_no_age_is_named(written: int | str) -> None:
+def test_a_text_without_an_age_is_refused(written: int | str) -> None:
     with pytest.raises(AgeNotUnderstood, match="cannot read an age") as raised:
         age_in_years(written)
     assert raised.value.value == written

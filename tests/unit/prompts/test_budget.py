@@ -1,4 +1,4 @@
-"""What stays in a prompt that is too long, and how long a prompt is."""
+"""Cutting of prompts that are too long, and the estimate of their length."""
 
 import pytest
 from hypothesis import given, settings
@@ -18,12 +18,12 @@ def _texts(fitted: Fitted) -> list[str]:
     return [clause.text for clause in fitted.clauses]
 
 
-def test_what_fits_stays_in_its_order() -> None:
+def test_fitting_clauses_stay_in_their_order() -> None:
     said = [("sharp", QUALITY), ("a woman", KEPT), ("rain", USER)]
     assert _texts(_fit(*said)) == ["sharp", "a woman", "rain"]
 
 
-def test_boilerplate_goes_before_the_place_and_the_place_before_the_users_words() -> None:
+def test_quality_terms_are_cut_before_the_location_and_the_location_before_the_users_text() -> None:
     said = [("a woman", KEPT), ("soft light", SETTING), ("rain and wind", USER), ("sharp focus", QUALITY)]
     assert _texts(_fit(*said, words=7)) == ["a woman", "soft light", "rain and wind"]
     assert _texts(_fit(*said, words=6)) == ["a woman", "rain and wind"]
@@ -35,24 +35,24 @@ def test_the_person_is_never_cut() -> None:
     assert _texts(fitted) == ["a woman with red hair and green eyes"]
 
 
-def test_of_one_rank_nothing_follows_what_was_too_long() -> None:
+def test_a_rank_ends_at_its_first_clause_that_does_not_fit() -> None:
     said = [("rain", USER), ("one two three four five six", USER), ("wind", USER)]
     assert _texts(_fit(*said)) == ["rain"]
 
 
-def test_one_long_clause_of_the_users_is_cut_after_a_word() -> None:
+def test_a_long_clause_of_the_user_is_cut_after_a_word() -> None:
     assert _texts(_fit(("one two three four five six seven eight", USER))) == ["one two three four five"]
     assert _texts(_fit(("浜" * 50, USER))) == ["浜" * 5]
 
 
-def test_the_users_words_may_begin_another_page_and_boilerplate_may_not() -> None:
+def test_the_users_text_may_start_another_page_and_quality_terms_may_not() -> None:
     said = [("one two three four", KEPT), ("five six seven", USER), ("eight nine", QUALITY)]
     assert _texts(_fit(*said, pages=2)) == ["one two three four", "five six seven", "eight nine"]
     alone = [("one two three four", KEPT), ("five six seven", QUALITY)]
     assert _texts(_fit(*alone, pages=2)) == ["one two three four"]
 
 
-def test_what_is_said_twice_is_said_once_and_as_important_as_anywhere() -> None:
+def test_a_duplicate_clause_is_removed_and_keeps_the_highest_importance() -> None:
     said = [("a woman", KEPT), ("Photograph", QUALITY), ("photograph", KEPT), ("one two three", USER)]
     assert _texts(_fit(*said)) == ["a woman", "Photograph", "one two three"]
 
@@ -81,7 +81,7 @@ _clauses = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(_clauses, st.integers(1, 30), st.integers(1, 3), st.sampled_from([word_count, tokens]))
-def test_nothing_is_longer_than_allowed_but_what_is_never_cut(
+def test_only_clauses_that_are_never_cut_may_exceed_the_budget(
     clauses: list[Clause], page: int, pages: int, size: type[int]
 ) -> None:
     fitted = fit(clauses, size, page, pages)

@@ -1,4 +1,4 @@
-"""The builder as a library: steps in, a prompt out, nothing leaks."""
+"""The builder as a library: its steps, and the safety of its prompts."""
 
 from collections.abc import Callable
 
@@ -17,7 +17,7 @@ from tests.unit.prompts.examples import JOB, MIA
 SAFETY = ("nsfw", "nude", "naked")
 
 
-def test_the_steps_make_one_prompt_that_reads_well() -> None:
+def test_all_steps_give_one_readable_prompt() -> None:
     prompt = (
         PromptBuilder()
         .add_character(MIA)
@@ -57,14 +57,14 @@ def test_the_order_of_the_steps_does_not_matter() -> None:
     assert one.build() == other.build()
 
 
-def test_a_step_leaves_the_builder_it_was_called_on_as_it_was() -> None:
+def test_a_step_does_not_change_its_builder() -> None:
     start = PromptBuilder().add_character(MIA)
     before = start.build()
     start.add_scene("beach").add_text("with a dog").allow_nsfw().with_seed(1).for_image(3).build()
     assert start.build() == before
 
 
-def test_unknown_names_are_used_as_they_are() -> None:
+def test_unknown_names_are_used_unchanged() -> None:
     prompt = (
         PromptBuilder()
         .add_scene("at the docks of Porto")
@@ -79,17 +79,17 @@ def test_unknown_names_are_used_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("spelled", ["sunset-beach", "Sunset Beach", "SUNSET_BEACH", "  sunset  beach "])
-def test_known_names_are_known_however_they_are_spelled(spelled: str) -> None:
+def test_known_names_are_found_in_any_spelling(spelled: str) -> None:
     assert PromptBuilder().add_scene(spelled).build().prompt.startswith("On a beach at sunset")
 
 
-def test_nothing_is_said_twice_and_no_comma_stands_alone() -> None:
+def test_a_prompt_has_no_duplicates_and_no_stray_commas() -> None:
     text = "sharp focus,, , Sharp Focus,\nrain ,;, RAIN,"
     prompt = PromptBuilder().add_text(text).add_quality("ultra").build().prompt
     assert prompt == "Sharp focus, rain. Best quality, 8k, intricate detail, professional colour grading."
 
 
-def test_nothing_given_says_nothing() -> None:
+def test_empty_steps_give_no_text() -> None:
     empty = PromptBuilder().add_scene(None).add_outfit("").add_text(" , ").add_trigger(None)
     assert empty.build().prompt == ""
 
@@ -103,7 +103,7 @@ def test_the_trigger_word_comes_first() -> None:
     assert prompt.prompt.startswith("mia_tok, a 27-year-old")
 
 
-def test_a_long_text_is_cut_after_a_clause_and_what_the_picture_is_about_stays() -> None:
+def test_a_long_text_is_cut_after_a_clause_and_the_main_clauses_stay() -> None:
     text = ", ".join(f"clause number {index} of a very long text" for index in range(80))
     builder = PromptBuilder().add_trigger("mia_tok").add_character(MIA).add_text(text)
     prompt = builder.add_style("photorealistic").add_quality("high").build().prompt
@@ -113,12 +113,12 @@ def test_a_long_text_is_cut_after_a_clause_and_what_the_picture_is_about_stays()
     assert prompt.endswith(" of a very long text. Photorealistic photograph.")
 
 
-def test_a_person_is_worded_adult() -> None:
+def test_a_person_is_described_as_an_adult() -> None:
     prompt = PromptBuilder().add_text("Girls and a boy in the girl's garden, girlfriend").build().prompt
     assert prompt == "Women and a man in the woman's garden, girlfriend."
 
 
-def test_explicit_words_are_dropped_and_named_in_the_negative_prompt() -> None:
+def test_explicit_words_are_moved_to_the_negative_prompt() -> None:
     prompt = PromptBuilder().add_text("a topless woman on a chair").add_outfit("nude").build()
     assert prompt.prompt == "A woman on a chair."
     assert "topless" in prompt.negative_prompt
@@ -126,7 +126,7 @@ def test_explicit_words_are_dropped_and_named_in_the_negative_prompt() -> None:
     assert set(prompt.removed) == {"topless", "nude"}
 
 
-def test_explicit_words_stay_where_they_are_allowed() -> None:
+def test_explicit_words_stay_if_they_are_allowed() -> None:
     prompt = PromptBuilder().add_text("a topless woman").add_scene("beach").allow_nsfw().build()
     assert prompt.prompt.startswith("On a secluded nude beach")
     assert prompt.prompt.endswith("A topless woman.")
@@ -134,7 +134,7 @@ def test_explicit_words_stay_where_they_are_allowed() -> None:
     assert prompt.nsfw_allowed
 
 
-def test_an_explicit_word_does_not_hide_across_fields() -> None:
+def test_an_explicit_word_across_fields_is_found() -> None:
     builder = PromptBuilder().add_scene("n").add_text("u").add_style("d").add_quality("e")
     assert builder.build().prompt == ""
 
@@ -143,7 +143,7 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def test_explicit_wording_of_the_catalogue_needs_permission() -> None:
+def test_explicit_wording_of_the_catalogue_requires_permission() -> None:
     catalogue = default_catalogue()
     for name, entry in catalogue.outfits.items():
         said = PromptBuilder().add_outfit(name).build().prompt
@@ -152,14 +152,14 @@ def test_explicit_wording_of_the_catalogue_needs_permission() -> None:
         assert allowed == _sentence(entry.nsfw or entry.text)
 
 
-def test_the_negative_prompt_cannot_ask_clothes_away() -> None:
+def test_a_negative_prompt_cannot_exclude_clothes() -> None:
     prompt = PromptBuilder().add_negative("clothes, bikini, hats, adults, grown-ups").build()
     assert ", genitals, hats, deformed, " in prompt.negative_prompt
     assert "clothes" not in prompt.negative_prompt
     assert "adult" not in prompt.negative_prompt
 
 
-def test_the_negative_prompt_may_ask_clothes_away_where_nudity_is_allowed_but_never_adults() -> None:
+def test_a_negative_prompt_may_exclude_clothes_with_permission_but_never_adults() -> None:
     prompt = PromptBuilder().allow_nsfw().add_negative("clothes, adult, hats").build()
     assert prompt.negative_prompt.startswith("child, teenager, underage, clothes, hats, deformed")
 
@@ -169,35 +169,35 @@ def test_a_disguised_word_of_the_caller_does_not_replace_a_safety_word() -> None
     assert {"nude", "naked", "child"} < set(negative)
 
 
-def test_the_first_image_has_the_base_seed_and_the_others_their_own() -> None:
+def test_the_first_image_has_the_base_seed_and_each_other_its_own() -> None:
     builder = PromptBuilder().with_seed(42)
     seeds = [builder.for_image(index).build().seed for index in range(4)]
     assert seeds == [42, 6607762075843647, 4208324896946260, 1808887718048873]
 
 
-def test_the_seed_follows_from_the_job_unless_it_is_given() -> None:
+def test_the_seed_is_derived_from_the_job_unless_it_is_set() -> None:
     assert PromptBuilder().for_job(JOB).build().seed == seed_from(JOB) < SEEDS
     assert PromptBuilder().with_seed(7).for_job(JOB).build().seed == 7
     assert PromptBuilder().for_job(JOB).with_seed(7).build().seed == 7
 
 
-def test_without_job_and_seed_the_same_words_have_the_same_seed() -> None:
+def test_equal_prompts_without_job_and_seed_have_equal_seeds() -> None:
     one, same, other = (PromptBuilder().add_scene(scene).build() for scene in ("beach", "Beach", "snow"))
     assert one.seed == same.seed != other.seed
 
 
 @pytest.mark.parametrize("age", [17, "seventeen", "late teens"])
-def test_a_character_below_18_is_never_built(age: int | str) -> None:
+def test_a_character_below_18_is_refused(age: int | str) -> None:
     with pytest.raises(NotAnAdult):
         PromptBuilder().add_character(Character(name="Lea", age=age)).build()
 
 
-def test_a_character_of_unreadable_age_is_never_built() -> None:
+def test_a_character_without_a_readable_age_is_refused() -> None:
     with pytest.raises(AgeNotUnderstood):
         PromptBuilder().add_character(Character(name="Lea", age="unknown")).build()
 
 
-def test_a_person_below_18_is_never_built_even_across_fields() -> None:
+def test_a_person_below_18_across_fields_is_refused() -> None:
     with pytest.raises(NotAnAdult):
         PromptBuilder().add_scene("16").add_text("years old").build()
 

@@ -1,4 +1,4 @@
-"""The data files: complete, decent, and their mistakes named."""
+"""The data files are complete and safe, and their errors are reported."""
 
 import shutil
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
         return Path(shutil.copytree(files, tmp_path / "data"))
 
 
-def test_there_is_enough_to_choose_from() -> None:
+def test_the_catalogue_has_enough_entries() -> None:
     assert len(CATALOGUE.scenes) >= 20
     assert len(CATALOGUE.outfits) >= 20
     assert {"photorealistic", "anime", "cinematic"} < set(CATALOGUE.styles)
@@ -47,7 +47,7 @@ def test_the_first_seven_poses_cover_all_sides_and_distances() -> None:
 
 @pytest.mark.parametrize("count", range(7, 11))
 def test_a_sheet_of_any_size_is_balanced(count: int) -> None:
-    """Else a LoRA learns that this person is always far away, or always smiles."""
+    """A LoRA of an unbalanced sheet would learn that the person is always far away or always smiles."""
     poses = CATALOGUE.poses[:count]
     near = [pose for pose in poses if "close-up" in pose.framing]
     far = [pose for pose in poses if "full-body" in pose.framing]
@@ -59,12 +59,12 @@ def test_a_sheet_of_any_size_is_balanced(count: int) -> None:
     }
 
 
-def test_nothing_but_the_person_is_the_same_in_two_poses() -> None:
+def test_only_the_person_is_the_same_in_two_poses() -> None:
     for varied in ("outfit", "background", "light", "expression", "pose"):
         assert len({getattr(pose, varied) for pose in CATALOGUE.poses}) == len(CATALOGUE.poses), varied
 
 
-def test_every_aspect_has_its_pixels() -> None:
+def test_every_aspect_has_a_size() -> None:
     sizes = {aspect: (size.width, size.height) for aspect, size in CATALOGUE.aspects.items()}
     assert sizes == {
         "square": (1024, 1024),
@@ -92,13 +92,13 @@ def _safe_wording() -> Iterator[str]:
     yield from CATALOGUE.person.genders.values()
 
 
-def test_the_wording_for_everyone_is_neither_explicit_nor_about_minors() -> None:
+def test_default_texts_are_neither_explicit_nor_about_minors() -> None:
     for text in _safe_wording():
         assert find_explicit(text, CATALOGUE.nsfw.explicit) is None, text
         assert find_minor(text) is None, text
 
 
-def test_explicit_wording_of_the_catalogue_is_marked_as_such() -> None:
+def test_explicit_texts_of_the_catalogue_are_marked() -> None:
     entries = [*CATALOGUE.scenes.values(), *CATALOGUE.outfits.values()]
     explicit = [entry.nsfw for entry in entries if entry.nsfw]
     explicit += [pose.nsfw for pose in CATALOGUE.poses if pose.nsfw]

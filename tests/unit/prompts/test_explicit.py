@@ -1,4 +1,4 @@
-"""Explicit words, plain and disguised."""
+"""Detection and removal of explicit words, plain and disguised."""
 
 import time
 
@@ -35,7 +35,7 @@ EXPLICIT = default_catalogue().nsfw.explicit
         "nu nude de",
     ],
 )
-def test_an_explicit_word_is_removed_however_it_is_disguised(disguised: str) -> None:
+def test_an_explicit_word_is_removed_in_any_disguise(disguised: str) -> None:
     assert find_explicit(disguised, EXPLICIT)
     left = remove_words(f"a {disguised} statue", EXPLICIT).text
     assert find_explicit(left, EXPLICIT) is None
@@ -65,7 +65,7 @@ def test_a_harmless_word_stays(harmless: str) -> None:
     assert remove_words(harmless, EXPLICIT).text == harmless
 
 
-def test_removed_words_are_told_apart_from_their_disguise() -> None:
+def test_removed_words_are_listed_without_their_disguise() -> None:
     assert remove_words("n.u.d.e and Topless, without clothes", EXPLICIT).words == (
         "nude",
         "topless",
@@ -82,6 +82,6 @@ def test_no_text_takes_long(text: str) -> None:
     assert time.process_time() - start < 2
 
 
-def test_words_hidden_too_deep_take_the_text_with_them() -> None:
+def test_a_text_with_words_nested_too_deep_is_removed() -> None:
     text = "n n u " * 30 + "nude" + " d e" * 30
     assert find_explicit(remove_words(text, EXPLICIT).text, EXPLICIT) is None

@@ -1,4 +1,4 @@
-"""What is to follow a request is judged with it, so that no chain fails later for what is known now."""
+"""Follow-ups are checked with their request, so that no chain fails later for a known reason."""
 
 from typing import Any
 
@@ -45,26 +45,26 @@ def test_a_training_may_be_followed_by_pictures() -> None:
     assert isinstance(planned, GenerationPlanned)
 
 
-def test_a_chain_is_known_by_its_first_job_and_so_is_a_character_described_in_it() -> None:
+def test_a_chain_and_its_inline_character_have_the_id_of_the_first_job() -> None:
     planned = made(chain("character_sheet", TRAIN))
     assert (planned.chain_id, planned.character_id, planned.character) == (JOB, JOB, MIA)
     rejected = made(chain("character_sheet", TRAIN, count=10, prompt="teens"))
     assert (rejected.chain_id, rejected.character_id, rejected.character) == (JOB, JOB, MIA)
 
 
-def test_a_chain_that_has_an_id_keeps_it_and_its_stored_character() -> None:
+def test_a_chain_with_an_id_keeps_it_and_its_stored_character() -> None:
     asked = chain("character_sheet", TRAIN, character_id=CHARACTER)
     planned = made(asked.model_copy(update={"chain_id": CHAIN}), STORED_MIA)
     assert (planned.chain_id, planned.character_id, planned.character) == (CHAIN, CHARACTER, STORED_MIA)
 
 
-def test_without_a_chain_a_described_character_has_no_id_and_is_kept_as_it_was() -> None:
+def test_an_inline_character_without_a_chain_has_no_id() -> None:
     planned = made(requested("character_sheet"))
     assert (planned.chain_id, planned.character_id, planned.character) == (None, None, MIA)
 
 
 @pytest.mark.parametrize("type_", ["base_image", "studio", "profile_pictures"])
-def test_nothing_follows_what_ends_a_chain(type_: str) -> None:
+def test_a_type_without_follow_ups_refuses_them(type_: str) -> None:
     found = reasons(type_, TRAIN, SHOTS)
     assert found == {"then": f"can follow a character_sheet or a lora_training, not {type_}"}
 
@@ -78,31 +78,31 @@ def test_nothing_follows_what_ends_a_chain(type_: str) -> None:
         ("lora_training", (TRAIN,), ["then.0.type"]),
     ],
 )
-def test_a_training_follows_its_sheet_at_once_and_once(
+def test_a_training_must_be_the_first_follow_up_of_a_sheet(
     type_: str, then: tuple[dict[str, Any], ...], wrong: list[str]
 ) -> None:
     assert list(reasons(type_, *then, stored=STORED_MIA)) == wrong
 
 
-def test_an_unknown_set_is_named_by_its_place() -> None:
+def test_an_unknown_set_is_reported_with_its_position() -> None:
     found = reasons("character_sheet", TRAIN, PROFILE | {"set_id": "vacation"})
     assert list(found) == ["then.1.set_id"]
     assert "known sets: classic" in found["then.1.set_id"]
 
 
 @pytest.mark.parametrize("field", ["prompt", "scene", "outfit", "style", "quality"])
-def test_a_minor_in_what_follows_is_rejected_at_once(field: str) -> None:
+def test_a_minor_in_a_follow_up_is_rejected_with_the_request(field: str) -> None:
     found = reasons("character_sheet", TRAIN, SHOTS | {field: "with a teenager"})
     assert list(found) == [f"then.1.{field}"]
     assert "only adults can be drawn" in found[f"then.1.{field}"]
 
 
-def test_fields_that_only_together_say_a_minor_are_found_too() -> None:
+def test_fields_of_a_follow_up_that_mention_a_minor_in_combination_are_rejected() -> None:
     found = reasons("character_sheet", TRAIN, SHOTS | {"scene": "16", "prompt": "years old"})
     assert list(found) == ["then.1"]
 
 
-def test_a_workflow_is_judged_by_its_words() -> None:
+def test_the_wording_of_a_workflow_in_a_follow_up_is_checked() -> None:
     nodes = {"6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a nude portrait"}}}
     found = reasons("character_sheet", TRAIN, SHOTS | {"workflow": nodes})
     assert list(found) == ["then.1.workflow.6.inputs.text"]
@@ -110,23 +110,23 @@ def test_a_workflow_is_judged_by_its_words() -> None:
     assert isinstance(allowed, GenerationPlanned)
 
 
-def test_explicit_wording_is_dropped_later_as_it_is_in_any_request() -> None:
+def test_explicit_wording_in_a_follow_up_is_accepted_and_removed_later() -> None:
     assert isinstance(made(chain("character_sheet", TRAIN, SHOTS | {"prompt": "nude"})), GenerationPlanned)
 
 
-def test_what_speaks_against_the_character_is_said_once_and_of_the_character() -> None:
+def test_a_reason_about_the_character_is_reported_once_with_its_own_path() -> None:
     child = MIA.model_copy(update={"age": 12})
     assert list(reasons("character_sheet", TRAIN, SHOTS, PROFILE, character=child)) == [
         "request.character.age"
     ]
 
 
-def test_an_unknown_character_is_said_once() -> None:
+def test_an_unknown_character_is_reported_once() -> None:
     found = reasons("character_sheet", TRAIN, SHOTS, PROFILE, character_id=CHARACTER)
     assert found == {"request.character_id": f"no character {CHARACTER}"}
 
 
-def test_a_lora_that_nothing_brings_is_missed_at_once() -> None:
+def test_a_follow_up_without_its_lora_is_rejected_with_the_request() -> None:
     found = reasons("character_sheet", SHOTS | {"mode": "lora"})
     assert list(found) == ["then.0.mode"]
     waits = made(chain("character_sheet", SHOTS | {"mode": "lora", "wait_for_lora": True}))
@@ -136,13 +136,13 @@ def test_a_lora_that_nothing_brings_is_missed_at_once() -> None:
     assert isinstance(ready, GenerationPlanned)
 
 
-def test_a_face_is_there_after_a_sheet_but_not_after_a_training_alone() -> None:
+def test_a_face_exists_after_a_sheet_but_not_after_a_training_alone() -> None:
     swap = SHOTS | {"mode": "face_swap"}
     assert isinstance(made(chain("character_sheet", TRAIN, swap)), GenerationPlanned)
     assert list(reasons("lora_training", swap, stored=STORED_MIA)) == ["request.character.base_image_id"]
 
 
-def test_all_reasons_of_a_chain_are_given_at_once() -> None:
+def test_all_reasons_of_a_chain_are_reported_together() -> None:
     found = reasons(
         "character_sheet",
         PROFILE | {"set_id": "vacation"},

@@ -1,4 +1,4 @@
-"""Persons below 18 in many languages and disguises, and adults and things that are none."""
+"""Detection of persons below 18 in many languages and disguises, and its false positives."""
 
 import time
 from typing import Any
@@ -39,12 +39,12 @@ def test_a_reported_mention_of_a_minor_is_refused_in_a_prompt(text: str) -> None
 
 @pytest.mark.parametrize("text", REPORTED_OTHERS)
 @pytest.mark.parametrize("field", ["prompt", "outfit", "scene"])
-def test_a_reported_false_alarm_is_planned(field: str, text: str) -> None:
+def test_a_reported_false_positive_is_planned(field: str, text: str) -> None:
     assert isinstance(_planned(**{field: text}), GenerationPlanned)
 
 
 @pytest.mark.parametrize("name", ["Julia Child", "Lolita Flores", "Kid", "Baby Teen, 12"])
-def test_a_name_is_not_searched_as_it_is_never_drawn(name: str) -> None:
+def test_a_name_is_not_checked_because_it_is_never_drawn(name: str) -> None:
     made = _planned(character=MIA.model_copy(update={"name": name}))
     assert isinstance(made, GenerationPlanned)
     for render in made.renders:
@@ -54,7 +54,7 @@ def test_a_name_is_not_searched_as_it_is_never_drawn(name: str) -> None:
 @pytest.mark.parametrize(
     "identity", [{"backstory": "mother of two children, left home at 16"}, {"hobbies": "child care"}]
 )
-def test_a_life_that_is_never_drawn_is_not_searched(identity: dict[str, str]) -> None:
+def test_a_life_that_is_never_drawn_is_not_checked(identity: dict[str, str]) -> None:
     character = MIA.model_copy(update={"identity": Identity(**identity)})
     made = _planned(character=character)
     assert isinstance(made, GenerationPlanned)
@@ -80,14 +80,14 @@ def test_a_life_that_is_never_drawn_is_not_searched(identity: dict[str, str]) ->
         ),
     ],
 )
-def test_every_field_with_words_is_searched(path: str, request_: dict[str, Any]) -> None:
+def test_every_field_with_text_is_checked(path: str, request_: dict[str, Any]) -> None:
     made = _planned(**request_)
     assert isinstance(made, GenerationRejected)
     assert path in [reason.field for reason in made.reasons]
 
 
 @pytest.mark.parametrize(("field", "value"), [("trigger_word", "schoolɡirl"), ("captions", ("", "16살"))])
-def test_the_words_of_a_training_are_searched(field: str, value: object) -> None:
+def test_the_texts_of_a_training_are_checked(field: str, value: object) -> None:
     training: dict[str, Any] = {
         "type_": "lora_training",
         "character_id": CHARACTER,
@@ -102,7 +102,7 @@ def test_the_words_of_a_training_are_searched(field: str, value: object) -> None
 
 @pytest.mark.parametrize("verdict", VERDICTS)
 @pytest.mark.parametrize("part", PARTS)
-def test_the_corpus_is_decided_as_it_should_be(verdict: str, part: str) -> None:
+def test_the_corpus_is_classified_correctly(verdict: str, part: str) -> None:
     assert wrong(verdict, part) == ()
 
 
@@ -132,7 +132,7 @@ def test_a_person_below_18_is_found_beside_other_words(text: str) -> None:
         *("chapter XII", "Louis XIV chair", "iPhone16", "blink182 shirt", "XII century castle"),
     ],
 )
-def test_numbers_of_other_things_are_no_ages(text: str) -> None:
+def test_numbers_of_other_things_are_not_ages(text: str) -> None:
     assert find_minor(text) is None
 
 
@@ -157,7 +157,7 @@ DENSE = [
 
 
 @pytest.mark.parametrize("text", DENSE)
-def test_time_grows_with_the_text_and_not_faster(text: str) -> None:
+def test_the_time_grows_linearly_with_the_text(text: str) -> None:
     _seconds(text, 1_000)
     short = min(_seconds(text, 8_000) for _ in range(3))
     assert min(_seconds(text, 64_000) for _ in range(2)) < 8 * 3 * short + 0.02
@@ -178,14 +178,14 @@ def test_an_age_is_found_wherever_it_stands_in_a_long_text() -> None:
         )
 
 
-def test_a_workflow_of_ligatures_costs_no_more_than_its_size() -> None:
+def test_the_time_of_a_workflow_with_ligatures_is_linear() -> None:
     workflow = {"1": {"class_type": "T", "inputs": {"text": "ﷺ" * MAX_WORDING}}}
     start = time.process_time()
     assert workflow_reasons(workflow, include_nsfw=False, catalogue=default_catalogue()) == []
     assert time.process_time() - start < 2
 
 
-def test_no_character_folds_to_more_than_a_few() -> None:
+def test_no_character_is_normalised_to_more_than_the_limit() -> None:
     assert (
         max(len(normalize(chr(code)).text) for code in range(0x20, 0x30000) if chr(code).isprintable())
         == MAX_EXPANSION

@@ -1,4 +1,4 @@
-"""Persons below 18, found in free text; other things left alone."""
+"""Detection of persons below 18 in free text, and its false positives."""
 
 import time
 
@@ -171,7 +171,7 @@ def test_persons_below_18_are_found() -> None:
     assert [text for text in inside if not find_minor(text)] == []
 
 
-def test_other_words_are_left_alone() -> None:
+def test_other_words_are_accepted() -> None:
     found = {text: find_minor(text) for text in HARMLESS}
     assert {text: minor for text, minor in found.items() if minor} == {}
 
@@ -187,7 +187,7 @@ def test_no_adult_age_is_found() -> None:
         assert find_minor(f"a {age}-year-old woman aged {age}, she is {age}") is None, age
 
 
-def test_what_was_found_is_said_as_it_was_written() -> None:
+def test_a_match_is_reported_as_it_is_in_the_text() -> None:
     assert find_minor("a Te\u200bEn on a bike") == "Te\u200bEn"
     assert find_minor("one Sixteen Year Old, two kids") == "Sixteen Year Old"
 

@@ -1,4 +1,4 @@
-"""Characters in words."""
+"""Descriptions of characters."""
 
 from itertools import pairwise
 
@@ -52,7 +52,7 @@ def test_a_person_is_always_an_adult_in_years(gender: str, person: str) -> None:
         ("Shaved", "black", "a shaved head"),
     ],
 )
-def test_hair_is_said_once(style: str, color: str, hair: str) -> None:
+def test_hair_is_mentioned_once(style: str, color: str, hair: str) -> None:
     assert _says(hair_style=style, hair_color=color) == f"A 30-year-old adult with {hair}."
 
 
@@ -66,12 +66,12 @@ def test_hair_is_said_once(style: str, color: str, hair: str) -> None:
         ("shaved", "", "a shaved head"),
     ],
 )
-def test_the_length_of_the_hair_is_said_with_its_style(length: str, style: str, hair: str) -> None:
+def test_the_length_of_the_hair_is_combined_with_its_style(length: str, style: str, hair: str) -> None:
     said = _says(hair_length=length, hair_style=style, hair_color="black")
     assert said == f"A 30-year-old adult with {hair}."
 
 
-def test_what_distinguishes_a_person_follows_its_looks() -> None:
+def test_distinguishing_marks_follow_the_appearance() -> None:
     looks = {"height": "175 cm", "facial_hair": "full beard", "details": "freckles, round glasses"}
     assert _says(eye_color="grey", **looks) == (
         "A 30-year-old adult with grey eyes, 175 cm tall, full beard, freckles, round glasses."
@@ -79,18 +79,18 @@ def test_what_distinguishes_a_person_follows_its_looks() -> None:
 
 
 @pytest.mark.parametrize(("age", "person"), [(18, "An 18"), (20, "A 20"), (82, "An 82"), (100, "A 100")])
-def test_an_age_has_its_article(age: int, person: str) -> None:
+def test_an_age_has_the_right_article(age: int, person: str) -> None:
     said = PromptBuilder().add_character(Character(name="Kim", age=age)).build().prompt
     assert said == f"{person}-year-old adult."
 
 
-def test_every_trait_gets_the_noun_it_lacks() -> None:
+def test_every_trait_gets_its_missing_noun() -> None:
     assert _says(skin_tone="olive", eye_color="brown eyes", face="round", body_type="slim figure") == (
         "A 30-year-old adult with olive skin, brown eyes, a round face and a slim figure."
     )
 
 
-def test_identity_colours_the_picture_only_where_nothing_else_does() -> None:
+def test_identity_influences_the_picture_only_without_other_details() -> None:
     character = Character(name="Kim", age=30, identity=Identity(occupation="baker", personality="shy"))
     builder = PromptBuilder().add_character(character)
     assert builder.build().prompt == "A 30-year-old adult, shy expression, baker by profession."
@@ -98,7 +98,7 @@ def test_identity_colours_the_picture_only_where_nothing_else_does() -> None:
     assert shot == "A 30-year-old adult. Close-up, broad grin."
 
 
-def test_an_own_expression_and_style_of_dress_are_for_pictures_that_ask_for_no_other() -> None:
+def test_the_usual_expression_and_clothes_are_used_only_without_others() -> None:
     identity = Identity(expression="playful look", personality="shy", dress_style="business")
     builder = PromptBuilder().add_character(Character(name="Kim", age=30, identity=identity))
     assert builder.build().prompt == (
@@ -123,7 +123,7 @@ def test_a_usual_style_of_dress_is_never_an_explicit_one() -> None:
         for value in values
     ],
 )
-def test_what_the_wizard_offers_is_drawn_and_reads_well(model: type[Model], field: str, value: str) -> None:
+def test_every_offered_value_is_readable_in_the_prompt(model: type[Model], field: str, value: str) -> None:
     name = "appearance" if model is Appearance else "identity"
     who = Character.model_validate({"name": "Kim", "age": 30, name: {field: value}})
     prompt = PromptBuilder().add_character(who).build()
@@ -134,12 +134,12 @@ def test_what_the_wizard_offers_is_drawn_and_reads_well(model: type[Model], fiel
     assert find_minor(prompt.prompt) is None
 
 
-def test_styles_of_dress_that_the_wizard_offers_are_outfits() -> None:
+def test_offered_styles_of_dress_are_outfits_of_the_catalogue() -> None:
     outfits = default_catalogue().outfits
     assert all(entry_of(outfits, style) for style in offered_values(Identity)["dress_style"])
 
 
-def test_a_character_whose_every_field_is_as_long_as_it_may_be_still_fits() -> None:
+def test_a_character_with_fields_of_maximum_length_fits() -> None:
     long = dict.fromkeys(Appearance.model_fields, "seven words that say nothing of use " * 5)
     who = dict.fromkeys(Identity.model_fields, "x" * 200)
     character = Character.model_validate({"name": "ń" * 200, "age": 30, "appearance": long, "identity": who})
@@ -150,7 +150,7 @@ def test_a_character_whose_every_field_is_as_long_as_it_may_be_still_fits() -> N
     assert "Photorealistic photograph" in prompt.prompt
 
 
-def test_empty_fields_say_nothing() -> None:
+def test_empty_fields_give_no_text() -> None:
     empty = dict.fromkeys(Appearance.model_fields, " , ")
     assert _says(**empty) == "A 30-year-old adult."
 

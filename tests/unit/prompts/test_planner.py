@@ -1,4 +1,4 @@
-"""What becomes of each type of request that can be done."""
+"""Plans of acceptable requests of each type."""
 
 from datetime import timedelta
 
@@ -41,7 +41,7 @@ def test_a_base_image_request_becomes_three_candidates_of_one_person() -> None:
     assert {(render.width, render.height) for render in made.renders} == {(896, 1152)}
 
 
-def test_a_sheet_is_the_first_poses_with_the_chosen_face() -> None:
+def test_a_sheet_has_the_first_poses_and_the_selected_face() -> None:
     made = planned("character_sheet")
     assert [render.label for render in made.renders] == [
         "front-portrait",
@@ -61,11 +61,11 @@ def test_a_sheet_is_the_first_poses_with_the_chosen_face() -> None:
     )
 
 
-def test_a_sheet_has_as_many_poses_as_asked_for() -> None:
+def test_a_sheet_has_the_requested_number_of_poses() -> None:
     assert len(planned("character_sheet", count=10).renders) == 10
 
 
-def test_studio_pictures_differ_by_seed_alone() -> None:
+def test_studio_pictures_differ_only_by_seed() -> None:
     first, *others = planned(prompt="sunset", scene="beach", count=4, seed=5).renders
     assert first.seed == 5
     for index, other in enumerate(others, 1):
@@ -73,7 +73,7 @@ def test_studio_pictures_differ_by_seed_alone() -> None:
         assert other == same
 
 
-def test_a_studio_prompt_reads_well() -> None:
+def test_a_studio_prompt_is_readable() -> None:
     made = planned(
         prompt="beach scene, sunset", scene="beach", outfit="swimsuit", style="cinematic", quality="ultra"
     )
@@ -86,27 +86,27 @@ def test_a_studio_prompt_reads_well() -> None:
 
 
 @pytest.mark.parametrize("mode", ["auto", "lora"])
-def test_a_lora_is_used_when_there_is_one(mode: str) -> None:
+def test_an_existing_lora_is_used(mode: str) -> None:
     (render,) = planned(mode=mode, character=MIA_WITH_LORA).renders
     assert render.lora == LORA
     assert render.face is None
     assert render.prompt.startswith("mia_tok, a 27-year-old")
 
 
-def test_a_face_is_swapped_in_where_there_is_no_lora() -> None:
+def test_a_face_is_swapped_in_without_a_lora() -> None:
     (render,) = planned(character=MIA_WITH_FACE).renders
     assert render.face == BASE_IMAGE
     assert render.lora is None
 
 
-def test_a_face_swap_leaves_the_lora_alone() -> None:
+def test_a_face_swap_does_not_use_the_lora() -> None:
     (render,) = planned(mode="face_swap", character=MIA_WITH_LORA).renders
     assert render.face == BASE_IMAGE
     assert render.lora is None
     assert "mia_tok" not in render.prompt
 
 
-def test_a_character_without_face_and_lora_is_drawn_by_its_looks() -> None:
+def test_a_character_without_face_and_lora_is_drawn_by_its_appearance() -> None:
     (render,) = planned().renders
     assert (render.face, render.lora, render.reference) == (None, None, None)
 
@@ -122,7 +122,7 @@ def test_a_profile_set_becomes_its_shots() -> None:
     )
 
 
-def test_a_profile_set_uses_the_lora_only_where_there_is_no_face() -> None:
+def test_a_profile_set_uses_the_lora_only_without_a_face() -> None:
     with_face = planned("profile_pictures", character=MIA_WITH_LORA).renders[0]
     assert (with_face.reference, with_face.lora) == (BASE_IMAGE, None)
     lora_only = MIA.model_copy(update={"lora": LORA})
@@ -137,7 +137,7 @@ def test_a_training_is_one_render_with_its_images() -> None:
     assert render.training_images == IMAGES
 
 
-def test_a_stored_character_is_drawn_like_one_in_the_request() -> None:
+def test_a_stored_character_is_planned_like_an_inline_one() -> None:
     stored = planned(character_id=CHARACTER, stored=MIA_WITH_FACE)
     inline = planned(character=MIA_WITH_FACE)
     assert stored.renders == inline.renders
@@ -145,7 +145,7 @@ def test_a_stored_character_is_drawn_like_one_in_the_request() -> None:
     assert inline.character_id is None
 
 
-def test_only_a_character_that_is_not_in_the_request_must_be_read() -> None:
+def test_only_a_character_that_is_not_inline_must_be_read() -> None:
     assert stored_character_id(requested(character_id=CHARACTER)) == CHARACTER
     assert stored_character_id(requested("lora_training")) == CHARACTER
     assert stored_character_id(requested()) is None
@@ -156,12 +156,12 @@ def test_only_a_character_that_is_not_in_the_request_must_be_read() -> None:
     ("aspect", "size"),
     [("square", (1024, 1024)), ("landscape", (1152, 896)), ("wide", (1344, 768)), ("tall", (768, 1344))],
 )
-def test_the_aspect_sets_the_pixels(aspect: str, size: tuple[int, int]) -> None:
+def test_the_aspect_determines_the_size(aspect: str, size: tuple[int, int]) -> None:
     (render,) = planned(aspect=aspect).renders
     assert (render.width, render.height) == size
 
 
-def test_explicit_wording_is_dropped_unless_the_request_allows_it() -> None:
+def test_explicit_wording_is_removed_unless_the_request_allows_it() -> None:
     (safe,) = planned(prompt="a nude portrait", outfit="lingerie").renders
     assert not safe.nsfw_allowed
     assert ". A portrait. " in safe.prompt
@@ -174,14 +174,14 @@ def test_explicit_wording_is_dropped_unless_the_request_allows_it() -> None:
     assert "nude" not in allowed.negative_prompt
 
 
-def test_what_the_request_wants_of_the_provider_is_passed_on() -> None:
+def test_the_routing_preferences_are_passed_on() -> None:
     workflow = {"1": {"class_type": "KSampler", "inputs": {"seed": "{{seed}}"}}}
     made = planned(provider="comfyui", model="flux-dev", workflow=workflow)
     assert (made.provider, made.model, made.workflow) == ("comfyui", "flux-dev", workflow)
     assert planned("lora_training", provider="modal").provider == "modal"
 
 
-def test_the_plan_carries_what_later_steps_need() -> None:
+def test_the_plan_has_the_fields_of_later_steps() -> None:
     request = requested().model_copy(update={"chain_id": CHARACTER})
     made = plan(request, character=None, requested_at=AT, catalogue=default_catalogue())
     assert isinstance(made, GenerationPlanned)
@@ -189,7 +189,7 @@ def test_the_plan_carries_what_later_steps_need() -> None:
     assert (made.chain_id, made.requested_at, made.notify) == (CHARACTER, AT, request.notify)
 
 
-def test_the_time_of_the_request_is_the_users_but_never_after_its_record() -> None:
+def test_the_time_of_a_request_is_never_after_its_record() -> None:
     for said, counts in (
         (AT - timedelta(seconds=9), AT - timedelta(seconds=9)),
         (AT + timedelta(days=1), AT),
@@ -199,6 +199,6 @@ def test_the_time_of_the_request_is_the_users_but_never_after_its_record() -> No
         assert made.requested_at == counts
 
 
-def test_the_seed_follows_from_the_job_unless_the_request_gives_one() -> None:
+def test_the_seed_is_derived_from_the_job_unless_the_request_sets_it() -> None:
     assert planned().renders[0].seed == seed_from(JOB)
     assert planned(seed=0).renders[0].seed == 0

@@ -1,4 +1,4 @@
-"""What holds for every request."""
+"""Properties of all plans."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -60,7 +60,7 @@ wild = st.text(st.characters(exclude_categories=("Cs", "Cc")), max_size=40)
 def image_requests(
     draw: st.DrawFn, free: st.SearchStrategy[str | None] = texts, types: Iterable[str] = COUNTS
 ) -> dict[str, Any]:
-    """The arguments of any image request that can be done."""
+    """Generate the arguments of acceptable image requests."""
     type_ = draw(st.sampled_from(sorted(types)))
     request: dict[str, Any] = {
         "type_": type_,
@@ -86,13 +86,13 @@ def image_requests(
 
 
 def about(request: dict[str, Any], character: Character, *, stored: bool) -> dict[str, Any]:
-    """The same request about this character: described in it, or stored and named by its id."""
+    """Return a request for a character, which is described inline or stored."""
     others = {name: value for name, value in request.items() if name not in ABOUT}
     return others | ({"character_id": CHARACTER, "stored": character} if stored else {"character": character})
 
 
 def modes(character: Character, *, stored: bool) -> st.SearchStrategy[dict[str, Any]]:
-    """The ways to draw this character in a scene that can be done."""
+    """Return the modes in which a character can be drawn in a scene."""
     known = {"auto", "lora" if character.lora else "auto"}
     known |= {"face_swap"} if character.base_image_id else set()
     at_once = st.fixed_dictionaries({"mode": st.sampled_from(sorted(known))})
@@ -107,7 +107,7 @@ _INDEXES = st.lists(st.integers(0, 999), min_size=4, max_size=50, unique=True)
 
 @st.composite
 def trainings(draw: st.DrawFn) -> dict[str, Any]:
-    """The arguments of any training that can be done."""
+    """Generate the arguments of acceptable trainings."""
     images = [f"{CHARACTER}/{index}" for index in draw(_INDEXES)]
     some = st.sampled_from(["", "{trigger}, walking", "mia_tok at the sea"])
     of_all = st.lists(some, min_size=len(images), max_size=len(images))
@@ -124,7 +124,7 @@ def trainings(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def size_of(request: dict[str, Any]) -> int:
-    """How many renders it is to have."""
+    """Return the expected number of renders."""
     if chosen := CATALOGUE.profile_set(request.get("set_id", "")):
         return len(chosen.shots)
     return len(request.get("only", ())) or int(request.get("count", 1))
@@ -137,7 +137,7 @@ def _plan(request: dict[str, Any]) -> GenerationPlanned | GenerationRejected:
 
 
 @given(st.one_of(image_requests(), image_requests(), trainings()))
-def test_a_request_gives_exactly_its_images_and_always_the_same(request: dict[str, Any]) -> None:
+def test_planning_is_deterministic_and_gives_the_requested_images(request: dict[str, Any]) -> None:
     made = _plan(request)
     assert isinstance(made, GenerationPlanned)
     wanted = size_of(request)
@@ -150,7 +150,7 @@ def test_a_request_gives_exactly_its_images_and_always_the_same(request: dict[st
 
 
 @given(image_requests(types=["studio"]))
-def test_pictures_wait_for_a_lora_only_where_that_is_asked_for_and_there_is_none(
+def test_pictures_wait_for_a_lora_only_if_requested_and_missing(
     request: dict[str, Any],
 ) -> None:
     made = _plan(request)
@@ -165,7 +165,7 @@ def test_pictures_wait_for_a_lora_only_where_that_is_asked_for_and_there_is_none
 
 
 @given(trainings())
-def test_a_training_is_given_its_images_in_their_order_with_a_caption_for_each_or_none(
+def test_a_training_keeps_the_order_of_its_images_and_captions(
     request: dict[str, Any],
 ) -> None:
     made = _plan(request)
@@ -178,7 +178,7 @@ def test_a_training_is_given_its_images_in_their_order_with_a_caption_for_each_o
 
 
 @given(image_requests())
-def test_nothing_explicit_is_drawn_where_it_is_not_allowed(request: dict[str, Any]) -> None:
+def test_a_prompt_without_permission_is_never_explicit(request: dict[str, Any]) -> None:
     made = _plan(request | {"include_nsfw": False})
     assert isinstance(made, GenerationPlanned)
     for render in made.renders:
@@ -189,7 +189,7 @@ def test_nothing_explicit_is_drawn_where_it_is_not_allowed(request: dict[str, An
 
 
 def _model(kind: type[Model], texts: st.SearchStrategy[str | None]) -> st.SearchStrategy[Any]:
-    """Each field left out, as the wizard offers it, or as nobody would expect."""
+    """Generate fields that are left out, offered by the wizard, or arbitrary."""
     known = offered_values(kind)
     return st.builds(
         kind,
@@ -198,7 +198,7 @@ def _model(kind: type[Model], texts: st.SearchStrategy[str | None]) -> st.Search
 
 
 def characters(free: st.SearchStrategy[str | None]) -> st.SearchStrategy[Character]:
-    """Characters as a wizard may describe them."""
+    """Generate characters of a wizard."""
     return st.builds(
         Character,
         name=st.one_of(st.just("x" * 200), wild),
@@ -212,7 +212,7 @@ def characters(free: st.SearchStrategy[str | None]) -> st.SearchStrategy[Charact
 
 
 @given(image_requests(free=st.one_of(texts, wild)), characters(st.one_of(texts, odd)), st.data())
-def test_every_plan_is_of_its_size_within_its_budgets_decent_and_storable(
+def test_every_plan_is_within_its_budgets_safe_and_storable(
     request: dict[str, Any], character: Character, data: st.DataObject
 ) -> None:
     request = about(request, character, stored="stored" in request)
@@ -253,7 +253,7 @@ def test_prompts_are_well_formed(request: dict[str, Any]) -> None:
 
 
 @given(image_requests(free=wild), st.sampled_from(["prompt", "style"]), st.sampled_from(_MINORS), wild)
-def test_a_minor_is_rejected_wherever_it_stands(
+def test_a_minor_is_rejected_in_every_field(
     request: dict[str, Any], field: str, minor: str, before: str
 ) -> None:
     made = _plan(request | {field: f"{before}, {minor}"})
@@ -270,7 +270,7 @@ def test_only_ages_of_adults_are_planned(age: int) -> None:
 
 
 @given(st.text(max_size=60))
-def test_folding_keeps_track_of_where_everything_was(text: str) -> None:
+def test_normalisation_keeps_the_position_of_every_character(text: str) -> None:
     normalized = normalize(text)
     assert len(normalized.text) == len(normalized.starts) == len(normalized.ends)
     spans = list(zip(normalized.starts, normalized.ends, strict=True))

@@ -1,4 +1,4 @@
-"""Requests that cannot be read: their caller hears of it whenever a job id can be found."""
+"""Rejection of unreadable requests whose job id and tenant are known."""
 
 import hashlib
 import json
@@ -67,14 +67,14 @@ def _reasons(body: dict[str, Any]) -> dict[str, str]:
         ),
     ],
 )
-def test_a_reason_says_the_field_as_it_was_written_and_what_is_wrong(
+def test_a_reason_names_the_callers_field_and_the_error(
     request_: dict[str, Any], field: str, message: str
 ) -> None:
     assert _reasons(_body(**request_)) == {field: message}
 
 
 @pytest.mark.parametrize("digits", [20, 4000, 4301, 5000, 100_000])
-def test_an_age_of_any_number_of_digits_is_refused_by_name(digits: int) -> None:
+def test_an_age_of_any_number_of_digits_is_refused_with_its_field(digits: int) -> None:
     value = json.dumps(_body()).replace('"age": 27', f'"age": {"9" * digits}').encode()
     with pytest.raises(ValidationError) as raised:
         read_message(GenerationRequested, value)
@@ -84,7 +84,7 @@ def test_an_age_of_any_number_of_digits_is_refused_by_name(digits: int) -> None:
     assert rejected.job_id == JOB
 
 
-def test_a_missing_type_is_named() -> None:
+def test_a_missing_type_is_reported() -> None:
     body = _body()
     del body["request"]["type"]
     assert "is required" in _reasons(body)["request.type"]
@@ -105,24 +105,24 @@ def test_a_missing_type_is_named() -> None:
         ("studio", "then.1", "must be an object, got 'studio'"),
     ],
 )
-def test_what_is_to_follow_is_named_by_its_place(follow_up: Any, field: str, message: str) -> None:
+def test_an_invalid_follow_up_is_reported_with_its_position(follow_up: Any, field: str, message: str) -> None:
     sheet = _body(type="character_sheet", base_image_id=BASE_IMAGE)
     assert _reasons(sheet | {"then": [{"type": "lora_training"}, follow_up]}) == {field: message}
 
 
-def test_a_chain_that_cannot_be_read_is_rejected_as_a_chain() -> None:
+def test_an_unreadable_chain_is_rejected_as_a_chain() -> None:
     body = _body(type="character_sheet", base_image_id=BASE_IMAGE)
     rejected = _rejected(json.dumps(body | {"then": [{"type": "studio", "count": 11}]}).encode())
     assert rejected is not None
     assert (rejected.chain_id, rejected.character_id) == (JOB, JOB)
 
 
-def test_several_reasons_are_given_at_once() -> None:
+def test_several_reasons_are_reported_together() -> None:
     body = _body(count=11, prompt="x" * 5000) | {"chain_id": 7}
     assert sorted(_reasons(body)) == ["chain_id", "request.count", "request.prompt"]
 
 
-def test_what_can_be_read_is_kept() -> None:
+def test_readable_fields_are_kept() -> None:
     body = _body(count=11, character=None, character_id=CHARACTER) | {
         "requested_at": "2026-03-01T11:59:00Z",
         "notify": {"webhook_url": "https://example.com/hook"},
@@ -143,7 +143,7 @@ def test_what_can_be_read_is_kept() -> None:
     assert rejected.request_hash == hashlib.sha256(value).hexdigest()
 
 
-def test_what_cannot_be_read_is_replaced() -> None:
+def test_unreadable_fields_are_replaced() -> None:
     body = {
         "job_id": JOB,
         "tenant": "acme",
@@ -158,7 +158,7 @@ def test_what_cannot_be_read_is_replaced() -> None:
 
 
 @pytest.mark.parametrize("job_id", [None, "7", ["x"]])
-def test_the_records_key_is_the_job_id_where_the_body_has_none(job_id: Any) -> None:
+def test_the_key_of_the_record_replaces_a_missing_job_id(job_id: Any) -> None:
     body = {"tenant": "acme", "user_id": "u1"} | ({} if job_id is None else {"job_id": job_id})
     rejected = _rejected(json.dumps(body).encode(), JOB)
     assert rejected is not None
@@ -175,7 +175,7 @@ def test_a_body_without_a_tenant_rejects_no_job(value: bytes) -> None:
 
 
 @pytest.mark.parametrize("tenant", [None, "", "a/b", "no spaces", 7, ["acme"]])
-def test_an_unreadable_tenant_gives_no_job_of_another_tenant(tenant: Any) -> None:
+def test_an_unreadable_tenant_rejects_no_job(tenant: Any) -> None:
     assert _rejected(json.dumps(_body() | {"tenant": tenant}).encode(), JOB) is None
 
 
@@ -185,18 +185,18 @@ def test_an_unreadable_user_gives_no_job_of_another_user(user_id: Any) -> None:
 
 
 @pytest.mark.parametrize("claimed", ["0001-01-01T00:00:00Z", "1970-01-01T00:00:00Z", "2999-01-01T00:00:00Z"])
-def test_a_rejection_claims_no_impossible_time(claimed: str) -> None:
+def test_a_rejection_has_a_plausible_time(claimed: str) -> None:
     rejected = _rejected(json.dumps(_body(count=11) | {"requested_at": claimed}).encode())
     assert rejected is not None
     assert rejected.requested_at == AT
 
 
 @pytest.mark.parametrize("key", ["", "7", "not-a-uuid"])
-def test_without_a_job_id_there_is_nothing_to_reject(key: str) -> None:
+def test_a_request_without_a_job_id_is_not_rejected(key: str) -> None:
     assert _rejected(b"not json", key) is None
 
 
-def test_nothing_long_is_said_back() -> None:
+def test_long_values_are_shortened_in_reasons() -> None:
     body = _body(mode="m" * 10**6, style={"a" * 10**5: 1}, type="studio", provider="p" * 10**6)
     body["chain_id"] = "t" * 10**6
     rejected = _rejected(json.dumps(body).encode())
@@ -207,12 +207,12 @@ def test_nothing_long_is_said_back() -> None:
     assert len(tagged.model_dump_json()) < 1500
 
 
-def test_a_flood_of_mistakes_gives_a_few_reasons() -> None:
+def test_many_errors_give_a_limited_number_of_reasons() -> None:
     images = {"type": "lora_training", "character_id": CHARACTER, "images": ["x"] * 50, "trigger_word": "t"}
     assert len(_reasons(_body(**images))) == 20
 
 
-def test_a_place_that_no_sheet_has_is_named() -> None:
+def test_a_position_that_no_sheet_has_is_reported() -> None:
     body = _body(type="character_sheet", base_image_id=BASE_IMAGE, only=[1, 10, "x"])
     assert _reasons(body) == {
         "request.only.1": "must be at most 9, got 10",
@@ -220,7 +220,7 @@ def test_a_place_that_no_sheet_has_is_named() -> None:
     }
 
 
-def test_a_wizards_field_that_is_too_long_is_named_once() -> None:
+def test_a_field_of_the_wizard_that_is_too_long_is_reported_once() -> None:
     body = _body(character=MIA | {"appearance": {"gender": "x" * 201}})
     assert _reasons(body) == {
         "request.character.appearance.gender": "must have at most 200 characters, got 201"

@@ -1,4 +1,4 @@
-"""Requests that cannot be done: every reason names its field."""
+"""Rejection of requests. Every reason names its field."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ def _mia(**changes: Any) -> Character:
 
 
 @pytest.mark.parametrize("type_", ["studio", "character_sheet", "profile_pictures", "lora_training"])
-def test_an_unknown_character_is_named(type_: str) -> None:
+def test_an_unknown_character_is_rejected(type_: str) -> None:
     found = reasons(type_, character_id=CHARACTER)
     assert found == {"request.character_id": f"no character {CHARACTER}"}
 
@@ -33,7 +33,7 @@ def test_a_character_below_18_is_rejected(type_: str, age: int | str) -> None:
     assert "must be at least 18" in found["request.character.age"]
 
 
-def test_a_stored_character_below_18_is_rejected_too() -> None:
+def test_a_stored_character_below_18_is_rejected() -> None:
     stored = _mia(age=16)
     assert "request.character.age" in reasons(character_id=CHARACTER, stored=stored)
     assert "request.character.age" in reasons("lora_training", stored=stored)
@@ -76,32 +76,32 @@ def test_a_minor_in_a_training_is_rejected() -> None:
     assert list(found) == ["request.captions.1", "request.trigger_word"]
 
 
-def test_fields_that_only_together_say_a_minor_are_rejected() -> None:
+def test_fields_that_mention_a_minor_in_combination_are_rejected() -> None:
     found = reasons(scene="16", prompt="years old")
     assert "only adults" in found["request"]
 
 
-def test_a_negative_prompt_may_name_what_is_not_wanted() -> None:
+def test_a_negative_prompt_may_contain_explicit_words() -> None:
     (render,) = planned(negative_prompt="child, teenager, 16 years old").renders
     assert ", 16 years old, " in render.negative_prompt
 
 
-def test_all_reasons_are_given_at_once() -> None:
+def test_all_reasons_are_reported_together() -> None:
     found = reasons(character=_mia(age=12), prompt="kids", scene="kindergartners", mode="lora")
     assert list(found) == ["request.character.age", "request.prompt", "request.scene", "request.mode"]
 
 
-def test_mode_lora_needs_a_lora() -> None:
+def test_mode_lora_requires_a_lora() -> None:
     assert "has no LoRA" in reasons(mode="lora", character=MIA_WITH_FACE)["request.mode"]
 
 
 @pytest.mark.parametrize("waits", [True, False])
-def test_a_face_swap_needs_a_face(waits: bool) -> None:
+def test_a_face_swap_requires_a_face(waits: bool) -> None:
     found = reasons(mode="face_swap", wait_for_lora=waits)
     assert found == {"request.character.base_image_id": "is required for mode 'face_swap'"}
 
 
-def test_an_unknown_set_is_answered_with_the_known_ones() -> None:
+def test_an_unknown_set_is_rejected_with_the_known_ones() -> None:
     message = reasons("profile_pictures", set_id="vacation")["request.set_id"]
     assert message == "unknown set 'vacation'; known sets: classic, professional, social, dating, artistic"
 
@@ -116,11 +116,11 @@ def test_a_trigger_word_must_not_be_explicit() -> None:
     }
 
 
-def test_a_long_value_is_not_said_back_in_full() -> None:
+def test_a_long_value_is_shortened_in_a_reason() -> None:
     found = reasons(prompt="16" + " " * 3000 + "teen")
     assert all(len(message) < 300 for message in found.values())
 
 
-def test_an_asset_id_is_not_read_as_words() -> None:
+def test_an_asset_id_is_not_checked_for_words() -> None:
     asset: AssetId = "16161616-1616-1616-1616-161616161616/16"
     assert planned(character=_mia(base_image_id=asset)).renders[0].face == asset

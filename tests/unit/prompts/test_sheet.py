@@ -1,4 +1,4 @@
-"""Character sheets as training data: captions, seeds, and single images drawn again."""
+"""Character sheets as training data: captions, seeds, and redrawn images."""
 
 import re
 from typing import Any
@@ -22,7 +22,7 @@ def _sheet(**request: Any) -> tuple[RenderSpec, ...]:
     return planned("character_sheet", **request).renders
 
 
-def test_a_caption_says_what_varies_and_nothing_that_the_lora_must_learn() -> None:
+def test_a_caption_has_the_varying_features_and_none_that_the_lora_must_learn() -> None:
     for render in _sheet(count=10):
         assert render.caption.startswith(f"{PLACEHOLDER}, ")
         words = re.sub(r"looking \w+|facing the camera|eye level|open eyes", "", render.caption)
@@ -32,7 +32,7 @@ def test_a_caption_says_what_varies_and_nothing_that_the_lora_must_learn() -> No
             assert varies in render.caption
 
 
-def test_the_looks_of_the_character_do_not_change_a_caption() -> None:
+def test_the_appearance_of_the_character_does_not_change_a_caption() -> None:
     other = MIA.model_copy(update={"appearance": Appearance(hair_color="blue")})
     captions = [render.caption for render in _sheet()]
     assert captions == [render.caption for render in _sheet(character=other, prompt="a blue wig")]
@@ -43,7 +43,7 @@ def test_only_sheets_have_captions() -> None:
         assert {render.caption for render in planned(type_).renders} == {""}
 
 
-def test_explicit_clothes_of_a_pose_need_permission() -> None:
+def test_explicit_clothes_of_a_pose_require_permission() -> None:
     explicit = CATALOGUE.nsfw.explicit
     safe, allowed = _sheet(count=10), _sheet(count=10, include_nsfw=True)
     assert not any(find_explicit(render.prompt + render.caption, explicit) for render in safe)
@@ -51,7 +51,7 @@ def test_explicit_clothes_of_a_pose_need_permission() -> None:
     assert bare == [pose.name for pose in CATALOGUE.poses if pose.nsfw]
 
 
-def test_the_seeds_follow_from_the_face_so_that_a_sheet_can_be_completed_later() -> None:
+def test_the_seeds_of_a_sheet_are_derived_from_the_face() -> None:
     another_job = requested("character_sheet").model_copy(update={"job_id": CHARACTER})
     later = plan(another_job, character=None, requested_at=AT, catalogue=CATALOGUE)
     assert isinstance(later, GenerationPlanned)
@@ -59,14 +59,14 @@ def test_the_seeds_follow_from_the_face_so_that_a_sheet_can_be_completed_later()
     assert _sheet()[0].seed == seed_from(BASE_IMAGE)
 
 
-def test_a_seed_of_the_requests_own_gives_another_sheet() -> None:
+def test_a_seed_in_the_request_gives_another_sheet() -> None:
     assert _sheet(seed=5)[0].seed == 5
     assert len({render.seed for render in (*_sheet(seed=5), *_sheet())}) == 14
 
 
 @pytest.mark.parametrize("only", [(2, 5), (5, 2), (0,), tuple(range(10))])
 @pytest.mark.parametrize("seed", [None, 7])
-def test_single_images_are_drawn_again_as_they_were_meant(only: tuple[int, ...], seed: int | None) -> None:
+def test_redrawn_images_equal_those_of_the_whole_sheet(only: tuple[int, ...], seed: int | None) -> None:
     whole = _sheet(count=10, seed=seed)
     again = _sheet(count=10, seed=seed, only=only)
     assert [render.index for render in again] == list(range(len(only)))
@@ -75,12 +75,12 @@ def test_single_images_are_drawn_again_as_they_were_meant(only: tuple[int, ...],
     ]
 
 
-def test_a_plan_says_whether_it_draws_single_images_or_a_new_sheet() -> None:
+def test_a_plan_marks_a_partial_sheet() -> None:
     assert planned("character_sheet", only=(2,)).partial
     assert not planned("character_sheet").partial
 
 
-def test_places_beyond_the_sheet_and_places_said_twice_are_named() -> None:
+def test_positions_beyond_the_sheet_and_duplicates_are_reported() -> None:
     assert reasons("character_sheet", only=(3, 7, 3)) == {
         "request.only.1": "must be less than count 7, is 7; counted from 0",
         "request.only.2": "image 3 is requested twice",

@@ -1,11 +1,11 @@
-"""A training's plan: one render with its images, a caption for each or none, and how long."""
+"""Plans of trainings: one render with images, captions and steps."""
 
 import pytest
 
 from tests.unit.prompts.examples import IMAGES, MIA, planned, reasons
 
 
-def test_a_training_is_one_render_of_its_images_under_its_word() -> None:
+def test_a_training_is_one_render_with_its_trigger_word() -> None:
     [render] = planned("lora_training", steps=1200, trigger_word=" mia7 ").renders
     assert (render.kind, render.prompt, render.training_images) == ("lora_training", "mia7", IMAGES)
     assert (render.captions, render.steps) == ((), 1200)
@@ -18,7 +18,7 @@ def test_captions_are_one_per_image_or_none(given: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("captions", [("front", "left"), tuple("abcdefghi")], ids=["too few", "too many"])
-def test_captions_of_another_number_than_the_images_are_refused(captions: tuple[str, ...]) -> None:
+def test_captions_that_do_not_match_the_images_are_refused(captions: tuple[str, ...]) -> None:
     said = reasons("lora_training", stored=MIA, captions=captions)
     expected = f"must be one per image or none at all: {len(captions)} captions for 7 images"
     assert said == {"request.captions": expected}

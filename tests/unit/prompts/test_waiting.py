@@ -1,4 +1,4 @@
-"""Studio modes: the LoRA, the face, the looks alone, or waiting for the LoRA."""
+"""Studio modes: LoRA, face swap, appearance only, and waiting for the LoRA."""
 
 from itertools import product
 from typing import Any
@@ -44,7 +44,7 @@ EXPECTED = {
 }
 
 
-def test_all_modes_are_known_here() -> None:
+def test_every_mode_is_tested() -> None:
     assert set(EXPECTED) == set(product(("auto", "lora", "face_swap"), KNOWN, (False, True)))
 
 
@@ -60,7 +60,7 @@ def asked(mode: str, known: str, wait: bool) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("case", "how"), [case for case in EXPECTED.items() if " " in case[1]])
-def test_a_stored_character_is_drawn_as_its_mode_says(case: tuple[str, str, bool], how: str) -> None:
+def test_a_stored_character_is_drawn_according_to_its_mode(case: tuple[str, str, bool], how: str) -> None:
     plan = planned(**asked(*case))
     assert not plan.waits_for_lora
     for render in plan.renders:
@@ -70,7 +70,7 @@ def test_a_stored_character_is_drawn_as_its_mode_says(case: tuple[str, str, bool
 
 
 @pytest.mark.parametrize("case", [case for case, how in EXPECTED.items() if how == WAITS])
-def test_a_plan_that_waits_says_the_word_already_but_has_no_lora_and_no_face(
+def test_a_waiting_plan_has_the_trigger_word_but_no_lora_and_no_face(
     case: tuple[str, str, bool],
 ) -> None:
     plan = planned(**asked(*case))
@@ -82,21 +82,19 @@ def test_a_plan_that_waits_says_the_word_already_but_has_no_lora_and_no_face(
 
 
 @pytest.mark.parametrize("mode", ["auto", "lora"])
-def test_a_plan_that_waits_draws_what_it_draws_when_the_lora_is_ready(mode: str) -> None:
+def test_a_waiting_plan_has_the_prompts_of_a_plan_with_the_lora(mode: str) -> None:
     waits, ready = (planned(**asked(mode, known, True)).renders for known in ("face", "ready"))
     assert [render.model_copy(update={"lora": LORA}) for render in waits] == list(ready)
 
 
 @pytest.mark.parametrize(("case", "field"), [case for case in EXPECTED.items() if "." in case[1]])
-def test_what_the_mode_needs_and_the_character_lacks_is_named(
-    case: tuple[str, str, bool], field: str
-) -> None:
+def test_a_missing_requirement_of_the_mode_is_reported(case: tuple[str, str, bool], field: str) -> None:
     assert list(reasons(**asked(*case))) == [field]
 
 
 @pytest.mark.parametrize("mode", ["auto", "lora"])
 @pytest.mark.parametrize("character", [NOTHING, FACE])
-def test_a_character_in_the_request_cannot_be_waited_for(mode: str, character: Character) -> None:
+def test_an_inline_character_cannot_wait_for_a_lora(mode: str, character: Character) -> None:
     found = reasons(mode=mode, character=character, wait_for_lora=True)
     assert found == {
         "request.wait_for_lora": "only a stored character's LoRA can be waited for;"
@@ -104,7 +102,7 @@ def test_a_character_in_the_request_cannot_be_waited_for(mode: str, character: C
     }
 
 
-def test_nothing_is_waited_for_where_the_lora_is_in_the_request() -> None:
+def test_a_request_with_a_lora_does_not_wait() -> None:
     plan = planned(mode="lora", character=READY, wait_for_lora=True)
     assert not plan.waits_for_lora
     assert plan.renders[0].lora == LORA
@@ -113,18 +111,18 @@ def test_nothing_is_waited_for_where_the_lora_is_in_the_request() -> None:
 @pytest.mark.parametrize(
     ("word", "message"), [(None, "must not be empty"), ("nude_mia", "must not be an explicit word")]
 )
-def test_the_word_that_is_waited_for_must_be_fit_for_a_prompt(word: str | None, message: str) -> None:
+def test_the_trigger_word_of_a_future_lora_must_be_allowed_in_prompts(word: str | None, message: str) -> None:
     stored = FACE.model_copy(update={"trigger_word": word})
     found = reasons(character_id=CHARACTER, stored=stored, wait_for_lora=True)
     assert found == {"request.character.trigger_word": message}
 
 
-def test_an_explicit_word_may_be_waited_for_where_it_is_allowed() -> None:
+def test_an_explicit_trigger_word_is_accepted_with_permission() -> None:
     stored = FACE.model_copy(update={"trigger_word": "nude_mia"})
     plan = planned(character_id=CHARACTER, stored=stored, wait_for_lora=True, include_nsfw=True)
     assert plan.renders[0].prompt.startswith("nude_mia, ")
 
 
 @pytest.mark.parametrize("type_", ["character_sheet", "profile_pictures", "lora_training"])
-def test_no_other_type_waits(type_: str) -> None:
+def test_no_other_type_waits_for_a_lora(type_: str) -> None:
     assert not planned(type_, stored=FACE, character_id=CHARACTER).waits_for_lora

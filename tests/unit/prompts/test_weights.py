@@ -1,4 +1,4 @@
-"""Weights that users give by brackets, as in ComfyUI and A1111."""
+"""Weights of the user's words by brackets, as in ComfyUI and A1111."""
 
 import re
 import time
@@ -81,7 +81,7 @@ def test_a_short_word_before_a_new_sentence_is_no_abbreviation() -> None:
     assert prompt.tag_prompt == "She says no, Rain in dec, Snow"
 
 
-def test_scenes_outfits_and_negative_prompts_can_be_weighed_too() -> None:
+def test_scenes_outfits_and_negative_prompts_may_have_weights() -> None:
     builder = (
         PromptBuilder().add_scene("((pier)), fog").add_outfit("(red dress:1.3)").add_negative("(([cars]))")
     )
@@ -99,7 +99,7 @@ def test_a_long_text_in_brackets_is_cut_with_its_brackets_closed() -> None:
     assert _is_balanced(long.negative_prompt)
 
 
-def test_deep_brackets_take_no_time() -> None:
+def test_deep_brackets_are_parsed_fast() -> None:
     start = time.process_time()
     for text in ("[" * 20_000, "[a " * 10_000, "[ [a] " * 5_000, "<lora:a:1" * 4_000, "（a：1" * 5_000):
         clean(text)
@@ -115,7 +115,7 @@ texts = st.lists(st.one_of(_marks, _words, _words), max_size=30).map("".join)
 
 
 @given(texts)
-def test_tags_are_balanced_and_every_word_stays_with_a_bounded_weight(text: str) -> None:
+def test_tags_are_balanced_and_every_word_has_a_bounded_weight(text: str) -> None:
     prompt = PromptBuilder().add_text(text).build()
     assert _is_balanced(prompt.tag_prompt)
     assert all(0.25 <= piece.weight <= 2 for piece in parse_weights(text))
@@ -131,12 +131,12 @@ def test_prose_has_only_the_brackets_that_were_escaped(text: str) -> None:
 
 
 @given(st.lists(texts, max_size=12).map(", ".join))
-def test_weighed_tags_keep_to_the_budget(text: str) -> None:
+def test_weighted_tags_are_within_the_budget(text: str) -> None:
     prompt = PromptBuilder().add_text(text).build()
     assert tokens(strip_weights(prompt.tag_prompt)) <= WINDOW * WINDOWS
 
 
 def _is_balanced(tags: str) -> bool:
-    """Return whether each bracket that is not escaped is `(text:number)`, one inside none."""
+    """Return whether all unescaped brackets have the form `(text:number)` and are not nested."""
     plain = re.sub(r"\\[()]", "", tags)
     return not set(re.sub(r"\([^()]+:\d\.?\d*\)", "", plain)) & set("()")

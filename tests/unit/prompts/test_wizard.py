@@ -1,4 +1,4 @@
-"""The prompt builder takes the wizard's answers as a front end sends them."""
+"""The prompt builder accepts the wizard's answers in the form of a front end."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("answers", ANSWERS.values(), ids=ANSWERS)
-def test_the_wizards_answers_make_the_same_prompt_as_the_model(answers: dict[str, Any]) -> None:
+def test_the_wizards_answers_give_the_same_prompt_as_the_model(answers: dict[str, Any]) -> None:
     assert character_from(answers) == MARA
     built = [
         PromptBuilder().add_character(who).add_scene("beach").with_seed(7).build() for who in (answers, MARA)
@@ -59,15 +59,13 @@ def test_the_wizards_answers_make_the_same_prompt_as_the_model(answers: dict[str
         ({"name": "Mara", "age": 27, "appearance": "tall"}, "appearance: must be an object, got 'tall'"),
     ],
 )
-def test_answers_that_describe_no_character_are_refused_by_field(
-    answers: dict[str, Any], message: str
-) -> None:
+def test_invalid_answers_are_refused_with_their_fields(answers: dict[str, Any], message: str) -> None:
     with pytest.raises(CharacterInvalid) as refused:
         PromptBuilder().add_character(answers)
     assert str(refused.value) == message
 
 
-def test_what_is_no_object_is_refused() -> None:
+def test_a_value_that_is_not_an_object_is_refused() -> None:
     with pytest.raises(CharacterInvalid, match="an object with 'name' and 'age', not str"):
         character_from("Mara")  # type: ignore[arg-type]
 
@@ -88,7 +86,7 @@ def test_answers_that_contradict_each_other_are_refused(
     assert all(name in str(refused.value) for name in names)
 
 
-def test_the_same_answer_twice_is_no_contradiction() -> None:
+def test_a_repeated_answer_is_not_a_contradiction() -> None:
     answers = {"name": "Mia", "age": 27, "gender": "woman", "appearance": {"gender": "woman"}}
     assert character_from(answers).appearance.gender == "woman"
 

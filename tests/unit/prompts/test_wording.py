@@ -1,19 +1,19 @@
-"""Clauses: cleaned, joined and cut."""
+"""Cleaning, joining and cutting of clauses."""
 
 import pytest
 
 from prompts.wording import clauses_of, clean, join, shorten, word_count
 
 
-def test_commas_in_brackets_do_not_part_clauses() -> None:
+def test_commas_in_brackets_do_not_separate_clauses() -> None:
     assert clauses_of("(rain, storm:1.2), night") == ["(rain, storm:1.2)", "night"]
 
 
-def test_spaces_and_line_ends_are_tidied() -> None:
+def test_spaces_and_line_ends_are_normalised() -> None:
     assert clean("  a  red\thouse\n\nby the sea ;; ") == "a red house, by the sea"
 
 
-def test_clauses_that_differ_only_in_case_or_accents_are_the_same() -> None:
+def test_clauses_that_differ_only_in_case_or_accents_are_duplicates() -> None:
     assert join(["Café", "cafe, night", "NIGHT"]) == "Café, night"
 
 
@@ -21,7 +21,7 @@ def test_clauses_that_differ_only_in_case_or_accents_are_the_same() -> None:
     ("words", "kept"),
     [(9, "one two, three four five, six"), (5, "one two, three four five"), (4, "one two"), (1, "one")],
 )
-def test_a_text_is_cut_after_a_clause_where_one_fits(words: int, kept: str) -> None:
+def test_a_text_is_cut_after_a_clause_if_one_fits(words: int, kept: str) -> None:
     assert shorten("one two, three four five, six", words) == kept
 
 

@@ -1,4 +1,4 @@
-"""Workflows of the caller's own."""
+"""Rules for workflows of callers."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def test_a_workflow_in_api_format_is_passed_on() -> None:
     assert planned(workflow=_workflow()).workflow == _workflow()
 
 
-def test_a_workflow_of_the_editor_is_answered_with_how_to_export_it() -> None:
+def test_a_workflow_of_the_editor_is_rejected_with_export_instructions() -> None:
     found = reasons(workflow={"nodes": [], "links": [], "version": 0.4})
     assert "Export (API)" in found["request.workflow"]
 
@@ -48,7 +48,7 @@ def test_a_workflow_of_the_editor_is_answered_with_how_to_export_it() -> None:
         {"1": None},
     ],
 )
-def test_a_workflow_must_be_nodes(workflow: dict[str, Any]) -> None:
+def test_a_workflow_must_consist_of_nodes(workflow: dict[str, Any]) -> None:
     assert list(reasons(workflow=workflow)) == ["request.workflow"]
 
 
@@ -75,7 +75,7 @@ def test_the_different_texts_of_a_workflow_may_have_so_many_characters_in_all() 
     assert (reason.field, f"at most {MAX_WORDING} characters" in reason.message) == ("request.workflow", True)
 
 
-def test_a_minor_in_a_workflow_is_rejected_where_it_stands() -> None:
+def test_a_minor_in_a_workflow_is_rejected_with_its_path() -> None:
     (reason,) = _reasons(_workflow("a teenager on a bike"), include_nsfw=True)
     assert reason.field == "request.workflow.2.inputs.text"
     nested = _workflow()
@@ -83,17 +83,17 @@ def test_a_minor_in_a_workflow_is_rejected_where_it_stands() -> None:
     assert [reason.field for reason in _reasons(nested)] == ["request.workflow.5.inputs.lines.0.text"]
 
 
-def test_explicit_wording_in_a_workflow_needs_permission() -> None:
+def test_explicit_wording_in_a_workflow_requires_permission() -> None:
     (reason,) = _reasons(_workflow("a nude portrait"))
     assert "include_nsfw" in reason.message
     assert _reasons(_workflow("a nude portrait"), include_nsfw=True) == []
 
 
-def test_the_negative_prompt_of_a_workflow_may_name_what_is_not_wanted() -> None:
+def test_the_negative_prompt_of_a_workflow_may_contain_explicit_words() -> None:
     assert _reasons(_workflow(negative="nude, child, teenager")) == []
 
 
-def test_a_node_that_is_used_as_positive_too_is_no_negative_prompt() -> None:
+def test_a_node_that_is_also_used_as_positive_is_not_a_negative_prompt() -> None:
     workflow = _workflow(negative="a child")
     workflow["5"] = {"class_type": "KSampler", "inputs": {"conditioning": ["3", 0]}}
     assert [reason.field for reason in _reasons(workflow)] == ["request.workflow.3.inputs.text"]
@@ -102,7 +102,7 @@ def test_a_node_that_is_used_as_positive_too_is_no_negative_prompt() -> None:
 @pytest.mark.parametrize(
     ("value", "words"), [("a\0b", "U+0000"), (2**64, "to 2^64-1"), ("\ud800", "surrogate")]
 )
-def test_a_workflow_that_cannot_be_stored_is_rejected_by_the_path_of_its_fault(
+def test_a_workflow_that_cannot_be_stored_is_rejected_with_the_path_of_the_error(
     value: object, words: str
 ) -> None:
     graph = {"1": {"class_type": "KSampler", "inputs": {"x": value}}}
@@ -111,7 +111,7 @@ def test_a_workflow_that_cannot_be_stored_is_rejected_by_the_path_of_its_fault(
     assert words in reason.message
 
 
-def test_images_for_which_a_workflow_would_draw_the_same_are_announced() -> None:
+def test_images_that_a_workflow_would_draw_alike_are_reported() -> None:
     plan = planned("studio", count=3, workflow=drawing(seed=42))
     [notice] = plan.notices
     assert (notice.code, notice.images) == ("same_picture", (0, 1, 2))
@@ -121,12 +121,12 @@ def test_images_for_which_a_workflow_would_draw_the_same_are_announced() -> None
     assert planned("studio", count=3).notices == ()
 
 
-def test_a_batch_of_which_one_image_is_delivered_is_announced() -> None:
+def test_images_of_a_batch_that_are_not_delivered_are_reported() -> None:
     [notice] = planned("studio", count=4, workflow=drawing(batch_size=4)).notices
     assert (notice.code, notice.images) == ("outputs_dropped", (0, 1, 2, 3))
     assert "make 16 images, of which 4 will be delivered" in notice.message
     assert planned("studio", count=4, workflow=drawing(batch_size=1)).notices == ()
 
 
-def test_a_workflow_with_a_fixed_seed_and_another_prompt_for_each_image_is_no_repetition() -> None:
+def test_images_with_different_prompts_and_one_fixed_seed_are_not_reported() -> None:
     assert planned("character_sheet", workflow=drawing(seed=42)).notices == ()

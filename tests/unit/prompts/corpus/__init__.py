@@ -1,1 +1,1 @@
-"""Sentences that must be refused and sentences that must pass, by language."""
+"""Sentences that must be refused and sentences that must be accepted, by language."""

@@ -1,4 +1,4 @@
-"""Print how many sentences of the corpus the filter decides wrongly, per language.
+"""Print the number of misclassified sentences of the corpus per language.
 
     python -m tests.unit.prompts.corpus
 
@@ -11,7 +11,7 @@ from tests.unit.prompts.corpus.rates import PARTS, VERDICTS, sentences, wrong
 
 
 def main() -> None:
-    """Print one line per language: errors of all, for both verdicts and both parts."""
+    """Print one line per language: errors and totals, for both verdicts and both parts."""
     columns = [(verdict, part) for verdict in VERDICTS for part in PARTS]
     lines = [["language", *(f"{verdict} {part}" for verdict, part in columns)]]
     codes = sentences("refused") | sentences("accepted")

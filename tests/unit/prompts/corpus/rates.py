@@ -1,4 +1,4 @@
-"""The corpus, and the sentences of it that the filter decides wrongly."""
+"""The corpus and its misclassified sentences."""
 
 from functools import cache
 from pathlib import Path
@@ -14,7 +14,7 @@ PARTS: Final = ("tuning", "held_out", "fresh")
 
 @cache
 def sentences(verdict: str) -> dict[str, dict[str, list[str]]]:
-    """The sentences by language and part."""
+    """Return the sentences by language and part."""
     text = (Path(__file__).parent / f"{verdict}.yaml").read_text(encoding="utf-8")
     found: dict[str, dict[str, list[str]]] = yaml.safe_load(text)
     return found
@@ -22,7 +22,7 @@ def sentences(verdict: str) -> dict[str, dict[str, list[str]]]:
 
 @cache
 def ideas() -> dict[str, dict[str, str]]:
-    """One harmless sentence per language, for each idea."""
+    """Return one harmless sentence per language for each idea."""
     text = (Path(__file__).parent / "ideas.yaml").read_text(encoding="utf-8")
     found: dict[str, dict[str, str]] = yaml.safe_load(text)
     return found
@@ -30,7 +30,7 @@ def ideas() -> dict[str, dict[str, str]]:
 
 @cache
 def wrong(verdict: str, part: str) -> tuple[tuple[str, str], ...]:
-    """Language and text of each sentence that gets the other verdict."""
+    """Return language and text of each misclassified sentence."""
     return tuple(
         (code, text)
         for code, parts in sentences(verdict).items()
