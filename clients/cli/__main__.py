@@ -1,4 +1,4 @@
-"""The command line's entry: everything else is imported where Ctrl-C already ends it quietly."""
+"""Entry point of the command line. It imports the rest late, so that Ctrl-C during imports ends quietly."""
 
 import sys
 
@@ -6,7 +6,7 @@ INTERRUPTED = 130
 
 
 def main() -> None:
-    """Every failure is one line. Exit code 1; 2 for a wrong command line, 130 after Ctrl-C."""
+    """Run the command line and exit: 0, 1 after a failure, 2 for wrong usage, 130 after Ctrl-C."""
     try:
         from clients.cli.app import run
 

@@ -1,4 +1,4 @@
-"""Addresses of the servers, from options or the environment, else of the local stack that runs."""
+"""Addresses of the servers: from options or the environment, else from the running local stack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from clients.cli.errors import NoStack, StackNotReady, WrongInput
-from clients.cli.folders import file_in_the_way
+from clients.cli.output_folders import blocking_file
 from deploy.local.state import StateFolder
 
 Server = Literal["api", "notifier", "kafka"]
@@ -15,22 +15,22 @@ OPTIONS: dict[Server, str] = {"api": "--api-url", "notifier": "--notifier-url", 
 
 @dataclass(frozen=True)
 class Addresses:
-    """`given` wins; `state` is the folder of the local stack."""
+    """Given addresses take precedence; `state` is the state folder of the local stack."""
 
     given: Mapping[Server, str | None]
     state: Path
 
     def of(self, server: Server) -> str:
-        """The address of a server.
+        """Return the address of a server.
 
         Raises:
-            WrongInput: when `state` is a file.
-            NoStack: when it is not given and no stack is running.
-            StackNotReady: when one is starting or stopping.
+            WrongInput: when the state folder is a file.
+            NoStack: when the address is not given and no stack is running.
+            StackNotReady: when the stack is starting or stopping.
         """
         if address := self.given.get(server):
             return address.rstrip("/")
-        if file_in_the_way(self.state):
+        if blocking_file(self.state):
             raise WrongInput(f"--state {self.state}: is a file, not a folder")
         folder = StateFolder(self.state)
         state = folder.read()

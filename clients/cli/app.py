@@ -1,4 +1,4 @@
-"""imagegen: ask for images, watch them come, run the platform on this machine"""
+"""The `imagegen` command line: its commands, global options and error handling."""
 
 import sys
 from pathlib import Path
@@ -11,14 +11,16 @@ from typer.exceptions import TyperException
 from clients.cli import chains, demo, dlq, generate, jobs, local, prompt, topics, webhooks
 from clients.cli.addresses import Addresses, Server
 from clients.cli.connection import Connection
-from clients.cli.errors import CommandFailed
+from clients.cli.errors import STATUS_HINT, CommandFailed
+from imagegen_client import ImagegenError, ServerUnavailable
 
-SERVERS = "Where the platform is (default: the local stack that runs)"
+SERVERS = "Addresses of the platform (default: the running local stack)"
+HELP = "Request images, follow their progress, and run the whole platform on this machine."
 
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
-    help="Ask for images, watch them come, run the whole platform on this machine.",
+    help=HELP,
 )
 app.add_typer(generate.app, name="generate")
 app.add_typer(prompt.app, name="prompt")
@@ -46,23 +48,29 @@ def _server(name: str, variable: str) -> object:
     )
 
 
-@app.callback()
+@app.callback(help=HELP)
 def connect(
     ctx: typer.Context,
-    api_url: Annotated[str | None, _server("api", "IMAGEGEN_API_URL")] = None,
+    api_url: Annotated[str | None, _server("API", "IMAGEGEN_API_URL")] = None,
     notifier_url: Annotated[str | None, _server("notifier", "IMAGEGEN_NOTIFIER_URL")] = None,
     kafka: Annotated[str | None, _server("Kafka broker, host:port", "KAFKA_BOOTSTRAP")] = None,
     state: Annotated[
         Path, typer.Option(help="State folder of the local stack.", envvar="IMAGEGEN_STATE")
     ] = Path(".imagegen"),
-    tenant: Annotated[str, typer.Option(help="Whose jobs.", envvar="IMAGEGEN_TENANT")] = "local",
-    user: Annotated[str, typer.Option(help="As which user.", envvar="IMAGEGEN_USER")] = "cli",
+    tenant: Annotated[
+        str, typer.Option(help="Tenant that owns the jobs.", envvar="IMAGEGEN_TENANT")
+    ] = "local",
+    user: Annotated[str, typer.Option(help="User who makes the requests.", envvar="IMAGEGEN_USER")] = "cli",
     patience: Annotated[
         float,
-        typer.Option(min=0, help="Seconds to wait for an api that is away.", envvar="IMAGEGEN_PATIENCE"),
+        typer.Option(
+            min=0,
+            help="Seconds to repeat a request while a server is unavailable.",
+            envvar="IMAGEGEN_PATIENCE",
+        ),
     ] = 2.0,
 ) -> None:
-    """Ask for images, watch them come, run the whole platform on this machine."""
+    """Read the global options."""
     given: dict[Server, str | None] = {"api": api_url, "notifier": notifier_url, "kafka": kafka}
     ctx.obj = Connection(Addresses(given, state), tenant, user, patience)
 
@@ -71,18 +79,22 @@ _command = typer.main.get_command(app)
 
 
 def run(arguments: list[str]) -> int:
-    """The exit code of a command line."""
+    """Run a command line, print its error if there is one, and return the exit code."""
     try:
         return _command(arguments, prog_name="imagegen", standalone_mode=False) or 0
     except TyperException as error:
         return _fail(error.format_message(), error.exit_code)
     except CommandFailed as error:
         return _fail(str(error), error.exit_code)
+    except ServerUnavailable as error:
+        return _fail(f"{error}; {STATUS_HINT}", 1)
+    except ImagegenError as error:
+        return _fail(str(error), 1)
     except typer.Abort:
         raise KeyboardInterrupt from None
 
 
 def _fail(message: str, exit_code: int) -> int:
-    if message:  # the help was printed where there is none
+    if message:  # without one, the help has been printed
         print(f"imagegen: {message}", file=sys.stderr)
     return exit_code

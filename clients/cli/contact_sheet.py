@@ -1,4 +1,4 @@
-"""All jobs of a run on one page: what was asked, how long it took, what came. Texts are escaped."""
+"""HTML page with all jobs of a demo: request, duration, images. All texts are escaped."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -8,70 +8,70 @@ from pathlib import Path
 from string import Template
 from urllib.parse import quote
 
-from clients.cli.demo_run import Asked
-from clients.cli.following import Picture
-from clients.cli.progress import NAMES, delivered_of
+from clients.cli.demo_jobs import DemoJob
+from clients.cli.job_progress import ImageProgress
+from clients.cli.progress_display import delivered_of
+from clients.cli.wording import TYPE_NAMES
 from contracts.http import ResultImage
 
 PROVIDERS = {"modal": "Modal", "comfyui": "ComfyUI", "fal": "Fal"}
 
 
 class Markup(str):
-    """HTML already; everything else is escaped when it is filled in."""
+    """Text that is HTML and is inserted unescaped."""
 
     __slots__ = ()
 
 
-def write_sheet(asked: Sequence[Asked], folder: Path, seconds: float) -> Path:
-    """Write index.html beside the images, and say where it is."""
+def write_sheet(jobs: Sequence[DemoJob], folder: Path, seconds: float) -> Path:
+    """Write index.html to the folder of the images and return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / "index.html"
-    page.write_text(sheet(asked, folder, seconds), encoding="utf-8")
+    page.write_text(sheet(jobs, folder, seconds), encoding="utf-8")
     return page
 
 
-def sheet(asked: Sequence[Asked], folder: Path, seconds: float) -> str:
-    """The page; images are named relative to `folder`."""
-    images = [image for each in asked for image, _ in each.images]
+def sheet(jobs: Sequence[DemoJob], folder: Path, seconds: float) -> str:
+    """Return the page. Links to images are relative to `folder`."""
+    images = [image for job in jobs for image, _ in job.images]
     return _fill(
         "page",
-        jobs=len(asked),
+        jobs=len(jobs),
         images=len(images),
         seconds=f"{seconds:.0f}",
         providers=Markup(_tags(Counter(image.provider for image in images))),
-        sections=Markup("".join(_section(each, folder) for each in asked)),
+        sections=Markup("".join(_section(job, folder) for job in jobs)),
     )
 
 
-def _section(asked: Asked, folder: Path) -> str:
-    job = asked.job
-    target = job.target_seconds
+def _section(job: DemoJob, folder: Path) -> str:
+    progress = job.progress
+    target = progress.target_seconds
     return _fill(
         "job",
-        title=asked.wish.title,
-        type=NAMES[job.type],
-        way=f"{asked.wish.way}",
-        job_id=job.job_id,
-        status=job.status,
-        error=job.error or "",
-        delivered=delivered_of(job),
-        measured=f"{job.own_seconds:.1f}",
-        waited=f" after a wait of {job.waited_seconds:.0f} s" if job.waited_seconds else "",
+        title=job.request.title,
+        type=TYPE_NAMES[progress.type],
+        transport=job.request.transport,
+        job_id=progress.job_id,
+        status=progress.status,
+        error=progress.error or "",
+        delivered=delivered_of(progress),
+        measured=f"{progress.counted_seconds:.1f}",
+        waited=f" after waiting {progress.waited_seconds:.0f} s" if progress.waited_seconds else "",
         target=f"{target:g}" if target else "?",
-        pace="late" if target and job.own_seconds > target else "early",
-        share=f"{min(100.0, 100 * job.own_seconds / target):.0f}" if target else "0",
-        providers=Markup(_tags(Counter(image.provider for image, _ in asked.images))),
-        images=Markup("".join(_images(asked, folder))),
+        pace="late" if target and progress.counted_seconds > target else "early",
+        share=f"{min(100.0, 100 * progress.counted_seconds / target):.0f}" if target else "0",
+        providers=Markup(_tags(Counter(image.provider for image, _ in job.images))),
+        images=Markup("".join(_images(job, folder))),
     )
 
 
-def _images(asked: Asked, folder: Path) -> Iterable[str]:
-    pictures = asked.job.pictures
-    for image, path in asked.images:
-        yield _image(
-            asked.wish.title, image, path.relative_to(folder).as_posix(), pictures.get(image.index, Picture())
-        )
-    for lora in asked.loras:
+def _images(job: DemoJob, folder: Path) -> Iterable[str]:
+    images = job.progress.images
+    for image, path in job.images:
+        relative = path.relative_to(folder).as_posix()
+        yield _image(job.request.title, image, relative, images.get(image.index, ImageProgress()))
+    for lora in job.loras:
         yield _fill(
             "lora",
             trigger_word=lora.trigger_word,
@@ -82,13 +82,13 @@ def _images(asked: Asked, folder: Path) -> Iterable[str]:
             provider=lora.provider,
             provider_name=PROVIDERS[lora.provider],
         )
-    for picture in pictures.values():
-        if picture.state == "failed":
-            yield _fill("missing", label=picture.label, error=picture.error or "no image")
+    for failed in images.values():
+        if failed.state == "failed":
+            yield _fill("missing", label=failed.label, error=failed.error or "no image")
 
 
-def _image(title: str, image: ResultImage, path: str, picture: Picture) -> str:
-    stored = picture.event.stored if picture.event else None
+def _image(title: str, image: ResultImage, path: str, progress: ImageProgress) -> str:
+    stored = progress.event.stored if progress.event else None
     return _fill(
         "image",
         path=quote(path),

@@ -1,6 +1,6 @@
-"""Requests of the demo: a character's whole story over Kafka, and each type over HTTP.
+"""Requests of the demo: each type over Kafka and over HTTP.
 
-Mara's is a chain: her sheet, then by itself her LoRA, then pictures with it.
+Mara's character sheet starts a chain: after it her LoRA is trained, and then used for pictures.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ from contracts.http import (
     StudioSubmission,
 )
 
-Way = Literal["Kafka", "HTTP"]
-WAYS: tuple[Way, ...] = get_args(Way)
+Transport = Literal["Kafka", "HTTP"]
+TRANSPORTS: tuple[Transport, ...] = get_args(Transport)
 
 MARA: dict[str, Any] = {
     "name": "Mara",
@@ -44,14 +44,14 @@ SUBMISSIONS: dict[str, type[AnySubmission]] = {
 
 
 @dataclass(frozen=True)
-class Wish:
-    """A request, what to call it, and how it is said."""
+class DemoRequest:
+    """A request with its title and transport."""
 
     title: str
-    way: Way
+    transport: Transport
     request: dict[str, Any]
-    then: tuple["Wish", ...] = ()
-    """The requests that the platform makes by itself once this one is done."""
+    then: tuple["DemoRequest", ...] = ()
+    """Requests that the platform makes once this one is completed: the next steps of its chain."""
 
     @property
     def type(self) -> GenerationType:
@@ -60,59 +60,60 @@ class Wish:
 
     @property
     def folder(self) -> str:
-        """The folder of its images."""
-        words = "".join(letter if letter.isalnum() else " " for letter in self.title.lower())
+        """Name of the folder for its images."""
+        words = "".join(char if char.isalnum() else " " for char in self.title.lower())
         return "-".join(words.split())
 
     @property
     def follow_ups(self) -> tuple[dict[str, Any], ...]:
-        """`then`, as the request says it."""
-        return tuple(wish.request for wish in self.then)
+        """Bodies of the requests in `then`."""
+        return tuple(step.request for step in self.then)
 
     def submission(self, job_id: str) -> AnySubmission:
-        """For the api."""
+        """Return the submission to the API."""
         kind = SUBMISSIONS[self.type]
         return kind.model_validate(self.request | {"job_id": job_id})
 
 
-FIRST: tuple[Wish, ...] = (
-    Wish("Three faces for Mara", "Kafka", {"type": "base_image", "character": MARA}),
-    Wish(
+FIRST_REQUESTS: tuple[DemoRequest, ...] = (
+    DemoRequest("Three faces for Mara", "Kafka", {"type": "base_image", "character": MARA}),
+    DemoRequest(
         "Three faces for Elias",
         "HTTP",
         {"type": "base_image", "character": ELIAS, "style": "cinematic", "provider": "fal"},
     ),
 )
-"""Nothing has to exist for these."""
+"""Base images of two characters. All other requests need one of them."""
 
-LORA = Wish("Mara’s LoRA, trained on her sheet", "Kafka", {"type": "lora_training"})
-BY_LORA = Wish(
+TRAINING = DemoRequest("Mara’s LoRA, trained on her sheet", "Kafka", {"type": "lora_training"})
+WITH_LORA = DemoRequest(
     "Mara in the old library, by her LoRA",
     "Kafka",
     {"type": "studio", "scene": "library", "outfit": "business", "mode": "lora", "count": 2},
 )
 JOBS = 11
-"""Four of each way, the two that a chain asks for by itself, and one that waits for the LoRA."""
+"""Four per transport, two steps of the chain, and one that waits for the LoRA."""
 LORAS = 1
 
 
-def then(first: Wish, base_image: str) -> tuple[Wish, ...]:
-    """Return the requests for a chosen face: `{job_id}/{index}` of an image of the first wish."""
-    who = first.request["character"] | {"base_image_id": base_image}
-    wishes = _over_kafka(base_image) if first.way == "Kafka" else _over_http(base_image)
+def requests_after(first: DemoRequest, base_image: str) -> tuple[DemoRequest, ...]:
+    """Return the requests that use a base image of the first request, given as `{job_id}/{index}`."""
+    character = first.request["character"] | {"base_image_id": base_image}
+    over_kafka = first.transport == "Kafka"
+    requests = _over_kafka(base_image) if over_kafka else _over_http(base_image)
     return tuple(
-        Wish(
-            title.format(name=who["name"]),
-            first.way,
-            {"character": who} | request,
-            (LORA, BY_LORA) if first.way == "Kafka" and request["type"] == "character_sheet" else (),
+        DemoRequest(
+            title.format(name=character["name"]),
+            first.transport,
+            {"character": character} | request,
+            (TRAINING, WITH_LORA) if over_kafka and request["type"] == "character_sheet" else (),
         )
-        for title, request in wishes.items()
+        for title, request in requests.items()
     )
 
 
-def waiting(character_id: str) -> Wish:
-    """About a character that is stored by now: it waits for her LoRA."""
+def request_waiting_for_lora(character_id: str) -> DemoRequest:
+    """Return a request that names a stored character and waits for its LoRA."""
     request = {
         "type": "studio",
         "character_id": character_id,
@@ -120,11 +121,11 @@ def waiting(character_id: str) -> Wish:
         "outfit": "winter",
         "mode": "lora",
     }
-    return Wish("Mara in the snow, once her LoRA is ready", "HTTP", request | {"wait_for_lora": True})
+    return DemoRequest("Mara in the snow, once her LoRA is ready", "HTTP", request | {"wait_for_lora": True})
 
 
 def _over_kafka(base_image: str) -> dict[str, dict[str, Any]]:
-    """The policy says who renders: ComfyUI, and Fal for the quick face swap."""
+    """Return requests without a provider: the policy chooses ComfyUI, and Fal for the quick face swap."""
     scene = {"scene": "sunset-beach", "outfit": "sundress", "mode": "face_swap", "count": 2}
     return {
         "{name}’s character sheet": {"type": "character_sheet", "base_image_id": base_image},
@@ -134,7 +135,7 @@ def _over_kafka(base_image: str) -> dict[str, dict[str, Any]]:
 
 
 def _over_http(base_image: str) -> dict[str, dict[str, Any]]:
-    """These name the provider themselves."""
+    """Return requests that name their provider."""
     modal, fal = {"style": "cinematic", "provider": "modal"}, {"style": "cinematic", "provider": "fal"}
     scene = {"scene": "neon-city", "outfit": "leather-jacket", "mode": "face_swap", "count": 2}
     return {

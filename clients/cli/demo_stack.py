@@ -1,4 +1,4 @@
-"""A stack for the demo alone: free ports, and a state folder below the demo's own."""
+"""Local stack of the demo, on free ports and with a state folder of its own."""
 
 import shutil
 from collections.abc import AsyncIterator, Callable
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from deploy.local.stack import Stack
 
 
-class StackBroken(CommandFailed):
-    """The demo's stack did not start."""
+class StackNotStarted(CommandFailed):
+    """The stack of the demo did not start."""
 
 
-async def prepare_broker(say: Callable[[str], None]) -> "OutsideBroker":
+async def prepare_broker(report: Callable[[str], None]) -> "OutsideBroker":
     """Return the broker that KAFKA_BOOTSTRAP names; without one, install Kafka for the stack to start.
 
     Raises:
-        StackBroken: when Kafka cannot be installed.
+        StackNotStarted: when Kafka cannot be installed.
     """
     try:
         from deploy.local.apache_kafka.fetching import CannotFetchKafka
@@ -36,11 +36,11 @@ async def prepare_broker(say: Callable[[str], None]) -> "OutsideBroker":
     try:
         outside = read_settings(OutsideBroker)
         if outside.bootstrap:
-            say(f"Using the Kafka at {outside.bootstrap} (KAFKA_BOOTSTRAP); none is started.")
+            report(f"Using the Kafka at {outside.bootstrap} (KAFKA_BOOTSTRAP); none is started.")
         else:
-            await install(say)
+            await install(report)
     except (CannotFetchKafka, MissingServer, ProcessFailed, StartupError) as error:
-        raise StackBroken(str(error)) from None
+        raise StackNotStarted(str(error)) from None
     return outside
 
 
@@ -48,10 +48,10 @@ async def prepare_broker(say: Callable[[str], None]) -> "OutsideBroker":
 async def demo_stack(
     folder: Path, latency_seconds: float, outside: "OutsideBroker"
 ) -> "AsyncIterator[Stack]":
-    """Run a stack as long as the block.
+    """Run a stack until the end of the block.
 
     Raises:
-        StackBroken: with the end of the log of what failed.
+        StackNotStarted: with the end of the log of the process that failed.
     """
     from deploy.local.apache_kafka.fetching import CannotFetchKafka
     from deploy.local.missing import MissingServer
@@ -69,11 +69,11 @@ async def demo_stack(
         async with Stack(options) as stack:
             yield stack
     except (AlreadyRunning, CannotFetchKafka, MissingServer, ProcessFailed, StartupError) as error:
-        raise StackBroken(str(error)) from None
+        raise StackNotStarted(str(error)) from None
 
 
 def discard(folder: Path) -> None:
-    """Remove what an earlier stack left in a folder, unless one runs there."""
+    """Remove the files of an earlier stack from a folder, unless one is running there."""
     from deploy.local.state import StateFolder, clear_leftovers
 
     earlier = StateFolder(folder)

@@ -1,4 +1,4 @@
-"""imagegen dlq: what could not be handled, why, and what is to become of it"""
+"""imagegen dlq: list, show, replay and drop dead letters"""
 
 import asyncio
 import base64
@@ -11,59 +11,65 @@ from aiokafka import AIOKafkaProducer
 from rich.table import Table
 
 from clients.cli.connection import connection_of
-from clients.cli.errors import CommandFailed
-from clients.cli.letters import Letter, letters_of, replay_of, resolution_of, say
-from clients.cli.report import wide_console
-from clients.cli.topics import quiet, read_all
+from clients.cli.dead_letters import DeadLetterView, publish, replay_of, resolution_of, views_of
+from clients.cli.errors import CommandFailed, WrongInput
+from clients.cli.job_report import wide_console
+from clients.cli.topics import broker_errors, read_all
 from contracts.operations import DeadLetter, DeadLetterResolved
 from shared.envelope import Envelope
 from shared.limits import MAX_MESSAGE_BYTES
 from shared.url_credentials import redacted
 
-app = typer.Typer(no_args_is_help=True, help="Dead letters: what could not be handled, and why.")
+app = typer.Typer(no_args_is_help=True, help="List, show, replay and drop dead letters.")
 
 Ids = Annotated[
-    list[str] | None, typer.Argument(help="SERVICE/TOPIC/PARTITION/OFFSET, as listed.", metavar="ID…")
+    list[str] | None,
+    typer.Argument(help="SERVICE/TOPIC/PARTITION/OFFSET, as listed by 'dlq list'.", metavar="ID…"),
 ]
-Service = Annotated[str | None, typer.Option(help="Only those of this service.", show_default=False)]
-Reason = Annotated[str | None, typer.Option(help="Only those with this reason.", show_default=False)]
-Note = Annotated[str, typer.Option(help="Why, for whoever reads the list later.", show_default=False)]
-Again = Annotated[bool, typer.Option("--again", help="Also those that were replayed or dropped.")]
-Every = Annotated[bool, typer.Option("--all", help="All that are open (and match).")]
+Service = Annotated[str | None, typer.Option(help="Only from this service.", show_default=False)]
+Reason = Annotated[str | None, typer.Option(help="Only with this reason.", show_default=False)]
+Note = Annotated[str, typer.Option(help="Note to store with the resolution.", show_default=False)]
+Again = Annotated[bool, typer.Option("--again", help="Include replayed and dropped ones.")]
+All = Annotated[bool, typer.Option("--all", help="All unresolved ones that match.")]
 
 
-class UnknownLetter(CommandFailed):
-    """No letter has this id."""
+class UnknownDeadLetter(CommandFailed):
+    """No dead letter has this id."""
 
-    def __init__(self, letter_id: str) -> None:
-        super().__init__(f"there is no dead letter {letter_id}; imagegen dlq list shows what there is")
+    def __init__(self, dead_letter_id: str) -> None:
+        super().__init__(f"there is no dead letter {dead_letter_id}; 'imagegen dlq list' prints all ids")
 
 
 @app.command("list")
-def list_letters(
+def list_dead_letters(
     ctx: typer.Context,
     service: Service = None,
     reason: Reason = None,
-    resolved: Annotated[bool, typer.Option("--all", help="Also replayed and dropped ones.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    resolved: Annotated[bool, typer.Option("--all", help="Include replayed and dropped ones.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
-    """Oldest first: reason, origin, how often it was tried."""
+    """List dead letters, oldest first, with reason, number of attempts and error."""
     found = [
-        each for each in _letters(ctx) if _fits(each, service, reason) and (resolved or each.resolved is None)
+        view
+        for view in _read(ctx)
+        if _matches(view, service, reason) and (resolved or view.resolution is None)
     ]
     if as_json:
-        for each in found:
-            typer.echo(redacted(json.dumps(_as_json(each), ensure_ascii=False)))
+        for view in found:
+            typer.echo(redacted(json.dumps(_as_json(view), ensure_ascii=False)))
         return
     wide_console().print(_table(found) if found else "no dead letters")
 
 
 @app.command()
-def show(ctx: typer.Context, letter_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """Show one letter whole: error, headers, and the record's value without credentials of URLs."""
-    letter = _named(_letters(ctx), [letter_id])[0]
-    value = base64.b64decode(letter.letter.original_value)
-    shown = _as_json(letter) | {"original_headers": letter.letter.original_headers}
+def show(
+    ctx: typer.Context,
+    dead_letter_id: Annotated[str, typer.Argument(help="Id of the dead letter.", metavar="ID")],
+) -> None:
+    """Show one dead letter with its error, headers and value. Credentials in URLs are removed."""
+    view = _by_ids(_read(ctx), [dead_letter_id])[0]
+    value = base64.b64decode(view.message.original_value)
+    shown = _as_json(view) | {"original_headers": view.message.original_headers}
     text = json.dumps(shown | {"value": value.decode("utf-8", "backslashreplace")}, indent=2)
     typer.echo(redacted(text))
 
@@ -71,109 +77,114 @@ def show(ctx: typer.Context, letter_id: Annotated[str, typer.Argument(metavar="I
 @app.command()
 def replay(
     ctx: typer.Context,
-    letter_ids: Ids = None,
-    every: Every = False,
+    dead_letter_ids: Ids = None,
+    every: All = False,
     service: Service = None,
     reason: Reason = None,
     note: Note = "",
     again: Again = False,
 ) -> None:
-    """Put records back on their topics, as they were. What was replayed is not replayed again."""
-    chosen = _chosen(ctx, letter_ids, every, service, reason, again)
-    cut = [each.id for each in chosen if each.letter.cut]
+    """Publish the original records again on their topics, each once."""
+    chosen = _chosen(ctx, dead_letter_ids, every, service, reason, again)
+    cut = [view.id for view in chosen if view.message.cut]
     if cut:
-        raise CommandFailed(f"too large to be kept whole, read it at its origin: {', '.join(cut)}")
-    _say(ctx, [e for each in chosen for e in (replay_of(each.letter), resolution_of(each, "replayed", note))])
+        raise CommandFailed(f"stored in part only, read the original record instead: {', '.join(cut)}")
+    _publish(
+        ctx,
+        [
+            envelope
+            for view in chosen
+            for envelope in (replay_of(view.message), resolution_of(view, "replayed", note))
+        ],
+    )
     typer.echo(f"replayed {len(chosen)}")
 
 
 @app.command()
 def drop(
     ctx: typer.Context,
-    letter_ids: Ids = None,
-    every: Every = False,
+    dead_letter_ids: Ids = None,
+    every: All = False,
     service: Service = None,
     reason: Reason = None,
     note: Note = "",
 ) -> None:
-    """Nothing is to be done about them; they leave the list, and stay on their topic."""
-    chosen = _chosen(ctx, letter_ids, every, service, reason, again=False)
-    _say(ctx, [resolution_of(each, "dropped", note) for each in chosen])
+    """Mark dead letters as resolved without replay. They stay on their topic."""
+    chosen = _chosen(ctx, dead_letter_ids, every, service, reason, again=False)
+    _publish(ctx, [resolution_of(view, "dropped", note) for view in chosen])
     typer.echo(f"dropped {len(chosen)}")
 
 
-def _letters(ctx: typer.Context) -> list[Letter]:
+def _read(ctx: typer.Context) -> list[DeadLetterView]:
     bootstrap = connection_of(ctx).addresses.of("kafka")
-    with quiet(bootstrap):
+    with broker_errors(bootstrap):
         records = asyncio.run(read_all(bootstrap, [DeadLetter.topic, DeadLetterResolved.topic]))
-    return letters_of(records)
+    return views_of(records)
 
 
 def _chosen(
     ctx: typer.Context,
-    letter_ids: Sequence[str] | None,
+    dead_letter_ids: Sequence[str] | None,
     every: bool,
     service: str | None,
     reason: str | None,
     again: bool,
-) -> list[Letter]:
-    if bool(letter_ids) == every:
-        raise CommandFailed("name dead letters, or say --all")
-    letters = _letters(ctx)
-    wanted = _named(letters, letter_ids) if letter_ids else letters
-    return [each for each in wanted if _fits(each, service, reason) and (again or each.resolved is None)]
+) -> list[DeadLetterView]:
+    if bool(dead_letter_ids) == every:
+        raise WrongInput("give the ids of dead letters, or --all")
+    views = _read(ctx)
+    chosen = _by_ids(views, dead_letter_ids) if dead_letter_ids else views
+    return [view for view in chosen if _matches(view, service, reason) and (again or view.resolution is None)]
 
 
-def _named(letters: Sequence[Letter], letter_ids: Sequence[str]) -> list[Letter]:
-    known = {each.id: each for each in letters}
-    for letter_id in letter_ids:
-        if letter_id not in known:
-            raise UnknownLetter(letter_id)
-    return [known[letter_id] for letter_id in dict.fromkeys(letter_ids)]
+def _by_ids(views: Sequence[DeadLetterView], dead_letter_ids: Sequence[str]) -> list[DeadLetterView]:
+    known = {view.id: view for view in views}
+    for dead_letter_id in dead_letter_ids:
+        if dead_letter_id not in known:
+            raise UnknownDeadLetter(dead_letter_id)
+    return [known[dead_letter_id] for dead_letter_id in dict.fromkeys(dead_letter_ids)]
 
 
-def _fits(each: Letter, service: str | None, reason: str | None) -> bool:
-    return service in (None, each.letter.service) and reason in (None, each.letter.reason)
+def _matches(view: DeadLetterView, service: str | None, reason: str | None) -> bool:
+    return service in (None, view.message.service) and reason in (None, view.message.reason)
 
 
-def _say(ctx: typer.Context, envelopes: Sequence[Envelope]) -> None:
+def _publish(ctx: typer.Context, envelopes: Sequence[Envelope]) -> None:
     bootstrap = connection_of(ctx).addresses.of("kafka")
 
-    async def publish() -> None:
+    async def connect_and_publish() -> None:
         producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap, acks="all", max_request_size=MAX_MESSAGE_BYTES
         )
         try:
             await producer.start()
-            await say(producer, envelopes)
+            await publish(producer, envelopes)
         finally:
             await producer.stop()
 
-    with quiet(bootstrap):
-        asyncio.run(publish())
+    with broker_errors(bootstrap):
+        asyncio.run(connect_and_publish())
 
 
-def _as_json(each: Letter) -> dict[str, object]:
-    letter = each.letter
-    said = letter.model_dump(mode="json", exclude={"original_value", "original_headers"})
-    return {"id": each.id, "resolved": each.resolved.action if each.resolved else None} | said
+def _as_json(view: DeadLetterView) -> dict[str, object]:
+    fields = view.message.model_dump(mode="json", exclude={"original_value", "original_headers"})
+    return {"id": view.id, "resolved": view.resolution.action if view.resolution else None} | fields
 
 
-def _table(letters: Sequence[Letter]) -> Table:
+def _table(views: Sequence[DeadLetterView]) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("id", no_wrap=True)
     table.add_column("reason")
-    table.add_column("tries", justify="right")
+    table.add_column("attempts", justify="right")
     for name in ("at", "error"):
         table.add_column(name)
-    for each in letters:
-        letter = each.letter
-        done = f" ({each.resolved.action})" if each.resolved else ""
+    for view in views:
+        resolution = f" ({view.resolution.action})" if view.resolution else ""
         table.add_row(
-            each.id,
-            letter.reason + done,
-            str(letter.attempts),
-            f"{letter.at:%m-%d %H:%M:%S}",
-            redacted(letter.error[:160]),
+            view.id,
+            view.message.reason + resolution,
+            str(view.message.attempts),
+            f"{view.message.at:%m-%d %H:%M:%S}",
+            redacted(view.message.error[:160]),
         )
     return table

@@ -1,64 +1,54 @@
-"""Errors that end a command with one line: exit code 2 for a wrong command line, 1 for all others."""
+"""Errors that end a command with one line: exit code 2 for wrong usage, 1 for all others."""
 
-from contracts.http import Problem
 from shared.url_credentials import redacted
+
+STATUS_HINT = "'imagegen status' shows which servers are running"
 
 
 class CommandFailed(Exception):
-    """The command cannot go on; the text is all that its user sees."""
+    """The command cannot continue. Its text is the whole output on standard error."""
 
     exit_code = 1
 
 
 class NoStack(CommandFailed):
-    """An address is not given, and no local stack runs that has one."""
+    """An address is neither given nor known from a running local stack."""
 
     def __init__(self, option: str) -> None:
-        super().__init__(f"no stack is running: make up (or use one elsewhere: imagegen {option} …)")
+        super().__init__(f"no stack is running: start one with 'make up', or give its address with {option}")
 
 
 class StackNotReady(CommandFailed):
-    """The local stack has no addresses yet, or no more."""
+    """The local stack is starting or stopping and has no addresses."""
 
     def __init__(self, phase: str) -> None:
-        super().__init__(f"the stack is {phase}; try again in a moment")
+        super().__init__(f"the stack is {phase}; try again in a few seconds")
 
 
-class Unreachable(CommandFailed):
-    """A server does not answer."""
+class BrokerUnavailable(CommandFailed):
+    """Kafka does not answer."""
 
-    def __init__(self, what: str, url: str, reason: object) -> None:
-        super().__init__(
-            f"the {what} at {redacted(url)} does not answer ({reason}); imagegen status tells what runs"
-        )
-
-
-class RequestRefused(CommandFailed):
-    """A server answered with a problem."""
-
-    def __init__(self, problem: Problem) -> None:
-        errors = "; ".join(f"{error.field}: {error.message}" for error in problem.errors)
-        super().__init__(errors or problem.detail)
-        self.status = problem.status
+    def __init__(self, bootstrap: str, reason: str) -> None:
+        super().__init__(f"the Kafka broker at {redacted(bootstrap)} is unavailable: {reason}; {STATUS_HINT}")
 
 
 class WrongInput(CommandFailed):
-    """Options, or a file or folder that they name, that cannot be used; nothing was sent."""
+    """An option, or a file or folder that it names, is invalid; no request was made."""
 
     exit_code = 2
 
 
 class NotWritten(CommandFailed):
-    """The images are made and cannot be written where they should be."""
+    """The images exist but cannot be written to the folder."""
 
     def __init__(self, job_id: str, error: OSError) -> None:
         where = f"{error.filename}: " if error.filename else ""
         reason = f"{where}{error.strerror or error}"
-        super().__init__(f"{reason}; the images are kept, their links are in: imagegen job {job_id}")
+        super().__init__(f"{reason}; the images are stored: 'imagegen job {job_id}' prints links to them")
 
 
 class NotInstalled(CommandFailed):
-    """The local stack's packages are an extra, which remote use does not need."""
+    """A package of the local stack is missing. They are an extra that remote use does not need."""
 
     def __init__(self, name: str | None) -> None:
         super().__init__(f"the local stack needs {name}: pip install 'imagegen[local]'")

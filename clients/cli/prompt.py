@@ -1,4 +1,4 @@
-"""imagegen prompt …: what would be sent for a request; nothing is sent"""
+"""imagegen prompt: show the prompts of a request without sending it"""
 
 import json
 from collections.abc import Mapping
@@ -10,20 +10,20 @@ import typer
 from pydantic import ValidationError
 
 from clients.cli.errors import WrongInput
-from clients.cli.options import (
+from clients.cli.option_groups import (
     BaseImage,
     Candidates,
+    CharacterOptions,
     Count,
-    Look,
+    ImageOptions,
     Only,
     Outfit,
-    Person,
     Poses,
     Scene,
     SetId,
-    bundled,
+    with_option_groups,
 )
-from clients.cli.requests import read_object, submission
+from clients.cli.submissions import read_object, submission
 from contracts.generation import GenerationRequested
 from contracts.http import AnySubmission, ChainSubmission, Submission
 from contracts.requests import (
@@ -37,7 +37,7 @@ from prompts.preview import NO_JOB, RequestRejected, as_json, as_text, preview
 from prompts.refusal import reasons_of
 from prompts.renders import ImageRequest
 
-app = typer.Typer(help="Show what would be sent: prompts, seeds, sizes, and what was left out.")
+app = typer.Typer(help="Show the prompts, seeds and sizes of a request without sending it.")
 
 _POSTED: Mapping[str, type[Submission]] = {
     kind.model_fields["type"].default: kind for kind in get_args(AnySubmission)
@@ -45,98 +45,100 @@ _POSTED: Mapping[str, type[Submission]] = {
 
 
 @dataclass(frozen=True)
-class Shown:
+class PromptOutput:
     """Options for the output."""
 
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 
 
 @app.callback(invoke_without_command=True)
-@bundled
+@with_option_groups
 def from_file(
     ctx: typer.Context,
-    shown: Shown,
+    output: PromptOutput,
     request: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A request as JSON, as it is published or alone; - is stdin."),
+        typer.Option(metavar="FILE", help="Request as JSON, in the form for Kafka or HTTP; - is stdin."),
     ] = None,
 ) -> None:
-    """Show what would be sent: prompts, seeds, sizes, and what was left out.
+    """Show the prompts, seeds and sizes of a request, and removed words, without sending it.
 
     imagegen prompt studio --name Mara --age 27 --scene beach
 
     imagegen prompt --request request.json
 
-    Seeds follow from --seed, else from the request's job_id, else from a job id of zeros.
+    Seeds derive from --seed, else from the job_id of the request, else from a job id of zeros.
     """
     if ctx.invoked_subcommand is not None:
         return
     if request is None:
         typer.echo(ctx.get_help())
         return
-    asked = _requested(request)
-    if not isinstance(asked.request, get_args(ImageRequest)):
-        raise WrongInput("a training has no prompt but its trigger word")
-    _show(asked.request, shown, asked.job_id)
+    requested = _read_request(request)
+    if not isinstance(requested.request, get_args(ImageRequest)):
+        raise WrongInput("a training has no prompts")
+    _show(requested.request, output, requested.job_id)
 
 
 @app.command()
-@bundled
-def base_image(person: Person, look: Look, shown: Shown, count: Candidates = 3) -> None:
-    """Candidates for a new character's face."""
-    _show(submission(BaseImageRequest, person, look, count=count), shown)
+@with_option_groups
+def base_image(
+    character: CharacterOptions, image: ImageOptions, output: PromptOutput, count: Candidates = 3
+) -> None:
+    """Show the prompts of candidates for the face of a new character."""
+    _show(submission(BaseImageRequest, character, image, count=count), output)
 
 
 @app.command()
-@bundled
+@with_option_groups
 def character_sheet(
     base_image: Annotated[str, BaseImage],
-    person: Person,
-    look: Look,
-    shown: Shown,
+    character: CharacterOptions,
+    image: ImageOptions,
+    output: PromptOutput,
     count: Poses = 7,
     only: Only = None,
 ) -> None:
-    """One character in seven to ten poses, with captions for the trainer."""
+    """Show the prompts of a character sheet, with captions for training."""
     own = {"base_image_id": base_image, "count": count, "only": only}
-    _show(submission(CharacterSheetRequest, person, look, **own), shown)
+    _show(submission(CharacterSheetRequest, character, image, **own), output)
 
 
 @app.command()
-@bundled
+@with_option_groups
 def studio(
-    person: Person,
-    look: Look,
-    shown: Shown,
+    character: CharacterOptions,
+    image: ImageOptions,
+    output: PromptOutput,
     base_image: Annotated[str | None, BaseImage] = None,
     scene: Scene = None,
     outfit: Outfit = None,
     count: Count = 1,
 ) -> None:
-    """A character in a scene."""
+    """Show the prompts of a character in a scene."""
     own = {"base_image_id": base_image, "scene": scene, "outfit": outfit, "count": count}
-    _show(submission(StudioRequest, person, look, **own), shown)
+    _show(submission(StudioRequest, character, image, **own), output)
 
 
 @app.command()
-@bundled
+@with_option_groups
 def profile_pictures(
     set_id: SetId,
-    person: Person,
-    look: Look,
-    shown: Shown,
+    character: CharacterOptions,
+    image: ImageOptions,
+    output: PromptOutput,
     base_image: Annotated[str | None, BaseImage] = None,
 ) -> None:
-    """The pictures of one profile-picture set."""
+    """Show the prompts of a profile-picture set."""
     own = {"base_image_id": base_image, "set_id": set_id}
-    _show(submission(ProfilePicturesRequest, person, look, **own), shown)
+    _show(submission(ProfilePicturesRequest, character, image, **own), output)
 
 
-def _requested(path: Path) -> GenerationRequested:
-    """Read a request from a file as the platform would: published on Kafka, or posted over HTTP.
+def _read_request(path: Path) -> GenerationRequested:
+    """Read a request from a file in the form for Kafka or HTTP, as strictly as the platform does.
 
     Raises:
-        WrongInput: with the platform's words.
+        WrongInput: with the errors that the platform would report.
     """
     given = read_object(path)
     published: dict[str, Any] = {"job_id": NO_JOB, "tenant": "nobody", "user_id": "nobody"}
@@ -148,21 +150,21 @@ def _requested(path: Path) -> GenerationRequested:
 
 
 def _as_published(posted: dict[str, Any]) -> dict[str, Any]:
-    """Put the fields of a posted body where a published message has them."""
+    """Return the body of an HTTP request in the form for Kafka."""
     kind = _POSTED.get(str(posted.get("type")), Submission)
     names = ChainSubmission.model_fields.keys() & kind.model_fields.keys()
-    beside = {name: value for name, value in posted.items() if name in names}
-    return beside | {"request": {name: value for name, value in posted.items() if name not in names}}
+    outside = {name: value for name, value in posted.items() if name in names}
+    return outside | {"request": {name: value for name, value in posted.items() if name not in names}}
 
 
-def _show(request: ImageRequest, shown: Shown, job_id: str = NO_JOB) -> None:
+def _show(request: ImageRequest, output: PromptOutput, job_id: str = NO_JOB) -> None:
     if getattr(request, "character_id", None):
-        raise WrongInput("a stored character cannot be read here: give the character itself")
+        raise WrongInput("stored characters are not available here: replace character_id by the character")
     try:
         images = preview(request, job_id)
     except RequestRejected as error:
         raise WrongInput(str(error)) from None
-    if shown.as_json:
+    if output.as_json:
         typer.echo(json.dumps([as_json(image) for image in images], indent=2, ensure_ascii=False))
     else:
         typer.echo(as_text(images))

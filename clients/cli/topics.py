@@ -1,4 +1,4 @@
-"""imagegen topics: how much each topic holds, and how far its consumers are"""
+"""imagegen topics: messages of each topic, committed offsets and lag of its consumer groups"""
 
 import asyncio
 import logging
@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from clients.cli.connection import connection_of
-from clients.cli.errors import Unreachable
-from clients.cli.report import wide_console
+from clients.cli.errors import BrokerUnavailable
+from clients.cli.job_report import wide_console
 from contracts.base import PROVIDERS
 from contracts.catalog import TOPICS
 from shared.limits import MAX_MESSAGE_BYTES
@@ -34,8 +34,8 @@ Offsets = Mapping[TopicPartition, int]
 
 
 @dataclass(frozen=True)
-class Log:
-    """The ends of each partition, and each group's next offset where it has committed one."""
+class TopicOffsets:
+    """First and end offset of each partition, and the offsets that each consumer group has committed."""
 
     first: Offsets
     end: Offsets
@@ -44,7 +44,7 @@ class Log:
 
 @dataclass(frozen=True)
 class Row:
-    """A topic, and one group that reads it."""
+    """A topic and one of its consumer groups; None when it has none."""
 
     topic: str
     partitions: int
@@ -56,34 +56,34 @@ class Row:
 
 def topics(
     ctx: typer.Context,
-    empty: Annotated[bool, typer.Option("--all", help="Also topics that hold nothing.")] = False,
+    empty: Annotated[bool, typer.Option("--all", help="Include empty topics.")] = False,
 ) -> None:
-    """Each topic's partitions and messages, and its consumer groups' offsets and lag."""
+    """List topics with their partitions and messages, and the offsets and lag of consumer groups."""
     bootstrap = connection_of(ctx).addresses.of("kafka")
-    with quiet(bootstrap):
-        log = asyncio.run(asyncio.wait_for(read_log(bootstrap), SECONDS))
-    wide_console().print(_table([row for row in rows_of(log) if empty or row.messages]))
+    with broker_errors(bootstrap):
+        offsets = asyncio.run(asyncio.wait_for(read_offsets(bootstrap), SECONDS))
+    wide_console().print(_table([row for row in rows_of(offsets) if empty or row.messages]))
 
 
 @contextmanager
-def quiet(bootstrap: str) -> Iterator[None]:
-    """A broker that does not answer is one line.
+def broker_errors(bootstrap: str) -> Iterator[None]:
+    """Silence the Kafka client's log and turn its errors into one.
 
     Raises:
-        Unreachable: naming the address.
+        BrokerUnavailable: with the address of the broker.
     """
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
         yield
     except (KafkaError, OSError, TimeoutError) as error:
-        raise Unreachable("Kafka broker", bootstrap, type(error).__name__) from None
+        raise BrokerUnavailable(bootstrap, type(error).__name__) from None
 
 
-async def read_log(bootstrap: str) -> Log:
-    """Ask the broker about all our topics and groups."""
-    async with _asking(bootstrap) as (admin, consumer):
+async def read_offsets(bootstrap: str) -> TopicOffsets:
+    """Read the offsets of all topics and consumer groups of the platform."""
+    async with _connected(bootstrap) as (admin, consumer):
         partitions = await _partitions(admin, [topic.name for topic in TOPICS])
-        return Log(
+        return TopicOffsets(
             first=await consumer.beginning_offsets(partitions),
             end=await consumer.end_offsets(partitions),
             committed={group: await _committed(admin, group, partitions) for group in GROUPS},
@@ -91,13 +91,13 @@ async def read_log(bootstrap: str) -> Log:
 
 
 async def read_all(bootstrap: str, topics: Sequence[str], seconds: float = SECONDS) -> list[ConsumerRecord]:
-    """Everything that these topics hold now.
+    """Return all records that these topics hold now.
 
     Raises:
-        TimeoutError: when nothing more came for `seconds` although there is more.
+        TimeoutError: when no record arrived for `seconds` before the end of a topic.
     """
     records: list[ConsumerRecord] = []
-    async with _asking(bootstrap) as (admin, consumer):
+    async with _connected(bootstrap) as (admin, consumer):
         partitions = await _partitions(admin, topics)
         ends = await asyncio.wait_for(consumer.end_offsets(partitions), seconds)
         consumer.assign(partitions)
@@ -111,7 +111,7 @@ async def read_all(bootstrap: str, topics: Sequence[str], seconds: float = SECON
 
 
 @asynccontextmanager
-async def _asking(bootstrap: str) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
+async def _connected(bootstrap: str) -> AsyncIterator[tuple[AIOKafkaAdminClient, AIOKafkaConsumer]]:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
@@ -143,19 +143,25 @@ async def _committed(admin: AIOKafkaAdminClient, group: str, partitions: Sequenc
     return {each: known.offset for each, known in found.items() if known.offset >= 0}
 
 
-def rows_of(log: Log) -> list[Row]:
-    """One row for each topic and group; a topic that no group reads has one without."""
+def rows_of(offsets: TopicOffsets) -> list[Row]:
+    """Return one row per topic and consumer group; a topic without a group has one row."""
     rows = []
-    for topic in dict.fromkeys(each.topic for each in log.end):
-        ours = [each for each in log.end if each.topic == topic]
-        held = (topic, len(ours), sum(log.end[each] - log.first[each] for each in ours))
-        reading = [group for group, offsets in log.committed.items() if any(each in offsets for each in ours)]
-        for group in reading:
-            offsets = log.committed[group]
-            lag = sum(max(0, log.end[each] - offsets.get(each, log.first[each])) for each in ours)
-            rows.append(Row(*held, group, sum(offsets.get(each, 0) for each in ours), lag))
-        if not reading:
-            rows.append(Row(*held))
+    for topic in dict.fromkeys(partition.topic for partition in offsets.end):
+        partitions = [partition for partition in offsets.end if partition.topic == topic]
+        messages = sum(offsets.end[each] - offsets.first[each] for each in partitions)
+        groups = [
+            (name, committed)
+            for name, committed in offsets.committed.items()
+            if any(partition in committed for partition in partitions)
+        ]
+        for name, committed in groups:
+            lag = sum(
+                max(0, offsets.end[each] - committed.get(each, offsets.first[each])) for each in partitions
+            )
+            total = sum(committed.get(each, 0) for each in partitions)
+            rows.append(Row(topic, len(partitions), messages, name, total, lag))
+        if not groups:
+            rows.append(Row(topic, len(partitions), messages))
     return rows
 
 
@@ -167,10 +173,10 @@ def _table(rows: Sequence[Row]) -> Table:
     table.add_column("group")
     for name in ("committed", "lag"):
         table.add_column(name, justify="right")
-    before = None
+    previous = None
     for row in rows:
-        own = [row.topic, str(row.partitions), str(row.messages)] if row.topic != before else ["", "", ""]
-        reader = [row.group, str(row.committed), Text(str(row.lag), "yellow" if row.lag else "green")]
-        table.add_row(*own, *(reader if row.group else ["-", "", ""]))
-        before = row.topic
+        topic = [row.topic, str(row.partitions), str(row.messages)] if row.topic != previous else ["", "", ""]
+        group = [row.group, str(row.committed), Text(str(row.lag), "yellow" if row.lag else "green")]
+        table.add_row(*topic, *(group if row.group else ["-", "", ""]))
+        previous = row.topic
     return table

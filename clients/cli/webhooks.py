@@ -1,4 +1,4 @@
-"""imagegen webhooks: which addresses fail, what did not arrive, and sending it again"""
+"""imagegen webhooks: list failing endpoints and deliveries, replay deliveries"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -9,42 +9,42 @@ import typer
 from pydantic import ValidationError
 from rich.table import Table
 
-from clients.cli.client import Client
-from clients.cli.connection import client_of
+from clients.cli.connection import connection_of
 from clients.cli.errors import WrongInput
-from clients.cli.report import wide_console
+from clients.cli.job_report import wide_console
 from contracts.http_webhooks import EnableEndpoint, ReplayWebhooks
+from imagegen_client import Client
 from shared.kafka.decoding import explain
 
-app = typer.Typer(no_args_is_help=True, help="Webhooks: failing addresses, deliveries, replay.")
+app = typer.Typer(no_args_is_help=True, help="Webhooks: list failing endpoints and deliveries, replay.")
 
 T = TypeVar("T")
 Ended = Literal["delivered", "gave_up"]
-Url = Annotated[str, typer.Argument(help="The address, as the request named it.", metavar="URL")]
+Url = Annotated[str, typer.Argument(help="Address of the endpoint, as in the request.", metavar="URL")]
 
 
 @app.command()
 def endpoints(ctx: typer.Context) -> None:
-    """The tenant's signing secret, and its addresses that have failed."""
-    known = _ask(ctx, lambda client: client.webhook_endpoints())
-    wide_console().print(f"secret {known.secret}", markup=False)
+    """Print the tenant's signing secret and its endpoints that have failed."""
+    answer = _call(ctx, lambda client: client.webhook_endpoints())
+    wide_console().print(f"secret {answer.secret}", markup=False)
     table = _table("url", "state", "failures", "since", "until", "error")
-    for each in known.endpoints:
+    for endpoint in answer.endpoints:
         table.add_row(
-            each.url,
-            each.state,
-            str(each.failures),
-            _time(each.failing_since),
-            _time(each.rests_until),
-            each.last_error or "",
+            endpoint.url,
+            endpoint.state,
+            str(endpoint.failures),
+            _time(endpoint.failing_since),
+            _time(endpoint.rests_until),
+            endpoint.last_error or "",
         )
-    wide_console().print(table if known.endpoints else "no address has failed")
+    wide_console().print(table if answer.endpoints else "no endpoint has failed")
 
 
 @app.command()
 def secret(ctx: typer.Context) -> None:
-    """Print the tenant's signing secret alone, for scripts."""
-    typer.echo(_ask(ctx, lambda client: client.webhook_endpoints()).secret)
+    """Print only the tenant's signing secret, for scripts."""
+    typer.echo(_call(ctx, lambda client: client.webhook_endpoints()).secret)
 
 
 @app.command()
@@ -52,55 +52,63 @@ def deliveries(
     ctx: typer.Context,
     state: Annotated[
         Literal["pending", "delivered", "gave_up"] | None,
-        typer.Option(help="Only those.", show_default=False),
+        typer.Option(help="Only deliveries in this state.", show_default=False),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=500, help="At most so many.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="Largest number of deliveries.")] = 50,
 ) -> None:
-    """Newest first: what is on its way, what arrived, what was given up."""
-    found = _ask(ctx, lambda client: client.webhook_deliveries(state, limit)).deliveries
-    table = _table("id", "state", "tries", "next", "answer", "url")
-    for each in found:
-        answer = each.last_error or (str(each.last_status) if each.last_status else "")
-        table.add_row(each.id, each.state, str(each.attempts), _time(each.due_at), answer[:60], each.url)
+    """List deliveries, newest first."""
+    found = _call(ctx, lambda client: client.webhook_deliveries(state=state, limit=limit)).deliveries
+    table = _table("id", "state", "attempts", "next", "answer", "url")
+    for delivery in found:
+        answer = delivery.last_error or (str(delivery.last_status) if delivery.last_status else "")
+        table.add_row(
+            delivery.id,
+            delivery.state,
+            str(delivery.attempts),
+            _time(delivery.due_at),
+            answer[:60],
+            delivery.url,
+        )
     wide_console().print(table if found else "no deliveries")
 
 
 @app.command()
 def replay(
     ctx: typer.Context,
-    job: Annotated[str | None, typer.Option(help="Only this job's.", show_default=False)] = None,
-    url: Annotated[str | None, typer.Option(help="Only to this address.", show_default=False)] = None,
+    job: Annotated[str | None, typer.Option(help="Only of this job.", show_default=False)] = None,
+    url: Annotated[str | None, typer.Option(help="Only to this endpoint.", show_default=False)] = None,
     since: Annotated[
-        datetime | None, typer.Option(help="Only what is younger (UTC).", show_default=False)
+        datetime | None, typer.Option(help="Only created at this time (UTC) or later.", show_default=False)
     ] = None,
-    state: Annotated[Ended, typer.Option(help="Which.")] = "gave_up",
+    state: Annotated[Ended, typer.Option(help="Only deliveries in this state.")] = "gave_up",
 ) -> None:
-    """Send ended deliveries again: same id, same event with fresh links, in order per job."""
-    said = {"state": state, "job_id": job, "url": url, "since": since and f"{since.isoformat()}Z"}
+    """Send ended deliveries again: same id and event, fresh links, in order per job."""
+    given = {"state": state, "job_id": job, "url": url, "since": since and f"{since.isoformat()}Z"}
     try:
-        wanted = ReplayWebhooks.model_validate(said)
+        conditions = ReplayWebhooks.model_validate(given)
     except ValidationError as error:
         raise WrongInput(explain(error)) from None
-    typer.echo(f"replayed {_ask(ctx, lambda client: client.replay_webhooks(wanted)).replayed}")
+    typer.echo(f"replayed {_call(ctx, lambda client: client.replay_webhooks(conditions)).replayed}")
 
 
 @app.command()
 def enable(
     ctx: typer.Context,
     url: Url,
-    send: Annotated[bool, typer.Option(help="Also send what was given up.")] = True,
+    send: Annotated[bool, typer.Option(help="Also replay the deliveries that were given up.")] = True,
 ) -> None:
-    """Try an address again that rests or was disabled."""
-    wanted = EnableEndpoint(url=url, replay=send)
-    typer.echo(f"enabled; replayed {_ask(ctx, lambda client: client.enable_endpoint(wanted)).replayed}")
+    """Resume deliveries to an endpoint that is backing off or disabled."""
+    endpoint = EnableEndpoint(url=url, replay=send)
+    answer = _call(ctx, lambda client: client.enable_webhook_endpoint(endpoint))
+    typer.echo(f"enabled; replayed {answer.replayed}")
 
 
-def _ask(ctx: typer.Context, question: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
-    async def ask() -> T:
-        async with client_of(ctx) as client:
-            return await question(client)
+def _call(ctx: typer.Context, operation: Callable[[Client], Coroutine[Any, Any, T]]) -> T:
+    async def connect_and_call() -> T:
+        async with connection_of(ctx).client("notifier") as client:
+            return await operation(client)
 
-    return asyncio.run(ask())
+    return asyncio.run(connect_and_call())
 
 
 def _table(*columns: str) -> Table:

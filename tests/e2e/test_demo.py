@@ -1,4 +1,4 @@
-"""`imagegen demo` as its user runs it: through kills, and ended with Ctrl-C."""
+"""`imagegen demo` as its user runs it, with killed services, Ctrl-C, and a Kafka of the user."""
 
 import asyncio
 import json
@@ -87,7 +87,7 @@ async def test_ctrl_c_leaves_no_process_and_no_port(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(400)
-async def test_the_demo_uses_a_kafka_of_the_callers_and_starts_none(tmp_path: Path, kafka: str) -> None:
+async def test_the_demo_uses_the_kafka_of_its_user_and_starts_none(tmp_path: Path, kafka: str) -> None:
     demo = await start_demo(tmp_path, KAFKA_BOOTSTRAP=kafka)
     state = await ready(tmp_path)
     output, _ = await asyncio.wait_for(demo.communicate(), 200)

@@ -1,4 +1,4 @@
-"""The README's Python and its `imagegen` commands, run word for word against a running stack."""
+"""The Python examples and `imagegen` commands of the READMEs run unchanged against a running stack."""
 
 import asyncio
 import os
@@ -17,11 +17,11 @@ from tests.e2e.platform import CHARACTER, Platform
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 KAFKA = f"127.0.0.1:{FIXED_PORTS['kafka']}"
-"""Kafka's address on the default stack. A test's stack has another port, and is put in its place."""
+"""Address of Kafka on the default stack, replaced by that of the stack under test."""
 
 
 async def output_of(*command: str, **environment: str) -> str:
-    """The standard output of a program that ends well."""
+    """Return the standard output of a Python program that must succeed."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         *command,
@@ -35,7 +35,7 @@ async def output_of(*command: str, **environment: str) -> str:
     return out.decode()
 
 
-async def test_the_python_code_asks_for_images_that_are_made(platform: Platform) -> None:
+async def test_the_kafka_example_of_the_readme_produces_its_images(platform: Platform) -> None:
     [block] = [each for each in blocks_of("README.md") if each.language == "python"]
     assert block.text.count(KAFKA) == 1
     here = block.text.replace(KAFKA, platform.stack.environment["KAFKA_BOOTSTRAP"])
@@ -65,7 +65,7 @@ def read_start(file: Path) -> bytes:
 
 
 def filled(arguments: list[str], known: dict[str, str]) -> list[str]:
-    """A command with real ids in place of the words that stand for them."""
+    """Return a command with its placeholders replaced by real ids."""
     return [known.get(word, word) for word in arguments]
 
 

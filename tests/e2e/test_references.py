@@ -1,6 +1,7 @@
 """Accepted requests can be referred to at once, in any order, over HTTP and Kafka."""
 
 import asyncio
+from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
@@ -9,11 +10,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from clients.cli.events import parse
 from contracts.base import Message, key_of, topic_of
 from contracts.chains import BaseImageSelected
 from contracts.characters import Character, CharacterCreated
 from contracts.jobs import JobEvent
+from imagegen_client import Client
 from shared.ids import uuid7
 from tests.e2e.platform import CHARACTER, TENANT, USER, Platform
 
@@ -52,12 +53,12 @@ async def phase_of(platform: Platform, job_id: str, wanted: str) -> dict[str, An
 
 
 async def first_event(platform: Platform, job_id: str) -> tuple[str | None, JobEvent]:
-    """The id and content of the first event that a new stream of the job sends."""
-    url = f"{platform.stack.notifier_url}/v1/jobs/{job_id}/events"
-    headers = {"X-Tenant-Id": TENANT, "X-User-Id": USER}
-    async with httpx.AsyncClient(timeout=10) as user, user.stream("GET", url, headers=headers) as answer:
-        sent = await anext(parse(answer.aiter_bytes()))
-    return sent.id, JobEvent.model_validate_json(sent.data)
+    """Return the id and content of the first event in a new stream of the job."""
+    async with Client(notifier_url=platform.stack.notifier_url, tenant=TENANT, user=USER) as client:
+        stream = client.job_events(job_id)
+        async with aclosing(stream.read()) as events:
+            event = await anext(events)
+    return stream.last_event_id, event
 
 
 @pytest.mark.timeout(300)

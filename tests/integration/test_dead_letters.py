@@ -1,7 +1,8 @@
-"""imagegen dlq on a real broker: listed, replayed once, dropped."""
+"""imagegen dlq on a real broker: list, replay and drop dead letters."""
 
 import asyncio
 import json
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -21,16 +22,16 @@ pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
 class Broken(PermanentError):
-    """The handler has a fault."""
+    """The handler has a bug."""
 
-    reason = "fault_of_ours"
+    reason = "handler_bug"
 
 
 class Faulty:
-    """A service whose handler fails until it is mended."""
+    """Service whose handler fails until it is repaired."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
-        self.mended = False
+        self.repaired = False
         self.handled: list[str] = []
         self.tried = 0
         self.service = Service("faulty", kafka, ProcessSettings())
@@ -38,15 +39,14 @@ class Faulty:
 
     async def handle(self, batch: Sequence[Received[GenerationCancel]]) -> Iterable[Outgoing]:
         self.tried += len(batch)
-        if not self.mended:
-            raise Broken("not mended")
+        if not self.repaired:
+            raise Broken("not repaired")
         self.handled += [received.message.job_id for received in batch]
         return []
 
 
 async def imagegen(stack: Stack, *arguments: str) -> tuple[int, str]:
-    """A command of its own process; exit code and output."""
-    import sys
+    """Run a command in a process of its own and return its exit code and output."""
 
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -89,16 +89,16 @@ async def test_dead_letters_are_listed_replayed_once_and_dropped(servers: Stack)
             value = json.dumps({"job_id": job_id, "tenant": "t", "reason": job_id}).encode()
             await producer.send_and_wait(GenerationCancel.topic, value, key=job_id.encode())
         await producer.stop()
-        letters = await until_listed(servers, 2)
-        assert {letter["reason"] for letter in letters} == {"fault_of_ours"}
-        assert {letter["attempts"] for letter in letters} == {1}
-        ids = [str(letter["id"]) for letter in letters]
+        dead_letters = await until_listed(servers, 2)
+        assert {dead_letter["reason"] for dead_letter in dead_letters} == {"handler_bug"}
+        assert {dead_letter["attempts"] for dead_letter in dead_letters} == {1}
+        ids = [str(dead_letter["id"]) for dead_letter in dead_letters]
 
-        assert (await imagegen(servers, "replay", ids[0]))[0] == 0  # still broken: it comes back
+        assert (await imagegen(servers, "replay", ids[0]))[0] == 0  # it fails again and returns
         again = await until_listed(servers, 2)
-        assert sorted(str(letter["attempts"]) for letter in again) == ["1", "2"]
+        assert sorted(str(dead_letter["attempts"]) for dead_letter in again) == ["1", "2"]
 
-        faulty.mended = True
+        faulty.repaired = True
         code, output = await imagegen(servers, "replay", "--all", "--service", "faulty")
         assert (code, output.strip()) == (0, "replayed 2")
         async with asyncio.timeout(30):
@@ -107,16 +107,16 @@ async def test_dead_letters_are_listed_replayed_once_and_dropped(servers: Stack)
         assert sorted(faulty.handled) == sorted(jobs)
         assert (await imagegen(servers, "replay", "--all"))[1].strip() == "replayed 0"
         await asyncio.sleep(1.0)
-        assert sorted(faulty.handled) == sorted(jobs), "replaying again says nothing again"
+        assert sorted(faulty.handled) == sorted(jobs), "a second replay publishes nothing"
         await faulty.service.stop_listening()
 
     assert await listed(servers) == []
-    assert {letter["resolved"] for letter in await listed(servers, "--all")} == {"replayed"}
+    assert {dead_letter["resolved"] for dead_letter in await listed(servers, "--all")} == {"replayed"}
 
 
-async def test_a_dropped_letter_leaves_the_list_and_an_unknown_one_is_named(servers: Stack) -> None:
+async def test_an_unknown_dead_letter_and_missing_ids_are_reported(servers: Stack) -> None:
     code, output = await imagegen(servers, "drop", "faulty/no.such.topic/0/0")
     assert code == 1
     assert "there is no dead letter faulty/no.such.topic/0/0" in output
     code, output = await imagegen(servers, "replay")
-    assert (code, "name dead letters, or say --all" in output) == (1, True)
+    assert (code, "give the ids of dead letters, or --all" in output) == (2, True)

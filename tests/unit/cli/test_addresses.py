@@ -1,4 +1,4 @@
-"""Addresses: given ones win, then the stack that runs, else one clear sentence."""
+"""Addresses of the servers: given ones take precedence over those of the running stack."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from deploy.local.state import StackState, StateFolder
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[StateFolder]:
-    """A folder that a supervisor holds: this process."""
+    """State folder of a running stack, whose supervisor is this process."""
     folder = StateFolder(tmp_path / "state")
     folder.hold()
     addresses = {"api": "http://stack:1", "kafka": "stack:2", "kafka-2": "stack:3"}
@@ -22,31 +22,28 @@ def running(tmp_path: Path) -> Iterator[StateFolder]:
     folder.release()
 
 
-def test_a_given_address_wins_over_the_stack(running: StateFolder) -> None:
-    """Options and the environment say where the platform is."""
+def test_a_given_address_takes_precedence_over_the_stack(running: StateFolder) -> None:
     addresses = Addresses({"api": "http://elsewhere/", "kafka": None}, running.path)
     assert addresses.of("api") == "http://elsewhere"
     assert addresses.of("kafka") == "stack:2,stack:3"
 
 
 def test_a_given_address_needs_no_stack(tmp_path: Path) -> None:
-    """And leaves no trace of looking for one."""
     state = tmp_path / "state"
     assert Addresses({"api": "http://elsewhere"}, state).of("api") == "http://elsewhere"
-    with pytest.raises(NoStack, match="no stack is running: make up"):
+    with pytest.raises(NoStack, match="no stack is running: start one with 'make up'"):
         Addresses({}, state).of("kafka")
     assert not state.exists()
 
 
 def test_the_addresses_of_a_stack_that_is_gone_are_not_used(running: StateFolder) -> None:
-    """Its file stays behind after a crash."""
+    """The state file remains after a crash."""
     running.release()
     with pytest.raises(NoStack, match="--notifier-url"):
         Addresses({}, running.path).of("notifier")
 
 
-def test_a_stack_that_starts_is_no_error_of_the_user(running: StateFolder) -> None:
-    """It has no addresses yet."""
+def test_a_starting_stack_is_reported_as_not_ready(running: StateFolder) -> None:
     running.write(StackState(phase="starting"))
     with pytest.raises(StackNotReady, match="the stack is starting"):
         Addresses({}, running.path).of("api")

@@ -1,4 +1,4 @@
-"""A chain on the terminal: each step with how far it is, and what was chosen to follow."""
+"""Text of chains and characters on the terminal, and selections with follow-up requests."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from clients.cli.chain_report import chain_with_steps, character_lines
 from clients.cli.errors import WrongInput
-from clients.cli.requests import selection
+from clients.cli.submissions import selection
 from contracts.characters import Character, Lora, Sheet
 from contracts.http_chains import ChainStepView, ChainView, CharacterView
 from contracts.jobs import JobError
@@ -60,7 +60,7 @@ def test_a_character_shows_its_face_its_sheet_and_its_lora() -> None:
         assert fact in text
 
 
-def test_what_follows_is_a_list_in_a_file(tmp_path: Path) -> None:
+def test_follow_up_requests_are_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "then.json"
     file.write_text(json.dumps([{"type": "lora_training"}, {"type": "studio", "scene": "beach"}]))
     chosen = selection(FACE, nsfw=True, character=None, then=file)
@@ -70,9 +70,9 @@ def test_what_follows_is_a_list_in_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("{}", "must hold one JSON list"), ('[{"type": "base_image"}]', "--then.0: unknown type 'base_image'")],
+    [("{}", "must contain a JSON list"), ('[{"type": "base_image"}]', "--then.0: unknown type 'base_image'")],
 )
-def test_what_cannot_follow_is_named(text: str, expected: str, tmp_path: Path) -> None:
+def test_an_invalid_follow_up_request_is_reported(text: str, expected: str, tmp_path: Path) -> None:
     file = tmp_path / "then.json"
     file.write_text(text)
     with pytest.raises(WrongInput, match=expected):

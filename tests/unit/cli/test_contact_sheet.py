@@ -1,13 +1,13 @@
-"""The contact sheet: everything that was asked and came, and nothing of it is markup."""
+"""The contact sheet shows every job and image, and escapes all texts."""
 
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
 
 from clients.cli.contact_sheet import sheet, write_sheet
-from clients.cli.demo_requests import Wish
-from clients.cli.demo_run import Asked
-from clients.cli.following import Followed, Picture
+from clients.cli.demo_jobs import DemoJob
+from clients.cli.demo_requests import DemoRequest
+from clients.cli.job_progress import ImageProgress, JobProgress
 from contracts.http import ResultImage
 from contracts.jobs import ImageEvent
 from contracts.renders import StoredImage
@@ -17,7 +17,7 @@ JOB_ID = "0193f2a0-0000-7000-8000-000000000001"
 
 
 class Page(HTMLParser):
-    """The tags, the image sources and the text of a page."""
+    """Tags, links, alternative texts and text of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -36,7 +36,7 @@ class Page(HTMLParser):
         self.text += data
 
 
-def an_asked_job(prompt: str = "a portrait", **job: object) -> Asked:
+def a_demo_job(prompt: str = "a portrait", **fields: object) -> DemoJob:
     stored = {
         "content_type": "image/png",
         "bytes": 148_200,
@@ -51,85 +51,79 @@ def an_asked_job(prompt: str = "a portrait", **job: object) -> Asked:
         stored | {"index": 0, "label": prompt[:100], "url": "http://s3/x", "expires_at": datetime.now(UTC)}
     )
     event = ImageEvent(index=0, stored=StoredImage.model_validate(stored | {"key": "k", "attempt": 3}))
-    followed = Followed(JOB_ID, "studio", status="completed", requested=2, delivered=1)
-    followed.target_seconds, followed.elapsed_seconds = 15.0, 3.25
-    followed.pictures = {
-        0: Picture("first", "done", event=event),
-        1: Picture("second", "failed", error=prompt),
+    progress = JobProgress(JOB_ID, "studio", status="completed", requested=2, delivered=1)
+    progress.target_seconds, progress.elapsed_seconds = 15.0, 3.25
+    progress.images = {
+        0: ImageProgress("first", "done", event=event),
+        1: ImageProgress("second", "failed", error=prompt),
     }
-    for name, value in job.items():
-        setattr(followed, name, value)
-    path = Path("out/images/studio-kafka/0-what is #1.png")
-    return Asked(Wish(prompt, "Kafka", {"type": "studio"}), followed, images=[(image, path)])
+    for name, value in fields.items():
+        setattr(progress, name, value)
+    path = Path("out/images/studio-kafka/0-image #1 of 2.png")
+    return DemoJob(DemoRequest(prompt, "Kafka", {"type": "studio"}), progress, images=[(image, path)])
 
 
-def test_texts_of_others_are_never_markup() -> None:
-    """Prompts, labels, titles and errors come from users and providers."""
-    page = Page(sheet([an_asked_job(EVIL, error=EVIL)], Path("out"), 12))
+def test_texts_of_users_and_providers_are_escaped() -> None:
+    """Prompts, labels, titles and errors are theirs."""
+    page = Page(sheet([a_demo_job(EVIL, error=EVIL)], Path("out"), 12))
     assert "script" not in page.tags
     assert page.text.count(EVIL) >= 4
 
 
-def test_an_image_says_what_it_is_made_of() -> None:
-    """Label, prompt, seed, size, provider and attempt stand under each image."""
-    text = Page(sheet([an_asked_job()], Path("out"), 12)).text
+def test_an_image_has_a_caption_with_its_seed_size_provider_and_attempt() -> None:
+    text = Page(sheet([a_demo_job()], Path("out"), 12)).text
     for expected in ("a portrait", "seed 4711", "896×1152", "148 kB", "Fal", "attempt 3"):
         assert expected in text
 
 
-def test_a_job_says_how_long_it_took_and_what_is_missing() -> None:
-    """Measured and target time, the count, and why an image is not there."""
-    text = Page(sheet([an_asked_job()], Path("out"), 12)).text
+def test_a_job_has_its_time_its_target_and_its_missing_images() -> None:
+    text = Page(sheet([a_demo_job()], Path("out"), 12)).text
     for expected in ("3.2 s", "target 15 s", "1 of 2", "second", "over Kafka", JOB_ID):
         assert expected in text
 
 
-def test_a_late_job_is_marked() -> None:
-    """The bar shows what took longer than its target."""
-    assert 'class="time late"' in sheet([an_asked_job(elapsed_seconds=20.0)], Path("out"), 12)
-    assert 'class="time early"' in sheet([an_asked_job()], Path("out"), 12)
+def test_a_job_that_missed_its_target_is_marked() -> None:
+    assert 'class="time late"' in sheet([a_demo_job(elapsed_seconds=20.0)], Path("out"), 12)
+    assert 'class="time early"' in sheet([a_demo_job()], Path("out"), 12)
 
 
-def test_a_job_that_waited_for_its_lora_is_late_only_by_its_own_time() -> None:
-    waited = an_asked_job(elapsed_seconds=40.0, waited_seconds=36.0)
+def test_the_wait_for_a_lora_does_not_count_towards_the_target() -> None:
+    waited = a_demo_job(elapsed_seconds=40.0, waited_seconds=36.0)
     page = sheet([waited], Path("out"), 12)
     assert 'class="time early"' in page
-    assert "4.0 s measured after a wait of 36 s, target 15 s" in " ".join(Page(page).text.split())
-    late = sheet([an_asked_job(elapsed_seconds=60.0, waited_seconds=36.0)], Path("out"), 12)
+    assert "4.0 s measured after waiting 36 s, target 15 s" in " ".join(Page(page).text.split())
+    late = sheet([a_demo_job(elapsed_seconds=60.0, waited_seconds=36.0)], Path("out"), 12)
     assert 'class="time late"' in late
 
 
-def test_a_training_says_whether_its_lora_is_ready() -> None:
-    training = an_asked_job(type="lora_training", requested=1, delivered=1)
-    training.images, training.job.pictures = [], {}
+def test_a_training_shows_its_lora_instead_of_a_number_of_images() -> None:
+    training = a_demo_job(type="lora_training", requested=1, delivered=1)
+    training.images, training.progress.images = [], {}
     text = Page(sheet([training], Path("out"), 12)).text
     assert "LoRA ready" in text
     assert "1 of 1" not in text
 
 
-def test_alternative_texts_name_the_picture_and_do_not_repeat_its_prompt() -> None:
+def test_alternative_texts_have_title_and_label_and_no_prompt() -> None:
     prompt = "golden light " * 20
-    asked = an_asked_job(prompt)
-    asked.wish = Wish("Mara at the beach", "Kafka", {"type": "studio"})
-    [alt] = Page(sheet([asked], Path("out"), 12)).alts
-    assert alt == f"Mara at the beach: {asked.images[0][0].label}"
+    job = a_demo_job(prompt)
+    job.request = DemoRequest("Mara at the beach", "Kafka", {"type": "studio"})
+    [alt] = Page(sheet([job], Path("out"), 12)).alts
+    assert alt == f"Mara at the beach: {job.images[0][0].label}"
     assert prompt not in alt
 
 
-def test_the_page_needs_nothing_from_elsewhere() -> None:
-    """Images are beside it, with their names quoted; there is no other address in it."""
-    links = Page(sheet([an_asked_job()], Path("out"), 12)).links
-    assert set(links) == {"images/studio-kafka/0-what%20is%20%231.png", "events.jsonl"}
+def test_the_page_links_only_to_files_beside_it() -> None:
+    links = Page(sheet([a_demo_job()], Path("out"), 12)).links
+    assert set(links) == {"images/studio-kafka/0-image%20%231%20of%202.png", "events.jsonl"}
 
 
-def test_a_job_without_anything_is_listed() -> None:
-    """One that was never answered has no target, no images, no count."""
-    silent = Asked(Wish("Silence", "HTTP", {"type": "studio"}), Followed(JOB_ID, "studio"))
+def test_a_job_without_any_event_is_listed() -> None:
+    silent = DemoJob(DemoRequest("Silence", "HTTP", {"type": "studio"}), JobProgress(JOB_ID, "studio"))
     text = Page(sheet([silent], Path("out"), 12)).text
     assert "Silence" in text
     assert "pending" in text
 
 
 def test_the_sheet_is_written_beside_the_images(tmp_path: Path) -> None:
-    """index.html in the folder itself."""
     assert write_sheet([], tmp_path / "new", 1).read_text().startswith("<!doctype html>")

@@ -1,4 +1,4 @@
-"""imagegen prompt: what would be sent, without a stack."""
+"""imagegen prompt shows the prompts of a request without a stack."""
 
 import io
 import json
@@ -9,22 +9,22 @@ import pytest
 
 from clients.cli.app import run
 
-WHO = ["--name", "Mara", "--age", "27"]
+MARA_OPTIONS = ["--name", "Mara", "--age", "27"]
 FACE = "0190a6a0-0000-7000-8000-0000000000b1/0"
 MARA = {"name": "Mara", "age": 27}
 JOB = "0190a6a0-0000-7000-8000-000000000001"
 
 
-def _said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+def output_of(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     assert run(["prompt", *arguments]) == 0
-    said = capsys.readouterr()
-    assert said.err == ""
-    return said.out
+    output = capsys.readouterr()
+    assert output.err == ""
+    return output.out
 
 
 def test_every_image_is_shown_with_its_prompts_seed_and_size(capsys: pytest.CaptureFixture[str]) -> None:
-    said = _said(capsys, "studio", *WHO, "--scene", "beach", "--seed", "42", "--count", "2")
-    first, second = said.split("\n\n")
+    output = output_of(capsys, "studio", *MARA_OPTIONS, "--scene", "beach", "--seed", "42", "--count", "2")
+    first, second = output.split("\n\n")
     assert first.startswith("0  1: 896 x 1152, seed 42\n   prose (")
     assert "A 27-year-old adult. On a sandy beach, " in first
     assert ": (adult:1.2), 27 years old, sandy beach, " in first
@@ -32,48 +32,50 @@ def test_every_image_is_shown_with_its_prompts_seed_and_size(capsys: pytest.Capt
     assert second.startswith("1  2: 896 x 1152, seed 6607762075843647\n")
 
 
-def test_what_was_removed_and_what_was_cut_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    long = "topless, " + ", ".join(f"wish number {n} of very many" for n in range(90))
-    said = _said(capsys, "studio", *WHO, "--prompt", long)
-    assert "   removed: topless\n" in said
-    assert "   cut from prose: wish number " in said
-    assert "   cut from tags: wish number " in said
+def test_removed_and_cut_words_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    long = "topless, " + ", ".join(f"detail number {n} of very many" for n in range(90))
+    output = output_of(capsys, "studio", *MARA_OPTIONS, "--prompt", long)
+    assert "   removed: topless\n" in output
+    assert "   cut from prose: detail number " in output
+    assert "   cut from tags: detail number " in output
 
 
 def test_single_images_of_a_sheet_are_shown_with_their_captions(capsys: pytest.CaptureFixture[str]) -> None:
-    said = _said(capsys, "character-sheet", *WHO, "--base-image", FACE, "--only", "6", "--only", "3")
-    assert [line for line in said.splitlines() if not line.startswith("   ")] == [
+    output = output_of(
+        capsys, "character-sheet", *MARA_OPTIONS, "--base-image", FACE, "--only", "6", "--only", "3"
+    )
+    assert [line for line in output.splitlines() if not line.startswith("   ")] == [
         "0  profile-right: 896 x 1152, seed 1572995893249912",
         "",
         "1  walking: 896 x 1152, seed 3381883611298743",
     ]
-    assert said.count("   caption: {trigger}, ") == 2
+    assert output.count("   caption: {trigger}, ") == 2
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_a_request_is_read_from_a_file_alone_or_as_it_is_published(
+def test_a_request_is_read_from_a_file_alone_or_in_the_form_for_kafka(
     alone: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     request: dict[str, Any] = {"type": "base_image", "character": MARA, "count": 1}
     published = {"job_id": JOB, "tenant": "acme", "user_id": "u1", "request": request}
     file = tmp_path / "request.json"
     file.write_text(json.dumps(request if alone else published))
-    [image] = json.loads(_said(capsys, "--request", str(file), "--json"))
+    [image] = json.loads(output_of(capsys, "--request", str(file), "--json"))
     assert (image["label"], image["removed"]) == ("candidate 1", [])
     assert image["seed"] == (7097883329191060 if alone else 6404640610585523)
 
 
-def test_a_body_as_it_is_posted_is_read_with_the_fields_beside_its_request(
+def test_a_request_in_the_form_for_http_is_read_with_all_its_fields(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     then, notify = [{"type": "lora_training"}], {"webhook_url": "https://shop.example/hook"}
     sheet = {"type": "character_sheet", "character": MARA, "base_image_id": FACE, "only": [2]}
     file = tmp_path / "request.json"
     file.write_text(json.dumps(sheet | {"job_id": JOB, "then": then, "notify": notify}))
-    posted = _said(capsys, "--request", str(file), "--json")
+    posted = output_of(capsys, "--request", str(file), "--json")
     published = {"job_id": JOB, "tenant": "acme", "user_id": "u1", "request": sheet}
     file.write_text(json.dumps(published))
-    assert posted == _said(capsys, "--request", str(file), "--json")
+    assert posted == output_of(capsys, "--request", str(file), "--json")
 
 
 def test_a_request_is_read_from_standard_input(
@@ -81,7 +83,7 @@ def test_a_request_is_read_from_standard_input(
 ) -> None:
     request = {"type": "profile_pictures", "character": MARA, "set_id": "dating"}
     monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(request)))
-    assert _said(capsys, "--request", "-").startswith("0  first-look: 1024 x 1024, seed ")
+    assert output_of(capsys, "--request", "-").startswith("0  first-look: 1024 x 1024, seed ")
 
 
 @pytest.mark.parametrize(
@@ -106,24 +108,24 @@ def test_a_request_is_read_from_standard_input(
             "request.then: is not a field here",
         ),
         ({"type": "poem"}, "request.type: unknown type 'poem'"),
-        ({"type": "studio", "character_id": JOB}, "a stored character cannot be read here"),
+        ({"type": "studio", "character_id": JOB}, "stored characters are not available here"),
         (
             {"type": "lora_training", "character_id": JOB, "images": [FACE] * 4, "trigger_word": "tok"},
-            "a training has no prompt",
+            "a training has no prompts",
         ),
-        ([], "must hold one JSON object"),
+        ([], "must contain a JSON object"),
     ],
 )
-def test_a_request_that_cannot_be_done_says_why(
+def test_an_invalid_request_is_reported_with_its_error(
     request_: object, reason: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "request.json"
     file.write_text(json.dumps(request_))
     assert run(["prompt", "--request", str(file)]) == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert reason in said.err
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert reason in output.err
 
 
-def test_without_anything_to_show_it_helps(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "imagegen prompt [OPTIONS] COMMAND" in _said(capsys)
+def test_the_command_without_a_request_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "imagegen prompt [OPTIONS] COMMAND" in output_of(capsys)

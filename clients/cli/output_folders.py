@@ -1,4 +1,4 @@
-"""Folders that a command writes to, checked before it does anything that costs money."""
+"""Check the folders that a command writes to before it makes a request that costs money."""
 
 import os
 import tempfile
@@ -8,10 +8,10 @@ from clients.cli.errors import WrongInput
 
 
 def check_folder(folder: Path | None, option: str = "--out") -> None:
-    """Create a folder and try whether a file can be written there; None is nothing to check.
+    """Create a folder and write a temporary file to it. None is accepted.
 
     Raises:
-        WrongInput: naming the option, the folder and what is wrong with it.
+        WrongInput: with the option, the folder and the reason.
     """
     if folder is None:
         return
@@ -24,13 +24,13 @@ def check_folder(folder: Path | None, option: str = "--out") -> None:
 
 
 def reason_of(error: OSError, folder: Path) -> str:
-    """Return why a folder cannot be written to, in words."""
-    if file := file_in_the_way(folder):
+    """Return the reason for which a folder cannot be written to."""
+    if file := blocking_file(folder):
         return "is a file, not a folder" if file == folder else f"{file} is a file, not a folder"
     return f"cannot be written to ({error.strerror or os.strerror(error.errno or 0)})"
 
 
-def file_in_the_way(folder: Path) -> Path | None:
-    """Return the folder, or the part of its path, that is a file."""
+def blocking_file(folder: Path) -> Path | None:
+    """Return the part of a folder's path that is a file, if there is one."""
     parts = (folder, *folder.parents)
     return next((path for path in parts if os.path.exists(path) and not os.path.isdir(path)), None)

@@ -1,4 +1,4 @@
-"""A request from another service: one Kafka record. Copy it; it needs aiokafka and nothing else."""
+"""Publish a request on Kafka, as an upstream service does. Copy this file; it needs only aiokafka."""
 
 import json
 from collections.abc import Sequence
@@ -19,14 +19,14 @@ async def request_images(
     request: dict[str, Any],
     then: Sequence[dict[str, Any]] = (),
 ) -> None:
-    """Returns when the broker has it. The same `job_id` again changes nothing, so repeating is safe."""
+    """Publish a request and wait until the broker has acknowledged it. Repeating a `job_id` is safe."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     body = {
         "job_id": job_id,  # a UUID of your choice
         "tenant": tenant,
         "user_id": user_id,
         "request": request,  # contracts/schemas/generation.requested.v1.json
-        "then": list(then),  # what follows by itself: docs/chain.md
+        "then": list(then),  # jobs that follow in a chain: docs/chain.md
         "requested_at": now,
     }
     headers = {

@@ -1,4 +1,4 @@
-"""A job, its images and their links, as text or as JSON."""
+"""Print jobs, their images and links, as text or JSON."""
 
 import json
 from collections.abc import Sequence
@@ -9,20 +9,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clients.cli.outcome import delivered_text, time_text
-from clients.cli.progress import COLOURS, NAMES
+from clients.cli.wording import COLOURS, TYPE_NAMES, delivered_text, time_text
 from contracts.http import JobView, ResultImage, ResultLora, Results
 
 TABLE_WIDTH = 112
 
 
 def print_job(view: JobView, results: Results, files: Sequence[Path] = (), *, as_json: bool = False) -> None:
-    """Print how a job ended and where its images are."""
+    """Print the state of a job, its images, and the file or link of each."""
     if as_json:
         print(json.dumps(_as_json(view, results, files), indent=2, ensure_ascii=False))
         return
     console = Console(highlight=False)
-    console.print(Text.assemble((view.status, COLOURS[view.status]), f"  {NAMES[view.type]}  {view.id}"))
+    console.print(Text.assemble((view.status, COLOURS[view.status]), f"  {TYPE_NAMES[view.type]}  {view.id}"))
     for line in _facts(view):
         console.print(f"  {line}", soft_wrap=True, markup=False)
     for image, file in zip_longest(results.images, files):
@@ -34,7 +33,7 @@ def print_job(view: JobView, results: Results, files: Sequence[Path] = (), *, as
 
 
 def print_jobs(views: Sequence[JobView], *, as_json: bool = False) -> None:
-    """Many jobs, newest first."""
+    """Print a table of jobs."""
     if as_json:
         print(json.dumps([view.model_dump(mode="json") for view in views], indent=2, ensure_ascii=False))
         return
@@ -45,7 +44,7 @@ def print_jobs(views: Sequence[JobView], *, as_json: bool = False) -> None:
     for view in views:
         table.add_row(
             view.id,
-            NAMES[view.type],
+            TYPE_NAMES[view.type],
             Text(view.error.code if view.error else view.status, COLOURS[view.status]),
             _delivered(view),
             _time(view),
@@ -55,7 +54,7 @@ def print_jobs(views: Sequence[JobView], *, as_json: bool = False) -> None:
 
 
 def wide_console() -> Console:
-    """For tables whose ids and names must stay whole, also where the terminal is narrow."""
+    """Return a console that is wide enough for ids and names, whatever the width of the terminal."""
     return Console(highlight=False, width=max(Console().width, TABLE_WIDTH))
 
 

@@ -1,4 +1,4 @@
-"""Options and files → a request that can be submitted."""
+"""Build requests from options and files."""
 
 import json
 import sys
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from clients.cli.errors import WrongInput
-from clients.cli.options import Look, Person
+from clients.cli.option_groups import CharacterOptions, ImageOptions
 from contracts.base import Model
 from contracts.characters import Appearance, Character, Identity
 from contracts.generation import Notify
@@ -29,52 +29,52 @@ OPTIONS = {
     "job_id": "--job-id",
     "set_id": "--set",
 }
-"""Fields that are not called like their option."""
+"""Fields whose option has another name."""
 
 
-def submission(kind: type[M], person: Person, look: Look, **own: Any) -> M:
-    """A request of this kind.
+def submission(kind: type[M], character: CharacterOptions, image: ImageOptions, **own: Any) -> M:
+    """Return a request of this kind; `own` are the fields that only it has.
 
     Raises:
-        WrongInput: naming each option that is wrong.
+        WrongInput: with each invalid option.
     """
-    fields = {name: getattr(look, name) for name in vars(look) if name not in ("nsfw", "workflow")}
-    fields |= {"include_nsfw": look.nsfw, "workflow": look.workflow and read_object(look.workflow)}
+    fields = {name: value for name, value in vars(image).items() if name not in ("nsfw", "workflow")}
+    fields |= {"include_nsfw": image.nsfw, "workflow": image.workflow and read_object(image.workflow)}
     given = {name: value for name, value in (fields | own).items() if value is not None}
-    character = character_of(person, own.get("base_image_id"))
+    given["character"] = character_of(character, own.get("base_image_id"))
     if "base_image_id" not in kind.model_fields:
-        given.pop("base_image_id", None)  # it is the character's
-    return _checked(kind, given | {"character": character})
+        given.pop("base_image_id", None)  # it is a field of the character
+    return _checked(kind, given)
 
 
 def training(**fields: Any) -> LoraTrainingSubmission:
-    """A request to train. Raises as `submission` does."""
+    """Return a training request. Raises as `submission` does."""
     given = {name: value for name, value in fields.items() if value is not None}
     return _checked(LoraTrainingSubmission, given)
 
 
-def character_of(person: Person, base_image: str | None) -> Character:
-    """The character in the file, changed by the options."""
-    fields = read_object(person.character) if person.character else {}
+def character_of(options: CharacterOptions, base_image: str | None) -> Character:
+    """Return the character of the file, with the options applied."""
+    fields = read_object(options.character) if options.character else {}
     for part, model in (("appearance", Appearance), ("identity", Identity)):
-        given = {name: value for name in model.model_fields if (value := getattr(person, name, None))}
+        given = {name: value for name in model.model_fields if (value := getattr(options, name, None))}
         if given:
             fields[part] = {**fields.get(part, {}), **given}
-    fields |= {name: value for name in ("name", "age") if (value := getattr(person, name))}
+    fields |= {name: value for name in ("name", "age") if (value := getattr(options, name))}
     if base_image:
         fields["base_image_id"] = base_image
     if "name" not in fields or "age" not in fields:
-        raise WrongInput("who is it? give --name and --age, or --character FILE with both")
+        raise WrongInput("the character is missing: give --name and --age, or --character FILE")
     return _checked(Character, fields)
 
 
 def selection(
     base_image: str, *, nsfw: bool, character: Path | None, then: Path | None
 ) -> BaseImageSelection:
-    """The choice of a face.
+    """Return the selection of a base image.
 
     Raises:
-        WrongInput: naming each option that is wrong.
+        WrongInput: with each invalid option.
     """
     fields = {
         "base_image_id": base_image,
@@ -86,23 +86,23 @@ def selection(
 
 
 def notify(url: str) -> Notify:
-    """Return where the events of a job go. Raises as `submission` does."""
+    """Return the webhook setting of a request. Raises as `submission` does."""
     return _checked(Notify, {"webhook_url": url}, {"webhook_url": "--webhook"})
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """A JSON object from a file; `-` is standard input."""
+    """Return the JSON object of a file; `-` is standard input."""
     value = _read(path)
     if not isinstance(value, dict):
-        raise WrongInput(f"{path}: must hold one JSON object")
+        raise WrongInput(f"{path}: must contain a JSON object")
     return value
 
 
 def read_list(path: Path) -> list[Any]:
-    """A JSON list from a file."""
+    """Return the JSON list of a file."""
     value = _read(path)
     if not isinstance(value, list):
-        raise WrongInput(f"{path}: must hold one JSON list")
+        raise WrongInput(f"{path}: must contain a JSON list")
     return value
 
 
@@ -118,8 +118,8 @@ def _checked(kind: type[M], fields: Mapping[str, Any], names: Mapping[str, str] 
         return validate_strictly(kind, fields, lambda: kind.model_validate(fields))
     except ValidationError as error:
         wrong = error.errors(include_input=False, include_url=False)[:5]
-        said = (f"{_option(item['loc'], names)}: {error_text(item)}" for item in wrong)
-        raise WrongInput("; ".join(said)) from None
+        messages = (f"{_option(item['loc'], names)}: {error_text(item)}" for item in wrong)
+        raise WrongInput("; ".join(messages)) from None
 
 
 def _option(path: tuple[int | str, ...], names: Mapping[str, str]) -> str:
