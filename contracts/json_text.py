@@ -31,7 +31,7 @@ def _leniently(text: bytes | str) -> Any:
         return json.loads(text, parse_float=_real)
     except json.JSONDecodeError:
         raise
-    except ValueError:  # a number; a function of ours for each number takes several times as long
+    except ValueError:  # a number is too long; converting each integer in Python is several times slower
         return json.loads(text, parse_float=_real, parse_int=_whole)
 
 

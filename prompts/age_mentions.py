@@ -22,9 +22,9 @@ _JOINED = frozenset({Kind.OLD, Kind.MONTHS})
 """Kinds that are also found without spaces: `16yearold`."""
 
 _CORE = 600
-"""Characters of a passage whose numbers are judged."""
+"""Length of the part of a passage whose numbers are checked."""
 _BEFORE, _BEHIND = 200, 160
-"""Characters before and behind them that are read too: more than the words that any rule looks at."""
+"""Length of the context before and after that part. It exceeds the context of every rule."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -62,9 +62,9 @@ def compile_ages(languages: Mapping[str, Language]) -> Ages:
 
 
 def find_ages(text: str, ages: Ages) -> Span | None:
-    """The first span of a plain view that says an age below 18, in digits or in words.
+    """Return the span of the first age below 18 in a plain view, in digits or words, or None.
 
-    Only passages around numbers are read, each at most once in the same words.
+    Only passages around numbers are checked. Results are cached by passage.
     """
     until = 0
     for at in sorted({*ages.begun.starts(text), *numeral_starts(text)}):
@@ -78,7 +78,7 @@ def find_ages(text: str, ages: Ages) -> Span | None:
 
 
 def _passage(text: str, start: int) -> tuple[int, str]:
-    """The words around a place, between spaces, and where in the text they begin."""
+    """Return the start of the passage around a position, and its text between spaces."""
     first, last = max(start - _BEFORE, 0), min(start + _CORE + _BEHIND, len(text))
     if first and (space := text.find(" ", first, start)) >= 0:
         first = space
@@ -90,7 +90,7 @@ def _passage(text: str, start: int) -> tuple[int, str]:
 
 @lru_cache(maxsize=2048)
 def _age_in(text: str, first: int, ages: Ages) -> Span | None:
-    """The first age below 18 whose number begins near a place or at most so many characters behind it."""
+    """Return the first age below 18 whose number starts from near `first` to `_CORE` characters later."""
     core = range(first - MAX_WORD_LENGTH, first + _CORE)
     marks = list(ages.parts.scan(text))
     languages = {language for _, _, (kind, language) in marks if kind in DECIDING}

@@ -44,9 +44,9 @@ class Prompt:
 class PromptBuilder:
     """Immutable builder for prompts. Every step returns a new builder.
 
-    Known scenes, outfits, styles and qualities stand for the words of the catalogue; other text is
-    used as it is. A step that is given nothing changes nothing. A value of the wrong kind raises
-    `ArgumentInvalid`, which names the field and the value.
+    Names of scenes, outfits, styles and qualities are replaced by the texts of the catalogue. Other text is
+    used unchanged. A step with an empty argument has no effect. A step with an argument of the wrong type
+    raises `ArgumentInvalid`, which names the field and the value.
     """
 
     catalogue: Catalogue = field(default_factory=default_catalogue, repr=False)

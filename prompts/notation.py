@@ -1,4 +1,4 @@
-"""Notations of other tools, rewritten to what weights and models here know: LoRA calls, prompt editing."""
+"""Conversion of notations of other tools: LoRA references, prompt editing, unusual weights."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ from typing import Final
 
 _NETWORK = re.compile(
     r"<\s*(?:lora|lyco|hypernet)\s*:"
-    r"(?:[^<>,;\n]*>|[^\s<>,;]*(?:\s*:\s*[\d.]+)*)",  # closed, or never closed
+    r"(?:[^<>,;\n]*>|[^\s<>,;]*(?:\s*:\s*[\d.]+)*)",  # closed or unclosed
     re.IGNORECASE,
 )
 _EDITING = re.compile(r"(?<!\\)\[((?:[^\[\]]|\[[^\[\]]*\])*)\]")
@@ -20,7 +20,7 @@ _ALTERNATIVES: Final = "|"
 
 
 def rewrite_notation(text: str) -> str:
-    """Remove LoRA calls, and write prompt editing and unusual weights as plain text and `(text:1.2)`."""
+    """Remove LoRA references, and convert prompt editing to plain text and weights to `(text:1.2)`."""
     text = _NETWORK.sub(" ", text) if "<" in text else text
     if "（" in text:
         text = _WIDE_WEIGHT.sub(_narrow, text)
@@ -35,7 +35,7 @@ def _narrow(match: re.Match[str]) -> str:
 
 
 def _edited(match: re.Match[str]) -> str:
-    """The last text of `[from:to:when]`, the only one of `[text:when]`, the first of `[one|two]`."""
+    """Return the last text of `[from:to:when]`, the text of `[text:when]`, the first of `[one|two]`."""
     *texts, when = _PARTS.split(match[1])
     if texts and len(texts) <= 2 and _WHEN.fullmatch(when) and not _ENDS_IN_DIGIT.search(texts[-1]):
         return texts[-1] if texts[-1].strip() else texts[0]

@@ -111,7 +111,7 @@ class NumberWords:
 
 
 def numeral_starts(text: str) -> Iterator[int]:
-    """The places where a number may begin that is not in words, or one character behind them."""
+    """Yield positions near the starts of numbers that are not in words, at most one character off."""
     yield from (match.start() for match in _DIGIT.finditer(text))
     yield from (match.start(1) for match in _ROMAN.finditer(text))
 

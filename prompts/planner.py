@@ -42,18 +42,17 @@ def plan(
     reasons += follow_up_rejection_reasons(requested, person, catalogue)
     if reasons:
         return GenerationRejected(**about, reasons=tuple(dict.fromkeys(reasons)))
-    assert person is not None, "checked with the reasons"
+    assert person is not None, "a missing character is a reason"
     try:
         renders = renders_of(requested, person, catalogue)
     except NotAnAdult as error:  # the fields mention a minor only in combination
         return GenerationRejected(**about, reasons=(Reason(field="request", message=str(error)),))
-    waits, partial = waits_for_lora(request, person), bool(getattr(request, "only", ()))
     workflow = getattr(request, "workflow", None)
     return GenerationPlanned(
         **about,
         renders=renders,
-        waits_for_lora=waits,
-        partial=partial,
+        waits_for_lora=waits_for_lora(request, person),
+        partial=bool(getattr(request, "only", ())),
         notices=workflow_notices(workflow, renders) if workflow else (),
         **_routing_preferences(request),
     )

@@ -35,7 +35,7 @@ def preview(
     known = catalogue or default_catalogue()
     if reasons := rejection_reasons(request, request.character, known):
         raise RequestRejected(reasons)
-    assert request.character is not None, "checked with the reasons"
+    assert request.character is not None, "a missing character is a reason"
     try:
         return images_of(job_id, request, request.character, known)
     except NotAnAdult as error:

@@ -21,8 +21,9 @@ _FIELD_SHOWN = 200
 def rejection_of(value: bytes, key: str, error: ValidationError, at: datetime) -> GenerationRejected | None:
     """Return the rejection of a `GenerationRequested` that could not be read, or None.
 
-    The job id is the body's, else the record's key. None without a readable job id, tenant or user id:
-    no user could see the job.
+    The job id is the one of the body, else the record's key. Without a readable job id, tenant or user id
+    the result is None, because no user could see the job. An unreadable `type` is replaced by "studio".
+    `request_hash` is the SHA-256 of the raw value.
     """
     body = _read(value)
     job_id = _valid(Id, body.get("job_id")) or _valid(Id, key)

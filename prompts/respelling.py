@@ -10,41 +10,42 @@ TO: Final = "¦"
 """Replacement for the dash of a range. It becomes a separate word in a plain view."""
 
 Edit = tuple[int, int, str]
-"""Start and end of a part of a text, and what to write instead."""
+"""Start and end of a span, and its replacement."""
 
 _LONGEST_FIRST = 6
+"""Maximum length of a match of `_FIRST`."""
 _LEAST_SPACED = 5
-"""Characters of three spaced letters."""
+"""Minimum length of a spaced word: three letters with separators."""
 _BESIDE_DIGIT = re.compile(
     r"(?<=[^\W\d_]{3})(?=\d{1,2}(?!\w))"  # girl16
     r"|(?<=\d)[-\u2010-\u2015~](?=\d)"  # 14-16
 )
 _SINGLE = re.compile(r"[ ._*\-][^\W\d_](?:[ ._*\-][^\W\d_])+(?!\w)")
 _FIRST = re.compile(r"(?<!\w)(?:\d[ ._*\-]){0,2}[^\W_]$")
-"""Ends where `_SINGLE` begins: `1 6 y`."""
+"""Pattern of the text before a match of `_SINGLE`: `1 6 y`."""
 _DIGIT = re.compile("[0-9]")
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A part of a new text, and the part of the old one that it came from."""
+    """A span of the new text, and the span of the old text that it replaces."""
 
     at: int
     start: int
     end: int
     stride: int
-    """Characters of the old text for each of the new one."""
+    """Characters of the old text per character of the new one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rewritten:
-    """A text of which some parts were replaced."""
+    """A text after the replacement of spans."""
 
     text: str
     parts: tuple[_Part, ...] = ()
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the old text that became `text[start:end]`."""
+        """Return the span of the old text that became `text[start:end]`."""
         return self._old(start), self._old(end - 1) + 1
 
     def _old(self, place: int) -> int:
@@ -55,7 +56,7 @@ class Rewritten:
 
 
 def rewrite(text: str, edits: Iterable[Edit], stride: int = 1) -> Rewritten:
-    """Replace spans of a text, given in order and apart."""
+    """Replace spans of a text. They must be in order and must not overlap."""
     pieces: list[str] = []
     parts: list[_Part] = []
     size = last = 0
@@ -68,17 +69,17 @@ def rewrite(text: str, edits: Iterable[Edit], stride: int = 1) -> Rewritten:
 
 
 def respell(normalized: str) -> Rewritten:
-    """The text with a space before glued digits and none between spaced letters."""
+    """Add spaces before joined digits and remove spaces between spaced letters."""
     edits = list(_spaced(normalized))
     if _DIGIT.search(normalized):
         beside = _BESIDE_DIGIT.finditer(normalized)
         edits += ((*match.span(), TO if match.group() else " ") for match in beside)
-        edits = _apart(edits)
+        edits = _without_overlaps(edits)
     return rewrite(normalized, edits, stride=2) if edits else Rewritten(normalized)
 
 
 def _spaced(text: str) -> Iterator[Edit]:
-    """Spaced words, with up to two spaced digits before: `1 6 y e a r s` becomes `16years`."""
+    """Yield the edits of spaced words with up to two digits: `1 6 y e a r s` becomes `16years`."""
     for match in _SINGLE.finditer(text):
         start, end = match.span()
         least = max(start - _LONGEST_FIRST, 0)
@@ -88,8 +89,8 @@ def _spaced(text: str) -> Iterator[Edit]:
             yield begin, end, text[begin:end:2]
 
 
-def _apart(edits: list[Edit]) -> list[Edit]:
-    """The edits in order, without those that begin within another."""
+def _without_overlaps(edits: list[Edit]) -> list[Edit]:
+    """Return the edits in order, without those that start inside another."""
     kept: list[Edit] = []
     for edit in sorted(edits):
         if not kept or edit[0] >= kept[-1][1]:

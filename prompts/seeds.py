@@ -6,7 +6,7 @@ from typing import Final
 SEEDS: Final = 2**53
 """Upper bound of derived seeds: integers below it are exact in any JSON reader."""
 
-_STEP = 0x9E3779B97F4A7C15  # odd, so that no two images of a job share a seed
+_STEP = 0x9E3779B97F4A7C15  # odd, so that all images of a job have different seeds
 
 
 def seed_from(text: str) -> int:

@@ -62,7 +62,7 @@ class Lexicon(Generic[Meaning]):
                 yield start, end, meaning
 
     def starts(self, text: str) -> Iterator[int]:
-        """The places where matches begin."""
+        """Return the start positions of all matches."""
         return (last - length + (not right) for last, (length, right, _, _) in self._matches(text))
 
     def _matches(self, text: str) -> Iterable[tuple[int, tuple[int, bool, bool, list[Meaning]]]]:

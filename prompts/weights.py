@@ -21,9 +21,9 @@ _TOKEN = re.compile(
     r"|[^\\()\[\]:]+|.",
     re.DOTALL,
 )
-"""Of two numbers around a colon, the second is a weight only with a point: `at 5:30` is a time."""
+"""Pattern of brackets and weights. After a digit, `:30)` is a time and not a weight; `:1.3)` is a weight."""
 _LOST_WEIGHT = re.compile(r"(?<=[^\W\d])\s*:\s*\d*\.?\d+(?=\s*(?:[,;\n]|$))")
-"""Weight of a bracket that was never closed."""
+"""Pattern of the weight of an unclosed bracket."""
 _CLAUSE_END = re.compile(r"[,;\n]+")
 _BRACKET = "\x1f"
 """Replacement for a removed bracket."""

@@ -16,7 +16,7 @@ from prompts.explicit import find_explicit
 
 MAX_BYTES: Final = 256 * 1024
 MAX_WORDING: Final = 64 * 1024
-"""Characters of the different texts in a workflow's inputs that are more than one word, such as a file."""
+"""Maximum total length of the distinct texts of several words in a workflow's inputs."""
 _WORDS: Final = re.compile(r"\s|[^\x00-\x7f]")
 _FIELD = "request.workflow"
 
