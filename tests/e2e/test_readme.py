@@ -72,8 +72,8 @@ def filled(arguments: list[str], known: dict[str, str]) -> list[str]:
 async def test_every_imagegen_command_runs(platform: Platform) -> None:
     body: dict[str, Any] = {"count": 1, "character": CHARACTER}
     headers = {"X-Tenant-Id": "local", "X-User-Id": "cli"}
-    asked = await platform.http.post("/v1/base-images", json=body, headers=headers)
-    job_id = asked.json()["id"]
+    submitted = await platform.http.post("/v1/base-images", json=body, headers=headers)
+    job_id = submitted.json()["id"]
     await platform.ended(job_id)
     known = {"JOB_ID": job_id, "JOB_ID/INDEX": f"{job_id}/0", "CHARACTER_ID": uuid7()}
     environment = {

@@ -33,22 +33,32 @@ def not_rewritten(root: Path) -> list[str]:
     return list(settings["tool"].get("language", {}).get("not_rewritten", []))
 
 
-def report(root: Path, paths: list[Path], exempt: list[str]) -> list[str]:
-    """Return one line per violation below `paths`, except in files whose path has an exempt prefix."""
-    files = (path for start in paths for path in python_files(start))
+def report(root: Path, paths: list[Path]) -> list[str]:
+    """Return one line per violation below `paths`; it begins with the path of the file."""
     return [
-        f"{path.relative_to(root)}:{violation.line}: {violation.problem}"
-        for path in files
-        if not path.relative_to(root).as_posix().startswith(tuple(exempt))
+        f"{path.relative_to(root).as_posix()}:{violation.line}: {violation.problem}"
+        for start in paths
+        for path in python_files(start)
         for violation in violations(path.read_text(encoding="utf-8"))
     ]
 
 
+def unneeded(exempt: list[str], lines: list[str]) -> list[str]:
+    """Return the exempt prefixes under which none of the reported violations lies."""
+    return [prefix for prefix in exempt if not any(line.startswith(prefix) for line in lines)]
+
+
 def main() -> int:
-    """Print the violations; return 1 if there are any."""
+    """Print the violations; return 1 if there are any that are not exempt."""
     named = [Path(argument).resolve() for argument in sys.argv[1:]]
-    lines = report(ROOT, named or [ROOT], [] if named else not_rewritten(ROOT))
+    exempt = [] if named else not_rewritten(ROOT)
+    found = report(ROOT, named or [ROOT])
+    lines = [line for line in found if not line.startswith(tuple(exempt))]
     sys.stdout.writelines(f"{line}\n" for line in lines)
+    sys.stdout.writelines(
+        f"note: {prefix} has no violation; remove it from [tool.language] in pyproject.toml\n"
+        for prefix in unneeded(exempt, found)
+    )
     if lines:
         sys.stdout.write(f"{len(lines)} violations of the language rules in CONTRIBUTING.md\n")
     return 1 if lines else 0

@@ -134,7 +134,7 @@ async def test_a_stream_can_begin_after_an_event_of_an_earlier_one() -> None:
     assert resumed == ["17"]
 
 
-async def test_a_notifier_that_stays_away_is_unavailable() -> None:
+async def test_a_notifier_that_does_not_answer_is_unavailable() -> None:
     with pytest.raises(ServerUnavailable, match="notifier at http://notifier is unavailable: refused"):
         await read(httpx.ConnectError("refused"), patience_seconds=0.0)
 

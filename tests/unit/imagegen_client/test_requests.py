@@ -24,7 +24,7 @@ JOB = {
     "created": "2030-01-01T00:00:00Z",
 }
 STUDIO = StudioSubmission(character=Character(name="Mara", age=27))
-AWAY = {"title": "Service Unavailable", "status": 503, "detail": "MongoDB does not answer"}
+UNAVAILABLE = {"title": "Service Unavailable", "status": 503, "detail": "MongoDB does not answer"}
 Answer = httpx.Response | Exception
 
 
@@ -81,7 +81,7 @@ async def test_submissions_without_a_key_have_different_keys() -> None:
 async def test_a_request_is_repeated_unchanged_while_the_server_is_unavailable() -> None:
     network = Network(
         httpx.ConnectError("refused"),
-        httpx.Response(503, json=AWAY, headers={"Retry-After": "0"}),
+        httpx.Response(503, json=UNAVAILABLE, headers={"Retry-After": "0"}),
         httpx.Response(202, json=JOB),
     )
     async with client_of(network, patience_seconds=30) as client:
@@ -97,7 +97,7 @@ async def test_a_request_is_repeated_unchanged_while_the_server_is_unavailable()
     [
         (httpx.ConnectError("refused"), "refused"),
         (httpx.ReadTimeout(""), "ReadTimeout"),
-        (httpx.Response(503, json=AWAY), "MongoDB does not answer"),
+        (httpx.Response(503, json=UNAVAILABLE), "MongoDB does not answer"),
         (httpx.Response(502, html="<h1>Bad Gateway</h1>"), "unexpected answer with status 502"),
         (httpx.Response(200, json={"id": 1}), "unexpected answer with status 200"),
     ],
@@ -112,7 +112,7 @@ async def test_a_server_without_a_usable_answer_is_unavailable(answer: Answer, r
 
 
 async def test_a_server_that_asks_for_a_long_pause_does_not_extend_the_patience() -> None:
-    network = Network(httpx.Response(503, json=AWAY, headers={"Retry-After": "3600"}))
+    network = Network(httpx.Response(503, json=UNAVAILABLE, headers={"Retry-After": "3600"}))
     async with asyncio.timeout(60), client_of(network, patience_seconds=10) as client:
         with pytest.raises(ServerUnavailable):
             await client.job(JOB_ID)
@@ -133,7 +133,7 @@ async def test_a_refused_request_is_not_repeated_and_has_its_problem() -> None:
 
 
 async def test_ids_are_quoted_in_paths() -> None:
-    network = Network(httpx.Response(404, json=AWAY | {"status": 404}))
+    network = Network(httpx.Response(404, json=UNAVAILABLE | {"status": 404}))
     async with client_of(network) as client:
         with pytest.raises(RequestRejected):
             await client.character("a/b?c ä")
