@@ -122,9 +122,8 @@ async def follow(client: Client, job: JobProgress) -> AsyncIterator[JobProgress]
                 yield job
                 if job.ended:
                     break
-    except ServerUnavailable as error:
-        if error.server != "notifier":
-            raise
+    except ServerUnavailable:
+        pass
     while not job.ended:
         job.apply_view(await client.job(job.job_id))
         yield job
