@@ -14,7 +14,7 @@ from bench.contestants.floor_stages import TOPICS
 from bench.contestants.kafka_load import KafkaLoad
 from contracts.catalog import PARTITIONS
 from services.dispatcher.__main__ import INDEXES as JOB_INDEXES
-from services.gateways.runtime.ledger.ledger import INDEXES as ATTEMPT_INDEXES
+from services.gateways.runtime.ledger.documents import INDEXES as ATTEMPT_INDEXES
 from services.result_store.assets import INDEXES as ASSET_INDEXES
 from shared.ids import uuid7
 

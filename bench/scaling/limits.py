@@ -9,8 +9,8 @@ from bench.scaling.costs import GATEWAY, Costs, cpu_ms
 from bench.scaling.per_image import count, kafka_bytes, progress_of, writes
 from bench.scaling.stores import MB, OBJECTS
 from contracts.catalog import PARTITIONS
-from services.gateways.kit.provider import MAX_IN_MEMORY
-from services.gateways.runtime.app import TIDY_SECONDS
+from services.gateways.runtime.app import HOUSEKEEPING_SECONDS
+from services.gateways.runtime.lifecycle.limits import MAX_IN_MEMORY
 from services.gateways.runtime.settings import LimitsSettings
 
 SLOTS: Final[int] = LimitsSettings.model_fields["slots"].default
@@ -35,7 +35,7 @@ def breaks_first(costs: Costs, assumed: Assumptions) -> tuple[Limit, ...]:
         for name, rate in one_process.items()
     ]
     if GATEWAY in one_process:
-        checks = assumed.document_writes_per_s * TIDY_SECONDS
+        checks = assumed.document_writes_per_s * HOUSEKEEPING_SECONDS
         found.append(
             Limit(
                 "the one document of slot shares, written by every gateway process within one look",

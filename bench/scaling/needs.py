@@ -8,7 +8,7 @@ from bench.scaling.assumptions import DAY, HOUR, MONTH_DAYS, Assumptions
 from bench.scaling.costs import GATEWAY, Costs, cpu_ms
 from bench.scaling.stores import Stores
 from contracts.catalog import PARTITIONS
-from services.gateways.kit.provider import MAX_IN_MEMORY
+from services.gateways.runtime.lifecycle.limits import MAX_IN_MEMORY
 
 
 def little(rate: float, seconds: float) -> int:

@@ -21,8 +21,8 @@ from contracts.catalog import RETENTION_SECONDS
 from contracts.generation import GenerationPlanned, GenerationRequested
 from contracts.jobs import JobEvent
 from contracts.renders import RenderProgressed, RenderRequested, RenderSucceeded, ResultStored
-from services.gateways.kit.provider import ProviderLimits
 from services.gateways.runtime.lifecycle.intervals import next_interval
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from shared.envelope import encode
 
 TRACE: Final = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

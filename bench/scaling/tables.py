@@ -15,7 +15,7 @@ from bench.scaling.per_image import count, document_bytes, kafka_bytes, messages
 from bench.scaling.stores import Stores
 from bench.tables import machine_line
 from contracts.catalog import PARTITIONS
-from services.gateways.kit.provider import MAX_IN_MEMORY
+from services.gateways.runtime.lifecycle.limits import MAX_IN_MEMORY
 
 UNMEASURED: Final = "Not yet measured."
 ASSUMED: Final = Assumptions()
@@ -67,7 +67,11 @@ def _settings(assumed: Assumptions) -> str:
     rows = (
         ("partitions of each topic", PARTITIONS, "`PARTITIONS`, contracts/catalog.py"),
         ("slots of a gateway by default, all processes", SLOTS, "services/gateways/runtime/settings.py"),
-        ("attempts that one gateway process holds", MAX_IN_MEMORY, "services/gateways/kit/provider.py"),
+        (
+            "attempts that one gateway process holds",
+            MAX_IN_MEMORY,
+            "services/gateways/runtime/lifecycle/limits.py",
+        ),
         (
             "polls of one image at Modal",
             polls(assumed.image_seconds),

@@ -72,12 +72,17 @@ class Lease:
         self._valid_since = started
 
     @property
+    def remaining(self) -> float:
+        """Seconds until a successor may take over."""
+        return self._valid_until - time.monotonic()
+
+    @property
     def valid(self) -> bool:
         """True while no successor can have taken over.
 
         Check it immediately before an action that must not happen twice.
         """
-        return time.monotonic() < self._valid_until - 1.0
+        return self.remaining > 1.0
 
     def check(self, owner: str, doing: str) -> None:
         """Check that `owner` is still ours and its lease valid; the owner changes when a lease is lost.

@@ -14,7 +14,7 @@ from typing import Any
 from pymongo import ReplaceOne
 
 import services.notifier.courier
-from services.gateways.runtime.gateway import Gateway
+from services.gateways.runtime.executor import Executor
 from services.notifier.deliveries import Delivery, Outcome, after
 from shared.kafka.pipeline.publish import PublishThenCommit
 from shared.mongo.documents import MongoDocuments
@@ -62,7 +62,7 @@ def unguarded_write() -> None:
 
 def submit_before_intent() -> None:
     """The provider is called before the ledger knows of it."""
-    begin = Gateway.__init__
+    begin = Executor.__init__
 
     def hasty(self: Any, provider: Any, *rest: Any, **more: Any) -> None:
         begin(self, provider, *rest, **more)
@@ -78,7 +78,7 @@ def submit_before_intent() -> None:
 
         provider.prepare, provider.submit = prepare_and_submit, hand_over
 
-    Gateway.__init__ = hasty  # type: ignore[method-assign]
+    Executor.__init__ = hasty  # type: ignore[method-assign]
 
 
 def forgetful_webhooks() -> None:

@@ -12,9 +12,10 @@ from contracts.base import Message
 from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
 from services.gateways.comfyui.adapter import ComfyUIProvider
 from services.gateways.comfyui.settings import ComfyUISettings
-from services.gateways.kit.provider import AttemptRequest, ProviderLimits
+from services.gateways.kit.provider import AttemptRequest
 from services.gateways.runtime.app import Process
 from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from shared.mongo import Database
 from tests.fakes.adapters import quick_client
 from tests.fakes.mongo import FakeCollection

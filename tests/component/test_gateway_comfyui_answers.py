@@ -22,7 +22,7 @@ from services.gateways.kit.provider import (
     StatusUnavailable,
 )
 from shared.ids import uuid7
-from tests.fakes.adapters import AdapterHarness, an_adapter, an_adapter_harness
+from tests.fakes.adapters import AdapterHarness, an_adapter, an_adapter_harness, lookup_of
 from tests.fakes.provider import FakeInputs, an_attempt_request
 
 SAMPLES = Path(tests.contract.__file__).parent / "samples" / "comfyui"
@@ -163,7 +163,7 @@ async def test_an_answer_about_another_prompt_is_not_ours() -> None:
         request = an_attempt_request("comfyui")
         with pytest.raises(Exception, match="submit answered for prompt"):
             await harness.submit(request)
-        assert await harness.provider.find(request) is None
+        assert await lookup_of(harness.provider).find(request) is None
 
 
 @pytest.mark.parametrize("status", [201, 204, 302, 400, 404, 502, 503])
@@ -172,7 +172,7 @@ async def test_a_history_that_is_no_good_answer_does_not_say_that_a_prompt_is_lo
     with pytest.raises(StatusUnavailable):
         await played.poll("p-1")
     with pytest.raises(StatusUnavailable):
-        await played.provider.find(an_attempt_request("comfyui"))
+        await lookup_of(played.provider).find(an_attempt_request("comfyui"))
 
 
 class Broken:
@@ -203,7 +203,7 @@ async def test_an_end_for_which_a_healthy_server_answers_500_is_not_waited_for_u
         status = await harness.provider.poll(request, ref)
         assert isinstance(status, NotFound)
         assert (status.code, status.retryable) == ("result_unreadable", False)
-        assert await harness.provider.find(request) == {"id": request.idempotency_key}
+        assert await lookup_of(harness.provider).find(request) == {"id": request.idempotency_key}
 
 
 async def test_a_prompt_that_runs_is_followed_by_the_list_where_its_own_entry_is_broken() -> None:

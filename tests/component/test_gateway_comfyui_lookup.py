@@ -15,7 +15,7 @@ from services.gateways.comfyui.adapter import ComfyUIProvider
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.kit.provider import Completed, Failed, InProgress, Rejected, StatusUnavailable
 from shared.ids import uuid7
-from tests.fakes.adapters import AdapterHarness, an_adapter_harness
+from tests.fakes.adapters import AdapterHarness, an_adapter_harness, lookup_of
 from tests.fakes.provider import FakeInputs, an_attempt_request
 
 FOREIGN = 26
@@ -80,7 +80,7 @@ async def test_a_prompt_behind_megabytes_of_foreign_ones_is_found_and_followed(o
     async with crowded(watched) as harness:
         request = an_attempt_request("comfyui")
         ref = await harness.submit(request)
-        assert await harness.provider.find(request) == {"id": request.idempotency_key}
+        assert await lookup_of(harness.provider).find(request) == {"id": request.idempotency_key}
         assert await harness.provider.poll(request, ref) == InProgress("queued", queue_position=FOREIGN - 1)
         assert isinstance(harness.provider, ComfyUIProvider)
         there = await harness.provider.unfinished()
@@ -162,7 +162,7 @@ async def test_memory_does_not_grow_with_what_others_have_in_the_queue() -> None
 async def test_a_job_that_is_another_ones_is_no_answer() -> None:
     provider = answering(lambda _: httpx.Response(200, json={"id": "other", "status": "in_progress"}))
     with pytest.raises(StatusUnavailable):
-        await provider.find(an_attempt_request("comfyui"))
+        await lookup_of(provider).find(an_attempt_request("comfyui"))
 
 
 async def test_a_refusal_that_lists_every_installed_model_is_still_read() -> None:

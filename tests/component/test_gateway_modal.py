@@ -23,7 +23,7 @@ from services.gateways.kit.provider import (
 from services.gateways.modal.adapter import ModalProvider
 from services.gateways.modal.settings import ModalSettings
 from shared.ids import uuid7
-from tests.fakes.adapters import AdapterHarness, an_adapter, an_adapter_harness, quick_client
+from tests.fakes.adapters import AdapterHarness, an_adapter, an_adapter_harness, lookup_of, quick_client
 from tests.fakes.provider import FakeInputs, an_attempt_request
 
 REFERENCE, FACE = f"{uuid7()}/0", f"{uuid7()}/1"
@@ -166,7 +166,7 @@ async def test_a_busy_application_that_may_have_started_it_is_an_unknown_outcome
 async def test_a_lookup_that_fails_is_not_taken_for_absence() -> None:
     for provider in (told(500, "boom"), told(503), told(200, "{}")):
         with pytest.raises(StatusUnavailable):
-            await provider.find(an_attempt_request("modal"))
+            await lookup_of(provider).find(an_attempt_request("modal"))
 
 
 NOT_DEPLOYED = "modal-http: app for invoked web endpoint is stopped"
@@ -183,7 +183,7 @@ async def test_an_application_that_is_not_there_is_no_fault_of_the_request() -> 
 async def test_an_application_that_is_not_there_does_not_say_that_it_has_nothing_of_ours() -> None:
     provider, request = told(404, NOT_DEPLOYED), an_attempt_request("modal")
     with pytest.raises(StatusUnavailable):
-        await provider.find(request)
+        await lookup_of(provider).find(request)
     with pytest.raises(StatusUnavailable):
         await provider.poll(request, CALL)
     with pytest.raises(StatusUnavailable):

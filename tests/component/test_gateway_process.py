@@ -11,10 +11,13 @@ from typing import cast
 import pytest
 
 from contracts.renders import RenderRequested, RenderSucceeded
-from services.gateways.kit.provider import AttemptRequest, Provider, ProviderLimits
+from services.gateways.kit.provider import AttemptRequest, Provider
 from services.gateways.runtime.app import Process
-from services.gateways.runtime.ledger.ledger import Ledger
+from services.gateways.runtime.ledger.intake import LedgerIntake
+from services.gateways.runtime.ledger.takeover import Takeover
 from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
+from services.gateways.runtime.recovery.successor import take_over as take_over_all
 from shared.clock import now
 from shared.mongo import IN_PAGE, Database
 from shared.mongo.leases import FORGET_SECONDS
@@ -110,15 +113,15 @@ async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> 
 async def test_a_process_works_while_it_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster, dead, hold = Cluster(FakeProvider()), "gateway-fal:dead", asyncio.Event()
     taking = asyncio.Event()
-    take_over = Ledger.take_over
+    take_over = Takeover.take_over
 
-    async def slowly(self: Ledger, attempts: Sequence[Attempt], dead: str, owner: str) -> list[Attempt]:
+    async def slowly(self: Takeover, attempts: Sequence[Attempt], dead: str, owner: str) -> list[Attempt]:
         taking.set()
         await hold.wait()
         return await take_over(self, attempts, dead, owner)
 
-    monkeypatch.setattr(Ledger, "take_over", slowly)
-    await Ledger(cluster.attempts.mongo).accept([received(a_command())], dead)
+    monkeypatch.setattr(Takeover, "take_over", slowly)
+    await LedgerIntake(cluster.attempts.mongo).accept([received(a_command())], dead)
     cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": now(), "expired": True}
     async with cluster.running() as service:
         await taking.wait()
@@ -135,17 +138,17 @@ async def test_who_was_declared_dead_while_it_took_over_holds_nothing_of_it(
     cluster = Cluster(FakeProvider())
     _, process = cluster.process()
     await process._lease.take()
-    take_over = Ledger.take_over
+    take_over = Takeover.take_over
 
-    async def too_late(self: Ledger, attempts: Sequence[Attempt], dead: str, owner: str) -> list[Attempt]:
+    async def too_late(self: Takeover, attempts: Sequence[Attempt], dead: str, owner: str) -> list[Attempt]:
         taken = await take_over(self, attempts, dead, owner)
         await process._lease.take()
         return taken
 
-    monkeypatch.setattr(Ledger, "take_over", too_late)
-    await Ledger(cluster.attempts.mongo).accept([received(a_command())], "dead")
-    [attempt] = [each async for each in Ledger(cluster.attempts.mongo).held_by("dead")]
-    await process._inherit([attempt], "dead")
+    monkeypatch.setattr(Takeover, "take_over", too_late)
+    await LedgerIntake(cluster.attempts.mongo).accept([received(a_command())], "dead")
+    [attempt] = [each async for each in Takeover(cluster.attempts.mongo).held_by("dead")]
+    await take_over_all(cluster.attempts.mongo, "dead", process._lease, process._engine, 0.0)
     assert attempt.id not in process._engine
 
 
@@ -155,7 +158,7 @@ async def test_of_a_dead_process_each_takes_over_what_it_has_room_for() -> None:
     )
     dead = "gateway-fal:dead"
     commands = [received(a_command(), offset) for offset in range(IN_PAGE + 1)]
-    await Ledger(cluster.attempts.mongo).accept(commands, dead)
+    await LedgerIntake(cluster.attempts.mongo).accept(commands, dead)
     long_ago = now() - timedelta(seconds=FORGET_SECONDS + 1)
     cluster.leases.kept[dead] = {"_id": dead, "role": "gateway-fal", "until": long_ago, "expired": True}
 

@@ -13,13 +13,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from contracts.base import Provider as ProviderName
 from contracts.operations import AttemptSettled
 from contracts.renders import RenderFailed, RenderRequested, RenderSucceeded
-from services.gateways.kit.provider import AttemptRequest, Provider, ProviderLimits, idempotency_key_of
+from services.gateways.kit.provider import AttemptRequest, Provider, idempotency_key_of
 from services.gateways.runtime.app import Process
 from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from services.gateways.runtime.recovery.reconciler import differences
 from shared.clock import now
 from shared.mongo import Database
-from tests.fakes.adapters import AdapterHarness, an_adapter_harness
+from tests.fakes.adapters import AdapterHarness, an_adapter_harness, lookup_of
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import FakeProvider, a_command, an_attempt_request
 from tests.fakes.publisher import FakePublisher
@@ -145,7 +146,7 @@ async def test_what_runs_although_it_has_ended_for_us_is_stopped_and_entered(
         harness, command = ProcessHarness(adapter.provider), a_command(provider=name)
         request = an_order_of(command)
         await adapter.submit(request)
-        await adapter.reach(request, (await adapter.provider.find(request)) or {}, "running")
+        await adapter.reach(request, (await lookup_of(adapter.provider).find(request)) or {}, "running")
         harness.put(command, state)
         async with harness.running():
             await until(lambda: harness.entry(command).get("orphan"))

@@ -6,7 +6,7 @@ from dataclasses import replace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contracts.renders import RenderFailed, RenderSucceeded
-from services.gateways.kit.provider import ProviderLimits
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from tests.component.test_gateway_reconciling import NEVER, ProcessHarness, Silence
 from tests.fakes.adapters import an_adapter_harness
 from tests.fakes.provider import a_cancel, a_command

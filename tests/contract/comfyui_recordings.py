@@ -14,6 +14,7 @@ from services.gateways.kit.provider import (
     StatusUnavailable,
 )
 from tests.contract.recorded import Tape
+from tests.fakes.adapters import lookup_of
 
 Story = Callable[[Tape], Awaitable[None]]
 
@@ -162,7 +163,7 @@ async def interrupt_running(tape: Tape) -> None:
 
 
 async def unknown_ids(tape: Tape) -> None:
-    assert await tape.provider.find(tape.request("b50b")) is None
+    assert await lookup_of(tape.provider).find(tape.request("b50b")) is None
     assert await tape.poll("b50b") == LOST
     await tape.cancel("b50b")
     tape.old = True
@@ -177,7 +178,7 @@ async def duplicate_prompt_id(tape: Tape) -> None:
     assert file(await tape.poll("e3bc")).startswith("/view?filename=dupB_"), "only the last run is kept"
     for _ in ("blocker", "copy 0", "copy 1"):
         request, _ = await tape.submit()
-    assert await tape.provider.find(request) == {"id": request.idempotency_key}
+    assert await lookup_of(tape.provider).find(request) == {"id": request.idempotency_key}
     assert await tape.poll("6421") == RUNS
     assert await tape.poll("2765") == InProgress("queued", queue_position=0), "the first of both"
     tape.old = True
@@ -210,7 +211,7 @@ async def server_restart(tape: Tape) -> None:
     with pytest.raises(StatusUnavailable):
         await tape.poll("169a")
     with pytest.raises(StatusUnavailable):
-        await tape.provider.find(tape.request("169a"))
+        await lookup_of(tape.provider).find(tape.request("169a"))
     tape.down = False
     assert [await tape.poll(each) for each in ("169a", "db63", "8f7c")] == [LOST, LOST, LOST]
 

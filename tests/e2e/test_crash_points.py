@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module"), pytes
 
 Commands = dict[tuple[Provider, CrashPoint], RenderRequested]
 
-INHERITING: tuple[CrashPoint, ...] = ("during_takeover", "after_finding")
+INHERITING: tuple[CrashPoint, ...] = ("during_takeover", "after_lookup")
 ON_THE_WAY = tuple(point for point in get_args(CrashPoint) if point not in INHERITING)
 OF_EACH_PROVIDER: tuple[CrashPoint, ...] = ("after_intent", "after_send", "after_answer", "while_polling")
 """Here it matters whom to ask and how; elsewhere the way is the same code, and Modal's goes it for all."""
@@ -33,7 +33,7 @@ DEATHS: tuple[tuple[Provider, CrashPoint], ...] = tuple(
     for provider in PROVIDERS
     if provider == "modal" or point in OF_EACH_PROVIDER
 )
-MAYBE_INTENDED: tuple[CrashPoint, ...] = ("after_intake", "before_intent")
+MAYBE_INTENDED: tuple[CrashPoint, ...] = ("after_accept", "before_intent")
 """The intent came with the command if a slot was free, which a process that has just begun may not have."""
 WAYS, CHAINS = "ways", "chains"
 KILLED = -signal.SIGKILL
@@ -79,11 +79,11 @@ async def die_one_after_the_other(scene: Scene) -> list[RenderRequested]:
     async with scene.broker(*commands.values()) as full, scene.broker() as empty, scene.broker() as other:
         deaths = []
         for provider in PROVIDERS:
-            first: CrashPoint = "after_handle" if provider == "fal" else "after_send"
+            first: CrashPoint = "after_ref_saved" if provider == "fal" else "after_send"
             deaths.append(scene.die(provider, CHAINS, first, full))
             deaths.append(scene.die(provider, CHAINS, "during_takeover", empty))
             if provider != "fal":  # which cannot be asked, so that nothing is found there
-                deaths.append(scene.die(provider, CHAINS, "after_finding", other))
+                deaths.append(scene.die(provider, CHAINS, "after_lookup", other))
         exits = await asyncio.gather(*deaths)
     assert set(exits) == {KILLED}, exits
     await asyncio.gather(*(scene.live(provider, CHAINS) for provider in PROVIDERS))

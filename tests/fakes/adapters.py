@@ -21,7 +21,14 @@ from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.fal.adapter import FalProvider
 from services.gateways.fal.settings import FalSettings
 from services.gateways.kit.inputs import Inputs
-from services.gateways.kit.provider import AttemptRequest, AttemptStatus, InProgress, Provider, SubmissionRef
+from services.gateways.kit.provider import (
+    AttemptRequest,
+    AttemptStatus,
+    InProgress,
+    Lookup,
+    Provider,
+    SubmissionRef,
+)
 from services.gateways.modal.adapter import ModalProvider
 from services.gateways.modal.settings import ModalSettings
 from shared.http.client import HonestTransport, request_timeout
@@ -54,6 +61,12 @@ def quick_client(timeout_seconds: float, connect_seconds: float = 5.0) -> httpx.
     timeout = request_timeout(timeout_seconds)
     timeout.connect = connect_seconds
     return httpx.AsyncClient(transport=HonestTransport(verify=False), timeout=timeout, trust_env=False)
+
+
+def lookup_of(provider: Provider) -> Lookup:
+    """Return the provider as one that can be asked for a submission."""
+    assert isinstance(provider, Lookup), f"{provider.name} has a lookup"
+    return provider
 
 
 @dataclass

@@ -20,7 +20,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
     "$in": lambda value, wanted: value in wanted,
     "$exists": lambda value, wanted: (value is not MISSING) == wanted,
     "$ne": lambda value, other: value != other,
-    "$size": lambda value, number: isinstance(value, list) and len(value) == number,
+    "$size": lambda value, number: isinstance(value, list | tuple) and len(value) == number,
     "$gt": lambda value, least: _comparable(value) and value > least,
     "$lt": lambda value, end: _comparable(value) and value < end,
     "$lte": lambda value, most: _comparable(value) and value <= most,

@@ -20,7 +20,7 @@ from services.gateways.kit.provider import (
     Rejected,
     SubmissionRef,
 )
-from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.lifecycle.attempt import request_of
 from shared.clock import now
 from shared.ids import uuid7
 
@@ -35,14 +35,12 @@ class FakeProvider(Provider):
     """Each list holds what comes next, an answer or an error; when it is empty, all goes well."""
 
     name: ProviderName = "fal"
-    can_be_asked: bool = False
 
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.preparations: list[Exception] = []
         self.submissions: list[Exception] = []
-        self.findings: list[SubmissionRef | Exception | None] = []
-        self.status: list[AttemptStatus | Exception] = []
+        self.statuses: list[AttemptStatus | Exception] = []
         self.reads: Dialect = "prose"
         self.before_submit: Callable[[AttemptRequest], None] = lambda request: None
 
@@ -65,19 +63,28 @@ class FakeProvider(Provider):
         _next(self.submissions, None)
         return {"id": f"external-{request.attempt_id}"}
 
+    async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
+        self.calls.append("poll")
+        return _next(self.statuses, DONE)
+
+    async def cancel(self, request: AttemptRequest, ref: SubmissionRef) -> None:
+        self.calls.append("cancel")
+
+
+class FakeLookupProvider(FakeProvider):
+    """A provider that can be asked whether it has a submission."""
+
+    def __init__(self, *, recoverable: bool = False) -> None:
+        super().__init__()
+        self.recoverable = recoverable
+        self.findings: list[SubmissionRef | Exception | None] = []
+
     async def find(self, request: AttemptRequest) -> SubmissionRef | None:
         self.calls.append("find")
         return _next(self.findings, None)
 
-    def can_find_again(self, ref: SubmissionRef) -> bool:
-        return self.can_be_asked
-
-    async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
-        self.calls.append("poll")
-        return _next(self.status, DONE)
-
-    async def cancel(self, request: AttemptRequest, ref: SubmissionRef) -> None:
-        self.calls.append("cancel")
+    def is_recoverable(self, ref: SubmissionRef) -> bool:
+        return self.recoverable
 
 
 def _next(answers: list[Any], otherwise: T) -> T:
@@ -153,4 +160,4 @@ def a_cancel(command: RenderRequested) -> RenderCancel:
 def an_attempt_request(provider: ProviderName = "fal", **fields: Any) -> AttemptRequest:
     """What an adapter gets; fields of the spec by their names, those of the command too."""
     of_command = {name: fields.pop(name) for name in ("model", "workflow", "deadline_at") if name in fields}
-    return Attempt(a_command(1, provider, spec=a_spec(**fields), **of_command), trace=None).request
+    return request_of(a_command(1, provider, spec=a_spec(**fields), **of_command))

@@ -20,10 +20,10 @@ from services.gateways.fal.adapter import FalProvider, ref_of
 from services.gateways.fal.settings import FalSettings
 from services.gateways.fal.signatures import Keys
 from services.gateways.fal.webhooks import WebhookUrls, webhook_routes
-from services.gateways.kit.provider import AttemptRequest, Payload, Provider, ProviderLimits, SubmissionRef
-from services.gateways.runtime import gateway as runtime
+from services.gateways.kit.provider import AttemptRequest, Payload, Provider, SubmissionRef
 from services.gateways.runtime.app import Process
 from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from services.gateways.runtime.recovery.webhook_intake import AddRoutes
 from shared.mongo import Database
 from tests.fakes.adapters import KEY, AdapterHarness, an_adapter, an_adapter_harness, quick_client
@@ -38,8 +38,6 @@ from tests.faults.rows import Fault
 from tests.faults.storing import Broker, ResultStore
 
 M = TypeVar("M", bound=Message)
-LEASE_WAIT = 0.1
-"""In place of the ten seconds that a request of a dying process may be under way."""
 FETCH_SILENCE = 5.0
 QUICK_CONNECT = 0.3
 """How long a connection may take where none can be made."""
@@ -175,7 +173,6 @@ async def a_process_harness(
     name: ProviderName, monkeypatch: pytest.MonkeyPatch, *, fault: Fault, limits: ProviderLimits
 ) -> AsyncIterator[ProcessHarness]:
     """A running gateway process, and a result-store that fetches what it announces."""
-    monkeypatch.setattr(runtime, "LEASE_SECONDS", LEASE_WAIT)
     lost = {} if fault.webhooks else {"webhook_lost_rate": 1.0}
     unknown_ids: list[str] = []
     async with AsyncExitStack() as stack:

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from services.gateways.kit.provider import ProviderLimits
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from shared.clock import now
 from tests.fakes.provider import a_command
 from tests.faults.accounting import discrepancies, packed
@@ -19,6 +19,7 @@ SHORT = {
     "max_poll_interval": 0.05,
     "max_poll_interval_streaming": 0.05,
     "submit_timeout": 0.3,
+    "lease_seconds": 0.1,
     "grace_period": 0.3,
     "takeover_patience": 0.0,
     "max_submit_tries": 2,

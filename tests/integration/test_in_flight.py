@@ -10,9 +10,10 @@ from typing import Any, cast
 import pytest
 
 from contracts.renders import RenderRequested, RenderSucceeded
-from services.gateways.kit.provider import AttemptRequest, AttemptStatus, ProviderLimits, SubmissionRef
+from services.gateways.kit.provider import AttemptRequest, AttemptStatus, SubmissionRef
 from services.gateways.runtime.app import Process
-from services.gateways.runtime.scheduling.engine import STEPS_AT_ONCE
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
+from services.gateways.runtime.scheduling.engine import MAX_STEPS
 from shared.mongo import Database
 from shared.mongo.leases import LeaseExpired
 from tests.fakes.mongo import FakeCollection
@@ -123,7 +124,7 @@ async def test_ten_thousand_are_in_flight_at_once_and_all_end_once(say: Callable
     async with InFlightHarness().running() as harness:
         await harness.fly(MANY)
         say(f"{MANY} attempts in flight, at most {harness.provider.most_tasks} tasks")
-        assert harness.provider.most_tasks <= STEPS_AT_ONCE + 20
+        assert harness.provider.most_tasks <= MAX_STEPS + 20
         harness.provider.may_end = True
         await harness.reach("succeeded")
     said = [success.attempt_id for success in harness.publisher.said(RenderSucceeded)]

@@ -12,8 +12,12 @@ from contracts.operations import AttemptSettled
 from contracts.renders import RenderRequested
 from deploy.local.stack import Stack
 from services.gateways.kit.provider import Provider, StatusUnavailable, idempotency_key_of
-from services.gateways.runtime.ledger.ledger import INDEXES, Ledger
-from services.gateways.runtime.recovery.late_outcomes import MAX_CHECKS, LateOutcomes
+from services.gateways.runtime.ledger.documents import INDEXES
+from services.gateways.runtime.ledger.intake import LedgerIntake
+from services.gateways.runtime.ledger.takeover import Takeover
+from services.gateways.runtime.lifecycle.late_outcome import MAX_CHECKS
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
+from services.gateways.runtime.recovery.late_outcomes import LateOutcomes
 from services.gateways.runtime.recovery.reconciler import Reconciler
 from services.gateways.runtime.scheduling.engine import Engine
 from shared import mongo
@@ -24,6 +28,7 @@ from shared.outbox import MongoOutboxStore, Outbox
 from shared.settings import MongoSettings
 from tests.fakes.provider import FakeProvider, a_command
 from tests.fakes.publisher import FakePublisher, received
+from tests.fakes.steps import as_step
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
@@ -52,7 +57,7 @@ async def database(servers: Stack) -> AsyncIterator[Database]:
 
 async def an_end(attempts: Collection, command: RenderRequested, **fields: object) -> None:
     """An attempt that failed a minute ago, whose bill is unknown."""
-    await Ledger(attempts).accept([received(command)], OWNER)
+    await LedgerIntake(attempts).accept([received(command)], OWNER)
     end: dict[str, object] = {"state": "failed", "billed": "unknown", "submission_ref": {"id": "external"}}
     ended = end | {"finished_at": now() - timedelta(minutes=1)}
     change = {"$set": ended | fields, "$unset": {"owner": ""}}
@@ -63,7 +68,7 @@ async def test_of_many_processes_one_asks_and_what_it_hears_is_said_once(databas
     attempts, command = database["attempts"], a_command()
     await an_end(attempts, command, next_check_at=now())
     provider, publisher = FakeProvider(), FakePublisher("gateway-fal")
-    await asyncio.gather(*(LateOutcomes(attempts, provider, "gateway-fal").ask_due() for _ in range(8)))
+    await asyncio.gather(*(LateOutcomes(attempts, provider, "gateway-fal").check_due() for _ in range(8)))
     assert provider.calls == ["poll"]
     assert await Outbox(MongoOutboxStore(attempts), publisher).sweep(timedelta(seconds=-1)) == 1
     assert len(publisher.said(AttemptSettled)) == 1
@@ -75,9 +80,9 @@ async def test_of_many_processes_one_asks_and_what_it_hears_is_said_once(databas
 async def test_the_last_look_is_the_last(database: Database) -> None:
     attempts, command, provider = database["attempts"], a_command(), FakeProvider()
     await an_end(attempts, command, next_check_at=now(), checks=MAX_CHECKS)
-    provider.status = [StatusUnavailable("502")]
+    provider.statuses = [StatusUnavailable("502")]
     late = LateOutcomes(attempts, provider, "gateway-fal")
-    assert [await late.ask_due() for _ in range(2)] == [1, 0]
+    assert [await late.check_due() for _ in range(2)] == [1, 0]
 
 
 async def test_an_orphan_is_asked_for_and_entered_although_it_had_no_more_looks(database: Database) -> None:
@@ -85,21 +90,21 @@ async def test_an_orphan_is_asked_for_and_entered_although_it_had_no_more_looks(
     await an_end(attempts, over, next_check_at=None, billed="no")
     await an_end(attempts, fresh, finished_at=now(), billed="no")
     provider = ListingProvider(over, fresh)
-    await reconciling(database, provider).reconcile()
+    await reconciling(database, provider).turn()
     late = LateOutcomes(attempts, provider, "gateway-fal")
-    assert await late.ask_due() == 1, "what has just ended may be on its way out"
+    assert await late.check_due() == 1, "what has just ended may be on its way out"
     entry = await attempts.find_one({"_id": over.attempt_id})
     assert entry is not None
     assert (entry["billed"], entry["final_outcome"]) == ("yes", "succeeded")
 
 
 async def test_what_is_ours_and_not_in_hand_is_found_whatever_it_is(database: Database) -> None:
-    attempts, ledger = database["attempts"], Ledger(database["attempts"])
+    attempts = database["attempts"]
     ours = [a_command() for _ in range(3)]
-    await ledger.accept([received(command) for command in ours], OWNER)
+    await LedgerIntake(attempts).accept([received(command) for command in ours], OWNER)
     await an_end(attempts, a_command())
     held = {ours[0].attempt_id}
-    stranded = await ledger.stranded(OWNER, held)
+    stranded = await Takeover(attempts).stranded(OWNER, held)
     assert {attempt.id for attempt in stranded} == {command.attempt_id for command in ours[1:]}
 
 
@@ -111,6 +116,11 @@ def reconciling(database: Database, provider: Provider) -> Reconciler:
         return None
 
     lease = Lease(database["leases"], "gateway-fal", on_owner_expired=nothing, on_lost=nothing)
-    return Reconciler(
-        database["attempts"], provider, Ledger(database["attempts"]), Engine(no_step, 0), lease, 30.0
-    )
+    engine = Engine(as_step(no_step), 0)
+    return Reconciler(database["attempts"], provider, engine, lease, NoPacing(), ProviderLimits())
+
+
+class NoPacing:
+    """An executor without polls."""
+
+    def set_min_poll_interval(self, seconds: float) -> None: ...

@@ -15,7 +15,7 @@ from services.api.store import PENDING, SUBMISSION_INDEXES, WISH_INDEXES
 from services.characters.__main__ import INDEXES as CHARACTER_INDEXES
 from services.dispatcher.__main__ import INDEXES as JOB_INDEXES
 from services.dispatcher.wakeups import WAITING, find_waiting_jobs
-from services.gateways.runtime.ledger.ledger import INDEXES as ATTEMPT_INDEXES
+from services.gateways.runtime.ledger.documents import INDEXES as ATTEMPT_INDEXES
 from services.notifier.store import DELIVERY_INDEXES
 from services.result_store.assets import INDEXES as ASSET_INDEXES
 from shared import mongo

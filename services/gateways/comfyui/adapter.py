@@ -50,7 +50,6 @@ class ComfyUIProvider:
     """Submit, poll, find and cancel prompts of the server at `base_url`."""
 
     name: ProviderName = "comfyui"
-    can_be_asked = True
 
     def __init__(self, http: httpx.AsyncClient, settings: ComfyUISettings, inputs: Inputs) -> None:
         self._http = http
@@ -144,15 +143,15 @@ class ComfyUIProvider:
             return False
 
     async def find(self, request: AttemptRequest) -> SubmissionRef | None:
-        """See `Provider`."""
+        """See `Lookup`."""
         try:
             found = await self._lookup.state_of(request.idempotency_key)
         except UnreadablePrompt:
             return {"id": request.idempotency_key}
         return None if found is None else {"id": request.idempotency_key}
 
-    def can_find_again(self, ref: SubmissionRef) -> bool:
-        """See `Provider`."""
+    def is_recoverable(self, ref: SubmissionRef) -> bool:
+        """See `Lookup`."""
         return "refused" not in ref  # which nobody else can know
 
     async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
@@ -184,7 +183,7 @@ class ComfyUIProvider:
         return status
 
     async def unfinished(self) -> frozenset[str]:
-        """See `Listing`. Whatever anybody has in the queue."""
+        """See `ListsUnfinished`. Whatever anybody has in the queue."""
         return frozenset(await self._lookup.unfinished())
 
     async def cancel(self, request: AttemptRequest, ref: SubmissionRef) -> None:
@@ -199,11 +198,11 @@ class ComfyUIProvider:
             self._lookup.expire()
 
     def progress_hints(self) -> AsyncGenerator[ProgressHint, None]:
-        """See `Hinting`."""
+        """See `StreamsProgress`."""
         return self._socket.progress_hints()
 
     def is_streamed(self, ref: SubmissionRef) -> bool:
-        """See `Hinting`. Only what was submitted under our client id is told to us."""
+        """See `StreamsProgress`. Only what was submitted under our client id is told to us."""
         return self._socket.is_open and ref.get("client_id") == self._client_id
 
 

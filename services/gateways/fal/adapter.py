@@ -17,7 +17,6 @@ from services.gateways.kit.inputs import Inputs
 from services.gateways.kit.provider import (
     AttemptRequest,
     AttemptStatus,
-    CannotBeAsked,
     Completed,
     Failed,
     InProgress,
@@ -69,7 +68,6 @@ class FalProvider:
     """Submit, poll and cancel requests of the queue at `queue_url`."""
 
     name: ProviderName = "fal"
-    can_be_asked = False
 
     def __init__(
         self,
@@ -148,14 +146,6 @@ class FalProvider:
         """Our key goes to the queue's host and to no other, and only where a request can be sent."""
         sendable = isinstance(url, str) and url.isascii() and url.isprintable() and len(url) <= LONGEST
         return sendable and str(url).startswith(f"{self._url}/")
-
-    async def find(self, request: AttemptRequest) -> SubmissionRef | None:
-        """See `Provider`. Fal cannot be asked."""
-        raise CannotBeAsked(self.name)
-
-    def can_find_again(self, ref: SubmissionRef) -> bool:
-        """See `Provider`."""
-        return False
 
     async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         """See `Provider`."""

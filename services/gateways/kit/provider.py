@@ -1,4 +1,4 @@
-"""The port to a provider: what an adapter must be able to do, and what may come of it."""
+"""The port to a provider: the operations of an adapter and their outcomes."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -12,24 +12,20 @@ from contracts.renders import Billed, Output
 from services.gateways.kit.dialects import Dialect
 
 SubmissionRef = dict[str, str]
-"""What an adapter needs to find a submission again; kept in the ledger. `id` is the provider's id."""
+"""The adapter's reference to a submission, kept in the ledger. `id` is the provider's id."""
 
 Payload = dict[str, Any]
 """A request body, ready to be sent."""
 
 
-MAX_IN_MEMORY = 40_000
-"""See `Pace.most_held`: well above what one provider has in flight."""
-
-
 def idempotency_key_of(attempt_id: str) -> str:
-    """The id that we give to a provider which takes one: always the same for an attempt."""
+    """Return the id given to a provider that takes one from us: always the same for an attempt."""
     return str(uuid5(NAMESPACE_URL, f"imagegen:{attempt_id}"))
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptRequest:
-    """One attempt, as an adapter sees it."""
+    """One attempt, as input of an adapter."""
 
     attempt_id: str
     tenant: str
@@ -40,13 +36,13 @@ class AttemptRequest:
 
     @property
     def idempotency_key(self) -> str:
-        """See `our_id_of`."""
+        """See `idempotency_key_of`."""
         return idempotency_key_of(self.attempt_id)
 
 
 @dataclass(frozen=True, slots=True)
 class InProgress:
-    """The provider has it and is not done."""
+    """The provider has the submission and has not finished it."""
 
     state: Literal["queued", "running"]
     percent: int | None = None
@@ -61,12 +57,13 @@ class Completed:
     seed: int | None = None
     seconds: float | None = None
     cost_usd: float | None = None
+    """Actual cost, where the provider reports one."""
     dropped: tuple[Output, ...] = ()
     """Further outputs of the run, which are not delivered."""
     base_model: str | None = None
-    """Of a training: what its LoRA belongs to."""
+    """The base model of a trained LoRA."""
     steps: int | None = None
-    """Of a training: how many were done."""
+    """The number of training steps that were made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +79,7 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """The provider says that it has none of what it took: believed when it keeps saying so."""
+    """The provider reports that it does not have a submission it accepted; confirmed before it counts."""
 
     message: str
     billed: Billed = "unknown"
@@ -95,13 +92,13 @@ AttemptStatus = InProgress | Completed | Failed | NotFound
 
 
 REJECTED = "the server refused the workflow"
-"""How the message of every `invalid_workflow` begins, whatever the server's status."""
+"""Beginning of the message of every `invalid_workflow`, whatever the server's status."""
 LOCKED_OUT = frozenset({"provider_unauthorized", "provider_not_deployed"})
-"""Codes of refusals that are not about the request: whatever is sent, it is refused."""
+"""Codes of rejections that do not depend on the request: every request is rejected."""
 
 
 class Rejected(Exception):
-    """The provider took nothing and will not: the same request fails again, here.
+    """The provider accepted nothing and would reject the same request again.
 
     `status` is the HTTP status, where there was one.
     """
@@ -117,7 +114,7 @@ class Rejected(Exception):
 
 
 class NotAccepted(Exception):
-    """The provider took nothing now, but may later: unreachable, busy or limiting us."""
+    """The provider accepted nothing now, but may later: it is unreachable, busy or limits our rate."""
 
     def __init__(self, code: str, message: str, *, after_seconds: float | None = None) -> None:
         super().__init__(f"{code}: {message}")
@@ -127,7 +124,7 @@ class NotAccepted(Exception):
 
 
 class OutcomeUnknown(Exception):
-    """The request left us and no usable answer came: it may have been taken.
+    """The request was sent and no usable answer came: the provider may have accepted it.
 
     `status` is the HTTP status, where there was one.
     """
@@ -138,7 +135,7 @@ class OutcomeUnknown(Exception):
 
 
 class StatusUnavailable(Exception):
-    """A question about a submission was not answered; ask again later.
+    """A question about submissions was not answered; ask again later.
 
     `status` is the HTTP status, where there was one.
     """
@@ -148,126 +145,92 @@ class StatusUnavailable(Exception):
         self.status = status
 
 
-class CannotBeAsked(Exception):
-    """This provider cannot be asked whether it took a submission."""
-
-
 @dataclass(frozen=True, slots=True)
 class ProgressHint:
-    """A provider said by itself that a submission moved: how far, or that it is worth a look."""
+    """A provider reported by itself that a submission moved. Without `percent` it is worth a poll."""
 
     id: str
-    """The provider's id of it."""
+    """The provider's id of the submission."""
     percent: int | None = None
 
 
 class Provider(Protocol):
-    """An adapter. It knows its wire protocol and nothing else; it keeps no state of attempts."""
+    """An adapter. It knows its wire protocol and nothing else, and keeps no state of attempts."""
 
     name: ProviderName
-    can_be_asked: bool
-    """Whether `find` has an answer. An intent after which nothing was sent costs little then."""
 
     def dialect(self, request: AttemptRequest) -> Dialect:
-        """What the model reads that will draw this."""
+        """Return the prompt dialect of the model that will run this request."""
 
     async def prepare(self, request: AttemptRequest) -> Payload:
         """Make the request body; may upload inputs. Costs nothing and may be repeated.
 
         Raises:
-            Refused: when this order cannot be expressed here.
-            NotTaken: when inputs cannot be uploaded now.
+            Rejected: this request cannot be expressed for this provider.
+            NotAccepted: inputs cannot be uploaded now.
         """
 
     async def submit(self, request: AttemptRequest, payload: Payload) -> SubmissionRef:
         """Send it, once.
 
         Raises:
-            Refused, NotTaken, OutcomeUnknown: what is sure about it.
+            Rejected, NotAccepted, OutcomeUnknown: as far as the outcome is certain.
         """
-
-    async def find(self, request: AttemptRequest) -> SubmissionRef | None:
-        """The submission of this order, or None where the provider surely has none.
-
-        Raises:
-            CannotBeAsked: where it has no such question.
-            NoAnswer: ask again later.
-        """
-
-    def can_find_again(self, ref: SubmissionRef) -> bool:
-        """Whether what `find` gives would do as well, so that this handle is no loss in a crash."""
 
     async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
-        """How it stands.
+        """Return the status of a submission.
 
         Raises:
-            NoAnswer: ask again later.
+            StatusUnavailable: ask again later.
         """
 
     async def cancel(self, request: AttemptRequest, ref: SubmissionRef) -> None:
-        """Ask to stop this one submission and nothing else; how it ended is for `poll` to say.
+        """Ask to stop this one submission; `poll` returns how it ended.
 
         Raises:
-            NoAnswer: ask again later.
+            StatusUnavailable: ask again later.
         """
 
 
 @runtime_checkable
-class ListsUnfinished(Protocol):
-    """What an adapter also has whose provider can be asked for all that it has in hand."""
+class Lookup(Protocol):
+    """Optional capability: the provider can be asked whether it has a submission of ours."""
 
-    async def unfinished(self) -> frozenset[str]:
-        """The ids under which submissions are there that have not ended, ours (`our_id_of`) or not.
-
-        Worth a look each, and no truth: `poll` is.
+    async def find(self, request: AttemptRequest) -> SubmissionRef | None:
+        """Return the submission of this request, or None if the provider has none.
 
         Raises:
-            NoAnswer: ask again later.
+            StatusUnavailable: ask again later.
+        """
+
+    def is_recoverable(self, ref: SubmissionRef) -> bool:
+        """Return whether `find` would return an equivalent ref, so that a crash loses nothing."""
+
+
+@runtime_checkable
+class ListsUnfinished(Protocol):
+    """Optional capability: the provider can list its unfinished submissions."""
+
+    async def unfinished(self) -> frozenset[str]:
+        """Return the idempotency keys or ids of all submissions that have not ended, ours or not.
+
+        A missing id is a reason to poll, not a status.
+
+        Raises:
+            StatusUnavailable: ask again later.
         """
 
 
 @runtime_checkable
 class StreamsProgress(Protocol):
-    """What an adapter also has whose provider speaks by itself. A hint is no truth: `poll` is."""
+    """Optional capability: the provider reports by itself. A hint is a reason to poll, not a status."""
 
     def progress_hints(self) -> AsyncGenerator[ProgressHint, None]:
-        """Listen for hints, until the connection is lost.
+        """Yield hints until the connection is lost.
 
         Raises:
-            NoAnswer: there is no connection now, which is found out within ten seconds; try again later.
+            StatusUnavailable: there is no connection now; try again later.
         """
 
     def is_streamed(self, ref: SubmissionRef) -> bool:
-        """Whether the end of this submission would be heard now, so that polls may be rare."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderLimits:
-    """How a provider is used by one process. Times in seconds."""
-
-    slots: int = 64
-    """Submissions in flight at the provider at the most, over all processes."""
-    submits_per_second: float | None = None
-    """Over all processes; None is no limit."""
-    max_in_memory: int = MAX_IN_MEMORY
-    """So many attempts one process holds, waiting or sent; more waits on the broker."""
-    first_poll_interval: float = 0.01
-    max_poll_interval: float = 2.0
-    max_poll_interval_streaming: float = 5.0
-    polls_per_second: float = 200.0
-    """About so many by one process, where the provider's list tells who has ended (`roll_call`)."""
-    submit_timeout: float = 20.0
-    grace_period: float = 120.0
-    """How long an unknown outcome may still show itself where the provider cannot be asked, and for how
-    long a provider must say that it has none of what it took."""
-    resubmit_unknown: bool = True
-    """Whether an outcome that stayed unknown may be tried again, at the risk of paying twice."""
-    takeover_patience: float = 10.0
-    """Our own lease must have held so long before another process is declared dead."""
-    max_submit_tries: int = 4
-    max_retry_after: float = 5.0
-    """A provider that wants a longer pause than this is left where another can do the work."""
-    overdue_after: float = 60.0
-    """So long after its deadline an attempt is given up that its provider does not end."""
-    reconcile_interval: float = 30.0
-    """So often what we have in flight is compared with what the provider has."""
+        """Return whether the end of this submission would be reported now, so that polls may be rare."""

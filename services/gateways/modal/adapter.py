@@ -57,7 +57,6 @@ class ModalProvider:
     """Submit, poll, find and cancel calls of the application at `base_url`."""
 
     name: ProviderName = "modal"
-    can_be_asked = True
 
     def __init__(self, http: httpx.AsyncClient, settings: ModalSettings, inputs: Inputs) -> None:
         self._http = http
@@ -140,14 +139,14 @@ class ModalProvider:
             raise OutcomeUnknown(f"submit answered {excerpt(answer)}") from error
 
     async def find(self, request: AttemptRequest) -> SubmissionRef | None:
-        """See `Provider`."""
+        """See `Lookup`."""
         answer = await self._ask("GET", f"/by-id/{request.idempotency_key}")
         if answer.status_code == 404:
             return None
         return {"id": _read(ModalSubmitted, answer).call_id}
 
-    def can_find_again(self, ref: SubmissionRef) -> bool:
-        """See `Provider`."""
+    def is_recoverable(self, ref: SubmissionRef) -> bool:
+        """See `Lookup`."""
         return True
 
     async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
@@ -169,7 +168,7 @@ class ModalProvider:
         await self._ask("POST", f"/cancel/{ref['id']}")
 
     async def unfinished(self) -> frozenset[str]:
-        """See `Listing`."""
+        """See `ListsUnfinished`."""
         answer = await self._ask("GET", "/calls", most_bytes=LIST_BYTES)
         return frozenset(call.id for call in _read(ModalUnfinished, answer).calls)
 

@@ -1,45 +1,41 @@
-"""The one place where a gateway's parts meet, whichever its provider."""
+"""Composition root of a gateway, for any provider."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from functools import partial
 
 import httpx
-import structlog
 
-from services.gateways.kit.crash_points import crash_point, refuse_unknown_point
+from services.gateways.kit.crash_points import refuse_unknown_point
 from services.gateways.kit.inputs import Inputs, StoredInputs
-from services.gateways.kit.provider import ListsUnfinished, Provider, ProviderLimits, StreamsProgress
-from services.gateways.runtime.gateway import Gateway
+from services.gateways.kit.provider import Provider, StreamsProgress
+from services.gateways.runtime.executor import Executor
 from services.gateways.runtime.handlers import handlers
-from services.gateways.runtime.ledger.ledger import INDEXES, Ledger
-from services.gateways.runtime.lifecycle.attempt import Attempt
-from services.gateways.runtime.recovery.bulk_status_check import BulkStatusCheck
+from services.gateways.runtime.ledger.documents import INDEXES
+from services.gateways.runtime.ledger.intake import LedgerIntake
+from services.gateways.runtime.ledger.writes import Ledger
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from services.gateways.runtime.recovery.late_outcomes import LateOutcomes
 from services.gateways.runtime.recovery.progress_stream import ProgressStream
 from services.gateways.runtime.recovery.reconciler import Reconciler
+from services.gateways.runtime.recovery.successor import take_over
 from services.gateways.runtime.recovery.webhook_intake import AddRoutes, WebhookIntake
+from services.gateways.runtime.scheduling.circuit_announcements import HEALTH_INDEXES, CircuitAnnouncements
 from services.gateways.runtime.scheduling.engine import Engine
+from services.gateways.runtime.scheduling.rate import Rate
 from services.gateways.runtime.scheduling.slot_allocation import SlotAllocation
-from services.gateways.runtime.scheduling.submission_gate import (
-    HEALTH_INDEXES,
-    Announcements,
-    Rate,
-    SubmissionGate,
-)
+from services.gateways.runtime.scheduling.submission_gate import SubmissionGate
 from shared import mongo
 from shared.http.client import http_client
 from shared.ids import uuid7
 from shared.loops import every
-from shared.mongo import IN_PAGE, Database
+from shared.mongo import Database
 from shared.mongo.leases import Lease
 from shared.outbox import MongoOutboxStore, Outbox
 from shared.s3 import open_bucket
 from shared.service import Service
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
 
-log = structlog.get_logger()
-
-TIDY_SECONDS = 1.0
+HOUSEKEEPING_SECONDS = 1.0
 
 MakeProvider = Callable[[httpx.AsyncClient, Inputs], Provider]
 MakeRoutes = Callable[[httpx.AsyncClient], AddRoutes | None]
@@ -81,100 +77,74 @@ class Process:
         service: Service,
         add_routes: AddRoutes | None = None,
     ) -> None:
-        self._attempts = database["attempts"]
-        self._ledger = Ledger(self._attempts)
-        outbox = Outbox(MongoOutboxStore(self._attempts), service.publisher)
+        attempts, role = database["attempts"], f"gateway-{provider.name}"
+        self._attempts = attempts
+        self._limits = limits
+        self._service = service
+        self._ledger = Ledger(attempts)
         self._lease = Lease(
             database["gateway_leases"],
-            f"gateway-{provider.name}",
+            role,
             on_owner_expired=self._take_over,
             on_lost=self._lost,
             patience_seconds=limits.takeover_patience,
         )
-        told = Announcements(provider.name, uuid7(), database["provider_health"], service.publisher)
-        self._gate = SubmissionGate(rate=Rate(limits.submits_per_second), told=told)
-        gateway = Gateway(provider, self._ledger, self._lease, service.publisher, limits, self._gate)
-        self._gateway = gateway
-        self._pace = limits
-        self._shares = SlotAllocation(database["gateway_shares"], f"gateway-{provider.name}", limits.slots)
-        self._engine = Engine(gateway.step, 0, self._gate.admission_delay, limits.max_in_memory)
-        self._service = service
-        handlers(service.subscribe, provider, self._ledger, self._engine, self._lease, self._gate)
-        service.background("lease", self._lease.run)
-        service.background("engine", self._engine.run)
-        service.background("outbox", outbox.run)
-        service.background("tidying", partial(every, TIDY_SECONDS, self._tidy, name="tidying"))
-        late_outcomes = LateOutcomes(self._attempts, provider, service.publisher.source)
-        reconciling = Reconciler(
-            self._attempts, provider, self._ledger, self._engine, self._lease, limits.reconcile_interval
+        announce = CircuitAnnouncements(
+            provider.name, uuid7(), database["provider_health"], service.publisher
         )
-        service.background("late ends", late_outcomes.run)
-        service.background("reconciliation", reconciling.run)
-        self._pushes = WebhookIntake(self._attempts, provider.name, self._engine)
+        self._gate = SubmissionGate(rate=Rate(limits.submits_per_second), announce=announce)
+        self._executor = Executor(provider, self._ledger, self._lease, service.publisher, limits, self._gate)
+        self._allocation = SlotAllocation(database["gateway_shares"], role, limits.slots)
+        self._engine = Engine(self._executor.step, 0, self._gate.admission_delay, limits.max_in_memory)
+        handlers(service.subscribe, provider, LedgerIntake(attempts), self._engine, self._lease, self._gate)
+        self._webhooks = WebhookIntake(attempts, provider.name, self._engine)
         if add_routes is not None:
-            add_routes(service.http, self._pushes)
+            add_routes(service.http, self._webhooks)
+        self._declare_loops(provider)
+
+    def _declare_loops(self, provider: Provider) -> None:
+        service, engine, executor = self._service, self._engine, self._executor
+        outbox = Outbox(MongoOutboxStore(self._attempts), service.publisher)
+        late_outcomes = LateOutcomes(self._attempts, provider, service.publisher.source)
+        reconciler = Reconciler(self._attempts, provider, engine, self._lease, executor, self._limits)
+        housekeeping = partial(every, HOUSEKEEPING_SECONDS, self._housekeep, name="housekeeping")
+        service.background("lease", self._lease.run)
+        service.background("engine", engine.run)
+        service.background("outbox", outbox.run)
+        service.background("housekeeping", housekeeping)
+        service.background("late outcomes", late_outcomes.run)
+        service.background("reconciliation", reconciler.run)
         if isinstance(provider, StreamsProgress):
-            progress_hints = ProgressStream(provider, self._engine, gateway)
-            service.background("hints", progress_hints.listen)
-            service.background("progress", progress_hints.tell)
-        elif isinstance(provider, ListsUnfinished):
-            service.background("roll call", BulkStatusCheck(provider, self._engine, gateway, limits).run)
+            stream = ProgressStream(provider, engine, executor.publish_progress, reconciler.request)
+            service.background("progress stream", stream.listen)
+            service.background("progress", stream.publish)
 
     async def run(self) -> None:
-        """Take a lease, work, leave in order."""
+        """Take a lease, work, and release the lease."""
         await self._lease.take()
         await self._lease.expire_others()  # takeover runs beside the regular work
-        await self._take_share()
+        await self._rebalance()
         await self._service.run()
         await self._lease.release()
 
-    async def _take_over(self, dead: str) -> None:
-        """As much as there is room for; the rest at the next look, here or in another process."""
-        taken = 0
-        async for page in _pages(self._ledger.held_by(dead)):
-            if self._engine.full:
-                break
-            taken += await self._inherit(page, dead)
-        else:
-            await self._lease.forget(dead)
-        if taken:
-            log.info("attempts_taken_over", dead=dead, attempts=taken)
+    async def _take_over(self, expired: str) -> None:
+        poll_within = self._executor.limits.min_poll_interval
+        await take_over(self._attempts, expired, self._lease, self._engine, poll_within)
 
-    async def _inherit(self, page: list[Attempt], dead: str) -> int:
-        owner = self._lease.owner
-        taken = await self._ledger.take_over(page, dead, owner)
-        if taken:
-            crash_point("during_takeover")
-        if owner != self._lease.owner:
-            return 0  # declared dead meanwhile: all that was ours is taken over anew
-        self._engine.add(taken, within=self._gateway.min_poll_interval)
-        return len(taken)
-
-    async def _take_share(self) -> None:
-        """Agree with the other processes on who uses how many slots, and how fast."""
+    async def _rebalance(self) -> None:
+        """Agree with the other processes on the slots and the rate of each."""
         alive = self._lease.alive | {self._lease.owner}
-        engine = self._engine
-        await self._shares.rebalance(self._lease.owner, alive, lambda: engine.in_flight, engine.resize)
-        if self._pace.submits_per_second and self._shares.mine:
-            part = self._shares.mine / self._pace.slots
-            self._gate.rate.per_second = self._pace.submits_per_second * part
+        engine, allocation = self._engine, self._allocation
+        await allocation.rebalance(self._lease.owner, alive, lambda: engine.in_flight, engine.resize)
+        if self._limits.submits_per_second and allocation.mine:
+            part = allocation.mine / self._limits.slots
+            self._gate.rate.per_second = self._limits.submits_per_second * part
 
     async def _lost(self) -> None:
         self._engine.drop_all()
 
-    async def _tidy(self) -> None:
-        """Remove published outbox entries; pick up cancels and pushes that reached another process."""
+    async def _housekeep(self) -> None:
+        """Remove published outbox entries; collect cancels and webhooks that reached another process."""
         await self._ledger.remove_published()
-        await self._pushes.notice(self._lease.owner)
-        await self._take_share()
-
-
-async def _pages(attempts: AsyncIterator[Attempt]) -> AsyncIterator[list[Attempt]]:
-    page: list[Attempt] = []
-    async for attempt in attempts:
-        page.append(attempt)
-        if len(page) == IN_PAGE:
-            yield page
-            page = []
-    if page:
-        yield page
+        await self._webhooks.collect(self._lease.owner)
+        await self._rebalance()

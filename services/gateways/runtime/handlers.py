@@ -1,12 +1,12 @@
-"""render.requested → attempts, worded for their model; render.cancel, result.stored → attempts marked"""
+"""render.requested → attempts, in their model's dialect; render.cancel, result.stored → marked attempts"""
 
 from collections.abc import Sequence
 
 from contracts.renders import RenderCancel, RenderRequested, ResultStored
 from services.gateways.kit.crash_points import crash_point
 from services.gateways.kit.dialects import worded
-from services.gateways.kit.provider import Provider
-from services.gateways.runtime.ledger.ledger import Ledger
+from services.gateways.kit.provider import Lookup, Provider
+from services.gateways.runtime.ledger.intake import LedgerIntake
 from services.gateways.runtime.lifecycle.attempt import request_of
 from services.gateways.runtime.scheduling.engine import Engine
 from services.gateways.runtime.scheduling.submission_gate import SubmissionGate
@@ -21,12 +21,12 @@ GatewayMessage = RenderRequested | RenderCancel | ResultStored
 def handlers(
     subscribe: Subscribe,
     provider: Provider,
-    ledger: Ledger,
+    ledger: LedgerIntake,
     engine: Engine,
     lease: Lease,
     gate: SubmissionGate,
 ) -> None:
-    """Declare what a gateway listens to."""
+    """Declare the subscription of a gateway."""
 
     @subscribe(
         GatewayMessage,
@@ -34,7 +34,7 @@ def handlers(
         group=f"gateway-{provider.name}",
     )
     async def accept(batch: Sequence[Received[GatewayMessage]]) -> list[Outgoing]:
-        lease.check(lease.owner, "taking something in")
+        lease.check(lease.owner, "accepting a batch")
         commands = [
             received.with_message(worded(received.message, provider.dialect(request_of(received.message))))
             for received in of_type(batch, RenderRequested)
@@ -42,10 +42,12 @@ def handlers(
         cancels = [received.message for received in of_type(batch, RenderCancel)]
         if commands:
             if engine.full:
-                raise Backpressure(f"{len(engine)} attempts are held")
-            at_once = provider.can_be_asked and gate.is_unrestricted and len(commands) <= engine.room
-            new = await ledger.accept(commands, lease.owner, at_once=at_once)
-            crash_point("after_intake")
+                raise Backpressure(f"{len(engine)} attempts are in memory")
+            sent_now = gate.is_unrestricted and len(commands) <= engine.room
+            # Without a lookup, an intent after which nothing was sent costs a grace period.
+            with_intent = sent_now and isinstance(provider, Lookup)
+            new = await ledger.accept(commands, lease.owner, with_intent=with_intent)
+            crash_point("after_accept")
             engine.add(new)
         if cancels:
             await ledger.accept_cancels(cancels)

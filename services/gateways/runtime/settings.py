@@ -1,27 +1,27 @@
-"""What the settings of every gateway say of how hard it uses its provider."""
+"""Settings that all gateways share: limits for the use of their provider."""
 
 from dataclasses import replace
 
 from pydantic import PositiveFloat, PositiveInt
 from pydantic_settings import BaseSettings
 
-from services.gateways.kit.provider import MAX_IN_MEMORY, ProviderLimits
+from services.gateways.runtime.lifecycle.limits import MAX_IN_MEMORY, ProviderLimits
 
 
 class LimitsSettings(BaseSettings):
-    """The base of a gateway's settings; the prefix of the environment names is its own."""
+    """Base class of a gateway's settings; each gateway has its own prefix of environment names."""
 
     slots: PositiveInt = 64
-    """Submissions at the provider at the most, over all processes of the gateway."""
+    """Maximum number of submissions in flight at the provider, over all processes of the gateway."""
     submits_per_second: PositiveFloat | None = None
-    """At the most, on average, over all processes of the gateway; None is no limit."""
+    """Maximum average rate over all processes of the gateway; None means no limit."""
     max_in_memory: PositiveInt = MAX_IN_MEMORY
-    """So many attempts one process holds, waiting or sent; above it, what comes waits on the broker."""
+    """Maximum number of attempts in one process; further commands stay on the broker."""
     submit_timeout_seconds: PositiveFloat = 30.0
 
     @property
     def limits(self) -> ProviderLimits:
-        """How the provider is used."""
+        """Limits and intervals for the provider."""
         return ProviderLimits(
             slots=self.slots,
             submits_per_second=self.submits_per_second,
@@ -31,17 +31,17 @@ class LimitsSettings(BaseSettings):
 
 
 class UncertainOutcomeSettings(LimitsSettings):
-    """For a provider whose word may stay out, or be a no that is not to be believed at once."""
+    """Settings for a provider that has no lookup, or whose not-found has to be confirmed."""
 
     grace_seconds: PositiveFloat = 120.0
-    """So long an unanswered submission may still show itself by a webhook, and so long the provider must
-    say that it knows nothing of what it took."""
+    """How long an unknown outcome may still be reported by a webhook, and how long the provider must keep
+    answering "not found" before an attempt counts as lost."""
     resubmit_unknown: bool = True
-    """Send again when an outcome stayed unknown; both may be billed, and the ledger says so."""
+    """Allow a retry after an outcome stayed unknown. Both may be billed, and the ledger shows it."""
 
     @property
     def limits(self) -> ProviderLimits:
-        """How the provider is used, and how long it is waited for."""
+        """Limits and intervals for the provider, with the rules for unknown outcomes."""
         return replace(
             super().limits, grace_period=self.grace_seconds, resubmit_unknown=self.resubmit_unknown
         )

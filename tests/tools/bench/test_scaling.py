@@ -14,7 +14,7 @@ from bench.scaling.needs import Needs, needs
 from bench.scaling.per_image import count, messages, polls, progress_of, writes
 from bench.scaling.tables import UNMEASURED, scaling_tables, write_scaling
 from contracts.catalog import PARTITIONS
-from services.gateways.kit.provider import MAX_IN_MEMORY
+from services.gateways.runtime.lifecycle.limits import MAX_IN_MEMORY
 
 ASSUMED = Assumptions()
 PAGE = Path(__file__).parents[3] / "docs" / "scaling.md"

@@ -5,7 +5,6 @@ import pytest
 from contracts.operations import AttemptSettled
 from contracts.renders import RenderFailed
 from services.gateways.kit.provider import (
-    CannotBeAsked,
     Failed,
     NotAccepted,
     OutcomeUnknown,
@@ -15,9 +14,10 @@ from services.gateways.kit.provider import (
 from services.gateways.runtime.recovery.webhook_intake import WebhookIntake
 from services.gateways.runtime.scheduling.engine import Engine
 from shared.clock import now
-from tests.fakes.ledger import GatewayHarness
+from tests.fakes.ledger import GatewayHarness, set_state
 from tests.fakes.provider import DONE, QUEUED, RUNNING, a_cancel, a_command
 from tests.fakes.publisher import received
+from tests.fakes.steps import as_step
 
 STOPPED = Failed("cancelled", "interrupted", retryable=False, billed="yes")
 GONE = Failed("lost", "nowhere", retryable=True, billed="no")
@@ -37,7 +37,7 @@ async def test_what_the_provider_has_is_stopped_there(
     harness: GatewayHarness, status: object, end: Failed, billed: str
 ) -> None:
     attempt = await harness.accept()
-    harness.provider.status = [status, end]  # type: ignore[list-item]
+    harness.provider.statuses = [status, end]  # type: ignore[list-item]
     await harness.step(attempt)
     await harness.step(attempt)
     attempt.cancel = True
@@ -53,7 +53,7 @@ async def test_a_provider_that_finishes_all_the_same_is_paid_and_its_image_not_d
     harness: GatewayHarness,
 ) -> None:
     attempt = await harness.accept()
-    harness.provider.status = [type(DONE)(DONE.outputs, cost_usd=0.03)]
+    harness.provider.statuses = [type(DONE)(DONE.outputs, cost_usd=0.03)]
     await harness.step(attempt)
     attempt.cancel = True
     await harness.finish(attempt)
@@ -69,7 +69,7 @@ async def test_a_cancelled_attempt_is_still_followed_to_its_end(harness: Gateway
     attempt = await harness.accept()
     await harness.step(attempt)
     attempt.cancel = True
-    harness.provider.status = [RUNNING, StatusUnavailable("502"), RUNNING, STOPPED]
+    harness.provider.statuses = [RUNNING, StatusUnavailable("502"), RUNNING, STOPPED]
     assert await harness.finish(attempt) == 4
     assert len(harness.publisher.sent) == 1, "no one wants to hear of its progress"
     assert harness.publisher.said(AttemptSettled)
@@ -79,7 +79,7 @@ async def test_an_unknown_outcome_is_found_and_then_stopped(harness: GatewayHarn
     attempt = await harness.accept()
     harness.provider.submissions = [OutcomeUnknown("lost")]
     harness.provider.findings = [{"id": "found"}]
-    harness.provider.status = [STOPPED]
+    harness.provider.statuses = [STOPPED]
     await harness.step(attempt)
     attempt.cancel = True
     await harness.finish(attempt)
@@ -103,7 +103,7 @@ async def test_a_cancelled_attempt_whose_outcome_no_one_can_tell_ends_as_unknown
 ) -> None:
     attempt = await harness.accept()
     harness.provider.submissions = [OutcomeUnknown("lost")]
-    harness.provider.findings = [CannotBeAsked("fal")]
+    harness.without_lookup()
     await harness.step(attempt)
     attempt.cancel = True
     harness.age(attempt, 3600)
@@ -131,7 +131,7 @@ async def test_a_cancel_that_meets_an_answer_ends_it_without_a_word(
 async def test_a_cancel_while_it_is_sent_stops_what_was_taken(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.before_submit = lambda request: setattr(attempt, "cancel", True)
-    harness.provider.status = [STOPPED]
+    harness.provider.statuses = [STOPPED]
     await harness.finish(attempt)
     assert harness.provider.calls == ["prepare", "submit", "cancel", "poll"]
     assert harness.entry(attempt)["state"] == "cancelled"
@@ -142,9 +142,10 @@ async def test_a_cancelled_attempt_that_never_ends_is_given_up_as_cancelled_and_
     harness: GatewayHarness, status: object
 ) -> None:
     attempt = await harness.accept(deadline_at=now())
-    attempt.state, attempt.ref, attempt.cancel = "submitted", {"id": "external"}, True
+    set_state(attempt, "submitted", ref={"id": "external"})
+    attempt.cancel = True
     harness.age_deadline(attempt, 61)
-    harness.provider.status = [status]  # type: ignore[list-item]
+    harness.provider.statuses = [status]  # type: ignore[list-item]
     assert await harness.step(attempt) is None
     entry = harness.entry(attempt)
     assert (entry["state"], entry["billed"], entry["next_check_at"] > now()) == ("cancelled", "unknown", True)
@@ -153,26 +154,26 @@ async def test_a_cancelled_attempt_that_never_ends_is_given_up_as_cancelled_and_
 
 async def test_a_cancel_that_overtakes_its_command_makes_it_a_no_op(harness: GatewayHarness) -> None:
     command, owner = a_command(), await harness.owner()
-    await harness.ledger.accept_cancels([a_cancel(command)])
-    assert await harness.ledger.accept([received(command)], owner) == []
+    await harness.intake.accept_cancels([a_cancel(command)])
+    assert await harness.intake.accept([received(command)], owner) == []
     entry = harness.attempts.kept[command.attempt_id]
     assert (entry["state"], entry["billed"], entry["submissions"]) == ("cancelled", "no", 0)
 
 
 async def test_a_cancel_of_an_open_attempt_is_a_wish_that_its_owner_finds(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
-    engine = Engine(harness.step, slots=1)
+    engine = Engine(as_step(harness.step), slots=1)
     engine.add([attempt])
     pushes = WebhookIntake(harness.attempts.mongo, "fal", engine)
-    await harness.ledger.accept_cancels([a_cancel(attempt.command)])
+    await harness.intake.accept_cancels([a_cancel(attempt.command)])
     assert harness.entry(attempt)["owner"] == harness.lease.owner
     assert (harness.entry(attempt)["cancel"], harness.entry(attempt)["next_check_at"] <= now()) == (
         True,
         True,
     )
-    await pushes.notice("another process")
+    await pushes.collect("another process")
     assert not attempt.cancel
-    await pushes.notice(harness.lease.owner)
+    await pushes.collect(harness.lease.owner)
     assert attempt.cancel
     assert attempt.poll_requested, "a push of something cancelled is heard too"
     assert "next_check_at" not in harness.entry(attempt)
@@ -182,14 +183,14 @@ async def test_a_cancel_after_the_end_changes_nothing(harness: GatewayHarness) -
     attempt = await harness.accept()
     await harness.finish(attempt)
     before = dict(harness.entry(attempt))
-    await harness.ledger.accept_cancels([a_cancel(attempt.command)])
+    await harness.intake.accept_cancels([a_cancel(attempt.command)])
     assert harness.entry(attempt) == before
 
 
 async def test_a_cancel_that_is_delivered_again_is_boring(harness: GatewayHarness) -> None:
     command = a_command()
     for _ in range(3):
-        await harness.ledger.accept_cancels([a_cancel(command)])
+        await harness.intake.accept_cancels([a_cancel(command)])
     assert list(harness.attempts.kept) == [command.attempt_id]
     assert "next_check_at" not in harness.attempts.kept[command.attempt_id], "nobody has to be told"
 
@@ -199,8 +200,8 @@ async def test_while_it_does_not_stop_it_is_asked_again_soon_however_rare_polls_
 ) -> None:
     attempt = await harness.accept()
     await harness.step(attempt)
-    harness.gateway.min_poll_interval = 600.0
-    harness.provider.status = [RUNNING, RUNNING]
+    harness.executor.set_min_poll_interval(600.0)
+    harness.provider.statuses = [RUNNING, RUNNING]
     assert (await harness.step(attempt) or 0.0) > 60
     attempt.cancel = True
     assert (await harness.step(attempt) or 0.0) < 10

@@ -14,8 +14,9 @@ from contracts.renders import RenderProgressed, RenderRequested, RenderSucceeded
 from services.gateways.comfyui.adapter import ComfyUIProvider
 from services.gateways.comfyui.progress_hints import Socket, Steps
 from services.gateways.comfyui.settings import ComfyUISettings
-from services.gateways.kit.provider import ProgressHint, ProviderLimits, StatusUnavailable
+from services.gateways.kit.provider import ProgressHint, StatusUnavailable
 from services.gateways.runtime.app import Process
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from shared.mongo import Database
 from tests.fakes.adapters import AdapterHarness, an_adapter_harness, quick_client
 from tests.fakes.mongo import FakeCollection

@@ -29,5 +29,5 @@ def test_without_the_variable_nothing_happens() -> None:
 
 def test_a_point_that_does_not_exist_is_refused_with_those_that_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crash_points, "_armed", "after_lunch")
-    with pytest.raises(StartupError, match=r"after_lunch: no such point; .*after_intent, "):
+    with pytest.raises(StartupError, match=r"after_lunch: unknown crash point; .*after_intent, "):
         refuse_unknown_point()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from services.gateways.kit.provider import idempotency_key_of
-from services.gateways.runtime.recovery.drift import STILL_ENDING, compare, is_of_our_kind
+from services.gateways.runtime.recovery.inventory import JUST_ENDED, Inventory, drift, is_of_our_kind, missing
 
 ASKED = datetime(2030, 1, 1, tzinfo=UTC)
 LONG_AGO = ASKED - timedelta(minutes=5)
@@ -24,30 +24,30 @@ ends = some.dictionaries(
 
 
 def test_what_both_have_is_left_alone() -> None:
-    found = compare(OURS[:2], OURS[:2], {}, ASKED)
-    assert not found.gone | found.orphans | found.unknown_ids
+    found = drift(Inventory(frozenset(OURS[:2]), ASKED), OURS[:2], {})
+    assert not found.orphans | found.unknown_ids
 
 
 def test_what_is_nowhere_any_more_is_looked_at() -> None:
-    assert compare(OURS[:2], OURS[1:2], {}, ASKED).gone == {OURS[0]}
+    assert missing(OURS[:2], Inventory(frozenset(OURS[1:2]), ASKED)) == {OURS[0]}
 
 
 def test_what_has_ended_for_us_and_runs_is_an_orphan() -> None:
-    found = compare([], OURS[:2], {OURS[0]: LONG_AGO, OURS[1]: None}, ASKED)
+    found = drift(Inventory(frozenset(OURS[:2]), ASKED), [], {OURS[0]: LONG_AGO, OURS[1]: None})
     assert found.orphans == {OURS[0]}
     assert not found.unknown_ids
 
 
 @pytest.mark.parametrize(
-    ("ended", "orphan"), [(STILL_ENDING, True), (STILL_ENDING / 2, False), (-STILL_ENDING, False)]
+    ("ended", "orphan"), [(JUST_ENDED, True), (JUST_ENDED / 2, False), (-JUST_ENDED, False)]
 )
 def test_what_has_only_just_ended_may_be_on_its_way_out(ended: timedelta, orphan: bool) -> None:
-    found = compare([], OURS[:1], {OURS[0]: ASKED - ended}, ASKED)
+    found = drift(Inventory(frozenset(OURS[:1]), ASKED), [], {OURS[0]: ASKED - ended})
     assert bool(found.orphans) == orphan
 
 
 def test_what_no_ledger_knows_is_a_stranger_if_its_id_could_be_ours() -> None:
-    found = compare([], [OURS[0], *THEIRS], {}, ASKED)
+    found = drift(Inventory(frozenset([OURS[0], *THEIRS]), ASKED), [], {})
     assert found.unknown_ids == {OURS[0]}
     assert not found.orphans
 
@@ -62,11 +62,10 @@ def test_ids_of_ours_have_their_own_version() -> None:
 def test_each_id_has_one_meaning_and_what_is_not_ours_has_none(
     sent: set[str], there: set[str], known: dict[str, datetime | None]
 ) -> None:
-    found = compare(sent, there, known, ASKED)
-    kinds = (found.gone, found.orphans, found.unknown_ids)
+    found = drift(Inventory(frozenset(there), ASKED), sent, known)
+    kinds = (missing(sent, Inventory(frozenset(there), ASKED)), found.orphans, found.unknown_ids)
     assert sum(map(len, kinds)) == len(frozenset().union(*kinds)), "no id is two things"
     assert not frozenset().union(*kinds) & set(THEIRS)
-    assert found.gone == sent - there
     assert not (found.orphans | found.unknown_ids) & sent, "what this process holds is polled anyway"
     assert found.orphans | found.unknown_ids <= there
 
@@ -75,8 +74,8 @@ def test_each_id_has_one_meaning_and_what_is_not_ours_has_none(
 def test_only_what_has_an_end_is_ever_stopped_and_only_what_has_no_entry_is_strange(
     sent: set[str], there: set[str], known: dict[str, datetime | None]
 ) -> None:
-    found = compare(sent, there, known, ASKED)
-    over = {our_id for our_id, at in known.items() if at is not None and at <= ASKED - STILL_ENDING}
+    found = drift(Inventory(frozenset(there), ASKED), sent, known)
+    over = {our_id for our_id, at in known.items() if at is not None and at <= ASKED - JUST_ENDED}
     assert found.orphans == (there - sent) & over
     assert found.unknown_ids == {each for each in there - sent - known.keys() if each in OURS}
 
@@ -85,6 +84,10 @@ def test_only_what_has_an_end_is_ever_stopped_and_only_what_has_no_entry_is_stra
 def test_the_more_the_provider_has_the_less_is_gone(
     sent: set[str], there: set[str], known: dict[str, datetime | None], more: set[str]
 ) -> None:
-    before, after = compare(sent, there, known, ASKED), compare(sent, there | more, known, ASKED)
-    assert after.gone <= before.gone
+    less, more_ids = (Inventory(frozenset(each), ASKED) for each in (there, there | more))
+    before, after = (
+        drift(Inventory(frozenset(there), ASKED), sent, known),
+        drift(Inventory(frozenset(there | more), ASKED), sent, known),
+    )
+    assert missing(sent, more_ids) <= missing(sent, less)
     assert before.orphans <= after.orphans

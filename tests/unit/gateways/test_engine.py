@@ -5,10 +5,12 @@ from collections import Counter
 
 import pytest
 
-from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.lifecycle.attempt import Attempt, Facts
 from services.gateways.runtime.scheduling.engine import Engine
 from shared.errors import TransientError
+from tests.fakes.ledger import set_state
 from tests.fakes.provider import a_command
+from tests.fakes.steps import as_step
 from tests.fakes.waiting import background, until
 
 
@@ -27,7 +29,7 @@ class Steps:
 
     async def __call__(self, attempt: Attempt) -> float | None:
         self.request.append(attempt.command.priority)
-        attempt.state = "submitted"
+        set_state(attempt, "submitted")
         self.together += 1
         self.most_together = max(self.most_together, self.together)
         await asyncio.sleep(0)
@@ -39,7 +41,7 @@ class Steps:
 
 async def test_every_attempt_is_stepped_to_its_end() -> None:
     steps = Steps(0.0, 0.001, None)
-    engine = Engine(steps, slots=4)
+    engine = Engine(as_step(steps), slots=4)
     attempts = [an_attempt() for _ in range(20)]
     async with background(engine.run):
         engine.add(attempts)
@@ -53,10 +55,10 @@ async def test_no_more_than_its_slots_are_at_the_provider() -> None:
 
     async def step(attempt: Attempt) -> float | None:
         begun.add(attempt.id)
-        attempt.state = "submitted"
+        set_state(attempt, "submitted")
         return None if free.is_set() else 0.001
 
-    engine = Engine(step, slots=3)
+    engine = Engine(as_step(step), slots=3)
     async with background(engine.run):
         engine.add(an_attempt() for _ in range(10))
         await until(lambda: len(begun) == 3)
@@ -69,7 +71,7 @@ async def test_no_more_than_its_slots_are_at_the_provider() -> None:
 
 async def test_the_lowest_number_goes_first_and_equals_in_order() -> None:
     steps = Steps(None)
-    engine = Engine(steps, slots=1)
+    engine = Engine(as_step(steps), slots=1)
     engine.add(an_attempt(priority=priority) for priority in (5, 9, 0, 5, 1))
     async with background(engine.run):
         await until(lambda: len(engine) == 0)
@@ -78,11 +80,11 @@ async def test_the_lowest_number_goes_first_and_equals_in_order() -> None:
 
 async def test_what_is_at_the_provider_already_goes_on_without_waiting_for_a_slot() -> None:
     steps = Steps(None)
-    engine = Engine(steps, slots=1)
+    engine = Engine(as_step(steps), slots=1)
     taken_over = an_attempt()
-    taken_over.state = "submitted"
+    set_state(taken_over, "submitted")
     busy = an_attempt()
-    busy.state = "unknown"
+    set_state(busy, "unknown")
     engine.add([taken_over, busy])
     async with background(engine.run):
         await until(lambda: len(engine) == 0)
@@ -91,7 +93,7 @@ async def test_what_is_at_the_provider_already_goes_on_without_waiting_for_a_slo
 
 async def test_an_attempt_has_one_chain_of_steps_however_often_it_is_cancelled() -> None:
     steps = Steps(0.02)
-    engine = Engine(steps, slots=1)
+    engine = Engine(as_step(steps), slots=1)
     attempt = an_attempt()
     async with background(engine.run):
         engine.add([attempt])
@@ -107,7 +109,7 @@ async def test_an_attempt_has_one_chain_of_steps_however_often_it_is_cancelled()
 
 async def test_an_attempt_is_never_in_two_steps_at_once() -> None:
     steps = Steps(0.0)
-    engine = Engine(steps, slots=1)
+    engine = Engine(as_step(steps), slots=1)
     attempt = an_attempt()
     async with background(engine.run):
         engine.add([attempt])
@@ -121,7 +123,7 @@ async def test_an_attempt_is_never_in_two_steps_at_once() -> None:
 
 async def test_a_cancel_does_not_wait_for_the_next_poll() -> None:
     steps = Steps(60.0)
-    engine = Engine(steps, slots=1)
+    engine = Engine(as_step(steps), slots=1)
     attempt = an_attempt()
     async with background(engine.run):
         engine.add([attempt])
@@ -133,10 +135,10 @@ async def test_a_cancel_does_not_wait_for_the_next_poll() -> None:
 
 async def test_a_cancel_does_not_wait_for_a_slot() -> None:
     async def step(attempt: Attempt) -> float | None:
-        attempt.state = "submitted"
+        set_state(attempt, "submitted")
         return None if attempt.cancel else 60.0
 
-    engine = Engine(step, slots=1)
+    engine = Engine(as_step(step), slots=1)
     first, waiting = an_attempt(), an_attempt()
     async with background(engine.run):
         engine.add([first, waiting])
@@ -156,7 +158,7 @@ async def test_a_cancel_during_a_step_is_seen_right_after_it() -> None:
         await release.wait()
         return None if attempt.cancel and len(seen) > 1 else 60.0
 
-    engine = Engine(step, slots=1)
+    engine = Engine(as_step(step), slots=1)
     attempt = an_attempt()
     async with background(engine.run):
         engine.add([attempt])
@@ -178,7 +180,7 @@ async def test_a_step_that_fails_is_repeated() -> None:
             raise TransientError("the database is away")
         return None
 
-    engine = Engine(step, slots=1)
+    engine = Engine(as_step(step), slots=1)
     engine.add([an_attempt()])
     async with background(engine.run):
         await until(lambda: len(engine) == 0)
@@ -192,7 +194,7 @@ async def test_an_attempt_that_is_added_again_is_the_one_in_hand() -> None:
         stepped.append(attempt)
         return None if len(stepped) == 2 else 0.001
 
-    engine = Engine(step, slots=1)
+    engine = Engine(as_step(step), slots=1)
     attempt = an_attempt()
     async with background(engine.run):
         engine.add([attempt])
@@ -203,7 +205,7 @@ async def test_an_attempt_that_is_added_again_is_the_one_in_hand() -> None:
 
 async def test_what_is_dropped_takes_no_further_step() -> None:
     steps = Steps(0.002)
-    engine = Engine(steps, slots=2)
+    engine = Engine(as_step(steps), slots=2)
     async with background(engine.run):
         engine.add(an_attempt() for _ in range(5))
         await until(lambda: steps.taken.total() > 4)
@@ -225,9 +227,9 @@ async def test_an_attempt_that_came_back_outlives_the_last_step_of_its_former_li
             return None
         return 60.0
 
-    engine = Engine(step, slots=1)
+    engine = Engine(as_step(step), slots=1)
     former = an_attempt()
-    again = Attempt(former.command, trace=None, state="unknown")
+    again = Attempt(former.command, trace=None, facts=Facts("unknown"))
     async with background(engine.run):
         engine.add([former])
         await until(lambda: begun)
@@ -242,7 +244,7 @@ async def test_an_attempt_that_came_back_outlives_the_last_step_of_its_former_li
 @pytest.mark.parametrize("turns", range(4))
 async def test_its_end_is_not_lost_when_news_come_at_the_same_moment(turns: int) -> None:
     steps = Steps(60.0)
-    engine = Engine(steps, slots=1)
+    engine = Engine(as_step(steps), slots=1)
     engine.add([an_attempt()])
     running = asyncio.create_task(engine.run())
     await until(lambda: steps.taken)
@@ -263,7 +265,7 @@ async def test_who_waits_with_nothing_sent_keeps_no_slot_from_others() -> None:
         begun.append((attempt.command.priority, round(time())))
         return 30.0 if attempt.command.priority < 5 and len(begun) < 4 and not attempt.cancel else None
 
-    engine = Engine(step, slots=1)
+    engine = Engine(as_step(step), slots=1)
     busy, cancelled = an_attempt(priority=0), an_attempt(priority=1)
     started = round(time())
     async with background(engine.run):
@@ -279,7 +281,7 @@ async def test_who_waits_with_nothing_sent_keeps_no_slot_from_others() -> None:
 async def test_while_nothing_may_be_sent_the_line_keeps_its_order_and_nobody_steps() -> None:
     time = asyncio.get_running_loop().time
     steps, opens = Steps(None), time() + 20.0
-    engine = Engine(steps, 4, lambda: max(0.0, opens - time()))
+    engine = Engine(as_step(steps), 4, lambda: max(0.0, opens - time()))
     async with background(engine.run):
         engine.add([an_attempt(priority=5)])
         await asyncio.sleep(10.0)

@@ -10,15 +10,17 @@ import pytest
 from structlog.testing import capture_logs
 
 from services.gateways.comfyui.progress_hints import Socket
-from services.gateways.kit.provider import ProgressHint, ProviderLimits, StatusUnavailable
+from services.gateways.kit.provider import ProgressHint, StatusUnavailable
 from services.gateways.runtime.lifecycle.attempt import Attempt
-from services.gateways.runtime.recovery.bulk_status_check import BulkStatusCheck
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from services.gateways.runtime.recovery.progress_stream import ProgressStream
+from services.gateways.runtime.recovery.reconciler import Reconciler
 from services.gateways.runtime.scheduling.engine import Engine
 from shared.loops import Loops, current
 from shared.observability import metrics
-from tests.fakes.ledger import GatewayHarness
+from tests.fakes.ledger import GatewayHarness, set_state
 from tests.fakes.provider import FakeProvider
+from tests.fakes.steps import as_step
 from tests.fakes.waiting import background, until
 
 Stream = Callable[[], AsyncGenerator[ProgressHint, None]]
@@ -74,7 +76,9 @@ async def never_polled(attempt: Attempt) -> float | None:
 async def listening(harness: GatewayHarness, provider: StreamingProvider) -> AsyncIterator[Loops]:
     loops = Loops("test")
     current.set(loops)
-    hints = ProgressStream(provider, Engine(never_polled, slots=1), harness.gateway)
+    hints = ProgressStream(
+        provider, Engine(as_step(never_polled), slots=1), harness.executor.publish_progress, lambda: None
+    )
     async with background(hints.listen):
         yield loops
 
@@ -87,13 +91,15 @@ async def test_a_stream_that_fails_is_logged_once_counted_and_named_and_readines
     harness: GatewayHarness, stream: Stream, cause: str
 ) -> None:
     provider = StreamingProvider(stream)
-    count = metrics.loop_errors.labels("test", "hints", cause)._value
+    count = metrics.loop_errors.labels("test", "progress stream", cause)._value
     before = count.get()
     with capture_logs() as lines:
         async with listening(harness, provider) as loops:
             await asyncio.sleep(100)
             assert loops.problems() is None
-            assert str(loops.problems(vital=False)).startswith("hints keeps failing for 100 s: " + cause)
+            assert str(loops.problems(vital=False)).startswith(
+                "progress stream keeps failing for 100 s: " + cause
+            )
     assert count.get() - before == provider.opened
     assert 10 <= provider.opened <= 40, "again and again, with pauses"
     assert [line["cause"] for line in lines if line["event"] == "background_loop_failed"] == [cause]
@@ -122,7 +128,7 @@ async def test_a_server_that_accepts_and_never_answers_fails_before_a_stream_cou
         async with listening(harness, provider) as loops:
             await until(lambda: provider.opened > 3, seconds=100)
             problem = str(loops.problems(vital=False))
-    assert problem.startswith("hints keeps failing for ")
+    assert problem.startswith("progress stream keeps failing for ")
     assert "TimeoutError" in problem
 
 
@@ -136,16 +142,18 @@ class SilentList(FakeProvider):
 async def test_a_list_that_is_not_to_be_had_is_named_and_readiness_stays(harness: GatewayHarness) -> None:
     loops = Loops("test")
     current.set(loops)
-    engine = Engine(never_polled, slots=1)
-    gateway = harness.gateway
+    engine = Engine(as_step(never_polled), slots=1)
+    executor = harness.executor
     limits = ProviderLimits(polls_per_second=0.001)
     attempt = await harness.accept()
-    attempt.state, attempt.ref = "submitted", {"id": "x"}
+    set_state(attempt, "submitted", ref={"id": "x"})
     engine.add([attempt])
     with capture_logs() as lines:
-        async with background(BulkStatusCheck(SilentList(), engine, gateway, limits).run):
+        async with background(
+            Reconciler(harness.attempts.mongo, SilentList(), engine, harness.lease, executor, limits).run
+        ):
             await asyncio.sleep(60)
             assert loops.problems() is None
-            assert "ListUnavailable: HTTP 500" in str(loops.problems(vital=False))
+            assert "InventoryUnavailable: HTTP 500" in str(loops.problems(vital=False))
     assert [line["event"] for line in lines] == ["background_loop_failed"]
-    assert gateway.min_poll_interval == 0.0, "without a list each attempt is polled as often as ever"
+    assert executor.limits.min_poll_interval == 0.0, "without a list each attempt is polled as often as ever"

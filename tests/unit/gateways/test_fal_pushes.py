@@ -20,8 +20,8 @@ from services.gateways.fal.signatures import (
     Keys,
 )
 from services.gateways.fal.webhooks import WebhookUrls, webhook_routes
-from services.gateways.kit.provider import ProviderLimits
 from services.gateways.runtime.app import Process
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from shared.mongo import Database
 from tests.fakes.adapters import AdapterHarness, an_adapter_harness, quick_client
 from tests.fakes.mongo import FakeCollection

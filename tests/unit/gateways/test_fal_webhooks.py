@@ -20,7 +20,7 @@ from services.gateways.fal.signatures import (
     RETRY_SECONDS,
 )
 from services.gateways.fal.webhooks import MAX_BODY_BYTES, WebhookUrls, webhook_routes
-from services.gateways.runtime.ledger.ledger import Ledger
+from services.gateways.runtime.ledger.intake import LedgerIntake
 from services.gateways.runtime.lifecycle.attempt import ENDED, Attempt
 from services.gateways.runtime.recovery.webhook_intake import WebhookIntake
 from services.gateways.runtime.scheduling.engine import Engine
@@ -31,6 +31,7 @@ from tests.fakes.fal import Fal
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.provider import a_command, an_attempt_request
 from tests.fakes.publisher import received
+from tests.fakes.steps import as_step
 
 SECRET = b"the-secret"
 SETTINGS = FalSettings(key=SecretStr("k"))
@@ -40,7 +41,7 @@ class Bell(Engine):
     """An engine that notes who is hurried, and holds what a test says."""
 
     def __init__(self) -> None:
-        super().__init__(_no_step, slots=1)
+        super().__init__(as_step(_no_step), slots=1)
         self.rung: list[str] = []
         self.ours = True
         self.meanwhile: Callable[[], None] = lambda: None
@@ -66,7 +67,7 @@ class Desk:
         self.fal = Fal()
         self.bell = Bell()
         self.attempts = FakeCollection()
-        self.ledger = Ledger(self.attempts.mongo)
+        self.ledger = LedgerIntake(self.attempts.mongo)
         self.pushes = WebhookIntake(self.attempts.mongo, "fal", self.bell)
         self.urls = WebhookUrls("http://gateway", SECRET)
         app = FastAPI()
@@ -221,10 +222,10 @@ async def test_an_attempt_of_another_process_is_marked_and_its_owner_notices_onc
     await desk.post(attempt_id)
     assert "next_check_at" in desk.attempts.kept[attempt_id]
     desk.bell.ours = True
-    await desk.pushes.notice("somebody else")
+    await desk.pushes.collect("somebody else")
     assert desk.bell.rung == []
-    await desk.pushes.notice("owner")
-    await desk.pushes.notice("owner")
+    await desk.pushes.collect("owner")
+    await desk.pushes.collect("owner")
     assert desk.bell.rung == [attempt_id]
 
 
@@ -232,10 +233,10 @@ async def test_what_its_owner_has_not_taken_up_yet_stays_marked(desk: Desk) -> N
     attempt_id = await desk.attempt()
     desk.bell.ours = False
     await desk.post(attempt_id)
-    await desk.pushes.notice("owner")
+    await desk.pushes.collect("owner")
     assert "next_check_at" in desk.attempts.kept[attempt_id]
     desk.bell.ours = True
-    await desk.pushes.notice("owner")
+    await desk.pushes.collect("owner")
     assert desk.bell.rung == [attempt_id]
 
 
@@ -246,7 +247,7 @@ async def test_what_is_told_while_the_mark_is_read_stays_marked(desk: Desk) -> N
     desk.bell.ours = True
     later = now() + timedelta(seconds=1)
     desk.bell.meanwhile = lambda: desk.attempts.kept[attempt_id].update(cancel=True, next_check_at=later)
-    await desk.pushes.notice("owner")
+    await desk.pushes.collect("owner")
     assert desk.attempts.kept[attempt_id]["next_check_at"] == later
 
 
@@ -257,7 +258,7 @@ async def test_a_mark_whose_clearing_fails_was_heard_all_the_same(desk: Desk) ->
     desk.bell.ours = True
     desk.attempts.failures = [AutoReconnect("away")]
     with pytest.raises(AutoReconnect):
-        await desk.pushes.notice("owner")
+        await desk.pushes.collect("owner")
     assert desk.bell.rung == [attempt_id]
 
 

@@ -4,10 +4,13 @@ import pytest
 
 from contracts.operations import ProviderHealth
 from contracts.renders import RenderFailed
-from services.gateways.kit.provider import NotAccepted, OutcomeUnknown, ProviderLimits, Rejected
-from services.gateways.runtime.gateway import Gateway
+from services.gateways.kit.provider import NotAccepted, OutcomeUnknown, Rejected
+from services.gateways.runtime.executor import Executor
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from services.gateways.runtime.scheduling.breaker import Breaker, Circuit
-from services.gateways.runtime.scheduling.submission_gate import Announcements, Rate, SubmissionGate
+from services.gateways.runtime.scheduling.circuit_announcements import CircuitAnnouncements
+from services.gateways.runtime.scheduling.rate import Rate
+from services.gateways.runtime.scheduling.submission_gate import SubmissionGate
 from tests.fakes.ledger import GatewayHarness
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.publisher import BrokerAway, FakePublisher
@@ -37,7 +40,7 @@ class Bench:
             raise self.troubles.pop(0)
         self.told.append((state, reason))
 
-    async def is_open(self) -> None:
+    async def open_circuit(self) -> None:
         for _ in range(2):
             await self.gate.failed("503")
         assert self.gate.is_open
@@ -78,7 +81,7 @@ async def test_the_longer_of_both_waits_counts() -> None:
     harness = Bench(per_second=0.1)
     await harness.gate.begin()
     assert harness.gate.wait() == 10.0
-    await harness.is_open()
+    await harness.open_circuit()
     assert harness.gate.wait() == 10.0
     harness.clock.time += 6
     assert harness.gate.wait() == 4.0
@@ -86,7 +89,7 @@ async def test_the_longer_of_both_waits_counts() -> None:
 
 async def test_behind_an_open_circuit_each_is_looked_at_and_beside_a_probe_none() -> None:
     harness = Bench()
-    await harness.is_open()
+    await harness.open_circuit()
     assert (harness.gate.wait(), harness.gate.admission_delay()) == (5.0, 0.0)
     harness.clock.time += 5
     assert harness.gate.wait() == 0.0
@@ -96,7 +99,7 @@ async def test_behind_an_open_circuit_each_is_looked_at_and_beside_a_probe_none(
 
 async def test_each_move_of_the_circuit_is_told_once() -> None:
     harness = Bench()
-    await harness.is_open()
+    await harness.open_circuit()
     await harness.gate.failed("503 again")
     harness.clock.time += 5
     assert harness.gate.wait() == 0.0
@@ -109,7 +112,7 @@ async def test_each_move_of_the_circuit_is_told_once() -> None:
 async def test_what_cannot_be_told_stops_no_submission_and_is_told_with_the_next() -> None:
     harness = Bench()
     harness.troubles = [BrokerAway("away"), BrokerAway("away")]
-    await harness.is_open()
+    await harness.open_circuit()
     await harness.gate.failed("503")
     assert harness.told == []
     await harness.gate.failed("503")
@@ -118,8 +121,8 @@ async def test_what_cannot_be_told_stops_no_submission_and_is_told_with_the_next
 
 async def test_an_announcement_is_a_document_and_an_event() -> None:
     health, publisher = FakeCollection(), FakePublisher()
-    tell = Announcements("fal", "one", health.mongo, publisher)
-    await Announcements("fal", "two", health.mongo, publisher)("closed", "")
+    tell = CircuitAnnouncements("fal", "one", health.mongo, publisher)
+    await CircuitAnnouncements("fal", "two", health.mongo, publisher)("closed", "")
     publisher.sent.clear()
     await tell("open", "x" * 1000)
     [event] = publisher.said(ProviderHealth)
@@ -135,14 +138,14 @@ class Guarded(GatewayHarness):
     def __init__(self) -> None:
         super().__init__()
         self.guard = Bench()
-        self.gateway = Gateway(
+        self.executor = Executor(
             self.provider, self.ledger, self.lease, self.publisher, ProviderLimits(), self.guard.gate
         )
 
 
 async def test_behind_a_shut_gate_nothing_is_sent_and_the_only_provider_is_waited_for() -> None:
     harness = Guarded()
-    await harness.guard.is_open()
+    await harness.guard.open_circuit()
     attempt = await harness.accept()
     assert await harness.step(attempt) == 5.0
     assert harness.provider.calls == []
@@ -154,7 +157,7 @@ async def test_behind_a_shut_gate_nothing_is_sent_and_the_only_provider_is_waite
 
 async def test_behind_a_shut_gate_what_another_can_do_is_let_go_at_once() -> None:
     harness = Guarded()
-    await harness.guard.is_open()
+    await harness.guard.open_circuit()
     attempt = await harness.accept(alternatives=True)
     assert await harness.step(attempt) is None
     [failure] = harness.publisher.said(RenderFailed)
@@ -184,7 +187,7 @@ async def test_what_is_the_providers_trouble_shuts_the_gate_and_a_refusal_does_n
 
 async def test_a_handle_is_not_lost_because_its_good_news_could_not_be_told() -> None:
     harness = Guarded()
-    await harness.guard.is_open()
+    await harness.guard.open_circuit()
     harness.guard.clock.time += 5
     attempt = await harness.accept()
     harness.guard.troubles = [BrokerAway("away"), BrokerAway("away")]
@@ -194,7 +197,7 @@ async def test_a_handle_is_not_lost_because_its_good_news_could_not_be_told() ->
 
 async def test_a_probe_that_is_not_sent_for_an_unforeseen_reason_leaves_the_next_one_free() -> None:
     harness = Guarded()
-    await harness.guard.is_open()
+    await harness.guard.open_circuit()
     harness.guard.clock.time += 5
     attempt = await harness.accept()
     harness.provider.preparations = [KeyError("a bug of ours")]
@@ -205,7 +208,7 @@ async def test_a_probe_that_is_not_sent_for_an_unforeseen_reason_leaves_the_next
 
 async def test_a_probe_that_ends_in_an_unforeseen_way_leaves_the_next_one_free() -> None:
     harness = Guarded()
-    await harness.guard.is_open()
+    await harness.guard.open_circuit()
     harness.guard.clock.time += 5
     attempt = await harness.accept()
     harness.provider.submissions = [KeyError("an answer that no one expected")]

@@ -5,12 +5,15 @@ from collections.abc import Callable
 from typing import Any
 
 from contracts.renders import RenderProgressed
-from services.gateways.kit.provider import InProgress, ProgressHint, ProviderLimits
-from services.gateways.runtime.gateway import Gateway
+from services.gateways.kit.provider import InProgress, ProgressHint
+from services.gateways.runtime.executor import Executor
 from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.lifecycle.intervals import jittered
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from services.gateways.runtime.scheduling.engine import Engine
-from tests.fakes.ledger import GatewayHarness
-from tests.fakes.provider import FakeProvider, a_command
+from tests.fakes.ledger import GatewayHarness, set_state
+from tests.fakes.provider import RUNNING, FakeProvider, a_command
+from tests.fakes.steps import as_step
 from tests.fakes.waiting import background, until
 
 
@@ -30,24 +33,23 @@ async def test_polls_are_rare_while_hints_come_and_as_usual_when_they_do_not(
     harness: GatewayHarness,
 ) -> None:
     provider = HintingProvider()
+    provider.statuses = [RUNNING, RUNNING]
     limits = ProviderLimits(max_poll_interval=2.0, max_poll_interval_streaming=5.0)
-    gateway = Gateway(provider, harness.ledger, harness.lease, harness.publisher, limits)
-    attempt = await harness.accept()
-    attempt.pause = 100.0
-    attempt.ref = {"id": "x"}
-    assert 4.0 <= gateway._slower(attempt) <= 6.0
+    executor = Executor(provider, harness.ledger, harness.lease, harness.publisher, limits)
+    attempt = set_state(await harness.accept(), "submitted", ref={"id": "x"}, poll_interval=100.0)
+    assert await executor.step(attempt) == jittered(5.0)
     provider.hears = False
-    assert 1.6 <= gateway._slower(attempt) <= 2.4
+    assert await executor.step(attempt) == jittered(2.0)
 
 
 async def test_a_poll_that_knows_less_than_a_hint_says_nothing(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     await harness.step(attempt)
-    await harness.gateway.hinted(attempt, 40)
-    harness.provider.status = [InProgress("running"), InProgress("running", 30), InProgress("running", 60)]
+    await harness.executor.publish_progress(attempt, 40)
+    harness.provider.statuses = [InProgress("running"), InProgress("running", 30), InProgress("running", 60)]
     for _ in range(3):
         await harness.step(attempt)
-    await harness.gateway.hinted(attempt, 50)
+    await harness.executor.publish_progress(attempt, 50)
     assert [each.percent for each in harness.publisher.said(RenderProgressed)] == [40, 30, 60]
 
 
@@ -68,14 +70,14 @@ class Steps60:
 
 
 def submitted(attempt: Attempt) -> None:
-    attempt.state, attempt.ref = "submitted", {"id": f"external-{attempt.id}"}
+    set_state(attempt, "submitted", ref={"id": f"external-{attempt.id}"})
 
 
 async def test_what_is_hurried_during_its_step_takes_the_next_right_after_it() -> None:
     steps = Steps60()
     steps.then = submitted
     steps.hold.clear()
-    engine = Engine(steps, slots=1)
+    engine = Engine(as_step(steps), slots=1)
     attempt = Attempt(a_command(), trace=None)
     async with background(engine.run):
         engine.add([attempt])
@@ -91,7 +93,7 @@ async def test_what_is_hurried_during_its_step_takes_the_next_right_after_it() -
 async def test_what_turned_out_not_to_be_sent_keeps_its_pause() -> None:
     steps = Steps60()
     steps.hold.clear()
-    engine = Engine(steps, slots=1)
+    engine = Engine(as_step(steps), slots=1)
     attempt = Attempt(a_command(), trace=None)
     async with background(engine.run):
         engine.add([attempt])
@@ -104,7 +106,7 @@ async def test_what_turned_out_not_to_be_sent_keeps_its_pause() -> None:
 
 async def test_what_was_not_sent_is_not_hurried() -> None:
     steps = Steps60()
-    engine = Engine(steps, slots=1)
+    engine = Engine(as_step(steps), slots=1)
     backing_off, waiting = Attempt(a_command(), trace=None), Attempt(a_command(), trace=None)
     async with background(engine.run):
         engine.add([backing_off, waiting])
@@ -120,7 +122,7 @@ async def test_what_was_not_sent_is_not_hurried() -> None:
 async def test_an_attempt_is_found_by_both_its_ids_for_as_long_as_it_is_held() -> None:
     steps = Steps60()
     steps.then = submitted
-    engine = Engine(steps, slots=1)
+    engine = Engine(as_step(steps), slots=1)
     attempt = Attempt(a_command(), trace=None)
     async with background(engine.run):
         engine.add([attempt])

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from services.gateways.kit.provider import AttemptRequest, NotAccepted
-from services.gateways.runtime.gateway import INTENT_HOLDS
+from services.gateways.runtime.lifecycle.submitting import INTENT_MAX_AGE
 from shared.clock import now
 from tests.fakes.ledger import GatewayHarness
 
@@ -21,8 +21,8 @@ async def test_the_intent_is_in_the_ledger_before_the_provider_is_called(harness
 
 
 async def test_what_is_sent_at_once_was_entered_with_its_intent(harness: GatewayHarness) -> None:
-    harness.provider.can_be_asked = True
-    attempt = await harness.accept(at_once=True)
+    harness.provider.recoverable = True
+    attempt = await harness.accept(with_intent=True)
     entry = harness.entry(attempt)
     assert (entry["state"], entry["submissions"], entry["billed"]) == ("submitting", 1, "unknown")
     harness.attempts.bulk_writes = 0
@@ -31,8 +31,8 @@ async def test_what_is_sent_at_once_was_entered_with_its_intent(harness: Gateway
 
 
 async def test_an_intent_that_waited_is_written_anew(harness: GatewayHarness) -> None:
-    attempt = await harness.accept(at_once=True)
-    attempt.submitting_at = before = now() - INTENT_HOLDS
+    attempt = await harness.accept(with_intent=True)
+    attempt.submitting_at = before = now() - INTENT_MAX_AGE
     await harness.step(attempt)
     entry = harness.entry(attempt)
     assert (harness.provider.submitted, entry["submissions"]) == (1, 2)
@@ -41,7 +41,7 @@ async def test_an_intent_that_waited_is_written_anew(harness: GatewayHarness) ->
 
 async def test_an_intent_is_good_for_one_sending(harness: GatewayHarness) -> None:
     harness.provider.submissions = [NotAccepted("provider_busy", "429")]
-    attempt = await harness.accept(at_once=True)
+    attempt = await harness.accept(with_intent=True)
     await harness.step(attempt)
     assert harness.entry(attempt)["state"] == "accepted"
     seen = []
@@ -54,7 +54,7 @@ async def test_an_intent_is_good_for_one_sending(harness: GatewayHarness) -> Non
 
 async def test_nor_does_one_hold_whose_inputs_could_not_be_uploaded(harness: GatewayHarness) -> None:
     harness.provider.preparations = [NotAccepted("provider_unreachable", "connection refused")]
-    attempt = await harness.accept(at_once=True)
+    attempt = await harness.accept(with_intent=True)
     await harness.step(attempt)
     assert (harness.entry(attempt)["state"], harness.entry(attempt)["submissions"]) == ("accepted", 0)
     await harness.step(attempt)
@@ -62,7 +62,7 @@ async def test_nor_does_one_hold_whose_inputs_could_not_be_uploaded(harness: Gat
 
 
 async def test_what_ends_before_it_is_sent_counts_no_submission(harness: GatewayHarness) -> None:
-    attempt = await harness.accept(at_once=True, deadline_at=now() - timedelta(seconds=1))
+    attempt = await harness.accept(with_intent=True, deadline_at=now() - timedelta(seconds=1))
     await harness.step(attempt)
     entry = harness.entry(attempt)
     assert (entry["state"], entry["submissions"], entry["billed"]) == ("failed", 0, "no")

@@ -9,7 +9,6 @@ import pytest
 from contracts.operations import AttemptSettled
 from contracts.renders import RenderFailed, RenderSucceeded
 from services.gateways.kit.provider import (
-    CannotBeAsked,
     Completed,
     Failed,
     NotFound,
@@ -17,19 +16,15 @@ from services.gateways.kit.provider import (
     StatusUnavailable,
 )
 from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.lifecycle.endings import FIRST_CHECK
+from services.gateways.runtime.lifecycle.late_outcome import MAX_CHECKS, NOT_FOUND_CHECKS, next_check
 from services.gateways.runtime.recovery import late_outcomes
-from services.gateways.runtime.recovery.late_outcomes import (
-    FIRST_SECONDS,
-    MAX_CHECKS,
-    SURE_CHECKS,
-    LateOutcomes,
-    next_check,
-)
+from services.gateways.runtime.recovery.late_outcomes import LateOutcomes
 from shared.clock import now
 from shared.mongo import Collection, Document, find_by_id
 from shared.outbox import OVERDUE
 from tests.fakes.ledger import GatewayHarness
-from tests.fakes.provider import OUTPUT, RUNNING
+from tests.fakes.provider import OUTPUT, RUNNING, FakeProvider
 
 PAID = Completed((OUTPUT,), cost_usd=0.03)
 FREE = Failed("provider_error", "500", retryable=True, billed="no")
@@ -48,7 +43,7 @@ async def given_up(harness: GatewayHarness, *, cancel: bool = False) -> Attempt:
     await harness.step(attempt)
     attempt.cancel = cancel
     harness.age_deadline(attempt, 61)
-    harness.provider.status = [StatusUnavailable("502")]
+    harness.provider.statuses = [StatusUnavailable("502")]
     assert await harness.step(attempt) is None
     await harness.ledger.remove_published()
     return attempt
@@ -68,7 +63,7 @@ async def unanswered(harness: GatewayHarness) -> Attempt:
 async def look(harness: GatewayHarness, late: LateOutcomes, attempt: Attempt) -> None:
     """It is time to ask, and the outbox is published."""
     harness.entry(attempt)["next_check_at"] = now()
-    assert await late.ask_due() == 1
+    assert await late.check_due() == 1
     await harness.outbox.sweep(timedelta(seconds=-1))
 
 
@@ -76,7 +71,7 @@ async def test_a_late_result_is_paid_and_entered_and_not_delivered(
     harness: GatewayHarness, late: LateOutcomes
 ) -> None:
     attempt = await given_up(harness)
-    harness.provider.status = [PAID]
+    harness.provider.statuses = [PAID]
     await look(harness, late, attempt)
     entry = harness.entry(attempt)
     assert (entry["state"], entry["final_outcome"]) == ("failed", "succeeded")
@@ -102,7 +97,7 @@ async def test_what_the_provider_says_late_is_what_became_of_it(
     harness: GatewayHarness, late: LateOutcomes, cancel: bool, status: Any, outcome: str
 ) -> None:
     attempt = await given_up(harness, cancel=cancel)
-    harness.provider.status = [status]
+    harness.provider.statuses = [status]
     await look(harness, late, attempt)
     billed = "yes" if isinstance(status, Completed) else status.billed
     last = harness.publisher.said(AttemptSettled)[-1]
@@ -123,7 +118,7 @@ async def test_what_another_process_has_claimed_since_is_left_to_it(
         return await find_by_id(collection, ids)
 
     monkeypatch.setattr(late_outcomes, "find_by_id", read_late)
-    assert await late.ask_due() == 0
+    assert await late.check_due() == 0
     assert harness.provider.calls.count("poll") == polls
 
 
@@ -131,21 +126,21 @@ async def test_what_was_settled_is_not_asked_for_again(harness: GatewayHarness, 
     attempt = await given_up(harness)
     await look(harness, late, attempt)
     assert "next_check_at" not in harness.entry(attempt)
-    assert await late.ask_due() == 0
+    assert await late.check_due() == 0
     await harness.outbox.sweep(timedelta(seconds=-1))
     assert len(harness.publisher.said(AttemptSettled)) == 1
 
 
 async def test_it_is_not_asked_for_before_its_time(harness: GatewayHarness, late: LateOutcomes) -> None:
     attempt = await given_up(harness)
-    left = (harness.entry(attempt)["next_check_at"] - now()).total_seconds()
-    assert FIRST_SECONDS - 1 < left <= FIRST_SECONDS
-    assert await late.ask_due() == 0
+    left = harness.entry(attempt)["next_check_at"] - now()
+    assert FIRST_CHECK - timedelta(seconds=1) < left <= FIRST_CHECK
+    assert await late.check_due() == 0
 
 
 async def test_an_end_that_the_provider_told_is_not_asked_for(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
-    harness.provider.status = [NOBODY_KNOWS]
+    harness.provider.statuses = [NOBODY_KNOWS]
     await harness.finish(attempt)
     assert "next_check_at" not in harness.entry(attempt)
 
@@ -154,12 +149,12 @@ async def test_what_runs_on_is_stopped_and_looked_at_again(
     harness: GatewayHarness, late: LateOutcomes
 ) -> None:
     attempt = await given_up(harness)
-    harness.provider.status = [RUNNING]
+    harness.provider.statuses = [RUNNING]
     await look(harness, late, attempt)
     assert harness.provider.calls[-2:] == ["poll", "cancel"]
     assert harness.entry(attempt)["orphan"]
     assert harness.publisher.said(AttemptSettled) == []
-    harness.provider.status = [STOPPED]
+    harness.provider.statuses = [STOPPED]
     await look(harness, late, attempt)
     [settled] = harness.publisher.said(AttemptSettled)
     assert (settled.outcome, settled.billed) == ("cancelled", "yes")
@@ -171,14 +166,14 @@ async def test_a_provider_that_is_silent_is_asked_less_and_less_often(
     attempt = await given_up(harness)
     pauses = []
     for _ in range(MAX_CHECKS):
-        harness.provider.status = [StatusUnavailable("502")]
+        harness.provider.statuses = [StatusUnavailable("502")]
         await look(harness, late, attempt)
         pauses.append(round((harness.entry(attempt)["next_check_at"] - now()).total_seconds()))
     assert pauses == [10 * 2**checks for checks in range(MAX_CHECKS)]
-    harness.provider.status = [StatusUnavailable("502")]
+    harness.provider.statuses = [StatusUnavailable("502")]
     await look(harness, late, attempt)
     assert harness.entry(attempt)["next_check_at"] is None, "and in the end no more"
-    assert await late.ask_due() == 0
+    assert await late.check_due() == 0
     assert harness.entry(attempt)["billed"] == "unknown"
 
 
@@ -191,7 +186,7 @@ async def test_what_no_one_will_ever_know_stays_unknown_without_a_word(
     harness: GatewayHarness, late: LateOutcomes
 ) -> None:
     attempt = await given_up(harness)
-    harness.provider.status = [NOBODY_KNOWS]
+    harness.provider.statuses = [NOBODY_KNOWS]
     await look(harness, late, attempt)
     entry = harness.entry(attempt)
     assert (entry["billed"], "next_check_at" in entry, "final_outcome" in entry) == ("unknown", False, False)
@@ -212,10 +207,10 @@ async def test_a_submission_that_never_came_there_was_not_billed(
     harness: GatewayHarness, late: LateOutcomes
 ) -> None:
     attempt = await unanswered(harness)
-    harness.provider.findings = [*([StatusUnavailable("503")] * SURE_CHECKS), None]
-    for _ in range(SURE_CHECKS):
+    harness.provider.findings = [*([StatusUnavailable("503")] * NOT_FOUND_CHECKS), None]
+    for _ in range(NOT_FOUND_CHECKS):
         await look(harness, late, attempt)
-    for _ in range(SURE_CHECKS - 1):
+    for _ in range(NOT_FOUND_CHECKS - 1):
         await look(harness, late, attempt)
     assert harness.publisher.said(AttemptSettled) == [], "it may just have forgotten"
     await look(harness, late, attempt)
@@ -227,7 +222,7 @@ async def test_where_no_one_can_be_asked_nothing_is_asked_twice(
     harness: GatewayHarness, late: LateOutcomes
 ) -> None:
     attempt = await unanswered(harness)
-    harness.provider.findings = [CannotBeAsked("fal")]
+    late = LateOutcomes(harness.attempts.mongo, FakeProvider(), "gateway-fal")
     await look(harness, late, attempt)
     assert "next_check_at" not in harness.entry(attempt)
     assert harness.publisher.said(AttemptSettled) == []
@@ -239,8 +234,8 @@ async def test_of_several_processes_one_asks(harness: GatewayHarness, late: Late
     document = dict(harness.entry(attempt))
     other = LateOutcomes(harness.attempts.mongo, harness.provider, "gateway-fal")
     polls = harness.provider.calls.count("poll")
-    await late._ask(document)
-    await other._ask(document)
+    await late._check(document)
+    await other._check(document)
     assert harness.provider.calls.count("poll") == polls + 1
 
 
@@ -248,14 +243,14 @@ async def test_an_end_that_is_still_unsaid_is_said_first(harness: GatewayHarness
     attempt = await given_up(harness)
     debt = {"at": now(), "messages": []}
     harness.entry(attempt).update(outbox=debt, next_check_at=now())
-    assert await late.ask_due() == 1
+    assert await late.check_due() == 1
     assert (harness.entry(attempt)["outbox"], harness.entry(attempt)["billed"]) == (debt, "unknown")
     assert harness.entry(attempt)["next_check_at"] > now(), "it is asked for again"
 
 
 async def test_clearing_what_was_said_leaves_a_later_debt(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
-    harness.provider.status = [STOPPED]
+    harness.provider.statuses = [STOPPED]
     await harness.finish(attempt)
     later = {"at": harness.entry(attempt)["outbox"]["at"] + timedelta(seconds=1), "messages": []}
     harness.entry(attempt)["outbox"] = later  # another process has cleared the first and made this one
@@ -265,11 +260,11 @@ async def test_clearing_what_was_said_leaves_a_later_debt(harness: GatewayHarnes
 
 async def test_an_old_debt_may_be_another_by_now_and_is_left_to_sweepers(harness: GatewayHarness) -> None:
     old, young = await harness.accept(), await harness.accept()
-    harness.provider.status = [STOPPED, STOPPED]
+    harness.provider.statuses = [STOPPED, STOPPED]
     for attempt in (old, young):
         await harness.finish(attempt)
     harness.entry(old)["outbox"]["at"] = long_ago = now() - OVERDUE
-    harness.ledger._said[0] = (old.id, long_ago)
+    harness.ledger._published[0] = (old.id, long_ago)
     await harness.ledger.remove_published()
     assert ("outbox" in harness.entry(old), "outbox" in harness.entry(young)) == (True, False)
 
@@ -280,8 +275,8 @@ async def test_an_answer_that_cannot_be_handled_holds_up_nothing(
     odd, other = await given_up(harness), await given_up(harness)
     for attempt in (odd, other):
         harness.entry(attempt)["next_check_at"] = now()
-    harness.provider.status = [RuntimeError("a bug of ours"), PAID]
-    assert await late.ask_due() == 2
+    harness.provider.statuses = [RuntimeError("a bug of ours"), PAID]
+    assert await late.check_due() == 2
     assert sorted(harness.entry(attempt)["billed"] for attempt in (odd, other)) == ["unknown", "yes"]
 
 
@@ -291,7 +286,7 @@ async def test_an_image_that_was_delivered_stays_paid_whatever_is_heard_of_it_la
 ) -> None:
     """Its copy ran on, and was stopped."""
     attempt = await harness.accept()
-    harness.provider.status = [PAID, RUNNING, status]
+    harness.provider.statuses = [PAID, RUNNING, status]
     await harness.finish(attempt)
     await harness.ledger.remove_published()
     for _ in range(2):
@@ -305,7 +300,7 @@ async def test_what_is_missing_is_asked_for_until_it_shows_itself(
     harness: GatewayHarness, late: LateOutcomes
 ) -> None:
     attempt = await given_up(harness)
-    harness.provider.status = [NotFound("404"), PAID]
+    harness.provider.statuses = [NotFound("404"), PAID]
     await look(harness, late, attempt)
     assert harness.entry(attempt)["billed"] == "unknown"
     await look(harness, late, attempt)

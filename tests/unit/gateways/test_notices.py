@@ -13,7 +13,7 @@ from tests.unit.workflow_graphs import drawing
 
 
 async def succeeded(harness: GatewayHarness, done: Any, **fields: Any) -> RenderSucceeded:
-    harness.provider.status = [done]
+    harness.provider.statuses = [done]
     await harness.finish(await harness.accept(a_command(**fields)))
     [success] = harness.publisher.said(RenderSucceeded)
     return success

@@ -8,7 +8,6 @@ import pytest
 
 from contracts.renders import RenderFailed, RenderSucceeded
 from services.gateways.kit.provider import (
-    CannotBeAsked,
     NotAccepted,
     NotFound,
     OutcomeUnknown,
@@ -17,7 +16,7 @@ from services.gateways.kit.provider import (
 from services.gateways.runtime.lifecycle.attempt import Attempt
 from shared.clock import now
 from shared.mongo.leases import LEASE_SECONDS
-from tests.fakes.ledger import GatewayHarness
+from tests.fakes.ledger import GatewayHarness, set_state
 from tests.fakes.provider import RUNNING
 
 
@@ -84,7 +83,7 @@ async def test_a_provider_that_does_not_answer_is_asked_again_and_nothing_is_sen
 async def test_where_no_one_can_be_asked_it_fails_after_a_grace_and_may_have_been_billed(
     harness: GatewayHarness, lost: Attempt
 ) -> None:
-    harness.provider.findings = [CannotBeAsked("fal"), CannotBeAsked("fal")]
+    harness.without_lookup()
     pause = await harness.step(lost)
     assert pause is not None
     assert 59 < pause <= 60
@@ -99,7 +98,7 @@ async def test_whether_an_unknown_outcome_is_paid_for_twice_is_a_setting() -> No
     harness = GatewayHarness(grace_period=0.0, resubmit_unknown=False)
     attempt = await harness.accept()
     harness.provider.submissions = [OutcomeUnknown("lost")]
-    harness.provider.findings = [CannotBeAsked("fal")]
+    harness.without_lookup()
     await harness.finish(attempt)
     [failure] = harness.publisher.said(RenderFailed)
     assert (failure.code, failure.retryable) == ("outcome_unknown", False)
@@ -112,8 +111,8 @@ async def test_what_a_dead_process_was_sending_is_asked_for_by_its_heir(
     attempt = await harness.accept()
     fields = {"owner": "dead", "state": state, "submitting_at": now()}
     harness.entry(attempt).update(fields)
-    held = [found async for found in harness.ledger.held_by("dead")]
-    [taken] = await harness.ledger.take_over(held, "dead", harness.lease.owner)
+    held = [found async for found in harness.takeover.held_by("dead")]
+    [taken] = await harness.takeover.take_over(held, "dead", harness.lease.owner)
     harness.provider.findings = [{"id": "found"}]
     await harness.finish(taken)
     assert harness.provider.calls == ["find", "poll"]
@@ -124,8 +123,8 @@ async def test_what_a_dead_process_had_submitted_is_followed_by_its_heir(harness
     attempt = await harness.accept()
     await harness.step(attempt)
     harness.entry(attempt)["owner"] = "dead"
-    held = [found async for found in harness.ledger.held_by("dead")]
-    [taken] = await harness.ledger.take_over(held, "dead", harness.lease.owner)
+    held = [found async for found in harness.takeover.held_by("dead")]
+    [taken] = await harness.takeover.take_over(held, "dead", harness.lease.owner)
     assert taken.ref == attempt.ref
     await harness.finish(taken)
     assert harness.provider.submitted == 1
@@ -135,16 +134,16 @@ async def test_what_a_dead_process_had_submitted_is_followed_by_its_heir(harness
 async def test_two_heirs_never_get_the_same_attempt(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.entry(attempt)["owner"] = "dead"
-    held = [found async for found in harness.ledger.held_by("dead")]
-    assert len(await harness.ledger.take_over(held, "dead", "one")) == 1
-    assert await harness.ledger.take_over(held, "dead", "two") == []
+    held = [found async for found in harness.takeover.held_by("dead")]
+    assert len(await harness.takeover.take_over(held, "dead", "one")) == 1
+    assert await harness.takeover.take_over(held, "dead", "two") == []
     assert harness.entry(attempt)["owner"] == "one"
 
 
 async def taken_over(harness: GatewayHarness, dead: str = "dead") -> list[Attempt]:
     """What our process takes over of another one's."""
-    held = [found async for found in harness.ledger.held_by(dead)]
-    return await harness.ledger.take_over(held, dead, harness.lease.owner)
+    held = [found async for found in harness.takeover.held_by(dead)]
+    return await harness.takeover.take_over(held, dead, harness.lease.owner)
 
 
 async def test_an_intent_that_was_written_since_the_heir_looked_is_not_overwritten(
@@ -152,9 +151,9 @@ async def test_an_intent_that_was_written_since_the_heir_looked_is_not_overwritt
 ) -> None:
     attempt = await harness.accept()
     harness.entry(attempt)["owner"] = attempt.owner = "dead"
-    held = [found async for found in harness.ledger.held_by("dead")]
-    assert await harness.ledger.intend(attempt)
-    assert await harness.ledger.take_over(held, "dead", harness.lease.owner) == []
+    held = [found async for found in harness.takeover.held_by("dead")]
+    assert await harness.ledger.write_intent(attempt)
+    assert await harness.takeover.take_over(held, "dead", harness.lease.owner) == []
     assert (harness.entry(attempt)["state"], harness.entry(attempt)["owner"]) == ("submitting", "dead")
     [taken] = await taken_over(harness)
     assert taken.state == "unknown", "the next look asks what became of it"
@@ -164,9 +163,9 @@ async def test_those_that_were_read_with_one_that_moved_are_taken_over(harness: 
     moved, still = [await harness.accept(), await harness.accept()]
     for attempt in (moved, still):
         harness.entry(attempt)["owner"] = attempt.owner = "dead"
-    held = [found async for found in harness.ledger.held_by("dead")]
-    assert await harness.ledger.intend(moved)
-    [taken] = await harness.ledger.take_over(held, "dead", harness.lease.owner)
+    held = [found async for found in harness.takeover.held_by("dead")]
+    assert await harness.ledger.write_intent(moved)
+    [taken] = await harness.takeover.take_over(held, "dead", harness.lease.owner)
     assert taken.id == still.id
 
 
@@ -174,9 +173,9 @@ async def test_what_was_sent_meanwhile_is_taken_over_all_the_same(harness: Gatew
     attempt = await harness.accept()
     harness.entry(attempt).update(owner="dead", state="submitting", submitting_at=now())
     attempt.owner = "dead"
-    held = [found async for found in harness.ledger.held_by("dead")]
-    assert await harness.ledger.move(attempt, "submitted", submission_ref={"id": "external"})
-    [taken] = await harness.ledger.take_over(held, "dead", harness.lease.owner)
+    held = [found async for found in harness.takeover.held_by("dead")]
+    assert await harness.ledger.save_ref(attempt, {"id": "external"})
+    [taken] = await harness.takeover.take_over(held, "dead", harness.lease.owner)
     await harness.finish(taken)
     assert harness.provider.calls == ["poll"]
 
@@ -204,7 +203,8 @@ async def test_the_heir_finds_the_handle_that_came_after_it_took_over(harness: G
     harness.entry(attempt).update(owner="dead", state="submitting", submitting_at=now())
     [successor] = await taken_over(harness)
     assert await harness.step(successor) is not None
-    await harness.ledger.save_ref_after_loss(attempt.id, successor.submitting_at, {"id": "late"})
+    expired = replace(attempt, owner="dead", submitting_at=successor.submitting_at)
+    assert not await harness.ledger.save_ref(expired, {"id": "late"})
     harness.age(successor, 3600)  # the provider still says that it has none of it
     await harness.finish(successor)
     assert harness.provider.submitted == 0
@@ -215,7 +215,8 @@ async def test_a_handle_of_an_earlier_sending_does_not_name_a_later_one(harness:
     attempt = await harness.accept()
     earlier = now()
     harness.entry(attempt).update(state="submitting", submitting_at=earlier + timedelta(seconds=30))
-    await harness.ledger.save_ref_after_loss(attempt.id, earlier, {"id": "of the earlier one"})
+    expired = replace(attempt, owner="dead", submitting_at=earlier)
+    assert not await harness.ledger.save_ref(expired, {"id": "of the earlier one"})
     assert "submission_ref" not in harness.entry(attempt)
 
 
@@ -230,7 +231,7 @@ async def test_what_the_provider_never_ends_is_given_up_long_after_its_deadline(
     harness: GatewayHarness, status: Any
 ) -> None:
     attempt = await harness.accept()
-    harness.provider.status = [status] * 10
+    harness.provider.statuses = [status] * 10
     await harness.step(attempt)
     harness.age_deadline(attempt, 55)
     assert await harness.step(attempt) is not None
@@ -241,7 +242,7 @@ async def test_what_the_provider_never_ends_is_given_up_long_after_its_deadline(
 
 async def test_what_runs_for_ever_is_stopped_when_it_is_given_up(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
-    harness.provider.status = [RUNNING]
+    harness.provider.statuses = [RUNNING]
     await harness.step(attempt)
     harness.age_deadline(attempt, 61)
     await harness.step(attempt)
@@ -272,10 +273,10 @@ MISSING = NotFound("the provider knows nothing of it")
 
 async def test_one_404_loses_nothing(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
-    harness.provider.status = [MISSING, MISSING, MISSING, RUNNING, MISSING]
+    harness.provider.statuses = [MISSING, MISSING, MISSING, RUNNING, MISSING]
     await harness.step(attempt)
     assert await harness.step(attempt) == 20.0, "looks are spread over the grace"
-    attempt.not_found_since = now() - timedelta(seconds=60)
+    attempt.facts = replace(attempt.facts, not_found_since=now() - timedelta(seconds=60))
     for _ in range(4):
         assert await harness.step(attempt) is not None
     await harness.finish(attempt)
@@ -286,7 +287,7 @@ async def test_one_404_loses_nothing(harness: GatewayHarness) -> None:
 async def test_what_stays_missing_is_given_up_and_asked_for_later(resubmit: bool) -> None:
     harness = GatewayHarness(grace_period=0.0, resubmit_unknown=resubmit)
     attempt = await harness.accept()
-    harness.provider.status = [MISSING] * 4
+    harness.provider.statuses = [MISSING] * 4
     assert await harness.finish(attempt) == 5
     [failure] = harness.publisher.said(RenderFailed)
     assert (failure.code, failure.retryable, failure.billed) == ("lost", resubmit, "unknown")
@@ -297,7 +298,7 @@ async def test_an_end_that_cannot_be_read_has_a_code_of_its_own_and_is_not_bough
     harness = GatewayHarness(grace_period=0.0)
     attempt = await harness.accept()
     unreadable = NotFound("500 for this prompt", code="result_unreadable", retryable=False)
-    harness.provider.status = [unreadable] * 4
+    harness.provider.statuses = [unreadable] * 4
     await harness.finish(attempt)
     [failure] = harness.publisher.said(RenderFailed)
     assert (failure.code, failure.retryable) == ("result_unreadable", False)
@@ -305,7 +306,7 @@ async def test_an_end_that_cannot_be_read_has_a_code_of_its_own_and_is_not_bough
 
 async def test_a_cancelled_attempt_that_is_missing_ends_at_once(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
-    harness.provider.status = [MISSING]
+    harness.provider.statuses = [MISSING]
     await harness.step(attempt)
     attempt.cancel = True
     assert await harness.step(attempt) is None
@@ -321,8 +322,8 @@ async def test_a_note_that_nothing_was_taken_does_not_undo_what_was_sent_since(
     await harness.step(attempt)
     before = replace(attempt)
     await harness.step(attempt)
-    assert not await harness.ledger.requeue(before)
-    assert not await harness.ledger.requeue(attempt)
+    assert not await harness.ledger.requeue(before, withdraw_intent=False)
+    assert not await harness.ledger.requeue(attempt, withdraw_intent=False)
     assert (harness.entry(attempt)["state"], harness.entry(attempt)["billed"]) == ("submitted", "yes")
 
 
@@ -338,16 +339,16 @@ async def test_what_has_a_handle_was_taken_whatever_else_its_entry_says(harness:
 async def test_a_handle_that_came_since_the_heir_looked_is_not_overlooked(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.entry(attempt)["owner"] = "dead"
-    held = [found async for found in harness.ledger.held_by("dead")]
+    held = [found async for found in harness.takeover.held_by("dead")]
     harness.entry(attempt)["submission_ref"] = {"id": "external"}
-    assert await harness.ledger.take_over(held, "dead", harness.lease.owner) == []
+    assert await harness.takeover.take_over(held, "dead", harness.lease.owner) == []
 
 
 async def test_what_is_overdue_is_asked_for_once_more_where_that_can_be_asked(
     harness: GatewayHarness,
 ) -> None:
     attempt = await harness.accept()
-    attempt.state = "unknown"
+    set_state(attempt, "unknown")
     harness.age_deadline(attempt, 3600)
     harness.provider.findings = [{"id": "found"}]
     await harness.finish(attempt)

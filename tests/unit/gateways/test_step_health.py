@@ -7,12 +7,14 @@ from contextlib import asynccontextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from services.gateways.runtime.lifecycle.attempt import Attempt, State
+from services.gateways.runtime.lifecycle.attempt import Attempt, Facts, State
 from services.gateways.runtime.scheduling.engine import Engine
 from shared.errors import TransientError
 from shared.loops import Loops, current
 from shared.observability import metrics
+from tests.fakes.ledger import set_state
 from tests.fakes.provider import a_command
+from tests.fakes.steps import as_step
 from tests.fakes.waiting import background
 
 
@@ -31,14 +33,14 @@ class Steps:
 
 
 def submitted(count: int) -> list[Attempt]:
-    return [Attempt(a_command(), trace=None, state="submitted", ref={"id": "x"}) for _ in range(count)]
+    return [Attempt(a_command(), trace=None, facts=Facts("submitted", {"id": "x"})) for _ in range(count)]
 
 
 @asynccontextmanager
 async def working(steps: Steps, attempts: list[Attempt]) -> AsyncIterator[Loops]:
     loops = Loops("test")
     current.set(loops)
-    engine = Engine(steps, slots=10)
+    engine = Engine(as_step(steps), slots=10)
     with capture_logs():
         async with background(engine.run):
             engine.add(attempts)
@@ -82,7 +84,7 @@ async def test_an_attempt_that_fails_while_others_succeed_is_no_problem() -> Non
 async def test_a_step_of_one_kind_that_succeeds_does_not_hide_another_that_fails() -> None:
     steps, attempts = Steps(), submitted(5)
     for attempt in attempts[:2]:
-        attempt.state, attempt.ref = "unknown", None
+        set_state(attempt, "unknown", ref=None)
     steps.broken = {attempt.id for attempt in attempts[:2]}
     async with working(steps, attempts) as loops:
         await asyncio.sleep(100)
@@ -99,7 +101,7 @@ async def test_failures_that_are_not_repeated_are_forgotten() -> None:
 
     loops = Loops("test")
     current.set(loops)
-    engine = Engine(lost, slots=10)
+    engine = Engine(as_step(lost), slots=10)
     with capture_logs():
         async with background(engine.run):
             engine.add(attempts)
@@ -116,14 +118,15 @@ async def test_failures_that_are_not_repeated_are_forgotten() -> None:
 
 async def test_an_attempt_that_is_given_up_for_its_errors_is_no_success() -> None:
     async def step(attempt: Attempt) -> float | None:
-        attempt.errors += 1
-        if attempt.errors < 3:
+        errors = attempt.facts.unexpected_errors + 1
+        attempt.facts = Facts(unexpected_errors=errors)
+        if errors < 3:
             raise KeyError("a bug")
         return None
 
     loops = Loops("test")
     current.set(loops)
-    engine = Engine(step, slots=10)
+    engine = Engine(as_step(step), slots=10)
     with capture_logs():
         async with background(engine.run):
             for _ in range(10):
@@ -150,10 +153,10 @@ async def test_every_failure_is_counted_and_each_cause_is_logged_once_by_the_kin
     count = metrics.loop_errors.labels("test", name, "KeyError")._value
     before = count.get()
     current.set(Loops("test"))
-    engine = Engine(step, slots=10)
+    engine = Engine(as_step(step), slots=10)
     with capture_logs() as lines:
         async with background(engine.run):
-            engine.add([Attempt(a_command(), trace=None, state=state)])
+            engine.add([Attempt(a_command(), trace=None, facts=Facts(state))])
             await asyncio.sleep(100)
     assert count.get() == before + 4
     events = [line["event"] for line in lines]

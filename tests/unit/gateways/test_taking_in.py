@@ -14,38 +14,48 @@ from shared.clock import now
 from shared.errors import Backpressure
 from shared.mongo.leases import LeaseExpired
 from tests.fakes.ledger import GatewayHarness
-from tests.fakes.provider import a_cancel, a_command
+from tests.fakes.provider import FakeLookupProvider, FakeProvider, a_cancel, a_command
 from tests.fakes.publisher import received
 from tests.fakes.service import FakeService
+from tests.fakes.steps import as_step
 from tests.fakes.waiting import background, until
 
 
 class Intake(FakeService):
     """A gateway's handler, as its subscription would call it."""
 
-    def __init__(self, harness: GatewayHarness, most: int = 100) -> None:
+    def __init__(
+        self, harness: GatewayHarness, most: int = 100, provider: FakeProvider | None = None
+    ) -> None:
         super().__init__(harness.publisher)
-        self.engine = Engine(harness.step, slots=8, most=most)
+        self.engine = Engine(as_step(harness.step), slots=8, max_in_memory=most)
         self.gate = SubmissionGate()
-        handlers(self.subscribe, harness.provider, harness.ledger, self.engine, harness.lease, self.gate)
+        handlers(
+            self.subscribe,
+            provider or harness.provider,
+            harness.intake,
+            self.engine,
+            harness.lease,
+            self.gate,
+        )
 
 
 async def test_a_command_is_taken_in_once_however_often_it_comes(harness: GatewayHarness) -> None:
     command, owner = a_command(), await harness.owner()
     batch = [received(command), received(command)]
-    first = await harness.ledger.accept(batch, owner)
+    first = await harness.intake.accept(batch, owner)
     assert [attempt.id for attempt in first] == [command.attempt_id]
     await harness.finish(first[0])
     before = dict(harness.attempts.kept[command.attempt_id])
-    assert await harness.ledger.accept(batch, owner) == []
-    assert await harness.ledger.accept(batch, "another process") == []
+    assert await harness.intake.accept(batch, owner) == []
+    assert await harness.intake.accept(batch, "another process") == []
     assert harness.attempts.kept[command.attempt_id] == before
 
 
 async def test_two_attempts_of_a_render_are_two_entries(harness: GatewayHarness) -> None:
     first = a_command(1)
     second = a_command(2, job_id=first.job_id)
-    taken = await harness.ledger.accept([received(first), received(second)], await harness.owner())
+    taken = await harness.intake.accept([received(first), received(second)], await harness.owner())
     assert [attempt.id for attempt in taken] == [first.attempt_id, second.attempt_id]
 
 
@@ -54,7 +64,7 @@ async def test_what_was_written_before_the_database_went_away_is_not_forgotten(
 ) -> None:
     intake, command = Intake(harness), a_command()
     owner = await harness.owner()
-    await harness.ledger.accept([received(command)], owner)  # its answer never came
+    await harness.intake.accept([received(command)], owner)  # its answer never came
     await intake.deliver(command)
     assert len(intake.engine) == 1
 
@@ -68,26 +78,25 @@ async def test_a_redelivered_command_does_not_disturb_the_attempt_in_hand(harnes
 
 
 @pytest.mark.parametrize(
-    ("can_be_asked", "slots", "circuit", "per_second", "state"),
+    ("provider", "slots", "circuit", "per_second", "state"),
     [
-        (True, 2, "closed", None, "submitting"),
-        (False, 2, "closed", None, "accepted"),
-        (True, 1, "closed", None, "accepted"),
-        (True, 2, "open", None, "accepted"),
-        (True, 2, "half_open", None, "accepted"),
-        (True, 2, "closed", 5.0, "accepted"),
+        (FakeLookupProvider(), 2, "closed", None, "submitting"),
+        (FakeProvider(), 2, "closed", None, "accepted"),
+        (FakeLookupProvider(), 1, "closed", None, "accepted"),
+        (FakeLookupProvider(), 2, "open", None, "accepted"),
+        (FakeLookupProvider(), 2, "half_open", None, "accepted"),
+        (FakeLookupProvider(), 2, "closed", 5.0, "accepted"),
     ],
 )
 async def test_a_batch_that_is_sent_at_once_is_stored_with_its_intents_if_an_heir_could_ask(
     harness: GatewayHarness,
-    can_be_asked: bool,
+    provider: FakeProvider,
     slots: int,
     circuit: Circuit,
     per_second: float | None,
     state: str,
 ) -> None:
-    harness.provider.can_be_asked = can_be_asked
-    intake, commands = Intake(harness), [a_command(), a_command()]
+    intake, commands = Intake(harness, provider=provider), [a_command(), a_command()]
     intake.engine.resize(slots)
     intake.gate.breaker.state, intake.gate.rate.per_second = circuit, per_second
     await harness.owner()
@@ -99,11 +108,10 @@ async def test_a_batch_that_is_sent_at_once_is_stored_with_its_intents_if_an_hei
 async def test_an_intent_that_was_stored_without_an_answer_is_known_not_to_have_been_sent(
     harness: GatewayHarness,
 ) -> None:
-    harness.provider.can_be_asked = True
     batch, owner = [received(a_command()), received(a_command())], await harness.owner()
-    await harness.ledger.accept(batch, owner, at_once=True)  # its answer never came
-    again = await harness.ledger.accept(batch, owner, at_once=True)
-    stranded = await harness.ledger.stranded(owner, held=())
+    await harness.intake.accept(batch, owner, with_intent=True)  # its answer never came
+    again = await harness.intake.accept(batch, owner, with_intent=True)
+    stranded = await harness.takeover.stranded(owner, in_memory=())
     assert [each.state for each in (*again, *stranded)] == ["accepted"] * 4
     await harness.step(again[0])
     assert harness.provider.calls == ["prepare", "submit"], "nobody had to be asked"

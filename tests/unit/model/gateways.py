@@ -8,19 +8,23 @@ from pymongo.errors import AutoReconnect
 
 from contracts.base import Provider as ProviderName
 from contracts.renders import RenderCancel, RenderRequested
-from services.gateways.kit.provider import ProviderLimits
-from services.gateways.runtime.gateway import Gateway
-from services.gateways.runtime.ledger.ledger import Ledger
+from services.gateways.kit.provider import Lookup
+from services.gateways.runtime.executor import Executor
+from services.gateways.runtime.ledger.intake import LedgerIntake
+from services.gateways.runtime.ledger.takeover import Takeover
+from services.gateways.runtime.ledger.writes import Ledger
 from services.gateways.runtime.lifecycle.attempt import ENDED, Attempt
+from services.gateways.runtime.lifecycle.decisions import Release, Wait
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from services.gateways.runtime.recovery.late_outcomes import LateOutcomes
 from services.gateways.runtime.recovery.webhook_intake import WebhookIntake
 from services.gateways.runtime.scheduling.engine import Engine
 from services.gateways.runtime.scheduling.submission_gate import SubmissionGate
-from shared.mongo.leases import Lease, LeaseExpired
+from shared.mongo.leases import Lease
 from shared.outbox import MongoOutboxStore, Outbox
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.publisher import BrokerAway, FakePublisher, received
-from tests.unit.model.providers import Fault, Interrupted, ModelProvider, Mood, ref_of
+from tests.unit.model.providers import Fault, Interrupted, Mood, a_provider, ref_of
 from tests.unit.model.reference import ReferenceSubmissions
 
 TIMES = ("submitting_at", "next_check_at")
@@ -31,10 +35,12 @@ class Process:
 
     def __init__(self, of: "ModelGateway") -> None:
         self.ledger = Ledger(of.attempts.mongo)
+        self.intake = LedgerIntake(of.attempts.mongo)
+        self.takeover = Takeover(of.attempts.mongo)
         self.lease = Lease(
-            of.leases.mongo, f"gateway-{of.provider.name}", on_owner_expired=_never, on_lost=_lost
+            of.leases.mongo, f"gateway-{of.provider.name}", on_owner_expired=_expired, on_lost=_lost
         )
-        self.gateway = Gateway(of.provider, self.ledger, self.lease, of.publisher, of.limits, of.gate)
+        self.executor = Executor(of.provider, self.ledger, self.lease, of.publisher, of.limits, of.gate)
         self.held: dict[str, Attempt] = {}
         self.pushes = WebhookIntake(of.attempts.mongo, of.provider.name, ModelEngine(self))
 
@@ -76,7 +82,7 @@ class ModelGateway:
         limits: ProviderLimits,
     ) -> None:
         self.attempts, self.leases = FakeCollection(), FakeCollection()
-        self.provider = ModelProvider(name, clock, sent)
+        self.provider = a_provider(name, clock, sent)
         self.publisher = FakePublisher(f"gateway-{name}")
         self.limits, self.gate = limits, SubmissionGate(clock=clock)
         self.processes: list[Process] = []
@@ -113,21 +119,21 @@ class ModelGateway:
         if dead is None:
             return
         await dead.lease.release()
-        held = [attempt async for attempt in successor.ledger.held_by(dead.lease.owner)]
-        successor.hold(await successor.ledger.take_over(held, dead.lease.owner, successor.lease.owner))
+        held = [attempt async for attempt in successor.takeover.held_by(dead.lease.owner)]
+        successor.hold(await successor.takeover.take_over(held, dead.lease.owner, successor.lease.owner))
         if not alive:
             self.processes.remove(dead)
 
     async def accept(self, command: RenderRequested, *, dies: bool) -> None:
         """Enter a command; a process that dies then does not begin with it."""
-        new = await self.living.ledger.accept(
-            [received(command)], self.living.lease.owner, at_once=self.provider.can_be_asked
+        new = await self.living.intake.accept(
+            [received(command)], self.living.lease.owner, with_intent=isinstance(self.provider, Lookup)
         )
         if not dies:
             self.living.hold(new)
 
     async def call_off(self, cancel: RenderCancel, *, dies: bool) -> None:
-        await self.living.ledger.accept_cancels([cancel])
+        await self.living.intake.accept_cancels([cancel])
         if not dies:
             self.living.cancel([cancel.attempt_id])
             self._sent.called_off.add(cancel.attempt_id)
@@ -146,15 +152,13 @@ class ModelGateway:
         self.publisher.away = fault == "say"
         self.attempts.failures = [AutoReconnect("away")] if fault == "write" else []
         try:
-            pause = await process.gateway.step(attempt)
+            result = await process.executor.step(attempt)
         except (AutoReconnect, BrokerAway) as error:
             raise Interrupted(fault) from error
-        except LeaseExpired:
-            pause = None  # it is told now that it is dead, and drops all
         finally:
             self.publisher.away, self.attempts.failures = False, []
             self.provider.mood, self.provider.fault = "well", None
-        if pause is None:
+        if result == Release() or not process.lease.valid:  # it learns now that its lease expired
             del process.held[attempt.id]
 
     async def push(self, attempt_id: str) -> None:
@@ -167,9 +171,9 @@ class ModelGateway:
     async def tidy(self) -> None:
         """What a process does now and then."""
         await self.living.ledger.remove_published()
-        await self.living.pushes.notice(self.living.lease.owner)
+        await self.living.pushes.collect(self.living.lease.owner)
         await self._outbox.sweep(timedelta(0))
-        await self._late_ends.ask_due()
+        await self._late_ends.check_due()
 
     def grow_older(self, seconds: float) -> None:
         """So much time passes: for it there is the real clock, so that all its times move back."""
@@ -185,9 +189,13 @@ class ModelGateway:
             attempt.command = attempt.command.model_copy(update={"deadline_at": at})
 
 
-async def _never(_: object) -> None:
+async def _never(_: object) -> Wait | Release:
     raise AssertionError("the machine does this itself")
 
 
 async def _lost() -> None:
     raise AssertionError("nobody buries who renews")
+
+
+async def _expired(_: str) -> None:
+    raise AssertionError("the machine does this itself")

@@ -19,8 +19,8 @@ from contracts.renders import (
 from services.dispatcher.domain import JobIdConflict
 from services.dispatcher.handlers import handlers
 from services.dispatcher.transition import JobRecord
-from services.gateways.kit.provider import ProviderLimits
 from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from shared.clock import now
 from shared.envelope import Envelope, Received
 from tests.fakes.builders import JOB, POLICIES, START, failed, stored

@@ -8,7 +8,6 @@ from services.gateways.kit.dialects import Dialect
 from services.gateways.kit.provider import (
     AttemptRequest,
     AttemptStatus,
-    CannotBeAsked,
     Completed,
     Failed,
     InProgress,
@@ -54,11 +53,10 @@ class Interrupted(Exception):
 
 
 class ModelProvider(Provider):
-    """Fal cannot be asked for what it has; the others can."""
+    """A provider without a lookup, as Fal."""
 
     def __init__(self, name: ProviderName, clock: Callable[[], float], sent: ReferenceSubmissions) -> None:
         self.name = name
-        self.can_be_asked = name != "fal"
         self.mood: Mood = "well"
         self.fault: Fault | None = None
         self._clock = clock
@@ -99,16 +97,6 @@ class ModelProvider(Provider):
             raise OutcomeUnknown("reset")
         return ref_of(request.attempt_id)
 
-    async def find(self, request: AttemptRequest) -> SubmissionRef | None:
-        if not self.can_be_asked:
-            raise CannotBeAsked("fal")
-        if self.mood == "silent":
-            raise StatusUnavailable("502")
-        return ref_of(request.attempt_id) if self.has(request.attempt_id) else None
-
-    def can_find_again(self, ref: SubmissionRef) -> bool:
-        return self.can_be_asked
-
     async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         if self.mood == "silent":
             raise StatusUnavailable("502")
@@ -125,6 +113,22 @@ class ModelProvider(Provider):
     def _break_at(self, fault: Fault) -> None:
         if self.fault == fault:
             raise Interrupted(fault)
+
+
+class ModelLookupProvider(ModelProvider):
+    """A provider that can be asked for a submission, as Modal and ComfyUI."""
+
+    async def find(self, request: AttemptRequest) -> SubmissionRef | None:
+        if self.mood == "silent":
+            raise StatusUnavailable("502")
+        return ref_of(request.attempt_id) if self.has(request.attempt_id) else None
+
+    def is_recoverable(self, ref: SubmissionRef) -> bool:
+        return True
+
+
+def a_provider(name: ProviderName, clock: Callable[[], float], sent: ReferenceSubmissions) -> ModelProvider:
+    return (ModelProvider if name == "fal" else ModelLookupProvider)(name, clock, sent)
 
 
 def ref_of(attempt_id: str) -> SubmissionRef:

@@ -1,54 +1,65 @@
-"""One submission of a render as this process holds it, and as the ledger keeps it."""
+"""One submission of a render to a provider: what the process knows about it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from contracts.renders import RenderRequested
 from services.gateways.kit.provider import AttemptRequest, Completed, InProgress, SubmissionRef
 
 State = Literal["accepted", "submitting", "unknown", "submitted", "succeeded", "failed", "cancelled"]
 """
-accepted    taken from Kafka; nothing was sent
-submitting  the intent is durable; the provider may or may not have it
-unknown     it was sent and no usable answer came: settled by asking, before anything is sent again
-submitted   the provider has it, under the handle
-succeeded, failed, cancelled   the end
+accepted    the command is in the ledger; nothing was sent
+submitting  the intent is durable; the provider may or may not have received the request
+unknown     it was sent without a usable answer; the outcome is resolved before anything is sent again
+submitted   the provider has it, under the submission ref
+succeeded, failed, cancelled   ended
 """
 
 OPEN: tuple[State, ...] = ("accepted", "submitting", "unknown", "submitted")
 ENDED: tuple[State, ...] = ("succeeded", "failed", "cancelled")
 
 
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Results of the observations of an attempt. Only `advance` computes new ones."""
+
+    state: State = "accepted"
+    ref: SubmissionRef | None = None
+    ref_recoverable: bool = False
+    """True if a lookup would return an equivalent ref, so that the ref need not be written at once."""
+    intent_unused: bool = False
+    """True if the ledger has an intent of this process after which nothing was sent yet."""
+    published: Completed | None = None
+    """The success, once it was published: later answers of the provider do not change it."""
+    submit_tries: int = 0
+    unexpected_errors: int = 0
+    """Number of unexpected errors before the attempt was sent."""
+    poll_interval: float = 0.0
+    not_found_since: datetime | None = None
+    not_found_count: int = 0
+    """Number of consecutive not-found answers."""
+
+
 @dataclass(slots=True, weakref_slot=True)
 class Attempt:
-    """An open attempt in memory. Times are of the event loop's clock where they say `due`."""
+    """An open attempt in memory. `due` is in the event loop's time."""
 
     command: RenderRequested
     trace: str | None
     owner: str = ""
-    """Under whose lease it is held: this process's, unless that was declared dead since."""
-    state: State = "accepted"
-    ref: SubmissionRef | None = None
+    """The lease under which it is held: this process's, unless that expired since."""
+    facts: Facts = field(default_factory=Facts)
     submitting_at: datetime | None = None
-    intended: bool = False
-    """Whether the ledger has an intent of ours after which nothing was sent yet."""
+    """Time of the last intent."""
+    saved_ref: SubmissionRef | None = None
+    """The submission ref in the ledger."""
     cancel: bool = False
-    tries: int = 0
-    errors: int = 0
-    """What nobody foresaw, before it was sent."""
-    pause: float = 0.0
-    told: InProgress | None = None
-    not_found_since: datetime | None = None
-    """Since when the provider says that it has none of it."""
-    not_found_count: int = 0
+    """True once a cancel was requested."""
+    last_progress: InProgress | None = None
     busy: bool = False
     poll_requested: bool = False
-    """Something was heard of it since its step began."""
-    saved: bool = True
-    """Whether the ledger knows the handle."""
-    done: Completed | None = None
-    """Its success, once that is said: whatever the provider says after it, it is this."""
+    """True if a poll was requested since the current step began."""
     due: float = 0.0
 
     @property
@@ -57,13 +68,28 @@ class Attempt:
         return self.command.attempt_id
 
     @property
+    def state(self) -> State:
+        """See `State`."""
+        return self.facts.state
+
+    @property
+    def ref(self) -> SubmissionRef | None:
+        """The provider's reference of the submission."""
+        return self.facts.ref
+
+    @property
+    def ref_saved(self) -> bool:
+        """True if the ledger has the submission ref."""
+        return self.saved_ref == self.facts.ref
+
+    @property
     def request(self) -> AttemptRequest:
-        """What the adapter needs."""
+        """The input of the adapter."""
         return request_of(self.command)
 
 
 def request_of(command: RenderRequested) -> AttemptRequest:
-    """A command, as an adapter sees it."""
+    """Return the adapter's input for a command."""
     return AttemptRequest(
         attempt_id=command.attempt_id,
         tenant=command.tenant,
@@ -71,25 +97,4 @@ def request_of(command: RenderRequested) -> AttemptRequest:
         model=command.model,
         workflow=command.workflow,
         deadline_at=command.deadline_at,
-    )
-
-
-def attempt_of(document: dict[str, Any]) -> Attempt:
-    """An attempt as the ledger keeps it.
-
-    One that was being submitted has an unknown outcome, but what has a handle was taken.
-    """
-    state, ref = document["state"], document.get("submission_ref")
-    if state == "submitting":
-        state = "unknown"
-    if state in OPEN and ref:
-        state = "submitted"
-    return Attempt(
-        command=RenderRequested.model_validate(document["command"]),
-        trace=document.get("trace"),
-        owner=document.get("owner", ""),
-        state=state,
-        ref=ref,
-        submitting_at=document.get("submitting_at"),
-        cancel=document.get("cancel", False),
     )

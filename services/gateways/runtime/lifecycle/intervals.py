@@ -1,20 +1,26 @@
-"""How long until the next try, and until the next poll. Never for all at the same moment."""
+"""Intervals between tries and polls, spread at random so that attempts do not act at the same moment."""
 
-import random
+from services.gateways.runtime.lifecycle.decisions import Wait
 
-LONGEST_BACKOFF = 30.0
-
-
-def backoff(tries: int) -> float:
-    """Seconds, with full jitter: who was turned away together does not come back together."""
-    return random.uniform(0.0, min(LONGEST_BACKOFF, 0.5 * 2**tries))
+MAX_BACKOFF = 30.0
 
 
-def next_interval(pause: float, first: float, longest: float) -> float:
-    """The pause between polls grows with each."""
-    return min(longest, max(pause, first) * 1.5)
+def after(seconds: float) -> Wait:
+    """Wait for an exact time."""
+    return Wait(seconds, seconds)
 
 
-def jittered(pause: float) -> float:
-    """About so long."""
-    return pause * random.uniform(0.8, 1.2)
+def backoff(tries: int, *, at_least: float, at_most: float) -> Wait:
+    """Wait with exponential backoff and full jitter."""
+    latest = at_least + min(MAX_BACKOFF, 0.5 * 2**tries)
+    return Wait(min(at_least, at_most), min(latest, at_most))
+
+
+def next_interval(interval: float, first: float, longest: float) -> float:
+    """Return the interval after this one: polls become rarer."""
+    return min(longest, max(interval, first) * 1.5)
+
+
+def jittered(interval: float) -> Wait:
+    """Wait for about this time."""
+    return Wait(0.8 * interval, 1.2 * interval)

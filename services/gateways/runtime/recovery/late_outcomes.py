@@ -1,30 +1,29 @@
-"""Ends that the provider had not told when they were written → asked for later, entered, said once.
+"""Outcomes that the provider had not reported when the attempt ended: ask later, enter and publish once.
 
-An attempt that we gave up on has an entry with `next_check_at`; so has one that ended for us and is heard
-of again. Its state stays what it was: a late result is paid for and not delivered.
+A document with `next_check_at` is an attempt that was given up, or one that has ended for us and was
+reported again.
 """
 
 import asyncio
-from datetime import datetime, timedelta
-from typing import Literal
 
 import structlog
 from prometheus_client import Counter
 
-from contracts.operations import AttemptSettled
-from contracts.renders import Billed
-from services.gateways.kit.provider import (
-    CannotBeAsked,
-    Completed,
-    Failed,
-    InProgress,
-    NotFound,
-    Provider,
-    StatusUnavailable,
-    SubmissionRef,
+from services.gateways.kit.provider import Provider, StatusUnavailable, SubmissionRef
+from services.gateways.runtime.ledger.documents import attempt_from, ref_fields
+from services.gateways.runtime.lifecycle.attempt import Attempt
+from services.gateways.runtime.lifecycle.endings import settled
+from services.gateways.runtime.lifecycle.late_outcome import (
+    CheckAgain,
+    Forget,
+    LateDecision,
+    RecordOutcome,
+    StopOrphan,
+    late_outcome,
+    next_check,
 )
-from services.gateways.runtime.ledger.ledger import named
-from services.gateways.runtime.lifecycle.attempt import Attempt, attempt_of
+from services.gateways.runtime.lifecycle.observations import Accepted
+from services.gateways.runtime.provider_calls import look_up, poll
 from shared.clock import now
 from shared.loops import every
 from shared.mongo import Collection, Document, due_by, find_by_id
@@ -33,51 +32,21 @@ from shared.transient import is_transient
 
 log = structlog.get_logger()
 
-FIRST_SECONDS = 10.0
-MAX_CHECKS = 9
-"""With pauses that double: for about an hour and a half."""
-SURE_CHECKS = 4
-"""So often a provider must say that it knows nothing of an attempt before it was surely never taken."""
 PAGE = 20
 TICK_SECONDS = 1.0
 
-late_outcomes = Counter("imagegen_late_ends", "Ends that became known late", ["provider", "outcome"])
-orphans = Counter("imagegen_orphans_stopped", "What ran on although it had ended for us", ["provider"])
+late_outcomes = Counter(
+    "imagegen_late_outcomes_total", "Outcomes reported after the end of an attempt", ["provider", "outcome"]
+)
+orphans = Counter(
+    "imagegen_orphans_stopped_total", "Submissions cancelled after the end of their attempt", ["provider"]
+)
 
-Outcome = Literal["succeeded", "failed", "cancelled"]
-
-NO_MORE = {"next_check_at": "", "checks": "", "not_found_checks": ""}
-
-
-def first_check(finished_at: datetime) -> datetime:
-    """When an end is asked for that the provider had not told."""
-    return finished_at + timedelta(seconds=FIRST_SECONDS)
-
-
-def next_check(checks: int, time: datetime) -> datetime | None:
-    """When to ask again after so many looks; None when that is of no use any more."""
-    if checks >= MAX_CHECKS:
-        return None
-    return time + timedelta(seconds=FIRST_SECONDS * 2**checks)
-
-
-def settled(attempt: Attempt, outcome: Outcome, billed: Billed, cost_usd: float | None) -> AttemptSettled:
-    """What became of an attempt that no one waits for, as it is said to those who keep accounts."""
-    command = attempt.command
-    return AttemptSettled(
-        attempt_id=command.attempt_id,
-        job_id=command.job_id,
-        tenant=command.tenant,
-        provider=command.provider,
-        at=now(),
-        outcome=outcome,
-        billed=billed,
-        cost_usd=cost_usd,
-    )
+NO_MORE_CHECKS = {"next_check_at": "", "checks": "", "not_found_checks": ""}
 
 
 class LateOutcomes:
-    """Any process of the gateway may ask; one of them enters what it hears."""
+    """Checks of ended attempts. Any process of the gateway makes them; one of them enters the outcome."""
 
     def __init__(self, attempts: Collection, provider: Provider, source: str) -> None:
         self._attempts = attempts
@@ -85,54 +54,44 @@ class LateOutcomes:
         self._source = source
 
     async def run(self) -> None:
-        """Ask when it is time, until cancelled."""
-        await every(TICK_SECONDS, self._ask_all_due, name="late ends")
+        """Make the checks when they are due, until cancelled."""
+        await every(TICK_SECONDS, self._check_all_due, name="late outcomes")
 
-    async def _ask_all_due(self) -> None:
-        while await self.ask_due() == PAGE:
+    async def _check_all_due(self) -> None:
+        while await self.check_due() == PAGE:
             pass
 
-    async def ask_due(self) -> int:
-        """Ask about a page of those that are due; returns how many there were."""
+    async def check_due(self) -> int:
+        """Make a page of the due checks; return their number."""
         ids: list[str] = []
         time = now()
-        async for found in self._attempts.find({"next_check_at": due_by(time)}, {"provider": 1, "owner": 1}):
+        fields = {"provider": 1, "owner": 1}
+        async for found in self._attempts.find({"next_check_at": due_by(time)}, fields):
             if found["provider"] == self._provider.name and "owner" not in found:
                 ids.append(found["_id"])
             if len(ids) == PAGE:
                 break
         found_now = await find_by_id(self._attempts, ids)  # others may have claimed some since
         due = [each for each in found_now if each.get("next_check_at") and each["next_check_at"] <= time]
-        await asyncio.gather(*(self._ask(document) for document in due))
+        await asyncio.gather(*(self._check(document) for document in due))
         return len(due)
 
-    async def _ask(self, document: Document) -> None:
-        """An answer that cannot be handled is no reason to ask about nothing else: it is asked again."""
+    async def _check(self, document: Document) -> None:
+        """Make one check. An unexpected error does not stop the others; the check is repeated."""
         claimed = await self._claim(document)
         if claimed is None:
             return
         try:
-            await self._look(claimed, attempt_of(document), document.get("not_found_checks", 0) + 1)
-        except StatusUnavailable as silence:
-            log.info("no_late_answer", attempt_id=document["_id"], error=str(silence))
-        except CannotBeAsked:
-            await self._forget(claimed)
+            await self._ask(claimed, attempt_from(document), document.get("not_found_checks", 0))
+        except StatusUnavailable as unavailable:
+            log.info("orphan_not_stopped", attempt_id=document["_id"], error=str(unavailable))
         except Exception as error:
             if is_transient(error):
                 raise
-            log.exception("late_end_failed", attempt_id=document["_id"])
-
-    async def _look(self, claimed: Document, attempt: Attempt, not_found_checks: int) -> None:
-        ref = attempt.ref or await self._provider.find(attempt.request)
-        if ref is not None:
-            await self._hear(claimed, attempt, ref)
-        elif not_found_checks < SURE_CHECKS:
-            await self._attempts.update_one(claimed, {"$set": {"not_found_checks": not_found_checks}})
-        else:
-            await self._enter(claimed, attempt, Failed("lost", "surely never taken", False, "no"), {})
+            log.exception("late_outcome_check_failed", attempt_id=document["_id"])
 
     async def _claim(self, document: Document) -> Document | None:
-        """Put off the next look before this one: nobody else looks now. Returns what guards its entry."""
+        """Plan the next check before this one, so that no other process makes it; return the guard."""
         checks = document.get("checks", 0)
         again = next_check(checks, now())
         guard = {"_id": document["_id"], "next_check_at": document["next_check_at"]}
@@ -141,56 +100,51 @@ class LateOutcomes:
             return None
         return guard | {"next_check_at": again}
 
-    async def _hear(self, claimed: Document, attempt: Attempt, ref: SubmissionRef) -> None:
-        known = named(ref)
-        match await self._provider.poll(attempt.request, ref):
-            case InProgress():
+    async def _ask(self, claimed: Document, attempt: Attempt, not_found_checks: int) -> None:
+        known = Accepted(attempt.ref, True) if attempt.ref else await look_up(self._provider, attempt.request)
+        if not isinstance(known, Accepted):
+            await self._carry_out(late_outcome(attempt, known, not_found_checks), claimed, attempt, None)
+            return
+        status = await poll(self._provider, attempt.request, known.ref)
+        decision = late_outcome(attempt, status, not_found_checks)
+        await self._carry_out(decision, claimed, attempt, known.ref)
+
+    async def _carry_out(
+        self, decision: LateDecision, claimed: Document, attempt: Attempt, ref: SubmissionRef | None
+    ) -> None:
+        known = ref_fields(ref) if ref else {}
+        match decision:
+            case CheckAgain(not_found=True):
+                await self._attempts.update_one(claimed, {"$inc": {"not_found_checks": 1}})
+            case CheckAgain():
+                log.info("late_outcome_still_open", attempt_id=attempt.id)
+            case Forget():
+                await self._attempts.update_one(claimed, {"$unset": NO_MORE_CHECKS})
+            case StopOrphan():
+                assert ref is not None, "a running submission has a ref"
                 await self._provider.cancel(attempt.request, ref)
                 await self._attempts.update_one(claimed, {"$set": known | {"orphan": True}})
                 orphans.labels(self._provider.name).inc()
                 log.warning("orphan_stopped", attempt_id=attempt.id, external_id=ref["id"])
-            case status if attempt.state == "succeeded" or _says_nothing(status):
-                await self._forget(claimed)
-            case NotFound(message):
-                log.info("no_late_end", attempt_id=attempt.id, error=message)
-            case status:
-                await self._enter(claimed, attempt, status, known)
+            case RecordOutcome():
+                await self._record(decision, claimed, attempt, known)
 
-    async def _enter(
-        self, claimed: Document, attempt: Attempt, status: Completed | Failed, known: Document
+    async def _record(
+        self, decision: RecordOutcome, claimed: Document, attempt: Attempt, known: Document
     ) -> None:
-        """One write: what became of it, and the message that the outbox says of it.
-
-        Not while its end is unsaid: that comes first.
-        """
-        cost = status.cost_usd
-        billed = "yes" if isinstance(status, Completed) else status.billed
-        message = settled(attempt, _outcome(attempt, status), billed, cost)
-        outbox = outbox_entry(message, source=self._source, trace=attempt.trace, at=message.at)
+        """Enter the outcome and its message in one write, unless the end's own message is unpublished."""
+        outcome, cost = decision.outcome, decision.cost_usd
+        message = settled(attempt.command, outcome, decision.billed, cost, now())
         entry: Document = {
-            "billed": billed,
-            "final_outcome": message.outcome,
+            "billed": decision.billed,
+            "final_outcome": outcome,
             "final_outcome_at": message.at,
-            "outbox": outbox,
+            "outbox": outbox_entry(message, source=self._source, trace=attempt.trace, at=message.at),
         }
         if cost is not None:
             entry["cost_usd"] = cost
         guard = claimed | {"outbox": {"$exists": False}}
-        update = {"$set": known | entry, "$unset": NO_MORE}
+        update = {"$set": known | entry, "$unset": NO_MORE_CHECKS}
         if (await self._attempts.update_one(guard, update)).matched_count:
-            late_outcomes.labels(self._provider.name, message.outcome).inc()
-            log.info("late_end", attempt_id=attempt.id, outcome=message.outcome, billed=billed)
-
-    async def _forget(self, claimed: Document) -> None:
-        """There is nothing more to be known."""
-        await self._attempts.update_one(claimed, {"$unset": NO_MORE})
-
-
-def _says_nothing(status: Completed | Failed | NotFound) -> bool:
-    return isinstance(status, Failed) and status.billed == "unknown"
-
-
-def _outcome(attempt: Attempt, status: Completed | Failed) -> Outcome:
-    if isinstance(status, Completed):
-        return "succeeded"
-    return "cancelled" if status.code == "cancelled" or attempt.state == "cancelled" else "failed"
+            late_outcomes.labels(self._provider.name, outcome).inc()
+            log.info("late_outcome_recorded", attempt_id=attempt.id, outcome=outcome, billed=decision.billed)

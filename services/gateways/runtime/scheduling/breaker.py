@@ -1,6 +1,6 @@
-"""A circuit breaker: after failures in a row nothing is sent for a while, then one probe.
+"""A circuit breaker: after consecutive failures nothing is sent for a while, then one probe.
 
-Pure: time is an argument, in seconds of any clock that only rises.
+Pure: time is an argument, in seconds of any monotonic clock.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ class Breaker:
     """Guards one provider in one process.
 
     Args:
-        failures_to_open: failures in a row that open the circuit.
-        pause, longest: seconds that it stays open; doubled with every failed probe.
-        probe: after so many seconds another probe is sent, should the first one never be told of.
+        failures_to_open: consecutive failures that open the circuit.
+        pause, longest: seconds for which it stays open; doubled with every failed probe.
+        probe: seconds after which another probe is sent if the outcome of the first is not reported.
     """
 
     failures_to_open: int = 5
@@ -31,7 +31,7 @@ class Breaker:
     _probing_until: float = 0.0
 
     def wait(self, now: float) -> float:
-        """Seconds until something may be sent; 0 is now. Taking it in half-open state is the probe."""
+        """Return the seconds until something may be sent. In state half_open that is the probe."""
         if self.state == "closed":
             return 0.0
         if self.state == "open":
@@ -41,21 +41,21 @@ class Breaker:
         return 1.0 if now < self._probing_until else 0.0
 
     def begin(self, now: float) -> None:
-        """Something is being sent."""
+        """Note that something is being sent."""
         if self.state == "half_open":
             self._probing_until = now + self.probe
 
     def abandoned(self) -> None:
-        """It was not sent after all: the next may be the probe."""
+        """Note that it was not sent after all: the next may be the probe."""
         self._probing_until = 0.0
 
     def succeeded(self) -> None:
-        """The provider answered as it should."""
+        """Note that the provider answered."""
         self.state, self.reason = "closed", ""
         self._failures = self._opened = 0
 
     def failed(self, now: float, reason: str) -> None:
-        """The provider is away, busy or broken: not that it refused one request."""
+        """Note that the provider is away, busy or broken; the rejection of one request is no failure."""
         self._failures += 1
         self.reason = reason
         if self.state == "half_open" or (self.state == "closed" and self._failures >= self.failures_to_open):
