@@ -78,12 +78,12 @@ def key_of(message: Message) -> str:
 
 def id_of(message: Message) -> str:
     """Return the CloudEvents id, `{topic without version}:{identity}`. Repetitions have the same id."""
-    values = (written(getattr(message, field)) for field in message.identity)
+    values = (format_id_part(getattr(message, field)) for field in message.identity)
     name = topic_of(message).rpartition(".")[0]
     return f"{name}:{'/'.join(values)}"
 
 
-def written(value: object) -> str:
+def format_id_part(value: object) -> str:
     """Format a value for an id: times in ISO 8601 with milliseconds and `Z`, None as an empty text."""
     if value is None:
         return ""
@@ -117,9 +117,9 @@ __all__ = [
     "Whole",
     "Workflow",
     "Years",
+    "format_id_part",
     "id_of",
     "key_of",
     "topic_of",
     "topics_of",
-    "written",
 ]

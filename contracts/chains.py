@@ -15,7 +15,7 @@ from contracts.base import (
     Moment,
     Name,
     UserId,
-    written,
+    format_id_part,
 )
 from contracts.characters import Character, Lora
 from contracts.generation import GenerationRequested, Notify
@@ -55,7 +55,7 @@ class BaseImageSelected(CallerMessage):
     @property
     def chain_id(self) -> str:
         """Id of the chain that the selection starts, and of its first job, the sheet."""
-        return str(uuid5(CHAINS, f"{self.tenant}/{self.character_id}/{written(self.selected_at)}"))
+        return str(uuid5(CHAINS, f"{self.tenant}/{self.character_id}/{format_id_part(self.selected_at)}"))
 
     @property
     def sheet(self) -> GenerationRequested:

@@ -17,7 +17,7 @@ Modal itself answers 401 in plain text without the `Modal-Key` and `Modal-Secret
 text if the application is not deployed. The answers of the application are JSON.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
@@ -111,9 +111,9 @@ class ModalSubmit(ModalModel):
     deadline_at: AwareDatetime | None = None
     """Time after which the result is not needed. A call that gets its GPU later fails with `TOO_LATE`."""
 
-    def is_late(self) -> bool:
-        """Return whether the deadline has passed."""
-        return self.deadline_at is not None and self.deadline_at <= datetime.now(UTC)
+    def is_late(self, now: datetime) -> bool:
+        """Return whether the deadline has passed at a time with a zone."""
+        return self.deadline_at is not None and self.deadline_at <= now
 
     @model_validator(mode="after")
     def _input_of_its_kind(self) -> Self:

@@ -218,5 +218,5 @@ class ResultStored(AttemptMessage):
     @model_validator(mode="after")
     def _one_result(self) -> Self:
         if (self.image is None) == (self.lora is None):
-            raise ValueError("give either 'image' or 'lora'")
+            raise ValueError("set either 'image' or 'lora'")
         return self

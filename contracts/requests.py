@@ -105,7 +105,7 @@ class _OfCharacter(RequestBase):
     @model_validator(mode="after")
     def _names_a_character(self) -> "_OfCharacter":
         if (self.character is None) == (self.character_id is None):
-            raise PydanticCustomError("one_character", "give either 'character' or 'character_id'")
+            raise PydanticCustomError("one_character", "set either 'character' or 'character_id'")
         return self
 
 

@@ -46,7 +46,7 @@ class AgeNotUnderstood(ValueError):
     def __init__(self, value: int | str) -> None:
         self.value = value
         super().__init__(
-            f"cannot read an age in years from {str(value)[:100]!r}; give it as a number or in"
+            f"must be an age in years, got {str(value)[:100]!r}; write it as a number or in"
             " words, such as 27 or twenty-seven"
         )
 

@@ -67,7 +67,7 @@ def waits_for_lora(request: GenerationRequest, character: Character) -> TypeGuar
 def missing_character_reason(request: GenerationRequest) -> Reason:
     """Return the reason for a request whose character does not exist."""
     character_id = getattr(request, "character_id", None)
-    return Reason(field="request.character_id", message=f"no character {character_id}")
+    return Reason(field="request.character_id", message=f"character {character_id} does not exist")
 
 
 def _person(request: GenerationRequest, character: Character | None) -> Iterator[Reason]:
@@ -83,7 +83,7 @@ def _person(request: GenerationRequest, character: Character | None) -> Iterator
         message = f"must be at least {ADULT_AGE}, is {age}; only adults can be drawn"
         yield Reason(field="request.character.age", message=message)
     elif age > OLDEST:
-        message = f"must be at most {OLDEST}"
+        message = f"must be at most {OLDEST}, is {age}"
         yield Reason(field="request.character.age", message=message)
 
 
@@ -116,7 +116,7 @@ def _texts(model: BaseModel, path: str) -> Iterator[tuple[str, str]]:
 def _mode(request: StudioRequest, character: Character) -> Iterator[Reason]:
     if waits_for_lora(request, character):
         if request.character_id is None:
-            message = "only a stored character's LoRA can be waited for; name it by its 'character_id'"
+            message = "requires a stored character; set 'character_id' instead of 'character'"
             yield Reason(field="request.wait_for_lora", message=message)
     elif request.mode == "lora" and character.lora is None:
         message = "the character has no LoRA; use 'auto' or 'face_swap', or train one first"
@@ -150,7 +150,7 @@ def _training(request: LoraTrainingRequest) -> Iterator[Reason]:
         yield Reason(field="request.captions", message=fault)
     for place, caption in enumerate(request.captions):
         if len(fill_trigger_word(caption, request.trigger_word)) > LONGEST_CAPTION:
-            message = f"must have at most {LONGEST_CAPTION} characters once the trigger word is filled in"
+            message = f"must have at most {LONGEST_CAPTION} characters with the trigger word filled in"
             yield Reason(field=f"request.captions.{place}", message=message)
 
 

@@ -73,7 +73,7 @@ def _batch(workflow: Graph, renders: Sequence[RenderSpec]) -> Iterator[Notice]:
 
 def _problem(workflow: dict[str, Any]) -> str | None:
     if (size := len(json.dumps(workflow, ensure_ascii=False).encode(errors="replace"))) > MAX_BYTES:
-        return f"at most {MAX_BYTES} bytes of JSON, got {size}"
+        return f"must have at most {MAX_BYTES} bytes of JSON, got {size}"
     if isinstance(workflow.get("nodes"), list) or isinstance(workflow.get("links"), list):
         return "is in the format of the ComfyUI editor; export it with 'Export (API)'"
     if not workflow:
@@ -112,7 +112,7 @@ def _fault(text: str, include_nsfw: bool, catalogue: Catalogue) -> str | None:
     if found := find_minor(text, catalogue.underage):
         return str(NotAnAdult(found))
     if not include_nsfw and find_explicit(text, catalogue.nsfw.explicit):
-        return "has explicit wording, which needs include_nsfw; write {{prompt}} for a prompt without it"
+        return "has explicit wording, which requires include_nsfw; use {{prompt}} for a prompt without it"
     return None
 
 

@@ -34,8 +34,8 @@ from contracts.requests import (
 )
 from contracts.strictness import read_message
 from prompts.preview import NO_JOB, RequestRejected, as_json, as_text, preview
-from prompts.refusal import reasons_of
 from prompts.renders import ImageRequest
+from prompts.unreadable_requests import reasons_of
 
 app = typer.Typer(help="Show the prompts, seeds and sizes of a request without sending it.")
 

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from contracts.modal_app import ModalResult, ModalSubmit
@@ -50,7 +51,7 @@ def work(
         holder = claim(table, submit.id, call_id)
         if holder != call_id:
             return {"superseded_by": holder}
-        if submit.is_late() and table.get(progress_key(call_id)) is None:
+        if submit.is_late(datetime.now(UTC)) and table.get(progress_key(call_id)) is None:
             return too_late().model_dump(mode="json")
         return _worked(submit, call_id, table, job, stop_taking)
     finally:

@@ -5,6 +5,7 @@ import re
 import secrets
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 import httpx
@@ -125,7 +126,7 @@ class ModalCalls:
 
     async def _result(self, call: Call) -> ModalResult:
         outcome = call.outcome
-        if call.asked.is_late():
+        if call.asked.is_late(datetime.now(UTC)):
             return _failed(TOO_LATE, "its deadline passed before it could begin")
         if outcome.end != "ok":
             await asyncio.sleep(outcome.seconds)

@@ -18,7 +18,7 @@ from contracts.generation import GenerationRejected, GenerationRequested, Reason
 from contracts.times import plausible
 from prompts.catalogue import Catalogue
 from prompts.planner import plan, plan_without_character, request_hash
-from prompts.refusal import rejection_of
+from prompts.unreadable_requests import rejection_of
 from shared.clock import now
 from shared.envelope import Outgoing, Received, caused_by
 from shared.errors import PermanentError

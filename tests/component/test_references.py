@@ -215,7 +215,7 @@ async def test_without_the_character_the_job_is_rejected_once_the_wait_is_over(s
     assert world.job.error is not None
     events = [(event.seq, event.event) for event in world.job.events]
     assert (world.job.error.code, events) == ("rejected", [(1, "accepted"), (2, "failed")])
-    assert world.job.error.message == f"request.character_id: no character {CHARACTER}"
+    assert world.job.error.message == f"request.character_id: character {CHARACTER} does not exist"
     assert world.said(RenderRequested) == set()
 
 

@@ -147,7 +147,7 @@ async def test_over_kafka_a_character_that_never_comes_is_waited_for_a_minute(pl
     assert end.error is not None
     assert (end.error.code, end.error.message) == (
         "rejected",
-        "request.character_id: no character char-nobody",
+        "request.character_id: character char-nobody does not exist",
     )
     assert 60 <= end.elapsed_seconds < 75
 
@@ -155,4 +155,6 @@ async def test_over_kafka_a_character_that_never_comes_is_waited_for_a_minute(pl
 async def test_a_character_that_nobody_knows_is_refused_over_http_at_once(platform: Platform) -> None:
     answer = await platform.post("/v1/studio", {"character_id": "char-nobody"})
     assert answer.status_code == 422
-    assert answer.json()["errors"] == [{"field": "character_id", "message": "no character char-nobody"}]
+    assert answer.json()["errors"] == [
+        {"field": "character_id", "message": "character char-nobody does not exist"}
+    ]

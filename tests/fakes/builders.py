@@ -112,7 +112,9 @@ def a_wait(*, accepted: bool = False, **fields: Any) -> GenerationWaiting:
         "requested_at": START,
         "character_accepted": accepted,
     }
-    known["reasons"] = (Reason(field="request.character_id", message=f"no character {CHARACTER}"),)
+    known["reasons"] = (
+        Reason(field="request.character_id", message=f"character {CHARACTER} does not exist"),
+    )
     return GenerationWaiting.model_validate(known | fields)
 
 

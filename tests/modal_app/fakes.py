@@ -5,6 +5,7 @@ import itertools
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,7 @@ class FakeCalls(Calls):
         return call_id
 
     async def run(self, call_id: str, asked: ModalSubmit) -> None:
-        if not asked.is_late():  # as `work` tells, which is done in no time here
+        if not asked.is_late(datetime.now(UTC)):  # as `work` tells, which is done in no time here
             self._table.entries[progress_key(call_id)] = 0.0
         await asyncio.sleep(self.seconds)
         table = FakeWorkerTable(self._table.entries)

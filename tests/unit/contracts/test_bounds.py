@@ -13,7 +13,7 @@ from contracts.generation import GenerationRequested
 from contracts.http import CharacterSheetSubmission, LoraTrainingSubmission, StudioSubmission
 from contracts.strictness import read_message
 from contracts.wording import MAX_ERRORS, error_text
-from prompts.refusal import reasons_of
+from prompts.unreadable_requests import reasons_of
 
 JOB = "3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"
 MIA = {"name": "Mia", "age": 27}

@@ -141,7 +141,7 @@ def test_after_the_bound_it_is_rejected_for_the_reasons_it_came_with() -> None:
     assert life.events() == ["failed"]
     assert error(life).code == "rejected"
     assert error(life).reasons == a_wait().reasons
-    assert error(life).message == f"request.character_id: no character {CHARACTER}"
+    assert error(life).message == f"request.character_id: character {CHARACTER} does not exist"
 
 
 def test_a_character_that_appears_at_the_last_moment_is_taken() -> None:
@@ -153,7 +153,7 @@ def test_a_character_that_the_api_accepted_is_waited_for_until_the_deadline_of_t
     assert not looks(life, BOUND + 10, stored=False).said
     assert looks(life, 3 + DEADLINE_SECONDS, stored=False).events() == ["failed"]
     assert error(life).code == "deadline_exceeded"
-    assert "no character" not in error(life).message
+    assert "does not exist" not in error(life).message
     assert f"character {CHARACTER}" in error(life).message
 
 

@@ -39,7 +39,7 @@ async def test_a_request_for_a_character_that_is_not_stored_waits_with_all_that_
     assert isinstance(waiting, GenerationWaiting)
     assert waiting.requested == ASKED.model_copy(update={"requested_at": START})
     assert (waiting.character_id, waiting.request_hash) == (CHARACTER, request_hash(ASKED))
-    assert [reason.message for reason in waiting.reasons] == [f"no character {CHARACTER}"]
+    assert [reason.message for reason in waiting.reasons] == [f"character {CHARACTER} does not exist"]
 
 
 async def test_what_waited_is_planned_as_if_it_had_not_waited() -> None:

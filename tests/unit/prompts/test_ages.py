@@ -59,7 +59,7 @@ def test_an_age_is_read(written: int | str, years: int) -> None:
     "written", ["", "adult", "child", "unknown", "-5", -5, "27 foo", "27th", "mid", "😀"]
 )
 def test_a_text_without_an_age_is_refused(written: int | str) -> None:
-    with pytest.raises(AgeNotUnderstood, match="cannot read an age") as raised:
+    with pytest.raises(AgeNotUnderstood, match="must be an age in years") as raised:
         age_in_years(written)
     assert raised.value.value == written
 

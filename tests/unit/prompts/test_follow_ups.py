@@ -123,7 +123,7 @@ def test_a_reason_about_the_character_is_reported_once_with_its_own_path() -> No
 
 def test_an_unknown_character_is_reported_once() -> None:
     found = reasons("character_sheet", TRAIN, SHOTS, PROFILE, character_id=CHARACTER)
-    assert found == {"request.character_id": f"no character {CHARACTER}"}
+    assert found == {"request.character_id": f"character {CHARACTER} does not exist"}
 
 
 def test_a_follow_up_without_its_lora_is_rejected_with_the_request() -> None:

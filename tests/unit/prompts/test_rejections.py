@@ -23,7 +23,7 @@ def _mia(**changes: Any) -> Character:
 @pytest.mark.parametrize("type_", ["studio", "character_sheet", "profile_pictures", "lora_training"])
 def test_an_unknown_character_is_rejected(type_: str) -> None:
     found = reasons(type_, character_id=CHARACTER)
-    assert found == {"request.character_id": f"no character {CHARACTER}"}
+    assert found == {"request.character_id": f"character {CHARACTER} does not exist"}
 
 
 @pytest.mark.parametrize("age", [17, "17", "seventeen", "１７", "17.9", "late teens", "XVII", "16-20", 0])
@@ -40,7 +40,8 @@ def test_a_stored_character_below_18_is_rejected() -> None:
 
 
 @pytest.mark.parametrize(
-    ("age", "says"), [("unknown", "cannot read an age"), (1998, "at most 120"), (-1, "cannot")]
+    ("age", "says"),
+    [("unknown", "must be an age in years"), (1998, "at most 120, is 1998"), (-1, "must be an age")],
 )
 def test_an_age_must_be_that_of_a_person(age: int | str, says: str) -> None:
     assert says in reasons(character=_mia(age=age))["request.character.age"]

@@ -38,6 +38,4 @@ def test_placeholders_in_captions_become_the_trigger_word() -> None:
 def test_a_caption_that_grows_too_long_with_its_trigger_word_is_refused() -> None:
     captions = ("{trigger}" * 400, *[""] * 6)
     said = reasons("lora_training", stored=MIA, captions=captions, trigger_word="m" * 100)
-    assert said == {
-        "request.captions.0": "must have at most 4000 characters once the trigger word is filled in"
-    }
+    assert said == {"request.captions.0": "must have at most 4000 characters with the trigger word filled in"}

@@ -97,8 +97,7 @@ def test_a_missing_requirement_of_the_mode_is_reported(case: tuple[str, str, boo
 def test_an_inline_character_cannot_wait_for_a_lora(mode: str, character: Character) -> None:
     found = reasons(mode=mode, character=character, wait_for_lora=True)
     assert found == {
-        "request.wait_for_lora": "only a stored character's LoRA can be waited for;"
-        " name it by its 'character_id'"
+        "request.wait_for_lora": "requires a stored character; set 'character_id' instead of 'character'"
     }
 
 

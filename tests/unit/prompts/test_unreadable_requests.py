@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from contracts.generation import GenerationRejected, GenerationRequested
 from contracts.strictness import read_message
-from prompts.refusal import rejection_of
+from prompts.unreadable_requests import rejection_of
 from tests.unit.prompts.examples import AT, BASE_IMAGE, CHARACTER, JOB
 
 MIA = {"name": "Mia", "age": 27}
@@ -47,7 +47,7 @@ def _reasons(body: dict[str, Any]) -> dict[str, str]:
         ({"prompt": "a\x00b"}, "request.prompt", "must not contain the control character U+0000"),
         ({"mode": "magic"}, "request.mode", "must be 'auto', 'lora' or 'face_swap', got 'magic'"),
         ({"workflow": "x"}, "request.workflow", "must be an object, got 'x'"),
-        ({"character": None}, "request", "give either 'character' or 'character_id'"),
+        ({"character": None}, "request", "set either 'character' or 'character_id'"),
         ({"character": {"name": "Mia"}}, "request.character.age", "is required"),
         (
             {"character": {"name": "Mia", "age": 17.5}},
