@@ -3,7 +3,6 @@
 import ssl
 from types import TracebackType
 from typing import Literal, Self
-from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -28,6 +27,7 @@ from contracts.jobs import Status
 from imagegen_client.errors import ServerNotConfigured, ServerUnavailable, reason_of
 from imagegen_client.events import EventStream, LinkedJobEvent, job_event, user_event
 from imagegen_client.server import Server
+from imagegen_client.urls import checked_url, path_of, without_query
 
 SUBMISSION_PATHS: dict[GenerationType, str] = {
     "base_image": "/v1/base-images",
@@ -75,7 +75,7 @@ class Client:
         self._http = _http(certificates, transport, headers)
         self._storage = _http(certificates, transport, None)
         self._servers = {
-            name: Server(name, _checked(name, url), self._http, patience_seconds)
+            name: Server(name, checked_url(f"{name}_url", url), self._http, patience_seconds)
             for name, url in (("api", api_url), ("notifier", notifier_url))
             if url is not None
         }
@@ -113,7 +113,7 @@ class Client:
 
     async def job(self, job_id: str) -> JobView:
         """Return the state of a job. Its times are in seconds, its cost in US dollars."""
-        return await self._of("api").call(JobView, "GET", _path("jobs", job_id))
+        return await self._of("api").call(JobView, "GET", path_of("jobs", job_id))
 
     async def jobs(
         self,
@@ -138,11 +138,11 @@ class Client:
 
     async def results(self, job_id: str) -> Results:
         """Return the images and LoRAs that a job has delivered so far, with freshly signed links."""
-        return await self._of("api").call(Results, "GET", _path("jobs", job_id, "results"))
+        return await self._of("api").call(Results, "GET", path_of("jobs", job_id, "results"))
 
     async def cancel(self, job_id: str) -> JobView:
         """Cancel a job. Delivered images stay; a job that has ended is returned unchanged."""
-        return await self._of("api").call(JobView, "POST", _path("jobs", job_id, "cancel"))
+        return await self._of("api").call(JobView, "POST", path_of("jobs", job_id, "cancel"))
 
     async def download(self, image: ResultImage) -> bytes:
         """Return the bytes of an image. The identity of the caller is not sent to the storage.
@@ -153,9 +153,9 @@ class Client:
         try:
             response = await self._storage.get(image.url)
         except httpx.HTTPError as error:
-            raise ServerUnavailable("storage", _without_query(image.url), reason_of(error)) from error
+            raise ServerUnavailable("storage", without_query(image.url), reason_of(error)) from error
         if not response.is_success:
-            raise ServerUnavailable("storage", _without_query(image.url), f"status {response.status_code}")
+            raise ServerUnavailable("storage", without_query(image.url), f"status {response.status_code}")
         return response.content
 
     # Characters and chains
@@ -172,7 +172,7 @@ class Client:
 
     async def character(self, character_id: str) -> CharacterView:
         """Return a character with its base image, character sheet and LoRA."""
-        return await self._of("api").call(CharacterView, "GET", _path("characters", character_id))
+        return await self._of("api").call(CharacterView, "GET", path_of("characters", character_id))
 
     async def characters(
         self, *, user_id: str | None = None, limit: int = 20, cursor: str | None = None
@@ -197,28 +197,28 @@ class Client:
         return await self._of("api").call(
             ChainView,
             "POST",
-            _path("characters", character_id, "base-image"),
+            path_of("characters", character_id, "base-image"),
             body=selection.model_dump(mode="json", exclude_none=True),
             idempotency_key=idempotency_key or str(uuid4()),
         )
 
     async def chain(self, chain_id: str) -> ChainView:
         """Return the state of a chain and its steps."""
-        return await self._of("api").call(ChainView, "GET", _path("chains", chain_id))
+        return await self._of("api").call(ChainView, "GET", path_of("chains", chain_id))
 
     async def cancel_chain(self, chain_id: str) -> ChainView:
         """Cancel a chain and its jobs. Delivered images stay; it can be resumed."""
-        return await self._of("api").call(ChainView, "POST", _path("chains", chain_id, "cancel"))
+        return await self._of("api").call(ChainView, "POST", path_of("chains", chain_id, "cancel"))
 
     async def resume_chain(self, chain_id: str) -> ChainView:
         """Retry the failed or cancelled step of a chain and continue from there."""
-        return await self._of("api").call(ChainView, "POST", _path("chains", chain_id, "resume"))
+        return await self._of("api").call(ChainView, "POST", path_of("chains", chain_id, "resume"))
 
     # Events and webhooks
 
     def job_events(self, job_id: str, *, last_event_id: str | None = None) -> EventStream[LinkedJobEvent]:
         """Stream the events of one job until it ends, from the first or after `last_event_id`."""
-        return EventStream(self._of("notifier"), _path("jobs", job_id, "events"), job_event, last_event_id)
+        return EventStream(self._of("notifier"), path_of("jobs", job_id, "events"), job_event, last_event_id)
 
     def user_events(self, *, last_event_id: str | None = None) -> EventStream[LinkedJobEvent | JobSnapshot]:
         """Stream the events of all jobs of the user, without end.
@@ -275,22 +275,3 @@ def _http(
     return httpx.AsyncClient(
         headers=headers, verify=certificates or True, timeout=TIMEOUT, trust_env=False, transport=transport
     )
-
-
-def _checked(name: str, url: str) -> str:
-    try:
-        parsed = httpx.URL(url)
-    except httpx.InvalidURL as error:
-        raise ValueError(f"{name}_url: {error}") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise ValueError(f"{name}_url: must begin with http:// or https:// and name a host")
-    return url
-
-
-def _path(*parts: str) -> str:
-    """Return a path of the API; ids may be any text of the caller's."""
-    return "/v1/" + "/".join(quote(part, safe="") for part in parts)
-
-
-def _without_query(url: str) -> str:
-    return str(httpx.URL(url).copy_with(query=None))

@@ -3,6 +3,7 @@
 import httpx
 
 from contracts.http import Problem
+from imagegen_client.urls import without_credentials
 
 
 class ImagegenError(Exception):
@@ -44,11 +45,6 @@ class ServerNotConfigured(ImagegenError):
 
     def __init__(self, server: str) -> None:
         super().__init__(f"this operation needs the {server}: Client({server}_url=...)")
-
-
-def without_credentials(url: str) -> str:
-    """Return the URL without user name and password."""
-    return str(httpx.URL(url).copy_with(userinfo=b""))
 
 
 def reason_of(error: httpx.HTTPError) -> str:
