@@ -17,7 +17,21 @@ A `[` starts an IPv6 address, and digits before the path are a port: an `@` afte
 _USERINFO_OF_URL: Final = re.compile(USERINFO.format(quotes=""), re.IGNORECASE)
 _LABEL: Final = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.IGNORECASE)
 _BRACKETED: Final = re.compile(r"\[([^\]]+)\](:[0-9]*)?")
+_LINK: Final = re.compile(
+    r"[a-z][a-z0-9+.-]*://[^/?#\s\"'<>]*(/[^?#\s\"'<>]*)?([?#][^\s\"'<>]*)?", re.IGNORECASE
+)
+_IP_ADDRESS: Final = re.compile(
+    r"(?<![\w.])\d{1,3}(\.\d{1,3}){3}(:\d+)?(?!\.?\w)|\[[0-9a-f]*:[0-9a-f:]+\](:\d+)?"
+)
 _LONGEST_HOST: Final = 253
+
+
+def without_addresses(text: str) -> str:
+    """Return a text for callers without the hosts of its links and without IP addresses.
+
+    Both may be internal. Paths stay, queries do not: they may carry a signature.
+    """
+    return _IP_ADDRESS.sub("…", _LINK.sub(lambda link: link[1] or "…", text))
 
 
 def split_credentials(url: str) -> tuple[str, str | None]:

@@ -11,18 +11,46 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Final
 
+from contracts.base import Provider
+
 PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
+ANY_PLACEHOLDER: Final = re.compile(r"\{\{([^{}]*)\}\}")
+"""Text that looks like a placeholder, also where it is misspelt."""
+DOCUMENTED_PLACEHOLDERS: Final = ("prompt", "negative_prompt", "seed", "width", "height", "prefix")
+PLACEHOLDERS: Final = frozenset(
+    {
+        *DOCUMENTED_PLACEHOLDERS,
+        "checkpoint",
+        "flux_checkpoint",
+        "lora_name",
+        "lora_scale",
+        "reference_image",
+        "face_image",
+    }
+)
+"""The others are filled in at ComfyUI only: names of files that its server has."""
+WORKFLOW_PROVIDERS: Final[tuple[Provider, ...]] = ("comfyui", "modal")
+"""Providers that run a caller's workflow, as the dispatcher's policies state."""
+CHECKPOINT_ENDINGS: Final = (".safetensors", ".sft", ".ckpt")
+"""Endings of the names of checkpoints that a ComfyUI server loads."""
 RESULT_TITLE: Final = "result"
 PREFIX: Final = "filename_prefix"
 BATCH: Final = "batch_size"
 SEED_INPUTS: Final = ("seed", "noise_seed")
 VALUE_INPUTS: Final = ("value", "int", "number", *SEED_INPUTS)
 """Inputs of nodes that only hold a number."""
+TEXT_INPUTS: Final = ("value", "string", "text")
+"""Inputs of nodes that only hold a text."""
 SEEDS: Final = 2**64
 
 Graph = Mapping[str, Any]
 File = Mapping[str, Any]
 """Reference to a file on the server: `filename`, `subfolder` and `type`."""
+
+
+def is_checkpoint(name: str) -> bool:
+    """Return whether a model's name is that of a checkpoint at a ComfyUI server."""
+    return name.lower().endswith(CHECKPOINT_ENDINGS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +84,28 @@ def result_node(graph: Graph) -> str | None:
     """
     nodes = dict(_nodes(graph))
     used = {source for inputs in nodes.values() for source in _sources(graph, inputs)}
-    candidates = [node for node in nodes if _saves(graph, node)] or [n for n in nodes if n not in used]
+    candidates = saving_nodes(graph) or [node for node in nodes if node not in used]
     return _chosen(graph, candidates) if candidates else None
+
+
+def saving_nodes(graph: Graph) -> list[str]:
+    """Return the nodes that probably save images, in the order of the graph."""
+    return [node for node, _ in _nodes(graph) if _saves(graph, node)]
+
+
+def cycle_in(graph: Graph) -> list[str]:
+    """Return the nodes of one cycle, the first of them again at its end. Empty: there is none."""
+    try:
+        TopologicalSorter({node: list(_sources(graph, inputs)) for node, inputs in _nodes(graph)}).prepare()
+    except CycleError as error:
+        return [str(node) for node in error.args[1]]
+    return []
+
+
+def text_of(graph: Graph, value: object) -> str | None:
+    """Return the text of an input, following links through nodes that only hold a value."""
+    found = _held(graph, value, TEXT_INPUTS)
+    return found if isinstance(found, str) else None
 
 
 def nodes_of_result(graph: Graph) -> dict[str, Mapping[str, Any]]:
@@ -114,19 +162,25 @@ def seed_of(graph: Graph, given: int) -> int | None:
 
 def _number(graph: Graph, value: object, given: int) -> int | None:
     """Return the number of an input, following links through nodes that only hold a value."""
-    passed: set[str] = set()
-    while (node := _link(value)) is not None and node not in passed:
-        passed.add(node)
-        source = graph.get(node)
-        inputs = source.get("inputs") if isinstance(source, dict) else None
-        only = list(inputs.items()) if isinstance(inputs, dict) else []
-        value = only[0][1] if len(only) == 1 and only[0][0] in VALUE_INPUTS else None
+    value = _held(graph, value, VALUE_INPUTS)
     if isinstance(value, str):
         value = value.replace("{{seed}}", str(given))
         is_number = value.isascii() and value.isdigit() and len(value) <= 20
         value = int(value) if is_number else None  # as the server parses it
     is_seed = isinstance(value, int) and not isinstance(value, bool) and 0 <= value < SEEDS
     return value if is_seed and isinstance(value, int) else None
+
+
+def _held(graph: Graph, value: object, names: Collection[str]) -> object:
+    """Return what an input holds at the end of its links, None where a node computes it."""
+    passed: set[str] = set()
+    while (node := _link(value)) is not None and node not in passed:
+        passed.add(node)
+        source = graph.get(node)
+        inputs = source.get("inputs") if isinstance(source, dict) else None
+        only = list(inputs.items()) if isinstance(inputs, dict) else []
+        value = only[0][1] if len(only) == 1 and only[0][0] in names else None
+    return value
 
 
 def batch_of(graph: Graph) -> int:

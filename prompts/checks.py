@@ -7,7 +7,8 @@ from pydantic import BaseModel
 
 from contracts.captions import fill_trigger_word
 from contracts.characters import Character
-from contracts.generation import Reason
+from contracts.generation import GenerationRequested, Reason
+from contracts.object_keys import is_of_tenant
 from contracts.requests import (
     CharacterSheetRequest,
     GenerationRequest,
@@ -18,6 +19,8 @@ from contracts.requests import (
     captions_error,
     images_error,
 )
+from contracts.wording import shown
+from contracts.workflows import CHECKPOINT_ENDINGS, WORKFLOW_PROVIDERS, is_checkpoint
 from prompts.adults import (
     ADULT_AGE,
     AgeNotUnderstood,
@@ -45,6 +48,8 @@ def rejection_reasons(
     found = [*_person(request, character), *_minors(request, character, catalogue)]
     if isinstance(request, RequestBase) and request.workflow is not None:
         found += workflow_reasons(request.workflow, include_nsfw=request.include_nsfw, catalogue=catalogue)
+    if isinstance(request, RequestBase):
+        found += _routing(request)
     if isinstance(request, StudioRequest) and character:
         found += _mode(request, character)
     if isinstance(request, ProfilePicturesRequest):
@@ -68,6 +73,15 @@ def missing_character_reason(request: GenerationRequest) -> Reason:
     """Return the reason for a request whose character does not exist."""
     character_id = getattr(request, "character_id", None)
     return Reason(field="request.character_id", message=f"character {character_id} does not exist")
+
+
+def lora_reasons(requested: GenerationRequested) -> tuple[Reason, ...]:
+    """Return the reason against a character in the request whose LoRA is not one of the tenant's."""
+    lora = getattr(getattr(requested.request, "character", None), "lora", None)
+    if lora is None or is_of_tenant(lora.key, requested.tenant):
+        return ()
+    message = f"must be the key of a LoRA of this tenant, '{requested.tenant}/…', got {shown(lora.key)}"
+    return (Reason(field="request.character.lora.key", message=message),)
 
 
 def _person(request: GenerationRequest, character: Character | None) -> Iterator[Reason]:
@@ -124,6 +138,19 @@ def _mode(request: StudioRequest, character: Character) -> Iterator[Reason]:
     elif request.mode == "face_swap" and character.base_image_id is None:
         message = "is required for mode 'face_swap'"
         yield Reason(field="request.character.base_image_id", message=message)
+
+
+def _routing(request: RequestBase) -> Iterator[Reason]:
+    """Provider, model and workflow that exclude each other."""
+    if request.workflow is not None and request.model is not None:
+        yield Reason(field="request.model", message="a workflow names its own models; leave out 'model'")
+    if request.workflow is not None and request.provider not in (None, *WORKFLOW_PROVIDERS):
+        able = " or ".join(WORKFLOW_PROVIDERS)
+        yield Reason(field="request.provider", message=f"{request.provider} runs no workflows; use {able}")
+    elif request.provider == "comfyui" and request.model and not is_checkpoint(request.model):
+        endings = ", ".join(CHECKPOINT_ENDINGS)
+        message = f"must be a checkpoint of the ComfyUI server, a file name that ends in one of {endings}"
+        yield Reason(field="request.model", message=message)
 
 
 def _set(request: ProfilePicturesRequest, catalogue: Catalogue) -> Iterator[Reason]:

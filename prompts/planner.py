@@ -17,7 +17,7 @@ from contracts.requests import GenerationRequest, LoraTrainingRequest
 from contracts.times import plausible
 from prompts.adults import NotAnAdult
 from prompts.catalogue import Catalogue
-from prompts.checks import missing_character_reason, rejection_reasons, waits_for_lora
+from prompts.checks import lora_reasons, missing_character_reason, rejection_reasons, waits_for_lora
 from prompts.follow_ups import follow_up_rejection_reasons
 from prompts.renders import first_image_of, renders_of
 from prompts.workflows import workflow_notices
@@ -38,8 +38,7 @@ def plan(
     request = requested.request
     person = getattr(request, "character", None) or character
     about = _common_fields(requested, person, requested_at)
-    reasons = rejection_reasons(request, person, catalogue)
-    reasons += follow_up_rejection_reasons(requested, person, catalogue)
+    reasons = _reasons_against(requested, person, catalogue)
     if reasons:
         return GenerationRejected(**about, reasons=tuple(dict.fromkeys(reasons)))
     assert person is not None, "a missing character is a reason"
@@ -67,8 +66,7 @@ def plan_without_character(
     """
     about = _common_fields(requested, None, requested_at)
     missing = missing_character_reason(requested.request)
-    found = rejection_reasons(requested.request, None, catalogue)
-    found += follow_up_rejection_reasons(requested, None, catalogue)
+    found = _reasons_against(requested, None, catalogue)
     others = tuple(dict.fromkeys(reason for reason in found if reason != missing))
     if others:
         return GenerationRejected(**about, reasons=others)
@@ -85,14 +83,23 @@ def admission_reasons(
     """
     request = requested.request
     person = getattr(request, "character", None) or character
-    reasons = rejection_reasons(request, person, catalogue)
-    reasons += follow_up_rejection_reasons(requested, person, catalogue)
+    reasons = _reasons_against(requested, person, catalogue)
     if person and not reasons and not isinstance(request, LoraTrainingRequest):
         try:
             first_image_of(requested.job_id, request, person, catalogue)
         except NotAnAdult as error:
             return (Reason(field="request", message=str(error)),)
     return tuple(dict.fromkeys(reasons))
+
+
+def _reasons_against(
+    requested: GenerationRequested, person: Character | None, catalogue: Catalogue
+) -> tuple[Reason, ...]:
+    return (
+        *rejection_reasons(requested.request, person, catalogue),
+        *lora_reasons(requested),
+        *follow_up_rejection_reasons(requested, person, catalogue),
+    )
 
 
 def stored_character_id(requested: GenerationRequested) -> str | None:

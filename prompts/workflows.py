@@ -13,6 +13,7 @@ from contracts.workflows import Graph, batch_of, placeholders_of
 from prompts.adults import NotAnAdult, find_minor
 from prompts.catalogue import Catalogue
 from prompts.explicit import find_explicit
+from prompts.workflow_checks import run_reasons
 
 MAX_BYTES: Final = 256 * 1024
 MAX_WORDING: Final = 64 * 1024
@@ -27,7 +28,7 @@ def workflow_reasons(workflow: dict[str, Any], *, include_nsfw: bool, catalogue:
         return [Reason(field=field, message=why) for field, why in unstorable]
     if problem := _problem(workflow):
         return [Reason(field=_FIELD, message=problem)]
-    return list(_wording(workflow, include_nsfw, catalogue))
+    return [*_wording(workflow, include_nsfw, catalogue), *islice(run_reasons(workflow), 10)]
 
 
 def workflow_notices(workflow: Graph, renders: Sequence[RenderSpec]) -> tuple[Notice, ...]:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import sha256
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image
 
 from deploy.simulators import drawing
+from deploy.simulators.comfyui_disk import escapes
 from deploy.simulators.comfyui_jobs import ComfyJob, now_ms
 from deploy.simulators.comfyui_nodes import node_classes
 from deploy.simulators.comfyui_picture import READERS, ancestors, batch_of, linked, read_picture
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 SAMPLERS: Final = ("KSampler", "KSamplerAdvanced", "SamplerCustomAdvanced")
 MOST_STEPS: Final = 20
+OUTSIDE: Final = "**** ERROR: Saving image outside the output folder is not allowed."
 OUT_OF_MEMORY: Final = (
     "Allocation on device 0 would exceed allowed memory. (out of memory)\n"
     "This error means you ran out of memory on your GPU.\n\nTIPS: If the workflow worked before "
@@ -144,6 +147,8 @@ class Execution:
         preview = self._graph[node]["class_type"] == "PreviewImage"
         folder = "temp" if preview else "output"
         prefix = "ComfyUI_temp" if preview else str(inputs["filename_prefix"])
+        if escapes(normpath(prefix.replace("\\", "/"))):
+            raise NodeFailed("Exception", f"{OUTSIDE}\n full_output_folder: /{normpath(prefix)}")
         images = []
         for data in await self._pictures(node):
             saved = self._server.disk.next_name(folder, prefix)

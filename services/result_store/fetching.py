@@ -7,6 +7,7 @@ from typing import Protocol
 from urllib.parse import urljoin, urlsplit
 
 import httpx
+import structlog
 
 from contracts.base import Provider
 from contracts.renders import Output
@@ -15,6 +16,8 @@ from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutp
 from shared.errors import PermanentError, TransientError
 from shared.hashed_file import HashedFile
 from shared.url_credentials import redacted
+
+log = structlog.get_logger()
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 """Only from this machine are outputs fetched without TLS."""
@@ -103,20 +106,26 @@ class HttpFetch(Fetch):
             raise OutputUnavailable(f"no address: {redacted(str(error))}") from error
         try:
             async with self._http.stream("GET", url, headers=headers) as answer:
-                self._check(answer, url)
+                self._check(answer, provider)
                 yield answer
         except httpx.HTTPError as error:
             raise OutputLate(redacted(f"{url}: {type(error).__name__}: {error}")) from error
         except httpx.InvalidURL as error:
             raise OutputUnavailable(f"no address: {redacted(str(error))}") from error
 
-    def _check(self, answer: httpx.Response, url: str) -> None:
+    def _check(self, answer: httpx.Response, provider: Provider) -> None:
         status = answer.status_code
         if status == 200:
             return
+        log.info(
+            "output_fetch_refused",
+            provider=provider,
+            url=str(answer.url.copy_with(query=None)),
+            status=status,
+        )
         if status in (408, 425, 429) or status >= 500:
-            raise OutputLate(f"{redacted(url)}: {status}")
-        raise OutputUnavailable(f"{redacted(url)}: {status}")
+            raise OutputLate(f"{provider} answered {status} when its output was fetched")
+        raise OutputUnavailable(f"{provider} answered {status} when its output was fetched")
 
     async def _read(self, answer: httpx.Response) -> bytes:
         chunks: list[bytes] = []

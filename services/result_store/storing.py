@@ -13,6 +13,7 @@ from PIL.Image import Image
 
 from contracts.ids import AttemptKey
 from contracts.renders import RenderFailed, RenderSucceeded, StoredImage
+from contracts.web_addresses import without_addresses
 from services.result_store.assets import Stored
 from services.result_store.fetching import Fetch, OutputUnavailable
 from services.result_store.images import (
@@ -172,7 +173,7 @@ def failure(result: RenderSucceeded, error: Exception) -> RenderFailed:
         provider=result.provider,
         at=now(),
         code=error.reason,
-        message=str(error)[:1000],
+        message=without_addresses(str(error))[:1000],
         retryable=not isinstance(error, BadWeights | WrongSize),
         billed="yes",
         cost_usd=result.cost_usd,

@@ -11,6 +11,7 @@ from tests.fakes.api import ApiBench
 from tests.fakes.builders import JOB, START
 from tests.fakes.characters import MARA, a_character_record
 from tests.fakes.jobs import a_job, a_render, a_stored_image
+from tests.unit.workflow_graphs import drawing
 
 MIA = {"name": "Mia", "age": 27}
 SHEET = {"character": MIA, "base_image_id": f"{JOB}/0"}
@@ -31,6 +32,15 @@ REFUSED: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
     ("profile_pictures", {"character": MIA, "set_id": "none"}, ["set_id"]),
     ("profile_pictures", {"character_id": "nobody", "set_id": "none"}, ["character_id", "set_id"]),
     ("studio", {"character": MIA, "workflow": {}}, ["workflow"]),
+    ("studio", {"character": MIA, "workflow": drawing(seed=-1)}, ["workflow.5.inputs.seed"]),
+    ("studio", {"character": MIA, "workflow": drawing(), "provider": "fal"}, ["provider"]),
+    ("studio", {"character": MIA, "workflow": drawing(), "model": "x"}, ["model"]),
+    ("studio", {"character": MIA | {"lora": {"key": "x", "trigger_word": "mia7"}}}, ["character.lora.key"]),
+    (
+        "studio",
+        {"character": MIA | {"lora": {"key": "others/x.safetensors", "trigger_word": "mia7"}}},
+        ["character.lora.key"],
+    ),
     ("studio", {"character": MIA, "prompt": "a child on a beach"}, ["prompt"]),
     ("studio", {"character": MIA, "mode": "lora"}, ["mode"]),
     ("studio", {"character": MIA, "mode": "face_swap"}, ["character.base_image_id"]),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.api import ApiBench
+from tests.unit.workflow_graphs import drawing
 
 MIA: dict[str, Any] = {"name": "Mia", "age": 27}
 JSON_TYPE = {"content-type": "application/json"}
@@ -155,7 +156,7 @@ async def test_a_wrong_age_in_its_place_is_refused_in_the_words_of_an_age(bench:
 
 @pytest.mark.parametrize("seed", [0, 2**53, 2**64 - 1, str(2**64 - 1)])
 async def test_a_seed_reaches_the_prompt_builder_exactly(bench: ApiBench, seed: int | str) -> None:
-    workflow = {"5": {"class_type": "KSampler", "inputs": {"seed": 2**64 - 1}}}
+    workflow = drawing(seed=2**64 - 1)
     body = {"character": MIA, "seed": seed, "provider": "comfyui", "workflow": workflow}
     text = json.dumps(body)
     headers = {"content-type": "application/json"}

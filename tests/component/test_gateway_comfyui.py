@@ -204,3 +204,27 @@ async def test_an_old_server_gets_a_delete_and_an_interrupt_of_this_prompt_only(
         ("/queue", {"delete": [ids[0]]}),
         ("/interrupt", {"prompt_id": ids[0]}),
     ]
+
+
+async def test_a_model_is_the_checkpoint_of_the_run(harness: AdapterHarness) -> None:
+    request = an_attempt_request("comfyui", model="juggernautXL_v9.safetensors")
+    assert isinstance(await harness.end(request, await harness.submit(request)), Completed)
+    [entry] = await harness.submission_log()
+    assert entry["input"]["1"]["inputs"]["ckpt_name"] == "juggernautXL_v9.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "words"),
+    [
+        ({"model": "no-such.safetensors"}, "invalid_workflow", "no-such.safetensors"),
+        ({"model": "sdxl"}, "unsupported", "is no checkpoint of a ComfyUI server"),
+        ({"model": "x.safetensors", "workflow": WORKFLOW}, "unsupported", "names its own models"),
+    ],
+)
+async def test_a_model_that_cannot_be_used_is_refused(
+    harness: AdapterHarness, fields: dict[str, Any], code: str, words: str
+) -> None:
+    with pytest.raises(Rejected) as raised:
+        await harness.submit(an_attempt_request("comfyui", **fields))
+    assert (raised.value.code, words in raised.value.message) == (code, True)
+    assert await harness.submission_log() == []

@@ -198,3 +198,11 @@ async def test_a_connection_that_breaks_in_the_middle_of_weights_is_tried_again_
     web = Web(lambda request: httpx.Response(200, content=broken()))
     with pytest.raises(OutputLate):
         await web.fetch.to_file("modal", Output(path="/w"), HashedFile(io.BytesIO(), max_bytes=1000))
+
+
+@pytest.mark.parametrize("status", [403, 500])
+async def test_an_error_names_the_provider_and_not_its_address(status: int) -> None:
+    web = Web(lambda request: httpx.Response(status))
+    with pytest.raises((OutputUnavailable, OutputLate)) as raised:
+        await web.fetch("comfyui", Output(path="/view?filename=a.png"))
+    assert str(raised.value) == f"comfyui answered {status} when its output was fetched"

@@ -348,3 +348,12 @@ async def test_an_infinite_number_is_refused_as_too_large() -> None:
         assert refused.status_code == 400
         [error] = refused.json()["node_errors"]["6"]["errors"]
         assert error["type"] == "value_bigger_than_max"
+
+
+@pytest.mark.parametrize("prefix", ["/etc/x", "../x", "a/../../x", "..\\x"])
+async def test_a_file_outside_of_the_output_folder_fails_the_saving_node(prefix: str) -> None:
+    async with simulator() as client:
+        entry = await _run(client, _graph(prefix))
+        name, data = entry["status"]["messages"][-1]
+        assert (name, data["exception_type"], data["node_id"]) == ("execution_error", "Exception", "8")
+        assert "outside the output folder" in data["exception_message"]

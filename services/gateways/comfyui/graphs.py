@@ -5,9 +5,10 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from contracts.workflows import CHECKPOINT_ENDINGS, is_checkpoint
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.kit.dialects import Dialect, dialect_of, model_names
-from services.gateways.kit.provider import AttemptRequest
+from services.gateways.kit.provider import AttemptRequest, Rejected
 from services.gateways.kit.workflows import callers_graph, filled, prefix_of
 
 LORA_NAME = "{{lora_name}}"
@@ -32,7 +33,7 @@ def reads(request: AttemptRequest, otherwise: Dialect) -> Dialect:
     if request.workflow:
         return dialect_of(model_names(request.workflow), otherwise)
     lora = request.spec.lora
-    return dialect_of([lora.base_model], otherwise) if lora else otherwise
+    return dialect_of([lora.base_model if lora else request.model or ""], otherwise)
 
 
 def graph_of(
@@ -40,15 +41,38 @@ def graph_of(
 ) -> dict[str, Any]:
     """The caller's workflow, or the fitting template, filled in."""
     lora = request.spec.lora
+    asked = checkpoint_of(request)
     more = images | {
-        "checkpoint": settings.checkpoint,
-        "flux_checkpoint": settings.flux_checkpoint,
+        "checkpoint": asked or settings.checkpoint,
+        "flux_checkpoint": asked or settings.flux_checkpoint,
         "lora_name": lora_name,
         "lora_scale": lora.scale if lora else 1.0,
     }
     if request.workflow:
         return callers_graph(request, **more)
     return filled(_graph(request), request.spec, prefix=prefix_of(request), **more)
+
+
+def checkpoint_of(request: AttemptRequest) -> str | None:
+    """Return the checkpoint that the request names as its `model`, None if it names none.
+
+    The server refuses a file that it does not have.
+
+    Raises:
+        Rejected: `model` is no checkpoint, or the request has a workflow, which names its own.
+    """
+    if request.model is None:
+        return None
+    if request.workflow:
+        raise Rejected("unsupported", "a workflow names its own models; leave out 'model'")
+    if not is_checkpoint(request.model):
+        endings = ", ".join(CHECKPOINT_ENDINGS)
+        raise Rejected(
+            "unsupported",
+            f"model {request.model[:200]!r} is no checkpoint of a ComfyUI server: its name must end in"
+            f" one of {endings}",
+        )
+    return request.model
 
 
 def _graph(request: AttemptRequest) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Protocol
 
+from contracts.object_keys import is_of_tenant
 from services.gateways.kit.provider import Rejected
 from shared.mongo import Collection
 from shared.s3 import Bucket, NoSuchObject
@@ -80,8 +81,6 @@ def lora_key(tenant: str, key: str) -> str:
     Raises:
         Refused: it does not.
     """
-    whose, _, rest = key.partition("/")
-    strange = any(letter < " " or letter == "\x7f" for letter in key)  # no link is made for such
-    if strange or whose != tenant or any(step in ("", ".", "..") for step in rest.split("/")):
+    if not is_of_tenant(key, tenant):
         raise Rejected("input_not_found", f"there is no LoRA {key[:200]!r}")
     return key

@@ -9,6 +9,7 @@ from uuid import NAMESPACE_URL, uuid5
 from contracts.base import Provider as ProviderName
 from contracts.generation import RenderSpec
 from contracts.renders import Billed, Output
+from contracts.web_addresses import without_addresses
 from services.gateways.kit.dialects import Dialect
 
 SubmissionRef = dict[str, str]
@@ -75,6 +76,10 @@ class Failed:
     retryable: bool
     billed: Billed = "unknown"
     cost_usd: float | None = None
+
+    def __post_init__(self) -> None:
+        """Callers read the message: it names no address of a provider or of our own."""
+        object.__setattr__(self, "message", without_addresses(self.message))
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.web_addresses import address_error
+from contracts.web_addresses import address_error, without_addresses
 
 HOST, PORT, NAME, BRACKETS = (
     "must name a host,",
@@ -64,3 +64,18 @@ def test_an_unusable_address_has_an_error(url: str, fault: str) -> None:
 )
 def test_a_possible_address_is_accepted(url: str) -> None:
     assert address_error(url) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://127.0.0.1:8192/view?filename=x&type=output: 403", "/view 403"),
+        ("cannot fetch https://minio.internal:9000/b/k.png?X-Sig=1, gone", "cannot fetch /b/k.png gone"),
+        ("no connection to 10.0.0.5:8188.", "no connection to …."),
+        ("at [::1]:8188", "at …"),
+        ("s3://bucket", "…"),
+        ("version 1.2.3 at 12:30 gave [fail] 1.2.3.4.5", "version 1.2.3 at 12:30 gave [fail] 1.2.3.4.5"),
+    ],
+)
+def test_a_text_for_callers_names_no_hosts(text: str, shown: str) -> None:
+    assert without_addresses(text) == shown

@@ -9,6 +9,7 @@ from contracts.generation import GenerationPlanned, GenerationRejected, Generati
 from prompts.catalogue import default_catalogue
 from prompts.planner import plan
 from tests.unit.prompts.examples import AT, CHARACTER, JOB, LORA, MIA, STORED_MIA, requested
+from tests.unit.workflow_graphs import drawing
 
 TRAIN = {"type": "lora_training"}
 SHOTS = {"type": "studio", "scene": "beach"}
@@ -103,7 +104,7 @@ def test_fields_of_a_follow_up_that_mention_a_minor_in_combination_are_rejected(
 
 
 def test_the_wording_of_a_workflow_in_a_follow_up_is_checked() -> None:
-    nodes = {"6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a nude portrait"}}}
+    nodes = drawing() | {"6": {"class_type": "CLIPTextEncode", "inputs": {"text": "a nude portrait"}}}
     found = reasons("character_sheet", TRAIN, SHOTS | {"workflow": nodes})
     assert list(found) == ["then.1.workflow.6.inputs.text"]
     allowed = made(chain("character_sheet", TRAIN, SHOTS | {"workflow": nodes, "include_nsfw": True}))

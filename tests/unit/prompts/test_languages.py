@@ -14,6 +14,7 @@ from prompts.planner import plan
 from prompts.workflows import MAX_WORDING, workflow_reasons
 from tests.unit.prompts.corpus.rates import PARTS, VERDICTS, ideas, sentences, wrong
 from tests.unit.prompts.examples import AT, CHARACTER, IMAGES, MIA, STORED_MIA, requested
+from tests.unit.workflow_graphs import saving
 
 REPORTED_MINORS = [
     *("👧🏻 playing", "👶", "sechzehn Jahre alt", "16살 소녀", "шестнадцать лет", "高校生", "小学生"),
@@ -179,7 +180,7 @@ def test_an_age_is_found_wherever_it_stands_in_a_long_text() -> None:
 
 
 def test_the_time_of_a_workflow_with_ligatures_is_linear() -> None:
-    workflow = {"1": {"class_type": "T", "inputs": {"text": "ﷺ" * MAX_WORDING}}}
+    workflow = {"1": {"class_type": "T", "inputs": {"text": "ﷺ" * MAX_WORDING}}, "2": saving("1")}
     start = time.process_time()
     assert workflow_reasons(workflow, include_nsfw=False, catalogue=default_catalogue()) == []
     assert time.process_time() - start < 2

@@ -21,6 +21,7 @@ from tests.unit.prompts.examples import (
     planned,
     requested,
 )
+from tests.unit.workflow_graphs import drawing
 
 MIA_LOOKS = "A 27-year-old Japanese woman with long wavy black hair and green eyes, freckles"
 PHOTO = "Photorealistic photograph, natural skin texture"
@@ -175,9 +176,9 @@ def test_explicit_wording_is_removed_unless_the_request_allows_it() -> None:
 
 
 def test_the_routing_preferences_are_passed_on() -> None:
-    workflow = {"1": {"class_type": "KSampler", "inputs": {"seed": "{{seed}}"}}}
-    made = planned(provider="comfyui", model="flux-dev", workflow=workflow)
-    assert (made.provider, made.model, made.workflow) == ("comfyui", "flux-dev", workflow)
+    made = planned(provider="comfyui", workflow=drawing())
+    assert (made.provider, made.model, made.workflow) == ("comfyui", None, drawing())
+    assert planned(provider="comfyui", model="flux.safetensors").model == "flux.safetensors"
     assert planned("lora_training", provider="modal").provider == "modal"
 
 

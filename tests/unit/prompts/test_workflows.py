@@ -8,7 +8,7 @@ from contracts.generation import Reason
 from prompts.catalogue import default_catalogue
 from prompts.workflows import MAX_BYTES, MAX_WORDING, workflow_reasons
 from tests.unit.prompts.examples import planned, reasons
-from tests.unit.workflow_graphs import drawing
+from tests.unit.workflow_graphs import drawing, saving
 
 
 def _encode(text: str) -> dict[str, Any]:
@@ -21,6 +21,7 @@ def _workflow(positive: str = "{{prompt}}", negative: str = "{{negative_prompt}}
         "2": _encode(positive),
         "3": _encode(negative),
         "4": {"class_type": "KSampler", "inputs": {"positive": ["2", 0], "negative": ["3", 0], "seed": 1}},
+        "9": saving("4"),
     }
 
 
