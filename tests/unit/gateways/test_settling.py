@@ -358,7 +358,7 @@ async def test_what_is_overdue_is_asked_for_once_more_where_that_can_be_asked(
 
 async def test_the_message_of_a_failure_names_no_internal_address(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
-    harness.provider.status = [Failed("provider_error", "GET http://10.1.2.3:8188/view?x=1 failed", False)]
+    harness.provider.statuses = [Failed("provider_error", "GET http://10.1.2.3:8188/view?x=1 failed", False)]
     await harness.finish(attempt)
     [failure] = harness.publisher.said(RenderFailed)
     assert failure.message == "GET /view failed"

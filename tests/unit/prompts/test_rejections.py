@@ -108,7 +108,7 @@ def test_an_unknown_set_is_rejected_with_the_known_ones() -> None:
 
 
 def test_a_trigger_word_must_not_be_explicit() -> None:
-    lora = Lora(key="k", trigger_word="nude_mia")
+    lora = Lora(key="acme/k", trigger_word="nude_mia")
     found = reasons(character=MIA_WITH_LORA.model_copy(update={"lora": lora}))
     assert found == {"request.character.lora.trigger_word": "must not be an explicit word"}
     assert "request.trigger_word" in reasons("lora_training", stored=MIA, trigger_word="porn")
