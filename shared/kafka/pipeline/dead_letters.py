@@ -26,8 +26,7 @@ class DeadLetters(BatchMiddleware):
     async def handle(self, proceed: Next, batch: Batch) -> None:
         """Handle all messages of a batch that can be handled. Raises transient errors only."""
         self._answered = []  # of an attempt that failed; its records come again
-        readable = replace(batch, entries=[self._read(entry) for entry in batch.entries])
-        await self._divide(proceed, readable)
+        await self._divide(proceed, replace(batch, entries=[self._read(entry) for entry in batch.entries]))
         if self._answered:
             await self._pass_on(proceed, replace(batch, entries=[]))
 

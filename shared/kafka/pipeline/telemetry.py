@@ -26,13 +26,13 @@ class Telemetry(BatchMiddleware):
         """Let the handler's outputs continue the span of their message."""
         started = time.perf_counter()
         spans: list[Span] = []
-        entries = [_traced(entry, spans) for entry in batch.entries]
+        traced = replace(batch, entries=[_traced(entry, spans) for entry in batch.entries])
         try:
-            await proceed(replace(batch, entries=entries))
+            await proceed(traced)
         finally:
             for span in spans:
                 span.end()
-        self._account(batch, time.perf_counter() - started)
+        self._account(traced, time.perf_counter() - started)
 
     def _account(self, batch: Batch, seconds: float) -> None:
         milliseconds = round(seconds * 1000, 2)
