@@ -19,8 +19,9 @@ from services.api.store import (
 )
 from shared import clock, mongo
 from shared.outbox import MongoOutboxStore, Outbox
+from shared.process import main
 from shared.s3 import open_bucket
-from shared.service import Service, main
+from shared.service import Service
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
 
 PATIENCE_SECONDS = 5.0

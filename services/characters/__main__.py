@@ -11,7 +11,8 @@ from services.characters.policies import load_policies
 from services.characters.records import Record
 from shared import mongo
 from shared.mongo.documents import MongoDocuments
-from shared.service import Service, main
+from shared.process import main
+from shared.service import Service
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_settings
 
 INDEXES = (IndexModel([("tenant", 1), ("created_at", -1), ("character_id", -1)]),)

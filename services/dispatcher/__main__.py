@@ -15,7 +15,8 @@ from services.dispatcher.wakeups import WAITING_INDEX, wakeups
 from shared import clock, mongo
 from shared.kafka.broadcast import Broadcast
 from shared.mongo.documents import MongoDocuments
-from shared.service import Service, main
+from shared.process import main
+from shared.service import Service
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_settings
 
 INDEXES = (

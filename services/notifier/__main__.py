@@ -23,8 +23,9 @@ from services.notifier.store import (
 from services.notifier.webhook_routes import webhook_routes
 from shared import clock, mongo
 from shared.kafka.broadcast import Broadcast
+from shared.process import main
 from shared.s3 import open_bucket
-from shared.service import Service, main
+from shared.service import Service
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
 
 

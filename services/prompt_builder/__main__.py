@@ -6,7 +6,8 @@ from prompts.catalogue import default_catalogue
 from services.prompt_builder.characters import MongoCharacters
 from services.prompt_builder.handlers import handlers
 from shared import mongo
-from shared.service import Service, main
+from shared.process import main
+from shared.service import Service
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, read_settings
 
 

@@ -14,8 +14,9 @@ from services.result_store.trainings import Trainings
 from shared import mongo
 from shared.http.client import http_client
 from shared.outbox import MongoOutboxStore, Outbox
+from shared.process import main
 from shared.s3 import open_bucket
-from shared.service import Service, main
+from shared.service import Service
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
 
 TRAININGS_AT_ONCE = 2

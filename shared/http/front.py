@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shared.errors import StartupError
+from shared.http.operations import is_operational
 from shared.http.problems import RETRY_AFTER_SECONDS, problem
 from shared.settings import ProcessSettings
 
@@ -26,13 +27,13 @@ class Front:
     """Passes requests on to one of two applications.
 
     Args:
-        health: answers `/health/…` and `/metrics`.
+        operations: answers the paths of `is_operational`, always.
         application: answers everything else after `open`.
         waiting: says what the process waits for until then.
     """
 
-    def __init__(self, health: ASGIApp, application: ASGIApp, waiting: Callable[[], str]) -> None:
-        self._health = health
+    def __init__(self, operations: ASGIApp, application: ASGIApp, waiting: Callable[[], str]) -> None:
+        self._operations = operations
         self._application = application
         self._waiting = waiting
         self._open = False
@@ -42,9 +43,8 @@ class Front:
         self._open = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if path == "/metrics" or path.startswith("/health/"):
-            await self._health(scope, receive, send)
+        if is_operational(scope.get("path", "")):
+            await self._operations(scope, receive, send)
         elif self._open:
             await self._application(scope, receive, send)
         elif scope["type"] == "websocket":

@@ -4,7 +4,7 @@ Every record ends in exactly one of three ways: handled, replaced by an answer (
 service has none of its own), or read again. Nothing is committed before its outputs are acknowledged.
 """
 
-from collections.abc import Callable, Collection, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Sequence, Set
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic
@@ -59,6 +59,7 @@ class Subscription(Generic[M]):
     ) -> None:
         by_topic = {topic: kind for kind in message_types(kinds) for topic in topics_of(kind)}
         self.topics = tuple(topics) or tuple(by_topic)
+        self._kinds = kinds
         self._handler = handler
         self._decoder = BatchDecoder(by_topic, now)
         self._paused = PausedPartitions(sender.source)
@@ -77,6 +78,11 @@ class Subscription(Generic[M]):
         """Partitions whose batch failed and waits to be read again."""
         return self._paused.paused
 
+    async def problem(self) -> str | None:
+        """For health: the partitions that cannot be handled now."""
+        waiting = sorted(f"{tp.topic}[{tp.partition}]" for tp in self.paused)
+        return f"cannot handle {', '.join(waiting)}" if waiting else None
+
     def include_in(
         self, broker: KafkaBroker, *, consumer: Callable[[], AIOKafkaConsumer] | None = None, **options: Any
     ) -> Any:
@@ -91,10 +97,17 @@ class Subscription(Generic[M]):
         subscriber = router.subscriber(
             *self.topics, batch=True, ack_policy=AckPolicy.MANUAL, listener=self.in_hand, **options
         )
-        subscriber(self._handle)
+        subscriber(_described(self._handler, self._kinds))
         broker.include_router(router)
         return subscriber
 
-    async def _handle(self, batch: Any) -> list[Outgoing]:
-        decoded: Batch = batch
-        return list(await self._handler(decoded.messages))
+
+def _described(handler: Handler[M], kinds: TypeForm[M]) -> Callable[[Any], Awaitable[list[Outgoing]]]:
+    """Return what FastStream calls. Its name and annotation are those of the AsyncAPI page."""
+
+    async def handle(batch: Batch) -> list[Outgoing]:
+        return list(await handler(batch.messages))
+
+    handle.__name__ = getattr(handler, "__name__", "handle")
+    handle.__annotations__ = {"batch": kinds}
+    return handle

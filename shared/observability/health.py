@@ -3,10 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
-from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
 CHECK_SECONDS = 2.0
 """A check that takes longer is a problem itself: health answers at once, whatever hangs."""
 
@@ -46,26 +42,3 @@ async def _asked(check: Check) -> str | None:
         return str(error) or f"no answer within {CHECK_SECONDS:g} s"
     except Exception as error:
         return f"{type(error).__name__}: {error}"
-
-
-def health_routes(health: Health) -> APIRouter:
-    """`/health/live`, `/health/ready` (with the problems; 503 if it cannot work) and `/metrics`."""
-    router = APIRouter(include_in_schema=False)
-
-    @router.get("/health/live")
-    async def live() -> dict[str, str]:
-        return {"status": "alive"}
-
-    @router.get("/health/ready")
-    async def ready() -> JSONResponse:
-        problems = await health.problems()
-        return JSONResponse(
-            {"status": "degraded" if problems else "ready", "problems": problems},
-            status_code=200 if health.ready(problems) else 503,
-        )
-
-    @router.get("/metrics")
-    async def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
-
-    return router

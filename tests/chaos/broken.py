@@ -16,9 +16,9 @@ from pymongo import ReplaceOne
 import services.notifier.courier
 from services.gateways.runtime.executor import Executor
 from services.notifier.deliveries import Delivery, Outcome, after
+from shared.kafka.consumers import Consumers
 from shared.kafka.pipeline.publish import PublishThenCommit
 from shared.mongo.documents import MongoDocuments
-from shared.service import Service
 
 A_MOMENT = 0.3
 
@@ -37,13 +37,13 @@ def commit_before_publish() -> None:
 
 def two_at_once() -> None:
     """No fault: each dispatcher reads everything, so that writes meet. The guards must hold."""
-    subscribe = Service.subscribe
+    subscribe = Consumers.subscribe
 
     def alone(self: Any, kinds: Any, /, *, group: str, **more: Any) -> Any:
         own = f"{group}-{os.environ['HTTP_PORT']}" if group == "dispatcher" else group
         return subscribe(self, kinds, group=own, **more)
 
-    Service.subscribe = alone  # type: ignore[method-assign]
+    Consumers.subscribe = alone  # type: ignore[method-assign]
 
 
 def unguarded_write() -> None:

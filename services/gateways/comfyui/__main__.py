@@ -6,7 +6,7 @@ from services.gateways.comfyui.adapter import ComfyUIProvider
 from services.gateways.comfyui.settings import ComfyUISettings
 from services.gateways.kit.inputs import Inputs
 from services.gateways.runtime.app import serve_gateway
-from shared.service import main
+from shared.process import main
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
 
 

@@ -11,7 +11,7 @@ from services.gateways.fal.webhooks import WebhookUrls, webhook_routes
 from services.gateways.kit.inputs import Inputs
 from services.gateways.runtime.app import serve_gateway
 from services.gateways.runtime.recovery.webhook_intake import AddRoutes
-from shared.service import main
+from shared.process import main
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
 
 

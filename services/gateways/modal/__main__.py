@@ -6,7 +6,7 @@ from services.gateways.kit.inputs import Inputs
 from services.gateways.modal.adapter import ModalProvider
 from services.gateways.modal.settings import ModalSettings
 from services.gateways.runtime.app import serve_gateway
-from shared.service import main
+from shared.process import main
 from shared.settings import KafkaSettings, ProcessSettings, read_settings
 
 

@@ -10,7 +10,6 @@ import pytest
 from shared.errors import StartupError
 from shared.service import Service
 from shared.settings import KafkaSettings, ProcessSettings
-from tests.fakes.waiting import until
 
 NOWHERE = KafkaSettings(bootstrap="127.0.0.1:9", startup_seconds=5.0)
 
@@ -40,7 +39,8 @@ async def test_health_answers_while_the_broker_is_waited_for_and_says_so() -> No
     service = Service("dispatcher", NOWHERE, ProcessSettings())
     entering = asyncio.create_task(service.__aenter__())
     async with _asking(service) as http:
-        await until(lambda: "Kafka" in service._waits)
+        while "Kafka" not in (await http.get("/v1/jobs")).text:
+            await asyncio.sleep(0.01)
         live, ready = await http.get("/health/live"), await http.get("/health/ready")
         other, metrics = await http.get("/v1/jobs"), await http.get("/metrics")
     assert (live.status_code, ready.status_code, metrics.status_code) == (200, 503, 200)

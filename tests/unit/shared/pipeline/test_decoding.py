@@ -15,7 +15,8 @@ async def test_headers_that_are_not_utf_8_do_not_fail_the_batch() -> None:
     message = await BatchParser(lambda: CONSUMER).parse(records)
     assert message.raw_message == tuple(records)
     assert message.body == [b"{"]
-    assert message.consumer is CONSUMER
+    consumer: object = message.consumer
+    assert consumer is CONSUMER
     assert message.message_id == f"{TOPIC}/0/7"
 
 
