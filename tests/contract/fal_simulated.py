@@ -1,4 +1,4 @@
-"""A simulated Fal, and what a caller does there."""
+"""A simulated Fal with a client."""
 
 import asyncio
 from collections.abc import AsyncIterator
