@@ -9,14 +9,14 @@ from contracts.strictness import Body
 
 
 class WebhookEndpoint(Model):
-    """A webhook address that has failed. `resting`: it is retried later; `disabled`: it is not."""
+    """A webhook address that has failed. `backing_off`: it is retried later; `disabled`: it is not."""
 
     url: str
-    state: Literal["up", "resting", "disabled"]
+    state: Literal["up", "backing_off", "disabled"]
     failures: int
     """Number of consecutive failures."""
     failing_since: Moment | None = None
-    rests_until: Moment | None = None
+    backoff_until: Moment | None = None
     last_error: str | None = None
 
 

@@ -35,7 +35,7 @@ def endpoints(ctx: typer.Context) -> None:
             endpoint.state,
             str(endpoint.failures),
             _time(endpoint.failing_since),
-            _time(endpoint.rests_until),
+            _time(endpoint.backoff_until),
             endpoint.last_error or "",
         )
     wide_console().print(table if answer.endpoints else "no endpoint has failed")

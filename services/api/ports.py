@@ -48,8 +48,8 @@ class Jobs(Protocol):
     async def existing(self, ids: Iterable[str]) -> set[str]:
         """Those of these ids that have a document."""
 
-    async def of_tenant(self, tenant: str, ids: Iterable[str]) -> dict[str, Job]:
-        """Return those of these jobs that are the tenant's, by id."""
+    async def of_tenant(self, tenant: str, ids: Iterable[str]) -> set[str]:
+        """Return those of these ids that are jobs of the tenant."""
 
 
 class Submissions(Protocol):
@@ -63,8 +63,8 @@ class Submissions(Protocol):
 
     async def get(self, job_id: str) -> Accepted | None: ...
 
-    async def of_tenant(self, tenant: str, job_ids: Iterable[str]) -> dict[str, Accepted]:
-        """Return those of these submissions that ask for a job of the tenant, by job id."""
+    async def of_tenant(self, tenant: str, job_ids: Iterable[str]) -> set[str]:
+        """Return those of these ids under which the tenant asked for a job."""
 
     async def storing(self, tenant: str, character_id: str) -> Accepted | None:
         """Return the newest that chooses the face of a character with this id; else the one that

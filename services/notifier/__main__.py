@@ -1,17 +1,16 @@
-"""Settings → clients → handlers and streams → run."""
+"""Entry point: read settings, open clients, declare handlers and streams, run."""
 
 from functools import partial
 
 from contracts.jobs import JobEvent
 from services.notifier.app import build
-from services.notifier.courier import Courier
-from services.notifier.frames import Writer
+from services.notifier.broadcaster import Broadcaster
 from services.notifier.handlers import handlers
-from services.notifier.hub import Hub
 from services.notifier.links import LinkedEvents
 from services.notifier.posting import Poster, webhook_client
 from services.notifier.routes import routes
 from services.notifier.settings import Settings
+from services.notifier.sse import SseEncoder
 from services.notifier.store import (
     DELIVERY_INDEXES,
     ENDPOINT_INDEXES,
@@ -20,6 +19,7 @@ from services.notifier.store import (
     MongoJobs,
     MongoSubmissions,
 )
+from services.notifier.webhook_dispatcher import WebhookDispatcher
 from services.notifier.webhook_routes import webhook_routes
 from shared import clock, mongo
 from shared.kafka.broadcast import Broadcast
@@ -47,33 +47,35 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         linked = LinkedEvents(bucket, clock.now, settings.link_seconds)
         poster = Poster(client, secret, linked.relinked, timeout_seconds=settings.timeout_seconds)
         endpoints = MongoEndpoints(database["endpoints"])
-        courier = Courier(deliveries, endpoints, poster.post, clock.now, concurrency=settings.concurrency)
-        handlers(service.subscribe, jobs, deliveries, clock.now, courier.wake)
-        hub = Hub()
+        dispatcher = WebhookDispatcher(
+            deliveries, endpoints, poster.post, clock.now, concurrency=settings.concurrency
+        )
+        handlers(service.subscribe, jobs, deliveries, clock.now, dispatcher.wake)
+        broadcaster = Broadcaster()
         feed = Broadcast(
             kafka,
             [JobEvent],
-            on_messages=hub.deliver,
-            on_positioned=hub.all_behind,
+            on_messages=broadcaster.deliver,
+            on_positioned=broadcaster.all_fall_behind,
             service=service.name,
         )
         submissions = MongoSubmissions(database["submissions"])
-        webhooks = webhook_routes(deliveries, endpoints, courier.wake, secret, clock.now)
-        streams = routes(hub, jobs, submissions, Writer(linked), clock.now)
+        webhooks = webhook_routes(deliveries, endpoints, dispatcher.wake, secret, clock.now)
+        streams = routes(broadcaster, jobs, submissions, SseEncoder(linked), clock.now)
         build(service.http, streams, webhooks)
         service.health.add("mongo", partial(mongo.ping, database))
         service.health.add("events", feed.problem)
-        service.background("webhooks", courier.run)
-        service.background("event streams", partial(feed_streams, feed, hub))
+        service.background("webhooks", dispatcher.run)
+        service.background("event streams", partial(feed_streams, feed, broadcaster))
         await service.run()
 
 
-async def feed_streams(feed: Broadcast, hub: Hub) -> None:
-    """Feed the open streams; when the process stops, let them end."""
+async def feed_streams(feed: Broadcast, broadcaster: Broadcaster) -> None:
+    """Feed the open streams; end them when the process stops."""
     try:
         await feed.run()
     finally:
-        hub.close()
+        broadcaster.close()
 
 
 if __name__ == "__main__":

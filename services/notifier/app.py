@@ -1,4 +1,4 @@
-"""The one place where the notifier's HTTP parts meet."""
+"""The notifier's HTTP application."""
 
 from typing import Final
 
@@ -11,20 +11,20 @@ from shared.http.problems import install_problems
 from shared.http.queries import include_strictly
 
 BODY_BYTES: Final = 64 * 1024
-"""No body here needs more than a few addresses."""
+"""Limit of a body; no request needs more than a few addresses."""
 DESCRIPTION = f"""
-Follow jobs as Server-Sent Events; inspect and repeat webhook deliveries.
+Follow jobs as Server-Sent Events; inspect and replay webhook deliveries.
 
 {TRUSTED_HEADERS} Browsers' `EventSource` cannot send headers: streams also take `tenant` and `user` in the
 query, trusted in the same way.
 
 Webhooks are signed according to Standard Webhooks (`webhook-id`, `webhook-timestamp`,
-`webhook-signature`). The id names the event, so that a receiver recognises a repetition by it.
+`webhook-signature`). The id names the event, and a receiver recognises a repetition by it.
 """
 
 
 def build(app: FastAPI, *routers: APIRouter) -> None:
-    """Give the application its routes and its errors."""
+    """Add middleware, errors, documentation and routes to the application."""
     app.title = "imagegen events"
     app.version = "1"
     app.description = DESCRIPTION

@@ -1,4 +1,4 @@
-"""The rules of a webhook's delivery: when to try again, when to give up. Pure."""
+"""Rules for the delivery of a webhook: when to retry, and when to give up. Pure."""
 
 from collections.abc import Container, Sequence
 from datetime import datetime, timedelta
@@ -11,13 +11,13 @@ from contracts.jobs import JobEvent
 from contracts.web_addresses import split_credentials
 
 PAUSES_SECONDS = (1, 5, 30, 120, 600, 1800, 3600)
-"""Pauses between tries; the last one repeats."""
+"""Pauses between attempts; the last one repeats."""
 GIVE_UP_AFTER = timedelta(hours=24)
-MISSING_PREDECESSOR = timedelta(seconds=15)
+PREDECESSOR_WAIT = timedelta(seconds=15)
 """Longest wait of an event for the one before it, which is still on its way."""
 GONE = 410
 TOO_MANY_REQUESTS = 429
-LONGEST_ASKED_PAUSE = timedelta(hours=1)
+MAX_RETRY_AFTER = timedelta(hours=1)
 """A longer `Retry-After` counts as this."""
 State = Literal["pending", "delivered", "gave_up"]
 
@@ -38,7 +38,7 @@ class Delivery(Model):
     state: State = "pending"
     attempts: int = 0
     due_at: Moment | None
-    """Time of the next try; null once it has ended."""
+    """Time of the next attempt; null once it has ended."""
     created_at: Moment
     retry_until: Moment
     """After this it is given up; a replay moves it."""
@@ -56,33 +56,41 @@ class Delivery(Model):
                 return fields | {"url": url, "credentials": credentials}
         return fields
 
+    def postponed(self, until: datetime) -> "Delivery":
+        """Return the delivery with another time for its next attempt."""
+        return self.model_copy(update={"due_at": until})
+
+    def released(self, now: datetime) -> "Delivery":
+        """Return a leased delivery as due at once, for any instance."""
+        return self.model_copy(update={"lease_until": None, "due_at": now})
+
 
 class Outcome(Model):
-    """Result of one try."""
+    """Result of one attempt."""
 
     status: int | None = None
     error: str | None = None
     refused: bool = False
-    """The address is one that we never send to."""
+    """The address is not public, or no URL; nothing is ever sent to it."""
     unsent: bool = False
-    """The try failed before it came to the address, and says nothing about it."""
+    """The attempt failed before a connection; it tells nothing about the endpoint."""
     retry_after: float | None = None
     """Seconds of the answer's `Retry-After`."""
 
     @property
     def delivered(self) -> bool:
-        """The receiver has it."""
+        """True when the receiver accepted it."""
         return self.status is not None and 200 <= self.status < 300
 
     @property
-    def asked_pause(self) -> timedelta:
-        """Time that the receiver asks for before the next request."""
-        seconds = min(self.retry_after or 0.0, LONGEST_ASKED_PAUSE.total_seconds())
+    def requested_pause(self) -> timedelta:
+        """Time that the receiver requests before the next attempt."""
+        seconds = min(self.retry_after or 0.0, MAX_RETRY_AFTER.total_seconds())
         return timedelta(seconds=max(0.0, seconds))
 
 
 def delivery_of(event: JobEvent, url: str, now: datetime) -> Delivery:
-    """The webhook for one numbered event."""
+    """Return the delivery of one numbered event."""
     return Delivery(
         id=f"{event.job_id}/{event.seq}",
         job_id=event.job_id,
@@ -96,8 +104,8 @@ def delivery_of(event: JobEvent, url: str, now: datetime) -> Delivery:
     )
 
 
-def in_turn(new: Sequence[Delivery], known: Container[str], now: datetime) -> list[Delivery]:
-    """Return the deliveries; one whose predecessor is unknown is due a little later.
+def with_due_times(new: Sequence[Delivery], known: Container[str], now: datetime) -> list[Delivery]:
+    """Return new deliveries; one whose predecessor is unknown is due a little later.
 
     A dispatcher that died had numbered the predecessor. The dispatcher that takes over may publish what
     followed before it publishes the predecessor again.
@@ -107,25 +115,22 @@ def in_turn(new: Sequence[Delivery], known: Container[str], now: datetime) -> li
     def follows(delivery: Delivery) -> bool:
         return delivery.seq == 1 or (before := predecessor(delivery)) in there or before in known
 
-    return [
-        each if follows(each) else each.model_copy(update={"due_at": now + MISSING_PREDECESSOR})
-        for each in new
-    ]
+    return [each if follows(each) else each.postponed(now + PREDECESSOR_WAIT) for each in new]
 
 
 def predecessor(delivery: Delivery) -> str:
-    """The id of the one before it."""
+    """Return the id of the job's delivery before this one."""
     return f"{delivery.job_id}/{delivery.seq - 1}"
 
 
 def pause_after(failures: int) -> timedelta:
-    """Pause after so many failures in a row."""
+    """Return the pause after a number of consecutive failures."""
     return timedelta(seconds=PAUSES_SECONDS[min(max(failures, 1), len(PAUSES_SECONDS)) - 1])
 
 
-def after(delivery: Delivery, outcome: Outcome, now: datetime) -> Delivery:
-    """Return the delivery after one try: ended, or due after our pause or the receiver's, the longer one."""
-    tried = delivery.model_copy(
+def after_attempt(delivery: Delivery, outcome: Outcome, now: datetime) -> Delivery:
+    """Return the delivery after an attempt: ended, or due after the longer pause, ours or the receiver's."""
+    attempted = delivery.model_copy(
         update={
             "attempts": delivery.attempts + 1,
             "lease_until": None,
@@ -134,15 +139,15 @@ def after(delivery: Delivery, outcome: Outcome, now: datetime) -> Delivery:
         }
     )
     if outcome.delivered:
-        return _ended(tried, "delivered", now)
-    due_at = now + max(pause_after(tried.attempts), outcome.asked_pause)
+        return _ended(attempted, "delivered", now)
+    due_at = now + max(pause_after(attempted.attempts), outcome.requested_pause)
     if outcome.refused or outcome.status == GONE or due_at > delivery.retry_until:
-        return _ended(tried, "gave_up", now)
-    return tried.model_copy(update={"due_at": due_at})
+        return _ended(attempted, "gave_up", now)
+    return attempted.postponed(due_at)
 
 
 def given_up(delivery: Delivery, reason: str, now: datetime) -> Delivery:
-    """It is not tried at all; a replay may still bring it."""
+    """Return the delivery given up without an attempt; a replay can still send it."""
     return _ended(delivery.model_copy(update={"last_error": reason}), "gave_up", now)
 
 

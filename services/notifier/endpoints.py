@@ -1,4 +1,4 @@
-"""The rules of an endpoint: when it is left alone for a while, and when for good. Pure."""
+"""Rules for the health of a webhook endpoint: when it backs off, and when it is disabled. Pure."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -10,56 +10,56 @@ from contracts.base import Model, Moment, Name
 from contracts.web_addresses import split_credentials
 from services.notifier.deliveries import GONE, TOO_MANY_REQUESTS, Outcome, pause_after
 
-FAILURES_TO_REST = 5
-"""Failures in a row, whichever jobs they were about."""
-FIRST_REST = timedelta(seconds=30)
-LONGEST_REST = timedelta(hours=1)
+FAILURES_TO_BACK_OFF = 5
+"""Number of consecutive failures, of any jobs."""
+FIRST_BACKOFF = timedelta(seconds=30)
+LONGEST_BACKOFF = timedelta(hours=1)
 DISABLED_AFTER = timedelta(hours=24)
-"""After failures alone for this time, an address is only tried again when its owner enables it."""
+"""After nothing but failures for this time, an address is disabled until its owner enables it."""
 
 
 def address_of(url: str) -> str:
-    """The URL without credentials, by which an endpoint is known and shown."""
+    """Return the URL without credentials; it identifies an endpoint and may be shown."""
     return split_credentials(url)[0]
 
 
 class Endpoint(Model):
-    """The `endpoints` document: one webhook address of one tenant, once it has failed."""
+    """The `endpoints` document: a webhook address of a tenant that has failed at least once."""
 
     id: str
     tenant: Name
     url: Annotated[str, AfterValidator(address_of)]
-    state: Literal["up", "resting", "disabled"] = "up"
+    state: Literal["up", "backing_off", "disabled"] = "up"
     failures: int = 0
     failing_since: Moment | None = None
-    rests_until: Moment | None = None
-    """Nothing is sent before; then one delivery is the probe."""
-    asked_until: Moment | None = None
-    """End of the pause that the receiver asked for. Unlike our own rests, a success does not end it."""
+    backoff_until: Moment | None = None
+    """No delivery is sent before; the first one after it is a probe."""
+    retry_after_until: Moment | None = None
+    """End of the pause that the receiver requested. Unlike our own backoff, a success does not end it."""
     last_error: str | None = None
 
 
 def endpoint_id(tenant: str, url: str) -> str:
-    """Key of a tenant's address, however long; the same for all credentials."""
+    """Return the key of a tenant's address, of any length; the same for all credentials."""
     return hashlib.sha256(f"{tenant} {address_of(url)}".encode()).hexdigest()
 
 
 def new_endpoint(tenant: str, url: str) -> Endpoint:
-    """An address that nothing is known of."""
+    """Return an endpoint that has not failed."""
     return Endpoint(id=endpoint_id(tenant, url), tenant=tenant, url=url)
 
 
-def after_try(endpoint: Endpoint, outcome: Outcome, now: datetime) -> Endpoint:
-    """Return the endpoint after one delivery's outcome; the same object when nothing changes.
+def after_attempt(endpoint: Endpoint, outcome: Outcome, now: datetime) -> Endpoint:
+    """Return the endpoint after an attempt; the same object when nothing changes.
 
-    A receiver that names a pause (`Retry-After`) is not counted as broken: all that is meant for it waits
-    for that pause, and its rests do not grow. Answers to requests that were on their way do not end it.
+    A receiver that names a pause (`Retry-After`) does not count as broken: all its deliveries wait for
+    that pause, and its backoff does not grow. Answers to requests in flight do not end the pause.
     """
     if outcome.unsent:
         return endpoint
     if outcome.delivered:
         return _after_success(endpoint, now)
-    failures = max(1, endpoint.failures) if outcome.asked_pause else endpoint.failures + 1
+    failures = max(1, endpoint.failures) if outcome.requested_pause else endpoint.failures + 1
     since = endpoint.failing_since or now
     failed = endpoint.model_copy(
         update={
@@ -69,18 +69,20 @@ def after_try(endpoint: Endpoint, outcome: Outcome, now: datetime) -> Endpoint:
         }
     )
     if outcome.status == GONE or now - since >= DISABLED_AFTER:
-        return failed.model_copy(update={"state": "disabled", "rests_until": None})
-    asked = outcome.asked_pause
-    if not asked and outcome.status == TOO_MANY_REQUESTS:
-        asked = pause_after(failures)
-    rest = max(_own_rest(failures), asked)
-    if not rest:
+        return failed.model_copy(update={"state": "disabled", "backoff_until": None})
+    requested = outcome.requested_pause
+    if not requested and outcome.status == TOO_MANY_REQUESTS:
+        requested = pause_after(failures)
+    backoff = max(_own_backoff(failures), requested)
+    if not backoff:
         return failed
     return failed.model_copy(
         update={
-            "state": "resting",
-            "rests_until": max(now + rest, endpoint.rests_until or now),
-            "asked_until": max(now + asked, endpoint.asked_until or now) if asked else endpoint.asked_until,
+            "state": "backing_off",
+            "backoff_until": max(now + backoff, endpoint.backoff_until or now),
+            "retry_after_until": max(now + requested, endpoint.retry_after_until or now)
+            if requested
+            else endpoint.retry_after_until,
         }
     )
 
@@ -89,17 +91,19 @@ def _after_success(endpoint: Endpoint, now: datetime) -> Endpoint:
     if endpoint.state == "up" and not endpoint.failures:
         return endpoint
     good = enabled(endpoint)
-    until = endpoint.asked_until
+    until = endpoint.retry_after_until
     if until is None or until <= now:
         return good
-    return good.model_copy(update={"state": "resting", "rests_until": until, "asked_until": until})
+    return good.model_copy(
+        update={"state": "backing_off", "backoff_until": until, "retry_after_until": until}
+    )
 
 
-def _own_rest(failures: int) -> timedelta:
-    if failures < FAILURES_TO_REST:
+def _own_backoff(failures: int) -> timedelta:
+    if failures < FAILURES_TO_BACK_OFF:
         return timedelta(0)
-    doublings = min(20, failures - FAILURES_TO_REST)
-    return min(LONGEST_REST, FIRST_REST * (1 << doublings))
+    doublings = min(20, failures - FAILURES_TO_BACK_OFF)
+    return min(LONGEST_BACKOFF, FIRST_BACKOFF * (1 << doublings))
 
 
 def enabled(endpoint: Endpoint) -> Endpoint:
@@ -109,8 +113,8 @@ def enabled(endpoint: Endpoint) -> Endpoint:
             "state": "up",
             "failures": 0,
             "failing_since": None,
-            "rests_until": None,
-            "asked_until": None,
+            "backoff_until": None,
+            "retry_after_until": None,
             "last_error": None,
         }
     )

@@ -1,4 +1,4 @@
-"""Links to results, added to events when they are sent: over SSE and to webhooks."""
+"""Signed links to results, added to events when they are sent over SSE or to webhooks."""
 
 from datetime import timedelta
 
@@ -9,7 +9,7 @@ from shared.clock import Clock
 
 
 class LinkedEvents:
-    """Writes events as JSON. One with an image or a LoRA gets `links`, signed for this moment."""
+    """Writes events as JSON. An event with an image or a LoRA gets `links`, signed now."""
 
     def __init__(self, links: Links, now: Clock, link_seconds: int) -> None:
         self._links = links

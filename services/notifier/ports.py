@@ -1,4 +1,4 @@
-"""Ports of the notifier: its documents, other services' documents, and links."""
+"""Ports of the notifier: its own documents, those of other services, and links."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -11,19 +11,19 @@ from services.notifier.endpoints import Endpoint
 
 
 class Jobs(Protocol):
-    """The dispatcher's documents: what a stream missed, and where webhooks go."""
+    """The dispatcher's documents: a job's events and its webhook address."""
 
     async def get(self, job_id: str) -> Job | None: ...
 
     async def of_user(self, tenant: str, user_id: str, since: datetime, now: datetime) -> list[Job]:
-        """The user's jobs that moved since then, and all that have not ended."""
+        """Return the user's jobs that changed since then, and all that have not ended."""
 
     async def webhooks(self, ids: Iterable[str]) -> dict[str, str]:
-        """The address that each of these jobs named, if it did; one round trip."""
+        """Return the webhook address of each job that has one; one round trip."""
 
 
 class Submissions(Protocol):
-    """The api's accepted requests: jobs that the dispatcher may not have heard of yet."""
+    """The api's accepted requests: jobs that the dispatcher may not have received yet."""
 
     async def tenant_of(self, job_id: str) -> str | None:
         """Return the tenant of the job that was accepted under this id, if one was; creations have none."""
@@ -35,8 +35,8 @@ class Links(Protocol):
     async def signed_url(self, key: str, seconds: int = 3600) -> str: ...
 
 
-class Which(Model):
-    """A choice among a tenant's deliveries; a field left out does not matter."""
+class DeliveryFilter(Model):
+    """Conditions on a tenant's deliveries; null matches any."""
 
     tenant: str
     state: State | None = None
@@ -46,44 +46,44 @@ class Which(Model):
 
 
 class Deliveries(Protocol):
-    """Webhooks to send: one document per event, kept until long after it is sent."""
+    """The `deliveries` documents: one per event, kept for 30 days."""
 
     async def add(self, deliveries: Sequence[Delivery]) -> None:
-        """Keep those that are new; one round trip."""
+        """Store new deliveries and leave existing ones alone; one round trip."""
 
     async def known(self, ids: Iterable[str]) -> set[str]:
         """Return the ids that exist, ended or not; one round trip."""
 
     async def due(self, now: datetime, limit: int) -> list[Delivery]:
-        """Pending ones whose time has come, longest due first."""
+        """Return pending deliveries that are due, longest due first."""
 
     async def heads(self, job_ids: Iterable[str]) -> dict[str, Delivery]:
-        """The first pending one of each job."""
+        """Return the first pending delivery of each job."""
 
     async def postpone(self, deliveries: Sequence[Delivery]) -> None:
-        """Write only `due_at`, of those that are still as they were read."""
+        """Write `due_at` of the deliveries that nobody has claimed or attempted since they were read."""
 
     async def claim(self, delivery: Delivery, until: datetime) -> Delivery | None:
-        """Lease it as it was read. None: another instance was first."""
+        """Lease a delivery as it was read; None when another instance was first."""
 
     async def save(self, delivery: Delivery) -> None:
-        """Write what became of a claimed one."""
+        """Write a claimed delivery after its attempt."""
 
-    async def listed(self, which: Which, limit: int) -> list[Delivery]:
-        """A tenant's deliveries, newest first, without their bodies."""
+    async def listed(self, wanted: DeliveryFilter, limit: int) -> list[Delivery]:
+        """Return deliveries without their bodies, newest first."""
 
-    async def replay(self, which: Which, now: datetime, until: datetime) -> int:
-        """Make them pending again, under the same id and with the same body; returns how many."""
+    async def replay(self, wanted: DeliveryFilter, now: datetime, until: datetime) -> int:
+        """Make ended deliveries pending again, with the same id and body; return their number."""
 
 
 class Endpoints(Protocol):
-    """The addresses that have failed."""
+    """The `endpoints` documents: addresses that have failed."""
 
     async def of(self, ids: Iterable[str]) -> dict[str, Endpoint]:
-        """Return the known ones, by id; one round trip."""
+        """Return the endpoints that exist, by id; one round trip."""
 
     async def of_tenant(self, tenant: str) -> list[Endpoint]:
-        """All that are known."""
+        """Return all endpoints of a tenant."""
 
     async def save(self, endpoint: Endpoint) -> None:
-        """Write what is known now."""
+        """Write an endpoint."""

@@ -1,15 +1,13 @@
-"""One webhook over HTTP: signed, bounded, never into the private network."""
+"""One webhook over HTTP: signed, with a time limit, never to a private network."""
 
 import asyncio
 import base64
 import hmac
-import ipaddress
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import httpx
@@ -18,47 +16,22 @@ from standardwebhooks import Webhook
 
 from contracts.wording import error_text
 from services.notifier.deliveries import Delivery, Outcome
+from services.notifier.hosts import is_public
 from shared.http.certificates import certificates
 from shared.http.client import BasicAuthTransport
 from shared.http.retry_after import retry_after
 from shared.url_credentials import redacted, with_credentials
 
-NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-
-
 MAX_ERROR = 500
-"""Characters of an error that are kept."""
+"""Number of characters of an error that are stored."""
 
 
 class RefusedAddress(OSError):
     """A webhook's host is, or resolves to, an address that is not public."""
 
 
-def is_public(address: str) -> bool:
-    """Check that anyone on the internet could have this address; embedded IPv4 addresses count."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if ip in NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not ip.is_multicast
-
-
-def host_of(url: str) -> str:
-    """Return the host of a URL, or the URL itself where it names none."""
-    try:
-        return urlsplit(url).hostname or url
-    except ValueError:
-        return url
-
-
 def guarded_socket(address: tuple[Any, ...]) -> socket.socket:
-    """A socket for an address that is about to be connected to: no name can change its mind between."""
+    """Return a socket; check the resolved address at connect time (prevents DNS rebinding)."""
     family, kind, protocol, _, (host, *_) = address
     if not is_public(host):
         raise RefusedAddress("the address is not public")
@@ -69,7 +42,7 @@ def guarded_socket(address: tuple[Any, ...]) -> socket.socket:
 
 @asynccontextmanager
 async def webhook_client(*, private_hosts: bool, connections: int) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that follows no redirects, reads no proxy settings, and checks each address it connects to."""
+    """Open a client without redirects and proxies that checks every address at connect time."""
 
     def session() -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
@@ -83,14 +56,14 @@ async def webhook_client(*, private_hosts: bool, connections: int) -> AsyncItera
 
 
 def secret_of(tenant: str, secret: str) -> str:
-    """Return the secret by which a tenant verifies its webhooks: derived from ours, useless to others."""
+    """Return the secret with which a tenant verifies its webhooks, derived from the service's own."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     own = hmac.digest(key, f"webhooks of {tenant}".encode(), "sha256")
     return f"whsec_{base64.b64encode(own).decode()}"
 
 
 class Poster:
-    """Signs and posts deliveries as Standard Webhooks say; each tenant has a secret of its own.
+    """Signs deliveries according to Standard Webhooks, and posts them. Each tenant has its own secret.
 
     Args:
         relink: adds links that are valid from now to a stored event.
@@ -110,13 +83,13 @@ class Poster:
         self._timeout = timeout_seconds
 
     async def post(self, delivery: Delivery) -> Outcome:
-        """Try once. The answer's body is not read."""
+        """Send one POST without following redirects. The answer's body is not read."""
         try:
             body = await self._relink(delivery.body)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
-            what = f"{'.'.join(map(str, first['loc'])) or 'event'} {error_text(first)}"
-            return Outcome(error=f"stored event cannot be read: {what}"[:MAX_ERROR], unsent=True)
+            reason = f"{'.'.join(map(str, first['loc'])) or 'event'} {error_text(first)}"
+            return Outcome(error=f"stored event cannot be read: {reason}"[:MAX_ERROR], unsent=True)
         return await self._send(delivery, body)
 
     async def _send(self, delivery: Delivery, body: str) -> Outcome:
@@ -153,7 +126,7 @@ def _outcome(answer: httpx.Response) -> Outcome:
 
 
 def is_refused(error: BaseException | None) -> bool:
-    """Check that a connection failed because we refused its address."""
+    """Return whether a connection failed because its address is not public."""
     while error is not None:
         if isinstance(error, RefusedAddress) or isinstance(getattr(error, "os_error", None), RefusedAddress):
             return True

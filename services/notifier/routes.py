@@ -1,4 +1,4 @@
-"""`/v1/jobs/{id}/events` and `/v1/users/me/events`: what happens, as it happens"""
+"""`/v1/jobs/{id}/events` and `/v1/users/me/events`: events as they happen"""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -9,12 +9,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from contracts.base import Id, Model, Name, UserId
 from contracts.wording import error_text
-from services.notifier.frames import Writer
-from services.notifier.hub import Hub
+from services.notifier.broadcaster import Broadcaster
 from services.notifier.job_stream import JobStream
-from services.notifier.mailbox import Mailbox
 from services.notifier.ports import Jobs, Submissions
+from services.notifier.sse import SseEncoder
 from services.notifier.streams import HEARTBEAT_SECONDS, EventStream, Stream, follow
+from services.notifier.subscriber_queue import SubscriberQueue
 from services.notifier.unknown_jobs import first_frames
 from services.notifier.user_stream import UserStream
 from shared.clock import Clock
@@ -27,7 +27,7 @@ _USER_ID: TypeAdapter[str] = TypeAdapter(UserId)
 
 
 class Caller(Model):
-    """The identity of a listener."""
+    """The tenant and the user that a request comes from."""
 
     tenant: str
     user_id: str
@@ -44,7 +44,7 @@ def _identity(kind: TypeAdapter[str], header: str, query: str, values: tuple[str
         raise Refusal(401, f"The header {header} (or the query parameter '{query}') {wrong}.") from None
 
 
-async def listener(
+async def caller_of(
     x_tenant_id: Annotated[str | None, Header(alias="X-Tenant-Id")] = None,
     x_user_id: Annotated[str | None, Header(alias="X-User-Id")] = None,
     tenant: Annotated[str | None, Query(description="For EventSource, which sets no headers.")] = None,
@@ -59,72 +59,72 @@ async def listener(
 async def _last_id(
     header: Annotated[str | None, Header(alias="Last-Event-ID", max_length=4000)] = None,
     last_event_id: Annotated[str | None, Query(max_length=4000)] = None,
-    of_a_polyfill: Annotated[
+    polyfill_id: Annotated[
         str | None, Query(alias="lastEventId", max_length=4000, include_in_schema=False)
     ] = None,
 ) -> str | None:
-    """Return where to go on. Polyfills of `EventSource` name it `lastEventId` in the query."""
-    return next((each for each in (header, last_event_id, of_a_polyfill) if each is not None), None)
+    """Return the id to resume after. Polyfills of `EventSource` name it `lastEventId` in the query."""
+    return next((each for each in (header, last_event_id, polyfill_id) if each is not None), None)
 
 
-Listener = Annotated[Caller, Depends(listener)]
+CallerIdentity = Annotated[Caller, Depends(caller_of)]
 LastId = Annotated[str | None, Depends(_last_id)]
 
 
 def routes(
-    hub: Hub,
+    broadcaster: Broadcaster,
     jobs: Jobs,
     submissions: Submissions,
-    writer: Writer,
+    encoder: SseEncoder,
     now: Clock,
     heartbeat_seconds: float = HEARTBEAT_SECONDS,
 ) -> APIRouter:
-    """The two streams."""
-    streams: Answers = {200: {"content": {"text/event-stream": {}}, "description": "Events until the end"}}
+    """Return the routes of the two streams."""
+    streams: Answers = {200: {"content": {"text/event-stream": {}}, "description": "Events as they happen"}}
     router = APIRouter(prefix="/v1", tags=["events"], responses=problem_responses(401, 422, 503))
 
     async def respond(
-        stream: Stream, begin: Callable[[Mailbox], Awaitable[list[bytes]]], *interest: str
+        stream: Stream, begin: Callable[[SubscriberQueue], Awaitable[list[bytes]]], *key: str
     ) -> Response:
-        mailbox = hub.join(interest)  # before the documents are read: nothing falls between
-        leave = partial(hub.leave, interest, mailbox)
+        queue = broadcaster.join(key)  # before the documents are read, or events between would be lost
+        leave = partial(broadcaster.leave, key, queue)
         try:
-            first = await begin(mailbox)
+            first = await begin(queue)
         except BaseException:
             leave()
             raise
         if stream.ended and not first:
             leave()
             return Response(status_code=204)
-        return EventStream(follow(stream, mailbox, first, heartbeat_seconds), leave)
+        return EventStream(follow(stream, queue, first, heartbeat_seconds), leave)
 
-    done: Answers = {204: {"description": "The job has ended and all of it was told: do not come again"}}
+    done: Answers = {204: {"description": "The job has ended and every event was sent: do not reconnect"}}
     done |= streams | problem_responses(404)
 
     @router.get("/jobs/{job_id}/events", response_class=Response, responses=done)
-    async def job_events(job_id: Id, caller: Listener, last_id: LastId) -> Response:
+    async def job_events(job_id: Id, caller: CallerIdentity, last_id: LastId) -> Response:
         """A job's events. `id` is the event's `seq`; the stream ends with the job.
 
-        A request that was answered with 202 can be followed at once. For a job that nothing is known of,
-        the answer waits up to 3 s, because its request may be on its way over Kafka; then it is 404.
+        A request that was answered with 202 can be followed at once. For an unknown job the answer waits
+        up to 3 s, because its request may be on its way over Kafka; then it is 404.
         """
-        stream = JobStream(jobs, writer, job_id, caller.tenant, after=number(last_id))
+        stream = JobStream(jobs, encoder, job_id, caller.tenant, after=number(last_id))
 
-        async def begin(mailbox: Mailbox) -> list[bytes]:
-            return await first_frames(stream, mailbox, submissions, job_id, caller.tenant)
+        async def begin(queue: SubscriberQueue) -> list[bytes]:
+            return await first_frames(stream, queue, submissions, job_id, caller.tenant)
 
         return await respond(stream, begin, job_id)
 
     @router.get("/users/me/events", response_class=Response, responses=streams)
-    async def user_events(caller: Listener, last_id: LastId) -> Response:
-        """The events of all the caller's jobs. `id` is opaque; without one, snapshots come first."""
-        who = caller.tenant, caller.user_id
-        stream = UserStream(jobs, writer, *who, cursor=last_id, now=now)
-        return await respond(stream, lambda _: stream.catch_up(), *who)
+    async def user_events(caller: CallerIdentity, last_id: LastId) -> Response:
+        """The events of all the caller's jobs. `id` is opaque; a stream without one starts with snapshots."""
+        subscriber = caller.tenant, caller.user_id
+        stream = UserStream(jobs, encoder, *subscriber, cursor=last_id, now=now)
+        return await respond(stream, lambda _: stream.catch_up(), *subscriber)
 
     return router
 
 
 def number(last_id: str | None) -> int:
-    """The last event's number; 0 when there is none or it is not one of ours."""
+    """Return the number in a `Last-Event-ID`; 0 when there is none or it is not valid."""
     return int(last_id) if last_id and last_id.isascii() and last_id.isdigit() and len(last_id) < 10 else 0

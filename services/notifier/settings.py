@@ -1,4 +1,4 @@
-"""The notifier's settings from its environment, beside the servers' addresses."""
+"""Settings of the notifier, from its environment."""
 
 import base64
 import binascii
@@ -13,11 +13,11 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="NOTIFIER_", frozen=True)
 
     webhook_secret: SecretStr
-    """Signs webhooks (Standard Webhooks): base64, with or without `whsec_`."""
+    """Key that signs webhooks (Standard Webhooks): base64, with or without `whsec_`."""
     allow_private_hosts: bool = False
-    """Also deliver to private and loopback addresses: on one machine only."""
+    """Deliver to private and loopback addresses too; only for a stack on one machine."""
     concurrency: PositiveInt = 32
-    """Webhooks in flight."""
+    """Number of webhooks in flight."""
     timeout_seconds: PositiveInt = 10
     link_seconds: PositiveInt = 3600
     """Lifetime of the links in events, from when they are sent."""

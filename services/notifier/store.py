@@ -9,7 +9,7 @@ from pymongo import IndexModel, UpdateOne
 from contracts.jobs import Job
 from services.notifier.deliveries import Delivery
 from services.notifier.endpoints import Endpoint
-from services.notifier.ports import Deliveries, Endpoints, Jobs, Submissions, Which
+from services.notifier.ports import Deliveries, DeliveryFilter, Endpoints, Jobs, Submissions
 from shared.mongo import Collection, due_by, due_index, find_by_id, write_guarded
 
 KEPT_SECONDS = 30 * 24 * 3600
@@ -24,8 +24,8 @@ DELIVERY_INDEXES = (
 ENDPOINT_INDEXES = (IndexModel([("tenant", 1)]),)
 
 LONGEST_JOB = timedelta(hours=6)
-"""A job that has not ended has moved since: no deadline is later."""
-_UNSEEN = {"handled": 0, "workflow": 0}
+"""A job that has not ended has changed since: no deadline is later."""
+_UNUSED_FIELDS = {"handled": 0, "workflow": 0}
 
 
 class MongoJobs(Jobs):
@@ -35,7 +35,7 @@ class MongoJobs(Jobs):
         self._collection = collection
 
     async def get(self, job_id: str) -> Job | None:
-        found = await self._collection.find_one({"_id": job_id}, _UNSEEN)
+        found = await self._collection.find_one({"_id": job_id}, _UNUSED_FIELDS)
         return Job.model_validate(found) if found else None
 
     async def of_user(self, tenant: str, user_id: str, since: datetime, now: datetime) -> list[Job]:
@@ -45,7 +45,7 @@ class MongoJobs(Jobs):
             "updated_at": {"$gte": min(since, now - LONGEST_JOB)},
             "$or": [{"updated_at": {"$gte": since}}, {"status": {"$in": ["pending", "running"]}}],
         }
-        found = await self._collection.find(wanted, _UNSEEN).sort("updated_at", 1).to_list(None)
+        found = await self._collection.find(wanted, _UNUSED_FIELDS).sort("updated_at", 1).to_list(None)
         return [Job.model_validate(document) for document in found]
 
     async def webhooks(self, ids: Iterable[str]) -> dict[str, str]:
@@ -133,18 +133,18 @@ class MongoDeliveries(Deliveries):
         )
         await self._collection.update_one({"_id": delivery.id, **_PENDING}, {"$set": changed})
 
-    async def listed(self, which: Which, limit: int) -> list[Delivery]:
+    async def listed(self, wanted: DeliveryFilter, limit: int) -> list[Delivery]:
         found = (
-            self._collection.find(_filter(which), {"body": 0, "credentials": 0})
+            self._collection.find(_filter(wanted), {"body": 0, "credentials": 0})
             .sort("created_at", -1)
             .limit(limit)
         )
         return [_read(document) for document in await found.to_list(None)]
 
-    async def replay(self, which: Which, now: datetime, until: datetime) -> int:
+    async def replay(self, wanted: DeliveryFilter, now: datetime, until: datetime) -> int:
         again = {"state": "pending", "attempts": 0, "due_at": now, "retry_until": until}
         again |= {"lease_until": None, "finished_at": None}
-        ended = _filter(which) | {"finished_at": {"$ne": None}}
+        ended = _filter(wanted) | {"finished_at": {"$ne": None}}
         return (await self._collection.update_many(ended, {"$set": again})).modified_count
 
 
@@ -168,13 +168,13 @@ class MongoEndpoints(Endpoints):
 
 
 def _as_read(delivery: Delivery) -> dict[str, Any]:
-    """Select a delivery that nobody has claimed or tried since it was read."""
+    """Match a delivery that nobody has claimed or attempted since it was read."""
     return _PENDING | {"attempts": delivery.attempts, "lease_until": delivery.lease_until}
 
 
-def _filter(which: Which) -> dict[str, Any]:
-    wanted = which.model_dump(exclude={"since"}, exclude_none=True)
-    return wanted | ({"created_at": {"$gte": which.since}} if which.since else {})
+def _filter(wanted: DeliveryFilter) -> dict[str, Any]:
+    fields = wanted.model_dump(exclude={"since"}, exclude_none=True)
+    return fields | ({"created_at": {"$gte": wanted.since}} if wanted.since else {})
 
 
 def _endpoint(document: Mapping[str, Any]) -> Endpoint:

@@ -1,4 +1,4 @@
-"""A stream of events as an HTTP response: what was missed, then what happens, then nothing is left open."""
+"""A stream of events as an HTTP response: missed events first, then new ones as they happen."""
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
@@ -9,8 +9,8 @@ from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from contracts.jobs import JobEvent
-from services.notifier.frames import HEARTBEAT, RETRY
-from services.notifier.mailbox import Mailbox, Signal
+from services.notifier.sse import HEARTBEAT, RETRY
+from services.notifier.subscriber_queue import Signal, SubscriberQueue
 from shared.http.problems import Refusal
 from shared.transient import is_transient
 
@@ -22,7 +22,7 @@ STREAM_HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering"
 
 
 class Stream(Protocol):
-    """State of one connection: the events it was sent. `behind`: events are known to be missing."""
+    """Position of one stream. `behind`: events are known to be missing."""
 
     ended: bool
 
@@ -35,28 +35,28 @@ class Stream(Protocol):
 
 
 async def follow(
-    stream: Stream, mailbox: Mailbox, first: list[bytes], heartbeat_seconds: float = HEARTBEAT_SECONDS
+    stream: Stream, queue: SubscriberQueue, first: list[bytes], heartbeat_seconds: float = HEARTBEAT_SECONDS
 ) -> AsyncGenerator[bytes, None]:
-    """The frames of a stream until it ends, the client leaves, or this process stops."""
+    """Yield the frames of a stream until it ends, the client disconnects, or this process stops."""
     try:
         yield RETRY
         for frame in first:
             yield frame
         while not stream.ended:
-            got = await mailbox.next(heartbeat_seconds)
+            got = await queue.next(heartbeat_seconds)
             if got is Signal.CLOSED:
                 return
             for frame in await next_frames(stream, got):
                 yield frame
     except Exception as error:
-        # The client comes again with its last id, and goes on from there.
+        # The client reconnects with its last id and resumes from there.
         if not (is_transient(error) or isinstance(error, Refusal)):
             raise
         log.warning("stream_interrupted", error=f"{type(error).__name__}: {error}")
 
 
 async def next_frames(stream: Stream, got: JobEvent | Signal) -> list[bytes]:
-    """Return what one event or signal adds to a stream."""
+    """Return the frames that one event or signal adds to a stream."""
     if isinstance(got, JobEvent):
         return await stream.live(got)
     if got is Signal.BEHIND or stream.behind:
@@ -65,7 +65,7 @@ async def next_frames(stream: Stream, got: JobEvent | Signal) -> list[bytes]:
 
 
 class EventStream(StreamingResponse):
-    """Server-Sent Events; calls `leave` when the connection ends, however it ends."""
+    """Server-Sent Events; calls `leave` at the end of the connection, also after an error."""
 
     media_type = "text/event-stream"
 

@@ -1,33 +1,33 @@
-"""Streams of jobs without a document: open at once if accepted over HTTP, else 404 after a short wait."""
+"""Streams of jobs without a document: opened at once if accepted over HTTP, else 404 after a wait."""
 
 from services.notifier.job_stream import JobStream, no_job
-from services.notifier.mailbox import Mailbox, Signal
 from services.notifier.ports import Submissions
 from services.notifier.streams import next_frames
+from services.notifier.subscriber_queue import Signal, SubscriberQueue
 
-LOOKS = 6
-LOOK_SECONDS = 0.5
-"""An unknown job has LOOKS * LOOK_SECONDS = 3 s to appear: it may be on its way over Kafka."""
+READS = 6
+READ_SECONDS = 0.5
+"""An unknown job has READS * READ_SECONDS = 3 s to appear: it may be on its way over Kafka."""
 
 
 async def first_frames(
-    stream: JobStream, mailbox: Mailbox, submissions: Submissions, job_id: str, tenant: str
+    stream: JobStream, queue: SubscriberQueue, submissions: Submissions, job_id: str, tenant: str
 ) -> list[bytes]:
-    """Return what is known of a job, once there is such a job.
+    """Return the first frames of a job's stream, once the job exists.
 
     Raises:
-        Refusal: 404: there is none.
+        Refusal: 404 when it does not exist.
     """
     frames = await stream.catch_up()
     if stream.known or await submissions.tenant_of(job_id) == tenant:
         return frames
-    for _ in range(LOOKS):
-        signal = await mailbox.next(LOOK_SECONDS)
+    for _ in range(READS):
+        signal = await queue.next(READ_SECONDS)
         if signal is Signal.CLOSED:
-            return []  # this process stops; the client connects again
+            return []  # this process stops; the client reconnects
         frames = await stream.catch_up() if signal is Signal.IDLE else await next_frames(stream, signal)
         if stream.known:
             return frames
         if stream.ended:
-            break  # an event showed that it is another tenant's
+            break  # an event showed that the job is another tenant's
     raise no_job(job_id)

@@ -1,9 +1,9 @@
-"""`/v1/webhooks/…`: which endpoints fail, what was not delivered, and sending it again"""
+"""`/v1/webhooks/…`: endpoints that fail, deliveries, and their replay"""
 
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
 from contracts.base import Id
 from contracts.http_webhooks import (
@@ -17,20 +17,18 @@ from contracts.http_webhooks import (
 )
 from services.notifier.deliveries import GIVE_UP_AFTER, Delivery, State
 from services.notifier.endpoints import Endpoint, address_of, enabled, endpoint_id
-from services.notifier.ports import Deliveries, Endpoints, Which
+from services.notifier.ports import Deliveries, DeliveryFilter, Endpoints
 from services.notifier.posting import secret_of
-from services.notifier.routes import Caller, listener
+from services.notifier.routes import CallerIdentity
 from shared.clock import Clock
 from shared.http.bodies import JsonRoute
 from shared.http.problems import Refusal, problem_responses
-
-Who = Annotated[Caller, Depends(listener)]
 
 
 def webhook_routes(
     deliveries: Deliveries, endpoints: Endpoints, wake: Callable[[], None], secret: str, now: Clock
 ) -> APIRouter:
-    """For those who run the receivers. Everything is the caller's tenant's."""
+    """Return the routes for operators of receivers. Each shows the caller's tenant only."""
     router = APIRouter(
         route_class=JsonRoute,
         prefix="/v1/webhooks",
@@ -38,14 +36,14 @@ def webhook_routes(
         responses=problem_responses(401, 422, 503),
     )
 
-    async def again(which: Which) -> Replayed:
-        replayed = await deliveries.replay(which, now(), now() + GIVE_UP_AFTER)
+    async def again(wanted: DeliveryFilter) -> Replayed:
+        replayed = await deliveries.replay(wanted, now(), now() + GIVE_UP_AFTER)
         wake()
         return Replayed(replayed=replayed)
 
     @router.get("/endpoints")
-    async def list_endpoints(caller: Who) -> WebhookEndpoints:
-        """The addresses that have failed, without credentials, and the secret that signs webhooks."""
+    async def list_endpoints(caller: CallerIdentity) -> WebhookEndpoints:
+        """List the addresses that have failed, without credentials, and the secret that signs webhooks."""
         known = await endpoints.of_tenant(caller.tenant)
         return WebhookEndpoints(
             secret=secret_of(caller.tenant, secret),
@@ -53,35 +51,40 @@ def webhook_routes(
         )
 
     @router.post("/endpoints/enable", responses=problem_responses(400, 404, 413, 415))
-    async def enable_endpoint(wanted: EnableEndpoint, caller: Who) -> Replayed:
-        """Try an address again that rests or was disabled."""
+    async def enable_endpoint(wanted: EnableEndpoint, caller: CallerIdentity) -> Replayed:
+        """Enable an address that is backing off or disabled, and try it again."""
         found = (await endpoints.of([endpoint_id(caller.tenant, wanted.url)])).values()
         if not found:
-            raise Refusal(404, f"no webhook to {address_of(wanted.url)[:200]} has failed")
+            raise Refusal(
+                404,
+                f"No webhook to {address_of(wanted.url)[:200]} has failed; use an address from the list.",
+            )
         for endpoint in found:
             await endpoints.save(enabled(endpoint))
         if not wanted.replay:
             wake()
             return Replayed(replayed=0)
-        return await again(Which(tenant=caller.tenant, url=address_of(wanted.url), state="gave_up"))
+        return await again(DeliveryFilter(tenant=caller.tenant, url=address_of(wanted.url), state="gave_up"))
 
     @router.get("/deliveries")
     async def list_deliveries(
-        caller: Who,
+        caller: CallerIdentity,
         state: State | None = None,
         job_id: Id | None = None,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
     ) -> WebhookDeliveries:
-        """List deliveries on their way, delivered and given up, newest first."""
-        which = Which(tenant=caller.tenant, state=state, job_id=job_id)
-        found = await deliveries.listed(which, limit)
+        """List pending, delivered and given-up deliveries, newest first."""
+        selected = DeliveryFilter(tenant=caller.tenant, state=state, job_id=job_id)
+        found = await deliveries.listed(selected, limit)
         return WebhookDeliveries(deliveries=tuple(_delivery_view(delivery) for delivery in found))
 
     @router.post("/deliveries/replay", status_code=202, responses=problem_responses(400, 413, 415))
-    async def replay(wanted: ReplayWebhooks, caller: Who) -> Replayed:
-        """Send ended deliveries again: same id, same event with fresh links, in order per job."""
+    async def replay(wanted: ReplayWebhooks, caller: CallerIdentity) -> Replayed:
+        """Send ended deliveries again: same id and event, new links, in order per job."""
         url = address_of(wanted.url) if wanted.url else None
-        return await again(Which(tenant=caller.tenant, **wanted.model_dump(exclude={"url"}), url=url))
+        return await again(
+            DeliveryFilter(tenant=caller.tenant, **wanted.model_dump(exclude={"url"}), url=url)
+        )
 
     return router
 

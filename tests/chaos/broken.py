@@ -13,9 +13,9 @@ from typing import Any
 
 from pymongo import ReplaceOne
 
-import services.notifier.courier
+import services.notifier.job_sender
 from services.gateways.runtime.executor import Executor
-from services.notifier.deliveries import Delivery, Outcome, after
+from services.notifier.deliveries import Delivery, Outcome, after_attempt
 from shared.kafka.consumers import Consumers
 from shared.kafka.pipeline.publish import PublishThenCommit
 from shared.mongo.documents import MongoDocuments
@@ -85,12 +85,12 @@ def forgetful_webhooks() -> None:
     """A webhook is tried once."""
 
     def tried(delivery: Delivery, outcome: Outcome, now: Any) -> Delivery:
-        return after(delivery, replace_outcome(outcome), now)
+        return after_attempt(delivery, replace_outcome(outcome), now)
 
     def replace_outcome(outcome: Outcome) -> Outcome:
         return outcome.model_copy(update={"status": 200})
 
-    vars(services.notifier.courier)["after"] = tried
+    vars(services.notifier.job_sender)["after_attempt"] = tried
 
 
 FAULTS: dict[str, Callable[[], None]] = {

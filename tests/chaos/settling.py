@@ -90,7 +90,7 @@ def waiting_for_next_try(now: datetime) -> dict[str, tuple[str, dict[str, Any]]]
     far = {"$gt": now + timedelta(seconds=FAR_SECONDS)}
     over = {"$not": {"$gt": now}}  # or none
     return {
-        "endpoints": ("rests_until", {"rests_until": far}),
+        "endpoints": ("backoff_until", {"backoff_until": far}),
         "deliveries": ("due_at", {"state": "pending", "lease_until": over, "due_at": far}),
     }
 

@@ -144,7 +144,6 @@ async def test_a_character_shows_who_it_is_and_how_far_its_lora_is(bench: ApiBen
 @pytest.mark.parametrize("path", ["/v1/character-sheets", "/v1/lora-trainings"])
 async def test_a_request_may_say_what_is_to_follow(bench: ApiBench, path: str) -> None:
     training = {"character_id": CHARACTER, "images": [f"{JOB}/{n}" for n in range(4)], "trigger_word": "mia7"}
-    bench.jobs.put(a_job(job_id=JOB, renders=tuple(map(a_render, range(4)))))
     bench.stories.put(a_character_record())
     body: dict[str, Any] = SHEET if path == "/v1/character-sheets" else training
     answer = await bench.http.post(path, json=body | {"then": [{"type": "studio", "count": 2}]})

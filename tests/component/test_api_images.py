@@ -62,46 +62,16 @@ async def test_another_tenants_job_does_not_exist(bench: ApiBench, kind: str) ->
 
 @pytest.mark.parametrize("kind", naming(GONE))
 async def test_a_job_that_was_accepted_a_moment_ago_can_be_named(bench: ApiBench, kind: str) -> None:
-    accepted = (await bench.submit("/v1/studio", count=4)).json()["id"]
+    accepted = (await bench.submit("/v1/base-images")).json()["id"]
     answer = await ask(bench, kind, accepted)
     assert answer.status_code == 202, answer.text
 
 
 @pytest.mark.parametrize("kind", naming(GONE))
 async def test_a_job_that_came_over_kafka_can_be_named(bench: ApiBench, kind: str) -> None:
-    bench.jobs.put(a_job(job_id=JOB, renders=tuple(map(a_render, range(4)))))
+    bench.jobs.put(a_job(job_id=JOB))
     answer = await ask(bench, kind, JOB)
     assert answer.status_code == 202, answer.text
-
-
-@pytest.mark.parametrize("kind", naming(GONE))
-async def test_an_image_that_a_job_does_not_have_is_refused_by_field(bench: ApiBench, kind: str) -> None:
-    failed = tuple(a_render(index, state="failed") for index in range(4))
-    bench.jobs.put(a_job(job_id=JOB, renders=failed, status="failed", phase=None))
-    answer = await ask(bench, kind, JOB)
-    assert next(iter(said(answer).items())) == (naming(JOB)[kind][2], f"job {JOB} has no image 0")
-    assert bench.broker.sent == []
-
-
-async def test_a_training_is_no_source_of_images(bench: ApiBench) -> None:
-    bench.jobs.put(a_job(job_id=JOB, type="lora_training"))
-    message = f"job {JOB} is a training and has no images"
-    assert said(await ask(bench, "sheet", JOB)) == {"base_image_id": message}
-
-
-async def test_an_image_beyond_the_count_of_what_was_accepted_is_refused(bench: ApiBench) -> None:
-    accepted = (await bench.submit("/v1/studio", count=2)).json()["id"]
-    images = [f"{accepted}/{place}" for place in range(4)]
-    body = {"character_id": CHARACTER, "images": images, "trigger_word": "mkvrtz"}
-    assert said(await bench.http.post("/v1/lora-trainings", json=body)) == {
-        f"images.{place}": f"job {accepted} has no image {place}" for place in (2, 3)
-    }
-
-
-async def test_a_job_whose_renders_are_not_planned_yet_may_be_named(bench: ApiBench) -> None:
-    waiting = a_job(job_id=JOB, renders=(), phase="waiting_for_character", requested=3)
-    bench.jobs.put(waiting)
-    assert (await ask(bench, "sheet", JOB)).status_code == 202
 
 
 async def test_a_characters_creation_is_no_job(bench: ApiBench) -> None:
@@ -111,7 +81,7 @@ async def test_a_characters_creation_is_no_job(bench: ApiBench) -> None:
 
 
 async def test_each_unknown_job_of_a_training_is_named_once(bench: ApiBench) -> None:
-    bench.jobs.put(a_job(job_id=JOB, renders=(a_render(0), a_render(1))))
+    bench.jobs.put(a_job(job_id=JOB))
     other = uuid7()
     images = [f"{JOB}/0", f"{GONE}/0", f"{GONE}/1", f"{other}/0", f"{JOB}/1"]
     body = {"character_id": CHARACTER, "images": images, "trigger_word": "mkvrtz"}

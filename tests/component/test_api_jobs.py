@@ -82,7 +82,7 @@ async def test_a_job_that_is_not_planned_yet_is_pending(bench: ApiBench) -> None
 
 
 @pytest.mark.parametrize("path", ["", "/results", "/cancel"])
-async def test_another_tenants_job_is_not_there(bench: ApiBench, path: str) -> None:
+async def test_another_tenants_job_is_404(bench: ApiBench, path: str) -> None:
     planned = bench.jobs.put(a_job()).job_id
     accepted = (await bench.submit()).json()["id"]
     for job_id in (planned, accepted, uuid7()):

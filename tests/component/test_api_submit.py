@@ -9,7 +9,7 @@ from tests.fakes.api import OTHER, ApiBench
 from tests.fakes.builders import CHARACTER as CHARACTER_ID
 from tests.fakes.builders import JOB
 from tests.fakes.characters import a_character_record
-from tests.fakes.jobs import a_job, a_render
+from tests.fakes.jobs import a_job
 
 BASE_IMAGE_ID = f"{JOB}/0"
 IMAGE_IDS = [f"{JOB}/{index}" for index in range(4)]
@@ -39,7 +39,7 @@ async def test_each_type_of_request_is_accepted_and_said(
     bench: ApiBench, path: str, body: dict[str, object], kind: str
 ) -> None:
     bench.stories.put(a_character_record())
-    bench.jobs.put(a_job(job_id=JOB, renders=tuple(map(a_render, range(4)))))
+    bench.jobs.put(a_job(job_id=JOB))
     answer = await bench.http.post(path, json=body)
     assert answer.status_code == 202, answer.text
     view = answer.json()

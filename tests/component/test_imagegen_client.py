@@ -23,7 +23,7 @@ from imagegen_client.models import (
 )
 from tests.fakes.api import ApiBench
 from tests.fakes.jobs import a_story, job_of
-from tests.fakes.notifier import NotifierBench
+from tests.fakes.notifier import NotifierHarness
 
 ID = "0193f2a0-0000-7000-8000-000000000001"
 MARA = Character(name="Mara", age=27)
@@ -87,7 +87,7 @@ def published_operations() -> set[tuple[str, str]]:
     """Return host, method and path of each operation in the services' OpenAPI documents."""
     return {
         (host, f"{method.upper()} {path}")
-        for host, app in (("api", ApiBench().app), ("notifier", NotifierBench().app))
+        for host, app in (("api", ApiBench().app), ("notifier", NotifierHarness().app))
         for path, methods in app.openapi()["paths"].items()
         for method in methods
     }
@@ -150,7 +150,7 @@ async def test_an_unknown_job_is_refused_with_404() -> None:
 
 
 async def test_the_events_of_a_job_are_streamed_until_its_end() -> None:
-    notifier = NotifierBench()
+    notifier = NotifierHarness()
     notifier.jobs.put(job_of(STORY))
     async with client_of(Hosts(notifier=notifier.app)) as client:
         stream = client.job_events(STORY[0].job_id)

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.api import ApiBench
 from tests.fakes.jobs import a_job
 from tests.fakes.loop_holds import longest_hold
-from tests.fakes.notifier import NotifierBench
+from tests.fakes.notifier import NotifierHarness
 
 ALLOWED_SECONDS = 0.1
 JOB = "3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"
@@ -19,7 +19,7 @@ SHEET = {"character": MIA, "base_image_id": f"{JOB}/0"}
 TRAINING = {"character_id": JOB, "trigger_word": "mia7", "images": [f"{JOB}/{n}" for n in range(4)]}
 HEADERS = {"content-type": "application/json"}
 BODY_BYTES = 2_000_000
-TEXT = 64_000
+TEXT = 250_000
 """Characters of a workflow's text: a little less than are allowed."""
 
 
@@ -142,17 +142,17 @@ async def test_a_small_request_does_not_wait_for_large_ones() -> None:
     bench = ApiBench()
     large = [
         asyncio.create_task(bench.http.post("/v1/studio", content=body, headers=HEADERS))
-        for body in [studio(workflow=workflow(a=[1] * 48_000))] * 20
+        for body in [drawn("she walks ")] * 3
     ]
     await asyncio.sleep(0.02)
     answer = await bench.submit()
     assert answer.status_code == 202
-    assert not all(task.done() for task in large)
-    assert [(await task).status_code for task in large] == [202] * 20
+    assert not any(task.done() for task in large)
+    assert [(await task).status_code for task in large] == [202] * 3
 
 
 async def test_the_notifier_reads_bodies_of_64_kib_only() -> None:
-    bench = NotifierBench()
+    bench = NotifierHarness()
     path = "/v1/webhooks/deliveries/replay"
     most = b'{"state":null' + b" " * (64 * 1024 - 14) + b"}"
     answer = await bench.http.post(path, content=most, headers=HEADERS)

@@ -12,7 +12,7 @@ from services.notifier.deliveries import Delivery, delivery_of
 from services.notifier.posting import Poster, webhook_client
 from shared.ids import uuid7
 from tests.fakes.jobs import START, a_job, a_story, an_event
-from tests.fakes.notifier import NotifierBench
+from tests.fakes.notifier import NotifierHarness
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 PASSWORDS = ("p%40ss", "p@ss", "us%20er", "us er", "dXMgZXI6cEBzcw==")
@@ -76,6 +76,13 @@ async def test_an_address_without_credentials_sends_no_authorization() -> None:
     assert "authorization" not in heads[0].lower()
 
 
+@pytest.mark.parametrize("status", ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"])
+async def test_redirects_are_not_followed(status: str) -> None:
+    async with receiver(f"{status}\r\nLocation: /elsewhere") as (port, heads):
+        assert await posted("http://127.0.0.1:PORT/hook", port)
+    assert [head.split()[1] for head in heads] == ["/hook"]
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1:9", "none.invalid", "x:99999", "[", "127.0.0.1:9:9"])
 async def test_errors_of_a_delivery_name_no_credentials(address: str) -> None:
     error = await posted(f"http://us%20er:p%40ss@{address}/basic", 0)
@@ -83,41 +90,43 @@ async def test_errors_of_a_delivery_name_no_credentials(address: str) -> None:
     assert not [word for word in PASSWORDS if word in error]
 
 
-async def test_nothing_that_is_shown_or_kept_as_an_address_names_credentials(bench: NotifierBench) -> None:
-    bench.receiver.will(SHOWN, 500)
-    job = bench.jobs.put(a_job(job_id=uuid7(), notify=Notify(webhook_url=URL)))
-    await bench.handle(*a_story("accepted", job_id=job.job_id, webhook=True))
-    await bench.deliver()
-    [delivery] = bench.deliveries.kept.values()
+async def test_credentials_are_neither_shown_nor_stored_in_an_address(
+    harness: NotifierHarness,
+) -> None:
+    harness.receiver.will(SHOWN, 500)
+    job = harness.jobs.put(a_job(job_id=uuid7(), notify=Notify(webhook_url=URL)))
+    await harness.handle(*a_story("accepted", job_id=job.job_id, webhook=True))
+    await harness.deliver()
+    [delivery] = harness.deliveries.kept.values()
     assert (delivery.url, delivery.credentials) == (SHOWN, "us%20er:p%40ss")
-    [endpoint] = bench.endpoints.kept.values()
-    answers = [await bench.http.get(f"/v1/webhooks/{path}") for path in ("deliveries", "endpoints")]
+    [endpoint] = harness.endpoints.kept.values()
+    answers = [await harness.http.get(f"/v1/webhooks/{path}") for path in ("deliveries", "endpoints")]
     shown = [*(answer.text for answer in answers), repr(delivery), endpoint.model_dump_json(), delivery.body]
     assert SHOWN in answers[0].text
     assert not [(word, text) for word in PASSWORDS for text in shown if word in text]
 
 
 @pytest.fixture
-def bench() -> NotifierBench:
-    return NotifierBench()
+def harness() -> NotifierHarness:
+    return NotifierHarness()
 
 
 @pytest.mark.parametrize("named", [URL, SHOWN])
-async def test_an_endpoint_is_enabled_and_replayed_by_either_form_of_its_address(
-    bench: NotifierBench, named: str
+async def test_an_endpoint_is_enabled_and_replayed_with_or_without_credentials_in_its_address(
+    harness: NotifierHarness, named: str
 ) -> None:
-    bench.receiver.will(SHOWN, 410)
-    job = bench.jobs.put(a_job(job_id=uuid7(), notify=Notify(webhook_url=URL)))
-    await bench.handle(*a_story("accepted", job_id=job.job_id, webhook=True))
-    await bench.deliver()
-    enabled = await bench.http.post("/v1/webhooks/endpoints/enable", json={"url": named})
+    harness.receiver.will(SHOWN, 410)
+    job = harness.jobs.put(a_job(job_id=uuid7(), notify=Notify(webhook_url=URL)))
+    await harness.handle(*a_story("accepted", job_id=job.job_id, webhook=True))
+    await harness.deliver()
+    enabled = await harness.http.post("/v1/webhooks/endpoints/enable", json={"url": named})
     assert enabled.json() == {"replayed": 1}
-    await bench.deliver()
+    await harness.deliver()
     replay = {"url": named, "state": "delivered"}
-    assert (await bench.http.post("/v1/webhooks/deliveries/replay", json=replay)).json() == {"replayed": 1}
+    assert (await harness.http.post("/v1/webhooks/deliveries/replay", json=replay)).json() == {"replayed": 1}
 
 
-def test_a_delivery_kept_by_an_older_version_is_read_without_credentials_in_its_address() -> None:
+def test_a_delivery_stored_by_an_older_version_is_read_without_credentials_in_its_address() -> None:
     kept = delivery_of(an_event("accepted", 1), "https://shop.example", START).model_dump() | {"url": URL}
     read = Delivery.model_validate(json.loads(json.dumps(kept, default=str)))
     assert (read.url, read.credentials) == (SHOWN, "us%20er:p%40ss")

@@ -1,4 +1,4 @@
-"""How a webhook goes over the wire: signed so that receivers can verify it, and never inwards."""
+"""Webhooks over HTTP: signed, verifiable by receivers, never sent to private addresses."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -8,9 +8,10 @@ import httpx
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from services.notifier.deliveries import Delivery, after, delivery_of
+from services.notifier.deliveries import Delivery, after_attempt, delivery_of
+from services.notifier.hosts import is_public
 from services.notifier.links import LinkedEvents
-from services.notifier.posting import Poster, is_public, secret_of, webhook_client
+from services.notifier.posting import Poster, secret_of, webhook_client
 from tests.fakes.jobs import START, an_event
 from tests.fakes.notifier import FakeLinks
 
@@ -87,7 +88,7 @@ async def test_an_image_comes_with_a_link_that_is_signed_when_it_is_sent() -> No
     assert "links" not in ready.body, "the stored event names the key alone"
 
 
-async def test_a_stored_event_that_cannot_be_read_is_tried_again_and_says_nothing_of_its_address() -> None:
+async def test_an_unreadable_stored_event_is_retried_without_counting_against_its_endpoint() -> None:
     def receive(request: httpx.Request) -> httpx.Response:
         raise AssertionError("it was sent")
 
@@ -97,11 +98,11 @@ async def test_a_stored_event_that_cannot_be_read_is_tried_again_and_says_nothin
     assert outcome.error
     assert outcome.error.startswith("stored event cannot be read: ")
     assert "pydantic" not in outcome.error
-    assert after(damaged, outcome, START).state == "pending"
+    assert after_attempt(damaged, outcome, START).state == "pending"
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 404, 500])
-async def test_only_2xx_is_success_and_redirects_are_not_followed(status: int) -> None:
+async def test_only_2xx_is_a_success(status: int) -> None:
     calls: list[str] = []
 
     def receive(request: httpx.Request) -> httpx.Response:
@@ -114,7 +115,7 @@ async def test_only_2xx_is_success_and_redirects_are_not_followed(status: int) -
     assert len(calls) == 1
 
 
-async def test_an_unreachable_receiver_is_a_failure_that_may_pass() -> None:
+async def test_an_unreachable_receiver_is_a_failure_to_retry() -> None:
     def receive(request: httpx.Request) -> httpx.Response:
         raise httpx.ConnectError("refused")
 
@@ -145,14 +146,14 @@ async def test_an_unreachable_receiver_is_a_failure_that_may_pass() -> None:
         "[fd00::1]",
     ],
 )
-async def test_private_addresses_are_refused_however_they_are_written(guarded: Poster, host: str) -> None:
+async def test_private_addresses_are_refused_in_every_notation(guarded: Poster, host: str) -> None:
     outcome = await guarded.post(a_delivery(f"http://{host}:9/"))
     assert outcome.status is None
     assert outcome.refused, outcome.error
 
 
 @pytest.mark.parametrize("url", ["http://", "http://x:99999/", "ftp://shop.example/"])
-async def test_an_address_that_is_none_is_refused(guarded: Poster, url: str) -> None:
+async def test_an_invalid_address_is_refused(guarded: Poster, url: str) -> None:
     assert (await guarded.post(a_delivery(url))).refused
 
 
@@ -175,5 +176,5 @@ async def test_private_addresses_can_be_allowed() -> None:
         ("x", False),
     ],
 )
-def test_public_addresses_are_known(address: str, public: bool) -> None:
+def test_public_addresses_are_recognised(address: str, public: bool) -> None:
     assert is_public(address) is public

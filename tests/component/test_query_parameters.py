@@ -4,7 +4,7 @@ import pytest
 
 from tests.fakes.api import ApiBench
 from tests.fakes.jobs import a_story, job_of
-from tests.fakes.notifier import NotifierBench
+from tests.fakes.notifier import NotifierHarness
 
 JOB = "3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"
 STATUS = "is not a query parameter here; did you mean 'status'?"
@@ -41,7 +41,7 @@ async def test_a_request_with_an_unknown_query_parameter_is_not_accepted() -> No
 
 
 async def test_the_notifier_refuses_unknown_query_parameters() -> None:
-    bench = NotifierBench()
+    bench = NotifierHarness()
     for path, meant in (
         ("/v1/webhooks/deliveries?stat=failed", "state"),
         (f"/v1/jobs/{JOB}/events?last-event-id=3", "last_event_id"),
@@ -53,7 +53,7 @@ async def test_the_notifier_refuses_unknown_query_parameters() -> None:
 
 
 async def test_an_event_source_polyfill_goes_on_where_it_was() -> None:
-    bench = NotifierBench()
+    bench = NotifierHarness()
     story = a_story("accepted", "started", "image_ready", "completed")
     bench.jobs.put(job_of(story))
     answer = await bench.http.get(f"/v1/jobs/{story[0].job_id}/events", params={"lastEventId": "2"})

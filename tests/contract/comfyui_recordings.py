@@ -1,4 +1,4 @@
-"""Expected results of the adapter for each recorded ComfyUI session."""
+"""What the adapter makes of each recorded ComfyUI session."""
 
 from collections.abc import Awaitable, Callable
 
@@ -50,7 +50,7 @@ REFUSALS = {
 }
 REJECTED = "invalid_workflow: the server refused the workflow"
 NEVER_ASKED: dict[str, set[str]] = {}
-"""Recorded requests that the adapter never makes."""
+"""Recorded answers that the adapter has no question for."""
 NO_UUID = (
     "prompt_id must be a valid UUID: prompt_id must be a UUID string in canonical lowercase hyphenated form; "
     "omit it to let the server generate one"
@@ -58,7 +58,7 @@ NO_UUID = (
 
 
 def file(status: AttemptStatus) -> str:
-    """Return the only file of a completed attempt."""
+    """The one file of a success."""
     assert isinstance(status, Completed), status
     [output] = status.outputs
     assert output.path is not None
@@ -66,7 +66,7 @@ def file(status: AttemptStatus) -> str:
 
 
 async def success(tape: Tape) -> None:
-    """A repeated graph is answered from the cache with the same file, which exists."""
+    """The same graph again is answered from the cache: the same file, which is there all the same."""
     for prompt_id, name in (
         ("c412", "lab_00001_.png"),
         ("4bd4", "lab_00001_.png"),
@@ -112,7 +112,7 @@ async def validation_errors(tape: Tape) -> None:
 
 
 async def execution_error(tape: Tape) -> None:
-    """A workflow that failed in part is a failure, even if another branch saved an image."""
+    """Also where another branch had saved an image before: half a workflow is no success."""
     for prompt_id in ("956e", "807e"):
         await tape.submit()
         status = await tape.poll(prompt_id)
@@ -123,7 +123,7 @@ async def execution_error(tape: Tape) -> None:
 
 
 async def cancel_queued(tape: Tape) -> None:
-    """A runs. B is deleted with the call of an old server, D with the newer call."""
+    """A runs; B is deleted as from an old server, D by the newer call."""
     for _ in "ABD":
         await tape.submit()
     assert await tape.poll("c26a") == RUNS
@@ -171,7 +171,7 @@ async def unknown_ids(tape: Tape) -> None:
 
 
 async def duplicate_prompt_id(tape: Tape) -> None:
-    """The server accepts duplicate ids, so the platform must not send one twice."""
+    """Ids are not unique there: it is for us not to send one twice."""
     await tape.submit()
     assert file(await tape.poll("e3bc")).startswith("/view?filename=dupA_")
     await tape.submit()
@@ -190,7 +190,7 @@ async def duplicate_prompt_id(tape: Tape) -> None:
 
 
 async def queue_order(tape: Tape) -> None:
-    """Lower numbers come first, in any order of the list. Other clients may clear everything."""
+    """Lower numbers come first, however the server lists them; others may clear everything."""
     for _ in ("blocker", "normal", "front", "first of all"):
         await tape.submit()
     assert await tape.poll("ea7a") == RUNS
@@ -200,11 +200,11 @@ async def queue_order(tape: Tape) -> None:
     assert await tape.poll("ea7a") == RUNS
     assert {await tape.poll(each) for each in ("8c11", "c33a", "680b")} == {LOST}
     tape.wind_past("after clear")
-    assert await tape.poll("ea7a") == LOST, "its history was deleted; the platform must never delete its own"
+    assert await tape.poll("ea7a") == LOST, "its history was deleted, which ours must not be"
 
 
 async def server_restart(tape: Tape) -> None:
-    """Running, queued and completed prompts are lost, and none is billed."""
+    """What ran, what waited and what had ended: all is lost, and none of it is billed."""
     for _ in ("running", "queued"):
         await tape.submit()
     tape.down = True
@@ -230,7 +230,7 @@ STORIES: dict[str, Story] = {
 
 
 async def played(name: str) -> None:
-    """Play a whole recording."""
+    """Play a recording from its beginning to its end."""
     tape = Tape(f"comfyui/{name}")
     await STORIES[name](tape)
     left = {str(tape.exchanges[at]["note"]) for at in tape.unplayed}

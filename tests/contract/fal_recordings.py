@@ -1,4 +1,4 @@
-"""Requests of Fal's own client and a signed webhook of Fal, compared with the adapter."""
+"""What Fal's own client sends, and a webhook that Fal signed, held against our adapter."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ Story = Callable[[Sample], Awaitable[None]]
 
 
 class Fal:
-    """A server with minimal answers, which records its requests."""
+    """Answers with as little as it may, and keeps what it was asked."""
 
     def __init__(self, result: Any) -> None:
         self.asked: list[httpx.Request] = []
@@ -48,7 +48,7 @@ class Fal:
 
 
 async def client_wire(sample: Sample) -> None:
-    """Submit, status, result and cancel use the paths and credentials of Fal's client."""
+    """Submit, status, result and cancel go where Fal's client sends them, with the same credentials."""
     recorded = {_call(each["method"], each["url"]): each["headers"] for each in sample}
     uploads = {call for call in recorded if not call[1].startswith(QUEUE)}
     assert len(uploads) == 2, "inputs go as signed links: nothing is uploaded"
@@ -72,7 +72,7 @@ async def client_wire(sample: Sample) -> None:
 
 
 async def webhook_vector(sample: Sample) -> None:
-    """The webhook verifies only unchanged and in time. The adapter reads its payload as a result."""
+    """It verifies at its time and as it is; its payload is a result that the adapter reads."""
     keys = Keys(_published(sample["jwks"]), "https://rest.fal.ai")
     headers = {name.lower(): value for name, value in sample["headers"].items()}
     body, at = sample["body"].encode(), int(headers["x-fal-webhook-timestamp"])
@@ -92,7 +92,7 @@ STORIES: dict[str, Story] = {"client_wire": client_wire, "webhook_vector": webho
 
 
 async def played(name: str) -> None:
-    """Compare the adapter with a sample."""
+    """Hold the adapter against a sample."""
     await STORIES[name](events_of(f"fal/{name}"))
 
 
@@ -103,5 +103,5 @@ def _published(jwks: Any) -> httpx.AsyncClient:
 
 
 def _call(method: str, url: str) -> tuple[str, str]:
-    """Return method and URL without the optional parameter `logs`."""
+    """Whether logs are wanted is everybody's own choice."""
     return method, url.partition("?logs=")[0]

@@ -1,4 +1,4 @@
-"""A simulated Fal with a client."""
+"""A simulated Fal, and what a caller does there."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Player that answers the adapter with a recording of a real ComfyUI server."""
+"""Plays a recording of a real ComfyUI server to the adapter, answer by answer."""
 
 import json
 import re
@@ -19,16 +19,16 @@ Event = dict[str, Any]
 
 
 def events_of(name: str) -> Any:
-    """Load a sample by its path below `samples` without `.json`."""
+    """A sample, by its path below `samples` without `.json`."""
     return json.loads((SAMPLES / f"{name}.json").read_text())
 
 
 class Tape:
-    """A recording and the current position in it.
+    """One recording, and where in it we are.
 
-    A submission gets the answer of the next recorded submission and moves the position behind it. A query
-    gets the next recorded answer from there on, other requests get their own. Requests that were not
-    recorded get the server's answer for unknown prompts (07, 19).
+    A submission is answered by the next one that was recorded, and brings us behind it. A question
+    is answered by the next answer to it from there on, other calls by their own. What was not
+    recorded is answered as the server answers what it does not know (07, 19).
     """
 
     def __init__(self, name: str) -> None:
@@ -36,18 +36,18 @@ class Tape:
         self.unplayed = {at for at, each in enumerate(self.exchanges) if _is_ours(each["request"])}
         self.asked: list[httpx.Request] = []
         self.old = False
-        """True to play a server without `/api/jobs/{id}/cancel`. State is always requested as from one."""
+        """A server from before `/api/jobs/{id}/cancel`. State is always asked as of an older one."""
         self.down = False
         self._at = 0
         self._requests: dict[str, AttemptRequest] = {}
         self.provider = self._an_adapter()
 
     def wind_past(self, note: str) -> None:
-        """Skip the recorded action of another client."""
+        """Somebody else did what was noted so."""
         self._at = 1 + next(at for at, each in enumerate(self.exchanges) if each["note"] == note)
 
     def request(self, beginning: str) -> AttemptRequest:
-        """Return the request whose recorded id has a prefix."""
+        """Our order that the recording knows by the id that begins so."""
         [prompt_id] = {
             each for each in UUID.findall(json.dumps(self.exchanges)) if each.startswith(beginning)
         }
@@ -55,7 +55,7 @@ class Tape:
 
     @property
     def next_submission(self) -> Event:
-        """Return the exchange of the next submission."""
+        """The exchange that the next submission gets."""
         return self.exchanges[self._next_submission()]
 
     def _next_submission(self) -> int:
@@ -66,7 +66,7 @@ class Tape:
         )
 
     async def submit(self) -> tuple[AttemptRequest, SubmissionRef]:
-        """Submit the next recorded prompt under a new id."""
+        """Send the next recorded prompt, under our own id."""
         asked = self.next_submission["request"].get("json")
         body: Event = asked if isinstance(asked, dict) else {}
         theirs = str(body.get("prompt_id"))
@@ -77,13 +77,13 @@ class Tape:
         )
 
     async def poll(self, beginning: str, **ref: str) -> AttemptStatus:
-        """Poll the request whose recorded id has a prefix."""
+        """How our order stands that the recording knows by the id that begins so."""
         self.provider = self._an_adapter()  # polls of one adapter share a look at the queue for a moment
         request = self.request(beginning)
         return await self.provider.poll(request, {"id": request.idempotency_key} | ref)
 
     async def cancel(self, beginning: str) -> None:
-        """Cancel a single request."""
+        """Stop it, and nothing else."""
         request = self.request(beginning)
         await self.provider.cancel(request, {"id": request.idempotency_key})
 
@@ -125,7 +125,7 @@ class Tape:
         return next((at for at in same if at in self.unplayed), None)
 
     def _waits_until(self, later: int, path: str) -> bool:
-        """Return whether a previously recorded queue contains the prompt of a history request."""
+        """Return whether a queue that was recorded before still has what a history is asked for."""
         prompt_id = path.rpartition("/")[2]
         return path.startswith("/history/") and any(
             prompt_id in json.dumps(each["body"])
@@ -146,7 +146,7 @@ def _call(request: Event) -> tuple[str, str]:
 
 
 def _is_ours(request: Event) -> bool:
-    """Return whether the adapter makes such a request. It never affects prompts of other clients."""
+    """Whether our adapter makes such a call: nothing that touches what is not its own."""
     method, path = _call(request)
     if method == "GET":
         return path == "/queue" or path.startswith("/history/")
@@ -156,7 +156,7 @@ def _is_ours(request: Event) -> bool:
 
 
 def _unknown(method: str, path: str) -> httpx.Response:
-    """Return the answer of a server that does not know the prompt."""
+    """What a server says that knows nothing of it."""
     if method == "GET":
         return httpx.Response(200, json=IDLE if path == "/queue" else {})
     return httpx.Response(200, json={"cancelled": False}) if "cancel" in path else httpx.Response(200)

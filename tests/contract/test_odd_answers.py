@@ -1,6 +1,6 @@
-"""Malformed answers of providers never crash an adapter: they give a status, a rejection or no answer.
+"""Providers' answers are input: whatever is odd in one, it is news, a refusal or no answer, never a crash.
 
-Each value of each answer is replaced by values of other types, one at a time.
+Each value of each answer is replaced by values of other kinds, one at a time.
 """
 
 import json
@@ -36,7 +36,7 @@ UNREAD = (
     "prompt", "meta", "workflow", "execution_error", "preview_output",
     "traceback", "current_inputs", "current_outputs", "timings",
 )  # fmt: skip
-"""Large parts of ComfyUI's answers that no adapter reads."""
+"""Large parts of ComfyUI's answers that no adapter looks into."""
 URL = "https://provider.example"
 FAL = {
     "id": "r1",
@@ -52,11 +52,11 @@ DONE = {"status": "succeeded", "outputs": [OUTPUT], "seed": 7, "gpu_seconds": 1.
 FAILED = {"status": "failed", "error": {"type": "ValueError", "message": "no", "retryable": False}}
 
 Answers = dict[str, tuple[int, Any]]
-"""Status and body by the last part of a path."""
+"""By the last part of a path: status and body."""
 
 
 def recorded(name: str, path: str) -> list[Any]:
-    """Return the bodies that a ComfyUI server sent for a path."""
+    """The bodies that a ComfyUI server gave for a path."""
     events = events_of(f"comfyui/{name}")
     http = [event for event in events if event["kind"] == "http" and event["status"] == 200]
     return [event["body"] for event in http if event["request"]["path"].startswith(path) and event["body"]]
@@ -69,7 +69,7 @@ HISTORIES = [
 ]
 QUEUES = [recorded("05_cancel_queued", "/queue")[0], recorded("12_queue_order_and_housekeeping", "/queue")[0]]
 JOB = "job"
-"""Key of `/api/jobs/{id}`. An old server does not have it."""
+"""Stands for `/api/jobs/{id}`; a server that has none of them is an old one."""
 JOBS = [
     body
     for name in ("01_success", "05_cancel_queued", "06_interrupt_running")
@@ -85,7 +85,7 @@ REFUSAL = next(
 
 @dataclass(frozen=True)
 class Asked:
-    """The answers to a request, one of which is malformed."""
+    """A question's answers, of which one is spoilt."""
 
     provider: ProviderName
     answers: Answers
@@ -143,7 +143,7 @@ SUBMISSIONS: list[tuple[ProviderName, int, Any]] = [
 
 
 def odd_versions(value: Any) -> Iterator[Any]:
-    """Generate a value with one part replaced."""
+    """The value with one of its parts replaced."""
     yield from ODD
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in parts:
@@ -154,7 +154,7 @@ def odd_versions(value: Any) -> Iterator[Any]:
 
 
 def playing(name: ProviderName, answers: Answers) -> Any:
-    """Return an adapter whose provider gives these answers and 404 for all other paths."""
+    """An adapter whose provider answers so; whatever else it asks is not there."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         folder, _, name = request.url.path.rpartition("/")
@@ -165,8 +165,8 @@ def playing(name: ProviderName, answers: Answers) -> Any:
     return an_adapter(name, http, URL, FakeInputs())
 
 
-def check_publishable(request: AttemptRequest, status: AttemptStatus) -> None:
-    """Check that the status of an adapter can be published."""
+def check_sayable(request: AttemptRequest, status: AttemptStatus) -> None:
+    """What an adapter tells can be said."""
     of: dict[str, Any] = {
         "attempt_id": request.attempt_id,
         "job_id": request.attempt_id.partition("/")[0],
@@ -186,21 +186,21 @@ def check_publishable(request: AttemptRequest, status: AttemptStatus) -> None:
 
 
 @pytest.mark.parametrize("asked", POLLS, ids=str)
-async def test_a_malformed_answer_to_a_poll_never_crashes_the_adapter(asked: Asked) -> None:
+async def test_an_odd_answer_to_a_poll_is_news_or_none(asked: Asked) -> None:
     request = an_attempt_request(asked.provider)
     status, body = asked.answers[asked.spoilt]
-    check_publishable(request, await playing(asked.provider, asked.answers).poll(request, asked.ref))
+    check_sayable(request, await playing(asked.provider, asked.answers).poll(request, asked.ref))
     for odd in odd_versions(body):
         provider = playing(asked.provider, asked.answers | {asked.spoilt: (status, odd)})
         try:
             found = await provider.poll(request, asked.ref)
         except StatusUnavailable:
             continue
-        check_publishable(request, found)
+        check_sayable(request, found)
 
 
 @pytest.mark.parametrize(("name", "status", "body"), SUBMISSIONS, ids=str)
-async def test_a_malformed_answer_to_a_submission_never_crashes_the_adapter(
+async def test_an_odd_answer_to_a_submission_is_a_handle_or_tells_what_is_sure(
     name: ProviderName, status: int, body: dict[str, Any]
 ) -> None:
     request, longest = an_attempt_request(name), 0

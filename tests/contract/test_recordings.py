@@ -1,4 +1,4 @@
-"""Every recorded sample is compared with the adapters. A sample without a test fails here."""
+"""Every recorded sample is held against our adapters; one that nobody plays fails here."""
 
 from pathlib import Path
 
@@ -18,10 +18,10 @@ RECORDINGS = sorted(SAMPLES.rglob("*"))
 )
 async def test_the_adapter_understands_what_was_recorded(path: Path) -> None:
     player = PLAYERS[path.parent.name]
-    assert path.stem in player.STORIES, "a recording without a test"
+    assert path.stem in player.STORIES, "a recording that no adapter is held to"
     await player.played(path.stem)
 
 
-def test_every_recording_is_played() -> None:
+def test_there_is_a_recording_for_every_story() -> None:
     for name, player in PLAYERS.items():
         assert {path.stem for path in (SAMPLES / name).iterdir()} == set(player.STORIES)

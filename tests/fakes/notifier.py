@@ -1,4 +1,4 @@
-"""The notifier's ports in memory, and a bench that holds a notifier without servers."""
+"""The notifier's ports in memory, and a harness that runs a notifier without servers."""
 
 import asyncio
 import json
@@ -11,20 +11,22 @@ import httpx
 from fastapi import FastAPI
 
 from contracts.base import id_of
+from contracts.generation import Notify
 from contracts.jobs import Job, JobEvent
 from services.notifier.app import build
-from services.notifier.courier import Courier
+from services.notifier.broadcaster import Broadcaster
 from services.notifier.deliveries import Delivery, Outcome
 from services.notifier.endpoints import Endpoint
-from services.notifier.frames import Writer
 from services.notifier.handlers import handlers
-from services.notifier.hub import Hub
 from services.notifier.links import LinkedEvents
-from services.notifier.ports import Deliveries, Endpoints, Jobs, Links, Submissions, Which
+from services.notifier.ports import Deliveries, DeliveryFilter, Endpoints, Jobs, Links, Submissions
 from services.notifier.routes import routes
+from services.notifier.sse import SseEncoder
+from services.notifier.webhook_dispatcher import WebhookDispatcher
 from services.notifier.webhook_routes import webhook_routes
 from shared.envelope import Received
-from tests.fakes.jobs import START
+from shared.ids import uuid7
+from tests.fakes.jobs import START, a_job, a_story
 from tests.fakes.stand_in import StandIn
 from tests.fakes.subscriptions import Handlers
 
@@ -33,7 +35,7 @@ ANN = {"X-Tenant-Id": "acme", "X-User-Id": "ann"}
 
 
 class Frame(NamedTuple):
-    """One event as a browser sees it."""
+    """One event as a browser receives it."""
 
     kind: str
     id: str | None
@@ -41,7 +43,7 @@ class Frame(NamedTuple):
 
 
 class FakeJobs(Jobs):
-    """`jobs`, as the dispatcher would have written them."""
+    """`jobs`, as the dispatcher writes them."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Job] = {}
@@ -76,7 +78,7 @@ class FakeSubmissions(Submissions):
 
 
 class FakeLinks(Links):
-    """Signs nothing."""
+    """Returns links without a signature."""
 
     async def signed_url(self, key: str, seconds: int = 3600) -> str:
         return f"https://bucket.example/{key}"
@@ -120,12 +122,12 @@ class FakeDeliveries(Deliveries):
     async def save(self, delivery: Delivery) -> None:
         self.kept[delivery.id] = delivery
 
-    async def listed(self, which: Which, limit: int) -> list[Delivery]:
-        found = [delivery for delivery in self.kept.values() if _meant(delivery, which)]
+    async def listed(self, wanted: DeliveryFilter, limit: int) -> list[Delivery]:
+        found = [delivery for delivery in self.kept.values() if _matches(delivery, wanted)]
         return sorted(found, key=lambda delivery: delivery.created_at, reverse=True)[:limit]
 
-    async def replay(self, which: Which, now: datetime, until: datetime) -> int:
-        ended = [d for d in self.kept.values() if d.finished_at and _meant(d, which)]
+    async def replay(self, wanted: DeliveryFilter, now: datetime, until: datetime) -> int:
+        ended = [d for d in self.kept.values() if d.finished_at and _matches(d, wanted)]
         again = {"state": "pending", "attempts": 0, "due_at": now, "retry_until": until, "finished_at": None}
         self.kept |= {delivery.id: delivery.model_copy(update=again) for delivery in ended}
         return len(ended)
@@ -139,10 +141,10 @@ def _as_read(kept: Delivery, delivery: Delivery) -> bool:
     return (kept.state, kept.attempts, kept.lease_until) == as_read
 
 
-def _meant(delivery: Delivery, which: Which) -> bool:
-    said = which.model_dump(exclude={"since"}, exclude_none=True)
-    same = all(getattr(delivery, name) == value for name, value in said.items())
-    return same and (which.since is None or delivery.created_at >= which.since)
+def _matches(delivery: Delivery, wanted: DeliveryFilter) -> bool:
+    fields = wanted.model_dump(exclude={"since"}, exclude_none=True)
+    same = all(getattr(delivery, name) == value for name, value in fields.items())
+    return same and (wanted.since is None or delivery.created_at >= wanted.since)
 
 
 class FakeEndpoints(Endpoints):
@@ -162,7 +164,7 @@ class FakeEndpoints(Endpoints):
 
 
 class FakeReceiver:
-    """Answers webhooks as told: by URL a list of outcomes, then 200; in `slow`, once its event is set."""
+    """Answers webhooks from `answers`, by URL, then with 200; one in `slow` waits for its event."""
 
     def __init__(self) -> None:
         self.answers: dict[str, list[Outcome]] = {}
@@ -187,37 +189,47 @@ _PARTS = [StandIn() for _ in range(8)]
 def _application(heartbeat_seconds: float) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None)
     parts: list[Any] = list(_PARTS)
-    hub, jobs, submissions, writer, deliveries, endpoints, wake, clock = parts
-    streams = routes(hub, jobs, submissions, writer, clock, heartbeat_seconds)
+    broadcaster, jobs, submissions, encoder, deliveries, endpoints, wake, clock = parts
+    streams = routes(broadcaster, jobs, submissions, encoder, clock, heartbeat_seconds)
     build(app, streams, webhook_routes(deliveries, endpoints, wake, SECRET, clock))
     return app
 
 
-class NotifierBench:
-    """A notifier whose neighbours are fakes. One at a time: they share the application."""
+class NotifierHarness:
+    """A notifier with fake ports. One at a time: all harnesses share one application."""
 
     def __init__(self, heartbeat_seconds: float = 3600.0) -> None:
         self.time = START + timedelta(seconds=30)
-        self.hub = Hub()
+        self.broadcaster = Broadcaster()
         self.jobs = FakeJobs()
         self.submissions = FakeSubmissions()
         self.deliveries = FakeDeliveries()
         self.endpoints = FakeEndpoints()
         self.receiver = FakeReceiver()
-        self.courier = self.another_courier()
-        self.writer = Writer(LinkedEvents(FakeLinks(), self.now, 600))
+        self.dispatcher = self.another_dispatcher()
+        self.encoder = SseEncoder(LinkedEvents(FakeLinks(), self.now, 600))
         self._handlers = Handlers()
-        handlers(self._handlers.subscribe, self.jobs, self.deliveries, self.now, self.courier.wake)
+        handlers(self._handlers.subscribe, self.jobs, self.deliveries, self.now, self.dispatcher.wake)
         kept = self.deliveries, self.endpoints
-        own = self.hub, self.jobs, self.submissions, self.writer, *kept, self.courier.wake, self.now
+        own = (
+            self.broadcaster,
+            self.jobs,
+            self.submissions,
+            self.encoder,
+            *kept,
+            self.dispatcher.wake,
+            self.now,
+        )
         for stand_in, part in zip(_PARTS, own, strict=True):
             stand_in.part = part
         self.app = _application(heartbeat_seconds)
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://notifier", headers=ANN)
 
-    def another_courier(self, concurrency: int = 8) -> Courier:
-        return Courier(self.deliveries, self.endpoints, self.receiver.post, self.now, concurrency=concurrency)
+    def another_dispatcher(self, concurrency: int = 8) -> WebhookDispatcher:
+        return WebhookDispatcher(
+            self.deliveries, self.endpoints, self.receiver.post, self.now, concurrency=concurrency
+        )
 
     def now(self) -> datetime:
         return self.time
@@ -226,17 +238,30 @@ class NotifierBench:
         self.time += timedelta(seconds=seconds)
 
     def say(self, *events: JobEvent) -> None:
-        """As the broadcast would: to every open stream."""
-        self.hub.deliver([received(event) for event in events])
+        """Deliver events to every open stream, as the broadcast does."""
+        self.broadcaster.deliver([received(event) for event in events])
 
     async def handle(self, *events: JobEvent) -> None:
-        """As the group would: once."""
+        """Handle events as the consumer group does."""
         assert not await self._handlers.call("notifier", [received(event) for event in events])
 
     async def deliver(self) -> None:
-        """Look, until nothing more can be started now."""
-        await self.courier.look()
-        await self.courier.idle()
+        """Dispatch due deliveries and wait for the posts."""
+        await self.dispatcher.dispatch_due()
+        await self.dispatcher.idle()
+
+
+def a_webhook_story(
+    harness: NotifierHarness, *kinds: str, url: str = "https://shop.example/hook"
+) -> tuple[JobEvent, ...]:
+    """Return the events of a new job with a webhook."""
+    job = harness.jobs.put(a_job(job_id=uuid7(), notify=Notify(webhook_url=url)))
+    return a_story(*kinds, job_id=job.job_id, webhook=True)
+
+
+def ids_of(*events: JobEvent) -> list[str]:
+    """Return the ids of the events' deliveries."""
+    return [f"{event.job_id}/{event.seq}" for event in events]
 
 
 def received(event: JobEvent) -> Received[JobEvent]:
@@ -244,7 +269,7 @@ def received(event: JobEvent) -> Received[JobEvent]:
 
 
 def frames_of(text: bytes | str) -> list[Frame]:
-    """The events of a stream's text; comments and `retry` are left out."""
+    """Return the events of a stream's text; comments and `retry` are left out."""
     whole = text.decode() if isinstance(text, bytes) else text
     frames = []
     for block in whole.split("\n\n"):

@@ -20,7 +20,7 @@ from deploy.local.stack import Stack, StackOptions
 from services.api.domain import Accepted, Caller, accept
 from services.api.ports import JobQuery
 from services.api.store import SUBMISSION_INDEXES, MongoSubmissions
-from services.notifier.deliveries import Outcome, after, delivery_of
+from services.notifier.deliveries import Outcome, after_attempt, delivery_of
 from services.notifier.store import DELIVERY_INDEXES, MongoDeliveries
 from services.notifier.store import MongoSubmissions as Listened
 from services.result_store.assets import Asset, MongoAssets, asset_id
@@ -172,7 +172,7 @@ async def test_a_delivery_is_noted_once_and_claimed_once(database: Database) -> 
     claims = await asyncio.gather(*(deliveries.claim(head, lease) for _ in range(10)))
     [claimed] = [claim for claim in claims if claim]
     assert claimed.body == one.body
-    await deliveries.save(after(claimed, Outcome(status=200), now()))
+    await deliveries.save(after_attempt(claimed, Outcome(status=200), now()))
     assert (await deliveries.heads([job_id]))[job_id].id == two.id
 
 

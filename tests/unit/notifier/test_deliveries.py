@@ -1,10 +1,10 @@
-"""When a webhook is tried again, and when no more."""
+"""Retries of a delivery, and their end."""
 
 from datetime import timedelta
 
 import pytest
 
-from services.notifier.deliveries import LONGEST_ASKED_PAUSE, Delivery, Outcome, after, delivery_of
+from services.notifier.deliveries import MAX_RETRY_AFTER, Delivery, Outcome, after_attempt, delivery_of
 from services.notifier.settings import Settings
 from shared.errors import StartupError
 from shared.http.retry_after import retry_after
@@ -17,7 +17,7 @@ FAILED = Outcome(status=500, error="Internal Server Error")
 
 @pytest.mark.parametrize("status", [200, 201, 204, 299])
 def test_2xx_is_delivered(status: int) -> None:
-    done = after(NEW, Outcome(status=status), START)
+    done = after_attempt(NEW, Outcome(status=status), START)
     assert (done.state, done.attempts, done.lease_until) == ("delivered", 1, None)
 
 
@@ -25,7 +25,7 @@ def test_pauses_grow_to_an_hour_and_end_after_a_day() -> None:
     delivery, pauses = NEW, []
     now = START
     while True:
-        tried: Delivery = after(delivery, FAILED, now)
+        tried: Delivery = after_attempt(delivery, FAILED, now)
         if tried.state == "gave_up":
             break
         assert tried.due_at
@@ -36,8 +36,8 @@ def test_pauses_grow_to_an_hour_and_end_after_a_day() -> None:
 
 
 @pytest.mark.parametrize("outcome", [Outcome(status=410), Outcome(error="not public", refused=True)])
-def test_some_answers_end_it_at_once(outcome: Outcome) -> None:
-    assert after(NEW, outcome, START).state == "gave_up"
+def test_410_and_refused_addresses_end_a_delivery_at_once(outcome: Outcome) -> None:
+    assert after_attempt(NEW, outcome, START).state == "gave_up"
 
 
 @pytest.mark.parametrize(
@@ -52,15 +52,13 @@ def test_some_answers_end_it_at_once(outcome: Outcome) -> None:
         (0, -5, 1),
     ],
 )
-def test_the_longer_one_of_both_pauses_counts_up_to_an_hour(
-    attempts: int, asked: float | None, pause: float
-) -> None:
-    tried = after(
+def test_the_longer_pause_applies_up_to_an_hour(attempts: int, asked: float | None, pause: float) -> None:
+    tried = after_attempt(
         NEW.model_copy(update={"attempts": attempts}), Outcome(status=429, retry_after=asked), START
     )
     assert tried.due_at
     assert (tried.due_at - START).total_seconds() == pause
-    assert timedelta(hours=1) == LONGEST_ASKED_PAUSE
+    assert timedelta(hours=1) == MAX_RETRY_AFTER
 
 
 @pytest.mark.parametrize(
@@ -89,7 +87,7 @@ def test_retry_after_is_a_number_of_seconds_or_a_date(header: str, seconds: floa
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "not base64!", "c2hvcnQ="])
-def test_a_secret_that_is_no_key_stops_the_start(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_start_up_fails_when_the_secret_is_no_key(secret: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOTIFIER_WEBHOOK_SECRET", secret)
     with pytest.raises(StartupError, match="NOTIFIER_WEBHOOK_SECRET"):
         read_settings(Settings)

@@ -1,4 +1,4 @@
-"""Events as they go over a connection: the text of Server-Sent Events."""
+"""Server-Sent Events: the text of events, snapshots and heartbeats."""
 
 from contracts.http import JobSnapshot
 from contracts.jobs import Job, JobEvent, RenderProgress
@@ -9,13 +9,13 @@ RETRY = b"retry: 2000\n\n"
 
 
 def frame(kind: str, data: str, event_id: str | None = None) -> bytes:
-    """One event. `data` is JSON and so has no line break."""
+    """Return the text of one event. `data` is JSON and has no line break."""
     name = f"id: {event_id}\n" if event_id is not None else ""
     return f"{name}event: {kind}\ndata: {data}\n\n".encode()
 
 
 def snapshot_of(job: Job) -> JobSnapshot:
-    """Return the state of a job, as it opens a user's stream."""
+    """Return the state of a job; it opens a user's stream."""
     return JobSnapshot(
         job_id=job.job_id,
         type=job.type,
@@ -39,8 +39,8 @@ def snapshot_of(job: Job) -> JobSnapshot:
     )
 
 
-class Writer:
-    """Turns events into frames."""
+class SseEncoder:
+    """Encodes events as frames, with links."""
 
     def __init__(self, events: LinkedEvents) -> None:
         self._events = events

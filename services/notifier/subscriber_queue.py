@@ -1,30 +1,30 @@
-"""Events that wait for a connection, bounded: a slow reader loses snapshots, never its place."""
+"""A bounded queue of events for one stream: a slow reader loses snapshots, never its position."""
 
 import asyncio
 from enum import Enum
 
 from contracts.jobs import JobEvent
 
-MOST = 256
+MAX_EVENTS = 256
 
 
 class Signal(Enum):
-    """Answer of a mailbox instead of an event."""
+    """Result of `next` instead of an event."""
 
-    IDLE = "nothing came for a while"
+    IDLE = "no event within the time limit"
     BEHIND = "events are missing; the documents have them"
-    CLOSED = "this process ends"
+    CLOSED = "this process stops"
 
 
-class Mailbox:
-    """The events of one connection."""
+class SubscriberQueue:
+    """Events that one stream has not sent yet."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self._most = most
+    def __init__(self, max_events: int = MAX_EVENTS) -> None:
+        self._most = max_events
         self._events: list[JobEvent] = []
         self._behind = False
         self._closed = False
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
 
     def put(self, event: JobEvent) -> None:
         """Add an event. A snapshot replaces the job's last one; when full, snapshots go first."""
@@ -36,26 +36,26 @@ class Mailbox:
             self._events.append(event)
         elif event.event != "progressed":
             self.fall_behind()
-        self._news.set()
+        self._changed.set()
 
     def fall_behind(self) -> None:
-        """Say that events are missing, before anything else."""
+        """Report missing events before any later event."""
         self._events.clear()
         self._behind = True
-        self._news.set()
+        self._changed.set()
 
     def close(self) -> None:
-        """Let the connection end."""
+        """End the stream."""
         self._closed = True
-        self._news.set()
+        self._changed.set()
 
     async def next(self, seconds: float) -> JobEvent | Signal:
-        """Return the next event or signal, after at most so many seconds."""
+        """Return the next event or signal; `IDLE` after that time without any."""
         if not self._ready():
-            self._news.clear()
+            self._changed.clear()
             try:
                 async with asyncio.timeout(seconds):
-                    await self._news.wait()
+                    await self._changed.wait()
             except TimeoutError:
                 return Signal.IDLE
         if self._closed:
