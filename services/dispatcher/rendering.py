@@ -7,7 +7,7 @@ from typing import get_args
 from contracts.base import Provider
 from contracts.ids import AttemptKey
 from contracts.jobs import Attempt, ErrorCode, Job, JobError, Render, RenderState
-from contracts.notices import Notice
+from contracts.notices import Notice, joined
 from contracts.renders import AttemptMessage, RenderFailed, RenderProgressed, ResultStored
 from contracts.workflows import placeholders_of
 from services.dispatcher.events import image_event
@@ -132,8 +132,7 @@ def result_stored(step: JobTransition, result: ResultStored) -> None:
     step.set(delivered=step.job.delivered + 1, failed=step.job.failed - (1 if failed_before else 0))
     same_file = _same_file(step.job, index)
     notices = (*result.notices, *same_file)
-    earlier = tuple(notice for notice in step.job.notices if not _is_part_of(notice, same_file))
-    step.set(notices=(*earlier, *notices))
+    step.set(notices=joined(step.job.notices, notices))
     step.event("image_ready", image=image_event(step.job.renders[index]), notices=notices)
     _end_if_settled(step)
 
@@ -154,11 +153,6 @@ def _same_file(job: Job, index: int) -> tuple[Notice, ...]:
     if job.workflow is not None and "seed" not in placeholders_of(job.workflow):
         message += " The workflow has a fixed seed; write {{seed}} where it has its seed."
     return (Notice(code="same_file", message=message, images=same),)
-
-
-def _is_part_of(notice: Notice, same_file: tuple[Notice, ...]) -> bool:
-    """Return whether a later notice about the same file names all images that this one names."""
-    return notice.code == "same_file" and any(set(notice.images) < set(new.images) for new in same_file)
 
 
 def handle_timer(step: JobTransition) -> None:

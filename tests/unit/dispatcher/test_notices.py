@@ -59,3 +59,30 @@ def test_without_a_workflow_no_seed_is_blamed() -> None:
 def test_one_notice_names_all_images_that_are_the_same_file() -> None:
     life = Life(a_plan(images=4)).hear(same(0), same(1), same(2), same(3))
     assert [notice.images for notice in life.job.notices] == [(0, 1, 2, 3)]
+
+
+def dropped(index: int, message: str = "3 more") -> ResultStored:
+    return stored(index, notices=(Notice(code="outputs_dropped", message=message, images=(index,)),))
+
+
+def test_one_notice_names_all_images_whose_runs_made_more() -> None:
+    planned = Notice(code="outputs_dropped", message="4 runs will make 16", images=(0, 1, 2, 3))
+    life = Life(a_plan(images=4, notices=(planned, PLANNED))).hear(dropped(2), dropped(0), dropped(3))
+    assert life.job.notices == (
+        planned,
+        PLANNED,
+        Notice(code="outputs_dropped", message="3 more", images=(0, 2, 3)),
+    )
+    life.hear(dropped(1))
+    [notice] = life.event("image_ready").notices
+    assert notice.images == (1,), "the event of an image is about this image"
+    at_the_end = Notice(code="outputs_dropped", message="3 more", images=(0, 1, 2, 3))
+    assert life.event("completed").notices == (PLANNED, at_the_end)
+
+
+def test_other_words_about_another_image_are_another_notice() -> None:
+    life = Life(a_plan(images=2)).hear(dropped(0), dropped(1, "1 more"))
+    assert [(notice.message, notice.images) for notice in life.job.notices] == [
+        ("3 more", (0,)),
+        ("1 more", (1,)),
+    ]

@@ -119,7 +119,7 @@ def notices_about(command: RenderRequested, status: Completed) -> tuple[Notice, 
         if command.workflow
         else ""
     )
-    message = f"The run made {images} than the one that is delivered.{rule}"
+    message = f"Each run made {images} than the one that is delivered.{rule}"
     return (Notice(code="outputs_dropped", message=message, images=(command.spec.index,)),)
 
 
