@@ -70,15 +70,15 @@ class RequestBase(Model):
     """Provider to use. Left out: the routing policy decides."""
     model: Line | None = Field(default=None, examples=["fal-ai/flux/dev"])
     """Model id of that provider: an application at Fal, the file name of a checkpoint at ComfyUI
-    (`.safetensors`, `.sft`, `.ckpt`). Not together with `workflow`, which names its own models."""
+    (`.safetensors`, `.sft`, `.ckpt`). It must be left out with `workflow`, which names its own models."""
     workflow: Workflow | None = Field(default=None, examples=[None])
     """A ComfyUI graph in API format, run once for each image of the request.
 
     Limits: 256 KiB of JSON, 80 levels, 50 000 values; whole numbers from -2^63 to 2^64-1.
 
-    Refused: a graph without a node that saves an image, or with a cycle; a `seed` or `noise_seed` that is
-    no whole number from 0 to 2^64-1; a `filename_prefix` outside of the server's output folder; text in
-    double braces that is no placeholder; a `provider` that runs no workflows.
+    Rejected: a graph without a node that saves an image, or with a cycle; a `seed` or `noise_seed` that is
+    not a whole number from 0 to 2^64-1; a `filename_prefix` outside of the server's output folder; text in
+    double braces that is not a placeholder; a `provider` that does not support workflows.
 
     Placeholders: `{{prefix}}` is filled in too, with a file prefix that is unique to the run. A
     `filename_prefix` without it gets a unique suffix, so that the server does not answer a run from its

@@ -27,9 +27,9 @@ _LONGEST_HOST: Final = 253
 
 
 def without_addresses(text: str) -> str:
-    """Return a text for callers without the hosts of its links and without IP addresses.
+    """Remove IP addresses and the hosts and queries of links from a text for callers.
 
-    Both may be internal. Paths stay, queries do not: they may carry a signature.
+    Hosts and addresses may be internal, and a query may contain a signature. Paths are kept.
     """
     return _IP_ADDRESS.sub("…", _LINK.sub(lambda link: link[1] or "…", text))
 

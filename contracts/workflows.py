@@ -15,7 +15,7 @@ from contracts.base import Provider
 
 PLACEHOLDER: Final = re.compile(r"\{\{(\w+)\}\}")
 ANY_PLACEHOLDER: Final = re.compile(r"\{\{([^{}]*)\}\}")
-"""Text that looks like a placeholder, also where it is misspelt."""
+"""Pattern of texts that look like a placeholder, including misspelt ones."""
 DOCUMENTED_PLACEHOLDERS: Final = ("prompt", "negative_prompt", "seed", "width", "height", "prefix")
 PLACEHOLDERS: Final = frozenset(
     {
@@ -28,11 +28,11 @@ PLACEHOLDERS: Final = frozenset(
         "face_image",
     }
 )
-"""The others are filled in at ComfyUI only: names of files that its server has."""
+"""All placeholders. The undocumented ones are filled in at ComfyUI only: names of files on its server."""
 WORKFLOW_PROVIDERS: Final[tuple[Provider, ...]] = ("comfyui", "modal")
 """Providers that run a caller's workflow, as the dispatcher's policies state."""
 CHECKPOINT_ENDINGS: Final = (".safetensors", ".sft", ".ckpt")
-"""Endings of the names of checkpoints that a ComfyUI server loads."""
+"""File name extensions of checkpoints at a ComfyUI server."""
 RESULT_TITLE: Final = "result"
 PREFIX: Final = "filename_prefix"
 BATCH: Final = "batch_size"
@@ -49,7 +49,7 @@ File = Mapping[str, Any]
 
 
 def is_checkpoint(name: str) -> bool:
-    """Return whether a model's name is that of a checkpoint at a ComfyUI server."""
+    """Return whether the name of a model is that of a checkpoint at a ComfyUI server."""
     return name.lower().endswith(CHECKPOINT_ENDINGS)
 
 
@@ -94,7 +94,7 @@ def saving_nodes(graph: Graph) -> list[str]:
 
 
 def cycle_in(graph: Graph) -> list[str]:
-    """Return the nodes of one cycle, the first of them again at its end. Empty: there is none."""
+    """Return the nodes of a cycle, with the first one repeated at the end. Empty if there is none."""
     try:
         TopologicalSorter({node: list(_sources(graph, inputs)) for node, inputs in _nodes(graph)}).prepare()
     except CycleError as error:
@@ -172,7 +172,7 @@ def _number(graph: Graph, value: object, given: int) -> int | None:
 
 
 def _held(graph: Graph, value: object, names: Collection[str]) -> object:
-    """Return what an input holds at the end of its links, None where a node computes it."""
+    """Return the value of an input at the end of its links, or None if a node computes it."""
     passed: set[str] = set()
     while (node := _link(value)) is not None and node not in passed:
         passed.add(node)

@@ -76,7 +76,7 @@ def missing_character_reason(request: GenerationRequest) -> Reason:
 
 
 def lora_reasons(requested: GenerationRequested) -> tuple[Reason, ...]:
-    """Return the reason against a character in the request whose LoRA is not one of the tenant's."""
+    """Return the reason for an inline character whose LoRA does not belong to the tenant, if any."""
     lora = getattr(getattr(requested.request, "character", None), "lora", None)
     if lora is None or is_of_tenant(lora.key, requested.tenant):
         return ()
@@ -141,12 +141,16 @@ def _mode(request: StudioRequest, character: Character) -> Iterator[Reason]:
 
 
 def _routing(request: RequestBase) -> Iterator[Reason]:
-    """Provider, model and workflow that exclude each other."""
+    """Yield reasons for combinations of provider, model and workflow that exclude each other."""
     if request.workflow is not None and request.model is not None:
-        yield Reason(field="request.model", message="a workflow names its own models; leave out 'model'")
+        yield Reason(
+            field="request.model", message="must be left out with a workflow, which names its own models"
+        )
     if request.workflow is not None and request.provider not in (None, *WORKFLOW_PROVIDERS):
         able = " or ".join(WORKFLOW_PROVIDERS)
-        yield Reason(field="request.provider", message=f"{request.provider} runs no workflows; use {able}")
+        yield Reason(
+            field="request.provider", message=f"{request.provider} does not support workflows; use {able}"
+        )
     elif request.provider == "comfyui" and request.model and not is_checkpoint(request.model):
         endings = ", ".join(CHECKPOINT_ENDINGS)
         message = f"must be a checkpoint of the ComfyUI server, a file name that ends in one of {endings}"

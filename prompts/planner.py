@@ -38,7 +38,7 @@ def plan(
     request = requested.request
     person = getattr(request, "character", None) or character
     about = _common_fields(requested, person, requested_at)
-    reasons = _reasons_against(requested, person, catalogue)
+    reasons = _all_reasons(requested, person, catalogue)
     if reasons:
         return GenerationRejected(**about, reasons=tuple(dict.fromkeys(reasons)))
     assert person is not None, "a missing character is a reason"
@@ -66,7 +66,7 @@ def plan_without_character(
     """
     about = _common_fields(requested, None, requested_at)
     missing = missing_character_reason(requested.request)
-    found = _reasons_against(requested, None, catalogue)
+    found = _all_reasons(requested, None, catalogue)
     others = tuple(dict.fromkeys(reason for reason in found if reason != missing))
     if others:
         return GenerationRejected(**about, reasons=others)
@@ -83,7 +83,7 @@ def admission_reasons(
     """
     request = requested.request
     person = getattr(request, "character", None) or character
-    reasons = _reasons_against(requested, person, catalogue)
+    reasons = _all_reasons(requested, person, catalogue)
     if person and not reasons and not isinstance(request, LoraTrainingRequest):
         try:
             first_image_of(requested.job_id, request, person, catalogue)
@@ -92,7 +92,7 @@ def admission_reasons(
     return tuple(dict.fromkeys(reasons))
 
 
-def _reasons_against(
+def _all_reasons(
     requested: GenerationRequested, person: Character | None, catalogue: Catalogue
 ) -> tuple[Reason, ...]:
     return (

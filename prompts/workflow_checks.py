@@ -1,4 +1,4 @@
-"""Faults for which a run of a caller's workflow would fail, or cost something and deliver nothing."""
+"""Rules that reject a workflow whose run would fail, or would be billed without a result."""
 
 import re
 from collections.abc import Iterator
@@ -22,8 +22,8 @@ from contracts.workflows import (
 
 FIELD: Final = "request.workflow"
 NO_SAVING_NODE: Final = (
-    "no node saves an image: add a SaveImage node, or title the node that saves the image 'result';"
-    " a PreviewImage delivers nothing"
+    "has no node that saves an image; add a SaveImage node, or set the title of the node that saves the"
+    " image to 'result'. A PreviewImage does not count"
 )
 OUTSIDE: Final = "must stay in the server's output folder: no leading '/', no drive and no '..', got {got}"
 SEED: Final = f"must be a whole number from 0 to {SEEDS - 1}, or '{{{{seed}}}}' for one per image; got "
@@ -31,7 +31,7 @@ _ABSOLUTE: Final = re.compile(r"[/\\]|[A-Za-z]:")
 
 
 def run_reasons(workflow: dict[str, Any]) -> Iterator[Reason]:
-    """Yield the faults of a graph in API format whose nodes have `class_type` and `inputs`."""
+    """Yield the reasons to reject a graph in API format. Its nodes must have `class_type` and `inputs`."""
     if not saving_nodes(workflow):
         yield Reason(field=FIELD, message=NO_SAVING_NODE)
     if cycle := cycle_in(workflow):
@@ -39,13 +39,13 @@ def run_reasons(workflow: dict[str, Any]) -> Iterator[Reason]:
     for node_id, node in workflow.items():
         for name, value in node["inputs"].items():
             field = f"{FIELD}.{node_id[:100]}.inputs.{name[:100]}"
-            if message := _fault(workflow, name, value):
+            if message := _input_error(workflow, name, value):
                 yield Reason(field=field, message=message)
             for path, unknown in _unknown_placeholders(value, field):
                 yield Reason(field=path, message=unknown)
 
 
-def _fault(workflow: Graph, name: str, value: object) -> str | None:
+def _input_error(workflow: Graph, name: str, value: object) -> str | None:
     if name in SEED_INPUTS and not isinstance(value, list | dict) and not _is_seed(value):
         return SEED + shown(value)
     if name == PREFIX and (prefix := text_of(workflow, value)) is not None and _leaves_its_folder(prefix):
@@ -54,7 +54,7 @@ def _fault(workflow: Graph, name: str, value: object) -> str | None:
 
 
 def _is_seed(value: object) -> bool:
-    """Return whether a server reads the value as a seed: a number, or text of one or with a placeholder."""
+    """Return whether a value is a seed for a server: a number, its text, or a text with a placeholder."""
     if isinstance(value, str):
         if ANY_PLACEHOLDER.search(value):
             return True
@@ -71,7 +71,7 @@ def _leaves_its_folder(prefix: str) -> bool:
 
 
 def _unknown_placeholders(value: object, path: str) -> Iterator[tuple[str, str]]:
-    """Yield the path and the fault of each text with a placeholder that nothing fills in."""
+    """Yield the path and the error of each text with an unknown placeholder."""
     if isinstance(value, str):
         unknown = (name for name in ANY_PLACEHOLDER.findall(value) if name not in PLACEHOLDERS)
         if (name := next(unknown, None)) is not None:

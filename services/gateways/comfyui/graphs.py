@@ -64,7 +64,7 @@ def checkpoint_of(request: AttemptRequest) -> str | None:
     if request.model is None:
         return None
     if request.workflow:
-        raise Rejected("unsupported", "a workflow names its own models; leave out 'model'")
+        raise Rejected("unsupported", "'model' must be left out with a workflow, which names its own models")
     if not is_checkpoint(request.model):
         endings = ", ".join(CHECKPOINT_ENDINGS)
         raise Rejected(

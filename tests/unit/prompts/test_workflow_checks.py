@@ -1,4 +1,4 @@
-"""Workflows whose run would fail, or would be paid for and deliver nothing, are refused at once."""
+"""Rejection of workflows whose run would fail, or would be billed without a result."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ def test_a_workflow_without_a_node_that_saves_is_refused(workflow: Graph) -> Non
     assert "add a SaveImage node" in found["request.workflow"]
 
 
-def test_a_saver_of_another_kind_counts_by_its_title() -> None:
+def test_a_custom_saving_node_is_recognised_by_its_title() -> None:
     assert accepted(drawing() | TITLED)
 
 
@@ -66,13 +66,13 @@ def test_a_file_prefix_outside_of_the_output_folder_is_refused(prefix: Any) -> N
 
 
 @pytest.mark.parametrize("prefix", ["x", "a/b", "a..b", "{{prefix}}", "x_{{seed}}", "%date:yyyy%/x", ".x"])
-def test_a_file_prefix_inside_of_it_is_accepted(prefix: str) -> None:
+def test_a_file_prefix_inside_of_the_output_folder_is_accepted(prefix: str) -> None:
     assert accepted(drawing(prefix=prefix))
 
 
 @pytest.mark.parametrize("seed", [-1, None, 2**64 - 0.5, 1.5, "x", "", "-1", str(2**64), -1.0])
 @pytest.mark.parametrize("name", ["seed", "noise_seed"])
-def test_a_seed_that_no_server_takes_is_refused(seed: Any, name: str) -> None:
+def test_an_invalid_seed_is_refused(seed: Any, name: str) -> None:
     workflow = drawing()
     workflow["5"]["inputs"][name] = seed
     found = reasons(workflow=workflow)
@@ -81,11 +81,11 @@ def test_a_seed_that_no_server_takes_is_refused(seed: Any, name: str) -> None:
 
 
 @pytest.mark.parametrize("seed", [0, 2**64 - 1, "42", " 42 ", "{{seed}}", ["8", 0], 5.0])
-def test_a_seed_that_a_server_takes_is_accepted(seed: Any) -> None:
+def test_a_valid_seed_is_accepted(seed: Any) -> None:
     assert accepted(drawing(seed=seed) | {"8": {"class_type": "PrimitiveInt", "inputs": {"value": 1}}})
 
 
-def test_a_cycle_is_named_by_its_nodes() -> None:
+def test_a_cycle_is_reported_with_its_nodes() -> None:
     workflow = drawing()
     workflow["6"]["inputs"]["samples"] = ["7", 0]
     [(field, message)] = reasons(workflow=workflow).items()
@@ -114,7 +114,7 @@ def test_a_cycle_is_named_by_its_nodes() -> None:
         ),
     ],
 )
-def test_a_placeholder_that_nothing_fills_in_is_refused(text: str, message: str) -> None:
+def test_an_unknown_placeholder_is_refused(text: str, message: str) -> None:
     assert reasons(workflow=with_text(text)) == {"request.workflow.2.inputs.text": message}
 
 
@@ -124,27 +124,27 @@ def test_a_placeholder_deep_in_an_input_is_found() -> None:
 
 
 @pytest.mark.parametrize("text", ["{a|b}", "{ {seed} }", "{{prompt}} {{seed}} {{lora_name}}", "{{{seed}}}"])
-def test_other_braces_stay_as_they_are(text: str) -> None:
+def test_other_braces_are_accepted(text: str) -> None:
     assert accepted(with_text(text))
 
 
-def test_a_workflow_goes_to_a_provider_that_runs_workflows_and_names_its_own_models() -> None:
+def test_a_workflow_requires_a_supporting_provider_and_excludes_a_model() -> None:
     at_fal = reasons(workflow=drawing(), provider="fal")
-    assert at_fal == {"request.provider": "fal runs no workflows; use comfyui or modal"}
+    assert at_fal == {"request.provider": "fal does not support workflows; use comfyui or modal"}
     assert list(reasons(workflow=drawing(), model="x.safetensors")) == ["request.model"]
 
 
-def test_a_model_at_comfyui_is_a_checkpoint() -> None:
+def test_a_model_at_comfyui_must_be_a_checkpoint() -> None:
     assert list(reasons(provider="comfyui", model="flux-dev")) == ["request.model"]
     assert planned(provider="comfyui", model="A.CKPT").model == "A.CKPT"
     assert planned(provider="modal", model="flux-dev").model == "flux-dev"
 
 
-def test_the_providers_that_run_workflows_are_those_of_the_policies() -> None:
+def test_the_providers_with_workflows_agree_with_the_policies() -> None:
     able = {name for name, needs in load_policies().capabilities.items() if "workflow" in needs}
     assert able == set(WORKFLOW_PROVIDERS)
 
 
-def test_many_faults_give_a_short_answer() -> None:
+def test_many_errors_give_a_short_answer() -> None:
     many = {str(place): saving("6", "/x") for place in range(100, 200)}
     assert len(reasons(workflow=drawing() | many)) == 10
