@@ -22,12 +22,12 @@ MAX_CONTAINERS: Final = 100_000
 """Most lists and objects in a body, and most fields. Brackets and colons are counted, in texts too; a
 message may hold 100 000 values in all. More would keep the parser from releasing Python's global lock
 for a noticeable time."""
-WORKERS: Final = 2
+POOL_THREADS: Final = 2
 """Threads for large bodies. Each busy one delays the event loop by up to 5 ms (`sys.getswitchinterval`)."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_workers = ThreadPoolExecutor(WORKERS, "large-body")
+_workers = ThreadPoolExecutor(POOL_THREADS, "large-body")
 _is_large: ContextVar[bool] = ContextVar("is_large", default=False)
 NOT_JSON = "Content-Type must be application/json, got {given}"
 
@@ -94,6 +94,11 @@ async def offload(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Do work of a request whose duration grows with its body: in a thread when the body is large."""
     if not is_large_request():
         return work(*args, **kwargs)
+    return await run_in_pool(work, *args, **kwargs)
+
+
+async def run_in_pool(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run work in one of the threads for large bodies."""
     context = copy_context()
     in_context = lambda: context.run(work, *args, **kwargs)  # noqa: E731 - a partial loses the types
     return await asyncio.get_running_loop().run_in_executor(_workers, in_context)
