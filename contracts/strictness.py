@@ -5,11 +5,12 @@ readers accept new messages. So is a caller's message with a newer contract vers
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from difflib import get_close_matches
 from functools import cache
 from itertools import islice
+from json import JSONDecodeError
 from typing import Any, ClassVar, Final, Self, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ModelWrapValidatorHandler, ValidationError, model_validator
@@ -17,7 +18,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from contracts.base import Message, Model
 from contracts.bounded import refuse_excess, refuse_growth
-from contracts.json_text import loads
+from contracts.json_text import fault_in, loads
 from contracts.scalars import Whole
 from contracts.web_addresses import address_error
 from contracts.wording import MAX_ERRORS
@@ -33,6 +34,8 @@ MAX_CHARACTERS: Final = 320 * 1024
 """Maximum number of characters in all texts of a message."""
 MAX_GROWTH: Final = 128 * 1024
 """Maximum number of characters by which the texts of a message may grow when normalised (NFKC)."""
+CLOSE: Final = 0.75
+"""Similarity from which a name is taken for a misspelt one, 0 to 1."""
 MOST_ITEMS: Final = 100
 """Maximum number of items of a list that are searched for unknown fields."""
 
@@ -75,8 +78,10 @@ def read_message(kind: type[M], body: bytes) -> M:
     """
     try:
         value = loads(body)
-    except (ValueError, RecursionError):
-        return kind.model_validate_json(body)  # its error has the position of the fault
+    except JSONDecodeError as error:
+        fault = {"error": fault_in(error.msg, error.pos)}
+        details = InitErrorDetails(type="json_invalid", loc=(), input=None, ctx=fault)
+        raise ValidationError.from_exception_data(kind.__name__, [details]) from None
     if _is_newer(value):
         return kind.model_validate(value)
     return validate_strictly(kind, value, lambda: kind.model_validate(value))
@@ -194,13 +199,28 @@ def _hint(
     if outside is not None:
         return f"did you mean '{'.'.join(map(str, (*outside, snake)))}'?"
     known = list(kind.model_fields)
+    if union := _union_with(snake, kind):
+        return f"did you mean '{union}.{snake}'?"
     if longer := next((field for field in known if field.startswith(f"{snake}_")), None):
         return f"did you mean '{longer}'?"
     if having := [str(each.model_fields["type"].default) for each in types if snake in each.model_fields]:
         return f"'{snake}' is a field of type {_listed(having)}"
-    if close := get_close_matches(snake, known, n=1) or get_close_matches(snake, nested, n=1):
+    if close := close_to(snake, known) or close_to(snake, nested):
         return f"did you mean '{nested.get(close[0], close[0]) if close[0] not in known else close[0]}'?"
     return f"known fields: {', '.join(known)}"
+
+
+def close_to(name: str, known: Iterable[str]) -> list[str]:
+    """Return the name that was probably meant, if one is really close."""
+    return get_close_matches(name, list(known), n=1, cutoff=CLOSE)
+
+
+def _union_with(name: str, kind: type[BaseModel]) -> str | None:
+    """Return the field of a model whose value is one of several models of which any has this field."""
+    several = ((field, models) for field, models in models_of(kind).items() if len(models) > 1)
+    return next(
+        (field for field, models in several if any(name in each.model_fields for each in models)), None
+    )
 
 
 def _listed(names: list[str]) -> str:

@@ -1,6 +1,6 @@
 """Texts of validation errors, in the words of an API reference."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 MAX_ERRORS: Final = 20
@@ -114,6 +114,11 @@ def shown(given: object) -> str:
     if isinstance(given, float):
         return repr(given)
     return "an object" if isinstance(given, dict) else "a list"
+
+
+def field_path(steps: Iterable[object]) -> str:
+    """Return the path of a field in a body. A field without a name is shown as `""`."""
+    return ".".join(str(step) or '""' for step in steps) or "body"
 
 
 def cut(text: str, length: int) -> str:

@@ -12,7 +12,7 @@ from contracts.generation import GenerationRejected, Notify, Reason
 from contracts.json_text import loads
 from contracts.requests import FOLLOW_UP_TYPES
 from contracts.times import plausible
-from contracts.wording import MAX_ERRORS, error_text
+from contracts.wording import MAX_ERRORS, error_text, field_path
 
 _TYPES = get_args(GenerationType)
 _FIELD_SHOWN = 200
@@ -69,7 +69,7 @@ def _field(details: ErrorDetails) -> str:
             path.append("type")
     if path[:3] == ["request", "character", "age"]:
         del path[3:]
-    return ".".join(path)[:_FIELD_SHOWN] or "body"
+    return field_path(path)[:_FIELD_SHOWN]
 
 
 def _message(field: str, details: ErrorDetails) -> str:

@@ -29,11 +29,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 _workers = ThreadPoolExecutor(POOL_THREADS, "large-body")
 _is_large: ContextVar[bool] = ContextVar("is_large", default=False)
+COMPRESSED = "Body must not be compressed: Content-Encoding is {given}"
 NOT_JSON = "Content-Type must be application/json, got {given}"
 
 
 class BodyRules:
-    """ASGI middleware that answers 413 to bodies over a limit and 415 to bodies that are not JSON.
+    """ASGI middleware that answers 413 to large bodies, and 415 to bodies that are compressed or not JSON.
 
     Args:
         max_bytes: the largest accepted body, announced or streamed.
@@ -54,6 +55,8 @@ class BodyRules:
         elif (announced != "0" or "transfer-encoding" in headers) and not _is_json(headers):
             given = headers.get("content-type") or "none"
             await problem(415, NOT_JSON.format(given=given[:100]))(scope, receive, send)
+        elif (coding := headers.get("content-encoding", "identity").strip().lower()) != "identity":
+            await problem(415, COMPRESSED.format(given=coding[:100]))(scope, receive, send)
         else:
             await self._app(scope, self._counting(receive), send)
 

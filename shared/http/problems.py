@@ -12,8 +12,9 @@ from pymongo.errors import PyMongoError
 from starlette.exceptions import HTTPException
 
 from contracts.http import FieldError, Problem
+from contracts.json_text import fault_in
 from contracts.requests import FOLLOW_UP_TYPES
-from contracts.wording import MAX_ERRORS, error_text
+from contracts.wording import MAX_ERRORS, error_text, field_path
 from shared.errors import TransientError
 from shared.transient import is_transient
 
@@ -135,11 +136,11 @@ def _written(path: Sequence[int | str], body: Any, *, missing: bool) -> str:
             steps.append(str(step))
         elif missing and position == len(path) - 1:
             steps.append(str(step))
-    return ".".join(steps) or "body"
+    return field_path(steps)
 
 
 def _message(field: str, detail: Mapping[str, Any]) -> str:
     if detail["type"] == "json_invalid":
-        return f"is not valid JSON: {detail['ctx']['error']} at character {detail['loc'][-1]}"
+        return f"is not valid JSON: {fault_in(detail['ctx']['error'], detail['loc'][-1])}"
     types = ", ".join(FOLLOW_UP_TYPES) if field.startswith("then.") else ""
     return error_text(detail, types=types, age=field.rpartition(".")[2] == "age")

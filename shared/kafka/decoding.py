@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from contracts.base import Message
 from contracts.strictness import CallerMessage, read_message
 from contracts.times import CLOCK_SKEW, plausible
-from contracts.wording import error_text
+from contracts.wording import error_text, field_path
 from shared.envelope import Received
 from shared.kafka.unpacking import UnreadBatch
 from shared.limits import MAX_MESSAGE_BYTES
@@ -89,4 +89,4 @@ def read(kind: type[M], body: bytes) -> M:
 def explain(error: ValidationError) -> str:
     """Return a validation error as one line, field by field, without the input."""
     details = error.errors(include_input=False, include_url=False)[:10]
-    return "; ".join(f"{'.'.join(map(str, e['loc']))[:200] or 'body'}: {error_text(e)}" for e in details)
+    return "; ".join(f"{field_path(e['loc'])[:200]}: {error_text(e)}" for e in details)

@@ -1,14 +1,19 @@
 """Everything that goes wrong over HTTP is a problem that says what to do."""
 
+import gzip
 import json
 from typing import Any
 
 import httpx
 import pytest
+from pydantic import ValidationError
 from pymongo.errors import ServerSelectionTimeoutError
 from structlog.testing import capture_logs
 
+from contracts.generation import GenerationRequested
+from contracts.strictness import read_message
 from shared.http.identity import TRUSTED_HEADERS
+from shared.kafka.decoding import explain
 from tests.fakes.api import ApiBench
 
 CHARACTER: dict[str, Any] = {"name": "Mia", "age": 27}
@@ -171,3 +176,46 @@ async def test_json_with_a_charset_and_requests_without_a_body_are_accepted(benc
     answer = await bench.http.post("/v1/studio", content=body, headers=headers)
     assert answer.status_code == 202
     assert (await bench.http.post(f"/v1/jobs/{answer.json()['id']}/cancel")).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"a": nope}', "is not valid JSON: Expecting value at character 6"),
+        (b'{"a":', "is not valid JSON: Expecting value at character 5"),
+        (b'{"prompt":"\xff"}', "is not valid JSON: not valid UTF-8 at byte 11"),
+        (b'{"a":' * 5000 + b"1" + b"}" * 5000, "is not valid JSON: nested too deeply"),
+        (b'{"a":1} x', "is not valid JSON: Extra data at character 8"),
+        (b'{"a":"' + b"x" * 20_000 + b'\xff"}', "is not valid JSON: not valid UTF-8 at byte 20006"),
+    ],
+)
+async def test_what_is_no_json_is_told_in_the_same_words_over_http_and_kafka(
+    bench: ApiBench, body: bytes, words: str
+) -> None:
+    headers = {"content-type": "application/json"}
+    answer = await bench.http.post("/v1/studio", content=body, headers=headers)
+    assert (answer.status_code, answer.json()["errors"]) == (422, [{"field": "body", "message": words}])
+    with pytest.raises(ValidationError) as raised:
+        read_message(GenerationRequested, body)
+    assert raised.value.errors()[0]["type"] == "json_invalid"
+    assert explain(raised.value) == f"body: {words}"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "GZIP", "gzip, identity"])
+async def test_a_compressed_body_is_refused_as_such(bench: ApiBench, coding: str) -> None:
+    headers = {"content-type": "application/json", "content-encoding": coding}
+    answer = await bench.http.post("/v1/studio", content=gzip.compress(b"{}"), headers=headers)
+    assert answer.status_code == 415
+    assert answer.json()["detail"] == f"Body must not be compressed: Content-Encoding is {coding.lower()}"
+
+
+async def test_a_field_without_a_name_is_shown_as_one(bench: ApiBench) -> None:
+    answer = await bench.http.post("/v1/studio", json={"character": CHARACTER | {"": 1}, "": 2})
+    assert [error["field"] for error in answer.json()["errors"]] == ['character.""', '""']
+
+
+async def test_a_hint_names_only_what_is_really_close(bench: ApiBench) -> None:
+    answer = await bench.http.post("/v1/studio", json={"character": CHARACTER, "setId": "x", "sed": 1})
+    said = {error["field"]: error["message"] for error in answer.json()["errors"]}
+    assert said["sed"] == "is not a field here; did you mean 'seed'?"
+    assert said["setId"] == "is not a field here; 'set_id' is a field of type profile_pictures"

@@ -60,3 +60,49 @@ async def test_an_event_source_polyfill_goes_on_where_it_was() -> None:
     assert answer.status_code == 200
     assert "id: 3\n" in answer.text
     assert "id: 2\n" not in answer.text
+
+
+TWICE = "must be given once, is given 2 times"
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("/v1/jobs?status=pending&status=failed", ["status"]),
+        ("/v1/jobs?limit=1&limit=1", ["limit"]),
+        ("/v1/characters?limit=1&cursor=&limit=2", ["limit"]),
+    ],
+)
+async def test_a_query_parameter_that_is_given_twice_is_refused(path: str, fields: list[str]) -> None:
+    answer = await ApiBench().http.get(path)
+    assert answer.status_code == 422
+    assert {error["field"]: error["message"] for error in answer.json()["errors"]} == dict.fromkeys(
+        fields, TWICE
+    )
+
+
+@pytest.mark.parametrize("name", ["X-User-Id", "X-Tenant-Id", "Idempotency-Key"])
+async def test_a_header_that_is_given_twice_is_refused(name: str) -> None:
+    bench = ApiBench()
+    own = {"X-User-Id": "ann", "X-Tenant-Id": "acme", "Idempotency-Key": "k"}
+    headers = [*own.items(), (name.lower(), "other"), ("traceparent", "x"), ("traceparent", "y")]
+    body = {"character": {"name": "Mia", "age": 27}}
+    bench.http.headers.clear()
+    answer = await bench.http.post("/v1/studio", json=body, headers=headers)
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["errors"] == [{"field": name, "message": TWICE}]
+    assert not bench.submissions.kept
+
+
+async def test_the_notifier_refuses_repeated_headers_and_parameters() -> None:
+    http = NotifierHarness().http
+    headers = [("X-User-Id", "ann"), ("X-User-Id", "bob"), ("X-Tenant-Id", "acme")]
+    http.headers.clear()
+    answer = await http.get("/v1/webhooks/deliveries?state=failed&state=failed", headers=headers)
+    assert answer.status_code == 422
+    assert [error["field"] for error in answer.json()["errors"]] == ["X-User-Id", "state"]
+
+
+async def test_a_parameter_without_a_name_is_shown_as_one() -> None:
+    answer = await ApiBench().http.get("/v1/jobs?=1")
+    assert [error["field"] for error in answer.json()["errors"]] == ['""']

@@ -159,3 +159,10 @@ def test_internal_messages_are_validated_tolerantly() -> None:
         "later": 1,
     }
     assert isinstance(read(GenerationPlanned, json.dumps(planned).encode()), GenerationPlanned)
+
+
+def test_a_field_of_the_request_beside_it_is_named_where_it_belongs() -> None:
+    body = requested({}) | {"character": {}, "scene": "beach"}
+    found = errors(GenerationRequested, body)
+    assert found["character"] == "is not a field here; did you mean 'request.character'?"
+    assert found["scene"] == "is not a field here; did you mean 'request.scene'?"
