@@ -11,7 +11,7 @@ from shared.errors import StartupError
 from shared.settings import read_settings
 
 if TYPE_CHECKING:
-    from deploy.local.brokers import OutsideBroker
+    from deploy.local.brokers import ExternalBroker
     from deploy.local.stack import Stack
 
 
@@ -19,7 +19,7 @@ class StackNotStarted(CommandFailed):
     """The stack of the demo did not start."""
 
 
-async def prepare_broker(report: Callable[[str], None]) -> "OutsideBroker":
+async def prepare_broker(report: Callable[[str], None]) -> "ExternalBroker":
     """Return the broker that KAFKA_BOOTSTRAP names; without one, install Kafka for the stack to start.
 
     Raises:
@@ -28,13 +28,13 @@ async def prepare_broker(report: Callable[[str], None]) -> "OutsideBroker":
     try:
         from deploy.local.apache_kafka.fetching import CannotFetchKafka
         from deploy.local.apache_kafka.install import install
-        from deploy.local.brokers import OutsideBroker
+        from deploy.local.brokers import ExternalBroker
         from deploy.local.missing import MissingServer
         from deploy.local.processes import ProcessFailed
     except ModuleNotFoundError as missing:
         raise NotInstalled(missing.name) from None
     try:
-        outside = read_settings(OutsideBroker)
+        outside = read_settings(ExternalBroker)
         if outside.bootstrap:
             report(f"Using the Kafka at {outside.bootstrap} (KAFKA_BOOTSTRAP); none is started.")
         else:
@@ -46,7 +46,7 @@ async def prepare_broker(report: Callable[[str], None]) -> "OutsideBroker":
 
 @asynccontextmanager
 async def demo_stack(
-    folder: Path, latency_seconds: float, outside: "OutsideBroker"
+    folder: Path, latency_seconds: float, outside: "ExternalBroker"
 ) -> "AsyncIterator[Stack]":
     """Run a stack until the end of the block.
 
@@ -74,9 +74,9 @@ async def demo_stack(
 
 def discard(folder: Path) -> None:
     """Remove the files of an earlier stack from a folder, unless one is running there."""
-    from deploy.local.state import StateFolder, clear_leftovers
+    from deploy.local.state import StateFolder, kill_leftovers
 
     earlier = StateFolder(folder)
     if earlier.holder() is None:
-        clear_leftovers(earlier.read())
+        kill_leftovers(earlier.read())
         shutil.rmtree(folder, ignore_errors=True)

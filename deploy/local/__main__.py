@@ -1,4 +1,4 @@
-"""python -m deploy.local up | run | down | status"""
+"""Start, stop and show the stack of this machine: python -m deploy.local up | run | down | status"""
 
 import argparse
 import asyncio
@@ -14,20 +14,20 @@ from pathlib import Path
 
 from deploy.local.apache_kafka.fetching import CannotFetchKafka
 from deploy.local.apache_kafka.install import install
-from deploy.local.brokers import OutsideBroker
+from deploy.local.brokers import ExternalBroker
 from deploy.local.missing import MissingServer
 from deploy.local.processes import ProcessFailed
 from deploy.local.progress import starting_now
 from deploy.local.providers import (
     ProviderNotUsable,
     RealProviders,
-    named_in_options,
     real_providers,
+    with_options,
 )
 from deploy.local.servers import ROOT, SIMULATORS, STORES
 from deploy.local.services import SERVICES
 from deploy.local.stack import Stack, StackOptions
-from deploy.local.state import AlreadyRunning, StackState, StateFolder, clear_leftovers
+from deploy.local.state import AlreadyRunning, StackState, StateFolder, kill_leftovers
 from shared.errors import StartupError
 from shared.settings import read_settings
 
@@ -43,7 +43,7 @@ FAILURES = (
 START_SECONDS = 270.0
 STOP_SECONDS = 45.0
 NOT_RUNNING = 3
-"""The exit code of `status` without a stack, as service managers have it."""
+"""Exit code of `status` when no stack runs, as service managers use it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -57,14 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def up(options: argparse.Namespace) -> int:
-    """Start everything in the background; return when it is ready."""
+    """Start the stack in the background and return when it is ready."""
     folder = StateFolder(options.state)
     if (pid := folder.holder()) is not None:
         raise AlreadyRunning(folder.path, pid)
-    environment = named_in_options(os.environ, comfyui=options.comfyui, modal=options.modal, fal=options.fal)
-    real_providers(environment)  # what is missing is said here
-    if not read_settings(OutsideBroker).bootstrap:
-        asyncio.run(install(_say))
+    environment = with_options(os.environ, comfyui=options.comfyui, modal=options.modal, fal=options.fal)
+    real_providers(environment)  # fail here when a variable is missing
+    if not read_settings(ExternalBroker).bootstrap:
+        asyncio.run(install(_print_line))
     folder.create()
     log = folder.logs / "supervisor.log"
     again = ["--state", str(folder.path), "--latency-seconds", str(options.latency_seconds)]
@@ -89,7 +89,7 @@ def up(options: argparse.Namespace) -> int:
         return 130
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, flush=True)
 
 
@@ -99,14 +99,14 @@ def _is_default(state: Path) -> bool:
 
 def _wait_until_up(folder: StateFolder, supervisor: subprocess.Popen[bytes], log: Path) -> int:
     deadline = time.monotonic() + START_SECONDS
-    progress = starting_now(_say)
+    progress = starting_now(_print_line)
     while time.monotonic() < deadline:
         state = folder.read()
         if state.supervisor == supervisor.pid:
             progress.show(state)
         if state.phase == "ready" and state.supervisor == supervisor.pid:
             print(table(state))
-            supervisor.returncode = 0  # it stays, on purpose
+            supervisor.returncode = 0  # silences Popen: the supervisor outlives this process
             return 0
         if supervisor.poll() is not None:
             print(log.read_text(errors="replace").strip(), file=sys.stderr)
@@ -118,7 +118,7 @@ def _wait_until_up(folder: StateFolder, supervisor: subprocess.Popen[bytes], log
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run everything in the foreground until a signal."""
+    """Run the stack in the foreground until a signal."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
     return asyncio.run(_run(_stack_options(options)))
 
@@ -142,12 +142,12 @@ async def _run(options: StackOptions) -> int:
 
 
 def down(options: argparse.Namespace) -> int:
-    """Stop everything, and wait until it is gone."""
+    """Stop the stack and wait until its processes have ended."""
     folder = StateFolder(options.state)
     pid = folder.holder()
     if pid is None:
-        clear_leftovers(folder.read())
-        print(f"Nothing runs in {folder.path}.")
+        kill_leftovers(folder.read())
+        print(f"No stack is running in {folder.path}.")
         return 0
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
@@ -156,13 +156,13 @@ def down(options: argparse.Namespace) -> int:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
-    clear_leftovers(folder.read())
+    kill_leftovers(folder.read())
     print("Stopped.")
     return 0
 
 
 def status(options: argparse.Namespace) -> int:
-    """Show what runs, as a table or as JSON."""
+    """Print the processes of the stack, as a table or as JSON."""
     folder = StateFolder(options.state)
     running = folder.holder() is not None
     state = folder.read() if running else StackState()
@@ -184,7 +184,7 @@ def table(state: StackState) -> str:
         f"{name:<{width}}  {address:<28} real provider" for name, address in state.real_providers.items()
     ]
     if outside := state.environment.get("KAFKA_BOOTSTRAP") if "kafka" not in state.processes else None:
-        lines.append(f"{'kafka':<{width}}  {outside:<28} runs elsewhere")
+        lines.append(f"{'kafka':<{width}}  {outside:<28} external broker")
     lines += [
         f"WARNING: port {port} of {name} is taken by another program; {name} listens on {state.ports[name]}"
         for name, port in state.moved.items()
@@ -194,7 +194,7 @@ def table(state: StackState) -> str:
 
 def _stack_options(options: argparse.Namespace) -> StackOptions:
     services = _services(options)
-    outside = read_settings(OutsideBroker)
+    outside = read_settings(ExternalBroker)
     return StackOptions(
         state=options.state,
         bootstrap=outside.bootstrap,

@@ -1,4 +1,4 @@
-"""The broker of a stack: Apache Kafka of one node or several, or one that runs elsewhere."""
+"""The broker of a stack: one or several Apache Kafka nodes, or an external broker."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ from shared.settings import read_settings
 
 
 class BrokerSettings(BaseSettings):
-    """KAFKA_BROKERS: nodes of a stack that is not told another number."""
+    """KAFKA_BROKERS: the number of nodes of a stack that sets no other number."""
 
     model_config = SettingsConfigDict(frozen=True, env_ignore_empty=True)
 
     kafka_brokers: PositiveInt = 1
 
 
-class OutsideBroker(BaseSettings):
-    """KAFKA_*: a broker that `up` and the demo use instead of their own, and how topics are made there."""
+class ExternalBroker(BaseSettings):
+    """KAFKA_*: an external broker for `up` and the demo, and how topics are created there."""
 
     model_config = SettingsConfigDict(env_prefix="KAFKA_", frozen=True, env_ignore_empty=True)
 
@@ -33,7 +33,7 @@ class OutsideBroker(BaseSettings):
 
     @property
     def variables(self) -> dict[str, str]:
-        """The settings of topics, for the services; none without a broker of the caller's."""
+        """Topic settings for the services; empty without an external broker."""
         if not self.bootstrap:
             return {}
         given = {"KAFKA_REPLICATION": self.replication, "KAFKA_PARTITIONS": self.partitions}
@@ -42,35 +42,35 @@ class OutsideBroker(BaseSettings):
 
 @dataclass(frozen=True)
 class Broker:
-    """The number of nodes that the stack starts, or the address of a Kafka that runs elsewhere."""
+    """The number of nodes that the stack starts, or the address of an external broker."""
 
     nodes: int
-    elsewhere: str | None = None
+    external: str | None = None
 
     @classmethod
-    def of(cls, nodes: int | None, elsewhere: str | None = None) -> "Broker":
+    def of(cls, nodes: int | None, external: str | None = None) -> "Broker":
         """Return the broker with this number of nodes, by default that of KAFKA_BROKERS.
 
         Raises:
             StartupError: when KAFKA_BROKERS is not a positive number.
         """
-        if elsewhere:
-            return cls(0, elsewhere)
+        if external:
+            return cls(0, external)
         return cls(nodes or read_settings(BrokerSettings).kafka_brokers)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names of its processes in the stack."""
+        """Names of the broker's processes in the stack."""
         return tuple(node_name(number) for number in range(1, self.nodes + 1))
 
     def commands(self, site: Site, kafka: Installation) -> list[Callable[[], Command]]:
-        """Return a maker of a command line for each node."""
+        """Return one factory of a command line per node."""
         return [partial(_node, number, self.nodes, site, kafka) for number in range(1, self.nodes + 1)]
 
     def environment(self, addresses: list[str]) -> dict[str, str]:
-        """Return the variables with which the services reach it."""
-        if self.elsewhere:
-            return {"KAFKA_BOOTSTRAP": self.elsewhere}
+        """Return the variables with which the services connect to the broker."""
+        if self.external:
+            return {"KAFKA_BOOTSTRAP": self.external}
         return {"KAFKA_BOOTSTRAP": ",".join(addresses), "KAFKA_REPLICATION": str(replicas(self.nodes))}
 
 
@@ -80,11 +80,11 @@ def node_name(number: int) -> str:
 
 
 def _node(number: int, nodes: int, site: Site, kafka: Installation) -> Command:
-    """Return a node's command. The ports of a cluster are fixed, as its nodes know each other's."""
+    """Return a node's command. The ports of a cluster are fixed because its nodes know each other's."""
     port = site.ports.pick if nodes == 1 else site.ports.keep
     names = {each: node_name(each) for each in range(1, nodes + 1)}
     members = [
-        Member(each, port(name), port(f"{name}.controller"), site.fronts.get(name))
+        Member(each, port(name), port(f"{name}.controller"), site.proxy_ports.get(name))
         for each, name in names.items()
     ]
     return node(names[number], number, members, site, kafka)

@@ -1,4 +1,4 @@
-"""The ports of the stack that `make up` starts. Other stacks, as those of tests, take free ones."""
+"""Fixed ports of the stack that `make up` starts. Other stacks, such as those of tests, use free ports."""
 
 FIXED_PORTS = {
     "kafka": 9092,
@@ -26,4 +26,4 @@ FIXED_PORTS = {
     "result_store": 8087,
     "characters": 8088,
 }
-"""By the name of the process, and of the part of it where it listens more than once."""
+"""Port by process name, with a suffix for each further listener of a process."""

@@ -1,4 +1,4 @@
-"""The log file of each process."""
+"""Log files of the processes."""
 
 import os
 from pathlib import Path
@@ -15,7 +15,7 @@ def tail(log: Path) -> str:
     return "\n".join(lines[-TAIL_LINES:])
 
 
-def keep_one_older(log: Path) -> None:
-    """Begin a new log; the one of the last time is kept beside it."""
+def rotate(log: Path) -> None:
+    """Rename the log of the previous run, if there is one, so that a new log begins."""
     if log.exists():
         log.replace(log.with_suffix(".log.1"))

@@ -1,4 +1,4 @@
-"""The error for a program that is not installed."""
+"""Error for a program that is not installed."""
 
 
 class MissingServer(Exception):

@@ -1,4 +1,4 @@
-"""Take the broker away and give it back, to test what happens then."""
+"""Broker outages on demand, for tests."""
 
 import signal
 from collections.abc import Callable, Mapping
@@ -8,7 +8,7 @@ from deploy.local.supervised import Supervised
 
 
 class BrokerControl:
-    """One node at a time, by its number from 1. What is ended stays away until it is started again."""
+    """Kill, stop, pause and restart single broker nodes, numbered from 1. A stopped node is not restarted."""
 
     def __init__(
         self, broker: Broker, processes: Mapping[str, Supervised], changed: Callable[[], None]
@@ -18,18 +18,18 @@ class BrokerControl:
         self._changed = changed
 
     async def kill(self, number: int = 1) -> None:
-        """SIGKILL, as in a crash."""
-        await self._end(number, grace_seconds=0.0)
+        """Send SIGKILL, as in a crash."""
+        await self._close(number, grace_seconds=0.0)
 
     async def stop(self, number: int = 1) -> None:
-        """SIGTERM, and wait until it has ended."""
-        await self._end(number, grace_seconds=None)
+        """Send SIGTERM and wait until the node has ended."""
+        await self._close(number, grace_seconds=None)
 
     async def start(self, number: int = 1) -> None:
-        """On the data and the ports that it had; comes back when it answers.
+        """Start the node on the same data and ports and return when it answers.
 
         Raises:
-            ProcessFailed: with its address and the end of its log.
+            ProcessFailed: with the node's address and the end of its log.
         """
         process = self._node(number)
         if process.pid is None:
@@ -37,14 +37,14 @@ class BrokerControl:
             self._changed()
 
     async def pause(self, number: int = 1) -> None:
-        """Stop the process with SIGSTOP: it neither answers nor closes its connections."""
+        """Send SIGSTOP: the node neither answers nor closes its connections."""
         await self._node(number).send(signal.SIGSTOP)
 
     async def resume(self, number: int = 1) -> None:
-        """Let the process go on after `pause`."""
+        """Send SIGCONT after `pause`."""
         await self._node(number).send(signal.SIGCONT)
 
-    async def _end(self, number: int, grace_seconds: float | None) -> None:
+    async def _close(self, number: int, grace_seconds: float | None) -> None:
         process = self._node(number)
         await process.stop(grace_seconds)
         self._changed()

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 HOST = "127.0.0.1"
-# Below the range that Linux takes outgoing connections from, also with GRPC_OFFSET added.
+# Below the range from which Linux takes the ports of outgoing connections, also with GRPC_OFFSET added.
 PORTS = range(12_000, 22_000)
 GRPC_OFFSET = 10_000
 LISTENING = "0A"
@@ -26,7 +26,7 @@ def is_free(port: int) -> bool:
 
 
 class Ports:
-    """Hands out each port once: the fixed one of a name, else the one of last time, if it is free."""
+    """Assigns each port once: the name's fixed port, else its port of the previous start, else a free one."""
 
     def __init__(self, last_time: Mapping[str, int], fixed: Mapping[str, int] | None = None) -> None:
         self._last_time = dict(last_time)
@@ -35,7 +35,7 @@ class Ports:
 
     @property
     def moved(self) -> dict[str, int]:
-        """The fixed ports that were taken, by the names that have other ports now."""
+        """The fixed ports that were occupied, by the names that have other ports now."""
         return {
             name: self._fixed[name]
             for name, port in self.chosen.items()
@@ -43,7 +43,7 @@ class Ports:
         }
 
     def pick(self, name: str, *, with_grpc: bool = False) -> int:
-        """A free port; with_grpc: its companion GRPC_OFFSET above is free too."""
+        """Return a free port. With `with_grpc`, its companion GRPC_OFFSET above is free too."""
         remembered = self.chosen.pop(name, None) or self._last_time.pop(name, None)
         candidates = [port for port in (self._fixed.get(name), remembered) if port is not None]
         candidates += random.sample(PORTS, 100)
@@ -55,12 +55,12 @@ class Ports:
         raise OSError(f"no free port for {name} between {PORTS.start} and {PORTS.stop}")
 
     def keep(self, name: str) -> int:
-        """Return the port of this name, a free one the first time."""
+        """Return the port of this name and choose a free one the first time."""
         return self.chosen.get(name) or self.pick(name)
 
 
 def listens(pid: int, port: int) -> bool:
-    """Return True if this process listens on the port, and not another one."""
+    """Return True if this very process listens on the port."""
     if sys.platform != "linux":
         return not is_free(port)
     wanted = {f"socket:[{inode}]" for inode in _listeners(port)}

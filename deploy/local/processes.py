@@ -23,7 +23,7 @@ PROBE_EVERY_SECONDS = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """A command line with its environment, and the probe that shows that it is ready."""
+    """A command line with its environment, and the probe that shows that the process is ready."""
 
     name: str
     kind: Kind
@@ -33,7 +33,7 @@ class Command:
     ports: tuple[int, ...]
     address: str
     ready: Probe
-    ready_seconds: float = 120.0  # several start at once, perhaps on a busy machine
+    ready_seconds: float = 120.0  # several processes start at once, perhaps on a busy machine
     grace_seconds: float = 10.0
     sockets: tuple[Path, ...] = field(default=())
 
@@ -48,7 +48,7 @@ class ProcessFailed(Exception):
 
 
 class Process:
-    """One run of a command. The thread that starts it has to outlive it."""
+    """One run of a command. The thread that starts it must outlive it."""
 
     def __init__(self, command: Command, log: Path, process: asyncio.subprocess.Process) -> None:
         self.command = command
@@ -82,7 +82,7 @@ class Process:
         return self._process.returncode
 
     async def wait(self) -> int:
-        """Its exit code; whatever it left behind in its process group is ended at once."""
+        """Return the exit code, after killing the rest of the process group."""
         code = await self._process.wait()
         if not self._group_ended:
             self._group_ended = True
@@ -97,7 +97,7 @@ class Process:
                 while not await self._is_ready():
                     if self.exit_code is not None:
                         taken = any(not is_free(port) for port in command.ports)
-                        raise self.failed(self.how_it_ended("before"), port_taken=taken)
+                        raise self.failed(self.describe_exit("before"), port_taken=taken)
                     await asyncio.sleep(PROBE_EVERY_SECONDS)
         except TimeoutError:
             await self.stop(grace_seconds=0)
@@ -105,10 +105,10 @@ class Process:
             raise self.failed(waited) from None
 
     def failed(self, reason: str | None = None, *, port_taken: bool = False) -> ProcessFailed:
-        reason = reason or self.how_it_ended()
+        reason = reason or self.describe_exit()
         return ProcessFailed(self.command, reason, tail(self.log), port_taken=port_taken)
 
-    def how_it_ended(self, when: str = "after") -> str:
+    def describe_exit(self, when: str = "after") -> str:
         code = self.exit_code or 0
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with {code}"
         return f"{how} {when} it was ready"
@@ -119,7 +119,7 @@ class Process:
                 os.kill(self.pid, number)
 
     async def stop(self, grace_seconds: float | None = None) -> None:
-        """Ask, wait, then kill."""
+        """Send SIGTERM, wait for the grace period, then send SIGKILL."""
         grace = self.command.grace_seconds if grace_seconds is None else grace_seconds
         if grace > 0:
             self.send(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The lines that `up` prints while the stack starts."""
+"""Progress lines that `up` prints while the stack starts."""
 
 import json
 import time
@@ -16,7 +16,7 @@ Reason = Callable[[ProcessState], str]
 
 
 class Progress:
-    """Turns states of a starting stack into lines: one for each process that became ready."""
+    """Reports the progress of a starting stack: one line for each process that became ready."""
 
     def __init__(self, report: Callable[[str], None], reason: Reason, clock: Callable[[], float]) -> None:
         self._report = report
@@ -26,7 +26,7 @@ class Progress:
         self._ready: set[str] = set()
 
     def show(self, state: StackState) -> None:
-        """Report processes that became ready since the last call, and a long wait."""
+        """Report the processes that became ready since the last call, and a long wait."""
         for name, process in state.processes.items():
             if process.ready and name not in self._ready:
                 self._ready.add(name)

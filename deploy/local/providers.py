@@ -1,4 +1,4 @@
-"""Real providers instead of simulators: those that the environment names, and their variables."""
+"""Real providers that the environment selects in place of simulators, and their variables."""
 
 import os
 from collections.abc import Mapping
@@ -7,20 +7,20 @@ from urllib.parse import urlsplit
 
 from deploy.local.servers import SIMULATORS
 
-NAMED_BY = {"modal": "MODAL_BASE_URL", "comfyui": "COMFYUI_BASE_URL", "fal": "FAL_QUEUE_URL"}
-"""The address that selects the real provider. A key alone selects none."""
+SELECTED_BY = {"modal": "MODAL_BASE_URL", "comfyui": "COMFYUI_BASE_URL", "fal": "FAL_QUEUE_URL"}
+"""The variable whose address selects the real provider. A key alone selects none."""
 REQUIRED = {"modal": ("MODAL_KEY", "MODAL_SECRET"), "comfyui": (), "fal": ("FAL_KEY",)}
 PREFIXES = {"modal": ("MODAL_",), "comfyui": ("COMFYUI_",), "fal": ("FAL_", "GATEWAY_WEBHOOK_")}
 FAL_ADDRESS = "https://queue.fal.run"
 
 
 class ProviderNotUsable(Exception):
-    """A real provider was asked for, and something that it needs is missing."""
+    """A real provider was selected and a variable that it needs is missing or wrong."""
 
 
 @dataclass(frozen=True)
 class RealProviders:
-    """Real providers by name, with their variables. Keys are in memory only, and never shown."""
+    """Real providers by name, with their variables. Keys stay in memory and are never printed."""
 
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
 
@@ -30,7 +30,7 @@ class RealProviders:
 
     @property
     def simulated(self) -> tuple[str, ...]:
-        """The providers that are simulated because no real one is named."""
+        """The providers that are simulated because no real one is selected."""
         return tuple(name for name in SIMULATORS if name not in self.environments)
 
     @property
@@ -40,43 +40,43 @@ class RealProviders:
 
     @property
     def addresses(self) -> dict[str, str]:
-        """The address of each, without user and password."""
+        """The address of each provider, without user and password."""
         return {name: _address(name, each) for name, each in self.environments.items()}
 
 
 def real_providers(environment: Mapping[str, str] = os.environ) -> RealProviders:
-    """Return the real providers that the environment names.
+    """Return the real providers that the environment selects.
 
     Raises:
         ProviderNotUsable: naming the variables that are missing or wrong.
     """
-    named = [name for name in SIMULATORS if environment.get(NAMED_BY[name])]
+    named = [name for name in SIMULATORS if environment.get(SELECTED_BY[name])]
     for name in named:
         _check(name, environment)
     return RealProviders({name: _variables(PREFIXES[name], environment) for name in named})
 
 
-def named_in_options(
+def with_options(
     environment: Mapping[str, str], *, comfyui: str | None, modal: str | None, fal: bool
 ) -> dict[str, str]:
-    """Return the environment with what the options of `up` name.
+    """Return the environment with the addresses from the options of `up`.
 
     Raises:
-        ProviderNotUsable: when Fal is asked for without a key.
+        ProviderNotUsable: when Fal is selected without a key.
     """
     if fal and not environment.get("FAL_KEY"):
         raise ProviderNotUsable("--fal needs the key of a Fal account in the environment: FAL_KEY=id:secret")
-    fal_address = (environment.get(NAMED_BY["fal"]) or FAL_ADDRESS) if fal else None
+    fal_address = (environment.get(SELECTED_BY["fal"]) or FAL_ADDRESS) if fal else None
     urls = {"comfyui": comfyui, "modal": modal, "fal": fal_address}
-    return {**environment, **{NAMED_BY[name]: url for name, url in urls.items() if url}}
+    return {**environment, **{SELECTED_BY[name]: url for name, url in urls.items() if url}}
 
 
 def _check(name: str, environment: Mapping[str, str]) -> None:
-    variable = NAMED_BY[name]
+    variable = SELECTED_BY[name]
     if missing := [each for each in REQUIRED[name] if not environment.get(each)]:
         raise ProviderNotUsable(
-            f"The real provider {name} is named ({variable}), and {' and '.join(missing)} "
-            "must be in the environment too"
+            f"{variable} selects the real provider {name}, which also needs "
+            f"{' and '.join(missing)} in the environment"
         )
     url = urlsplit(environment[variable])
     if url.scheme not in {"http", "https"} or not url.hostname:
@@ -88,5 +88,5 @@ def _variables(prefixes: tuple[str, ...], environment: Mapping[str, str]) -> dic
 
 
 def _address(name: str, environment: Mapping[str, str]) -> str:
-    url = urlsplit(environment[NAMED_BY[name]])
+    url = urlsplit(environment[SELECTED_BY[name]])
     return url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()

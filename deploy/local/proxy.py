@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server, whose connections can be cut, and which can be closed for a while."""
+"""A TCP proxy in front of a server. Its connections can be reset, and it can be closed for a while."""
 
 import asyncio
 from contextlib import suppress
@@ -7,7 +7,7 @@ CHUNK = 64 * 1024
 
 
 class Proxy:
-    """Listens on loopback and passes everything on to `host:port`."""
+    """Listens on loopback and forwards to `host:port`."""
 
     def __init__(self, target: str, port: int = 0) -> None:
         self._host, _, number = target.rpartition(":")
@@ -20,7 +20,7 @@ class Proxy:
 
     @property
     def address(self) -> str:
-        """`host:port` for clients."""
+        """Address for clients, as `host:port`."""
         return f"127.0.0.1:{self._port}"
 
     async def __aenter__(self) -> "Proxy":
@@ -35,17 +35,17 @@ class Proxy:
         await asyncio.gather(*self._serving, return_exceptions=True)
 
     def cut(self) -> None:
-        """Reset every open connection; new ones are taken."""
+        """Reset every open connection; new ones are accepted."""
         for writer in list(self._writers):
             writer.transport.abort()
 
     def close(self) -> None:
-        """Reset open connections, and new ones at once."""
+        """Reset open connections, and new ones as soon as they are accepted."""
         self._closed = True
         self.cut()
 
     def open(self) -> None:
-        """Pass connections on again after `close`."""
+        """Forward connections again after `close`."""
         self._closed = False
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -66,7 +66,7 @@ class Proxy:
             await asyncio.gather(_pass_on(reader, back), _pass_on(there, writer))
         finally:
             self._writers -= {writer, back}
-            await asyncio.gather(_end(writer), _end(back))
+            await asyncio.gather(_close(writer), _close(back))
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,7 +78,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
         writer.close()
 
 
-async def _end(writer: asyncio.StreamWriter) -> None:
+async def _close(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with suppress(OSError):
         await writer.wait_closed()

@@ -1,4 +1,4 @@
-"""The command lines of the database, the object store and the simulators."""
+"""Command lines of the database, the object store and the simulators."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deploy.local.missing import MissingServer
 from deploy.local.ports import GRPC_OFFSET, HOST, Ports
-from deploy.local.probes import accepts, answers, every
+from deploy.local.probes import accepts, all_of, answers
 from deploy.local.processes import Command
 
 ROOT = Path(__file__).parents[2]
@@ -27,18 +27,18 @@ class Site:
     data: Path
     temporary: Path
     environment: dict[str, str]
-    fronts: Mapping[str, int] = field(default_factory=dict)
-    """The ports at which clients reach a server through a proxy, by its name."""
+    proxy_ports: Mapping[str, int] = field(default_factory=dict)
+    """Ports of the proxies in front of servers, by the server's name."""
     simulated: tuple[str, ...] = SIMULATORS
-    """The providers that are not real ones."""
+    """The providers that are simulated."""
 
 
 def mongo(site: Site) -> Command:
-    """SecantusDB: the MongoDB protocol, on disk."""
+    """Return the command of SecantusDB: the MongoDB protocol, stored on disk."""
     port = site.ports.pick("mongo")
     storage = site.data / "mongo"
     storage.mkdir(exist_ok=True)
-    settings = site.data / "mongo.toml"  # empty: keeps it from reading one of the user's
+    settings = site.data / "mongo.toml"  # empty, which keeps the server from reading the user's file
     settings.touch()
     options = f"--host {HOST} --port {port} --standalone --log-level WARNING".split()
     paths = ("--config", str(settings), "--storage-path", str(storage))
@@ -61,7 +61,10 @@ def _mongo_program() -> tuple[str, ...]:
 
 
 def s3(site: Site, access_key: str, secret_key: str) -> Command:
-    """SeaweedFS: S3, on disk. Its worker dials the admin port plus 10 000 whatever is set."""
+    """Return the command of SeaweedFS: S3, stored on disk.
+
+    Its worker connects to the admin port plus 10 000; no option changes that.
+    """
     port = {part: site.ports.pick(f"s3.{part}", with_grpc=True) for part in WEED_PARTS}
     storage = site.data / "s3"
     storage.mkdir(exist_ok=True)
@@ -75,7 +78,7 @@ def s3(site: Site, access_key: str, secret_key: str) -> Command:
         directory=site.data,
         ports=(*port.values(), *grpc.values()),
         address=f"http://{HOST}:{port['s3']}",
-        ready=every(
+        ready=all_of(
             answers(port["s3"], "/healthz", 200),
             answers(port["filer"], f"/buckets/{BUCKET}/", 200, method="HEAD"),
             answers(port["master"], f"/dir/assign?collection={BUCKET}", 200),
@@ -92,7 +95,7 @@ def store(name: str, site: Site, secrets: Mapping[str, str]) -> Command:
 
 
 def simulator(name: str, site: Site, latency_seconds: float) -> Command:
-    """A provider that speaks its real wire protocol and draws its own pictures."""
+    """Return the command of a provider simulator."""
     port = site.ports.pick(name)
     options = ["--port", str(port), "--latency-seconds", f"{latency_seconds:g}"]
     if name == "comfyui":
@@ -126,7 +129,7 @@ def _weed() -> str:
 
 
 def _weed_sockets(port: dict[str, int], grpc: dict[str, int]) -> tuple[Path, ...]:
-    """It makes them in /tmp, whatever TMPDIR says, and leaves some there."""
+    """Return the sockets that SeaweedFS makes in /tmp, whatever TMPDIR is, and may leave there."""
     names = [f"{part}-grpc-{grpc[part]}" for part in WEED_PARTS]
     names += [f"{part}-{port[part]}" for part in ("s3", "filer")]
     return tuple(Path(f"/tmp/seaweedfs-{name}.sock") for name in names)

@@ -25,8 +25,8 @@ SERVICES = (
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Certificate authorities of the user, for real providers and webhook receivers behind a private one."""
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "TMPDIR", "VIRTUAL_ENV", *CERTIFICATES)
-FORGOTTEN_SECONDS = "20"
-"""Grace period for simulators, which forget all jobs when the stack stops."""
+SIMULATOR_GRACE_SECONDS = "20"
+"""Grace period for simulators, which lose all jobs when the stack stops."""
 SECRETS = (
     "S3_ACCESS_KEY",
     "S3_SECRET_KEY",
@@ -44,8 +44,8 @@ def basics(environment: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {**inherited, "PYTHONUNBUFFERED": "1"}
 
 
-def keep_or_make_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the secrets of the last start from this state folder, and random ones for the rest."""
+def load_or_generate_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the secrets of the previous start from this state folder, and random ones for the rest."""
     made = {name: secrets.token_hex(16) for name in SECRETS}
     made["FAL_KEY"] = f"{secrets.token_hex(8)}:{secrets.token_hex(16)}"
     random_bytes = base64.b64encode(secrets.token_bytes(32)).decode()
@@ -54,7 +54,7 @@ def keep_or_make_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def stores_environment(stores: Mapping[str, str]) -> dict[str, str]:
-    """Return the stores' addresses and the settings of a service on one machine."""
+    """Return the addresses of the stores and the settings of a service on one machine."""
     found = {
         "S3_BUCKET": BUCKET,
         "S3_REGION": "us-east-1",
@@ -72,7 +72,7 @@ def stores_environment(stores: Mapping[str, str]) -> dict[str, str]:
 
 
 def providers_environment(simulators: Mapping[str, str]) -> dict[str, str]:
-    """Return the addresses of the simulated providers that run."""
+    """Return the addresses of the running simulators."""
     names = {
         "MODAL_BASE_URL": "modal",
         "COMFYUI_BASE_URL": "comfyui",
@@ -82,9 +82,9 @@ def providers_environment(simulators: Mapping[str, str]) -> dict[str, str]:
     found = {variable: simulators[name] for variable, name in names.items() if name in simulators}
     if "fal" in simulators:
         found["FAL_MEDIA_HOSTS"] = simulators["fal"].removeprefix("http://")
-        found["FAL_GRACE_SECONDS"] = FORGOTTEN_SECONDS
+        found["FAL_GRACE_SECONDS"] = SIMULATOR_GRACE_SECONDS
     if "modal" in simulators:
-        found["MODAL_GRACE_SECONDS"] = FORGOTTEN_SECONDS
+        found["MODAL_GRACE_SECONDS"] = SIMULATOR_GRACE_SECONDS
     return found
 
 
@@ -93,13 +93,13 @@ def service(
 ) -> Command:
     """Return the command of one instance, named `api`, `api-2` and so on.
 
-    `launcher` is a module, and its arguments, that runs the service's module instead of Python itself.
+    `launcher` is a module, and its arguments, that runs the service's module in place of Python itself.
     """
     instance = name if number == 1 else f"{name}-{number}"
     port = site.ports.pick(instance)
     address = f"http://{HOST}:{port}"
     own = {"HTTP_PORT": str(port)}
-    if name == "gateways.fal" and "fal" in site.simulated:  # a real one cannot call a loopback address
+    if name == "gateways.fal" and "fal" in site.simulated:  # the real Fal cannot reach a loopback address
         own["FAL_WEBHOOK_BASE_URL"] = address
     if name == "gateways.comfyui" and "comfyui" in site.simulated:
         own["COMFYUI_LORA_DIR"] = str(lora_folder(site))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def remove_dead_sockets(paths: Iterable[Path]) -> None:
-    """Remove the socket files that nobody listens on any more."""
+    """Remove the socket files on which no process listens."""
     for path in paths:
         with socket.socket(socket.AF_UNIX) as probe:
             try:

@@ -1,4 +1,4 @@
-"""The whole stack: servers, then simulators, then services; and back in the opposite order."""
+"""The whole stack: start servers, then simulators, then services; stop them in the opposite order."""
 
 import asyncio
 import logging
@@ -23,7 +23,7 @@ from deploy.local.servers import SIMULATORS, STORES, Site, simulator, store
 from deploy.local.services import (
     SERVICES,
     basics,
-    keep_or_make_secrets,
+    load_or_generate_secrets,
     providers_environment,
     service,
     stores_environment,
@@ -33,7 +33,7 @@ from deploy.local.state import (
     ProcessState,
     StackState,
     StateFolder,
-    clear_leftovers,
+    kill_leftovers,
 )
 from deploy.local.supervised import Supervised
 from deploy.local.together import together
@@ -49,15 +49,15 @@ class StackOptions:
 
     state: Path = Path(".imagegen")
     brokers: int | None = None
-    """Nodes of Kafka; None: as KAFKA_BROKERS says, one by default."""
+    """Number of Kafka nodes; None means KAFKA_BROKERS, by default one."""
     bootstrap: str | None = None
-    """The address of a Kafka that runs already; then the stack starts none."""
+    """Address of an external Kafka; with one the stack starts none."""
     stores: tuple[str, ...] = STORES
     simulators: tuple[str, ...] = SIMULATORS
     real: RealProviders = field(default_factory=RealProviders)
-    """Real providers, instead of the simulators of the same names."""
+    """Real providers, in place of the simulators of the same names."""
     fixed_ports: bool = False
-    """Take the documented ports, as far as they are free."""
+    """Prefer the documented ports to free ones."""
     services: tuple[str, ...] = SERVICES
     instances: Mapping[str, int] = field(default_factory=dict)
     latency_seconds: float = 0.5
@@ -70,7 +70,7 @@ class StackOptions:
 
 
 class Stack:
-    """Runs everything for as long as the block lasts. Use it from the main thread."""
+    """A running stack, as an async context manager. Use it from the main thread."""
 
     def __init__(self, options: StackOptions) -> None:
         self.options = options
@@ -126,23 +126,23 @@ class Stack:
 
     @property
     def broker(self) -> BrokerControl:
-        """Takes the broker, or a node of it, away and gives it back."""
+        """Control of single broker nodes."""
         return BrokerControl(self._broker, self._processes, lambda: self._write(self._state.phase))
 
     def simulator_url(self, name: str) -> str:
         return self.addresses[name]
 
     async def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to one process. What dies of it is started again soon after."""
+        """Send a signal to one process. A process that dies is restarted soon after."""
         await self._processes[name].send(number)
 
     async def stop_service(self, name: str) -> None:
-        """Stop one process in good order; it stays down until it is started again."""
+        """Stop one process with its grace period. It is not restarted until `start_service`."""
         await self._processes[name].stop()
         self._write(self._state.phase)
 
     async def start_service(self, name: str, number: int = 1) -> str:
-        """Start a service, or one more instance, or what was stopped; gives the process's name."""
+        """Start a service, one more instance of it, or a stopped one; return the process's name."""
         process = self._processes.get(name if number == 1 else f"{name}-{number}")
         if process is None:
             launcher = self.options.launcher
@@ -155,40 +155,40 @@ class Stack:
         return process.command.name
 
     async def wait_ready(self, name: str, timeout: float = 60.0) -> None:
-        """Wait until a process that was killed is back."""
+        """Wait until a killed process is ready again."""
         await asyncio.wait_for(self._processes[name].ready.wait(), timeout)
 
     async def close(self) -> None:
-        """Stop everything: services, simulators, servers. Nothing is left running."""
+        """Stop everything: services, simulators, servers. No process stays behind."""
         if self._closing is None:
             self._closing = asyncio.create_task(self._stop(), name="stop the stack")
         await asyncio.shield(self._closing)
 
     async def _start(self) -> None:
         last_time = self.folder.read()
-        clear_leftovers(last_time)
-        secrets = keep_or_make_secrets(last_time.environment)
+        kill_leftovers(last_time)
+        secrets = load_or_generate_secrets(last_time.environment)
         environment = {**basics(), TOKEN_VARIABLE: self._state.token}
         ports = Ports(last_time.ports, FIXED_PORTS if self.options.fixed_ports else None)
         proxied = {*self.options.proxied, *(self._broker.names if "kafka" in self.options.proxied else ())}
-        fronts = {name: ports.pick(f"{name}.proxy") for name in sorted(proxied)}
+        proxy_ports = {name: ports.pick(f"{name}.proxy") for name in sorted(proxied)}
         folders = (self.folder.data, self.folder.temporary)
-        self._site = Site(ports, *folders, environment, fronts, self._simulated)
-        self._state.environment = secrets  # kept from the first moment on
+        self._site = Site(ports, *folders, environment, proxy_ports, self._simulated)
+        self._state.environment = secrets  # written before the first process starts
         self._state.ports = dict(last_time.ports)
         self._write("starting")
         await self._start_servers(secrets)
         await self._start_proxies()
-        stores = {name: self._entrance(name) for name in self.options.stores}
+        stores = {name: self._client_address(name) for name in self.options.stores}
         simulated = {name: self.addresses[name] for name in self._simulated}
         self._state.environment = {
             **secrets,
-            **self._broker.environment([self._entrance(name) for name in self._broker.names]),
+            **self._broker.environment([self._client_address(name) for name in self._broker.names]),
             **stores_environment(stores),
             **providers_environment(simulated),
             **self.options.environment,
         }
-        await together(*(self.start_service(*each) for each in self._wanted_services()))
+        await together(*(self.start_service(*each) for each in self._service_instances()))
         self._write("ready")
 
     async def _start_servers(self, secrets: Mapping[str, str]) -> None:
@@ -203,16 +203,16 @@ class Stack:
         await together(*(self._run(each) for each in prepare))
 
     async def _start_proxies(self) -> None:
-        for name, port in self._site.fronts.items():
+        for name, port in self._site.proxy_ports.items():
             proxy = Proxy(self.addresses[name].removeprefix("http://"), port)
             self.proxies[name] = await proxy.__aenter__()
 
-    def _entrance(self, name: str) -> str:
-        """Return the address at which clients reach a server: its proxy's, if it has one."""
+    def _client_address(self, name: str) -> str:
+        """Return the address for clients of a server: that of its proxy, if it has one."""
         address, proxy = self.addresses[name], self.proxies.get(name)
         return address.replace(address.removeprefix("http://"), proxy.address) if proxy else address
 
-    def _wanted_services(self) -> list[tuple[str, int]]:
+    def _service_instances(self) -> list[tuple[str, int]]:
         count = self.options.instances
         names = self.options.services
         return [(name, 1 + i) for name in names for i in range(count.get(name, 1))]
@@ -226,12 +226,12 @@ class Stack:
         return process
 
     def _changed(self, process: Supervised) -> None:
-        """A process died, or is back."""
+        """Log and record that a process died or is ready again."""
         name = process.command.name
         if process.ready.is_set():
-            logger.info("%s is back", name)
+            logger.info("%s is ready again", name)
         elif process.process:
-            short, reason = process.process.how_it_ended(), str(process.process.failed())
+            short, reason = process.process.describe_exit(), str(process.process.failed())
             logger.warning("%s", reason if process.command.kind == "server" else f"{name} {short}")
         self._write(self._state.phase)
 
@@ -242,7 +242,7 @@ class Stack:
                 stopping = (each.stop() for each in of_kind)
                 for failure in await asyncio.gather(*stopping, return_exceptions=True):
                     if failure:
-                        logger.error("while stopping: %r", failure)
+                        logger.error("a process failed to stop: %r", failure)
             for proxy in self.proxies.values():
                 await proxy.__aexit__()
             self._write("stopped")

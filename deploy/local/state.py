@@ -1,4 +1,4 @@
-"""The state folder: its supervisor, stack.json, and the end of processes that a crash left running."""
+"""The state folder: its lock, stack.json, and the removal of processes that a crash left running."""
 
 import fcntl
 import os
@@ -20,14 +20,14 @@ LEFTOVERS_SECONDS = 5.0
 
 
 class AlreadyRunning(Exception):
-    """Another supervisor holds this state folder."""
+    """Another supervisor holds the lock of this state folder."""
 
     def __init__(self, folder: Path, pid: int | None) -> None:
         super().__init__(f"A stack is already running in {folder} (process {pid}).")
 
 
 class ProcessState(BaseModel):
-    """One process as others see it."""
+    """State of one process, as other programs read it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,7 +39,7 @@ class ProcessState(BaseModel):
 
 
 class StackState(BaseModel):
-    """stack.json: everything that another process, or the next start, needs to know."""
+    """Content of stack.json: the state that another process, or the next start, needs."""
 
     phase: Literal["starting", "ready", "stopped"] = "stopped"
     supervisor: int | None = None
@@ -49,14 +49,14 @@ class StackState(BaseModel):
     processes: dict[str, ProcessState] = {}
     ports: dict[str, int] = {}
     moved: dict[str, int] = {}
-    """Fixed ports that were taken, by the names that have other ports in this stack."""
+    """Fixed ports that were occupied, by the names that have other ports in this stack."""
     real_providers: dict[str, str] = {}
-    """The addresses of providers that are not simulated."""
+    """Addresses of the providers that are not simulated."""
     sockets: tuple[Path, ...] = ()
 
 
 class StateFolder:
-    """One folder, held by at most one supervisor."""
+    """One folder, locked by at most one supervisor."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
@@ -91,7 +91,7 @@ class StateFolder:
             self._held = None
 
     def holder(self) -> int | None:
-        """Return the id of the process that runs a stack here, or None."""
+        """Return the id of the process that holds the lock, or None."""
         with suppress(FileNotFoundError), self._lock_file.open("r", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -113,10 +113,10 @@ class StateFolder:
         draft.replace(self._stack_file)
 
 
-def clear_leftovers(state: StackState) -> None:
-    """End what survived an unclean stop: it carries the token of that start in its environment."""
+def kill_leftovers(state: StackState) -> None:
+    """Kill the processes that survived an unclean stop. Their environment has the token of that start."""
     deadline = time.monotonic() + LEFTOVERS_SECONDS
-    while (survivors := _carriers(state.token)) and time.monotonic() < deadline:
+    while (survivors := _pids_with_token(state.token)) and time.monotonic() < deadline:
         for pid in survivors:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -124,7 +124,7 @@ def clear_leftovers(state: StackState) -> None:
     remove_dead_sockets(state.sockets)
 
 
-def _carriers(token: str) -> list[int]:
+def _pids_with_token(token: str) -> list[int]:
     if sys.platform != "linux":
         return []
     mark = f"{TOKEN_VARIABLE}={token}".encode()
@@ -137,7 +137,7 @@ def _carriers(token: str) -> list[int]:
 
 
 def _locked(lock: IO[str]) -> bool:
-    for _ in range(5):  # someone may just be asking who holds it
+    for _ in range(5):  # another process may hold the shared lock for a moment in `holder`
         with suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return True

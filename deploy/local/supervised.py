@@ -1,4 +1,4 @@
-"""A process that is started again when it dies, as an orchestrator would."""
+"""A process that is restarted when it dies, as by an orchestrator."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.local.logs import keep_one_older
+from deploy.local.logs import rotate
 from deploy.local.processes import Command, Process, ProcessFailed
 
 logger = logging.getLogger("deploy.local")
@@ -20,10 +20,10 @@ STEADY_SECONDS = 30.0
 
 
 class Supervised:
-    """Keeps one command running until it is told to stop.
+    """Restart one command whenever it ends, until `stop`.
 
-    `prepare` chooses the ports anew for each try of the first start; a restart uses the same.
-    `changed` is told about every death and every recovery.
+    `prepare` chooses new ports for each try of the first start; a restart uses the same ports.
+    `changed` is called after every death and every recovery.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Supervised:
         self._prepare = prepare
         self._log = logs / f"{self.command.name}.log"
         self._changed = changed
-        self._keeper: asyncio.Task[None] | None = None
+        self._supervision: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int | None:
@@ -44,9 +44,9 @@ class Supervised:
         return self.process.pid if self.process and alive else None
 
     async def start(self) -> None:
-        """Start it; raise ProcessFailed, with the end of its log, if it does not become ready."""
-        keep_one_older(self._log)
-        tries = PORT_TRIES if self.process is None else 1  # others know the port of one that ran
+        """Start the process. Raise ProcessFailed, with the end of its log, if it does not become ready."""
+        rotate(self._log)
+        tries = PORT_TRIES if self.process is None else 1  # other processes know the port of one that ran
         for tries_left in reversed(range(tries)):
             try:
                 await self._launch()
@@ -54,22 +54,22 @@ class Supervised:
             except ProcessFailed as error:
                 if not (error.port_taken and tries_left):
                     raise
-                logger.warning("%s: its port was taken, trying another", self.command.name)
+                logger.warning("%s: port is in use, trying another", self.command.name)
                 self.command = self._prepare()
-        self._keeper = asyncio.create_task(self._keep(), name=f"keep {self.command.name}")
+        self._supervision = asyncio.create_task(self._supervise(), name=f"keep {self.command.name}")
 
     async def stop(self, grace_seconds: float | None = None) -> None:
-        """Stop it until it is started again; without grace by SIGKILL."""
-        if self._keeper and self._keeper is not asyncio.current_task():
-            self._keeper.cancel()
+        """Stop the process until it is started again. A grace period of 0 means SIGKILL."""
+        if self._supervision and self._supervision is not asyncio.current_task():
+            self._supervision.cancel()
             with suppress(asyncio.CancelledError):
-                await self._keeper
+                await self._supervision
         self.ready.clear()
         if self.process:
             await self.process.stop(grace_seconds)
 
     async def send(self, number: signal.Signals) -> None:
-        """Send a signal; one that ends a process is awaited, up to ten seconds."""
+        """Send a signal. After one that ends a process, wait up to ten seconds for its end."""
         if (process := self.process) is None:
             return
         process.send(number)
@@ -82,7 +82,7 @@ class Supervised:
         await self.process.wait_ready()
         self.ready.set()
 
-    async def _keep(self) -> None:
+    async def _supervise(self) -> None:
         delay = FIRST_DELAY_SECONDS
         while self.process:
             since = time.monotonic()

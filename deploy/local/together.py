@@ -1,4 +1,4 @@
-"""Start several processes at once."""
+"""Run several coroutines at once."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -6,7 +6,7 @@ from typing import Any
 
 
 async def together(*work: Coroutine[Any, Any, Any]) -> None:
-    """Run all at once; the first failure cancels the rest and is raised as it is."""
+    """Run all at once. The first failure cancels the rest and is raised unchanged."""
     tasks = [asyncio.ensure_future(each) for each in work]
     if not tasks:
         return

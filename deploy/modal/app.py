@@ -1,7 +1,8 @@
-"""`modal deploy deploy/modal/app.py`: HTTP routes, Flux on a GPU, LoRA training, ComfyUI.
+"""Application on Modal: HTTP routes, Flux on a GPU, LoRA training, ComfyUI. `modal deploy
+deploy/modal/app.py`
 
-The one place where the parts meet. It is loaded by the command that deploys, which has no GPU
-library, and again in every container; what only a container has is imported inside functions.
+This is the composition root. The deploying command loads it without any GPU library, and every container
+loads it again; packages that only a container has are imported inside functions.
 """
 
 import time
@@ -17,7 +18,7 @@ from deploy.modal import containers
 from deploy.modal.calls import ModalCalls, OpenDict, SharedTable, VolumeFiles, WorkerDict
 from deploy.modal.ids import ReservedIds
 from deploy.modal.outputs import OutputFolder
-from deploy.modal.refusals import refusals
+from deploy.modal.rejections import rejections
 from deploy.modal.settings import AppSettings
 from deploy.modal.worker import Job, work
 
@@ -33,7 +34,7 @@ open_calls = modal.Dict.from_name(f"{SETTINGS.app_name}-open", create_if_missing
 models_volume = modal.Volume.from_name(f"{SETTINGS.app_name}-models", create_if_missing=True)
 outputs_volume = modal.Volume.from_name(f"{SETTINGS.app_name}-outputs", create_if_missing=True)
 hf_token = modal.Secret.from_name(SETTINGS.hf_secret, required_keys=["HF_TOKEN"])
-on_a_gpu: Final[dict[str, Any]] = {
+gpu_options: Final[dict[str, Any]] = {
     "volumes": {str(MODELS): models_volume, str(OUTPUTS): outputs_volume},
     "secrets": [hf_token],
     "min_containers": SETTINGS.min_containers,
@@ -50,15 +51,15 @@ class OutputsVolume:
         outputs_volume.commit()
 
 
-def _work(asked: dict[str, Any], call_id: str, job: Job) -> dict[str, Any]:
+def _work(request: dict[str, Any], call_id: str, job: Job) -> dict[str, Any]:
     stop = modal.experimental.stop_fetching_inputs
     ended = partial(open_calls.pop, call_id, None)
-    return work(asked, call_id, WorkerDict(ledger), job, stop_taking=stop, ended=ended)
+    return work(request, call_id, WorkerDict(ledger), job, stop_process=stop, ended=ended)
 
 
 def _call_id() -> str:
     call_id = modal.current_function_call_id()
-    assert call_id, "this runs in a container only"
+    assert call_id, "only a container has a call id"
     return call_id
 
 
@@ -67,16 +68,16 @@ def _call_id() -> str:
     gpu=SETTINGS.gpu,
     timeout=SETTINGS.image_timeout_seconds,
     enable_memory_snapshot=SETTINGS.memory_snapshots,
-    **on_a_gpu,
+    **gpu_options,
 )
 class Images:
-    """One Flux model on one GPU, one picture at a time. Another model is another set of containers."""
+    """One Flux model on one GPU, drawing one picture at a time. Each model has its own set of containers."""
 
     model: str = modal.parameter(default=SETTINGS.models[0])
 
     @modal.enter(snap=SETTINGS.memory_snapshots)
     def load(self) -> None:
-        """Into memory; where snapshots are on, one is taken after this. No GPU here."""
+        """Load the model into CPU memory. With snapshots enabled, one is taken after this step."""
         from deploy.modal.pipelines import load_flux
 
         self._pipe = load_flux(self.model)
@@ -87,7 +88,7 @@ class Images:
         from deploy.modal.downloads import Downloads, client
         from deploy.modal.faces import FaceSwapper
 
-        self._studio = pipelines.Studio(
+        self._renderer = pipelines.FluxRenderer(
             self.model,
             self._pipe.to("cuda"),
             Downloads(client(), MODELS / "loras"),
@@ -99,11 +100,11 @@ class Images:
         self._is_nsfw = pipelines.NsfwClassifier(classify, SETTINGS.nsfw_threshold)
 
     @modal.method()
-    def draw(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def draw(self, request: dict[str, Any]) -> dict[str, Any]:
         from deploy.modal.jobs import drawing
 
         call_id = _call_id()
-        return _work(asked, call_id, drawing(call_id, self._studio, self._is_nsfw, OutputsVolume()))
+        return _work(request, call_id, drawing(call_id, self._renderer, self._is_nsfw, OutputsVolume()))
 
 
 if SETTINGS.training:
@@ -112,16 +113,16 @@ if SETTINGS.training:
         image=containers.training_image(SETTINGS),
         gpu=SETTINGS.training_gpu,
         timeout=SETTINGS.training_timeout_seconds,
-        **on_a_gpu | {"min_containers": 0},
+        **gpu_options | {"min_containers": 0},
     )
-    def train(asked: dict[str, Any]) -> dict[str, Any]:
-        """One LoRA. A machine that is taken away begins again, under the same call."""
+    def train(request: dict[str, Any]) -> dict[str, Any]:
+        """Train one LoRA. After a preemption Modal runs the same call again from the start."""
         from deploy.modal.downloads import Downloads, client
         from deploy.modal.jobs import training
 
         call_id = _call_id()
         downloads = Downloads(client(), MODELS / "loras")
-        return _work(asked, call_id, training(call_id, SETTINGS.models[0], downloads, OutputsVolume()))
+        return _work(request, call_id, training(call_id, SETTINGS.models[0], downloads, OutputsVolume()))
 
 
 if SETTINGS.comfyui:
@@ -130,10 +131,10 @@ if SETTINGS.comfyui:
         image=containers.comfyui_image(SETTINGS),
         gpu=SETTINGS.gpu,
         timeout=SETTINGS.image_timeout_seconds,
-        **on_a_gpu | {"min_containers": 0},
+        **gpu_options | {"min_containers": 0},
     )
     class Workflows:
-        """A ComfyUI server that nobody but this container can reach."""
+        """A ComfyUI server that is reachable only inside this container."""
 
         @modal.enter()
         def start(self) -> None:
@@ -148,36 +149,36 @@ if SETTINGS.comfyui:
             self._is_nsfw = pipelines.NsfwClassifier(classify, SETTINGS.nsfw_threshold)
 
         @modal.method()
-        def run(self, asked: dict[str, Any]) -> dict[str, Any]:
+        def run(self, request: dict[str, Any]) -> dict[str, Any]:
             from deploy.modal.jobs import workflow
 
             call_id = _call_id()
-            return _work(asked, call_id, workflow(call_id, self._server, self._is_nsfw, OutputsVolume()))
+            return _work(request, call_id, workflow(call_id, self._server, self._is_nsfw, OutputsVolume()))
 
         @modal.exit()
         def stop(self) -> None:
             self._process.terminate()
 
 
-def function_for(asked: ModalSubmit) -> Any:
-    """What was refused by `refusals` never comes here."""
-    if isinstance(asked.input, ModalTrainingInput):
+def function_for(request: ModalSubmit) -> Any:
+    """Return the Modal function for a request that passed `rejections`."""
+    if isinstance(request.input, ModalTrainingInput):
         return train
-    return _image_function(asked.input)
+    return _image_function(request.input)
 
 
-def _image_function(asked: ModalImageInput) -> Any:
-    if asked.workflow is not None:
+def _image_function(request: ModalImageInput) -> Any:
+    if request.workflow is not None:
         return Workflows().run
-    images: Any = Images  # Modal makes its constructor of `modal.parameter`
-    return images(model=asked.model or SETTINGS.models[0]).draw
+    images: Any = Images  # Modal generates its constructor from `modal.parameter`
+    return images(model=request.model or SETTINGS.models[0]).draw
 
 
 @app.function(image=containers.web_image(SETTINGS), timeout=150)
 @modal.concurrent(max_inputs=100)
 @modal.asgi_app(requires_proxy_auth=True)
 def web() -> Any:
-    """The routes. Modal lets nobody in without a proxy-auth token, and starts no container for them."""
+    """Serve the routes. Modal rejects requests without a proxy-auth token and then starts no container."""
     from deploy.modal.routes import create_api
 
     table = SharedTable(ledger)
@@ -186,7 +187,7 @@ def web() -> Any:
         ReservedIds(table, stale_seconds=SETTINGS.stale_seconds),
         OpenDict(open_calls),
         VolumeFiles(outputs_volume),
-        partial(refusals, settings=SETTINGS),
+        partial(rejections, settings=SETTINGS),
     )
 
 
@@ -197,6 +198,6 @@ def web() -> Any:
     timeout=3600,
 )
 def sweep() -> None:
-    """Files that nobody fetched: Modal forgets the results that name them after 7 days as well."""
+    """Delete old outputs. Modal drops the results that reference them after 7 days as well."""
     OutputFolder(OUTPUTS).sweep(time.time() - SETTINGS.keep_outputs_days * DAY_SECONDS)
     outputs_volume.commit()

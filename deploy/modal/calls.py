@@ -1,4 +1,4 @@
-"""The ports over Modal itself: function calls, the shared dictionary, the outputs volume."""
+"""Adapters of the ports to Modal: function calls, the shared dictionary, the outputs volume."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,27 +14,27 @@ from deploy.modal.failures import failed
 from deploy.modal.ids import WorkerTable, progress_key, stop_key
 from deploy.modal.ports import (
     Calls,
+    CallState,
     Files,
     NotStarted,
     OpenCalls,
-    Sight,
     Stopped,
     Superseded,
     Table,
     Unavailable,
 )
 
-FAILED_THERE: Final = (
+CALL_FAILED: Final = (
     raised.FunctionTimeoutError,
     raised.InternalFailure,
     raised.RemoteError,
     raised.ExecutionError,
     raised.DeserializationError,
 )
-"""Modal's own words for a call that ended badly; all its other errors are about asking."""
+"""Errors of a call that failed at Modal; all other Modal errors concern the query itself."""
 NO_SUCH_CALL: Final = (raised.OutputExpiredError, raised.NotFoundError, raised.InvalidError)
 NO_SUCH_FILE: Final = (FileNotFoundError, raised.NotFoundError, raised.InvalidError)
-SURELY_NOT_STARTED: Final = (
+NEVER_STARTED: Final = (
     raised.NotFoundError,
     raised.InvalidError,
     raised.AuthError,
@@ -45,7 +45,7 @@ SURELY_NOT_STARTED: Final = (
 
 
 class ModalCalls(Calls):
-    """`function_for` names the Modal function that does what was asked."""
+    """Modal function calls. `function_for` returns the Modal function for a request."""
 
     def __init__(
         self,
@@ -57,21 +57,22 @@ class ModalCalls(Calls):
         self._function_for = function_for
         self._call_of = call_of
 
-    async def start(self, asked: ModalSubmit) -> str:
-        """See `Calls`."""
+    async def start(self, request: ModalSubmit) -> str:
+        """Implement `Calls.start`."""
         try:
-            call = await self._function_for(asked).spawn.aio(asked.model_dump(mode="json"))
-        except SURELY_NOT_STARTED as error:
+            call = await self._function_for(request).spawn.aio(request.model_dump(mode="json"))
+        except NEVER_STARTED as error:
             raise NotStarted(f"{type(error).__name__}: {error}") from error
         except raised.Error as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from error
         return str(call.object_id)
 
-    async def look(self, call_id: str) -> Sight | None:
-        """See `Calls`.
+    async def status(self, call_id: str) -> CallState | None:
+        """Implement `Calls.status`.
 
-        `modal.exception.TimeoutError` is another class than the builtin one: its children say that
-        the call ended, the builtin says that it has not.
+        Subclasses of `modal.exception.TimeoutError` mean that the call ended; the builtin `TimeoutError`,
+        which is
+        another class, means that it has not.
         """
         try:
             value = await self._call_of(call_id).get.aio(timeout=0)
@@ -80,19 +81,21 @@ class ModalCalls(Calls):
         except raised.InputCancellation:
             return await self._stopped(call_id)
         except NO_SUCH_CALL:
-            return await self._stopped(call_id) if await self._was_asked_to_stop(call_id) else None
-        except FAILED_THERE as error:
-            return await self._stopped(call_id) if await self._was_stopped(call_id, error) else failed(error)
+            return await self._stopped(call_id) if await self._cancel_was_requested(call_id) else None
+        except CALL_FAILED as error:
+            return (
+                await self._stopped(call_id) if await self._was_cancelled(call_id, error) else failed(error)
+            )
         except raised.Error as error:
             raise Unavailable(f"{type(error).__name__}: {error}") from error
-        except Exception as error:  # what a function raised, for instance while its container started
+        except Exception as error:  # raised by the function, for instance during container start-up
             return failed(error)
         return _read(value)
 
     async def cancel(self, call_id: str) -> None:
-        """See `Calls`."""
+        """Implement `Calls.cancel`."""
         await self._table.put(stop_key(call_id), True)
-        with contextlib.suppress(*NO_SUCH_CALL), translated(besides=NO_SUCH_CALL):
+        with contextlib.suppress(*NO_SUCH_CALL), errors_as_unavailable(besides=NO_SUCH_CALL):
             await self._call_of(call_id).cancel.aio()
 
     async def _pending(self, call_id: str) -> ModalPending:
@@ -102,20 +105,21 @@ class ModalCalls(Calls):
         return ModalPending(status="running", progress=float(progress))
 
     async def _stopped(self, call_id: str) -> Stopped:
-        """The first that a call does is to tell its progress."""
+        """Return whether the stopped call had begun. A call writes its progress before anything else."""
         return Stopped(started=await self._table.get(progress_key(call_id)) is not None)
 
-    async def _was_asked_to_stop(self, call_id: str) -> bool:
+    async def _cancel_was_requested(self, call_id: str) -> bool:
         return await self._table.get(stop_key(call_id)) is not None
 
-    async def _was_stopped(self, call_id: str, error: raised.Error) -> bool:
-        """A stopped call has no result and no word of its own: `RemoteError` is all there is."""
+    async def _was_cancelled(self, call_id: str, error: raised.Error) -> bool:
+        """Return True if the error means a cancellation. Modal reports a cancelled call as a bare
+        `RemoteError`."""
         if not isinstance(error, raised.RemoteError):
             return False
-        return await self._was_asked_to_stop(call_id) or await self._was_stopped_by_another(call_id)
+        return await self._cancel_was_requested(call_id) or await self._was_cancelled_by_operator(call_id)
 
-    async def _was_stopped_by_another(self, call_id: str) -> bool:
-        """Somebody used Modal's dashboard. The graph that tells is made on a best-effort basis."""
+    async def _was_cancelled_by_operator(self, call_id: str) -> bool:
+        """Return True if the call was cancelled in Modal's dashboard. The call graph is best effort."""
         try:
             graph = await self._call_of(call_id).get_call_graph.aio()
         except raised.Error:
@@ -125,7 +129,7 @@ class ModalCalls(Calls):
         )
 
 
-def _read(value: object) -> Sight:
+def _read(value: object) -> CallState:
     if isinstance(value, dict) and "superseded_by" in value:
         return Superseded(str(value["superseded_by"]))
     try:
@@ -135,52 +139,55 @@ def _read(value: object) -> Sight:
 
 
 class SharedTable(Table):
-    """`modal.Dict`: an entry that nobody touches for 7 days is gone, as are results at Modal."""
+    """A `modal.Dict`. Modal deletes entries that were not used for 7 days, and results as well."""
 
     def __init__(self, entries: Any) -> None:
         self._entries = entries
 
     async def get(self, key: str) -> object | None:
-        """See `Table`."""
-        with translated():
+        """Implement `Table.get`."""
+        with errors_as_unavailable():
             value: object | None = await self._entries.get.aio(key)
         return value
 
     async def put(self, key: str, value: object) -> None:
-        """See `Table`."""
-        with translated():
+        """Implement `Table.put`."""
+        with errors_as_unavailable():
             await self._entries.put.aio(key, value)
 
     async def add(self, key: str, value: object) -> bool:
-        """See `Table`."""
-        with translated():
+        """Implement `Table.add`."""
+        with errors_as_unavailable():
             return bool(await self._entries.put.aio(key, value, skip_if_exists=True))
 
 
 class OpenDict(OpenCalls):
-    """A `modal.Dict` with nothing else in it, so that it can be read as a whole."""
+    """A separate `modal.Dict` of open calls only, small enough to be read as a whole."""
 
     def __init__(self, entries: Any) -> None:
         self._entries = entries
 
-    async def add(self, call_id: str, our_id: str) -> None:
-        """See `OpenCalls`."""
-        with translated():
-            await self._entries.put.aio(call_id, our_id)
+    async def add(self, call_id: str, idempotency_key: str) -> None:
+        """Implement `OpenCalls.add`."""
+        with errors_as_unavailable():
+            await self._entries.put.aio(call_id, idempotency_key)
 
     async def remove(self, call_id: str) -> None:
-        """See `OpenCalls`."""
-        with translated():
+        """Implement `OpenCalls.remove`."""
+        with errors_as_unavailable():
             await self._entries.pop.aio(call_id, None)
 
     async def all(self) -> dict[str, str]:
-        """See `OpenCalls`."""
-        with translated():
-            return {str(call_id): str(our_id) async for call_id, our_id in self._entries.items.aio()}
+        """Implement `OpenCalls.all`."""
+        with errors_as_unavailable():
+            return {
+                str(call_id): str(idempotency_key)
+                async for call_id, idempotency_key in self._entries.items.aio()
+            }
 
 
 class WorkerDict(WorkerTable):
-    """The same dictionary, for functions that do not await."""
+    """Synchronous access to the same dictionary."""
 
     def __init__(self, entries: Any) -> None:
         self._entries = entries
@@ -197,33 +204,33 @@ class WorkerDict(WorkerTable):
 
 
 class VolumeFiles(Files):
-    """Reads through Modal's API, not a mount: what was committed is seen at once, without `reload`."""
+    """Reads through Modal's API, not a mount: committed files are visible at once, without `reload`."""
 
     def __init__(self, volume: Any) -> None:
         self._volume = volume
 
     async def open(self, path: str) -> AsyncIterator[bytes] | None:
-        """See `Files`."""
+        """Implement `Files.open`."""
         pieces = aiter(self._volume.read_file.aio(path))
         try:
-            with translated(besides=NO_SUCH_FILE):
+            with errors_as_unavailable(besides=NO_SUCH_FILE):
                 first = await anext(pieces)
         except StopAsyncIteration:
-            return _and_then(b"", pieces)
+            return _prepend(b"", pieces)
         except NO_SUCH_FILE:
             return None
-        return _and_then(first, pieces)
+        return _prepend(first, pieces)
 
 
-async def _and_then(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _prepend(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     yield first
     async for piece in rest:
         yield piece
 
 
 @contextlib.contextmanager
-def translated(besides: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Modal's errors about asking, in the word of our ports."""
+def errors_as_unavailable(besides: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Raise Modal's errors as `Unavailable`, except the classes in `besides`."""
     try:
         yield
     except besides:

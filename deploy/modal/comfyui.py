@@ -1,4 +1,4 @@
-"""A ComfyUI graph → its files, over HTTP to the server in the same container."""
+"""Run ComfyUI graphs over HTTP on the server in the same container, and return their files."""
 
 import subprocess
 import time
@@ -14,7 +14,7 @@ from contracts.workflows import File, result_of
 from deploy.modal.failures import CallFailed
 
 URL: Final = "http://127.0.0.1:8188"
-ASK_EVERY: Final = 0.5
+POLL_INTERVAL: Final = 0.5
 MODEL_FOLDERS: Final = (
     "checkpoints",
     "clip",
@@ -27,7 +27,7 @@ MODEL_FOLDERS: Final = (
 
 
 class WorkflowRefused(CallFailed):
-    """ComfyUI would not run the graph, or only a part of it."""
+    """ComfyUI rejected the graph or a part of it."""
 
 
 class WorkflowFailed(CallFailed):
@@ -39,31 +39,41 @@ class WorkflowFailed(CallFailed):
 
 
 class ServerDown(CallFailed):
-    """ComfyUI does not answer, or forgot the graph because it was started again."""
+    """ComfyUI does not answer, or lost the graph in a restart."""
 
     retryable = True
 
 
 @dataclass(frozen=True, slots=True)
 class SavedFile:
-    """An output of a graph. `data` as ComfyUI wrote it."""
+    """One output file of a graph, with its bytes as ComfyUI wrote them."""
 
     name: str
     data: bytes
 
 
 class ComfyServer:
-    """One graph at a time: the container takes one call at a time."""
+    """Client of the ComfyUI server. It runs one graph at a time, as its container does."""
 
     def __init__(
-        self, http: httpx.Client, *, ask_every: float = ASK_EVERY, clock: Callable[[], float] = time.monotonic
+        self,
+        http: httpx.Client,
+        *,
+        poll_interval: float = POLL_INTERVAL,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._http = http
-        self._ask_every = ask_every
+        self._poll_interval = poll_interval
         self._clock = clock
 
     def run(self, graph: dict[str, Any]) -> list[SavedFile]:
-        """Raises `WorkflowRefused`, `WorkflowFailed`, `ServerDown`."""
+        """Run a graph and return its images.
+
+        Raises:
+            WorkflowRefused: ComfyUI rejected the graph.
+            WorkflowFailed: a node failed.
+            ServerDown: the server does not answer or lost the graph.
+        """
         prompt_id = str(uuid.uuid4())
         try:
             self._submit(graph, prompt_id)
@@ -83,7 +93,7 @@ class ComfyServer:
                     return
             except httpx.HTTPError:
                 pass
-            time.sleep(self._ask_every)
+            time.sleep(self._poll_interval)
         raise ServerDown(f"ComfyUI did not answer within {seconds:.0f} s")
 
     def _submit(self, graph: dict[str, Any], prompt_id: str) -> None:
@@ -95,7 +105,8 @@ class ComfyServer:
             raise WorkflowRefused(f"nodes would be left out: {_of_nodes(node_errors)}")
 
     def _wait(self, prompt_id: str) -> dict[str, Any]:
-        """The queue is asked first: between the two questions a graph may move on, never back."""
+        """Wait for the history entry. Reading the queue first is safe: a graph moves from queue to history
+        only."""
         while True:
             queue = self._http.get("/queue").raise_for_status().json()
             waiting = {entry[1] for key in ("queue_running", "queue_pending") for entry in queue[key]}
@@ -105,7 +116,7 @@ class ComfyServer:
                     raise ServerDown("ComfyUI lost the graph")
                 entry: dict[str, Any] = history[prompt_id]
                 return entry
-            time.sleep(self._ask_every)
+            time.sleep(self._poll_interval)
 
     def _read(self, image: File) -> SavedFile:
         query = {key: image[key] for key in ("filename", "subfolder", "type")}
@@ -120,7 +131,7 @@ class ComfyServer:
 
 
 def files_of(graph: dict[str, Any], entry: dict[str, Any]) -> list[File]:
-    """Return the images that a finished graph saved, its result first. Raises `WorkflowFailed`."""
+    """Return the images that a finished graph saved, its result first. Raise `WorkflowFailed` on failure."""
     if entry["status"]["status_str"] != "success":
         raise _failure(entry["status"]["messages"])
     result = result_of(graph, entry["outputs"])
@@ -156,7 +167,7 @@ def _of_nodes(node_errors: dict[str, Any]) -> str:
 
 
 def start_server(home: Path, models: Path) -> "subprocess.Popen[bytes]":
-    """Without metadata: a saved PNG would otherwise tell the whole graph."""
+    """Start the server without metadata: a saved PNG would otherwise contain the whole graph."""
     where = Path("/tmp/extra_model_paths.yaml")
     where.write_text(model_paths(models))
     options = ["--listen", "127.0.0.1", "--port", "8188", "--disable-metadata"]

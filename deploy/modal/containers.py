@@ -1,4 +1,4 @@
-"""What is installed where. Versions are pinned; they were resolved together, not run on a GPU."""
+"""Container images and their pinned packages. The versions were resolved together and never ran on a GPU."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ import modal
 from deploy.modal.settings import AppSettings
 
 PYTHON: Final = "3.11"
-BOTH: Final = ("pydantic==2.14.3", "pydantic-settings==2.16.3")
+SETTINGS_PACKAGES: Final = ("pydantic==2.14.3", "pydantic-settings==2.16.3")
 WEB: Final = ("fastapi==0.165.0",)
 INPUTS: Final = ("httpx==0.28.1", "pillow==13.0.0")
 TORCH: Final = ("torch==2.9.1", "torchvision==0.24.1")
@@ -31,21 +31,24 @@ COMFYUI_GIT: Final = "https://github.com/comfyanonymous/ComfyUI"
 
 
 def web_image(settings: AppSettings) -> modal.Image:
-    """Small, since every cold start of the routes waits for it."""
-    return _with_source(_debian().uv_pip_install(*BOTH, *WEB), settings)
+    """Return the image of the routes, kept small for fast cold starts."""
+    return _with_source(_debian().uv_pip_install(*SETTINGS_PACKAGES, *WEB), settings)
 
 
 def drawing_image(settings: AppSettings) -> modal.Image:
-    image = _debian().uv_pip_install(*BOTH, *INPUTS, *TORCH, *DRAWING)
+    image = _debian().uv_pip_install(*SETTINGS_PACKAGES, *INPUTS, *TORCH, *DRAWING)
     if settings.face_swap:
         image = image.apt_install("libgl1", "libglib2.0-0").uv_pip_install(*FACES)
     return _with_source(image, settings)
 
 
 def training_image(settings: AppSettings) -> modal.Image:
-    """The script is not in the wheel: it comes with the same version of the repository."""
+    """Return the image with the training script, which the diffusers wheel lacks, from the same version's
+    repository."""
     clone = f"git clone --depth 1 --branch v{DIFFUSERS_VERSION} {DIFFUSERS_GIT} /opt/diffusers"
-    image = _debian().apt_install("git").uv_pip_install(*BOTH, *INPUTS, *TORCH, *DRAWING, *TRAINING)
+    image = (
+        _debian().apt_install("git").uv_pip_install(*SETTINGS_PACKAGES, *INPUTS, *TORCH, *DRAWING, *TRAINING)
+    )
     return _with_source(image.run_commands(clone), settings)
 
 
@@ -56,7 +59,7 @@ def comfyui_image(settings: AppSettings) -> modal.Image:
         .apt_install("git", "libgl1", "libglib2.0-0")
         .uv_pip_install(*TORCH)
         .run_commands(clone, f"python -m pip install -r {COMFYUI_HOME}/requirements.txt")
-        .uv_pip_install(*BOTH, *INPUTS, *CLASSIFIER)
+        .uv_pip_install(*SETTINGS_PACKAGES, *INPUTS, *CLASSIFIER)
     )
     return _with_source(image, settings)
 

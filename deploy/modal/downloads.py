@@ -1,4 +1,4 @@
-"""URLs of an input → bytes, or a file that is kept under a name made of where it came from."""
+"""Download the URLs of an input, as bytes or as a cached file."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ WORTH_A_RETRY: Final = (408, 425, 429)
 
 
 class Unreadable(CallFailed):
-    """An input's URL cannot be read. Links that ran out stay so; servers may come back."""
+    """The URL of an input cannot be read. Expired links are permanent failures, server errors may pass."""
 
     def __init__(self, url: str, reason: str, *, retryable: bool = False) -> None:
         super().__init__(f"cannot read {without_query(url)[:200]}: {reason}")
@@ -30,14 +30,14 @@ class Unreadable(CallFailed):
 
 
 class Downloads:
-    """`loras` is the folder, on a volume, where LoRA files are kept."""
+    """Downloads of inputs. `loras` is the folder, on a volume, that caches LoRA files."""
 
     def __init__(self, http: httpx.Client, loras: Path) -> None:
         self._http = http
         self._loras = loras
 
     def read(self, url: str, limit: int = LARGEST_IMAGE) -> bytes:
-        """Raises `Unreadable`."""
+        """Return the content of a URL. Raise `Unreadable` if it cannot be read."""
         with tempfile.SpooledTemporaryFile(max_size=LARGEST_IMAGE) as file:
             with self._opened(url) as answer:
                 _copy(url, answer, file, limit)
@@ -45,11 +45,15 @@ class Downloads:
             return file.read()
 
     def lora(self, url: str) -> tuple[Path, bool]:
-        """The file, and whether it is new here. Raises `Unreadable` and `NoSafetensors`.
+        """Return the cached file of a LoRA, and True if it was downloaded now.
 
-        A signed link differs each time, so the name is made of the link without its query, and of
-        what the server says about the content. One request tells both, and is broken off where the
-        file is there already.
+        The cache key is the URL without its query, because a signed link differs each time, and the version
+        from the
+        response headers. One request delivers both; it is aborted when the file is cached already.
+
+        Raises:
+            Unreadable: the URL cannot be read.
+            NoSafetensors: the file is not valid.
         """
         with self._opened(url) as answer:
             kept = self._loras / f"{lora_name(url, answer.headers)}.safetensors"
@@ -93,7 +97,7 @@ def lora_name(url: str, headers: httpx.Headers) -> str:
 
 
 def without_query(url: str) -> str:
-    """What may be written down: the query of a signed link is a secret."""
+    """Return the URL for logs and errors. The query of a signed link is a secret."""
     return url.partition("?")[0]
 
 

@@ -1,4 +1,4 @@
-"""A face from one picture into another, with insightface. Only where the operator brought a model."""
+"""Face swap with insightface, available if the operator provides the model."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,7 @@ SWAP_MODEL: Final = "inswapper_128.onnx"
 
 
 class NoFaceFound(CallFailed):
-    """There is no face to take, or none to replace."""
+    """One of the two pictures has no face."""
 
 
 class NoSwapModel(CallFailed):
@@ -19,7 +19,7 @@ class NoSwapModel(CallFailed):
 
 
 class FaceSwapper:
-    """`folder` holds `inswapper_128.onnx`; insightface keeps its detector beside it."""
+    """Swaps faces. `folder` holds `inswapper_128.onnx`; insightface stores its detector beside it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -29,9 +29,9 @@ class FaceSwapper:
         import numpy
 
         analysis, swapper = self._load()
-        source = largest(analysis.get(_as_bgr(face)), "the face picture")
+        source = largest_face(analysis.get(_as_bgr(face)), "the face picture")
         pixels = _as_bgr(picture)
-        target = largest(analysis.get(pixels), "the drawn picture")
+        target = largest_face(analysis.get(pixels), "the drawn picture")
         swapped = swapper.get(pixels, target, source, paste_back=True)
         return Image.fromarray(numpy.ascontiguousarray(swapped[:, :, ::-1]))
 
@@ -56,7 +56,7 @@ def _as_bgr(image: Image.Image) -> Any:
     return numpy.ascontiguousarray(numpy.asarray(image.convert("RGB"))[:, :, ::-1])
 
 
-def largest(faces: list[Any], where: str) -> Any:
+def largest_face(faces: list[Any], where: str) -> Any:
     if not faces:
         raise NoFaceFound(f"there is no face in {where}")
     return max(faces, key=lambda face: (face.bbox[2] - face.bbox[0]) * (face.bbox[3] - face.bbox[1]))

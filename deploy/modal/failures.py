@@ -1,4 +1,4 @@
-"""An exception → the error of a failed call: its name, its reason, and whether to try again."""
+"""Convert an exception into the error of a failed call: type, message, and whether a retry may help."""
 
 from typing import Final
 
@@ -6,17 +6,17 @@ from contracts.modal_app import TOO_LATE, ModalError, ModalResult
 
 LONGEST: Final = 1000
 RETRYABLE: Final = frozenset({"OutOfMemoryError", "FunctionTimeoutError", "InternalFailure", "RemoteError"})
-POISON: Final = ("CUDA error", "device-side assert", "cuDNN error", "uncorrectable ECC")
+FATAL: Final = ("CUDA error", "device-side assert", "cuDNN error", "uncorrectable ECC")
 
 
 class CallFailed(Exception):
-    """A failure of which we know whether trying again may help."""
+    """A failure with a known answer to whether a retry may help."""
 
     retryable = False
 
 
 def failed(error: BaseException) -> ModalResult:
-    """The envelope that a caller reads instead of a traceback."""
+    """Return the failed result for an exception, without its traceback."""
     message = str(error).strip() or "no message"
     reason = ModalError(
         type=type(error).__name__, message=message[:LONGEST], retryable=is_retryable(error, message)
@@ -24,8 +24,8 @@ def failed(error: BaseException) -> ModalResult:
     return ModalResult(status="failed", error=reason)
 
 
-def too_late() -> ModalResult:
-    """What becomes of a call that nobody waits for any more when its turn comes."""
+def deadline_passed() -> ModalResult:
+    """Return the result of a call whose deadline passed before it could begin."""
     error = ModalError(type=TOO_LATE, message="its deadline passed before it could begin")
     return ModalResult(status="failed", error=error)
 
@@ -34,10 +34,10 @@ def is_retryable(error: BaseException, message: str) -> bool:
     if isinstance(error, CallFailed):
         return error.retryable
     names = {kind.__name__ for kind in type(error).__mro__}
-    # An error whose class is unknown here arrives as a text with the name of that class.
-    return bool(names & RETRYABLE) or "OutOfMemoryError" in message or is_poison(error)
+    # An error whose class is unknown here arrives as text that contains the name of that class.
+    return bool(names & RETRYABLE) or "OutOfMemoryError" in message or is_fatal(error)
 
 
-def is_poison(error: BaseException) -> bool:
-    """After such an error every later call in the same process fails as well."""
-    return any(word in str(error) for word in POISON)
+def is_fatal(error: BaseException) -> bool:
+    """Return True for an error after which every later call in the same process fails as well."""
+    return any(word in str(error) for word in FATAL)

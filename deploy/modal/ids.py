@@ -1,13 +1,13 @@
-"""One call for one id, also when a container dies between reserving, starting and noting.
+"""Start exactly one call per idempotency key, also when a container dies between any two steps.
 
-1. `reserve/0/{id}` is written where nothing was: one of all concurrent submits gets to start a call.
-2. It starts the call, and notes the call's id in its reservation.
-3. The call itself, before it does any work, writes `run/{id}` where nothing was. A call that comes
-   second ends at once, naming the first.
+1. A submit adds `reserve/0/{key}`, atomically: one of all concurrent submits may start a call.
+2. That submit starts the call and writes the call's id into its reservation.
+3. The call, before any work, adds `run/{key}`, atomically. A later call for the same key ends at once and
+   returns the id of the first.
 
-Whoever dies between 1 and 2 leaves a reservation without a call. When it is stale the next submit
-reserves `reserve/1/{id}` and starts a call. If in truth a call had been started (death between
-2's halves), both exist and 3 lets one of them work.
+A death between 1 and 2 leaves a reservation without a call. Once it is stale, the next submit adds
+`reserve/1/{key}` and starts a call. If the first submit had started a call after all, both calls exist and
+step 3 lets one of them work.
 """
 
 import asyncio
@@ -19,12 +19,12 @@ from typing import Any, Protocol
 from deploy.modal.ports import Ids, NothingStarted, NotStarted, Table, Unavailable
 
 
-def reserve_key(n: int, our_id: str) -> str:
-    return f"reserve/{n}/{our_id}"
+def reserve_key(n: int, idempotency_key: str) -> str:
+    return f"reserve/{n}/{idempotency_key}"
 
 
-def run_key(our_id: str) -> str:
-    return f"run/{our_id}"
+def run_key(idempotency_key: str) -> str:
+    return f"run/{idempotency_key}"
 
 
 def call_key(call_id: str) -> str:
@@ -46,66 +46,66 @@ class ReservedIds(Ids):
         *,
         stale_seconds: float,
         wait_seconds: float = 5.0,
-        look_every: float = 0.2,
+        poll_interval: float = 0.2,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._table = table
         self._stale = stale_seconds
         self._wait = wait_seconds
-        self._look_every = look_every
+        self._poll_interval = poll_interval
         self._clock = clock
 
-    async def submit(self, our_id: str, start: Callable[[], Awaitable[str]]) -> str:
-        """See `Ids`."""
-        if running := await self._table.get(run_key(our_id)):
+    async def submit(self, idempotency_key: str, start: Callable[[], Awaitable[str]]) -> str:
+        """Implement `Ids.submit`."""
+        if running := await self._table.get(run_key(idempotency_key)):
             return str(running)
         for n in count():
-            key = reserve_key(n, our_id)
+            key = reserve_key(n, idempotency_key)
             if await self._table.add(key, {"at": self._clock()}):
-                return await self._start(key, our_id, start)
-            if call_id := await self._call_in(key, our_id):
+                return await self._start(key, idempotency_key, start)
+            if call_id := await self._call_in(key, idempotency_key):
                 return call_id
         raise AssertionError("unreachable")
 
-    async def find(self, our_id: str) -> str | None:
-        """See `Ids`."""
-        if running := await self._table.get(run_key(our_id)):
+    async def find(self, idempotency_key: str) -> str | None:
+        """Implement `Ids.find`."""
+        if running := await self._table.get(run_key(idempotency_key)):
             return str(running)
         for n in count():
-            entry = await self._entry(reserve_key(n, our_id))
+            entry = await self._entry(reserve_key(n, idempotency_key))
             if entry is None:
                 return None
             if "call_id" in entry:
                 return str(entry["call_id"])
             if not self._is_stale(entry):
-                raise Unavailable(f"a call for {our_id!r} is being started")
+                raise Unavailable(f"a call for {idempotency_key!r} is being started")
         raise AssertionError("unreachable")
 
-    async def knows(self, call_id: str) -> bool:
-        """See `Ids`."""
+    async def is_known(self, call_id: str) -> bool:
+        """Implement `Ids.is_known`."""
         return await self._table.get(call_key(call_id)) is not None
 
-    async def hold(self, call_id: str) -> str | None:
-        """See `Ids`."""
-        our_id = await self._table.get(call_key(call_id))
-        if our_id is None:
+    async def pin(self, call_id: str) -> str | None:
+        """Implement `Ids.pin`."""
+        idempotency_key = await self._table.get(call_key(call_id))
+        if idempotency_key is None:
             return None
-        if await self._table.add(run_key(str(our_id)), call_id):
+        if await self._table.add(run_key(str(idempotency_key)), call_id):
             return call_id
-        return str(await self._table.get(run_key(str(our_id))) or call_id)
+        return str(await self._table.get(run_key(str(idempotency_key))) or call_id)
 
-    async def _start(self, key: str, our_id: str, start: Callable[[], Awaitable[str]]) -> str:
+    async def _start(self, key: str, idempotency_key: str, start: Callable[[], Awaitable[str]]) -> str:
         try:
             call_id = await start()
         except NotStarted as reason:
-            await self._table.put(key, {"at": 0})  # stale at once: the next submit need not wait
+            await self._table.put(key, {"at": 0})  # stale: the next submit starts at once
             raise NothingStarted(str(reason)) from reason
-        await self._table.put(call_key(call_id), our_id)
+        await self._table.put(call_key(call_id), idempotency_key)
         await self._table.put(key, {"at": self._clock(), "call_id": call_id})
         return call_id
 
-    async def _call_in(self, key: str, our_id: str) -> str | None:
-        """The call that another submit is about to note here; None when it never will."""
+    async def _call_in(self, key: str, idempotency_key: str) -> str | None:
+        """Wait for the call that another submit is starting; return None if that submit failed."""
         deadline = self._clock() + self._wait
         while True:
             entry = await self._entry(key)
@@ -113,11 +113,11 @@ class ReservedIds(Ids):
                 return str(entry["call_id"])
             if entry is None or self._is_stale(entry):
                 return None
-            if running := await self._table.get(run_key(our_id)):
+            if running := await self._table.get(run_key(idempotency_key)):
                 return str(running)
             if self._clock() >= deadline:
-                raise Unavailable(f"a call for {our_id!r} is being started")
-            await asyncio.sleep(self._look_every)
+                raise Unavailable(f"a call for {idempotency_key!r} is being started")
+            await asyncio.sleep(self._poll_interval)
 
     async def _entry(self, key: str) -> dict[str, Any] | None:
         entry = await self._table.get(key)
@@ -128,7 +128,7 @@ class ReservedIds(Ids):
 
 
 class WorkerTable(Protocol):
-    """The same table as `Table`, as the functions on a GPU use it: they do not await."""
+    """Synchronous variant of `Table`, for the functions on a GPU."""
 
     def get(self, key: str) -> object | None: ...
 
@@ -137,9 +137,9 @@ class WorkerTable(Protocol):
     def add(self, key: str, value: object) -> bool: ...
 
 
-def claim(table: WorkerTable, our_id: str, call_id: str) -> str:
-    """The one call that may work for this id: this one, or the one that came before it."""
-    table.put(call_key(call_id), our_id)
-    if table.add(run_key(our_id), call_id):
+def claim(table: WorkerTable, idempotency_key: str, call_id: str) -> str:
+    """Return the one call that may work for this key: this call, or an earlier one."""
+    table.put(call_key(call_id), idempotency_key)
+    if table.add(run_key(idempotency_key), call_id):
         return call_id
-    return str(table.get(run_key(our_id)) or call_id)
+    return str(table.get(run_key(idempotency_key)) or call_id)

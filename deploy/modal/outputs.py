@@ -1,4 +1,4 @@
-"""Files of results: `{call_id}/{name}` on the outputs volume, `/outputs/{call_id}/{name}` for callers."""
+"""Output files: `{call_id}/{name}` on the outputs volume, `/outputs/{call_id}/{name}` over HTTP."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ LARGEST_HEADER: Final = 64 * 1024 * 1024
 
 
 class NoSafetensors(CallFailed):
-    """The file given or made as a LoRA is none."""
+    """A LoRA file is not a valid safetensors file."""
 
 
 def is_call_id(text: str) -> bool:
@@ -33,7 +33,7 @@ def is_call_id(text: str) -> bool:
 
 
 def volume_path(call_id: str, name: str) -> str | None:
-    """Where the file lies on the volume; None for names that we never give, such as `..`."""
+    """Return the path of a file on the volume; None for names that are never assigned, such as `..`."""
     return f"{call_id}/{name}" if is_call_id(call_id) and NAME.fullmatch(name) else None
 
 
@@ -42,7 +42,7 @@ def content_type(name: str) -> str:
 
 
 class OutputFolder:
-    """The mounted outputs volume, as the functions that make files see it."""
+    """The mounted outputs volume, for the functions that write to it."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -62,9 +62,10 @@ class OutputFolder:
         )
 
     def save_lora(
-        self, call_id: str, weights: Path, asked: ModalTrainingInput, base_model: str
+        self, call_id: str, weights: Path, request: ModalTrainingInput, base_model: str
     ) -> tuple[ModalOutput, ModalManifest]:
-        """Raises `NoSafetensors` where `weights` cannot be used."""
+        """Save trained weights and return their output and manifest. Raise `NoSafetensors` if they are not
+        valid."""
         check_safetensors(weights)
         name = "lora.safetensors"
         kept = self._place(call_id, name)
@@ -75,14 +76,14 @@ class OutputFolder:
             sha256=sha256_of(kept),
             bytes=kept.stat().st_size,
             base_model=base_model,
-            trigger_word=asked.trigger_word,
-            steps=asked.steps,
-            rank=asked.rank,
+            trigger_word=request.trigger_word,
+            steps=request.steps,
+            rank=request.rank,
         )
         return ModalOutput(path=path, content_type=content_type(name)), manifest
 
     def sweep(self, older_than: float) -> int:
-        """Delete the folders of calls that were last changed before this time; returns how many."""
+        """Delete the folders of calls that were last changed before this time, and return their number."""
         old = [folder for folder in self._root.iterdir() if self._is_old(folder, older_than)]
         for folder in old:
             shutil.rmtree(folder, ignore_errors=True)
@@ -91,7 +92,7 @@ class OutputFolder:
     def _place(self, call_id: str, name: str) -> Path:
         relative = volume_path(call_id, name)
         if relative is None:
-            raise ValueError(f"no name for an output: {call_id!r}, {name!r}")
+            raise ValueError(f"invalid name of an output: {call_id!r}, {name!r}")
         path = self._root / relative
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
@@ -102,7 +103,7 @@ class OutputFolder:
 
 
 def check_safetensors(path: Path) -> None:
-    """Raises `NoSafetensors` unless the header is whole and says nothing beyond the file's end."""
+    """Raise `NoSafetensors` unless the header is complete and its last offset is the end of the file."""
     size = path.stat().st_size
     try:
         with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Pixels, without a GPU: sizes that a model can draw, PNG files, and pictures that are none."""
+"""Pixel operations without a GPU: sizes that a model can draw, PNG files, checks for invalid pictures."""
 
 import io
 from typing import Final
@@ -12,37 +12,37 @@ DARKEST: Final = 2
 
 
 class BlackImage(CallFailed):
-    """Numbers overflowed, or a checker painted over the picture: nobody may call that a success."""
+    """The picture is black, from a numeric overflow or a safety checker. It is never a success."""
 
 
 class UnreadableImage(CallFailed):
-    """An input is no picture."""
+    """An input is not a picture."""
 
 
-def drawn_size(width: int, height: int) -> tuple[int, int]:
-    """The next larger sides that the model can draw."""
+def supported_size(width: int, height: int) -> tuple[int, int]:
+    """Return the next larger size that the model can draw."""
     return -width // MULTIPLE * -MULTIPLE, -height // MULTIPLE * -MULTIPLE
 
 
-def cropped(image: Image.Image, width: int, height: int) -> Image.Image:
-    """The middle of the picture, in the size that was asked for."""
+def crop_to(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Return the centre of the picture in the requested size."""
     left, top = (image.width - width) // 2, (image.height - height) // 2
     if (image.width, image.height) == (width, height):
         return image
     return image.crop((left, top, left + width, top + height))
 
 
-def opened(data: bytes) -> Image.Image:
-    """Raises `UnreadableImage`."""
+def open_image(data: bytes) -> Image.Image:
+    """Decode a picture. Raise `UnreadableImage` if it cannot be decoded."""
     try:
         image = Image.open(io.BytesIO(data))
         return image.convert("RGB")
     except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise UnreadableImage(f"an input is no picture: {error}") from error
+        raise UnreadableImage(f"an input is not a picture: {error}") from error
 
 
 def as_png(image: Image.Image) -> bytes:
-    """Raises `BlackImage`."""
+    """Encode a picture. Raise `BlackImage` if it is black."""
     check_not_black(image)
     file = io.BytesIO()
     image.save(file, "PNG")

@@ -1,6 +1,6 @@
-"""Flux through diffusers: one pipeline on one GPU, from an input to a picture.
+"""Flux with diffusers: one pipeline on one GPU, from an input to a picture.
 
-Loads torch and diffusers inside functions: the web function and the tests have neither.
+Torch and diffusers are imported inside functions, because the web function and the tests have neither.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from PIL import Image
 
 from contracts.modal_app import ModalImageInput
 from deploy.modal.downloads import Downloads
-from deploy.modal.pictures import cropped, drawn_size, opened
+from deploy.modal.pictures import crop_to, open_image, supported_size
 
 IP_ADAPTER: Final = ("XLabs-AI/flux-ip-adapter", "ip_adapter.safetensors", "openai/clip-vit-large-patch14")
 REFERENCE_SCALE: Final = 0.8
@@ -20,34 +20,34 @@ ADAPTER: Final = "lora"
 
 
 class Swapper(Protocol):
-    """Puts the face of one picture into another."""
+    """Copies the face of one picture into another."""
 
     def swap(self, picture: Image.Image, face: Image.Image) -> Image.Image:
-        """Raises `NoFaceFound`."""
+        """Return the picture with the face. Raise `NoFaceFound` if either has none."""
 
 
 def is_distilled(model: str) -> bool:
-    """Schnell: few steps, no guidance, and nothing to be told what not to draw."""
+    """Return True for Schnell models: few steps, no guidance, no negative prompt."""
     return "schnell" in model.lower()
 
 
-def recipe(model: str, asked: ModalImageInput) -> dict[str, Any]:
-    """The arguments of a Flux pipeline that need no GPU.
+def pipeline_arguments(model: str, request: ModalImageInput) -> dict[str, Any]:
+    """Return the arguments of a Flux pipeline that need no GPU.
 
-    A negative prompt needs real guidance, which takes twice the time: only where one is given.
+    A negative prompt needs true classifier-free guidance, which doubles the time; it is set only for one.
     """
-    width, height = drawn_size(asked.width, asked.height)
-    common: dict[str, Any] = {"prompt": asked.prompt, "width": width, "height": height}
+    width, height = supported_size(request.width, request.height)
+    common: dict[str, Any] = {"prompt": request.prompt, "width": width, "height": height}
     if is_distilled(model):
         return common | {"num_inference_steps": 4, "guidance_scale": 0.0, "max_sequence_length": 256}
     dev = common | {"num_inference_steps": 28, "guidance_scale": 3.5, "max_sequence_length": 512}
-    if asked.negative_prompt.strip():
-        dev |= {"negative_prompt": asked.negative_prompt, "true_cfg_scale": NEGATIVE_GUIDANCE}
+    if request.negative_prompt.strip():
+        dev |= {"negative_prompt": request.negative_prompt, "true_cfg_scale": NEGATIVE_GUIDANCE}
     return dev
 
 
-class Studio:
-    """A loaded pipeline. Adapters stay loaded until another call wants others."""
+class FluxRenderer:
+    """A loaded pipeline. Its adapters stay loaded until a call needs others."""
 
     def __init__(
         self,
@@ -67,11 +67,11 @@ class Studio:
         self._lora: Path | None = None
         self._guided = False
 
-    def draw(self, asked: ModalImageInput, progress: Callable[[float], None]) -> Image.Image:
-        face = opened(self._downloads.read(asked.face_url)) if asked.face_url else None
-        arguments = recipe(self._model, asked)
-        self._use_lora(asked)
-        self._use_reference(asked, arguments)
+    def draw(self, request: ModalImageInput, progress: Callable[[float], None]) -> Image.Image:
+        face = open_image(self._downloads.read(request.face_url)) if request.face_url else None
+        arguments = pipeline_arguments(self._model, request)
+        self._use_lora(request)
+        self._use_reference(request, arguments)
         steps = arguments["num_inference_steps"]
 
         def after_step(_: Any, step: int, __: Any, state: dict[str, Any]) -> dict[str, Any]:
@@ -79,22 +79,22 @@ class Studio:
             return state
 
         image: Image.Image = self._pipe(
-            **arguments, generator=self._generator(asked.seed), callback_on_step_end=after_step
+            **arguments, generator=self._generator(request.seed), callback_on_step_end=after_step
         ).images[0]
-        image = cropped(image, asked.width, asked.height)
+        image = crop_to(image, request.width, request.height)
         return self._swapper.swap(image, face) if face and self._swapper else image
 
-    def _use_lora(self, asked: ModalImageInput) -> None:
-        if asked.lora is None:
+    def _use_lora(self, request: ModalImageInput) -> None:
+        if request.lora is None:
             return self._drop_lora()
-        path, is_new = self._downloads.lora(asked.lora.url)
+        path, is_new = self._downloads.lora(request.lora.url)
         if is_new:
             self._kept()
         if path != self._lora:
             self._drop_lora()
             self._pipe.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=ADAPTER)
             self._lora = path
-        self._pipe.set_adapters([ADAPTER], adapter_weights=[asked.lora.scale])
+        self._pipe.set_adapters([ADAPTER], adapter_weights=[request.lora.scale])
         return None
 
     def _drop_lora(self) -> None:
@@ -102,14 +102,15 @@ class Studio:
             self._lora = None
             self._pipe.unload_lora_weights()
 
-    def _use_reference(self, asked: ModalImageInput, arguments: dict[str, Any]) -> None:
-        """An IP adapter that is loaded wants a picture each time, so it goes when there is none."""
-        if asked.reference_url is None:
+    def _use_reference(self, request: ModalImageInput, arguments: dict[str, Any]) -> None:
+        """Set the reference picture. A loaded IP adapter needs one on every call, so it is unloaded
+        otherwise."""
+        if request.reference_url is None:
             if self._guided:
                 self._guided = False
                 self._pipe.unload_ip_adapter()
             return
-        arguments["ip_adapter_image"] = opened(self._downloads.read(asked.reference_url))
+        arguments["ip_adapter_image"] = open_image(self._downloads.read(request.reference_url))
         if not self._guided:
             repository, weights, encoder = IP_ADAPTER
             self._pipe.load_ip_adapter(
@@ -120,7 +121,7 @@ class Studio:
 
 
 def load_flux(model: str) -> Any:
-    """On the CPU, so that a memory snapshot may be taken of it."""
+    """Load the pipeline on the CPU, where a memory snapshot can include it."""
     import torch
     from diffusers import FluxPipeline
 
@@ -130,7 +131,7 @@ def load_flux(model: str) -> Any:
 
 
 def seeded(seed: int, generator: Any = None) -> Any:
-    """A generator with a seed, 0 to 2^64-1. On the CPU: the same seed gives the same noise on every GPU."""
+    """Return a generator with a seed from 0 to 2^64-1. A CPU generator gives every GPU the same noise."""
     if generator is None:
         import torch
 
@@ -139,7 +140,7 @@ def seeded(seed: int, generator: Any = None) -> Any:
 
 
 class NsfwClassifier:
-    """A classifier of its own: Flux pipelines have no safety checker. It flags, and changes no pixel."""
+    """Flags NSFW pictures and changes no pixel. Flux pipelines have no safety checker of their own."""
 
     def __init__(self, classify: Callable[[Image.Image], list[dict[str, Any]]], threshold: float) -> None:
         self._classify = classify

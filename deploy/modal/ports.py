@@ -1,4 +1,4 @@
-"""What the routes need from Modal, and the few things it says back."""
+"""Ports of the routes to Modal, and the states of a call."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -9,98 +9,101 @@ from contracts.modal_app import ModalPending, ModalResult, ModalSubmit
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """The call was cancelled; `started`: it had begun to work."""
+    """The call was cancelled; `started` is True if it had begun to work."""
 
     started: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """The call gave way to another one that was started for the same id."""
+    """The call ended in favour of an earlier one for the same idempotency key."""
 
     call_id: str
 
 
-Sight = ModalPending | ModalResult | Stopped | Superseded
+CallState = ModalPending | ModalResult | Stopped | Superseded
 
 
 class Unavailable(Exception):
-    """Modal did not answer, or we cannot tell yet. Nothing was decided: ask again."""
+    """Modal did not answer, or the answer is not known yet. Nothing changed; the caller may retry."""
 
 
 class NothingStarted(Unavailable):
-    """The same, but surely nothing runs for it: a submission may be sent again at once."""
+    """As `Unavailable`, but certainly no call runs: the submission may be sent again at once."""
 
 
 class NotStarted(Exception):
-    """Modal surely started nothing, but may later."""
+    """Modal certainly started no call now, but may accept one later."""
 
 
 class Calls(Protocol):
     """Function calls at Modal."""
 
-    async def start(self, asked: ModalSubmit) -> str:
+    async def start(self, request: ModalSubmit) -> str:
         """Start one call and return its id.
 
         Raises:
-            NotStarted: surely nothing runs.
-            Unavailable: it may have been started.
+            NotStarted: certainly no call runs.
+            Unavailable: a call may have been started.
         """
 
-    async def look(self, call_id: str) -> Sight | None:
-        """How it stands; None where Modal no longer knows it. Raises `Unavailable`."""
+    async def status(self, call_id: str) -> CallState | None:
+        """Return the state of a call, or None if Modal no longer has it. Raise `Unavailable` without an
+        answer."""
 
     async def cancel(self, call_id: str) -> None:
-        """Ask to stop it; how it ended is for `look` to say. Raises `Unavailable`."""
+        """Request cancellation; `status` reports the outcome. Raise `Unavailable` without an answer."""
 
 
 class Ids(Protocol):
-    """Which call runs for which of the caller's ids. Every method may raise `Unavailable`."""
+    """The call of each idempotency key. Every method may raise `Unavailable`."""
 
-    async def submit(self, our_id: str, start: Callable[[], Awaitable[str]]) -> str:
-        """The call of this id. `start` is awaited once at most, and not where there is a call already."""
+    async def submit(self, idempotency_key: str, start: Callable[[], Awaitable[str]]) -> str:
+        """Return the call of this key. `start` is awaited at most once, and not if a call exists."""
 
-    async def find(self, our_id: str) -> str | None:
-        """The call of this id, or None where surely nothing was or will be started by itself."""
+    async def find(self, idempotency_key: str) -> str | None:
+        """Return the call of this key, or None if certainly no call was or will be started for it."""
 
-    async def knows(self, call_id: str) -> bool:
-        """Whether this call is one of ours, so that nobody reads or stops another app's calls."""
+    async def is_known(self, call_id: str) -> bool:
+        """Return True if this application started the call. Calls of other applications are never read or
+        stopped."""
 
-    async def hold(self, call_id: str) -> str | None:
-        """The call that works for the same id, from now on for certain; None for none of ours.
+    async def pin(self, call_id: str) -> str | None:
+        """Fix the call that may work for the same key and return it; None for a call of another application.
 
-        Before a call is stopped: otherwise a second call of its id could still begin to work.
+        This precedes a cancellation: otherwise a second call of the key could still begin to work.
         """
 
 
 class OpenCalls(Protocol):
-    """Calls that have not ended, as far as anybody noticed: to look through, never the truth."""
+    """Index of the calls that may not have ended yet. It may be stale and is never the truth."""
 
-    async def add(self, call_id: str, our_id: str) -> None:
-        """Note a call that was started. Raises `Unavailable`."""
+    async def add(self, call_id: str, idempotency_key: str) -> None:
+        """Add a started call. Raise `Unavailable` without an answer."""
 
     async def remove(self, call_id: str) -> None:
-        """It has ended, or Modal does not know it. Raises `Unavailable`."""
+        """Remove a call that ended or is unknown to Modal. Raise `Unavailable` without an answer."""
 
     async def all(self) -> dict[str, str]:
-        """The caller's id of each, by call id. Raises `Unavailable`."""
+        """Return the idempotency key of each call, by call id. Raise `Unavailable` without an answer."""
 
 
 class Files(Protocol):
-    """Results on the volume."""
+    """Result files on the volume."""
 
     async def open(self, path: str) -> AsyncIterator[bytes] | None:
-        """The file's bytes in pieces, or None where there is no such file. Raises `Unavailable`."""
+        """Return the file's bytes in pieces, or None if there is no such file. Raise `Unavailable` without an
+        answer."""
 
 
 class Table(Protocol):
     """A dictionary that all containers share."""
 
     async def get(self, key: str) -> object | None:
-        """The value, or None."""
+        """Return the value, or None."""
 
     async def put(self, key: str, value: object) -> None:
-        """Write it, whatever was there."""
+        """Write the value, overwriting any other."""
 
     async def add(self, key: str, value: object) -> bool:
-        """Write it where nothing was; tells whether it did. Atomic."""
+        """Write the value if the key is absent, atomically; return True if it was written."""

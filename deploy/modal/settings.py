@@ -1,4 +1,4 @@
-"""IMAGEGEN_MODAL_*: what is deployed, and on what. Read when deploying, and again in the containers."""
+"""IMAGEGEN_MODAL_*: settings of a deployment. Read by the deploying command and again in the containers."""
 
 import json
 from typing import Final
@@ -10,15 +10,15 @@ PREFIX: Final = "IMAGEGEN_MODAL_"
 
 
 class AppSettings(BaseSettings):
-    """Nothing here is secret: secrets are Modal's own, named by `hf_secret`."""
+    """Settings without secrets. Modal stores the secrets, under the name in `hf_secret`."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True)
 
     app_name: str = "imagegen"
     models: tuple[str, ...] = ("black-forest-labs/FLUX.1-dev", "black-forest-labs/FLUX.1-schnell")
-    """The Flux models that may be asked for; the first is the default."""
+    """The Flux models that requests may choose; the first is the default."""
     hf_secret: str = "huggingface"
-    """A Modal secret with HF_TOKEN, for models that want a licence accepted."""
+    """Name of a Modal secret with HF_TOKEN, for models that require a licence to be accepted."""
 
     gpu: str = "H100"
     image_timeout_seconds: PositiveInt = 600
@@ -32,21 +32,21 @@ class AppSettings(BaseSettings):
     training_timeout_seconds: PositiveInt = 2 * 3600
 
     comfyui: bool = False
-    """Build ComfyUI's image too, and run workflows."""
+    """Build the ComfyUI image too, and run workflows."""
     comfyui_version: str = "v0.27.1"
 
     face_swap: bool = False
-    """Needs a swapping model on the volume, which has its own licence: see the README."""
+    """Swap faces. It needs a model on the volume that has its own licence; see the README."""
 
     nsfw_model: str = "Falconsai/nsfw_image_detection"
     nsfw_threshold: PositiveFloat = 0.5
 
     stale_seconds: PositiveFloat = 30.0
-    """After this long an id that was reserved but has no call is taken over."""
+    """Age at which a reservation without a call is taken over."""
     keep_outputs_days: PositiveInt = 7
 
     def as_environment(self) -> dict[str, str]:
-        """The same settings, for the containers that read them again."""
+        """Return the settings as environment variables for the containers."""
         values = self.model_dump(mode="json")
         return {
             PREFIX + name.upper(): value if isinstance(value, str) else json.dumps(value)

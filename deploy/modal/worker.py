@@ -1,4 +1,4 @@
-"""One call, from its claim on the caller's id to its envelope. Runs on the GPU machine."""
+"""Lifecycle of one call on the GPU machine, from its claim on the idempotency key to its result."""
 
 import contextlib
 import time
@@ -7,60 +7,59 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from contracts.modal_app import ModalResult, ModalSubmit
-from deploy.modal.failures import failed, is_poison, too_late
+from deploy.modal.failures import deadline_passed, failed, is_fatal
 from deploy.modal.ids import WorkerTable, claim, progress_key
 
 Job = Callable[[ModalSubmit, "Progress"], ModalResult]
-AT_MOST_EVERY: Final = 1.0
+MIN_INTERVAL: Final = 1.0
 
 
 class Progress:
-    """Tells how far a call is, in percent, and not more often than somebody will look."""
+    """Reports the progress of a call in percent, at most once per second."""
 
     def __init__(self, table: WorkerTable, call_id: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._table = table
         self._key = progress_key(call_id)
         self._clock = clock
-        self._told = float("-inf")
+        self._reported_at = float("-inf")
 
     def __call__(self, percent: float) -> None:
-        if self._clock() - self._told < AT_MOST_EVERY:
+        if self._clock() - self._reported_at < MIN_INTERVAL:
             return
-        self._told = self._clock()
-        with contextlib.suppress(Exception):  # a picture is worth more than its progress
+        self._reported_at = self._clock()
+        with contextlib.suppress(Exception):  # progress is optional, the picture is not
             self._table.put(self._key, round(max(0.0, min(99.0, percent)), 1))
 
 
 def work(
-    asked: dict[str, Any],
+    request: dict[str, Any],
     call_id: str,
     table: WorkerTable,
     job: Job,
     *,
-    stop_taking: Callable[[], None] = lambda: None,
+    stop_process: Callable[[], None] = lambda: None,
     ended: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
-    """The value that the call returns: a `ModalResult`, or the name of the call that came first.
+    """Run the job and return its `ModalResult`, or the id of the call that this one is superseded by.
 
-    Errors become an envelope here, where their classes can be loaded. A cancellation is none of
-    them (it is a BaseException) and passes. `stop_taking` ends this process after the call; `ended`
-    takes it off the list of those that have not.
+    Exceptions become results here, where their classes can be loaded. A cancellation is a BaseException and
+    propagates. `stop_process` ends this process after the call; `ended` removes the call from the open calls.
     """
-    submit = ModalSubmit.model_validate(asked)
+    submit = ModalSubmit.model_validate(request)
     try:
         holder = claim(table, submit.id, call_id)
         if holder != call_id:
             return {"superseded_by": holder}
         if submit.is_late(datetime.now(UTC)) and table.get(progress_key(call_id)) is None:
-            return too_late().model_dump(mode="json")
-        return _worked(submit, call_id, table, job, stop_taking)
+            return deadline_passed().model_dump(mode="json")
+        return _run_job(submit, call_id, table, job, stop_process)
     finally:
-        with contextlib.suppress(Exception):  # the list is an aid; a picture is worth more
+        with contextlib.suppress(Exception):  # the index is optional, the result is not
             ended()
 
 
-def _worked(
-    submit: ModalSubmit, call_id: str, table: WorkerTable, job: Job, stop_taking: Callable[[], None]
+def _run_job(
+    submit: ModalSubmit, call_id: str, table: WorkerTable, job: Job, stop_process: Callable[[], None]
 ) -> dict[str, Any]:
     progress = Progress(table, call_id)
     progress(0)
@@ -69,7 +68,7 @@ def _worked(
         result = job(submit, progress)
     except Exception as error:
         result = failed(error)
-        if is_poison(error):
-            stop_taking()
+        if is_fatal(error):
+            stop_process()
     seconds = round(time.monotonic() - started, 3)
     return result.model_copy(update={"gpu_seconds": seconds}).model_dump(mode="json")

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from contracts.modal_app import ModalStopped, ModalSubmit, ModalSubmitted, ModalUnfinished
-from deploy.modal.refusals import refusals
+from deploy.modal.rejections import rejections
 from deploy.modal.settings import AppSettings
 from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.control import control_routes
@@ -64,7 +64,7 @@ class CallRoutes:
         except ValidationError as error:
             detail = error.errors(include_url=False, include_context=False)
             return JSONResponse({"detail": detail}, 422)
-        if refused := refusals(asked, DEPLOYMENT):
+        if refused := rejections(asked, DEPLOYMENT):
             return JSONResponse({"detail": [refusal.as_detail() for refusal in refused]}, 422)
         call = self._calls.submit(asked, request.scope.get("fault"))
         return _json(ModalSubmitted(call_id=call.id, id=asked.id))

@@ -39,8 +39,8 @@ def test_every_model_of_the_fal_gateway_is_at_the_simulated_fal() -> None:
         {"lora": {"key": "l", "trigger_word": "mia"}},
         {"kind": "lora_training"},
     )
-    asked = {endpoint_of(settings, an_attempt_request(spec=a_spec(**spec))) for spec in specs}
-    assert asked | set(ALIASES.values()) <= set(MODELS)
+    request = {endpoint_of(settings, an_attempt_request(spec=a_spec(**spec))) for spec in specs}
+    assert request | set(ALIASES.values()) <= set(MODELS)
 
 
 def models_in(value: Any) -> set[str]:
@@ -125,8 +125,8 @@ async def test_fal_completes_a_wrong_value_with_an_error_at_the_result(
     field: str, value: object, kind: str
 ) -> None:
     async with running(fal.create_app()) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        asked = {"prompt": "a pier", field: value}
-        accepted = (await client.post("/fal-ai/flux/dev", json=asked, headers=KEY)).json()
+        request = {"prompt": "a pier", field: value}
+        accepted = (await client.post("/fal-ai/flux/dev", json=request, headers=KEY)).json()
         while (await client.get(accepted["status_url"], headers=KEY)).json()["status"] != "COMPLETED":
             pass
         answer = await client.get(accepted["response_url"], headers=KEY)
@@ -145,9 +145,9 @@ async def test_fal_completes_a_wrong_value_with_an_error_at_the_result(
     ],
 )
 async def test_modal_refuses_what_our_application_refuses(given: dict[str, Any], field: str) -> None:
-    asked = {"prompt": "a pier", "seed": 1, "width": 896, "height": 1152} | given
+    request = {"prompt": "a pier", "seed": 1, "width": 896, "height": 1152} | given
     async with running(modal.create_app()) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        answer = await client.post("/submit", json={"id": "a", "input": asked}, headers=DOORS)
+        answer = await client.post("/submit", json={"id": "a", "input": request}, headers=DOORS)
         assert answer.status_code == 422
         assert [problem["loc"] for problem in answer.json()["detail"]] == [["body", "input", field]]
         unknown = await client.post("/no-such-function", json={}, headers=DOORS)
@@ -156,22 +156,22 @@ async def test_modal_refuses_what_our_application_refuses(given: dict[str, Any],
 
 @pytest.mark.parametrize("model", [None, *AppSettings().models])
 async def test_modal_has_the_models_of_our_application(model: str | None) -> None:
-    asked = {"prompt": "a pier", "seed": 1, "width": 896, "height": 1152, "model": model}
+    request = {"prompt": "a pier", "seed": 1, "width": 896, "height": 1152, "model": model}
     async with running(modal.create_app()) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
         assert (
-            await client.post("/submit", json={"id": "a", "input": asked}, headers=DOORS)
+            await client.post("/submit", json={"id": "a", "input": request}, headers=DOORS)
         ).status_code == 200
 
 
 async def run_at_modal(graph: dict[str, Any]) -> tuple[ModalResult, list[tuple[int, int]]]:
     """Run a workflow; return its result and the sizes of its pictures."""
-    asked = {"prompt": "", "seed": 1, "width": 64, "height": 64, "workflow": graph}
+    request = {"prompt": "", "seed": 1, "width": 64, "height": 64, "workflow": graph}
     app = modal.create_app(Behaviour(latency_seconds=0))
     async with (
         running(app) as url,
         httpx.AsyncClient(base_url=url, headers=DOORS, trust_env=False) as client,
     ):
-        call = (await client.post("/submit", json={"id": "a", "input": asked})).json()["call_id"]
+        call = (await client.post("/submit", json={"id": "a", "input": request})).json()["call_id"]
         while (answer := await client.get(f"/result/{call}")).status_code == 202:
             pass
         result = ModalResult.model_validate_json(answer.content)

@@ -1,4 +1,4 @@
-"""What most of these tests begin with."""
+"""Fixtures of these tests."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -6,15 +6,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.modal_app.fakes import Bench
+from tests.modal_app.fakes import AppHarness
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def harness(tmp_path: Path) -> AppHarness:
+    return AppHarness(tmp_path)
 
 
 @pytest.fixture
-async def client(bench: Bench) -> AsyncIterator[httpx.AsyncClient]:
-    async with bench.client() as opened:
-        yield opened
+async def client(harness: AppHarness) -> AsyncIterator[httpx.AsyncClient]:
+    async with harness.client() as open_image:
+        yield open_image

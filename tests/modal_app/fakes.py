@@ -15,15 +15,15 @@ from fastapi import FastAPI
 from contracts.modal_app import ModalImageInput, ModalPending, ModalResult, ModalSubmit, ModalTrainingInput
 from deploy.modal.ids import ReservedIds, WorkerTable, progress_key
 from deploy.modal.outputs import OutputFolder
-from deploy.modal.ports import Calls, Files, OpenCalls, Sight, Stopped, Superseded, Table, Unavailable
-from deploy.modal.refusals import refusals
+from deploy.modal.ports import Calls, CallState, Files, OpenCalls, Stopped, Superseded, Table, Unavailable
+from deploy.modal.rejections import rejections
 from deploy.modal.routes import create_api
 from deploy.modal.settings import AppSettings
 from deploy.modal.worker import Job, Progress, work
 
 
 class FakeTable(Table):
-    """`before(verb, key)` may raise, as a process that dies at this moment, or wait."""
+    """A table in memory. `before(verb, key)` may raise, as at the death of a process, or wait."""
 
     def __init__(self) -> None:
         self.entries: dict[str, object] = {}
@@ -67,76 +67,76 @@ class FakeOpenCalls(OpenCalls):
         self.entries: dict[str, str] = {}
         self.away = False
 
-    async def add(self, call_id: str, our_id: str) -> None:
-        self._look()
-        self.entries[call_id] = our_id
+    async def add(self, call_id: str, idempotency_key: str) -> None:
+        self._status()
+        self.entries[call_id] = idempotency_key
 
     async def remove(self, call_id: str) -> None:
-        self._look()
+        self._status()
         self.entries.pop(call_id, None)
 
     async def all(self) -> dict[str, str]:
-        self._look()
+        self._status()
         return dict(self.entries)
 
-    def _look(self) -> None:
+    def _status(self) -> None:
         if self.away:
             raise Unavailable("away")
 
 
 class FakeCalls(Calls):
-    """Runs the real `work` around `job`, `seconds` after a call was started; `held` ones wait."""
+    """Runs the real `work` around `job`, `seconds` after the start of a call, unless `queued_only` is set."""
 
     def __init__(self, table: FakeTable, job_of: Callable[[str], Job], seconds: float = 0.0) -> None:
         self.started: list[ModalSubmit] = []
-        self.sights: dict[str, Sight | None] = {}
+        self.states: dict[str, CallState | None] = {}
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.cancelled: list[str] = []
-        self.held = False
+        self.queued_only = False
         self.seconds = seconds
         self._table = table
         self._job_of = job_of
         self._numbers = itertools.count(1)
 
-    async def start(self, asked: ModalSubmit) -> str:
+    async def start(self, request: ModalSubmit) -> str:
         await asyncio.sleep(0)
         call_id = f"fc-{next(self._numbers):04}"
-        self.started.append(asked)
-        self.sights[call_id] = ModalPending()
-        if not self.held:
-            self.tasks[call_id] = asyncio.create_task(self.run(call_id, asked))
+        self.started.append(request)
+        self.states[call_id] = ModalPending()
+        if not self.queued_only:
+            self.tasks[call_id] = asyncio.create_task(self.run(call_id, request))
         return call_id
 
-    async def run(self, call_id: str, asked: ModalSubmit) -> None:
-        if not asked.is_late(datetime.now(UTC)):  # as `work` tells, which is done in no time here
+    async def run(self, call_id: str, request: ModalSubmit) -> None:
+        if not request.is_late(datetime.now(UTC)):  # as `work` does, which takes no time here
             self._table.entries[progress_key(call_id)] = 0.0
         await asyncio.sleep(self.seconds)
         table = FakeWorkerTable(self._table.entries)
-        value = work(asked.model_dump(mode="json"), call_id, table, self._job_of(call_id))
-        given_way = "superseded_by" in value
-        self.sights[call_id] = Superseded(value["superseded_by"]) if given_way else ModalResult(**value)
+        value = work(request.model_dump(mode="json"), call_id, table, self._job_of(call_id))
+        superseded = "superseded_by" in value
+        self.states[call_id] = Superseded(value["superseded_by"]) if superseded else ModalResult(**value)
 
-    async def look(self, call_id: str) -> Sight | None:
-        sight = self.sights.get(call_id)
+    async def status(self, call_id: str) -> CallState | None:
+        state = self.states.get(call_id)
         progress = self._table.entries.get(progress_key(call_id))
-        if isinstance(sight, ModalPending) and isinstance(progress, float):
+        if isinstance(state, ModalPending) and isinstance(progress, float):
             return ModalPending(status="running", progress=progress)
-        return sight
+        return state
 
     async def cancel(self, call_id: str) -> None:
         self.cancelled.append(call_id)
         if call_id in self.tasks:
             self.tasks[call_id].cancel()
-        self.sights[call_id] = Stopped(started=progress_key(call_id) in self._table.entries)
+        self.states[call_id] = Stopped(started=progress_key(call_id) in self._table.entries)
 
 
 class FolderFiles(Files):
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.asked: list[str] = []
+        self.opened: list[str] = []
 
     async def open(self, path: str) -> AsyncIterator[bytes] | None:
-        self.asked.append(path)
+        self.opened.append(path)
         file = self.root / path
         return _whole(file.read_bytes()) if file.is_file() else None
 
@@ -146,11 +146,11 @@ async def _whole(data: bytes) -> AsyncIterator[bytes]:
 
 
 class OutOfMemoryError(RuntimeError):
-    """As torch names it."""
+    """Stand-in for the exception of the same name in torch."""
 
 
-class Bench:
-    """The real routes, ids and worker; calls, table and files in memory."""
+class AppHarness:
+    """The real routes, ids and worker, with calls, table and files in memory."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
@@ -160,7 +160,7 @@ class Bench:
         self.files = FolderFiles(folder)
         self.now: Callable[[], float] = time.time
         self.ids = ReservedIds(
-            self.table, stale_seconds=30, wait_seconds=0.05, look_every=0.01, clock=self._clock
+            self.table, stale_seconds=30, wait_seconds=0.05, poll_interval=0.01, clock=self._clock
         )
         self.settings = AppSettings.model_validate(settings)
 
@@ -170,7 +170,7 @@ class Bench:
             self.ids,
             self.open_calls,
             self.files,
-            lambda asked: refusals(asked, self.settings),
+            lambda request: rejections(request, self.settings),
         )
 
     @asynccontextmanager
@@ -182,7 +182,7 @@ class Bench:
             task.cancel()
 
     def die_at(self, verb: str, prefix: str) -> None:
-        """The process that does this next dies of it; the one after it does not."""
+        """Make the next process that does this fail there, and only that one."""
 
         def die(at: str, key: str) -> None:
             if (at, key.startswith(prefix)) == (verb, True):
@@ -195,26 +195,26 @@ class Bench:
         return self.now()
 
     def _job(self, call_id: str) -> Job:
-        def job(asked: ModalSubmit, progress: Progress) -> ModalResult:
+        def job(request: ModalSubmit, progress: Progress) -> ModalResult:
             kept = OutputFolder(self.folder)
-            if isinstance(asked.input, ModalTrainingInput):
+            if isinstance(request.input, ModalTrainingInput):
                 weights = self.folder / "weights"
                 weights.write_bytes(A_LORA)
-                output, manifest = kept.save_lora(call_id, weights, asked.input, "flux")
+                output, manifest = kept.save_lora(call_id, weights, request.input, "flux")
                 return ModalResult(status="succeeded", outputs=(output,), manifest=manifest)
-            if "[fail]" in asked.input.prompt:
+            if "[fail]" in request.input.prompt:
                 raise ValueError("the pipeline rejected its input")
-            if "[oom]" in asked.input.prompt:
+            if "[oom]" in request.input.prompt:
                 raise OutOfMemoryError("CUDA out of memory")
-            return self._drawn(call_id, kept, asked.input)
+            return self._drawn(call_id, kept, request.input)
 
         return job
 
     @staticmethod
-    def _drawn(call_id: str, kept: OutputFolder, asked: ModalImageInput) -> ModalResult:
-        size = (asked.width, asked.height)
-        output = kept.save(call_id, "0.png", b"\x89PNG", size=size, nsfw="[nsfw]" in asked.prompt)
-        return ModalResult(status="succeeded", outputs=(output,), seed=asked.seed)
+    def _drawn(call_id: str, kept: OutputFolder, request: ModalImageInput) -> ModalResult:
+        size = (request.width, request.height)
+        output = kept.save(call_id, "0.png", b"\x89PNG", size=size, nsfw="[nsfw]" in request.prompt)
+        return ModalResult(status="succeeded", outputs=(output,), seed=request.seed)
 
 
 def _a_lora() -> bytes:
@@ -225,16 +225,16 @@ def _a_lora() -> bytes:
 A_LORA = _a_lora()
 
 
-def an_image(our_id: str = "attempt-1", **more: Any) -> dict[str, Any]:
+def an_image(idempotency_key: str = "attempt-1", **more: Any) -> dict[str, Any]:
     image = {"prompt": "a lighthouse", "seed": 7, "width": 64, "height": 96}
-    return {"id": our_id, "input": image | more}
+    return {"id": idempotency_key, "input": image | more}
 
 
-def a_training(our_id: str = "training-1", **more: Any) -> dict[str, Any]:
+def a_training(idempotency_key: str = "training-1", **more: Any) -> dict[str, Any]:
     training: dict[str, Any] = {"trigger_word": "mia7", "steps": 300}
     if "images_zip_url" not in more:
         training["images"] = [{"url": "https://bucket.example/1.png"}]
-    return {"id": our_id, "kind": "lora_training", "input": training | more}
+    return {"id": idempotency_key, "kind": "lora_training", "input": training | more}
 
 
 def image_input(**more: Any) -> ModalImageInput:
@@ -245,5 +245,5 @@ def training_input(**more: Any) -> ModalTrainingInput:
     return ModalTrainingInput.model_validate(a_training(**more)["input"])
 
 
-def asked(**more: Any) -> ModalSubmit:
+def request(**more: Any) -> ModalSubmit:
     return ModalSubmit.model_validate(an_image(**more))

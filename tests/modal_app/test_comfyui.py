@@ -1,4 +1,4 @@
-"""A graph through ComfyUI's own protocol, against the simulator of a real server's recordings."""
+"""ComfyUI graphs run against the simulator, which replays a real server's recordings."""
 
 import asyncio
 import copy
@@ -39,7 +39,7 @@ async def http() -> AsyncIterator[httpx.Client]:
 
 
 async def run(http: httpx.Client, graph: dict[str, Any]) -> Any:
-    return await asyncio.to_thread(ComfyServer(http, ask_every=0.005).run, graph)
+    return await asyncio.to_thread(ComfyServer(http, poll_interval=0.005).run, graph)
 
 
 async def test_a_graph_gives_its_saved_files(http: httpx.Client) -> None:
@@ -48,14 +48,14 @@ async def test_a_graph_gives_its_saved_files(http: httpx.Client) -> None:
     assert file.data.startswith(b"\x89PNG")
 
 
-async def test_a_graph_that_is_wrong_is_refused_by_node(http: httpx.Client) -> None:
+async def test_an_invalid_graph_is_rejected_by_node(http: httpx.Client) -> None:
     wrong = copy.deepcopy(GRAPH)
     wrong["1"]["inputs"]["width"] = 0
     with pytest.raises(WorkflowRefused, match=r"EmptyImage \(node 1\)"):
         await run(http, wrong)
 
 
-async def test_a_graph_of_which_a_part_would_be_left_out_is_refused_and_stopped(http: httpx.Client) -> None:
+async def test_a_partly_invalid_graph_is_rejected_and_cancelled(http: httpx.Client) -> None:
     partly = copy.deepcopy(GRAPH) | {"3": {"class_type": "SaveImage", "inputs": {"filename_prefix": "x"}}}
     with pytest.raises(WorkflowRefused, match="left out"):
         await run(http, partly)
@@ -72,7 +72,9 @@ async def test_a_node_that_fails_is_named(http: httpx.Client) -> None:
         assert "node" in str(raised.value)
 
 
-async def test_a_server_that_forgot_the_graph_or_is_away_may_be_tried_again(http: httpx.Client) -> None:
+async def test_a_server_that_lost_the_graph_or_does_not_answer_is_a_retryable_failure(
+    http: httpx.Client,
+) -> None:
     await asyncio.to_thread(http.post, "/_sim/behaviour", json={"latency_seconds": 30})
     working = asyncio.create_task(run(http, GRAPH))
     async with asyncio.timeout(2):
@@ -87,28 +89,28 @@ async def test_a_server_that_forgot_the_graph_or_is_away_may_be_tried_again(http
     assert raised.value.retryable
 
 
-async def test_a_server_is_waited_for(http: httpx.Client) -> None:
+async def test_start_up_waits_for_the_server(http: httpx.Client) -> None:
     await asyncio.to_thread(ComfyServer(http).wait_until_up, 1)
     away = httpx.Client(base_url="http://127.0.0.1:9", trust_env=False, verify=False)
     with pytest.raises(ServerDown):
-        await asyncio.to_thread(ComfyServer(away, ask_every=0.01).wait_until_up, 0.03)
+        await asyncio.to_thread(ComfyServer(away, poll_interval=0.01).wait_until_up, 0.03)
 
 
 def test_a_cancelled_call_stops_its_graph_and_no_other() -> None:
-    asked: list[tuple[str, str]] = []
+    sent: list[tuple[str, str]] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
-        asked.append((request.url.path, request.content.decode()))
+        sent.append((request.url.path, request.content.decode()))
         if request.url.path == "/queue" and request.method == "GET":
-            raise KeyboardInterrupt  # as Modal interrupts a function
+            raise KeyboardInterrupt  # as when Modal interrupts a function
         return httpx.Response(200, json={})
 
     http = httpx.Client(transport=httpx.MockTransport(answer), base_url="http://comfy", verify=False)
     with pytest.raises(KeyboardInterrupt):
         ComfyServer(http).run(GRAPH)
-    paths = [path for path, _ in asked]
+    paths = [path for path, _ in sent]
     assert paths == ["/prompt", "/queue", "/queue", "/interrupt"]
-    assert '"prompt_id":"' in asked[-1][1].replace(" ", "")
+    assert '"prompt_id":"' in sent[-1][1].replace(" ", "")
 
 
 def test_previews_are_no_outputs() -> None:
@@ -118,7 +120,7 @@ def test_previews_are_no_outputs() -> None:
         files_of({}, entry)
 
 
-def test_the_volume_is_named_as_a_place_of_models() -> None:
+def test_the_volume_is_a_model_folder_of_comfyui() -> None:
     text = model_paths(Path("/models/comfyui"))
     assert "  base_path: /models/comfyui\n" in text
     assert "  checkpoints: checkpoints/\n" in text

@@ -1,4 +1,4 @@
-"""Inputs by URL: what is kept, what is refused, and what may be tried again."""
+"""Downloads of inputs: caching, rejection and retryable failures."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +14,7 @@ URL = "https://bucket.example/loras/mia.safetensors"
 
 
 class Host:
-    """A bucket: counts the bytes that were really read."""
+    """A bucket that counts how often a file is read."""
 
     def __init__(self, tmp_path: Path) -> None:
         self.answer: Callable[[], httpx.Response] = self.lora
@@ -36,7 +36,7 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-def test_a_lora_is_read_once_whatever_its_signature(host: Host) -> None:
+def test_a_lora_is_read_once_for_all_its_signatures(host: Host) -> None:
     first, is_new = host.downloads.lora(URL + "?signature=1")
     assert is_new
     assert first.read_bytes() == A_LORA
@@ -52,7 +52,7 @@ def test_another_file_at_the_same_place_is_another_lora(host: Host) -> None:
     assert first != second
 
 
-def test_what_is_no_lora_is_not_kept(host: Host, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_lora_is_not_cached(host: Host, tmp_path: Path) -> None:
     host.answer = lambda: httpx.Response(200, content=b"<html>")
     with pytest.raises(NoSafetensors):
         host.downloads.lora(URL)
@@ -62,14 +62,14 @@ def test_what_is_no_lora_is_not_kept(host: Host, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "retryable"), [(403, False), (404, False), (429, True), (500, True), (503, True)]
 )
-def test_a_status_tells_whether_to_try_again(host: Host, status: int, retryable: bool) -> None:
+def test_the_status_decides_if_a_retry_may_help(host: Host, status: int, retryable: bool) -> None:
     host.answer = lambda: httpx.Response(status)
     with pytest.raises(Unreadable) as raised:
         host.downloads.read(URL)
     assert raised.value.retryable is retryable
 
 
-def test_a_host_that_is_away_may_come_back(host: Host) -> None:
+def test_an_unreachable_host_is_a_retryable_failure(host: Host) -> None:
     def away() -> httpx.Response:
         raise httpx.ConnectError("refused")
 
@@ -79,7 +79,7 @@ def test_a_host_that_is_away_may_come_back(host: Host) -> None:
     assert raised.value.retryable
 
 
-def test_the_signature_of_a_link_is_not_told(host: Host) -> None:
+def test_the_signature_of_a_link_is_not_reported(host: Host) -> None:
     host.answer = lambda: httpx.Response(404)
     with pytest.raises(Unreadable) as raised:
         host.downloads.read(URL + "?signature=secret")

@@ -1,4 +1,4 @@
-"""Our gateway's adapter, unchanged, against the app's routes and against the simulator: one contract."""
+"""One contract: the gateway's adapter, unchanged, against the routes of the application and the simulator."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ from services.gateways.modal.settings import ModalSettings
 from shared.clock import now
 from shared.ids import uuid7
 from tests.fakes.provider import FakeInputs, an_attempt_request
-from tests.modal_app.fakes import Bench, a_training
+from tests.modal_app.fakes import AppHarness, a_training
 
 URL = "http://acme--imagegen-web.modal.run"
 HEADERS = {"Modal-Key": "wk-1", "Modal-Secret": "ws-1"}
@@ -42,7 +42,7 @@ PICTURE = f"{uuid7()}/0"
 
 @dataclass
 class Side:
-    """One of the two that must agree."""
+    """One of the two implementations of the contract."""
 
     http: httpx.AsyncClient
     provider: ModalProvider
@@ -59,18 +59,18 @@ class Side:
 
 @pytest.fixture(params=["app", "simulator"])
 async def side(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Side]:
-    bench = Bench(tmp_path)
-    bench.calls.seconds = SECONDS
+    harness = AppHarness(tmp_path)
+    harness.calls.seconds = SECONDS
     known = Behaviour(latency_seconds=SECONDS, tiny=True, concurrency=8)
-    app = bench.api() if request.param == "app" else simulator.create_app(known)
+    app = harness.api() if request.param == "app" else simulator.create_app(known)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as http:
         settings = ModalSettings(base_url=URL, key=SecretStr("wk-1"), secret=SecretStr("ws-1"))
         yield Side(http, ModalProvider(http, settings, FakeInputs(images={PICTURE: b"png"})))
         await http.post(f"{URL}/_sim/forget")
-    await asyncio.gather(*bench.calls.tasks.values(), return_exceptions=True)
+    await asyncio.gather(*harness.calls.tasks.values(), return_exceptions=True)
 
 
-async def test_a_submission_ends_done_with_files_by_path(side: Side) -> None:
+async def test_a_submission_ends_completed_with_files_by_path(side: Side) -> None:
     request = an_attempt_request("modal", seed=5)
     status = await side.end(request, await side.submit(request))
     assert isinstance(status, Completed)
@@ -85,7 +85,7 @@ async def test_a_submission_ends_done_with_files_by_path(side: Side) -> None:
     assert missing.status_code == 404
 
 
-async def test_the_same_order_is_one_call_at_once_and_later(side: Side) -> None:
+async def test_the_same_request_is_one_call_at_once_and_later(side: Side) -> None:
     request = an_attempt_request("modal")
     refs = await asyncio.gather(*(side.submit(request) for _ in range(5)))
     await side.end(request, refs[0])
@@ -93,7 +93,7 @@ async def test_the_same_order_is_one_call_at_once_and_later(side: Side) -> None:
     assert await side.submit(an_attempt_request("modal")) != refs[0]
 
 
-async def test_an_order_is_found_by_our_id_or_surely_was_not_taken(side: Side) -> None:
+async def test_a_request_is_found_by_its_idempotency_key_or_certainly_was_not_accepted(side: Side) -> None:
     request = an_attempt_request("modal")
     assert await side.provider.find(request) is None
     ref = await side.submit(request)
@@ -102,7 +102,7 @@ async def test_an_order_is_found_by_our_id_or_surely_was_not_taken(side: Side) -
     assert await side.provider.find(request) == ref
 
 
-async def test_a_running_call_tells_its_percent(side: Side) -> None:
+async def test_a_running_call_reports_its_percent(side: Side) -> None:
     request = an_attempt_request("modal")
     ref = await side.submit(request)
     async with asyncio.timeout(2):
@@ -112,7 +112,7 @@ async def test_a_running_call_tells_its_percent(side: Side) -> None:
     assert (status.state, status.percent is not None) == ("running", True)
 
 
-async def test_a_cancelled_call_is_broken_and_billed_if_it_ran(side: Side) -> None:
+async def test_a_cancelled_call_is_failed_and_billed_if_it_ran(side: Side) -> None:
     request = an_attempt_request("modal")
     ref = await side.submit(request)
     async with asyncio.timeout(2):
@@ -133,7 +133,7 @@ async def test_a_call_is_listed_until_it_has_ended(side: Side) -> None:
     assert await side.provider.unfinished() == frozenset()
 
 
-async def test_a_cancel_that_comes_too_late_changes_nothing(side: Side) -> None:
+async def test_a_cancel_after_the_end_changes_nothing(side: Side) -> None:
     request = an_attempt_request("modal")
     ref = await side.submit(request)
     status = await side.end(request, ref)
@@ -142,14 +142,14 @@ async def test_a_cancel_that_comes_too_late_changes_nothing(side: Side) -> None:
 
 
 @pytest.mark.parametrize(("word", "retryable"), [("[fail]", False), ("[oom]", True)])
-async def test_a_failed_call_is_broken_and_billed(side: Side, word: str, retryable: bool) -> None:
+async def test_a_failed_call_is_failed_and_billed(side: Side, word: str, retryable: bool) -> None:
     request = an_attempt_request("modal", prompt=word)
     status = await side.end(request, await side.submit(request))
     assert isinstance(status, Failed)
     assert (status.code, status.retryable, status.billed) == ("provider_error", retryable, "yes")
 
 
-async def test_what_gets_its_turn_after_its_deadline_is_not_drawn(side: Side) -> None:
+async def test_a_call_whose_deadline_passed_in_the_queue_is_not_drawn(side: Side) -> None:
     request = an_attempt_request("modal", deadline_at=now() - timedelta(seconds=1))
     status = await side.end(request, await side.submit(request))
     assert isinstance(status, Failed)
@@ -164,14 +164,14 @@ async def test_a_flag_arrives_with_its_output(side: Side) -> None:
 
 
 @pytest.mark.parametrize("call_id", ["fc-UNKNOWN", "none", "fc-.."])
-async def test_a_call_that_nobody_knows_is_missing(side: Side, call_id: str) -> None:
+async def test_an_unknown_call_is_not_found(side: Side, call_id: str) -> None:
     request = an_attempt_request("modal")
     status = await side.provider.poll(request, {"id": call_id})
     assert status == NotFound("Modal no longer knows this call")
     await side.provider.cancel(request, {"id": call_id})
 
 
-async def test_an_order_that_cannot_be_read_is_refused(side: Side) -> None:
+async def test_a_malformed_request_is_rejected(side: Side) -> None:
     request = an_attempt_request("modal")
     payload = await side.provider.prepare(request)
     with pytest.raises(Rejected):
@@ -193,7 +193,7 @@ async def test_a_training_ends_with_a_lora_and_a_manifest_that_fits_it(side: Sid
     assert len(file.content) == result.manifest.bytes
 
 
-async def test_an_order_to_train_ends_done_with_weights_of_the_hash_that_was_told(side: Side) -> None:
+async def test_a_training_request_ends_with_weights_of_the_reported_hash(side: Side) -> None:
     request = an_attempt_request(
         "modal",
         kind="lora_training",
@@ -210,15 +210,15 @@ async def test_an_order_to_train_ends_done_with_weights_of_the_hash_that_was_tol
     assert hashlib.sha256(file.content).hexdigest() == weights.sha256
 
 
-async def test_a_busy_app_may_have_taken_it_and_is_no_proof_of_absence(tmp_path: Path) -> None:
-    """503: the gateway must take it neither for an end nor for nothing."""
-    bench = Bench(tmp_path)
-    bench.die_at("get", "run/")
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(bench.api())) as http:
+async def test_a_busy_app_leaves_the_outcome_unknown(tmp_path: Path) -> None:
+    """A 503 means neither an end nor an absence."""
+    harness = AppHarness(tmp_path)
+    harness.die_at("get", "run/")
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(harness.api())) as http:
         settings = ModalSettings(base_url=URL, key=SecretStr("wk-1"), secret=SecretStr("ws-1"))
         provider, request = ModalProvider(http, settings, FakeInputs()), an_attempt_request("modal")
         with pytest.raises(StatusUnavailable):
             await provider.find(request)
-        bench.die_at("get", "run/")
+        harness.die_at("get", "run/")
         with pytest.raises(OutcomeUnknown):
             await provider.submit(request, await provider.prepare(request))

@@ -1,4 +1,4 @@
-"""An id has one call, whoever dies while it is started and whoever cancels."""
+"""Exactly one call per idempotency key, through deaths during its start and through cancellations."""
 
 import asyncio
 
@@ -11,101 +11,105 @@ from contracts.modal_app import (
 )
 from deploy.modal.ids import call_key, run_key
 from deploy.modal.ports import NotStarted, Stopped, Superseded, Unavailable
-from tests.modal_app.asking import ended, submit
-from tests.modal_app.fakes import Bench, an_image
+from tests.modal_app.caller import ended, submit
+from tests.modal_app.fakes import AppHarness, an_image
 
 
-async def test_a_dead_starter_leaves_an_id_that_is_taken_over(
-    bench: Bench, client: httpx.AsyncClient
+async def test_a_stale_reservation_of_a_dead_process_is_taken_over(
+    harness: AppHarness, client: httpx.AsyncClient
 ) -> None:
-    """Death after reserving, before anything was started."""
-    starting = bench.calls.start
+    """The process dies after the reservation and before the start of a call."""
+    starting = harness.calls.start
 
-    async def die(asked: ModalSubmit) -> str:
+    async def die(request: ModalSubmit) -> str:
         raise Unavailable("died")
 
-    bench.calls.start = die  # type: ignore[method-assign]
+    harness.calls.start = die  # type: ignore[method-assign]
     answer = await client.post("/submit", json=an_image())
     assert (answer.status_code, answer.headers[UNDECIDED]) == (503, "1"), "it may have been started"
-    bench.calls.start = starting  # type: ignore[method-assign]
+    harness.calls.start = starting  # type: ignore[method-assign]
     busy = await client.get("/by-id/attempt-1")
     assert (busy.status_code, busy.headers["retry-after"]) == (503, "2")
     assert (await client.post("/submit", json=an_image())).status_code == 503
-    assert bench.calls.started == []
-    bench.now = lambda: 4e9
+    assert harness.calls.started == []
+    harness.now = lambda: 4e9
     assert (await client.get("/by-id/attempt-1")).status_code == 404
     call_id = await submit(client, an_image())
     assert (await client.get("/by-id/attempt-1")).json()["call_id"] == call_id
-    assert len(bench.calls.started) == 1
+    assert len(harness.calls.started) == 1
 
 
 @pytest.mark.parametrize("noted", ["call/", "reserve/"])
 async def test_a_call_whose_starter_died_is_found_as_soon_as_it_runs(
-    bench: Bench, client: httpx.AsyncClient, noted: str
+    harness: AppHarness, client: httpx.AsyncClient, noted: str
 ) -> None:
-    bench.die_at("put", noted)
+    harness.die_at("put", noted)
     assert (await client.post("/submit", json=an_image())).status_code == 503
-    await asyncio.gather(*bench.calls.tasks.values())
+    await asyncio.gather(*harness.calls.tasks.values())
     call_id = await submit(client, an_image())
     assert (await client.get("/by-id/attempt-1")).json()["call_id"] == call_id
     assert (await ended(client, call_id)).status == "succeeded"
-    assert len(bench.calls.started) == 1
+    assert len(harness.calls.started) == 1
 
 
-async def test_of_two_calls_for_one_id_one_works_and_both_tell_its_result(
-    bench: Bench, client: httpx.AsyncClient
+async def test_one_of_two_calls_for_an_id_works_and_both_report_its_result(
+    harness: AppHarness, client: httpx.AsyncClient
 ) -> None:
-    """Death after starting, and the first call stays in Modal's queue until a second was started."""
-    bench.calls.held = True
-    bench.die_at("put", "reserve/")
+    """The process dies after starting a call, which stays queued at Modal until a second one starts."""
+    harness.calls.queued_only = True
+    harness.die_at("put", "reserve/")
     assert (await client.post("/submit", json=an_image())).status_code == 503
-    bench.now = lambda: 4e9
+    harness.now = lambda: 4e9
     second = await submit(client, an_image())
-    first_asked, second_asked = bench.calls.started
-    await bench.calls.run("fc-0001", first_asked)
-    await bench.calls.run(second, second_asked)
-    assert bench.calls.sights[second] == Superseded("fc-0001")
+    first_request, second_request = harness.calls.started
+    await harness.calls.run("fc-0001", first_request)
+    await harness.calls.run(second, second_request)
+    assert harness.calls.states[second] == Superseded("fc-0001")
     result = await ended(client, second)
     assert result.outputs[0].path == "/outputs/fc-0001/0.png"
     assert await submit(client, an_image()) == "fc-0001"
 
 
-async def test_a_cancel_stops_the_other_call_of_the_id_too(bench: Bench, client: httpx.AsyncClient) -> None:
-    bench.calls.held = True
-    bench.die_at("put", "reserve/")
+async def test_a_cancel_also_stops_the_other_call_of_the_id(
+    harness: AppHarness, client: httpx.AsyncClient
+) -> None:
+    harness.calls.queued_only = True
+    harness.die_at("put", "reserve/")
     await client.post("/submit", json=an_image())
-    bench.now = lambda: 4e9
+    harness.now = lambda: 4e9
     second = await submit(client, an_image())
-    bench.table.entries[run_key("attempt-1")] = "fc-0001"
+    harness.table.entries[run_key("attempt-1")] = "fc-0001"
     await client.post(f"/cancel/{second}")
-    assert sorted(bench.calls.cancelled) == ["fc-0001", "fc-0002"]
+    assert sorted(harness.calls.cancelled) == ["fc-0001", "fc-0002"]
 
 
-async def test_after_a_cancel_no_other_call_of_the_id_begins(bench: Bench, client: httpx.AsyncClient) -> None:
-    bench.calls.held = True
-    bench.die_at("put", "reserve/")
+async def test_after_a_cancel_no_other_call_of_the_id_begins(
+    harness: AppHarness, client: httpx.AsyncClient
+) -> None:
+    harness.calls.queued_only = True
+    harness.die_at("put", "reserve/")
     await client.post("/submit", json=an_image())
-    bench.now = lambda: 4e9
+    harness.now = lambda: 4e9
     second = await submit(client, an_image())
     await client.post(f"/cancel/{second}")
-    await bench.calls.run("fc-0001", bench.calls.started[0])
-    assert bench.calls.sights["fc-0001"] == Superseded(second)
+    await harness.calls.run("fc-0001", harness.calls.started[0])
+    assert harness.calls.states["fc-0001"] == Superseded(second)
     assert (await client.get(f"/result/{second}")).status_code == 410
 
 
-async def test_what_surely_was_not_started_may_be_sent_again_at_once(
-    bench: Bench, client: httpx.AsyncClient
+async def test_a_submission_that_certainly_did_not_start_may_be_repeated_at_once(
+    harness: AppHarness, client: httpx.AsyncClient
 ) -> None:
-    starting = bench.calls.start
+    starting = harness.calls.start
 
-    async def refuse(asked: ModalSubmit) -> str:
+    async def reject(request: ModalSubmit) -> str:
         raise NotStarted("quota")
 
-    bench.calls.start = refuse  # type: ignore[method-assign]
+    harness.calls.start = reject  # type: ignore[method-assign]
     answer = await client.post("/submit", json=an_image())
     assert (answer.status_code, UNDECIDED in answer.headers) == (503, False)
     assert (await client.get("/by-id/attempt-1")).status_code == 404
-    bench.calls.start = starting  # type: ignore[method-assign]
+    harness.calls.start = starting  # type: ignore[method-assign]
     await submit(client, an_image())
 
 
@@ -117,26 +121,28 @@ async def test_what_surely_was_not_started_may_be_sent_again_at_once(
         ("POST", "/cancel/fc-0001"),
     ],
 )
-async def test_while_modal_is_away_nothing_is_said(
-    bench: Bench, client: httpx.AsyncClient, method: str, path: str
+async def test_routes_answer_503_while_modal_does_not_answer(
+    harness: AppHarness, client: httpx.AsyncClient, method: str, path: str
 ) -> None:
     def away(verb: str, key: str) -> None:
         raise Unavailable("ServiceError: away")
 
-    bench.table.before = away
+    harness.table.before = away
     answer = await client.request(method, path)
     assert (answer.status_code, answer.json()) == (503, {"detail": "ServiceError: away"})
 
 
-async def test_calls_that_point_at_each_other_are_not_followed_for_ever(
-    bench: Bench, client: httpx.AsyncClient
+async def test_calls_that_supersede_each_other_are_not_followed_for_ever(
+    harness: AppHarness, client: httpx.AsyncClient
 ) -> None:
-    bench.calls.sights = {"fc-A": Superseded("fc-B"), "fc-B": Superseded("fc-A")}
-    bench.table.entries |= {call_key("fc-A"): "x", call_key("fc-B"): "x"}
+    harness.calls.states = {"fc-A": Superseded("fc-B"), "fc-B": Superseded("fc-A")}
+    harness.table.entries |= {call_key("fc-A"): "x", call_key("fc-B"): "x"}
     assert (await client.get("/result/fc-A")).status_code == 404
 
 
-async def test_a_call_stopped_by_an_operator_is_gone(bench: Bench, client: httpx.AsyncClient) -> None:
+async def test_a_call_cancelled_by_an_operator_is_gone(
+    harness: AppHarness, client: httpx.AsyncClient
+) -> None:
     call_id = await submit(client, an_image())
-    bench.calls.sights[call_id] = Stopped()
+    harness.calls.states[call_id] = Stopped()
     assert (await client.get(f"/result/{call_id}")).status_code == 410

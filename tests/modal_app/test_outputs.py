@@ -1,4 +1,4 @@
-"""Names that may be read, LoRA files that may be used, and folders that are swept."""
+"""Allowed file names, valid LoRA files, and the deletion of old folders."""
 
 import hashlib
 import os
@@ -11,7 +11,7 @@ from tests.modal_app.fakes import A_LORA, training_input
 
 
 @pytest.mark.parametrize("name", ["0.png", "lora.safetensors", "a-b_1.webp"])
-def test_names_that_we_give_have_a_path(name: str) -> None:
+def test_assigned_names_have_a_path(name: str) -> None:
     assert volume_path("fc-01AB", name) == f"fc-01AB/{name}"
 
 
@@ -33,17 +33,17 @@ def test_names_that_we_give_have_a_path(name: str) -> None:
 )
 def test_other_names_have_none_and_are_never_written(tmp_path: Path, call_id: str, name: str) -> None:
     assert volume_path(call_id, name) is None
-    with pytest.raises(ValueError, match="no name for an output"):
+    with pytest.raises(ValueError, match="invalid name of an output"):
         OutputFolder(tmp_path).save(call_id, name, b"")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_type_goes_by_the_name() -> None:
+def test_the_content_type_follows_from_the_name() -> None:
     assert content_type("0.PNG") == "image/png"
     assert content_type("lora.safetensors") == "application/octet-stream"
 
 
-def test_a_lora_is_kept_with_its_manifest(tmp_path: Path) -> None:
+def test_a_lora_is_stored_with_its_manifest(tmp_path: Path) -> None:
     weights = tmp_path / "trained"
     weights.write_bytes(A_LORA)
     output, manifest = OutputFolder(tmp_path).save_lora("fc-1", weights, training_input(rank=8), "flux")
@@ -65,14 +65,14 @@ def test_a_lora_is_kept_with_its_manifest(tmp_path: Path) -> None:
         (4).to_bytes(8, "little") + b"[{}]",
     ],
 )
-def test_a_file_that_is_no_lora_is_refused(tmp_path: Path, data: bytes) -> None:
+def test_a_file_that_is_not_a_lora_is_rejected(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "lora"
     path.write_bytes(data)
     with pytest.raises(NoSafetensors):
         check_safetensors(path)
 
 
-def test_old_folders_of_calls_are_swept_and_nothing_else(tmp_path: Path) -> None:
+def test_old_folders_of_calls_are_deleted_and_nothing_else(tmp_path: Path) -> None:
     for name, changed in (("fc-1", 100), ("fc-2", 300), ("models", 100)):
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, (changed, changed))

@@ -1,4 +1,4 @@
-"""The contract's table, row by row, and what may go wrong between its calls."""
+"""The contract's table of routes, row by row, and failures between the calls."""
 
 import asyncio
 from pathlib import Path
@@ -12,8 +12,8 @@ from contracts.modal_app import (
     ModalResult,
     ModalUnfinished,
 )
-from tests.modal_app.asking import ended, submit
-from tests.modal_app.fakes import Bench, a_training, an_image
+from tests.modal_app.caller import ended, submit
+from tests.modal_app.fakes import AppHarness, a_training, an_image
 
 
 async def test_a_call_ends_with_a_file_at_its_path(client: httpx.AsyncClient) -> None:
@@ -32,55 +32,64 @@ async def test_a_training_ends_with_a_lora_and_its_manifest(client: httpx.AsyncC
     assert len((await client.get(result.manifest.path)).content) == result.manifest.bytes
 
 
-async def test_a_call_that_waits_and_one_that_runs(bench: Bench, client: httpx.AsyncClient) -> None:
-    bench.calls.held = True
+async def test_a_pending_call_and_a_running_call_report_their_state(
+    harness: AppHarness, client: httpx.AsyncClient
+) -> None:
+    harness.calls.queued_only = True
     waiting = await submit(client, an_image())
     answer = await client.get(f"/result/{waiting}")
     assert (answer.status_code, answer.json()) == (202, {"status": "pending", "progress": None})
-    bench.calls.sights[waiting] = ModalPending(status="running", progress=41.6)
+    harness.calls.states[waiting] = ModalPending(status="running", progress=41.6)
     answer = await client.get(f"/result/{waiting}")
     assert (answer.status_code, answer.json()) == (202, {"status": "running", "progress": 41.6})
 
 
-async def test_the_same_id_again_is_the_same_call(bench: Bench, client: httpx.AsyncClient) -> None:
+async def test_a_repeated_id_is_the_same_call(harness: AppHarness, client: httpx.AsyncClient) -> None:
     first = await submit(client, an_image())
     assert await submit(client, an_image(prompt="another")) == first
     await ended(client, first)
     assert await submit(client, an_image()) == first
     assert await submit(client, an_image("attempt-2")) != first
-    assert [asked.id for asked in bench.calls.started] == ["attempt-1", "attempt-2"]
+    assert [request.id for request in harness.calls.started] == ["attempt-1", "attempt-2"]
 
 
-async def test_the_same_id_ten_times_at_once_is_one_call(bench: Bench, client: httpx.AsyncClient) -> None:
-    bench.calls.held = True
+async def test_ten_concurrent_submits_of_an_id_are_one_call(
+    harness: AppHarness, client: httpx.AsyncClient
+) -> None:
+    harness.calls.queued_only = True
     calls = await asyncio.gather(*(submit(client, an_image()) for _ in range(10)))
     assert len(set(calls)) == 1
-    assert len(bench.calls.started) == 1
+    assert len(harness.calls.started) == 1
 
 
 async def test_a_call_is_found_by_the_callers_id(client: httpx.AsyncClient) -> None:
-    for our_id in ("attempt-1", "a/b c"):
-        call_id = await submit(client, an_image(our_id))
-        assert (await client.get(f"/by-id/{our_id}")).json() == {"call_id": call_id, "id": our_id}
+    for idempotency_key in ("attempt-1", "a/b c"):
+        call_id = await submit(client, an_image(idempotency_key))
+        assert (await client.get(f"/by-id/{idempotency_key}")).json() == {
+            "call_id": call_id,
+            "id": idempotency_key,
+        }
     assert (await client.get("/by-id/attempt-9")).status_code == 404
 
 
 @pytest.mark.parametrize("call_id", ["fc-UNKNOWN", "not-a-call", "fc-.."])
-async def test_an_unknown_call_is_not_found(bench: Bench, client: httpx.AsyncClient, call_id: str) -> None:
-    bench.calls.sights[call_id] = ModalResult(status="succeeded")
+async def test_an_unknown_call_is_not_found(
+    harness: AppHarness, client: httpx.AsyncClient, call_id: str
+) -> None:
+    harness.calls.states[call_id] = ModalResult(status="succeeded")
     assert (await client.get(f"/result/{call_id}")).status_code == 404
     assert (await client.post(f"/cancel/{call_id}")).json() == {}
-    assert bench.calls.cancelled == []
+    assert harness.calls.cancelled == []
 
 
-async def test_a_call_that_modal_forgot_is_not_found(bench: Bench, client: httpx.AsyncClient) -> None:
+async def test_a_call_that_modal_forgot_is_not_found(harness: AppHarness, client: httpx.AsyncClient) -> None:
     call_id = await submit(client, an_image())
-    bench.calls.sights[call_id] = None
+    harness.calls.states[call_id] = None
     assert (await client.get(f"/result/{call_id}")).status_code == 404
 
 
-async def test_a_cancelled_call_is_gone(bench: Bench, client: httpx.AsyncClient) -> None:
-    bench.calls.seconds = 60
+async def test_a_cancelled_call_is_gone(harness: AppHarness, client: httpx.AsyncClient) -> None:
+    harness.calls.seconds = 60
     call_id = await submit(client, an_image())
     answer = await client.post(f"/cancel/{call_id}")
     assert (answer.status_code, answer.json()) == (200, {})
@@ -89,10 +98,10 @@ async def test_a_cancelled_call_is_gone(bench: Bench, client: httpx.AsyncClient)
     assert (await client.post(f"/cancel/{call_id}")).json() == {}
 
 
-async def test_a_call_that_was_cancelled_before_it_began_says_so(
-    bench: Bench, client: httpx.AsyncClient
+async def test_a_call_that_was_cancelled_before_it_began_reports_so(
+    harness: AppHarness, client: httpx.AsyncClient
 ) -> None:
-    bench.calls.held = True
+    harness.calls.queued_only = True
     call_id = await submit(client, an_image())
     await client.post(f"/cancel/{call_id}")
     assert (await client.get(f"/result/{call_id}")).json() == {"status": "cancelled", "started": False}
@@ -104,45 +113,45 @@ async def unfinished(client: httpx.AsyncClient) -> dict[str, str]:
     return {call.id: call.call_id for call in ModalUnfinished.model_validate_json(answer.content).calls}
 
 
-async def test_calls_are_listed_until_somebody_sees_their_end(
-    bench: Bench, client: httpx.AsyncClient
+async def test_calls_are_listed_until_their_end_is_read(
+    harness: AppHarness, client: httpx.AsyncClient
 ) -> None:
-    bench.calls.held = True
+    harness.calls.queued_only = True
     first, second, third = [await submit(client, an_image(f"attempt-{n}")) for n in (1, 2, 3)]
     assert await unfinished(client) == {"attempt-1": first, "attempt-2": second, "attempt-3": third}
-    bench.calls.sights[first] = ModalResult(status="succeeded")
-    bench.calls.sights[second] = None
+    harness.calls.states[first] = ModalResult(status="succeeded")
+    harness.calls.states[second] = None
     await client.post(f"/cancel/{third}")
     for call_id in (first, second, third):
-        assert call_id in (await unfinished(client)).values(), "an end is noticed by looking"
+        assert call_id in (await unfinished(client)).values(), "an end is noticed when the result is read"
         await client.get(f"/result/{call_id}")
     assert await unfinished(client) == {}
 
 
-async def test_the_same_id_again_is_listed_once(client: httpx.AsyncClient) -> None:
+async def test_a_repeated_id_is_listed_once(client: httpx.AsyncClient) -> None:
     call_id = await submit(client, an_image())
     await submit(client, an_image())
     assert await unfinished(client) == {"attempt-1": call_id}
 
 
-async def test_a_list_that_is_away_denies_no_call_and_says_nothing(
-    bench: Bench, client: httpx.AsyncClient
+async def test_an_unavailable_index_fails_only_the_listing(
+    harness: AppHarness, client: httpx.AsyncClient
 ) -> None:
-    bench.open_calls.away = True
+    harness.open_calls.away = True
     assert (await ended(client, await submit(client, an_image()))).status == "succeeded"
     assert (await client.get("/calls")).status_code == 503
 
 
-async def test_cancelling_too_late_changes_nothing(bench: Bench, client: httpx.AsyncClient) -> None:
+async def test_a_cancel_after_the_end_changes_nothing(harness: AppHarness, client: httpx.AsyncClient) -> None:
     call_id = await submit(client, an_image())
     before = await ended(client, call_id)
     assert (await client.post(f"/cancel/{call_id}")).status_code == 200
     assert await ended(client, call_id) == before
-    assert bench.calls.cancelled == []
+    assert harness.calls.cancelled == []
 
 
 @pytest.mark.parametrize(("word", "retryable"), [("[fail]", False), ("[oom]", True)])
-async def test_a_failed_call_says_whether_to_try_again(
+async def test_a_failed_call_reports_if_a_retry_may_help(
     client: httpx.AsyncClient, word: str, retryable: bool
 ) -> None:
     result = await ended(client, await submit(client, an_image(prompt=word)))
@@ -152,7 +161,7 @@ async def test_a_failed_call_says_whether_to_try_again(
     assert result.error.type in ("ValueError", "OutOfMemoryError")
 
 
-async def test_a_flag_is_told_with_the_picture(client: httpx.AsyncClient) -> None:
+async def test_the_nsfw_flag_is_reported_with_the_picture(client: httpx.AsyncClient) -> None:
     result = await ended(client, await submit(client, an_image(prompt="x [nsfw]")))
     assert result.outputs[0].nsfw
 
@@ -170,17 +179,17 @@ async def test_a_flag_is_told_with_the_picture(client: httpx.AsyncClient) -> Non
         "/outputs/fc-0001/sub%5C0.png",
     ],
 )
-async def test_nothing_outside_of_a_calls_folder_is_read(
-    bench: Bench, client: httpx.AsyncClient, path: str
+async def test_files_outside_a_calls_folder_are_never_read(
+    harness: AppHarness, client: httpx.AsyncClient, path: str
 ) -> None:
-    (bench.folder / "secret.png").write_text("secret")
+    (harness.folder / "secret.png").write_text("secret")
     await ended(client, await submit(client, an_image()))
-    bench.files.asked.clear()
+    harness.files.opened.clear()
     assert (await client.get(path)).status_code == 404
-    assert bench.files.asked == []
+    assert harness.files.opened == []
 
 
-async def test_a_file_that_is_not_there_is_not_found(client: httpx.AsyncClient) -> None:
+async def test_a_missing_file_is_not_found(client: httpx.AsyncClient) -> None:
     assert (await client.get("/outputs/fc-0001/0.png")).status_code == 404
 
 
@@ -194,15 +203,15 @@ async def test_a_file_that_is_not_there_is_not_found(client: httpx.AsyncClient) 
         (an_image() | {"kind": "lora_training"}, ["body"]),
     ],
 )
-async def test_a_wrong_input_is_refused_by_field_and_not_repeated(
-    bench: Bench, client: httpx.AsyncClient, body: dict[str, Any], field: list[str]
+async def test_an_invalid_input_is_rejected_by_field_without_echoing_it(
+    harness: AppHarness, client: httpx.AsyncClient, body: dict[str, Any], field: list[str]
 ) -> None:
     answer = await client.post("/submit", json=body)
     assert answer.status_code == 422
     detail = answer.json()["detail"]
     assert detail[0]["loc"] == field
     assert "no size" not in answer.text
-    assert bench.calls.started == []
+    assert harness.calls.started == []
 
 
 @pytest.mark.parametrize(
@@ -215,19 +224,19 @@ async def test_a_wrong_input_is_refused_by_field_and_not_repeated(
         (a_training(base_model="somebody/else"), "base_model"),
     ],
 )
-async def test_what_this_deployment_cannot_do_starts_nothing(
-    bench: Bench, client: httpx.AsyncClient, body: dict[str, Any], field: str
+async def test_an_unsupported_request_starts_nothing(
+    harness: AppHarness, client: httpx.AsyncClient, body: dict[str, Any], field: str
 ) -> None:
     answer = await client.post("/submit", json=body)
     [detail] = answer.json()["detail"]
     assert (answer.status_code, detail["type"]) == (422, "unsupported")
     assert detail["loc"] == ["body", "input", field]
-    assert bench.calls.started == []
+    assert harness.calls.started == []
 
 
-async def test_what_is_switched_on_is_taken(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, comfyui=True, face_swap=True, training=False)
-    async with bench.client() as client:
+async def test_enabled_features_are_accepted(tmp_path: Path) -> None:
+    harness = AppHarness(tmp_path, comfyui=True, face_swap=True, training=False)
+    async with harness.client() as client:
         await submit(client, an_image("1", workflow={"1": {}}, width=0))
         await submit(client, an_image("2", face_url="https://bucket.example/face.png"))
         assert (await client.post("/submit", json=an_image(workflow={}))).status_code == 422

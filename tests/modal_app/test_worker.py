@@ -1,4 +1,4 @@
-"""One call on the GPU machine: who may work, what is told, and how errors leave it."""
+"""One call on the GPU machine: its claim, its progress, and its errors."""
 
 from contextlib import suppress
 from typing import Any
@@ -13,7 +13,7 @@ from tests.modal_app.fakes import FakeWorkerTable, OutOfMemoryError, an_image
 
 
 def job_that(outcome: BaseException | ModalResult) -> Job:
-    def job(asked: ModalSubmit, progress: Progress) -> ModalResult:
+    def job(request: ModalSubmit, progress: Progress) -> ModalResult:
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
@@ -25,7 +25,7 @@ def worked(outcome: BaseException | ModalResult, **more: Any) -> dict[str, Any]:
     return work(an_image(), "fc-1", FakeWorkerTable(), job_that(outcome), **more)
 
 
-def test_a_result_comes_with_the_time_it_took() -> None:
+def test_a_result_includes_its_duration() -> None:
     value = worked(ModalResult(status="succeeded", seed=7))
     assert (value["status"], value["seed"]) == ("succeeded", 7)
     assert value["gpu_seconds"] >= 0
@@ -39,13 +39,13 @@ def test_the_second_call_of_an_id_names_the_first_and_does_nothing() -> None:
 
 
 def test_the_same_call_on_another_machine_works_again() -> None:
-    """Modal takes machines away and runs the same call on another one."""
+    """Modal may take a machine away and run the same call on another."""
     table = FakeWorkerTable({run_key("attempt-1"): "fc-1"})
     value = work(an_image(), "fc-1", table, job_that(ModalResult(status="succeeded")))
     assert value["status"] == "succeeded"
 
 
-class LinkRanOut(CallFailed):
+class LinkExpired(CallFailed):
     retryable = False
 
 
@@ -58,13 +58,13 @@ class HostIsDown(CallFailed):
     [
         (ValueError("bad"), False),
         (OutOfMemoryError("CUDA out of memory"), True),
-        (LinkRanOut("403"), False),
+        (LinkExpired("403"), False),
         (HostIsDown("502"), True),
         (RuntimeError("CUDA error: an illegal memory access was encountered"), True),
         (MemoryError(), False),
     ],
 )
-def test_an_error_leaves_as_an_envelope(error: Exception, retryable: bool) -> None:
+def test_an_error_becomes_a_failed_result(error: Exception, retryable: bool) -> None:
     value = worked(error)
     assert value["status"] == "failed"
     assert value["error"]["type"] == type(error).__name__
@@ -77,30 +77,30 @@ def test_a_long_message_is_cut() -> None:
 
 
 @pytest.mark.parametrize("outcome", [ModalResult(status="succeeded"), ValueError("bad"), KeyboardInterrupt()])
-def test_whatever_becomes_of_a_call_it_is_off_the_list(outcome: BaseException | ModalResult) -> None:
+def test_every_ended_call_is_removed_from_the_index(outcome: BaseException | ModalResult) -> None:
     ends: list[str] = []
     with suppress(KeyboardInterrupt):
         worked(outcome, ended=lambda: ends.append("fc-1"))
     assert ends == ["fc-1"]
 
 
-def test_a_list_that_is_away_spoils_no_picture() -> None:
+def test_an_unavailable_index_does_not_fail_a_call() -> None:
     def away() -> None:
         raise OSError("away")
 
     assert worked(ModalResult(status="succeeded"), ended=away)["status"] == "succeeded"
 
 
-def test_a_process_whose_gpu_is_lost_takes_no_more_calls() -> None:
+def test_a_process_whose_gpu_is_lost_accepts_no_more_calls() -> None:
     stops: list[str] = []
-    worked(RuntimeError("CUDA error: device-side assert triggered"), stop_taking=lambda: stops.append("x"))
+    worked(RuntimeError("CUDA error: device-side assert triggered"), stop_process=lambda: stops.append("x"))
     assert stops == ["x"]
-    worked(ValueError("bad"), stop_taking=lambda: stops.append("y"))
+    worked(ValueError("bad"), stop_process=lambda: stops.append("y"))
     assert stops == ["x"]
 
 
 class InputCancellation(BaseException):
-    """As Modal's own: what interrupts a function is no `Exception`."""
+    """Stand-in for Modal's own class, which is no `Exception` either."""
 
 
 @pytest.mark.parametrize("ending", [InputCancellation("cancelled"), KeyboardInterrupt()])
@@ -109,7 +109,7 @@ def test_a_cancellation_is_no_failure(ending: BaseException) -> None:
         worked(ending)
 
 
-def test_progress_is_told_at_most_once_a_second_and_never_ends_a_call() -> None:
+def test_progress_is_reported_at_most_once_a_second_and_never_fails_a_call() -> None:
     times = iter([0.0, 0.0, 0.5, 1.2, 1.2])
     table = FakeWorkerTable()
     progress = Progress(table, "fc-1", lambda: next(times))

@@ -1,4 +1,4 @@
-"""python -m deploy.local.apache_kafka: install Apache Kafka for this user, unless it is there"""
+"""Install Apache Kafka for this user unless it is installed: python -m deploy.local.apache_kafka"""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""Fetch the pinned jars with jgo, a Maven client in Python, and check each one's SHA-256."""
+"""Download the pinned jars with jgo, a Maven client in Python, and check each one's SHA-256."""
 
 import hashlib
 import os
@@ -18,40 +18,41 @@ Fetch = Callable[[Jar, Path], Path]
 Report = Callable[[str], None]
 
 REPOSITORY = "MAVEN_REPOSITORY"
-AT_ONCE = 8
+MAX_PARALLEL = 8
 PAUSES = (1.0, 2.0)
 """Seconds before the second and the third try of a jar."""
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 15
-SHOWN = 8
-"""Jars that an error names; a repository without an answer fails for all of them alike."""
+MAX_LISTED = 8
+"""Maximum number of jars that an error lists; an unreachable repository fails all of them alike."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A jar that did not come."""
+    """A jar that could not be downloaded."""
 
     jar: Jar
     reason: str
     answered: bool = True
-    asked: bool = True
+    tried: bool = True
 
 
 class CannotFetchKafka(Exception):
-    """A jar did not come, or came with other bytes than the pinned ones."""
+    """A jar could not be downloaded, or its bytes differ from the pinned ones."""
 
     def __init__(self, failures: Sequence[Failure], repository: str) -> None:
-        asked = sorted((each for each in failures if each.asked), key=lambda each: each.jar.coordinates)
-        lines = [f"  {each.jar.coordinates}: {each.reason}" for each in asked[:SHOWN]]
-        if asked[SHOWN:]:
-            lines.append(f"  and {len(asked[SHOWN:])} more")
-        if untried := len(failures) - len(asked):
-            lines.append(f"  ({untried} more were not asked for after that)")
+        tried = sorted((each for each in failures if each.tried), key=lambda each: each.jar.coordinates)
+        lines = [f"  {each.jar.coordinates}: {each.reason}" for each in tried[:MAX_LISTED]]
+        if tried[MAX_LISTED:]:
+            lines.append(f"  and {len(tried[MAX_LISTED:])} more")
+        if untried := len(failures) - len(tried):
+            lines.append(f"  ({untried} more were not tried after that)")
         super().__init__(
-            f"Cannot fetch Apache Kafka. {len(asked)} of its jars could not be had from {repository}:\n"
+            f"Cannot install Apache Kafka: {len(tried)} of its jars could not be downloaded "
+            f"from {repository}:\n"
             + "\n".join(lines)
             + "\nEither make that address reachable (proxy variables such as HTTPS_PROXY are honoured; "
-            f"{REPOSITORY}=URL names another Maven repository), or use a Kafka of your own: "
+            f"{REPOSITORY}=URL names another Maven repository), or use an existing Kafka: "
             "KAFKA_BOOTSTRAP=host:port make up"
         )
 
@@ -63,12 +64,12 @@ def fetch_all(
     fetch: Fetch | None = None,
     pauses: Sequence[float] = PAUSES,
 ) -> None:
-    """Put every jar into the folder, which appears only when it is complete.
+    """Download every jar into the folder, which appears only when it is complete.
 
-    The first jar without an answer after all tries ends the whole: without it there is no installation.
+    The first jar whose repository does not answer after all tries stops the download.
 
     Raises:
-        CannotFetchKafka: naming the repository and the coordinates that did not come from it.
+        CannotFetchKafka: naming the repository and the coordinates of the missing jars.
     """
     draft = Path(tempfile.mkdtemp(dir=folder.parent))
     failures: list[Failure] = []
@@ -78,7 +79,7 @@ def fetch_all(
         return _fetch_one(jar, draft, fetch or from_maven, pauses, stop)
 
     try:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(MAX_PARALLEL) as pool:
             for done, future in enumerate(as_completed([pool.submit(fetch_one, jar) for jar in jars]), 1):
                 if failure := future.result():
                     failures.append(failure)
@@ -94,15 +95,18 @@ def fetch_all(
 
 
 def _fetch_one(jar: Jar, draft: Path, fetch: Fetch, pauses: Sequence[float], stop: Event) -> Failure | None:
-    """Put one jar into the draft, or return the failure of its last try; stop all if that had no answer."""
-    failure = Failure(jar, "not asked for", asked=False)
+    """Download one jar into the draft folder, or return the failure of its last try.
+
+    A repository that does not answer stops the downloads of all jars.
+    """
+    failure = Failure(jar, "not tried", tried=False)
     for pause in (0.0, *pauses):
         if stop.wait(pause):
             break
         try:
             found = fetch(jar, draft / "repository")
-        except RuntimeError:  # jgo: any status but 200
-            failure = Failure(jar, "not found there, or refused")
+        except RuntimeError:  # raised by jgo for any status but 200
+            failure = Failure(jar, "not found, or access refused")
             continue
         except Exception as error:  # errors of requests, OSError
             failure = Failure(jar, f"no answer ({type(error).__name__})", answered=False)
@@ -123,7 +127,7 @@ def from_maven(jar: Jar, repository_cache: Path) -> Path:
     from jgo.maven import MavenContext
 
     other = os.environ.get(REPOSITORY)
-    timeout: Any = (CONNECT_SECONDS, ANSWER_SECONDS)  # jgo hands it to requests, which takes both
+    timeout: Any = (CONNECT_SECONDS, ANSWER_SECONDS)  # jgo passes it to requests, which accepts a pair
     context = MavenContext(
         repo_cache=repository_cache,
         remote_repos={"own": other.rstrip("/")} if other else None,
@@ -134,7 +138,7 @@ def from_maven(jar: Jar, repository_cache: Path) -> Path:
 
 
 def repository_address(environment: Mapping[str, str]) -> str:
-    """Return the address that is asked, without user, password and query."""
+    """Return the address of the repository, without user, password and query."""
     if other := environment.get(REPOSITORY):
         url = urlsplit(other)
         shown = url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()

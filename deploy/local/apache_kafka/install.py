@@ -1,4 +1,4 @@
-"""Install Apache Kafka into the user's cache: fetch its jars, then run it once to make the AOT cache."""
+"""Install Apache Kafka into the user's cache: download its jars, then run it once to make the AOT cache."""
 
 import asyncio
 import fcntl
@@ -24,10 +24,10 @@ AOT_SECONDS = 120.0
 
 
 async def install(report: Report) -> Installation:
-    """Return the installation, after fetching and making its missing parts.
+    """Return the installation, after making its missing parts.
 
     Raises:
-        CannotFetchKafka: when a jar cannot be had.
+        CannotFetchKafka: when a jar cannot be downloaded.
         MissingServer: when the Java wheel is not installed.
         ProcessFailed: when Kafka does not start.
     """
@@ -35,19 +35,19 @@ async def install(report: Report) -> Installation:
     if kafka.complete:
         return kafka
     kafka.folder.parent.mkdir(parents=True, exist_ok=True)
-    async with _alone(kafka.folder.with_name(f"{kafka.folder.name}.lock"), report):
+    async with _install_lock(kafka.folder.with_name(f"{kafka.folder.name}.lock"), report):
         if not kafka.folder.exists():
-            report(f"Fetching Apache Kafka {kafka_version()} into {kafka.folder} (about 45 MB, once)")
+            report(f"Downloading Apache Kafka {kafka_version()} into {kafka.folder} (about 45 MB, once)")
             await asyncio.to_thread(fetch_all, pinned_jars(), kafka.folder, report)
         if not kafka.complete:
-            report("Preparing it for quick starts (some seconds, once)")
+            report("Making its AOT cache for quick starts (some seconds, once)")
             await _make_aot_cache(kafka)
             kafka.marker.touch()
     return kafka
 
 
 async def _make_aot_cache(kafka: Installation) -> None:
-    """Start a broker on an empty folder and stop it: Java writes the cache when it ends."""
+    """Start a broker on an empty folder and stop it; Java writes the cache on exit."""
     draft = kafka.aot_cache.with_suffix(".new")
     with tempfile.TemporaryDirectory() as folder:
         ports = Ports({})
@@ -59,15 +59,15 @@ async def _make_aot_cache(kafka: Installation) -> None:
             await process.wait_ready()
         finally:
             await process.stop(grace_seconds=AOT_SECONDS)
-    if draft.exists():  # a Java that cannot make one runs Kafka without it
+    if draft.exists():  # a Java without AOT support runs Kafka without the cache
         draft.rename(kafka.aot_cache)
     for left in kafka.folder.glob(f"{draft.name}*"):
         left.unlink()
 
 
 @asynccontextmanager
-async def _alone(lock: Path, report: Report) -> AsyncIterator[None]:
-    """Let one process install at a time; the others wait and find it done."""
+async def _install_lock(lock: Path, report: Report) -> AsyncIterator[None]:
+    """Hold the install lock; other processes wait and then find Kafka installed."""
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

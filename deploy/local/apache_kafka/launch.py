@@ -1,6 +1,7 @@
-"""Format the log directory, the first time, then become the broker: `launch.py CONFIG LOG CLUSTER JAVA…`
+"""Format the log directory on the first start, then replace this process with the broker.
 
-Imports nothing of the project. What a kill left half formatted is formatted anew.
+Usage: `launch.py CONFIG LOG CLUSTER JAVA…`. Imports only the standard library. A directory that was left half
+formatted by a kill is deleted and formatted again.
 """
 
 import os
@@ -15,7 +16,7 @@ def main(config: str, log: Path, cluster: str, java: list[str]) -> None:
     if not formatted.exists():
         shutil.rmtree(log, ignore_errors=True)
         tool = [*java, "kafka.tools.StorageTool", "format"]
-        subprocess.run([*tool, f"--cluster-id={cluster}", "-c", config], check=True)  # which may begin with -
+        subprocess.run([*tool, f"--cluster-id={cluster}", "-c", config], check=True)  # an id may begin with -
         formatted.touch()
     os.execv(java[0], [*java, "kafka.Kafka", config])
 

@@ -1,4 +1,4 @@
-"""One node of an Apache Kafka cluster, broker and controller in one: its properties, its command line."""
+"""Configuration and command line of one Apache Kafka node, broker and controller in one."""
 
 import base64
 import sys
@@ -14,7 +14,7 @@ from deploy.local.processes import Command
 from deploy.local.servers import Site
 
 LAUNCH = Path(__file__).with_name("launch.py")
-MOST_REPLICAS = 3
+MAX_REPLICAS = 3
 JAVA_OPTIONS = (
     "-Xms64m",
     "-Xmx512m",
@@ -39,7 +39,7 @@ SETTINGS = {
     "transaction.state.log.num.partitions": "6",
     "share.coordinator.state.topic.num.partitions": "6",
     "log.cleaner.dedupe.buffer.size": str(4 << 20),
-    # A node that was killed is taken back only when the session of its earlier life has ended.
+    # A killed node may register again only after the session of its previous process has expired.
     "broker.heartbeat.interval.ms": "1000",
     "broker.session.timeout.ms": "5000",
 }
@@ -47,18 +47,18 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Member:
-    """A node as all nodes of its cluster know it."""
+    """Address of one node, as all nodes of its cluster know it."""
 
     number: int
     port: int
     controller_port: int
-    front: int | None = None
-    """The advertised port, where it differs."""
+    proxy_port: int | None = None
+    """Advertised port, where it differs from the port of the listener."""
 
 
 def replicas(nodes: int) -> int:
     """Return the replication factor of a cluster of this size."""
-    return min(MOST_REPLICAS, nodes)
+    return min(MAX_REPLICAS, nodes)
 
 
 def properties(number: int, members: Iterable[Member], log: Path) -> dict[str, str]:
@@ -73,7 +73,7 @@ def properties(number: int, members: Iterable[Member], log: Path) -> dict[str, s
         "node.id": str(number),
         "controller.quorum.voters": voters,
         "listeners": f"BROKER://{HOST}:{port},CONTROLLER://{HOST}:{controller_port}",
-        "advertised.listeners": f"BROKER://{HOST}:{nodes[number].front or port}",
+        "advertised.listeners": f"BROKER://{HOST}:{nodes[number].proxy_port or port}",
         "log.dirs": str(log),
         "default.replication.factor": copies,
         "min.insync.replicas": in_sync,
@@ -88,7 +88,7 @@ def properties(number: int, members: Iterable[Member], log: Path) -> dict[str, s
 def node(
     name: str, number: int, members: Iterable[Member], site: Site, kafka: Installation, *java_options: str
 ) -> Command:
-    """Its data lies in a folder of its own; a cluster of another size has other folders."""
+    """Return the command of one node. Its data folder depends on its number and the cluster size."""
     members = tuple(members)
     folder = site.data / f"apache-kafka-{number}-of-{len(members)}"
     folder.mkdir(exist_ok=True)
@@ -110,11 +110,11 @@ def node(
 
 
 def _cluster_id(site: Site) -> str:
-    """Return the cluster id, which is the same for all nodes of a stack and at every start."""
+    """Return the cluster id. It is the same for all nodes of a stack and at every start."""
     return base64.urlsafe_b64encode(uuid5(NAMESPACE_URL, str(site.data)).bytes).decode().rstrip("=")
 
 
 def _java(kafka: Installation, site: Site) -> tuple[str, ...]:
     prepared = (f"-XX:AOTCache={kafka.aot_cache}",) if kafka.aot_cache.exists() else ()
-    unpacked = f"-Djava.io.tmpdir={site.temporary}"  # native libraries, which a killed node leaves behind
+    unpacked = f"-Djava.io.tmpdir={site.temporary}"  # native libraries, which a killed node does not delete
     return (str(kafka.java), *JAVA_OPTIONS, *prepared, unpacked, "-cp", kafka.classpath)

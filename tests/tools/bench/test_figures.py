@@ -1,4 +1,4 @@
-"""What the benchmark says of what it measured."""
+"""Figures of a measurement, their comparison with recorded ones, and the tables of the page."""
 
 from pathlib import Path
 
@@ -37,12 +37,12 @@ def test_a_ratio_is_that_of_the_medians() -> None:
     assert (found["images_per_s"], found["floor_ratio"], found["rounds"]) == (30.0, 0.6, 3)
 
 
-def test_what_was_not_measured_is_nothing() -> None:
+def test_figures_without_a_measurement_are_none() -> None:
     found = figures(results(a_round("ours", 1, 100)))
     assert {found["temporal_ratio"], found["latency_p50_ms"], found["growth_ratio"]} == {None}
 
 
-def test_the_servers_do_not_count_as_ours() -> None:
+def test_the_cpu_time_of_servers_does_not_count_as_ours() -> None:
     assert figures(results(a_round("ours", 1, 100)))["cpu_ms_per_image"] == 4.0
 
 
@@ -84,12 +84,12 @@ def test_recorded_figures_of_another_broker_are_dropped_and_of_the_same_one_kept
     }
 
 
-def test_who_leaves_an_image_out_is_not_compared() -> None:
+def test_a_contestant_that_leaves_an_image_out_is_not_compared() -> None:
     with pytest.raises(LessWork, match="'objects': 9"):
         check_work("quick", Outcome(completed_jobs=10, attempts=10, assets=10, objects=9), 10, 10)
 
 
-def test_one_job_has_percentiles_too() -> None:
+def test_a_single_job_has_percentiles() -> None:
     assert Percentiles.of([0.02]) == Percentiles(count=1, p50=20.0, p95=20.0, p99=20.0)
 
 
@@ -97,7 +97,7 @@ def test_a_part_that_was_not_measured_has_no_table() -> None:
     assert tables(results(a_round("ours", 1, 100))).keys() == {"machine", "throughput", "cpu"}
 
 
-def test_rounds_with_a_faster_database_are_an_aside(tmp_path: Path) -> None:
+def test_rounds_with_a_faster_database_are_written_beside_the_main_table(tmp_path: Path) -> None:
     page, before = tmp_path / "performance.md", PAGE.read_text()
     page.write_text(before)
     write_aside(results(a_round("ours", 1, 100), faster_mongo=True), page)

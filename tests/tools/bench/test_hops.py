@@ -1,4 +1,4 @@
-"""What the benchmark makes of the spans of one image."""
+"""Hops computed from the spans of one image."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from bench.hops import PATH, Span, of_jobs
 
 
 def path_of(trace: str, waits: float, works: float) -> list[Span]:
-    """Each message waits so long for the one before."""
+    """Return a trace in which each message waits this long for the one before."""
     spans, time = [], 100.0
     for place in PATH:
         spans.append(Span(trace, place, time, time + works))
@@ -14,7 +14,7 @@ def path_of(trace: str, waits: float, works: float) -> list[Span]:
     return spans
 
 
-def test_a_hop_waits_for_the_one_before_and_is_handled() -> None:
+def test_a_hop_has_a_waiting_time_and_a_handling_time() -> None:
     first, second, *_, upstream = of_jobs(path_of("a", waits=0.010, works=0.002), [0.100])
     assert first.waited is None
     assert second.waited is not None
@@ -24,16 +24,16 @@ def test_a_hop_waits_for_the_one_before_and_is_handled() -> None:
     assert round(upstream.waited.p50, 3) == 50.0
 
 
-def test_what_else_a_trace_went_through_does_not_count() -> None:
+def test_other_spans_of_a_trace_do_not_count() -> None:
     other = Span("a", ("analytics", "job.events.v1"), 0.0, 9.0)
     assert of_jobs([other, *path_of("a", 0.01, 0.002)], [0.1]) == of_jobs(path_of("a", 0.01, 0.002), [0.1])
 
 
-def test_a_message_that_came_twice_counts_once() -> None:
+def test_a_redelivered_message_counts_once() -> None:
     again = [Span(span.trace, span.place, span.start + 5, span.end + 5) for span in path_of("a", 0.01, 0.002)]
     assert of_jobs([*path_of("a", 0.01, 0.002), *again], [0.1]) == of_jobs(path_of("a", 0.01, 0.002), [0.1])
 
 
-def test_a_job_without_a_whole_trace_is_said() -> None:
+def test_a_job_without_a_whole_trace_is_reported() -> None:
     with pytest.raises(LookupError, match="2 jobs have ended, but only 1 left a whole trace"):
         of_jobs([*path_of("a", 0.01, 0.002), *path_of("b", 0.01, 0.002)[:-1]], [0.1, 0.1])

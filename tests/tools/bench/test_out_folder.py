@@ -1,4 +1,4 @@
-"""`python -m bench --out FOLDER` deletes only what an earlier run of it left."""
+"""Deletion of the output folder: only one that an earlier run of the benchmark made is deleted."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from bench.out_folder import MARKER, NotOurs, prepare
 
 
 @pytest.mark.parametrize("parts", [[], ["--quick"], ["--parts", "rounds"]])
-def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path: Path, parts: list[str]) -> None:
+def test_a_folder_with_other_files_is_rejected_and_left_unchanged(tmp_path: Path, parts: list[str]) -> None:
     thesis = tmp_path / "thesis.tex"
     thesis.write_text("three years of work")
     run = CliRunner().invoke(app, ["--out", str(tmp_path), *parts])
@@ -23,7 +23,7 @@ def test_a_folder_with_other_files_is_refused_and_left_as_it_is(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_what_is_no_folder_is_refused(tmp_path: Path, kind: str) -> None:
+def test_a_file_or_a_link_is_rejected(tmp_path: Path, kind: str) -> None:
     out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
     prepare(elsewhere)
     if kind == "file":
@@ -35,7 +35,7 @@ def test_what_is_no_folder_is_refused(tmp_path: Path, kind: str) -> None:
     assert (elsewhere / MARKER).exists()
 
 
-def test_an_empty_folder_and_one_of_an_earlier_run_are_taken(tmp_path: Path) -> None:
+def test_an_empty_folder_and_one_of_an_earlier_run_are_accepted(tmp_path: Path) -> None:
     prepare(tmp_path / "new" / "deep")
     for out in (tmp_path / "new" / "deep", tmp_path / "empty"):
         out.mkdir(exist_ok=True)

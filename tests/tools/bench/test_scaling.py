@@ -1,4 +1,4 @@
-"""What the model on paper says of rates that nobody has run."""
+"""Properties of the scaling model, for rates that were never run."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -65,13 +65,13 @@ def figures(found: Needs) -> list[float]:
     ]
 
 
-def test_twice_the_rate_needs_twice_the_processes() -> None:
+def test_a_doubled_rate_needs_twice_the_processes() -> None:
     once, twice = at(30_000.0).processes, at(60_000.0).processes
     for name in SERVICES:
         assert twice[name] == pytest.approx(2 * once[name], abs=1)
 
 
-def test_a_process_is_busy_for_the_share_that_is_assumed() -> None:
+def test_a_process_is_busy_for_the_assumed_share() -> None:
     assert at(100.0, busy=0.6).processes["prompt_builder"] == 1  # 6 ms x 100/s is 0.6 of a core
     assert at(101.0, busy=0.6).processes["prompt_builder"] == 2
 
@@ -92,7 +92,7 @@ def test_a_gateway_holds_no_more_than_its_setting_allows() -> None:
     assert found.processes[GATEWAY] >= 3
 
 
-def test_more_partitions_than_there_are_is_said() -> None:
+def test_a_lack_of_partitions_is_reported() -> None:
     assert not at(10.0).too_few_partitions
     busiest = max(ms for name, ms in cpu_ms(measured(), ASSUMED).items() if name in SERVICES)
     most = PARTITIONS * 1000 * ASSUMED.busy / busiest
@@ -120,23 +120,23 @@ def test_each_poll_costs_what_was_measured_in_flight() -> None:
     assert polled - without == pytest.approx(4.0 * progress_of(ASSUMED.image_seconds))  # 200 ms/s, 50 polls/s
 
 
-def test_an_instant_image_is_polled_once_and_tells_no_progress() -> None:
+def test_an_instant_image_is_polled_once_and_reports_no_progress() -> None:
     assert (polls(0.0), progress_of(0.0)) == (1, 0)
     assert cpu_ms(measured(), Assumptions(image_seconds=0.01, picture_cpu_ms=0.0)) == pytest.approx(
         {**dict.fromkeys(SERVICES, 6.0), "kafka": 3.0, "mongo": 9.0}
     )
 
 
-def test_progress_is_written_once_and_said_twice() -> None:
+def test_a_progress_report_is_one_write_and_two_messages() -> None:
     assert count(writes(5)) - count(writes(4)) == 1
     assert count(messages(5)) - count(messages(4)) == 2
 
 
-def test_the_messages_pass_all_hops_that_are_measured() -> None:
+def test_the_messages_pass_all_measured_hops() -> None:
     assert {topic for _, topic in PATH} <= {each.topic for each in messages(0)}
 
 
-def test_the_first_to_break_is_the_lowest_limit() -> None:
+def test_the_first_limit_reached_is_the_lowest_one() -> None:
     limits = breaks_first(measured(), ASSUMED)
     rates = [each.images_per_s for each in limits]
     assert rates == sorted(rates)
@@ -151,7 +151,7 @@ def test_a_partition_limit_is_the_rate_at_which_partitions_run_out() -> None:
 
 
 @pytest.mark.parametrize("nothing", [None, results(contestant="floor")], ids=["no results", "not ours"])
-def test_what_was_not_measured_is_said_and_the_rest_is_written(nothing: Results | None) -> None:
+def test_unmeasured_parts_are_marked_and_the_others_are_written(nothing: Results | None) -> None:
     found = scaling_tables(nothing, ASSUMED)
     unmeasured = {name for name, part in found.items() if part == UNMEASURED}
     assert unmeasured == {"measured", "costs", "processes", "money", "limits"}
@@ -169,8 +169,8 @@ def test_the_page_has_a_place_for_each_table(tmp_path: Path) -> None:
     assert UNMEASURED not in page.read_text()
 
 
-def test_the_page_says_what_the_code_says() -> None:
-    """What follows from code and assumptions alone; a change of either is written with the command."""
+def test_the_page_agrees_with_the_code() -> None:
+    """Compare the parts that depend on code and assumptions alone; `python -m bench.scaling` writes them."""
     written = PAGE.read_text()
     for name, part in scaling_tables(None, ASSUMED).items():
         if part != UNMEASURED:

@@ -1,4 +1,4 @@
-"""The broker of a stack: its nodes, and what they and the services are told."""
+"""The broker of a stack: its nodes, and the settings that they and the services get."""
 
 from pathlib import Path
 
@@ -23,31 +23,31 @@ def _no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KAFKA_BROKERS", raising=False)
 
 
-def test_a_stack_has_one_node_unless_the_environment_or_the_code_says_otherwise(
+def test_a_stack_has_one_node_unless_the_environment_or_the_code_sets_another_number(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert Broker.of(None) == Broker(1)
-    monkeypatch.setenv("KAFKA_BROKERS", "")  # make passes on an unset variable as an empty one
+    monkeypatch.setenv("KAFKA_BROKERS", "")  # make passes an unset variable as an empty one
     assert Broker.of(None) == Broker(1)
     monkeypatch.setenv("KAFKA_BROKERS", "3")
     assert Broker.of(None) == Broker(3)
     assert Broker.of(1) == Broker(1)
 
 
-def test_a_wrong_number_of_nodes_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_number_of_nodes_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KAFKA_BROKERS", "many")
     with pytest.raises(StartupError, match=r"KAFKA_BROKERS: .*integer"):
         Broker.of(None)
 
 
-def test_a_broker_that_runs_elsewhere_has_no_process_and_the_services_get_its_address() -> None:
+def test_an_external_broker_has_no_process_and_the_services_get_its_address() -> None:
     broker = Broker.of(3, "kafka.example:9092")
     assert broker.names == ()
     assert broker.environment([]) == {"KAFKA_BOOTSTRAP": "kafka.example:9092"}
 
 
 @pytest.mark.parametrize(("nodes", "copies", "in_sync"), [(1, 1, 1), (3, 3, 2)])
-def test_three_nodes_keep_every_record_three_times_and_two_must_have_it(
+def test_three_nodes_keep_three_replicas_and_two_must_be_in_sync(
     nodes: int, copies: int, in_sync: int
 ) -> None:
     settings = properties(1, THREE[:nodes], Path("log"))
@@ -67,6 +67,6 @@ def test_the_services_get_the_address_of_every_node() -> None:
     assert Broker(2).environment(["a:1", "b:2"])["KAFKA_BOOTSTRAP"] == "a:1,b:2"
 
 
-def test_a_kept_port_stays() -> None:
+def test_a_kept_port_does_not_change() -> None:
     ports = Ports({})
     assert ports.keep("kafka-2") == ports.keep("kafka-2")

@@ -1,4 +1,4 @@
-"""Fetching the pinned jars of Apache Kafka, and launching a node."""
+"""Downloading the pinned jars of Apache Kafka, and launching a node."""
 
 import hashlib
 import os
@@ -11,9 +11,9 @@ import pytest
 from jgo.maven import MavenContext
 
 from deploy.local.apache_kafka.fetching import (
-    AT_ONCE,
+    MAX_LISTED,
+    MAX_PARALLEL,
     REPOSITORY,
-    SHOWN,
     CannotFetchKafka,
     Fetch,
     fetch_all,
@@ -54,11 +54,11 @@ def nothing(_: str) -> None:
 
 
 def fetch_at_once(jars: list[Jar], folder: Path, fetch: Fetch) -> None:
-    """Fetch without pauses between tries."""
+    """Download without pauses between tries."""
     fetch_all(jars, folder, nothing, fetch, AT_ONCE_PAUSES)
 
 
-def test_every_jar_is_pinned_by_coordinates_and_sum() -> None:
+def test_every_jar_is_pinned_by_coordinates_and_hash() -> None:
     jars = pinned_jars()
     assert len({jar.file_name for jar in jars}) == len(jars) > 40
     assert all(re.fullmatch(r"[0-9a-f]{64}", jar.sha256) for jar in jars)
@@ -75,10 +75,10 @@ def test_jars_that_have_the_pinned_bytes_are_put_into_the_folder(tmp_path: Path)
 def test_a_jar_with_other_bytes_is_not_installed(tmp_path: Path) -> None:
     with pytest.raises(CannotFetchKafka, match=r"org\.example:two:1\.0: its SHA-256 is"):
         fetch_at_once([ONE, TWO], tmp_path / "kafka", serving({"one": b"1", "two": b"changed"}))
-    assert list(tmp_path.iterdir()) == [], "neither a folder nor a half of one"
+    assert list(tmp_path.iterdir()) == [], "neither a folder nor a partial one"
 
 
-def test_jars_that_cannot_be_had_are_named_with_two_ways_out(tmp_path: Path) -> None:
+def test_missing_jars_are_named_with_two_remedies(tmp_path: Path) -> None:
     with pytest.raises(CannotFetchKafka) as failure:
         fetch_at_once([ONE, TWO], tmp_path / "kafka", serving({}))
     text = str(failure.value)
@@ -88,32 +88,32 @@ def test_jars_that_cannot_be_had_are_named_with_two_ways_out(tmp_path: Path) -> 
     assert "repository.invalid" not in text
 
 
-def test_a_repository_that_lacks_everything_is_asked_for_everything_and_some_jars_are_named(
+def test_a_repository_that_lacks_everything_is_tried_for_every_jar_and_some_are_named(
     tmp_path: Path,
 ) -> None:
     with pytest.raises(CannotFetchKafka, match="46 of its jars") as failure:
         fetch_at_once(JARS, tmp_path / "kafka", serving({}))
     text = str(failure.value)
-    assert text.count("org.example:jar-") == SHOWN
-    assert f"and {len(JARS) - SHOWN} more" in text
+    assert text.count("org.example:jar-") == MAX_LISTED
+    assert f"and {len(JARS) - MAX_LISTED} more" in text
 
 
-def test_a_repository_without_an_answer_is_given_up_after_the_first_jars(tmp_path: Path) -> None:
-    asked: list[str] = []
+def test_an_unreachable_repository_is_given_up_after_the_first_jars(tmp_path: Path) -> None:
+    tried: list[str] = []
 
     def silent(jar: Jar, _: Path) -> Path:
-        asked.append(jar.artifact)
+        tried.append(jar.artifact)
         raise TimeoutError
 
     with pytest.raises(CannotFetchKafka) as failure:
         fetch_at_once(JARS, tmp_path / "kafka", silent)
-    assert len(set(asked)) <= AT_ONCE
+    assert len(set(tried)) <= MAX_PARALLEL
     assert "no answer (TimeoutError)" in str(failure.value)
-    assert "more were not asked for after that" in str(failure.value)
+    assert "more were not tried after that" in str(failure.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_error_names_the_address_that_is_asked_without_credentials(
+def test_the_error_names_the_address_of_the_repository_without_credentials(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(REPOSITORY, "https://me:hunter2@mirror.example/maven2?token=hunter3")
@@ -122,12 +122,12 @@ def test_the_error_names_the_address_that_is_asked_without_credentials(
     assert "hunter" not in str(failure.value)
 
 
-def test_without_a_mirror_the_address_is_the_one_of_the_client() -> None:
+def test_the_default_repository_is_that_of_the_client() -> None:
     [central] = MavenContext().remote_repos.values()
     assert repository_address({}) == f"Maven Central, {central}"
 
 
-def test_a_jar_that_comes_at_the_second_try_is_installed(tmp_path: Path) -> None:
+def test_a_jar_that_arrives_at_the_second_try_is_installed(tmp_path: Path) -> None:
     tries: list[str] = []
     serve = serving({"one": b"1"})
 
@@ -165,7 +165,7 @@ def test_a_log_directory_is_formatted_once_and_the_launcher_becomes_the_broker(t
     assert second == ["-cp jars kafka.Kafka config"]
 
 
-def test_what_was_left_half_formatted_is_formatted_anew(tmp_path: Path) -> None:
+def test_a_half_formatted_directory_is_formatted_again(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     (tmp_path / "log" / "meta.properties").touch()
     failed = launched(tmp_path, "exit 1")

@@ -1,4 +1,4 @@
-"""Which program speaks MongoDB's protocol in a local stack."""
+"""The program that serves MongoDB's protocol in a local stack."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from deploy.local.ports import Ports
 from deploy.local.servers import Site, mongo
 
 
-def test_it_is_the_one_from_pypi_unless_another_is_named(
+def test_the_server_is_the_one_from_pypi_unless_the_environment_names_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = Site(Ports({}), tmp_path, tmp_path, {})

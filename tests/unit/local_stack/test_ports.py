@@ -1,4 +1,4 @@
-"""Ports of a stack: fixed ones by default, others when they are taken, and that is shown."""
+"""Ports of a stack: fixed ones by default, and a visible warning when one is occupied."""
 
 import socket
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_the_readme_names_the_ports_of_the_servers_that_users_call() -> None:
         assert f"127.0.0.1:{FIXED_PORTS[name]}" in text, name
 
 
-def test_a_free_fixed_port_is_taken_even_where_last_time_was_another() -> None:
+def test_a_free_fixed_port_is_preferred_to_the_port_of_the_previous_start() -> None:
     with socket.create_server((HOST, 0)) as other:
         free = other.getsockname()[1]
     ports = Ports({"api": 12_345}, {"api": free})
@@ -34,7 +34,7 @@ def test_a_free_fixed_port_is_taken_even_where_last_time_was_another() -> None:
     assert ports.moved == {}
 
 
-def test_a_taken_fixed_port_is_replaced_and_status_says_so() -> None:
+def test_an_occupied_fixed_port_is_replaced_and_the_status_shows_it() -> None:
     with socket.create_server((HOST, 0)) as other:
         taken = other.getsockname()[1]
         ports = Ports({}, {"api": taken})

@@ -1,11 +1,11 @@
-"""The lines of `up`: a process that became ready, and after a while what is waited for."""
+"""Progress lines of `up`: each process that becomes ready, and after a while the missing ones."""
 
 from deploy.local.progress import QUIET_SECONDS, Progress
 from deploy.local.state import ProcessState, StackState
 
 
 class Watched:
-    """A starting stack, its clock, and the lines that were printed of it."""
+    """A starting stack, its clock, and its progress lines."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -13,7 +13,7 @@ class Watched:
         self.progress = Progress(self.lines.append, lambda process: " (joining)", lambda: self.now)
 
     def after(self, seconds: float, **ready: bool) -> list[str]:
-        """Return the lines that so many seconds and these processes bring."""
+        """Return the lines that appear after this time with these processes."""
         self.now += seconds
         before = len(self.lines)
         processes = {
@@ -31,12 +31,12 @@ def test_each_process_has_a_line_when_it_becomes_ready() -> None:
     assert up.after(0.5, kafka=True, api=True) == ["api is ready at http://api (after 2.0 s)"]
 
 
-def test_after_some_seconds_without_news_the_missing_processes_are_named_with_their_reason() -> None:
+def test_after_some_quiet_seconds_the_missing_processes_are_named_with_their_reason() -> None:
     up = Watched()
     up.after(1.0, kafka=True, api=False)
     assert up.after(QUIET_SECONDS, kafka=True, api=False) == ["waiting for api (joining) (6 s so far)"]
     assert up.after(1.0, kafka=True, api=False) == []
 
 
-def test_before_the_first_process_the_wait_is_shown_too() -> None:
+def test_the_wait_for_the_first_process_is_shown() -> None:
     assert Watched().after(QUIET_SECONDS) == ["waiting for the first process (5 s so far)"]

@@ -1,8 +1,8 @@
-"""Real providers instead of simulators: named in options or in the environment, keys kept to themselves."""
+"""Real providers in place of simulators: selected by options or the environment, keys kept secret."""
 
 import pytest
 
-from deploy.local.providers import FAL_ADDRESS, ProviderNotUsable, named_in_options, real_providers
+from deploy.local.providers import FAL_ADDRESS, ProviderNotUsable, real_providers, with_options
 from deploy.local.services import basics
 
 COMFYUI = {"COMFYUI_BASE_URL": "http://gpu.example:8188", "COMFYUI_CHECKPOINT": "own.safetensors"}
@@ -11,7 +11,7 @@ FAL_KEY = {"FAL_KEY": "id:secret"}
 FAL = {**FAL_KEY, "FAL_QUEUE_URL": FAL_ADDRESS}
 
 
-def test_without_names_all_providers_are_simulated() -> None:
+def test_all_providers_are_simulated_by_default() -> None:
     assert real_providers({"PATH": "/bin"}).simulated == ("modal", "comfyui", "fal")
 
 
@@ -19,7 +19,7 @@ def test_without_names_all_providers_are_simulated() -> None:
     ("environment", "real"),
     [(COMFYUI, "comfyui"), (MODAL, "modal"), (FAL, "fal")],
 )
-def test_a_named_provider_is_real_with_all_its_variables_and_the_others_are_simulated(
+def test_a_selected_provider_is_real_with_all_its_variables_and_the_others_are_simulated(
     environment: dict[str, str], real: str
 ) -> None:
     found = real_providers({**environment, "PATH": "/bin"})
@@ -29,33 +29,33 @@ def test_a_named_provider_is_real_with_all_its_variables_and_the_others_are_simu
     assert found.variables == environment
 
 
-def test_options_name_providers_as_the_environment_does() -> None:
-    named = named_in_options(FAL_KEY, comfyui="http://gpu.example:8188", modal=None, fal=True)
+def test_options_select_providers_as_the_environment_does() -> None:
+    named = with_options(FAL_KEY, comfyui="http://gpu.example:8188", modal=None, fal=True)
     assert real_providers(named).names == ("comfyui", "fal")
     assert real_providers(named).addresses["fal"] == FAL_ADDRESS
 
 
-def test_a_key_of_fal_alone_leaves_fal_simulated_and_is_given_to_nothing() -> None:
-    found = real_providers(named_in_options(FAL_KEY, comfyui=None, modal=None, fal=False))
+def test_a_key_of_fal_alone_selects_nothing_and_reaches_no_process() -> None:
+    found = real_providers(with_options(FAL_KEY, comfyui=None, modal=None, fal=False))
     assert found.simulated == ("modal", "comfyui", "fal")
     assert found.variables == {}
     assert "FAL_KEY" not in basics(FAL_KEY)
 
 
-def test_the_option_keeps_the_address_of_fal_that_the_environment_names() -> None:
+def test_the_option_keeps_the_address_of_fal_from_the_environment() -> None:
     shell = {**FAL_KEY, "FAL_QUEUE_URL": "https://fal.example"}
-    named = named_in_options(shell, comfyui=None, modal=None, fal=True)
+    named = with_options(shell, comfyui=None, modal=None, fal=True)
     assert real_providers(named).addresses == {"fal": "https://fal.example"}
 
 
-def test_an_address_of_fal_without_its_key_is_refused() -> None:
-    with pytest.raises(ProviderNotUsable, match="FAL_KEY must be"):
+def test_an_address_of_fal_without_its_key_is_rejected() -> None:
+    with pytest.raises(ProviderNotUsable, match="which also needs FAL_KEY"):
         real_providers({"FAL_QUEUE_URL": FAL_ADDRESS})
 
 
-def test_fal_without_its_key_is_refused() -> None:
+def test_the_fal_option_without_a_key_is_rejected() -> None:
     with pytest.raises(ProviderNotUsable, match="FAL_KEY"):
-        named_in_options({}, comfyui=None, modal=None, fal=True)
+        with_options({}, comfyui=None, modal=None, fal=True)
 
 
 def test_certificate_authorities_of_the_shell_reach_the_services() -> None:
@@ -66,15 +66,15 @@ def test_certificate_authorities_of_the_shell_reach_the_services() -> None:
     assert "HTTPS_PROXY" not in given
 
 
-def test_modal_without_its_keys_is_refused_by_name() -> None:
+def test_modal_without_its_keys_is_rejected_by_name() -> None:
     with pytest.raises(ProviderNotUsable, match="MODAL_KEY and MODAL_SECRET"):
         real_providers({"MODAL_BASE_URL": MODAL["MODAL_BASE_URL"]})
 
 
-def test_an_address_that_is_none_is_refused_without_being_repeated() -> None:
-    with pytest.raises(ProviderNotUsable, match="COMFYUI_BASE_URL") as refused:
+def test_an_invalid_address_is_rejected_without_echoing_it() -> None:
+    with pytest.raises(ProviderNotUsable, match="COMFYUI_BASE_URL") as failure:
         real_providers({"COMFYUI_BASE_URL": "user:hunter2@gpu:8188"})
-    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in str(failure.value)
 
 
 def test_addresses_are_shown_without_credentials_and_keys_are_not_shown_at_all() -> None:

@@ -1,4 +1,4 @@
-"""What a caller of the application does."""
+"""Requests of a caller of the application."""
 
 import asyncio
 from typing import Any
