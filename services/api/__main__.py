@@ -1,22 +1,22 @@
-"""Settings → clients → routes → run."""
+"""Entry point: read settings, open clients, build routes, run."""
 
 from functools import partial
 
 from prompts.catalogue import default_catalogue
 from services.api.app import build
-from services.api.intake import Intake
-from services.api.reading import Reading
-from services.api.reading_chains import ChainReading
+from services.api.chain_queries import ChainQueries
+from services.api.job_queries import JobQueries
 from services.api.settings import Settings
 from services.api.store import (
+    COMMAND_INDEXES,
     SUBMISSION_INDEXES,
-    WISH_INDEXES,
     MongoAssets,
+    MongoChainStore,
+    MongoCommands,
     MongoJobs,
-    MongoStories,
     MongoSubmissions,
-    MongoWishes,
 )
+from services.api.submission_service import SubmissionService
 from shared import clock, mongo
 from shared.outbox import MongoOutboxStore, Outbox
 from shared.process import main
@@ -24,8 +24,8 @@ from shared.s3 import open_bucket
 from shared.service import Service
 from shared.settings import KafkaSettings, MongoSettings, ProcessSettings, S3Settings, read_settings
 
-PATIENCE_SECONDS = 5.0
-"""With the database: a caller who waits is rather told to come back."""
+DATABASE_WAIT_SECONDS = 5.0
+"""Time to wait for the database before a request is answered with 503."""
 
 
 async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
@@ -34,27 +34,27 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     async with (
         Service("api", kafka, process, wait_for_broker=False) as service,
         mongo.connect(
-            read_settings(MongoSettings), service.waits_for, patience_seconds=PATIENCE_SECONDS
+            read_settings(MongoSettings), service.waits_for, patience_seconds=DATABASE_WAIT_SECONDS
         ) as database,
         open_bucket(read_settings(S3Settings), service.waits_for) as bucket,
     ):
         await mongo.ensure_indexes(database["submissions"], *SUBMISSION_INDEXES, report=service.waits_for)
-        await mongo.ensure_indexes(database["wishes"], *WISH_INDEXES, report=service.waits_for)
+        await mongo.ensure_indexes(database["commands"], *COMMAND_INDEXES, report=service.waits_for)
         service.health.add("mongo", partial(mongo.ping, database))
         jobs, submissions = MongoJobs(database["jobs"]), MongoSubmissions(database["submissions"])
         outboxes = (
             Outbox(MongoOutboxStore(database["submissions"]), service.publisher),
-            Outbox(MongoOutboxStore(database["wishes"]), service.publisher),
+            Outbox(MongoOutboxStore(database["commands"]), service.publisher),
         )
         for outbox in outboxes:
             service.background("outbox", outbox.run)
-        stories = MongoStories(database["chains"], database["characters"])
-        wishes, assets = MongoWishes(database["wishes"]), MongoAssets(database["assets"])
+        chains = MongoChainStore(database["chains"], database["characters"])
+        commands, assets = MongoCommands(database["commands"]), MongoAssets(database["assets"])
         build(
             service.http,
-            Intake(jobs, stories, submissions, wishes, outboxes, clock.now, default_catalogue()),
-            Reading(jobs, submissions, assets, bucket, clock.now, settings.link_seconds),
-            ChainReading(stories, submissions),
+            SubmissionService(jobs, chains, submissions, commands, outboxes, clock.now, default_catalogue()),
+            JobQueries(jobs, submissions, assets, bucket, clock.now, settings.link_seconds),
+            ChainQueries(chains, submissions),
         )
         await service.run()
 

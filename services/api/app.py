@@ -1,12 +1,12 @@
-"""The one place where the api's parts meet."""
+"""The api's HTTP application."""
 
 from fastapi import FastAPI
 
+from services.api.chain_queries import ChainQueries
 from services.api.chain_routes import chain_routes, character_routes
-from services.api.intake import Intake
+from services.api.job_queries import JobQueries
 from services.api.job_routes import job_routes
-from services.api.reading import Reading
-from services.api.reading_chains import ChainReading
+from services.api.submission_service import SubmissionService
 from services.api.submit_routes import submit_routes
 from shared.http.bodies import BodyRules
 from shared.http.documentation import serve_documentation
@@ -26,8 +26,8 @@ Errors are problem documents (RFC 9457). After a 503, repeat the request after `
 """
 
 
-def build(app: FastAPI, intake: Intake, reading: Reading, chains: ChainReading) -> None:
-    """Give the application its routes, its errors and its documentation."""
+def build(app: FastAPI, service: SubmissionService, jobs: JobQueries, chains: ChainQueries) -> None:
+    """Add middleware, errors, documentation and routes to the application."""
     app.title = "imagegen"
     app.version = "1"
     app.description = DESCRIPTION
@@ -35,9 +35,9 @@ def build(app: FastAPI, intake: Intake, reading: Reading, chains: ChainReading) 
     install_problems(app)
     serve_documentation(app, "services.api")
     for router in (
-        submit_routes(intake, reading),
-        job_routes(intake, reading),
-        character_routes(intake, chains),
-        chain_routes(intake, chains),
+        submit_routes(service, jobs),
+        job_routes(service, jobs),
+        character_routes(service, chains),
+        chain_routes(service, chains),
     ):
         include_strictly(app, router)

@@ -1,4 +1,4 @@
-"""The caller: the identity that the product in front of this service vouches for."""
+"""The caller's identity, set by the product in front of this service."""
 
 from typing import Annotated
 

@@ -1,21 +1,21 @@
-"""Pages of a tenant's characters: stored and accepted ones in one order, newest first."""
+"""Pages of a tenant's characters, stored and accepted, newest first."""
 
 from collections.abc import Iterable
 
 from contracts.characters import CharacterRecord
 from contracts.http_chains import CharacterPage, CharacterView
+from services.api.chain_views import view_of_known
 from services.api.domain import Accepted
+from services.api.job_pages import cursor_of
 from services.api.known_characters import is_ahead, known_character
-from services.api.listing import cursor_of
-from services.api.ports import PageQuery, Place, Stories, Submissions
-from services.api.views_of_chains import view_of_known
+from services.api.ports import ChainStore, PageQuery, Position, Submissions
 
 
 class CharacterList:
-    """Lists `characters`; those that are not stored yet, from `submissions`."""
+    """Lists `characters`, and from `submissions` those that are not stored yet."""
 
-    def __init__(self, stories: Stories, submissions: Submissions) -> None:
-        self._stories = stories
+    def __init__(self, chains: ChainStore, submissions: Submissions) -> None:
+        self._chains = chains
         self._submissions = submissions
 
     async def page(self, query: PageQuery) -> CharacterPage:
@@ -26,15 +26,15 @@ class CharacterList:
         """
         wider = query.model_copy(update={"limit": query.limit + 1})
         accepted = await self._not_stored(wider)
-        records = await self._stories.page(wider)
+        records = await self._chains.page(wider)
         choices = await self._pending(query.tenant, (record.character_id for record in records))
         views = {character_id: _view(None, pending) for character_id, pending in accepted.items()}
         views |= {each.character_id: _view(each, choices.get(each.character_id)) for each in records}
-        ordered = sorted(views.values(), key=_place, reverse=True)
+        ordered = sorted(views.values(), key=_position, reverse=True)
         listed = ordered[: query.limit]
         more = len(ordered) > query.limit
         return CharacterPage(
-            characters=tuple(listed), next_cursor=cursor_of(_place(listed[-1])) if more else None
+            characters=tuple(listed), next_cursor=cursor_of(_position(listed[-1])) if more else None
         )
 
     async def _not_stored(self, query: PageQuery) -> dict[str, Accepted]:
@@ -46,7 +46,7 @@ class CharacterList:
         while True:
             batch = await self._submissions.pending_characters(query)
             ids = {_character_id(each) for each in batch}
-            records = await self._stories.characters_of(query.tenant, ids)
+            records = await self._chains.characters_of(query.tenant, ids)
             shown = {each.job_id for each in batch if _is_shown(each, records)}
             if shown:
                 await self._submissions.mark_stored(shown)
@@ -57,7 +57,7 @@ class CharacterList:
             query = query.model_copy(update={"before": (batch[-1].requested_at, _character_id(batch[-1]))})
 
     async def _pending(self, tenant: str, ids: Iterable[str]) -> dict[str, Accepted]:
-        """Return what stores each character: the newest choice of its face, else its creation."""
+        """Return the submission of each character: the newest choice of a face, or the creation."""
         found: dict[str, Accepted] = {}
         for each in await self._submissions.pending_of(tenant, ids):
             other = found.get(_character_id(each))
@@ -86,5 +86,5 @@ def _character_id(accepted: Accepted) -> str:
     return accepted.character_id
 
 
-def _place(view: CharacterView) -> Place:
+def _position(view: CharacterView) -> Position:
     return view.created, view.id

@@ -1,4 +1,4 @@
-"""The rules of accepting a request: what it becomes, when it is a repetition, when it cannot be stored."""
+"""Rules for accepting a request: its record and message, repetitions, values that cannot be stored."""
 
 import hashlib
 import json
@@ -34,7 +34,7 @@ KINDS: dict[GenerationType, type[Model]] = {
 
 
 CREATIONS = UUID("b1f0c0de-5e1e-4c7e-8d0c-c4a1d0000002")
-"""The namespace of the ids under which creations of characters are kept."""
+"""Namespace of the submission ids of character creations."""
 
 
 class Caller(Model):
@@ -45,36 +45,36 @@ class Caller(Model):
 
 
 class Accepted(Model):
-    """The `submissions` document (`_id` is the job id) without what it owes."""
+    """The `submissions` document (`_id` is the job id) without its outbox entry."""
 
     job_id: Id
     tenant: Name
     user_id: UserId
     type: GenerationType | None = None
-    """None: it creates a character and has no job."""
+    """None for the creation of a character, which has no job."""
     requested: int = 0
-    """Images asked for; 0 where only the plan knows."""
+    """Number of requested images; 0 where only the plan knows."""
     idempotency_key: str | None = None
     submission_hash: str = ""
-    """Hash of what the caller sent, from `submission_hash`. Empty in documents older than the field."""
+    """Hash of the request, from `submission_hash`. Empty in documents older than the field."""
     requested_at: Moment
     chain_id: Id | None = None
     character_id: CharacterId | None = None
     character: Character | None = None
-    """As it will be stored under `character_id`; null where the submission stores none."""
+    """The character to store under `character_id`; null where the submission stores none."""
     steps: tuple[GenerationType, ...] = ()
-    """Of the chain that it begins."""
+    """Steps of the chain that it starts."""
     planned: bool | None = None
-    """True when listings need not look for its job: it was found, or there is none."""
+    """True when the job document was found or will never exist; listings then skip the submission."""
 
     @property
     def is_job(self) -> bool:
-        """Return whether it asks for a job."""
+        """True when it requests a job."""
         return self.type is not None
 
 
 class Conflict(Exception):
-    """The key or the job id already stands for another request."""
+    """The key or the job id already belongs to a different request."""
 
 
 def accept(
@@ -112,16 +112,17 @@ def accept(
 
 
 def _described(message: GenerationRequested) -> Character | None:
-    """The character that the beginning of a chain describes: it is stored under the chain's id."""
+    """Return the character that the first step of a chain describes; its id is the chain's."""
     sheet = message.request
     if not message.then or not isinstance(sheet, CharacterSheetRequest) or sheet.character is None:
         return None
     return as_stored(sheet.character, message.chain or message.job_id, base_image_id=sheet.base_image_id)
 
 
-def as_stored(character: Character, character_id: str, **fields: str) -> Character:
-    """The character as it will be stored: its trigger word is fixed by its id."""
-    return character.model_copy(update=fields | {"trigger_word": trigger_word(character_id)})
+def as_stored(character: Character, character_id: str, *, base_image_id: str | None = None) -> Character:
+    """Return the character as it will be stored; its trigger word is derived from its id."""
+    face = base_image_id or character.base_image_id
+    return character.model_copy(update={"base_image_id": face, "trigger_word": trigger_word(character_id)})
 
 
 def accept_selection(
@@ -133,7 +134,7 @@ def accept_selection(
     key: str | None,
     now: datetime,
 ) -> tuple[Accepted, BaseImageSelected]:
-    """Turn a choice of face into the record of its sheet and the message to publish."""
+    """Turn the choice of a face into the record of its sheet and the message to publish."""
     message = BaseImageSelected.model_validate(
         dict(selection)
         | {
@@ -143,7 +144,7 @@ def accept_selection(
             "selected_at": now,
         }
     )
-    who = selection.character or drawn
+    described = selection.character or drawn
     follow_ups = [each.type for each in message.then] or ["lora_training"]
     accepted = Accepted.model_validate(
         {
@@ -157,7 +158,8 @@ def accept_selection(
             "requested_at": now,
             "chain_id": message.chain_id,
             "character_id": character_id,
-            "character": who and as_stored(who, character_id, base_image_id=selection.base_image_id),
+            "character": described
+            and as_stored(described, character_id, base_image_id=selection.base_image_id),
             "steps": ("character_sheet", *follow_ups),
         }
     )
@@ -189,47 +191,47 @@ def accept_creation(
     return accepted, message
 
 
-def set_by_the_service(character: Character, character_id: str | None) -> tuple[FieldError, ...]:
-    """Return the errors of a creation that sets what follows from its id or from a training."""
+def read_only_field_errors(character: Character, character_id: str | None) -> tuple[FieldError, ...]:
+    """Return an error for each field of a creation that only the service may set."""
     errors = []
     own = trigger_word(character_id) if character_id else None
     if character.trigger_word not in (None, own):
-        message = "follows from the character's id; leave it out"
+        message = "is derived from the character's id and cannot be set; leave it out"
         errors.append(FieldError(field="character.trigger_word", message=message))
     if character.lora is not None:
-        message = "is set when a training of it ends; leave it out"
+        message = "is set when a training ends and cannot be set here; leave it out"
         errors.append(FieldError(field="character.lora", message=message))
     return tuple(errors)
 
 
 def is_same_person(known: Character, described: Character) -> bool:
-    """Return whether a character is the described one, apart from what was made of it since."""
+    """Return whether two descriptions are of the same character; ignores face, LoRA and trigger word."""
     made = {name: getattr(described, name) for name in ("base_image_id", "lora", "trigger_word")}
     return known.model_copy(update=made) == described
 
 
-def as_written(reason: Reason) -> FieldError:
-    """A reason with its field as the caller wrote it: the request is the body itself."""
+def field_error_of(reason: Reason) -> FieldError:
+    """Return a reason as a field error; over HTTP the request is the body itself."""
     field = "body" if reason.field == "request" else reason.field.removeprefix("request.")
     return FieldError(field=field, message=reason.message)
 
 
-def submission_hash(said: Model, caller: Caller | None, **about: str) -> str:
+def submission_hash(request: Model, caller: Caller | None, **about: str) -> str:
     """Return the SHA-256 of a submission without its job id; a repetition has the same one.
 
     The user counts where a caller is given; a character is its tenant's. Values that equal their
     default do not count, so that a field of a later version changes no hash.
     """
-    fields = said.model_dump(mode="json", exclude={"job_id"}, exclude_defaults=True)
+    fields = request.model_dump(mode="json", exclude={"job_id"}, exclude_defaults=True)
     meant = fields | about | ({"user_id": caller.user_id} if caller else {})
     return hashlib.sha256(json.dumps(meant, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
-def repeated(new: Accepted, asked_id: str | None, known: Sequence[Accepted]) -> Accepted:
-    """The submission that this one repeats.
+def earlier_submission(new: Accepted, requested_id: str | None, known: Sequence[Accepted]) -> Accepted:
+    """Return the submission that this one repeats.
 
     Raises:
-        Conflict: saying whether the key or the job id is taken by another request.
+        Conflict: names the key or the id that belongs to a different request.
     """
     for earlier in known:
         by_key = new.idempotency_key is not None and earlier.idempotency_key == new.idempotency_key
@@ -237,14 +239,17 @@ def repeated(new: Accepted, asked_id: str | None, known: Sequence[Accepted]) -> 
         if by_key and earlier.tenant == new.tenant:
             name = "Idempotency-Key"
         same = earlier.submission_hash == new.submission_hash and earlier.tenant == new.tenant
-        if not same or (asked_id is not None and earlier.job_id != asked_id):
-            raise Conflict(f"this {name} already stands for another request; use a new one")
+        if not same or (requested_id is not None and earlier.job_id != requested_id):
+            raise Conflict(f"{name} already belongs to a different request; use a new one")
     return known[0]
 
 
-def unstorable(said: Model) -> tuple[FieldError, ...]:
+def storage_errors(request: Model) -> tuple[FieldError, ...]:
     """Return the errors of parts that are valid JSON but cannot be stored."""
-    follow_ups = enumerate(getattr(said, "then", ()))
-    parts = [(("workflow",), said), *((("then", str(place), "workflow"), each) for place, each in follow_ups)]
+    follow_ups = enumerate(getattr(request, "then", ()))
+    parts = [
+        (("workflow",), request),
+        *((("then", str(place), "workflow"), each) for place, each in follow_ups),
+    ]
     found = chain.from_iterable(faults(getattr(part, "workflow", None), path) for path, part in parts)
     return tuple(FieldError(field=field, message=message) for field, message in islice(found, 10))

@@ -1,4 +1,4 @@
-"""`/v1/jobs`: what became of requests, their results, their cancellation."""
+"""`/v1/jobs`: state, results and cancellation of jobs."""
 
 from typing import Annotated
 
@@ -8,16 +8,16 @@ from contracts.base import GenerationType, Id, UserId
 from contracts.http import JobPage, JobView, Results
 from contracts.jobs import Status
 from services.api.callers import CallerHeaders
-from services.api.intake import Intake
-from services.api.listing import place_of
+from services.api.job_pages import position_of
+from services.api.job_queries import JobQueries
 from services.api.ports import JobQuery
-from services.api.reading import Reading
-from services.api.submit_routes import Trace
+from services.api.request_context import Trace
+from services.api.submission_service import SubmissionService
 from shared.http.problems import problem_responses
 
 
-def job_routes(intake: Intake, reading: Reading) -> APIRouter:
-    """Everything below `/v1/jobs`."""
+def job_routes(service: SubmissionService, jobs: JobQueries) -> APIRouter:
+    """Return the routes below `/v1/jobs`."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=problem_responses(401, 422, 503))
     unknown = problem_responses(404)
 
@@ -25,27 +25,27 @@ def job_routes(intake: Intake, reading: Reading) -> APIRouter:
     async def list_jobs(
         caller: CallerHeaders,
         status: Status | None = None,
-        type: GenerationType | None = None,  # noqa: A002 - the query's own word
+        type: GenerationType | None = None,  # noqa: A002 - the name of the query parameter
         user_id: UserId | None = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
         cursor: Annotated[str | None, Query(max_length=200)] = None,
     ) -> JobPage:
-        """The tenant's jobs, newest first."""
-        before = place_of(cursor)
+        """List the tenant's jobs, newest first."""
+        before = position_of(cursor)
         query = JobQuery(
             tenant=caller.tenant, status=status, type=type, user_id=user_id, before=before, limit=limit
         )
-        return await reading.page(query)
+        return await jobs.page(query)
 
     @router.get("/{job_id}", responses=unknown)
     async def get_job(job_id: Id, caller: CallerHeaders) -> JobView:
-        """Where a job stands. Poll until `status` is `completed` or `failed`, or follow its events."""
-        return await reading.job(job_id, caller.tenant)
+        """Get the state of a job. Poll until `status` is `completed` or `failed`, or follow its events."""
+        return await jobs.job(job_id, caller.tenant)
 
     @router.get("/{job_id}/results", responses=unknown)
     async def get_results(job_id: Id, caller: CallerHeaders) -> Results:
-        """The images that are ready, or the trained LoRA, each with links signed for this answer."""
-        return await reading.results(job_id, caller.tenant)
+        """Get the images that are ready, or the trained LoRA, with links signed for this response."""
+        return await jobs.results(job_id, caller.tenant)
 
     @router.post(
         "/{job_id}/cancel",
@@ -53,12 +53,12 @@ def job_routes(intake: Intake, reading: Reading) -> APIRouter:
         responses=unknown | {200: {"model": JobView, "description": "The job had already ended"}},
     )
     async def cancel_job(job_id: Id, caller: CallerHeaders, trace: Trace, response: Response) -> JobView:
-        """Stop a job. What is delivered stays; what still renders is stopped."""
-        view = await reading.job(job_id, caller.tenant)
+        """Stop a job. Delivered images stay; open renders are cancelled."""
+        view = await jobs.job(job_id, caller.tenant)
         if view.terminal:
             response.status_code = 200
         else:
-            await intake.cancel(job_id, caller, trace)
+            await service.cancel(job_id, caller, trace)
         return view
 
     return router

@@ -1,15 +1,15 @@
-"""Characters that requests may name: those that are stored, and those that were accepted and will be."""
+"""Characters that requests may name: stored ones, and accepted ones that will be stored."""
 
 from dataclasses import dataclass
 
 from contracts.characters import Character, CharacterRecord
 from services.api.domain import Accepted
-from services.api.ports import Stories, Submissions
+from services.api.ports import ChainStore, Submissions
 
 
 @dataclass(frozen=True, slots=True)
 class KnownCharacter:
-    """A character as it is, or is about to be stored."""
+    """A character, stored or accepted to be stored."""
 
     character: Character
     record: CharacterRecord | None = None
@@ -25,8 +25,8 @@ class KnownCharacter:
 class KnownCharacters:
     """Finds a tenant's characters."""
 
-    def __init__(self, stories: Stories, submissions: Submissions) -> None:
-        self._stories = stories
+    def __init__(self, chains: ChainStore, submissions: Submissions) -> None:
+        self._chains = chains
         self._submissions = submissions
 
     async def find(self, tenant: str, character_id: str) -> KnownCharacter | None:
@@ -35,7 +35,7 @@ class KnownCharacters:
         Submissions are read first: one that is stored in between is found in the record.
         """
         accepted = await self._submissions.storing(tenant, character_id)
-        record = await self._stories.character(tenant, character_id)
+        record = await self._chains.character(tenant, character_id)
         return known_character(record, accepted)
 
 
@@ -52,7 +52,7 @@ def known_character(record: CharacterRecord | None, accepted: Accepted | None) -
 
 
 def is_ahead(accepted: Accepted, record: CharacterRecord) -> bool:
-    """Tell whether a choice of a face is not in the record yet. A creation changes no record."""
+    """Return whether a choice of a face is not in the record yet. A creation changes no record."""
     if accepted.chain_id is None or any(face.chain_id == accepted.chain_id for face in record.faces):
         return False
     return record.selected_at is None or accepted.requested_at > record.selected_at

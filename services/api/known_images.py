@@ -1,4 +1,4 @@
-"""Images that requests may name: those of the tenant's jobs, planned or accepted a moment ago."""
+"""Images that requests may name: those of the tenant's jobs, planned or accepted."""
 
 import asyncio
 from collections.abc import Iterator
@@ -20,19 +20,21 @@ class KnownImages:
         self._jobs = jobs
         self._submissions = submissions
 
-    async def faults(self, said: Model, tenant: str) -> tuple[FieldError, ...]:
+    async def errors(self, request: Model, tenant: str) -> tuple[FieldError, ...]:
         """Return an error for each job that the request names an image of and the tenant does not have.
 
         Jobs are read before submissions: one that is planned in between is found in the submissions.
         """
-        named = first_of_each_job(said)
+        named = first_of_each_job(request)
         if not named:
             return ()
         known = await self._jobs.of_tenant(tenant, named)
         if others := named.keys() - known:
             known |= await self._submissions.of_tenant(tenant, others)
         missing = {job_id: field for job_id, field in named.items() if job_id not in known}
-        return tuple(FieldError(field=field, message=no_job(job_id)) for job_id, field in missing.items())
+        return tuple(
+            FieldError(field=field, message=job_not_found_text(job_id)) for job_id, field in missing.items()
+        )
 
     async def chosen_from(
         self, selection: BaseImageSelection, caller: Caller
@@ -42,33 +44,33 @@ class KnownImages:
         job, accepted = await asyncio.gather(self._jobs.get(job_id), self._submissions.get(job_id))
         owner = job or (accepted if accepted and accepted.is_job else None)
         if owner is None or owner.tenant != caller.tenant:
-            return None, (FieldError(field="base_image_id", message=no_job(job_id)),)
-        return job, _faults_of_choice(selection, job)
+            return None, (FieldError(field="base_image_id", message=job_not_found_text(job_id)),)
+        return job, _choice_errors(selection, job)
 
 
-def first_of_each_job(said: Any) -> dict[str, str]:
+def first_of_each_job(request: Any) -> dict[str, str]:
     """Return the jobs of the images that a request names, each with the field that names it first."""
     found: dict[str, str] = {}
-    for field, image in _named(said):
+    for field, image in _images_named(request):
         found.setdefault(RenderKey.parse(image).job_id, field)
     return found
 
 
-def _named(said: Any) -> Iterator[tuple[str, AssetId]]:
-    if own := getattr(said, "base_image_id", None):
+def _images_named(request: Any) -> Iterator[tuple[str, AssetId]]:
+    if own := getattr(request, "base_image_id", None):
         yield "base_image_id", own
-    if face := getattr(getattr(said, "character", None), "base_image_id", None):
+    if face := getattr(getattr(request, "character", None), "base_image_id", None):
         yield "character.base_image_id", face
-    for place, image in enumerate(getattr(said, "images", ())):
+    for place, image in enumerate(getattr(request, "images", ())):
         yield f"images.{place}", image
 
 
-def no_job(job_id: str) -> str:
-    """Say the same whether there is none or it is another tenant's."""
-    return f"there is no job {job_id}"
+def job_not_found_text(job_id: str) -> str:
+    """Return the error text; the same for another tenant's job."""
+    return f"job {job_id} does not exist"
 
 
-def _faults_of_choice(selection: BaseImageSelection, job: Job | None) -> tuple[FieldError, ...]:
+def _choice_errors(selection: BaseImageSelection, job: Job | None) -> tuple[FieldError, ...]:
     key = RenderKey.parse(selection.base_image_id)
     render = next((each for each in job.renders if each.spec.index == key.index), None) if job else None
     if job is None or render is None or render.stored is None:

@@ -10,8 +10,8 @@ from contracts.characters import CharacterRecord
 from contracts.jobs import Job, Status
 from services.api.domain import Accepted
 
-Place = tuple[datetime, str]
-"""Where a job or a character stands in a list that is newest first: its time and its id."""
+Position = tuple[datetime, str]
+"""Position of a job or a character in a list that is newest first: its time and its id."""
 
 
 class PageQuery(Model):
@@ -19,7 +19,7 @@ class PageQuery(Model):
 
     tenant: Name
     user_id: UserId | None = None
-    before: Place | None = None
+    before: Position | None = None
     limit: int
 
 
@@ -31,7 +31,7 @@ class JobQuery(PageQuery):
 
 
 class Preview(Model):
-    """What an asset has beside its image, as far as it is made."""
+    """Preview and placeholder of an asset's image; null until they are made."""
 
     key: str | None = None
     placeholder: str | None = None
@@ -43,66 +43,68 @@ class Jobs(Protocol):
     async def get(self, job_id: str) -> Job | None: ...
 
     async def page(self, query: JobQuery) -> list[Job]:
-        """The newest that match, newest first."""
+        """Return the newest jobs that match, newest first."""
 
     async def existing(self, ids: Iterable[str]) -> set[str]:
-        """Those of these ids that have a document."""
+        """Return the ids that have a document."""
 
     async def of_tenant(self, tenant: str, ids: Iterable[str]) -> set[str]:
-        """Return those of these ids that are jobs of the tenant."""
+        """Return the ids that are jobs of the tenant."""
 
 
 class Submissions(Protocol):
-    """What was accepted over HTTP, each with the messages it owes."""
+    """Requests accepted over HTTP, each with an outbox entry."""
 
     async def add(self, accepted: Accepted, outbox: dict[str, Any]) -> bool:
-        """Keep it durably. False when its job id or its idempotency key is taken."""
+        """Store a submission; False when its job id or its idempotency key is taken."""
 
     async def known(self, accepted: Accepted) -> list[Accepted]:
-        """Those that have its idempotency key or its job id; by key first."""
+        """Return submissions with the same idempotency key or job id; those with the key come first."""
 
     async def get(self, job_id: str) -> Accepted | None: ...
 
     async def of_tenant(self, tenant: str, job_ids: Iterable[str]) -> set[str]:
-        """Return those of these ids under which the tenant asked for a job."""
+        """Return the ids under which the tenant requested a job."""
 
     async def storing(self, tenant: str, character_id: str) -> Accepted | None:
-        """Return the newest that chooses the face of a character with this id; else the one that
-        creates it."""
+        """Return the newest submission that chooses the face of a character, else the one that creates
+        it."""
 
     async def unplanned(self, query: JobQuery) -> list[Accepted]:
-        """Return the newest that match and are not marked as planned, newest first."""
+        """Return the newest submissions that match and are not marked as planned, newest first."""
 
     async def mark_planned(self, job_ids: Collection[str]) -> None:
-        """Record that these have a job document. Listings do not read them again."""
+        """Mark submissions that have a job document; listings skip them."""
 
     async def pending_characters(self, query: PageQuery) -> list[Accepted]:
-        """Return the newest that store a character and are not marked as stored, newest first; those of
-        one time by the id of the character."""
+        """Return the newest submissions that store a character and are not marked as stored.
+
+        The order is newest first, and by character id within one time.
+        """
 
     async def pending_of(self, tenant: str, character_ids: Iterable[str]) -> list[Accepted]:
-        """Return those that store these characters and are not marked as stored."""
+        """Return the submissions that store these characters and are not marked as stored."""
 
     async def mark_stored(self, job_ids: Collection[str]) -> None:
-        """Record that the character of each is stored. Listings do not read them again."""
+        """Mark submissions whose character is stored; listings skip them."""
 
 
-class Wishes(Protocol):
-    """What else was asked for over HTTP about a job or a chain, each with the message it owes."""
+class Commands(Protocol):
+    """Commands about a job or a chain (cancel, resume), each with an outbox entry."""
 
-    async def add(self, wish_id: str, tenant: str, outbox: dict[str, Any]) -> None:
-        """Keep it durably; the same again owes its message again."""
+    async def add(self, command_id: str, tenant: str, outbox: dict[str, Any]) -> None:
+        """Store a command; the same command again is published again."""
 
 
-class Stories(Protocol):
-    """The documents of the characters service."""
+class ChainStore(Protocol):
+    """The documents of the characters service: chains and characters."""
 
     async def chain(self, chain_id: str) -> Chain | None: ...
 
     async def character(self, tenant: str, character_id: str) -> CharacterRecord | None: ...
 
     async def characters_of(self, tenant: str, ids: Iterable[str]) -> dict[str, CharacterRecord]:
-        """Return those that exist, by id."""
+        """Return the characters that exist, by id."""
 
     async def page(self, query: PageQuery) -> list[CharacterRecord]:
         """Return the newest characters, newest first."""
@@ -112,7 +114,7 @@ class Assets(Protocol):
     """The result-store's documents."""
 
     async def previews(self, ids: Iterable[str]) -> dict[str, Preview]:
-        """By asset id, those that exist."""
+        """Return the previews that exist, by asset id."""
 
 
 class Links(Protocol):

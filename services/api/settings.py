@@ -1,4 +1,4 @@
-"""What the api reads from its environment beside the servers' addresses."""
+"""Settings of the api, from its environment."""
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,4 +10,4 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="API_", frozen=True)
 
     link_seconds: int = Field(default=3600, ge=60, le=7 * 24 * 3600)
-    """How long a signed link to a result lives."""
+    """Lifetime of a signed link to a result."""

@@ -10,13 +10,13 @@ from contracts.chains import Chain
 from contracts.characters import CharacterRecord, character_key
 from contracts.jobs import Job
 from services.api.domain import Accepted
-from services.api.ports import Assets, JobQuery, Jobs, PageQuery, Preview, Stories, Submissions, Wishes
+from services.api.ports import Assets, ChainStore, Commands, JobQuery, Jobs, PageQuery, Preview, Submissions
 from shared.mongo import Collection, find_by_id
 from shared.mongo.group_commit import guarded_writes
 from shared.outbox import OUTBOX_INDEX
 
 PENDING = {"character_pending": True}
-"""Submissions whose character no listing has found stored yet."""
+"""Matches submissions whose character is not marked as stored."""
 
 SUBMISSION_INDEXES = (
     IndexModel(
@@ -36,9 +36,9 @@ SUBMISSION_INDEXES = (
     ),
     OUTBOX_INDEX,
 )
-WISH_INDEXES = (OUTBOX_INDEX,)
+COMMAND_INDEXES = (OUTBOX_INDEX,)
 
-_UNSEEN = {"events": 0, "handled": 0, "workflow": 0}
+_UNUSED_FIELDS = {"events": 0, "handled": 0, "workflow": 0}
 
 
 class MongoJobs(Jobs):
@@ -48,7 +48,7 @@ class MongoJobs(Jobs):
         self._collection = collection
 
     async def get(self, job_id: str) -> Job | None:
-        found = await self._collection.find_one({"_id": job_id}, _UNSEEN)
+        found = await self._collection.find_one({"_id": job_id}, _UNUSED_FIELDS)
         return Job.model_validate(found) if found else None
 
     async def page(self, query: JobQuery) -> list[Job]:
@@ -126,21 +126,21 @@ class MongoSubmissions(Submissions):
         await self._collection.update_many({"_id": {"$in": list(job_ids)}}, stored)
 
 
-class MongoWishes(Wishes):
-    """Owns `wishes`."""
+class MongoCommands(Commands):
+    """Owns `commands`."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
 
-    async def add(self, wish_id: str, tenant: str, outbox: dict[str, Any]) -> None:
+    async def add(self, command_id: str, tenant: str, outbox: dict[str, Any]) -> None:
         await self._collection.update_one(
-            {"_id": wish_id},
+            {"_id": command_id},
             {"$set": {"outbox": outbox}, "$setOnInsert": {"tenant": tenant, "requested_at": outbox["at"]}},
             upsert=True,
         )
 
 
-class MongoStories(Stories):
+class MongoChainStore(ChainStore):
     """Reads `chains` and `characters`."""
 
     def __init__(self, chains: Collection, characters: Collection) -> None:
@@ -185,7 +185,7 @@ class MongoAssets(Assets):
 
 
 def _filter(query: JobQuery) -> dict[str, Any]:
-    """All but the status."""
+    """Match all conditions of a query but the status."""
     return _page(query, "requested_at", "_id") | ({"type": query.type} if query.type else {})
 
 
@@ -203,4 +203,6 @@ def _page(query: PageQuery, time: str, key: str) -> dict[str, Any]:
 
 async def _newest(collection: Collection, wanted: dict[str, Any], limit: int) -> list[dict[str, Any]]:
     order = [("requested_at", -1), ("_id", -1)]
-    return await collection.find(wanted, _UNSEEN | {"outbox": 0}).sort(order).limit(limit).to_list(None)
+    return (
+        await collection.find(wanted, _UNUSED_FIELDS | {"outbox": 0}).sort(order).limit(limit).to_list(None)
+    )

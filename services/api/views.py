@@ -1,4 +1,4 @@
-"""Documents → what their owner sees. Pure."""
+"""Views of jobs and results for their owner. Pure."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -11,7 +11,7 @@ from services.api.ports import Preview
 
 
 def job_view(job: Job, now: datetime, submission: Accepted | None = None) -> JobView:
-    """A job. One that was cancelled before its plan knows little; its submission fills that in."""
+    """Return the view of a job; fields that a placeholder lacks come from its submission."""
     source = submission if submission and job.placeholder else None
     created = source.requested_at if source else job.requested_at
     end = job.finished_at or now
@@ -41,7 +41,7 @@ def job_view(job: Job, now: datetime, submission: Accepted | None = None) -> Job
 
 
 def pending_view(accepted: Accepted, now: datetime) -> JobView:
-    """A job that is accepted and not planned yet."""
+    """Return the view of a job that is accepted and not planned yet."""
     assert accepted.type is not None, "only jobs have a view"
     return JobView(
         id=accepted.job_id,
@@ -61,7 +61,7 @@ def pending_view(accepted: Accepted, now: datetime) -> JobView:
 def result_image(
     render: Render, stored: StoredImage, preview: Preview | None, urls: tuple[str, str | None], ends: datetime
 ) -> ResultImage:
-    """A stored image with its fresh links: the image's and the preview's."""
+    """Return a stored image with fresh links to it and to its preview."""
     return ResultImage(
         index=render.spec.index,
         label=render.spec.label,
@@ -74,7 +74,7 @@ def result_image(
 
 
 def result_lora(render: Render, stored: StoredLora, urls: tuple[str, str], ends: datetime) -> ResultLora:
-    """A training's result with its fresh links: the weights' and the manifest's."""
+    """Return a training's result with fresh links to its weights and its manifest."""
     return ResultLora(
         index=render.spec.index,
         label=render.spec.label,
@@ -86,7 +86,7 @@ def result_lora(render: Render, stored: StoredLora, urls: tuple[str, str], ends:
 
 
 def results_view(job: Job, images: Iterable[ResultImage], loras: Iterable[ResultLora]) -> Results:
-    """What of a job is ready."""
+    """Return the results of a job that are ready."""
     return Results(
         job_id=job.job_id,
         status=job.status,

@@ -68,7 +68,7 @@ class JobStream:
 
 def no_job(job_id: str) -> Refusal:
     """Return the 404 for a job that does not exist or belongs to another tenant."""
-    return Refusal(404, f"there is no job {job_id}")
+    return Refusal(404, f"job {job_id} does not exist")
 
 
 def _is_over(job: Job) -> bool:

@@ -1,6 +1,5 @@
 """All events of one user's jobs. The cursor names the events sent, and a reconnect loses none."""
 
-import base64
 from datetime import datetime, timedelta
 
 from pydantic import ValidationError
@@ -10,6 +9,7 @@ from contracts.jobs import Job, JobEvent
 from services.notifier.ports import Jobs
 from services.notifier.sse import SseEncoder, frame, snapshot_of
 from shared.clock import Clock
+from shared.http.cursors import decode_cursor, encode_cursor
 
 OLDEST = timedelta(hours=1)
 SLACK = timedelta(seconds=30)
@@ -26,14 +26,13 @@ class Cursor(Model):
 
     def text(self) -> str:
         """Encode the cursor; the text is opaque to clients."""
-        return base64.urlsafe_b64encode(self.model_dump_json().encode()).decode().rstrip("=")
+        return encode_cursor(self.model_dump_json())
 
     @classmethod
     def read(cls, text: str | None, now: datetime) -> "Cursor | None":
         """Decode a cursor; None when it is not valid or too old to resume from."""
         try:
-            padded = (text or "").encode("ascii") + b"=" * (-len(text or "") % 4)
-            cursor = cls.model_validate_json(base64.b64decode(padded, altchars=b"-_", validate=True))
+            cursor = cls.model_validate_json(decode_cursor(text or ""))
         except (ValueError, ValidationError):
             return None
         return cursor if now - OLDEST <= cursor.at <= now + SLACK else None

@@ -16,6 +16,7 @@ from contracts.json_text import fault_in
 from contracts.requests import FOLLOW_UP_TYPES
 from contracts.wording import MAX_ERRORS, error_text, field_path
 from shared.errors import TransientError
+from shared.observability.tracing import trace_id_of
 from shared.transient import is_transient
 
 log = structlog.get_logger()
@@ -78,8 +79,10 @@ def install_problems(app: FastAPI) -> None:
             headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             detail = f"Service temporarily unavailable; retry after {RETRY_AFTER_SECONDS} s."
             return problem(503, detail, headers=headers)
-        log.error("request_failed", path=request.url.path, exc_info=error)
-        return problem(500, "Internal error; it was logged.")
+        parent = getattr(request.state, "traceparent", None) or request.headers.get("traceparent")
+        trace_id = trace_id_of(parent)
+        log.error("request_failed", path=request.url.path, trace_id=trace_id, exc_info=error)
+        return problem(500, f"Internal error; it was logged with trace id {trace_id}.")
 
 
 _DETAILS = {

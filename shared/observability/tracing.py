@@ -4,6 +4,7 @@ from opentelemetry import context, trace
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProcessor
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -40,3 +41,9 @@ def traceparent(span: trace.Span) -> str | None:
     carrier: dict[str, str] = {}
     _propagator.inject(carrier, context=trace.set_span_in_context(span))
     return carrier.get("traceparent")
+
+
+def trace_id_of(parent: str | None) -> str:
+    """Return the trace id of a traceparent header, or a new one without a valid header."""
+    above = trace.get_current_span(_propagator.extract({"traceparent": parent or ""})).get_span_context()
+    return f"{above.trace_id or RandomIdGenerator().generate_trace_id():032x}"

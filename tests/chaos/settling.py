@@ -114,7 +114,7 @@ async def _under_way(database: Any) -> list[str]:
     for collection, question in questions.items():
         ids = await database[collection].find(question, {"_id": 1}).to_list(None)
         found += [f"{collection}: {each['_id']}" for each in ids]
-    for collection in ("submissions", "wishes", "attempts", "assets"):
+    for collection in ("submissions", "commands", "attempts", "assets"):
         ids = await database[collection].find({"outbox.at": {"$exists": True}}, {"_id": 1}).to_list(None)
         found += [f"{collection} owes: {each['_id']}" for each in ids]
     return found

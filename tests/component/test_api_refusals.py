@@ -7,7 +7,7 @@ import pytest
 from contracts.generation import GenerationRejected, GenerationRequested
 from prompts.catalogue import default_catalogue
 from prompts.planner import plan
-from tests.fakes.api import ApiBench
+from tests.fakes.api import ApiHarness
 from tests.fakes.builders import JOB, START
 from tests.fakes.characters import MARA, a_character_record
 from tests.fakes.jobs import a_job, a_render, a_stored_image
@@ -52,11 +52,11 @@ REFUSED: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
 
 
 @pytest.fixture
-def bench() -> ApiBench:
-    bench = ApiBench()
+def harness() -> ApiHarness:
+    harness = ApiHarness()
     renders = (a_render(0, stored=a_stored_image(JOB, 0), state="done"),)
-    bench.jobs.put(a_job(job_id=JOB, type="base_image", renders=renders, character=MARA))
-    return bench
+    harness.jobs.put(a_job(job_id=JOB, type="base_image", renders=renders, character=MARA))
+    return harness
 
 
 def words_of_the_rejection(kind: str, body: dict[str, Any]) -> list[str]:
@@ -72,29 +72,29 @@ def words_of_the_rejection(kind: str, body: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize(("kind", "body", "fields"), REFUSED)
 async def test_a_request_that_would_be_rejected_is_refused_with_the_same_words(
-    bench: ApiBench, kind: str, body: dict[str, Any], fields: list[str]
+    harness: ApiHarness, kind: str, body: dict[str, Any], fields: list[str]
 ) -> None:
-    bench.stories.put(a_character_record(character_id="c"))
-    answer = await bench.http.post(PATHS[kind], json=body)
+    harness.chains.put(a_character_record(character_id="c"))
+    answer = await harness.http.post(PATHS[kind], json=body)
     assert answer.status_code == 422, answer.text
     errors = answer.json()["errors"]
     assert [error["field"] for error in errors] == fields
     assert [error["message"] for error in errors] == words_of_the_rejection(kind, body)
-    assert bench.broker.sent == []
-    assert bench.submissions.kept == {}
+    assert harness.broker.sent == []
+    assert harness.submissions.kept == {}
 
 
-async def test_harmless_fields_that_together_say_something_else_are_refused(bench: ApiBench) -> None:
-    answer = await bench.submit(scene="16", prompt="years old")
+async def test_fields_that_are_refused_only_in_combination_are_refused(harness: ApiHarness) -> None:
+    answer = await harness.submit(scene="16", prompt="years old")
     together = words_of_the_rejection("studio", {"character": MIA, "scene": "16", "prompt": "years old"})
     assert answer.status_code == 422
     assert [error["message"] for error in answer.json()["errors"]] == together
 
 
-async def test_a_stored_characters_age_is_judged_as_well(bench: ApiBench) -> None:
+async def test_the_age_of_a_stored_character_is_checked(harness: ApiHarness) -> None:
     young = MARA.model_copy(update={"age": 17})
-    bench.stories.put(a_character_record(character_id="c", character=young))
-    answer = await bench.http.post("/v1/studio", json={"character_id": "c"})
+    harness.chains.put(a_character_record(character_id="c", character=young))
+    answer = await harness.http.post("/v1/studio", json={"character_id": "c"})
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["message"] == "must be at least 18, is 17; only adults can be drawn"
 
@@ -107,29 +107,29 @@ async def test_a_stored_characters_age_is_judged_as_well(bench: ApiBench) -> Non
         ({"then": [{"type": "studio", "workflow": {}}]}, "then.0.workflow"),
     ],
 )
-async def test_a_choice_of_face_is_judged_as_the_sheet_that_it_asks_for(
-    bench: ApiBench, fields: dict[str, Any], field: str
+async def test_a_choice_of_face_is_checked_as_the_sheet_that_it_requests(
+    harness: ApiHarness, fields: dict[str, Any], field: str
 ) -> None:
     body = {"base_image_id": f"{JOB}/0"} | fields
-    answer = await bench.http.post("/v1/characters/c/base-image", json=body)
+    answer = await harness.http.post("/v1/characters/c/base-image", json=body)
     assert answer.status_code == 422, answer.text
     assert [error["field"] for error in answer.json()["errors"]] == [field]
 
 
-async def test_a_character_below_18_cannot_be_created(bench: ApiBench) -> None:
-    answer = await bench.http.post("/v1/characters", json={"character": MIA | {"age": "17"}})
+async def test_a_character_below_18_cannot_be_created(harness: ApiHarness) -> None:
+    answer = await harness.http.post("/v1/characters", json={"character": MIA | {"age": "17"}})
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == ["character.age"]
 
 
-async def test_a_repetition_is_answered_as_the_first_time_whatever_speaks_against_it_now(
-    bench: ApiBench,
+async def test_a_repetition_of_an_accepted_request_is_not_checked_again(
+    harness: ApiHarness,
 ) -> None:
-    bench.stories.put(a_character_record(character_id="c"))
+    harness.chains.put(a_character_record(character_id="c"))
     body, headers = {"character_id": "c"}, {"Idempotency-Key": "k"}
-    first = await bench.http.post("/v1/studio", json=body, headers=headers)
-    bench.stories.characters.clear()
-    again = await bench.http.post("/v1/studio", json=body, headers=headers)
+    first = await harness.http.post("/v1/studio", json=body, headers=headers)
+    harness.chains.characters.clear()
+    again = await harness.http.post("/v1/studio", json=body, headers=headers)
     assert (again.status_code, again.json()["id"]) == (202, first.json()["id"])
-    other = await bench.http.post("/v1/studio", json=body | {"count": 2}, headers=headers)
+    other = await harness.http.post("/v1/studio", json=body | {"count": 2}, headers=headers)
     assert other.status_code == 409

@@ -1,11 +1,11 @@
-"""Requests over HTTP: accepted once, whatever is repeated, whoever is away."""
+"""Requests over HTTP: accepted once, also with repetitions and while Kafka is away."""
 
 import asyncio
 
 import pytest
 
 from shared.ids import uuid7
-from tests.fakes.api import OTHER, ApiBench
+from tests.fakes.api import OTHER, ApiHarness
 from tests.fakes.builders import CHARACTER as CHARACTER_ID
 from tests.fakes.builders import JOB
 from tests.fakes.characters import a_character_record
@@ -17,8 +17,8 @@ CHARACTER = {"name": "Mia", "age": 27}
 
 
 @pytest.fixture
-def bench() -> ApiBench:
-    return ApiBench()
+def harness() -> ApiHarness:
+    return ApiHarness()
 
 
 @pytest.mark.parametrize(
@@ -35,112 +35,114 @@ def bench() -> ApiBench:
         ),
     ],
 )
-async def test_each_type_of_request_is_accepted_and_said(
-    bench: ApiBench, path: str, body: dict[str, object], kind: str
+async def test_each_type_of_request_is_accepted_and_published(
+    harness: ApiHarness, path: str, body: dict[str, object], kind: str
 ) -> None:
-    bench.stories.put(a_character_record())
-    bench.jobs.put(a_job(job_id=JOB))
-    answer = await bench.http.post(path, json=body)
+    harness.chains.put(a_character_record())
+    harness.jobs.put(a_job(job_id=JOB))
+    answer = await harness.http.post(path, json=body)
     assert answer.status_code == 202, answer.text
     view = answer.json()
     assert (view["type"], view["status"], view["phase"]) == (kind, "pending", "queued")
     assert answer.headers["Location"] == f"/v1/jobs/{view['id']}"
-    [request] = bench.broker.requests()
+    [request] = harness.broker.requests()
     assert (request.job_id, request.tenant, request.user_id) == (view["id"], "acme", "ann")
     assert request.request.type == kind
-    assert request.requested_at == bench.time
+    assert request.requested_at == harness.time
 
 
-async def test_what_is_published_is_not_owed_any_more(bench: ApiBench) -> None:
-    await bench.submit()
+async def test_a_published_message_leaves_the_outbox(harness: ApiHarness) -> None:
+    await harness.submit()
     await asyncio.sleep(0)
-    assert bench.submissions.outbox.entries == {}
-    assert await bench.sweep() == 0
+    assert harness.submissions.outbox.entries == {}
+    assert await harness.sweep() == 0
 
 
-async def test_the_same_key_and_body_give_the_same_job(bench: ApiBench) -> None:
-    first = await bench.submit(headers={"Idempotency-Key": "k"})
-    again = await bench.submit(headers={"Idempotency-Key": "k"})
+async def test_the_same_key_and_body_give_the_same_job(harness: ApiHarness) -> None:
+    first = await harness.submit(headers={"Idempotency-Key": "k"})
+    again = await harness.submit(headers={"Idempotency-Key": "k"})
     assert (first.status_code, again.status_code) == (202, 202)
     assert first.json()["id"] == again.json()["id"]
-    assert len(bench.broker.requests()) == 1
+    assert len(harness.broker.requests()) == 1
 
 
-async def test_the_same_key_with_another_body_is_a_conflict(bench: ApiBench) -> None:
-    await bench.submit(headers={"Idempotency-Key": "k"})
-    answer = await bench.submit(headers={"Idempotency-Key": "k"}, count=2)
+async def test_the_same_key_with_another_body_is_a_conflict(harness: ApiHarness) -> None:
+    await harness.submit(headers={"Idempotency-Key": "k"})
+    answer = await harness.submit(headers={"Idempotency-Key": "k"}, count=2)
     assert answer.status_code == 409
     assert "Idempotency-Key" in answer.json()["detail"]
-    assert len(bench.broker.requests()) == 1
+    assert len(harness.broker.requests()) == 1
 
 
-async def test_the_same_key_of_another_user_is_a_conflict(bench: ApiBench) -> None:
-    await bench.submit(headers={"Idempotency-Key": "k"})
-    answer = await bench.submit(headers={"Idempotency-Key": "k", "X-User-Id": "bob"})
+async def test_the_same_key_of_another_user_is_a_conflict(harness: ApiHarness) -> None:
+    await harness.submit(headers={"Idempotency-Key": "k"})
+    answer = await harness.submit(headers={"Idempotency-Key": "k", "X-User-Id": "bob"})
     assert answer.status_code == 409
 
 
-async def test_a_key_belongs_to_its_tenant(bench: ApiBench) -> None:
-    first = await bench.submit(headers={"Idempotency-Key": "k"})
-    other = await bench.submit(headers=OTHER | {"Idempotency-Key": "k"}, count=2)
+async def test_the_same_key_of_two_tenants_gives_two_jobs(harness: ApiHarness) -> None:
+    first = await harness.submit(headers={"Idempotency-Key": "k"})
+    other = await harness.submit(headers=OTHER | {"Idempotency-Key": "k"}, count=2)
     assert other.status_code == 202
     assert first.json()["id"] != other.json()["id"]
 
 
-async def test_the_same_job_id_and_body_give_the_same_job(bench: ApiBench) -> None:
+async def test_the_same_job_id_and_body_give_the_same_job(harness: ApiHarness) -> None:
     job_id = uuid7()
-    first = await bench.submit(job_id=job_id)
-    again = await bench.submit(job_id=job_id)
+    first = await harness.submit(job_id=job_id)
+    again = await harness.submit(job_id=job_id)
     assert (first.json()["id"], again.json()["id"]) == (job_id, job_id)
-    assert len(bench.broker.requests()) == 1
+    assert len(harness.broker.requests()) == 1
 
 
-async def test_the_same_job_id_with_another_body_is_a_conflict(bench: ApiBench) -> None:
+async def test_the_same_job_id_with_another_body_is_a_conflict(harness: ApiHarness) -> None:
     job_id = uuid7()
-    await bench.submit(job_id=job_id)
-    answer = await bench.submit(job_id=job_id, count=2)
+    await harness.submit(job_id=job_id)
+    answer = await harness.submit(job_id=job_id, count=2)
     assert answer.status_code == 409
     assert "job_id" in answer.json()["detail"]
 
 
-async def test_a_job_id_of_another_tenant_is_a_conflict(bench: ApiBench) -> None:
+async def test_a_job_id_of_another_tenant_is_a_conflict(harness: ApiHarness) -> None:
     job_id = uuid7()
-    await bench.submit(job_id=job_id)
-    assert (await bench.submit(headers=OTHER, job_id=job_id)).status_code == 409
+    await harness.submit(job_id=job_id)
+    assert (await harness.submit(headers=OTHER, job_id=job_id)).status_code == 409
 
 
-async def test_a_job_id_that_came_over_kafka_is_a_conflict(bench: ApiBench) -> None:
-    job = bench.jobs.put(a_job())
-    assert (await bench.submit(job_id=job.job_id)).status_code == 409
+async def test_a_job_id_of_a_job_from_kafka_is_a_conflict(harness: ApiHarness) -> None:
+    job = harness.jobs.put(a_job())
+    assert (await harness.submit(job_id=job.job_id)).status_code == 409
 
 
-async def test_a_key_that_stands_for_another_job_id_is_a_conflict(bench: ApiBench) -> None:
-    await bench.submit(headers={"Idempotency-Key": "k"}, job_id=uuid7())
-    answer = await bench.submit(headers={"Idempotency-Key": "k"}, job_id=uuid7())
+async def test_a_key_that_belongs_to_another_job_id_is_a_conflict(harness: ApiHarness) -> None:
+    await harness.submit(headers={"Idempotency-Key": "k"}, job_id=uuid7())
+    answer = await harness.submit(headers={"Idempotency-Key": "k"}, job_id=uuid7())
     assert answer.status_code == 409
 
 
-async def test_of_many_with_the_same_key_at_once_one_becomes_a_job(bench: ApiBench) -> None:
-    answers = await asyncio.gather(*(bench.submit(headers={"Idempotency-Key": "k"}) for _ in range(20)))
+async def test_concurrent_requests_with_the_same_key_give_one_job(harness: ApiHarness) -> None:
+    answers = await asyncio.gather(*(harness.submit(headers={"Idempotency-Key": "k"}) for _ in range(20)))
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["id"] for answer in answers}) == 1
 
 
-async def test_requests_are_accepted_while_kafka_is_away_and_said_when_it_is_back(bench: ApiBench) -> None:
-    bench.broker.away = True
-    answers = [await bench.submit() for _ in range(3)]
+async def test_requests_accepted_while_kafka_is_away_are_published_when_it_is_back(
+    harness: ApiHarness,
+) -> None:
+    harness.broker.away = True
+    answers = [await harness.submit() for _ in range(3)]
     assert [answer.status_code for answer in answers] == [202] * 3
-    assert bench.broker.tries == 1, "once it is known to be away, callers do not wait for it"
-    bench.broker.away = False
-    assert await bench.sweep() == 3
-    assert [request.job_id for request in bench.broker.requests()] == [
+    assert harness.broker.tries == 1, "once it is known to be away, callers do not wait for it"
+    harness.broker.away = False
+    assert await harness.sweep() == 3
+    assert [request.job_id for request in harness.broker.requests()] == [
         answer.json()["id"] for answer in answers
     ]
-    assert await bench.sweep() == 0
+    assert await harness.sweep() == 0
 
 
-async def test_the_trace_of_the_caller_is_continued(bench: ApiBench) -> None:
+async def test_the_callers_trace_is_continued(harness: ApiHarness) -> None:
     trace = "0af7651916cd43dd8448eb211c80319c"
-    await bench.submit(headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
-    [envelope] = bench.broker.sent
+    await harness.submit(headers={"traceparent": f"00-{trace}-b7ad6b7169203331-01"})
+    [envelope] = harness.broker.sent
     assert trace.encode() in dict(envelope.headers)["traceparent"]

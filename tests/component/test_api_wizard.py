@@ -1,4 +1,4 @@
-"""`POST /v1/characters` with the answers of a wizard: flat or nested, in camel or snake case."""
+"""`POST /v1/characters` with a wizard's configuration: flat or nested, in camel or snake case."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from contracts.characters import CharacterCreated
-from tests.fakes.api import ApiBench
+from tests.fakes.api import ApiHarness
 
 NESTED: dict[str, Any] = {
     "name": "Mara",
@@ -35,37 +35,37 @@ MIA: dict[str, Any] = {"name": "Mia", "age": 27}
 
 
 @pytest.fixture
-def bench() -> ApiBench:
-    return ApiBench()
+def harness() -> ApiHarness:
+    return ApiHarness()
 
 
-async def create(bench: ApiBench, body: Any) -> httpx.Response:
-    return await bench.http.post("/v1/characters", json=body)
+async def create(harness: ApiHarness, body: Any) -> httpx.Response:
+    return await harness.http.post("/v1/characters", json=body)
 
 
-async def errors(bench: ApiBench, body: Any) -> dict[str, str]:
-    answer = await create(bench, body)
+async def errors(harness: ApiHarness, body: Any) -> dict[str, str]:
+    answer = await create(harness, body)
     assert answer.status_code == 422, answer.text
-    assert bench.broker.sent == []
+    assert harness.broker.sent == []
     return {error["field"]: error["message"] for error in answer.json()["errors"]}
 
 
 @pytest.mark.parametrize("beside_id", [False, True])
 @pytest.mark.parametrize("answers", FORMS.values(), ids=FORMS)
-async def test_every_form_of_the_answers_makes_the_same_character(
-    bench: ApiBench, answers: dict[str, Any], beside_id: bool
+async def test_every_form_of_the_configuration_creates_the_same_character(
+    harness: ApiHarness, answers: dict[str, Any], beside_id: bool
 ) -> None:
-    first = await create(bench, {"id": "char-123", "character": NESTED})
-    answer = await create(bench, {"id": "char-123"} | (answers if beside_id else {"character": answers}))
+    first = await create(harness, {"id": "char-123", "character": NESTED})
+    answer = await create(harness, {"id": "char-123"} | (answers if beside_id else {"character": answers}))
     assert (answer.status_code, answer.json()) == (202, first.json())
-    [created] = bench.broker.said(CharacterCreated)
+    [created] = harness.broker.said(CharacterCreated)
     assert created.character.model_dump(exclude_defaults=True) == NESTED
 
 
-async def test_flat_answers_without_an_id_get_one(bench: ApiBench) -> None:
-    answer = await create(bench, MIA | {"eyeColor": "green"})
+async def test_a_flat_configuration_without_an_id_gets_one(harness: ApiHarness) -> None:
+    answer = await create(harness, MIA | {"eyeColor": "green"})
     assert answer.status_code == 202, answer.text
-    view = await bench.http.get(f"/v1/characters/{answer.json()['id']}")
+    view = await harness.http.get(f"/v1/characters/{answer.json()['id']}")
     assert view.json()["character"]["appearance"]["eye_color"] == "green"
 
 
@@ -96,31 +96,33 @@ async def test_flat_answers_without_an_id_get_one(bench: ApiBench) -> None:
     ],
 )
 @pytest.mark.parametrize("place", ["", "character."])
-async def test_what_is_wrong_is_said_where_the_caller_wrote_it(
-    bench: ApiBench, answers: dict[str, Any], field: str, message: str, place: str
+async def test_an_error_is_reported_where_the_caller_wrote_the_field(
+    harness: ApiHarness, answers: dict[str, Any], field: str, message: str, place: str
 ) -> None:
     body = {"character": MIA | answers} if place else MIA | answers
-    assert await errors(bench, body) == {f"{place}{field}": message.format(place=place)}
+    assert await errors(harness, body) == {f"{place}{field}": message.format(place=place)}
 
 
-async def test_all_that_is_wrong_with_flat_answers_is_said_at_once(bench: ApiBench) -> None:
-    assert await errors(bench, {"id": 5, "name": "Mia", "hairColour": "red"}) == {
+async def test_all_errors_of_a_flat_configuration_are_reported_at_once(harness: ApiHarness) -> None:
+    assert await errors(harness, {"id": 5, "name": "Mia", "hairColour": "red"}) == {
         "id": "must be a text, got 5",
         "age": "is required",
         "hairColour": "is not a field here; did you mean 'appearance.hair_color'?",
     }
 
 
-async def test_answers_in_two_places_are_refused(bench: ApiBench) -> None:
-    assert await errors(bench, {"character": MIA, "hairColor": "red", "name": "Mia"}) == {
+async def test_a_configuration_in_two_places_is_refused(harness: ApiHarness) -> None:
+    assert await errors(harness, {"character": MIA, "hairColor": "red", "name": "Mia"}) == {
         "hairColor": "is not a field here; known fields: id, character",
         "name": "is not a field here; did you mean 'character.name'?",
     }
 
 
 @pytest.mark.parametrize("body", [{}, {"id": "char-1"}, {"wizard": MIA}])
-async def test_a_body_without_answers_is_told_to_bring_a_character(bench: ApiBench, body: Any) -> None:
-    assert (await errors(bench, body))["character"] == "is required"
+async def test_a_body_without_a_configuration_is_refused_as_missing_a_character(
+    harness: ApiHarness, body: Any
+) -> None:
+    assert (await errors(harness, body))["character"] == "is required"
 
 
 @pytest.mark.parametrize(
@@ -133,17 +135,17 @@ async def test_a_body_without_answers_is_told_to_bring_a_character(bench: ApiBen
     ],
 )
 @pytest.mark.parametrize("place", ["", "character."])
-async def test_what_the_service_refuses_in_flat_answers_is_named_as_it_was_written(
-    bench: ApiBench, answers: dict[str, Any], field: str, place: str
+async def test_read_only_fields_of_a_flat_configuration_are_named_as_written(
+    harness: ApiHarness, answers: dict[str, Any], field: str, place: str
 ) -> None:
     body = {"character": MIA | answers} if place else MIA | answers
-    assert list(await errors(bench, body)) == [f"{place}{field}"]
+    assert list(await errors(harness, body)) == [f"{place}{field}"]
 
 
 @pytest.mark.parametrize("answers", [{"appearance": {"a" * 50_000: 1}}, {f"n{n}": n for n in range(5_000)}])
-async def test_very_many_or_long_unknown_answers_give_a_short_error(
-    bench: ApiBench, answers: dict[str, Any]
+async def test_very_many_or_long_unknown_fields_get_a_short_error(
+    harness: ApiHarness, answers: dict[str, Any]
 ) -> None:
-    answer = await create(bench, MIA | answers)
+    answer = await create(harness, MIA | answers)
     assert (answer.status_code, len(answer.json()["errors"]) <= 20) == (422, True)
     assert len(answer.content) < 20_000

@@ -8,14 +8,14 @@ import pytest
 from fastapi import FastAPI
 
 from shared.http.identity import TRUSTED_HEADERS
-from tests.fakes.api import ApiBench
+from tests.fakes.api import ApiHarness
 from tests.fakes.notifier import NotifierHarness
 
 README = Path(__file__).parents[2] / "README.md"
 
 
 def application(service: str) -> FastAPI:
-    return ApiBench().app if service == "api" else NotifierHarness().app
+    return ApiHarness().app if service == "api" else NotifierHarness().app
 
 
 def client(service: str) -> httpx.AsyncClient:

@@ -21,7 +21,7 @@ from imagegen_client.models import (
     ReplayWebhooks,
     StudioSubmission,
 )
-from tests.fakes.api import ApiBench
+from tests.fakes.api import ApiHarness
 from tests.fakes.jobs import a_story, job_of
 from tests.fakes.notifier import NotifierHarness
 
@@ -87,7 +87,7 @@ def published_operations() -> set[tuple[str, str]]:
     """Return host, method and path of each operation in the services' OpenAPI documents."""
     return {
         (host, f"{method.upper()} {path}")
-        for host, app in (("api", ApiBench().app), ("notifier", NotifierHarness().app))
+        for host, app in (("api", ApiHarness().app), ("notifier", NotifierHarness().app))
         for path, methods in app.openapi()["paths"].items()
         for method in methods
     }
@@ -120,7 +120,7 @@ async def test_every_published_operation_has_a_method() -> None:
 
 
 async def test_a_submitted_job_can_be_read_and_cancelled() -> None:
-    api = ApiBench()
+    api = ApiHarness()
     async with client_of(Hosts(api=api.app)) as client:
         submitted = await client.submit(StudioSubmission(character=MARA, count=2))
         repeated = await client.submit(StudioSubmission(job_id=submitted.id, character=MARA, count=2))
@@ -134,7 +134,7 @@ async def test_a_submitted_job_can_be_read_and_cancelled() -> None:
 
 async def test_a_refused_submission_names_the_field() -> None:
     broken = StudioSubmission(character=MARA).model_copy(update={"count": 99})
-    async with client_of(Hosts(api=ApiBench().app)) as client:
+    async with client_of(Hosts(api=ApiHarness().app)) as client:
         with pytest.raises(RequestRejected, match="count: must be at most 10") as caught:
             await client.submit(broken)
 
@@ -142,7 +142,7 @@ async def test_a_refused_submission_names_the_field() -> None:
 
 
 async def test_an_unknown_job_is_refused_with_404() -> None:
-    async with client_of(Hosts(api=ApiBench().app)) as client:
+    async with client_of(Hosts(api=ApiHarness().app)) as client:
         with pytest.raises(RequestRejected) as caught:
             await client.results(ID)
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from shared.http.bodies import POOL_THREADS, run_in_pool
-from tests.fakes.api import ApiBench
+from tests.fakes.api import ApiHarness
 from tests.fakes.jobs import a_job
 from tests.fakes.loop_holds import longest_hold
 from tests.fakes.notifier import NotifierHarness
@@ -130,7 +130,7 @@ async def test_no_chain_of_long_texts_holds_the_event_loop(text: Any) -> None:
 
 
 async def held(path: str, body: bytes, status: int) -> float:
-    bench = ApiBench()
+    bench = ApiHarness()
     bench.jobs.put(a_job(job_id=JOB))
 
     async def post() -> None:
@@ -142,7 +142,7 @@ async def held(path: str, body: bytes, status: int) -> float:
 
 
 async def test_a_small_request_is_answered_while_large_ones_wait_for_a_thread() -> None:
-    bench, release = ApiBench(), threading.Event()
+    bench, release = ApiHarness(), threading.Event()
     busy = [asyncio.create_task(run_in_pool(release.wait, 30)) for _ in range(POOL_THREADS)]
     large = asyncio.create_task(bench.http.post("/v1/studio", content=drawn("she walks "), headers=HEADERS))
     try:

@@ -27,7 +27,7 @@ async def test_a_job_that_does_not_exist_is_404_after_three_seconds(harness: Not
     answer = await harness.http.get(PATH)
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["detail"] == f"there is no job {JOB}"
+    assert answer.json()["detail"] == f"job {JOB} does not exist"
     assert READS * READ_SECONDS == 3
     assert 3 <= seconds_now() - before < 4
     assert len(harness.broadcaster) == 0, "the connection is forgotten"

@@ -7,7 +7,7 @@ import jsonschema_rs
 import pytest
 
 from tests.component.test_documentation import application
-from tests.fakes.api import ApiBench
+from tests.fakes.api import ApiHarness
 
 JSON = "application/json"
 
@@ -49,7 +49,7 @@ def test_every_example_is_valid_by_its_schema(document: dict[str, Any], operatio
 
 @pytest.mark.parametrize("name", ["nested answers", "flat answers"])
 async def test_each_documented_form_of_a_creation_is_accepted(name: str) -> None:
-    bench = ApiBench()
+    bench = ApiHarness()
     body = bench.app.openapi()["paths"]["/v1/characters"]["post"]["requestBody"]["content"][JSON]
     answer = await bench.http.post("/v1/characters", json=body["examples"][name]["value"])
     assert answer.status_code == 202, answer.text

@@ -16,7 +16,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.fakes.api import ApiBench
+from tests.fakes.api import ApiHarness
 
 CHECKS = [
     not_a_server_error,
@@ -26,11 +26,11 @@ CHECKS = [
     negative_data_rejection,
 ]
 pytestmark = pytest.mark.hypothesis  # runs with the properties, not with the quick tests
-document = schemathesis.openapi.from_asgi("/openapi.json", ApiBench().app)
+document = schemathesis.openapi.from_asgi("/openapi.json", ApiHarness().app)
 
 
 @document.parametrize()
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 def test_generated_requests_are_answered_as_documented(case: schemathesis.Case[Any]) -> None:
-    ApiBench()
+    ApiHarness()
     case.call_and_validate(checks=CHECKS)

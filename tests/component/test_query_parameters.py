@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fakes.api import ApiBench
+from tests.fakes.api import ApiHarness
 from tests.fakes.jobs import a_story, job_of
 from tests.fakes.notifier import NotifierHarness
 
@@ -28,13 +28,13 @@ NONE = "is not a query parameter here; it takes none"
     ],
 )
 async def test_the_api_refuses_unknown_query_parameters(path: str, errors: dict[str, str]) -> None:
-    answer = await ApiBench().http.get(path)
+    answer = await ApiHarness().http.get(path)
     assert answer.status_code == 422
     assert {error["field"]: error["message"] for error in answer.json()["errors"]} == errors
 
 
 async def test_a_request_with_an_unknown_query_parameter_is_not_accepted() -> None:
-    bench = ApiBench()
+    bench = ApiHarness()
     answer = await bench.submit("/v1/studio?dry_run=true")
     assert (answer.status_code, answer.json()["errors"]) == (422, [{"field": "dry_run", "message": NONE}])
     assert not bench.submissions.kept
@@ -74,7 +74,7 @@ TWICE = "must be given once, is given 2 times"
     ],
 )
 async def test_a_query_parameter_that_is_given_twice_is_refused(path: str, fields: list[str]) -> None:
-    answer = await ApiBench().http.get(path)
+    answer = await ApiHarness().http.get(path)
     assert answer.status_code == 422
     assert {error["field"]: error["message"] for error in answer.json()["errors"]} == dict.fromkeys(
         fields, TWICE
@@ -83,7 +83,7 @@ async def test_a_query_parameter_that_is_given_twice_is_refused(path: str, field
 
 @pytest.mark.parametrize("name", ["X-User-Id", "X-Tenant-Id", "Idempotency-Key"])
 async def test_a_header_that_is_given_twice_is_refused(name: str) -> None:
-    bench = ApiBench()
+    bench = ApiHarness()
     own = {"X-User-Id": "ann", "X-Tenant-Id": "acme", "Idempotency-Key": "k"}
     headers = [*own.items(), (name.lower(), "other"), ("traceparent", "x"), ("traceparent", "y")]
     body = {"character": {"name": "Mia", "age": 27}}
@@ -104,5 +104,5 @@ async def test_the_notifier_refuses_repeated_headers_and_parameters() -> None:
 
 
 async def test_a_parameter_without_a_name_is_shown_as_one() -> None:
-    answer = await ApiBench().http.get("/v1/jobs?=1")
+    answer = await ApiHarness().http.get("/v1/jobs?=1")
     assert [error["field"] for error in answer.json()["errors"]] == ['""']

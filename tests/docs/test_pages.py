@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from clients.cli.app import app, run
 from deploy.local.fixed_ports import FIXED_PORTS
 from tests.docs.blocks import ROOT, Block, blocks_of, commands_in, shell_blocks_of, targets_in
-from tests.fakes.api import ApiBench
+from tests.fakes.api import ApiHarness
 from tests.fakes.notifier import NotifierHarness
 
 FILES = [
@@ -97,7 +97,7 @@ def test_every_curl_command_goes_to_the_port_of_the_service_that_has_its_path() 
     ]
     assert found
     ports = {
-        str(FIXED_PORTS["api"]): _paths_of(ApiBench().app),
+        str(FIXED_PORTS["api"]): _paths_of(ApiHarness().app),
         str(FIXED_PORTS["notifier"]): _paths_of(NotifierHarness().app),
     }
 

@@ -1,82 +1,40 @@
-"""The api's ports in memory, and a bench that holds an api without servers."""
+"""The api's ports in memory, and a harness that runs an api without servers."""
 
-from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Collection, Iterable
+from datetime import timedelta
 from functools import cache
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import httpx
 from fastapi import FastAPI
 
-from contracts.base import Message
 from contracts.chains import Chain
 from contracts.characters import CharacterRecord
-from contracts.generation import GenerationCancel, GenerationRequested
 from contracts.jobs import Job
 from prompts.catalogue import default_catalogue
 from services.api.app import build
+from services.api.chain_queries import ChainQueries
 from services.api.domain import Accepted
-from services.api.intake import Intake
-from services.api.ports import Assets, JobQuery, Jobs, Links, PageQuery, Preview, Stories, Submissions, Wishes
-from services.api.reading import Reading
-from services.api.reading_chains import ChainReading
+from services.api.job_queries import JobQueries
+from services.api.ports import (
+    Assets,
+    ChainStore,
+    Commands,
+    JobQuery,
+    Jobs,
+    Links,
+    PageQuery,
+    Preview,
+    Submissions,
+)
+from services.api.submission_service import SubmissionService
 from shared.clock import now
-from shared.envelope import Envelope
-from shared.errors import TransientError
-from shared.outbox import Outbox, OutboxEntry, OutboxStore, PendingEntry
+from shared.outbox import Outbox, OutboxEntry
+from tests.fakes.outbox import FakeBroker, FakeOutboxStore
 from tests.fakes.stand_in import StandIn
-
-M = TypeVar("M", bound=Message)
 
 ACME = {"X-Tenant-Id": "acme", "X-User-Id": "ann"}
 OTHER = {"X-Tenant-Id": "other", "X-User-Id": "ann"}
-
-
-class BrokerAway(TransientError):
-    """The fake broker does not answer."""
-
-
-class FakeBroker:
-    """Takes envelopes, unless it is away."""
-
-    def __init__(self) -> None:
-        self.away = False
-        self.tries = 0
-        self.sent: list[Envelope] = []
-
-    async def send(self, envelopes: Sequence[Envelope]) -> None:
-        self.tries += 1
-        if self.away:
-            raise BrokerAway("the broker is away")
-        self.sent += envelopes
-
-    def said(self, kind: type[M]) -> list[M]:
-        return [kind.model_validate_json(sent.body) for sent in self.sent if sent.topic == kind.topic]
-
-    def requests(self) -> list[GenerationRequested]:
-        return self.said(GenerationRequested)
-
-    def cancels(self) -> list[GenerationCancel]:
-        return self.said(GenerationCancel)
-
-
-class FakeOutboxStore(OutboxStore):
-    """Outbox entries by document id."""
-
-    def __init__(self) -> None:
-        self.entries: dict[str, OutboxEntry] = {}
-
-    async def pending(self, ids: Iterable[str]) -> list[PendingEntry]:
-        return [PendingEntry(id=key, entry=self.entries[key]) for key in ids if key in self.entries]
-
-    async def overdue(self, before: datetime, limit: int) -> list[PendingEntry]:
-        due = sorted((entry.at, key) for key, entry in self.entries.items() if entry.at <= before)
-        return await self.pending(key for _, key in due[:limit])
-
-    async def remove(self, entries: Sequence[PendingEntry]) -> None:
-        for each in entries:
-            if each.id in self.entries and self.entries[each.id].at == each.entry.at:
-                del self.entries[each.id]
 
 
 class FakeSubmissions(Submissions):
@@ -119,7 +77,7 @@ class FakeSubmissions(Submissions):
     async def storing(self, tenant: str, character_id: str) -> Accepted | None:
         wanted = (tenant, character_id)
         found = [each for each in self.kept.values() if (each.tenant, each.character_id) == wanted]
-        order = lambda it: (it.chain_id is not None, it.requested_at)  # noqa: E731 - a choice comes first
+        order = lambda it: (it.chain_id is not None, it.requested_at)  # noqa: E731 - a choice precedes a creation
         return max((each for each in found if each.character), key=order, default=None)
 
     async def unplanned(self, query: JobQuery) -> list[Accepted]:
@@ -156,18 +114,18 @@ class FakeSubmissions(Submissions):
         self.stored |= set(job_ids)
 
 
-class FakeWishes(Wishes):
-    """`wishes`."""
+class FakeCommands(Commands):
+    """`commands`."""
 
     def __init__(self) -> None:
         self.outbox = FakeOutboxStore()
 
-    async def add(self, wish_id: str, tenant: str, outbox: dict[str, Any]) -> None:
-        self.outbox.entries[wish_id] = OutboxEntry.model_validate(outbox)
+    async def add(self, command_id: str, tenant: str, outbox: dict[str, Any]) -> None:
+        self.outbox.entries[command_id] = OutboxEntry.model_validate(outbox)
 
 
-class FakeStories(Stories):
-    """`chains` and `characters`, as the characters service would have written them."""
+class FakeChainStore(ChainStore):
+    """`chains` and `characters`, as the characters service writes them."""
 
     def __init__(self) -> None:
         self.chains: dict[str, Chain] = {}
@@ -197,7 +155,7 @@ class FakeStories(Stories):
 
 
 class FakeJobs(Jobs):
-    """`jobs`, as the dispatcher would have written them."""
+    """`jobs`, as the dispatcher writes them."""
 
     def __init__(self) -> None:
         self.kept: dict[str, Job] = {}
@@ -247,30 +205,30 @@ _INTAKE, _READING, _CHAINS = StandIn(), StandIn(), StandIn()
 @cache
 def _application() -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None)
-    build(app, cast(Intake, _INTAKE), cast(Reading, _READING), cast(ChainReading, _CHAINS))
+    build(app, cast(SubmissionService, _INTAKE), cast(JobQueries, _READING), cast(ChainQueries, _CHAINS))
     return app
 
 
-class ApiBench:
-    """An api whose neighbours are fakes. One at a time: they share the application."""
+class ApiHarness:
+    """An api with fake ports. One at a time: all harnesses share one application."""
 
     def __init__(self) -> None:
         self.time = now()
         self.broker = FakeBroker()
         self.jobs = FakeJobs()
         self.submissions = FakeSubmissions()
-        self.wishes = FakeWishes()
-        self.stories = FakeStories()
+        self.commands = FakeCommands()
+        self.chains = FakeChainStore()
         self.assets = FakeAssets()
         self.outboxes = (
             Outbox(self.submissions.outbox, self.broker),
-            Outbox(self.wishes.outbox, self.broker),
+            Outbox(self.commands.outbox, self.broker),
         )
-        clock = lambda: self.time  # noqa: E731 - the bench moves its time
-        stores = (self.jobs, self.stories, self.submissions, self.wishes)
-        _INTAKE.part = Intake(*stores, self.outboxes, clock, default_catalogue())
-        _READING.part = Reading(self.jobs, self.submissions, self.assets, FakeLinks(), clock, 600)
-        _CHAINS.part = ChainReading(self.stories, self.submissions)
+        clock = lambda: self.time  # noqa: E731 - the harness changes its time
+        stores = (self.jobs, self.chains, self.submissions, self.commands)
+        _INTAKE.part = SubmissionService(*stores, self.outboxes, clock, default_catalogue())
+        _READING.part = JobQueries(self.jobs, self.submissions, self.assets, FakeLinks(), clock, 600)
+        _CHAINS.part = ChainQueries(self.chains, self.submissions)
         self.app = _application()
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=ACME)
@@ -285,7 +243,7 @@ class ApiBench:
         return await self.http.post(path, json=body, headers=headers)
 
     async def sweep(self) -> int:
-        """Every outbox entry, however young."""
+        """Publish every outbox entry, of any age."""
         return sum([await outbox.sweep(timedelta(days=-36500)) for outbox in self.outboxes])
 
 

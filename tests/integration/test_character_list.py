@@ -13,7 +13,7 @@ from deploy.local.stack import Stack
 from services.api.character_list import CharacterList
 from services.api.domain import Caller, accept_creation
 from services.api.ports import PageQuery
-from services.api.store import SUBMISSION_INDEXES, MongoStories, MongoSubmissions
+from services.api.store import SUBMISSION_INDEXES, MongoChainStore, MongoSubmissions
 from services.characters.__main__ import INDEXES
 from shared import mongo
 from shared.clock import now
@@ -38,7 +38,7 @@ async def database(servers: Stack) -> AsyncIterator[Database]:
 
 async def test_every_character_is_listed_once_in_order_and_found_stored_once(database: Database) -> None:
     submissions = MongoSubmissions(database["submissions"])
-    listing = CharacterList(MongoStories(database["chains"], database["characters"]), submissions)
+    listing = CharacterList(MongoChainStore(database["chains"], database["characters"]), submissions)
     start, expected = now(), []
     for n in range(20):
         name, at = f"char-{n:02}", start + timedelta(seconds=n // 3)  # three of each moment

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from pymongo import IndexModel, InsertOne, UpdateOne
 
 from deploy.local.stack import Stack
-from services.api.store import PENDING, SUBMISSION_INDEXES, WISH_INDEXES
+from services.api.store import COMMAND_INDEXES, PENDING, SUBMISSION_INDEXES
 from services.characters.__main__ import INDEXES as CHARACTER_INDEXES
 from services.dispatcher.__main__ import INDEXES as JOB_INDEXES
 from services.dispatcher.wakeups import WAITING, find_waiting_jobs
@@ -88,7 +88,7 @@ POLLS: list[tuple[str, tuple[IndexModel, ...], Mapping[str, Any]]] = [
     ("submissions", SUBMISSION_INDEXES, {"outbox.at": due_by(now())}),
     ("submissions", SUBMISSION_INDEXES, {"tenant": "t"} | PENDING),
     ("characters", CHARACTER_INDEXES, {"tenant": "t", "created_at": {"$lte": now()}}),
-    ("wishes", WISH_INDEXES, {"outbox.at": due_by(now())}),
+    ("commands", COMMAND_INDEXES, {"outbox.at": due_by(now())}),
     ("deliveries", DELIVERY_INDEXES, {"due_at": due_by(now())}),
 ]
 

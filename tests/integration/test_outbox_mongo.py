@@ -35,8 +35,8 @@ from shared.kafka.topics import ensure_topics
 from shared.mongo import Database, connect, ensure_indexes
 from shared.outbox import MongoOutboxStore, Outbox, OutboxEntry, outbox_entry
 from shared.settings import MongoSettings
-from tests.fakes.api import FakeBroker
 from tests.fakes.jobs import an_event
+from tests.fakes.outbox import FakeBroker
 from tests.fakes.results import a_result
 from tests.integration.workers import kafka_settings
 

@@ -11,7 +11,7 @@ from shared.clock import now
 from shared.envelope import Envelope
 from shared.ids import uuid7
 from shared.outbox import Outbox, OutboxEntry, PendingEntry, outbox_entry
-from tests.fakes.api import BrokerAway, FakeBroker, FakeOutboxStore
+from tests.fakes.outbox import BrokerAway, FakeBroker, FakeOutboxStore
 
 NO_AGE = timedelta(seconds=-1)
 
@@ -60,7 +60,7 @@ async def test_an_entry_published_twice_is_the_same_message() -> None:
     assert first == again
 
 
-async def test_an_entry_stored_while_another_is_published_stays() -> None:
+async def test_an_entry_replaced_during_publication_stays() -> None:
     store, broker = FakeOutboxStore(), FakeBroker()
     entry = an_entry(store, age=5)
     newer = OutboxEntry(at=now(), messages=entry.entry.messages)
@@ -69,7 +69,7 @@ async def test_an_entry_stored_while_another_is_published_stays() -> None:
     assert store.entries == {entry.id: newer}
 
 
-async def test_an_entry_that_the_broker_never_takes_does_not_hold_up_the_others() -> None:
+async def test_an_entry_that_the_broker_rejects_does_not_delay_the_others() -> None:
     store = FakeOutboxStore()
     poison, good = an_entry(store, age=19), an_entry(store, age=13)
 

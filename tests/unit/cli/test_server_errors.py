@@ -9,7 +9,7 @@ import pytest
 
 from clients.cli.app import run
 
-PROBLEM = {"title": "Not Found", "status": 404, "detail": "there is no job 7"}
+PROBLEM = {"title": "Not Found", "status": 404, "detail": "job 7 does not exist"}
 
 
 class Refusing(BaseHTTPRequestHandler):
@@ -39,4 +39,4 @@ def api_url() -> Iterator[str]:
 
 def test_a_refusal_of_the_api_is_one_line(api_url: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--api-url", api_url, "job", "7"]) == 1
-    assert capsys.readouterr().err == "imagegen: there is no job 7\n"
+    assert capsys.readouterr().err == "imagegen: job 7 does not exist\n"

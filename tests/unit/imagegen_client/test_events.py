@@ -171,9 +171,9 @@ async def test_a_page_of_a_proxy_is_not_an_event_stream() -> None:
 
 
 async def test_a_refused_stream_is_not_repeated() -> None:
-    problem = {"title": "Not Found", "status": 404, "detail": "there is no job x"}
+    problem = {"title": "Not Found", "status": 404, "detail": "job x does not exist"}
 
-    with pytest.raises(RequestRejected, match="there is no job x"):
+    with pytest.raises(RequestRejected, match="job x does not exist"):
         await read(httpx.Response(404, json=problem))
 
 

@@ -1,4 +1,4 @@
-"""Documents and links → views of one tenant's jobs."""
+"""Queries of one tenant's jobs and results, from documents and signed links."""
 
 import asyncio
 from datetime import timedelta
@@ -8,7 +8,7 @@ from contracts.ids import RenderKey
 from contracts.jobs import Render
 from contracts.renders import StoredImage, StoredLora
 from services.api.domain import Accepted
-from services.api.listing import page
+from services.api.job_pages import page
 from services.api.ports import Assets, JobQuery, Jobs, Links, Preview, Submissions
 from services.api.views import (
     job_view,
@@ -21,8 +21,8 @@ from shared.clock import Clock
 from shared.http.problems import Refusal
 
 
-class Reading:
-    """Answers from `jobs`; what is not planned yet, from `submissions`."""
+class JobQueries:
+    """Reads planned jobs from `jobs`, and the others from `submissions`."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Reading:
         self._link_seconds = link_seconds
 
     async def job(self, job_id: str, tenant: str) -> JobView:
-        """A job of this tenant.
+        """Return a job of this tenant.
 
         Raises:
             Refusal: 404, also for another tenant's job.
@@ -50,14 +50,14 @@ class Reading:
         accepted = await self._submissions.get(job_id) if job is None or job.placeholder else None
         owner = job or (accepted if accepted and accepted.is_job else None)
         if owner is None or owner.tenant != tenant:
-            raise no_such_job(job_id)
+            raise job_not_found(job_id)
         if job is not None:
             return job_view(job, self._now(), accepted)
         assert accepted is not None
         return pending_view(accepted, self._now())
 
     async def submitted(self, accepted: Accepted, *, new: bool) -> JobView:
-        """How far the job of a submission is; that of a new one cannot be far."""
+        """Return the job of a submission; a new submission has no job document yet."""
         job = None if new else await self._jobs.get(accepted.job_id)
         return job_view(job, self._now(), accepted) if job else pending_view(accepted, self._now())
 
@@ -94,7 +94,7 @@ class Reading:
             query = query.model_copy(update={"before": (batch[-1].requested_at, batch[-1].job_id)})
 
     async def results(self, job_id: str, tenant: str) -> Results:
-        """What is stored, with fresh links.
+        """Return the stored results, with fresh links.
 
         Raises:
             Refusal: 404, also for another tenant's job.
@@ -130,6 +130,6 @@ class Reading:
         return result_image(render, stored, preview, (url, preview_url), ends)
 
 
-def no_such_job(job_id: str) -> Refusal:
-    """Says the same whether there is none or it is another tenant's."""
-    return Refusal(404, f"there is no job {job_id}")
+def job_not_found(job_id: str) -> Refusal:
+    """Return the 404 for a job that does not exist or belongs to another tenant."""
+    return Refusal(404, f"job {job_id} does not exist")

@@ -1,42 +1,42 @@
-"""Documents → views of one tenant's chains and characters."""
+"""Queries of one tenant's chains and characters."""
 
 from contracts.http_chains import ChainView, CharacterPage, CharacterView
-from services.api.character_list import CharacterList
-from services.api.known_characters import KnownCharacters
-from services.api.ports import PageQuery, Stories, Submissions
-from services.api.views_of_chains import (
+from services.api.chain_views import (
     chain_view,
     pending_chain_view,
     view_of_known,
 )
+from services.api.character_list import CharacterList
+from services.api.known_characters import KnownCharacters
+from services.api.ports import ChainStore, PageQuery, Submissions
 from shared.http.problems import Refusal
 
 
-class ChainReading:
-    """Answers from `chains` and `characters`; what has not begun yet, from `submissions`."""
+class ChainQueries:
+    """Reads `chains` and `characters`; from `submissions`, those that are not stored yet."""
 
-    def __init__(self, stories: Stories, submissions: Submissions) -> None:
-        self._stories = stories
+    def __init__(self, chains: ChainStore, submissions: Submissions) -> None:
+        self._chains = chains
         self._submissions = submissions
-        self._characters = KnownCharacters(stories, submissions)
-        self._list = CharacterList(stories, submissions)
+        self._characters = KnownCharacters(chains, submissions)
+        self._list = CharacterList(chains, submissions)
 
     async def chain(self, chain_id: str, tenant: str) -> ChainView:
-        """A chain of this tenant.
+        """Return a chain of this tenant.
 
         Raises:
             Refusal: 404, also for another tenant's chain.
         """
-        chain = await self._stories.chain(chain_id)
+        chain = await self._chains.chain(chain_id)
         if chain is not None and chain.request is not None:
             view, owner = chain_view(chain), chain.tenant
         else:
             accepted = await self._submissions.get(chain_id)
             if accepted is None or not accepted.steps:
-                raise no_such_chain(chain_id)
+                raise chain_not_found(chain_id)
             view, owner = pending_chain_view(accepted), accepted.tenant
         if owner != tenant:
-            raise no_such_chain(chain_id)
+            raise chain_not_found(chain_id)
         return view
 
     async def character(self, character_id: str, tenant: str) -> CharacterView:
@@ -47,7 +47,7 @@ class ChainReading:
         """
         known = await self._characters.find(tenant, character_id)
         if known is None:
-            raise no_such_character(character_id)
+            raise character_not_found(character_id)
         return view_of_known(known)
 
     async def characters(self, query: PageQuery) -> CharacterPage:
@@ -55,11 +55,11 @@ class ChainReading:
         return await self._list.page(query)
 
 
-def no_such_chain(chain_id: str) -> Refusal:
-    """Says the same whether there is none or it is another tenant's."""
-    return Refusal(404, f"there is no chain {chain_id}")
+def chain_not_found(chain_id: str) -> Refusal:
+    """Return the 404 for a chain that does not exist or belongs to another tenant."""
+    return Refusal(404, f"chain {chain_id} does not exist")
 
 
-def no_such_character(character_id: str) -> Refusal:
-    """Says the same whether there is none or it is another tenant's."""
-    return Refusal(404, f"there is no character {character_id}")
+def character_not_found(character_id: str) -> Refusal:
+    """Return the 404 for a character that does not exist or belongs to another tenant."""
+    return Refusal(404, f"character {character_id} does not exist")

@@ -1,4 +1,4 @@
-"""Chains and characters → what their owner sees. Pure."""
+"""Views of chains and characters for their owner. Pure."""
 
 from contracts.chains import Chain
 from contracts.characters import Character, CharacterRecord
@@ -8,7 +8,7 @@ from services.api.known_characters import KnownCharacter
 
 
 def chain_view(chain: Chain) -> ChainView:
-    """A chain that has begun."""
+    """Return the view of a chain that has started."""
     steps = tuple(
         ChainStepView(
             type=step.type,
@@ -33,7 +33,7 @@ def chain_view(chain: Chain) -> ChainView:
 
 
 def pending_chain_view(accepted: Accepted) -> ChainView:
-    """A chain that is accepted and has not begun yet."""
+    """Return the view of a chain that is accepted and has not started yet."""
     first, *others = accepted.steps
     begun = ChainStepView(type=first, state="running", job_ids=(accepted.job_id,))
     return ChainView.model_validate(
@@ -49,7 +49,7 @@ def pending_chain_view(accepted: Accepted) -> ChainView:
 
 
 def character_view(record: CharacterRecord) -> CharacterView:
-    """A stored character."""
+    """Return the view of a stored character."""
     return CharacterView(
         id=record.character_id,
         user_id=record.user_id,
@@ -65,7 +65,7 @@ def character_view(record: CharacterRecord) -> CharacterView:
 
 
 def view_of_known(known: KnownCharacter) -> CharacterView:
-    """Return a character, stored or accepted a moment ago."""
+    """Return the view of a character, stored or not yet stored."""
     view = character_view(known.record) if known.record else None
     if known.accepted:
         return pending_character_view(known.accepted, known.character, view)
@@ -76,7 +76,7 @@ def view_of_known(known: KnownCharacter) -> CharacterView:
 def pending_character_view(
     accepted: Accepted, character: Character, stored: CharacterView | None
 ) -> CharacterView:
-    """Return a character, or another face of a stored one, that is accepted and not stored yet."""
+    """Return the view of a character, or of a new face of one, that is accepted and not stored yet."""
     pending = {"state": "pending", "character": character, "updated": accepted.requested_at}
     if stored is None:
         about = {"id": accepted.character_id, "user_id": accepted.user_id}

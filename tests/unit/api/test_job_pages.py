@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts.http import JobView
-from services.api.listing import PLACE_OF_CHARACTER, cursor_of, page, place_of
+from services.api.job_pages import CHARACTER_POSITION, cursor_of, page, position_of
 from shared.http.problems import Refusal
 from shared.ids import uuid7
 from tests.fakes.jobs import START
@@ -32,23 +32,23 @@ def a_view(job_id: str, second: int, status: str) -> JobView:
     )
 
 
-def test_a_cursor_comes_back_as_it_went() -> None:
+def test_a_cursor_is_decoded_to_its_position() -> None:
     place = (START, IDS[0])
-    assert place_of(cursor_of(place)) == place
+    assert position_of(cursor_of(place)) == place
 
 
 @pytest.mark.parametrize("text", ["", "x", "é", "W10", "bnVsbA", "====", "a" * 1000])
-def test_what_is_no_cursor_is_refused(text: str) -> None:
+def test_an_invalid_cursor_is_refused(text: str) -> None:
     with pytest.raises(Refusal) as refused:
-        place_of(text)
+        position_of(text)
     assert refused.value.status == 400
 
 
 @pytest.mark.parametrize("character_id", ["char-123", "auth0|5f7c", "\N{GRINNING FACE}" * 128, "a" * 128])
-def test_a_cursor_of_a_character_comes_back_whatever_its_id(character_id: str) -> None:
+def test_a_cursor_of_a_character_is_decoded_for_any_id(character_id: str) -> None:
     cursor = cursor_of((START, character_id))
     assert len(cursor) <= 1000, "the longest that the query takes"
-    assert place_of(cursor, PLACE_OF_CHARACTER) == (START, character_id)
+    assert position_of(cursor, CHARACTER_POSITION) == (START, character_id)
 
 
 KINDS = st.sampled_from(["planned", "accepted", "both"])
@@ -69,7 +69,7 @@ def test_all_pages_are_full_but_the_last_and_together_are_all_jobs_in_order(
         if found.next_cursor is None:
             break
         assert len(found.jobs) == limit
-        before = place_of(found.next_cursor)
+        before = position_of(found.next_cursor)
     exists = {view.id for view in planned}
     unplanned = [view for view in accepted if view.id not in exists]
     assert seen == _newest([*planned, *unplanned], None, 100)
