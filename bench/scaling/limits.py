@@ -59,7 +59,7 @@ def stated_limits(assumed: Assumptions) -> tuple[Limit, ...]:
         Limit(
             "attempts that gateways hold, one process per partition",
             PARTITIONS * MAX_IN_MEMORY / assumed.image_seconds,
-            f"`MODAL_MOST_HELD`, a setting bound by memory; {MORE_PARTITIONS}",
+            f"`MODAL_MAX_IN_MEMORY`, a setting bound by memory; {MORE_PARTITIONS}",
         ),
         Limit("one MongoDB primary", primary, "say less progress; then shards, see below"),
         Limit("one tenant, when all of a tenant is on one shard", primary, "shard by the hash of `_id`"),

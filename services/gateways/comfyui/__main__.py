@@ -1,4 +1,4 @@
-"""Settings → adapter → the runtime that all gateways share."""
+"""Process of the ComfyUI gateway: settings, adapter, runtime."""
 
 import httpx
 

@@ -1,4 +1,4 @@
-"""ComfyUI: our prompt_id, polls by that id, and never a global interrupt."""
+"""Adapter of ComfyUI. We choose the prompt_id, poll by it, and never send a global interrupt."""
 
 from collections.abc import AsyncGenerator
 from typing import Final
@@ -41,13 +41,13 @@ FILE_GONE: Final = (
 )
 UNREADABLE: Final = "the server answers with an error whenever it is asked for the end of this prompt"
 NOT_COMFYUI: Final = (404, 405)
-"""Statuses that a ComfyUI server never gives to a prompt: another server is at the address."""
+"""Statuses with which a ComfyUI server never answers a prompt: another server is at the address."""
 REFUSAL_DEPTH: Final = 5
-"""Down to a node's error: below it the server lists every model that it has."""
+"""Depth of a node's error; below it the server lists every model that it has."""
 
 
 class ComfyUIProvider:
-    """Submit, poll, find and cancel prompts of the server at `base_url`."""
+    """Submits, polls, finds and cancels prompts of the server at `base_url`."""
 
     name: ProviderName = "comfyui"
 
@@ -86,7 +86,7 @@ class ComfyUIProvider:
         """See `LoraFolder.place`."""
         if self._loras is None:
             raise Rejected("unsupported", "this server gets no LoRAs: COMFYUI_LORA_DIR is not set")
-        assert request.spec.lora is not None, "asked for an order with a LoRA"
+        assert request.spec.lora is not None, "only requests with a LoRA place one"
         return await self._loras.place(request.tenant, request.spec.lora.key)
 
     async def _upload(self, tenant: str, asset_id: str) -> str:
@@ -107,7 +107,7 @@ class ComfyUIProvider:
         return f"{stored.get('subfolder') or ''}/{stored['name']}".lstrip("/")
 
     async def submit(self, request: AttemptRequest, payload: Payload) -> SubmissionRef:
-        """See `Provider`. A 200 that carries node errors is a refusal of what runs: see `poll`."""
+        """See `Provider`. A 200 with node errors rejects a prompt that runs all the same: see `poll`."""
         self._socket.steps.expect(request.idempotency_key, payload["prompt"])
         url = f"{self._url}/prompt"
         try:
@@ -134,7 +134,7 @@ class ComfyUIProvider:
         return ref | {"client_id": self._client_id}
 
     async def _could_not_read(self, request: AttemptRequest, unknown: OutcomeUnknown) -> bool:
-        """A 500 here means a request that the server cannot read; if it has none, it took none."""
+        """Return whether a 500 means an unreadable request: then the server has no such prompt."""
         if unknown.status != 500:
             return False
         try:
@@ -152,10 +152,10 @@ class ComfyUIProvider:
 
     def is_recoverable(self, ref: SubmissionRef) -> bool:
         """See `Lookup`."""
-        return "refused" not in ref  # which nobody else can know
+        return "refused" not in ref  # a lookup does not return the rejection
 
     async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
-        """See `Provider`. A prompt that the server does not have is looked for once more."""
+        """See `Provider`. A prompt that is not found is looked up once more."""
         prompt_id, refusal = ref["id"], ref.get("refused")
         try:
             found = await self._lookup.state_of(prompt_id) or await self._lookup.state_of(prompt_id)
@@ -173,7 +173,7 @@ class ComfyUIProvider:
         return await self._end(request, found)
 
     async def _end(self, request: AttemptRequest, run: Run) -> AttemptStatus:
-        """A result from the cache may name a file that was removed: no other try would find it either."""
+        """Return the end of a run. A cached result may name a removed file, which no other try would find."""
         graph = request.workflow or {}
         status = end_of(run, graph)
         if isinstance(status, Completed) and is_from_cache(run, graph):
@@ -183,7 +183,7 @@ class ComfyUIProvider:
         return status
 
     async def unfinished(self) -> frozenset[str]:
-        """See `ListsUnfinished`. Whatever anybody has in the queue."""
+        """See `ListsUnfinished`. Everybody's prompts in the queue."""
         return frozenset(await self._lookup.unfinished())
 
     async def cancel(self, request: AttemptRequest, ref: SubmissionRef) -> None:
@@ -202,10 +202,10 @@ class ComfyUIProvider:
         return self._socket.progress_hints()
 
     def is_streamed(self, ref: SubmissionRef) -> bool:
-        """See `StreamsProgress`. Only what was submitted under our client id is told to us."""
+        """See `StreamsProgress`. Only prompts submitted under our client id are streamed to us."""
         return self._socket.is_open and ref.get("client_id") == self._client_id
 
 
 def _refused_workflow(reason: str, status: int | None) -> Rejected:
-    """One code and one wording, whatever the status: 400, 413, 500, or 200 with node errors."""
+    """Return the rejection of a workflow; code and text are the same for 400, 413, 500 and node errors."""
     return Rejected("invalid_workflow", f"{REJECTED}: {reason}", status=status)

@@ -1,4 +1,4 @@
-"""Meaning of a ComfyUI server's answers. They are input: odd parts are left out, or make it no answer."""
+"""Meaning of a ComfyUI server's answers: untrusted input; malformed parts are ignored or rejected."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from services.gateways.kit.wire import excerpt, json_of
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A finished run, as the history and `/api/jobs` show it."""
+    """A finished run, as in the history and in `/api/jobs`."""
 
     status: dict[str, Any]
     outputs: dict[str, Any]
@@ -22,10 +22,10 @@ class Run:
 
 
 def queue_in(body: dict[str, Any]) -> dict[str, InProgress]:
-    """Who runs and who waits where. The same id twice is what is nearest to its end.
+    """Return running and waiting prompts by id. Of a repeated id, the entry nearest to its end counts.
 
     Raises:
-        NoAnswer: this is no queue.
+        StatusUnavailable: the answer is no queue.
     """
     found: dict[str, InProgress] = {}
     try:
@@ -40,7 +40,7 @@ def queue_in(body: dict[str, Any]) -> dict[str, InProgress]:
 
 
 def unfinished_in(jobs: list[Any]) -> dict[str, InProgress]:
-    """Return running and waiting prompts by `GET /api/jobs`. Odd entries are left out."""
+    """Return running and waiting prompts by `GET /api/jobs`. Malformed entries are ignored."""
     found: dict[str, InProgress] = {}
     pending: list[tuple[float, str]] = []
     for job in jobs:
@@ -55,10 +55,10 @@ def unfinished_in(jobs: list[Any]) -> dict[str, InProgress]:
 
 
 def run_in(history: dict[str, Any], prompt_id: str) -> Run | None:
-    """The run of a prompt, or None where the history has none.
+    """Return the run of a prompt, or None if the history has none.
 
     Raises:
-        NoAnswer: there is something in its place.
+        StatusUnavailable: the entry is malformed.
     """
     if prompt_id not in history:
         return None
@@ -67,10 +67,10 @@ def run_in(history: dict[str, Any], prompt_id: str) -> Run | None:
 
 
 def job_in(job: dict[str, Any], prompt_id: str) -> InProgress | Run:
-    """State of a prompt by `GET /api/jobs/{id}`. A queued one has no position there.
+    """Return the state of a prompt by `GET /api/jobs/{id}`, which has no queue positions.
 
     Raises:
-        NoAnswer: this is no job, or another one.
+        StatusUnavailable: the answer is no job, or another job.
     """
     if job.get("id") != prompt_id:
         raise StatusUnavailable(f"job of {str(job.get('id'))[:100]!r} instead of {prompt_id}")
@@ -89,7 +89,7 @@ def _run(status: object, outputs: object) -> Run:
 
 
 def end_of(run: Run, graph: Graph) -> AttemptStatus:
-    """What became of a finished run. A failed one may have outputs of branches that ended well."""
+    """Return the status of a finished run. A failed run may have outputs of branches that ended well."""
     status = run.status
     if status.get("status_str") == "success":
         result = result_of(graph, run.outputs)
@@ -107,7 +107,7 @@ def end_of(run: Run, graph: Graph) -> AttemptStatus:
 
 
 def refusal_in(answer: httpx.Response) -> str:
-    """Why a prompt was refused: the first node with a problem, else what the server says of the whole."""
+    """Return the reason of a rejection: the first node with a problem, else the server's own text."""
     try:
         body = json_of(answer)
     except StatusUnavailable:
@@ -119,7 +119,7 @@ def refusal_in(answer: httpx.Response) -> str:
 
 
 def node_problem_in(node_errors: Any) -> str | None:
-    """The first problem of a node, by the node's id and class."""
+    """Return the first problem of a node, with the node's id and class."""
     for node, problem in node_errors.items() if isinstance(node_errors, dict) else ():
         for error in _items(problem.get("errors")) if isinstance(problem, dict) else ():
             if isinstance(error, dict):
@@ -128,7 +128,7 @@ def node_problem_in(node_errors: Any) -> str | None:
 
 
 def _words(error: dict[str, Any]) -> str:
-    """Its message and its details, on one line, where they are not the same."""
+    """Return message and details on one line; details that repeat the message are left out."""
     parts = [" ".join(str(error.get(name) or "").split())[:300] for name in ("message", "details")]
     return ": ".join(dict.fromkeys(part for part in parts if part)) or "no reason given"
 

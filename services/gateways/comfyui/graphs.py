@@ -1,4 +1,4 @@
-"""templates/*.json and a render → the graph to run."""
+"""Graphs to run: a caller's workflow, or a template of templates/*.json, filled in."""
 
 import json
 from functools import cache
@@ -15,7 +15,7 @@ LORA_NAME = "{{lora_name}}"
 
 
 def template_of(request: AttemptRequest) -> str:
-    """Which template fits a render that brings no workflow of its own."""
+    """Return the name of the template for a render without a workflow of its own."""
     if request.spec.lora:
         return "flux_lora" if reads(request, "tags") == "prose" else "lora"
     if request.spec.face:
@@ -24,12 +24,12 @@ def template_of(request: AttemptRequest) -> str:
 
 
 def loads_lora(request: AttemptRequest) -> bool:
-    """Whether the graph will ask the server for the order's LoRA."""
+    """Return whether the graph loads the request's LoRA."""
     return request.spec.lora is not None and LORA_NAME in json.dumps(_graph(request))
 
 
 def reads(request: AttemptRequest, otherwise: Dialect) -> Dialect:
-    """The dialect of the model that draws an order, `otherwise` where the order does not say which."""
+    """Return the dialect of the model that draws a request, `otherwise` if the request names no model."""
     if request.workflow:
         return dialect_of(model_names(request.workflow), otherwise)
     lora = request.spec.lora
@@ -39,7 +39,7 @@ def reads(request: AttemptRequest, otherwise: Dialect) -> Dialect:
 def graph_of(
     request: AttemptRequest, settings: ComfyUISettings, *, lora_name: str = "", **images: str
 ) -> dict[str, Any]:
-    """The caller's workflow, or the fitting template, filled in."""
+    """Return the caller's workflow, or the fitting template, filled in."""
     lora = request.spec.lora
     asked = checkpoint_of(request)
     more = images | {

@@ -1,9 +1,9 @@
-"""State of a prompt at the server, asked for by the prompt's own id.
+"""Lookup of a prompt's state at the server, by the prompt's own id.
 
 `GET /queue` and `GET /history` hold everybody's graphs and metadata, which may be megabytes. A poll
 reads one entry by its id, positions and lists come from `GET /api/jobs`, which names no graphs. Servers
-without it are asked for the whole queue, also to tell a waiting prompt from a lost one; then only ids
-are kept of it.
+without it are asked for the whole queue, also to tell a waiting prompt from a lost one; only ids
+are kept of the answer.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from services.gateways.kit.wire import ask, excerpt, json_of
 log = structlog.get_logger()
 
 QUEUE_SECONDS: Final = 5.0
-"""Age at which a look at the queue that polls share is renewed."""
+"""Age at which the copy of the queue that polls share is renewed."""
 POSITION_PATIENCE: Final = 1.0
-"""Seconds that a poll waits for the queue when it only wants a position."""
+"""Seconds for which a poll waits for the queue when it needs only a position."""
 QUEUE_DEPTH: Final = 3
 """`{"queue_pending": [[number, id, …]]}`: graphs and metadata are below."""
 LIST_DEPTH: Final = 3
@@ -32,7 +32,7 @@ PAGE: Final = 1000
 """Jobs in one answer of `GET /api/jobs`."""
 MOST_PAGES: Final = 50
 JOB_DEPTH: Final = 6
-"""Down to a file in `outputs` and the list of cached nodes in `execution_status`."""
+"""Depth of a file in `outputs` and the list of cached nodes in `execution_status`."""
 HISTORY_DEPTH: Final = 7
 """The same below the prompt's id."""
 NO_SUCH_JOB: Final = "Job not found"
@@ -45,7 +45,7 @@ PROBE_SECONDS: Final = 300.0
 
 
 class NoJobsApi(Exception):
-    """The server does not know `/api/jobs`, for now."""
+    """The server has no `/api/jobs` for now."""
 
 
 class UnreadablePrompt(StatusUnavailable):
@@ -53,22 +53,22 @@ class UnreadablePrompt(StatusUnavailable):
 
 
 class PromptLookup:
-    """Asks the server at `url` about prompts. Keeps one look at the queue for a few seconds."""
+    """Asks the server at `url` about prompts. Keeps a copy of the queue for a few seconds."""
 
     def __init__(self, http: httpx.AsyncClient, url: str, time: Callable[[], float] = time.monotonic) -> None:
         self._http = http
         self._url = url
         self._time = time
         self._jobs_from = 0.0
-        """When `/api/jobs` may be asked (again): it came with 0.6."""
+        """Earliest time to ask `/api/jobs` (again); ComfyUI has it since 0.6."""
         self._look: asyncio.Task[dict[str, InProgress]] | None = None
         self._look_until = 0.0
 
     async def state_of(self, prompt_id: str) -> InProgress | Run | None:
-        """Return how a prompt stands, or None where the server has none by this id.
+        """Return the state of a prompt, or None if the server has none by this id.
 
         Raises:
-            UnreadablePrompt: it has ended, and how it ended cannot be read.
+            UnreadablePrompt: it has ended, and its end cannot be read.
             StatusUnavailable: ask again later.
         """
         try:
@@ -92,7 +92,7 @@ class PromptLookup:
         """Return everybody's unfinished prompts by id.
 
         Raises:
-            NoAnswer: ask again later.
+            StatusUnavailable: ask again later.
         """
         if self._may_ask_jobs():
             try:
@@ -109,11 +109,11 @@ class PromptLookup:
         self._jobs_from = self._time() + PROBE_SECONDS
 
     def expire(self) -> None:
-        """Have the next poll look at the queue again: we have just changed it."""
+        """Have the next poll read the queue again, because it was changed."""
         self._look_until = 0.0
 
     async def _job(self, prompt_id: str) -> InProgress | Run | None:
-        """The server looks into its queue, then into its history."""
+        """Ask for one job; the server searches its queue, then its history."""
         answer = await ask(self._http, "GET", f"{self._url}/api/jobs/{prompt_id}", depth=JOB_DEPTH)
         body = _object_in(answer)
         if answer.status_code == 404 and body.get("error") == NO_SUCH_JOB:
@@ -128,7 +128,7 @@ class PromptLookup:
         return found
 
     async def _listed(self) -> dict[str, InProgress]:
-        """Pages may overlap or leave a gap when a job ends meanwhile."""
+        """Return all pages; they may overlap or leave a gap when a job ends meanwhile."""
         jobs: list[Any] = []
         for page in range(MOST_PAGES):
             asked = {"status": "pending,in_progress", "sort_order": "asc", "limit": PAGE}
@@ -152,7 +152,7 @@ class PromptLookup:
         return queue_in(json_of(answer))
 
     async def _in_history_or_queue(self, prompt_id: str) -> InProgress | Run | None:
-        """History, the shared look at the queue, a new look, and the history again.
+        """Ask the history, the shared copy of the queue, the queue, and the history again.
 
         The last two in this order: a prompt moves from the queue to the history, never back.
         """
@@ -171,7 +171,7 @@ class PromptLookup:
         return run_in(json_of(answer), prompt_id)
 
     async def _position(self, prompt_id: str) -> int | None:
-        """A position is worth no failed poll, and no long one."""
+        """Return the position in the queue, or None if that would delay or fail the poll."""
         try:
             async with asyncio.timeout(POSITION_PATIENCE):
                 place = (await self._recent()).get(prompt_id)
@@ -188,7 +188,7 @@ class PromptLookup:
         return await asyncio.shield(self._look)
 
     def _looked(self, look: asyncio.Task[dict[str, InProgress]]) -> None:
-        """Forget a look that failed. Nobody may be waiting for its error any more."""
+        """Forget a failed copy; nothing may be waiting for its error any more."""
         if (look.cancelled() or look.exception()) and look is self._look:
             self.expire()
 

@@ -1,6 +1,6 @@
-"""A LoRA of our bucket → a file in the folder that the server reads its LoRAs from.
+"""Copies of our LoRAs in the folder from which the server reads LoRAs.
 
-A ComfyUI server takes no LoRA over HTTP: it must lie in one of its folders, which is shared with us.
+A ComfyUI server accepts no LoRA over HTTP: the file must be in one of its folders, shared with us.
 """
 
 import asyncio
@@ -20,16 +20,16 @@ from shared.hashed_file import HashedFile, TooLong
 OF_A_HASH = re.compile(r"(?P<sha256>[0-9a-f]{64})\.safetensors")
 OURS = re.compile(r"(key-)?[0-9a-f]{64}\.safetensors")
 PART = ".part"
-"""The server lists only names that end as weights do."""
+"""The server lists only names with a suffix of weights."""
 STALE_SECONDS = 3600.0
 DAY_SECONDS = 24 * 3600.0
 MOST_BYTES = 2 * 1024**3
 
 
 class LoraFolder:
-    """Each LoRA is written once, under a name that only it has, and appears there whole.
+    """Writes each LoRA once, atomically, under a unique name.
 
-    What no render used for `keep_days` is removed when another is written: its time is that of its last use.
+    A file that no render used for `keep_days` is removed when another is written; its mtime is its last use.
     """
 
     def __init__(self, folder: Path, inputs: Inputs, keep_days: float) -> None:
@@ -39,13 +39,13 @@ class LoraFolder:
         self._writing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def place(self, tenant: str, key: str) -> str:
-        """The name by which a graph can load it, once it is there.
+        """Write the LoRA if it is missing; return the name by which a graph loads it.
 
         Raises:
-            Refused: this tenant has no such LoRA.
-            NotTaken: it cannot be written now.
+            Rejected: this tenant has no such LoRA.
+            NotAccepted: the file cannot be written now.
         """
-        name = file_name(lora_key(tenant, key))  # what another tenant's render left is there, too
+        name = file_name(lora_key(tenant, key))  # another tenant's files are in the same folder
         writing = self._writing.setdefault(name, asyncio.Lock())
         async with writing:
             try:
@@ -71,41 +71,41 @@ class LoraFolder:
             await asyncio.to_thread(part.unlink, missing_ok=True)
 
     def _new_part(self, name: str) -> Path:
-        ref, path = tempfile.mkstemp(PART, f".{name}.", self._folder)
-        os.fchmod(ref, 0o644)  # the server may be another user
-        os.close(ref)
+        descriptor, path = tempfile.mkstemp(PART, f".{name}.", self._folder)
+        os.fchmod(descriptor, 0o644)  # the server may be another user
+        os.close(descriptor)
         return Path(path)
 
     def _use(self, name: str) -> bool:
-        """Whether it is there; then it stays for a while longer."""
+        """Return whether the file exists, and mark it as used."""
         try:
             os.utime(self._folder / name)
         except FileNotFoundError:
             return False
-        except PermissionError:  # somebody else laid it down
+        except PermissionError:  # another user owns the file
             return True
         return True
 
     def _sweep(self) -> None:
-        """What a process left that was killed while it wrote, and what has not been used for long."""
+        """Remove partial files of killed processes, and files that have not been used for long."""
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 keep = self._keep_of(entry.name)
-                with suppress(OSError):  # another process sweeps, too; an operator's file may be kept from us
+                with suppress(OSError):  # another process may remove it, or an operator owns it
                     if keep and entry.stat().st_mtime < time.time() - keep:
                         os.unlink(entry.path)
 
     def _keep_of(self, name: str) -> float | None:
-        """How long an unused file stays; None: it is not ours."""
+        """Return the seconds after which an unused file is removed; None for a file that is not ours."""
         if name.startswith(".") and name.endswith(PART):
             return STALE_SECONDS
         return self._keep_seconds if OURS.fullmatch(name) else None
 
 
 def file_name(key: str) -> str:
-    """`{sha256}.safetensors`: of the content where the key names it, else of the key itself.
+    """Return `{sha256}.safetensors`: the hash of the content if the key has it, else of the key.
 
-    Names of callers' own would mix up two tenants' characters.
+    Names chosen by callers could collide between tenants.
     """
     last = key.rpartition("/")[2]
     if OF_A_HASH.fullmatch(last):

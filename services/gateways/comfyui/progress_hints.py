@@ -1,6 +1,6 @@
-"""ComfyUI's websocket → which prompts have ended, and how far the others are.
+"""Hints from ComfyUI's websocket: prompts that have ended, and the progress of others.
 
-Nothing is replayed and messages get lost, so all this is a hint. Two sockets under one client id
+The server replays nothing and messages get lost, so these are hints. Two sockets under one client id
 silence each other: the old one is closed before a new one opens, and a silent one is replaced.
 """
 
@@ -37,10 +37,10 @@ class Socket:
         self.is_open = False
 
     async def progress_hints(self) -> AsyncGenerator[ProgressHint, None]:
-        """Hints of one connection, until it is lost or silent.
+        """Yield hints of one connection, until it is lost or silent.
 
         Raises:
-            NoAnswer: it cannot be made.
+            StatusUnavailable: there is no connection.
         """
         try:
             socket = await connect(
@@ -72,7 +72,7 @@ class Socket:
             return None
 
     def _hint_in(self, text: str | bytes) -> ProgressHint | None:
-        """Previews are binary, and not for us."""
+        """Return the hint of a message. Previews are binary and ignored."""
         if isinstance(text, bytes):
             return None
         try:
@@ -90,13 +90,13 @@ class Socket:
 
 
 class Steps:
-    """How far prompts are: the steps of their samplers, which are where the time goes."""
+    """Progress of prompts by the steps of their samplers, which take most of the time."""
 
     def __init__(self) -> None:
         self._samplers: OrderedDict[str, dict[str, float]] = OrderedDict()
 
     def expect(self, prompt_id: str, graph: Mapping[str, Any]) -> None:
-        """Remember which nodes of a prompt are samplers."""
+        """Remember the sampler nodes of a prompt."""
         names = {node: str(each.get("class_type")) for node, each in graph.items() if isinstance(each, dict)}
         samplers = [node for node, name in names.items() if "Sampler" in name and "Select" not in name]
         self._samplers[prompt_id] = dict.fromkeys(samplers, 0.0)
@@ -104,7 +104,7 @@ class Steps:
             self._samplers.popitem(last=False)
 
     def percent(self, prompt_id: str, kind: str, data: Mapping[str, Any]) -> int | None:
-        """What a message adds, if it is one about steps."""
+        """Return the progress after a message about steps, None for other messages."""
         shares = self._samplers.get(prompt_id)
         if not shares:
             return None

@@ -1,4 +1,4 @@
-"""COMFYUI_*: one ComfyUI server, and the models that it has."""
+"""Settings COMFYUI_*: one ComfyUI server and its models."""
 
 from pathlib import Path
 
@@ -10,23 +10,23 @@ from services.gateways.runtime.settings import LimitsSettings
 
 
 class ComfyUISettings(LimitsSettings):
-    """The server has no authentication of its own: keep it on a private network."""
+    """One server. It has no authentication of its own: keep it on a private network."""
 
     model_config = SettingsConfigDict(env_prefix="COMFYUI_", frozen=True, env_ignore_empty=True)
 
     base_url: str
-    """With `user:password@` for a server behind Basic authentication."""
+    """Address; with `user:password@` for a server behind Basic authentication."""
     checkpoint: str = "sd_xl_base_1.0.safetensors"
-    """Draws whatever needs no LoRA for Flux; the templates for it are of the SDXL kind."""
+    """Checkpoint for everything without a Flux LoRA; its templates are for SDXL models."""
     dialect: Dialect = "tags"
-    """What `checkpoint` reads, and a workflow that names neither a Flux nor an SDXL model."""
+    """Prompt dialect of `checkpoint`, and of workflows that name neither a Flux nor an SDXL model."""
     flux_checkpoint: str = "flux1-dev-fp8.safetensors"
-    """Draws with LoRAs that were trained on Flux."""
+    """Checkpoint for LoRAs that were trained on Flux."""
     lora_dir: Path | None = None
-    """A folder that the server reads LoRAs from (its `models/loras`, or one of its extra model paths),
+    """Folder from which the server reads LoRAs (its `models/loras`, or one of its extra model paths),
     shared with us; without it, renders with a LoRA are left to other providers."""
     lora_keep_days: PositiveFloat = 30.0
-    """A LoRA that we laid into that folder, and that no render used for so long, is removed."""
+    """Days after which an unused LoRA that we wrote into that folder is removed."""
     slots: PositiveInt = 64
-    """Prompts in the server's queue at the most; it runs one at a time."""
+    """Maximum number of prompts in the server's queue; it runs one at a time."""
     submit_timeout_seconds: PositiveFloat = 20.0

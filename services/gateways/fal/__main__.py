@@ -1,4 +1,4 @@
-"""Settings → adapter → the runtime that all gateways share."""
+"""Process of the Fal gateway: settings, adapter, runtime."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Fal: its queue API. There is no id of ours and no way to ask for one, and COMPLETED may be a failure."""
+"""Adapter of Fal's queue API. Fal takes no id from us and has no lookup; COMPLETED may be a failure."""
 
 from collections.abc import Callable
 from typing import Any
@@ -34,11 +34,11 @@ ALIASES = {"fal-ai/flux": "fal-ai/flux/dev"}
 NAMESPACES = ("workflows", "comfy")
 URLS = ("status_url", "response_url", "cancel_url")
 LONGEST = 2000
-"""No id and no link of Fal's has more characters."""
+"""Maximum length of an id or a link of Fal's."""
 
 
 def endpoint_of(settings: FalSettings, request: AttemptRequest) -> str:
-    """The path of the model that draws this order."""
+    """Return the path of the model that draws this request."""
     spec, model = request.spec, settings.text_model
     if spec.reference or spec.face:
         model = settings.identity_model
@@ -51,7 +51,7 @@ def endpoint_of(settings: FalSettings, request: AttemptRequest) -> str:
 
 
 def links_of(queue_url: str, endpoint: str, request_id: str) -> dict[str, str]:
-    """The links of a request below owner/alias, as Fal's own clients build them."""
+    """Return the links of a request below owner/alias, as Fal's own clients build them."""
     parts = endpoint.split("/")
     app = "/".join(parts[: 3 if parts[0] in NAMESPACES else 2])
     base = f"{queue_url}/{app}/requests/{request_id}"
@@ -59,13 +59,13 @@ def links_of(queue_url: str, endpoint: str, request_id: str) -> dict[str, str]:
 
 
 def ref_of(settings: FalSettings, request: AttemptRequest, request_id: str) -> SubmissionRef:
-    """What `submit` would have returned, for a request of which only the id is known."""
+    """Return the ref that `submit` would have returned, from the request id alone."""
     endpoint = endpoint_of(settings, request)
     return {"id": request_id} | links_of(settings.queue[0], endpoint, quote(request_id, safe=""))
 
 
 class FalProvider:
-    """Submit, poll and cancel requests of the queue at `queue_url`."""
+    """Submits, polls and cancels requests of the queue at `queue_url`."""
 
     name: ProviderName = "fal"
 
@@ -138,12 +138,12 @@ class FalProvider:
         return {"id": request_id} | self._links(payload["endpoint"], request_id, body)
 
     def _links(self, endpoint: str, request_id: str, body: dict[str, Any]) -> dict[str, str]:
-        """The links that Fal gave, where they lead to Fal; else rebuilt below owner/alias."""
+        """Return Fal's links if they lead to Fal; else links rebuilt below owner/alias."""
         rebuilt = links_of(self._url, endpoint, quote(request_id, safe=""))
         return {name: str(body[name]) if self._is_ours(body.get(name)) else rebuilt[name] for name in URLS}
 
     def _is_ours(self, url: object) -> bool:
-        """Our key goes to the queue's host and to no other, and only where a request can be sent."""
+        """Return whether our key may be sent to this URL: only to the queue's host."""
         sendable = isinstance(url, str) and url.isascii() and url.isprintable() and len(url) <= LONGEST
         return sendable and str(url).startswith(f"{self._url}/")
 
@@ -163,11 +163,11 @@ class FalProvider:
         return InProgress("running", percent=percent_in(status.get("logs")))
 
     async def _status(self, request: AttemptRequest, ref: SubmissionRef) -> httpx.Response:
-        """Of a training with its logs, the only place that tells how far it is."""
+        """Ask for the status; of a training with its logs, which alone show the progress."""
         if request.spec.kind == "lora_training":
             try:
                 return await self._ask("GET", ref["status_url"], params={"logs": "1"})
-            except StatusUnavailable:  # logs may outgrow what we read of an answer
+            except StatusUnavailable:  # logs may exceed the limit of an answer
                 pass
         return await self._ask("GET", ref["status_url"], params={"logs": "0"})
 

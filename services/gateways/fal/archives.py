@@ -1,4 +1,4 @@
-"""Images with captions → the zip that Fal's trainer reads. Pure."""
+"""Zip archive of images and captions for Fal's trainer. Pure."""
 
 import io
 import zipfile
@@ -8,19 +8,19 @@ from contracts.captions import training_caption
 from services.gateways.kit.provider import Rejected
 
 LARGEST_ARCHIVE = 90 * 1024 * 1024
-"""What Fal takes in one upload; more would have to be sent in parts."""
+"""Maximum size of one upload to Fal; more would have to be sent in parts."""
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 ENDINGS = {b"\x89PNG": "png", b"\xff\xd8\xff": "jpg", b"RIFF": "webp"}
 
 
 def archive(images: Sequence[bytes], captions: Sequence[str], trigger_word: str) -> bytes:
-    """`000.png` with `000.txt` beside it, and so on; the same input gives the same bytes.
+    """Return an archive of `000.png`, `000.txt` and so on; the same input gives the same bytes.
 
     With captions the trainer looks for the trigger word nowhere else, so each one gets it; without
     any, the word alone is every image's caption.
 
     Raises:
-        Refused: an image is of no kind that is trained on, or all of them are too many bytes.
+        Rejected: an image has an unsupported format, or the archive would be too large.
     """
     if sum(map(len, images)) > LARGEST_ARCHIVE:
         raise Rejected("unsupported", f"more than {LARGEST_ARCHIVE:,} bytes of training images")
@@ -42,5 +42,5 @@ def _ending(number: int, image: bytes) -> str:
 
 
 def _add(opened: zipfile.ZipFile, name: str, data: bytes) -> None:
-    """Stored, not packed: pictures do not get smaller."""
+    """Add a file without compression: images do not get smaller."""
     opened.writestr(zipfile.ZipInfo(name, LONG_AGO), data)

@@ -1,4 +1,4 @@
-"""Fal's error bodies → what went wrong and whether a new job may succeed.
+"""Failures in Fal's error bodies: the reason, and whether a retry may succeed.
 
 Source: Fal's documented error types; a type that is not listed is not retried.
 """
@@ -29,7 +29,7 @@ NSFW = "content_policy_violation"
 
 
 def failure_of(answer: httpx.Response, body: dict[str, Any]) -> Failed:
-    """The failure that a result answer of 400 or more tells."""
+    """Return the failure of a result answer with status 400 or above."""
     kind, message = _kind_and_message(answer, body)
     retryable = kind in RETRYABLE or answer.headers.get("X-Fal-Retryable", "").lower() in ("1", "true")
     if answer.headers.get("X-Fal-Request-Timeout-Type") == "user":
@@ -40,7 +40,7 @@ def failure_of(answer: httpx.Response, body: dict[str, Any]) -> Failed:
 
 
 def failure_in(status: dict[str, Any]) -> Failed:
-    """The failure that a status tells, for a result that is answered as if Fal itself were away."""
+    """Return the failure that a status names, for results answered as if Fal itself were unavailable."""
     kind = str(status["error_type"])
     retryable = kind in RETRYABLE
     code = "nsfw" if kind == NSFW else "provider_error"

@@ -1,4 +1,4 @@
-"""FAL_*: the queue, our key, which model does what, and where Fal may call us."""
+"""Settings FAL_*: the queue, our key, the models, and the address for webhooks."""
 
 from pydantic import PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,40 +10,40 @@ from shared.url_credentials import basic_authorization
 
 
 class FalSettings(UncertainOutcomeSettings):
-    """Model ids are settings because Fal's catalogue changes."""
+    """Settings of the adapter. Model ids are settings because Fal's catalogue changes."""
 
     model_config = SettingsConfigDict(env_prefix="FAL_", frozen=True)
 
     key: SecretStr
     queue_url: str = "https://queue.fal.run"
     """With `user:password@`, Basic authentication replaces our key, for a proxy that adds the key itself;
-    so in `rest_url`."""
+    the same in `rest_url`."""
     rest_url: str = "https://rest.fal.ai"
-    """Publishes the keys that webhooks are signed with, and gives tokens for uploads."""
+    """Address of the keys of signed webhooks and of tokens for uploads."""
     media_hosts: str = "fal.media,v3.fal.media,v3b.fal.media"
-    """Where uploads may go (`host` or `host:port`, separated by commas)."""
+    """Hosts for uploads (`host` or `host:port`, separated by commas)."""
     webhook_base_url: str | None = None
-    """Where Fal reaches `/webhooks/fal` of any of our processes; without it we only poll."""
+    """Address at which Fal reaches `/webhooks/fal` of any of our processes; without it we only poll."""
     user_id: str | None = None
-    """Whose webhooks are taken: our own id at Fal. None takes any that Fal signed."""
+    """Our own id at Fal: only its webhooks are accepted. None accepts any webhook that Fal signed."""
     text_model: str = "fal-ai/flux/dev"
     lora_model: str = "fal-ai/flux-lora"
     identity_model: str = "fal-ai/flux-pulid"
-    """Draws a person from a reference image: character references and face swaps."""
+    """Model for a person from a reference image: character references and face swaps."""
     training_model: str = "fal-ai/flux-lora-fast-training"
     training_base_model: str = "black-forest-labs/FLUX.1-dev"
-    """What the training model makes LoRAs for; its answer does not say."""
+    """Base model of the trained LoRAs; the answer does not name it."""
     training_steps: PositiveInt = 1000
-    """For requests that do not say."""
+    """Default for requests without a number of steps."""
 
     @property
     def queue(self) -> tuple[str, str]:
-        """Address of the queue without credentials, and the `Authorization` that it gets."""
+        """Address of the queue without credentials, and its `Authorization` header."""
         return self._authorized(self.queue_url)
 
     @property
     def rest(self) -> tuple[str, str]:
-        """The same for `rest_url`."""
+        """Address of `rest_url` without credentials, and its `Authorization` header."""
         return self._authorized(self.rest_url)
 
     def _authorized(self, url: str) -> tuple[str, str]:
@@ -53,19 +53,19 @@ class FalSettings(UncertainOutcomeSettings):
 
     @property
     def hosts(self) -> frozenset[str]:
-        """The media hosts, one by one."""
+        """The media hosts as a set."""
         return frozenset(host.strip() for host in self.media_hosts.split(","))
 
 
 class WebhookSettings(BaseSettings):
-    """GATEWAY_WEBHOOK_*: what the URLs that we give to providers are authenticated with."""
+    """Settings GATEWAY_WEBHOOK_*: the secret that authenticates the URLs given to providers."""
 
     model_config = SettingsConfigDict(env_prefix="GATEWAY_WEBHOOK_", frozen=True)
 
     secret: SecretStr | None = None
 
     def required(self) -> bytes:
-        """The secret.
+        """Return the secret.
 
         Raises:
             StartupError: there is none.

@@ -1,4 +1,4 @@
-"""Is this webhook Fal's? Ed25519 over id, user, time and the body's hash, by any key that Fal publishes."""
+"""Signatures of Fal's webhooks: Ed25519 over id, user, time and the body's hash, by Fal's published keys."""
 
 import asyncio
 import re
@@ -21,9 +21,9 @@ log = structlog.get_logger()
 
 KEYS_SECONDS = 24 * 3600.0
 REFETCH_SECONDS = 60.0
-"""So often are keys asked for again when none fits: anybody can send us a bad signature."""
+"""Minimum seconds between requests for keys when none fits: anybody can send a bad signature."""
 RETRY_SECONDS = 1.0
-"""So soon are keys asked for again that did not come."""
+"""Minimum seconds between requests for keys after one failed."""
 MAX_KEYS = 32
 SKEW_SECONDS = 300
 SIGNED = ("request-id", "user-id", "timestamp", "signature")
@@ -32,11 +32,11 @@ SIGNATURE = re.compile(r"[0-9a-fA-F]{128}")
 
 
 class NotFals(Exception):
-    """This did not come from Fal, or not now."""
+    """The webhook does not come from Fal, or is too old."""
 
 
 class KeysUnavailable(TransientError):
-    """Whether it is Fal's cannot be told now: its keys cannot be read."""
+    """The signature cannot be checked now: Fal's keys cannot be read."""
 
 
 class Keys:
@@ -54,11 +54,11 @@ class Keys:
         self._reading = asyncio.Lock()
 
     async def verify(self, signature: bytes, message: bytes) -> None:
-        """Return if one of the keys made this signature.
+        """Check that one of the keys made this signature.
 
         Raises:
-            NotFals: none did.
-            KeysUnavailable: the keys cannot be read, so that it cannot be told.
+            NotFals: no key did.
+            KeysUnavailable: the keys cannot be read now.
         """
         if self._read_at is None or self._clock() > self._read_at + KEYS_SECONDS:
             await self._read(RETRY_SECONDS)
@@ -69,7 +69,7 @@ class Keys:
             raise NotFals("the signature is of none of Fal's keys")
 
     async def _read(self, apart: float) -> None:
-        """Ask for the keys, unless that was done less than `apart` seconds ago."""
+        """Read the keys, unless they were read less than `apart` seconds ago."""
         async with self._reading:
             if self._asked_at is not None and self._clock() < self._asked_at + apart:
                 if self._read_at is None or self._read_at < self._asked_at:
@@ -91,11 +91,11 @@ class Keys:
 
 
 async def verify(headers: Mapping[str, str], body: bytes, keys: Keys, at: float) -> tuple[str, str]:
-    """The request id and the user id of a webhook that Fal signed.
+    """Return the request id and the user id of a webhook that Fal signed.
 
     Args:
-        headers: with names of any case, as Starlette's.
-        body: the raw bytes, as they came.
+        headers: case-insensitive, as Starlette's.
+        body: the raw bytes.
         at: now, in seconds since 1970.
 
     Raises:
@@ -114,7 +114,7 @@ async def verify(headers: Mapping[str, str], body: bytes, keys: Keys, at: float)
 
 
 def _keys_in(jwks: Mapping[str, object]) -> tuple[Ed25519PublicKey, ...]:
-    """Those of a key set that can be used; others are for others."""
+    """Return the usable keys of a key set; other types are ignored."""
     listed = jwks.get("keys")
     found = []
     for key in listed[:MAX_KEYS] if isinstance(listed, list) else ():

@@ -1,4 +1,4 @@
-"""Bytes → a URL that Fal's models can read: a token for Fal's CDN, then one upload to it."""
+"""Upload of bytes to Fal's CDN, for a URL that Fal's models can read: a token, then one upload."""
 
 import json
 from urllib.parse import urlsplit
@@ -11,11 +11,11 @@ from services.gateways.kit.wire import ask, excerpt, json_of
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 KEEP_SECONDS = 24 * 3600
-"""Uploads are pictures of people, readable by whoever knows the URL: no longer than a training needs."""
+"""Lifetime of uploads, as short as a training allows: anybody with the URL can read them."""
 
 
 class FalStorage:
-    """Our key goes to `rest_url`, the token to Fal's media hosts, and neither anywhere else."""
+    """Uploads files. Our key is sent only to `rest_url`, the token only to Fal's media hosts."""
 
     def __init__(self, http: httpx.AsyncClient, settings: FalSettings) -> None:
         self._http = http
@@ -23,10 +23,10 @@ class FalStorage:
         self._hosts = settings.hosts
 
     async def upload(self, name: str, data: bytes, content_type: str) -> str:
-        """The URL of what was uploaded.
+        """Upload bytes and return their URL.
 
         Raises:
-            NotTaken: it cannot be uploaded now.
+            NotAccepted: the upload fails now.
         """
         try:
             base, authorization = await self._token()
@@ -72,7 +72,7 @@ class FalStorage:
         return str(url)
 
     def _is_fals(self, url: object) -> bool:
-        """A URL on one of Fal's hosts, without credentials; on this machine also without TLS."""
+        """Return whether a URL is on one of Fal's hosts, without credentials, with TLS unless it is local."""
         if not isinstance(url, str):
             return False
         try:

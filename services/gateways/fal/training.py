@@ -1,4 +1,4 @@
-"""A training's order → the input of Fal's trainer; its logs and its answer → news."""
+"""LoRA training at Fal: the trainer's input, its progress in logs, its result."""
 
 import asyncio
 import re
@@ -12,12 +12,12 @@ from services.gateways.kit.inputs import Inputs
 from services.gateways.kit.provider import AttemptRequest, AttemptStatus, Completed, Failed, Payload
 
 ARCHIVES_AT_ONCE = 2
-"""Each is held in memory until it is uploaded."""
+"""Maximum number of archives in memory at once."""
 BAR = re.compile(r"(\d{1,3})%\|")
 
 
 class Training:
-    """What differs from drawing: one archive goes in, files come out, and the logs tell how far it is."""
+    """Trainings at Fal: the input is one archive, the result is files, and the logs show the progress."""
 
     def __init__(self, storage: FalStorage, inputs: Inputs, settings: FalSettings) -> None:
         self._storage = storage
@@ -26,7 +26,7 @@ class Training:
         self._slots = asyncio.Semaphore(ARCHIVES_AT_ONCE)
 
     async def input_of(self, request: AttemptRequest) -> Payload:
-        """Uploads the images with their captions. Raises as `prepare` does."""
+        """Upload the images with their captions and return the trainer's input. Raises as `prepare` does."""
         async with self._slots:
             packed = await asyncio.to_thread(
                 archive, await self._images(request), request.spec.captions, request.spec.prompt
@@ -35,7 +35,7 @@ class Training:
         return {"images_data_url": url, "trigger_word": request.spec.prompt, "steps": self._steps(request)}
 
     async def _images(self, request: AttemptRequest) -> list[bytes]:
-        """All of them, or so many that they are surely too many."""
+        """Read all images, or stop when they exceed the limit."""
         images: list[bytes] = []
         left = LARGEST_ARCHIVE
         for asset_id in request.spec.training_images:
@@ -47,7 +47,7 @@ class Training:
         return images
 
     def end(self, request: AttemptRequest, body: dict[str, Any], seconds: float | None) -> AttemptStatus:
-        """The weights, and the trainer's configuration where it gives one."""
+        """Return the weights and, if there is one, the trainer's configuration."""
         weights = _file(body.get("diffusers_lora_file"), "weights")
         config = _file(body.get("config_file"), "config")
         if weights is None:
@@ -64,7 +64,7 @@ class Training:
 
 
 def percent_in(logs: object) -> int | None:
-    """How far the last progress bar in a request's logs is; None where there is none."""
+    """Return the percent of the last progress bar in a request's logs, or None."""
     if not isinstance(logs, list):
         return None
     for entry in reversed(logs):

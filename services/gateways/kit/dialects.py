@@ -1,4 +1,4 @@
-"""Which words a model is given: prose or weighted tags, with or without a negative prompt."""
+"""Prompt dialects of models: prose or weighted tags, with or without a negative prompt."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -7,13 +7,13 @@ from typing import Any, Literal
 from contracts.renders import RenderRequested
 
 Dialect = Literal["prose", "tags"]
-"""What a model reads best: Flux prose, SDXL weighted tags."""
+"""The best input of a model: prose for Flux, weighted tags for SDXL."""
 
 
 def worded(command: RenderRequested, dialect: Dialect) -> RenderRequested:
-    """The command with the one prompt that is sent, which is also the one that is told of it.
+    """Return the command with the prompt that is sent and published with the result.
 
-    Flux reads prose and takes no negative prompt. A caller's workflow may fill it in all the same.
+    Flux reads prose and takes no negative prompt. A caller's workflow may use one all the same.
     """
     spec = command.spec
     if spec.kind != "image":
@@ -27,15 +27,15 @@ def worded(command: RenderRequested, dialect: Dialect) -> RenderRequested:
 
 
 def dialect_of(names: Iterable[str], otherwise: Dialect) -> Dialect:
-    """What models of these names read, where the names tell."""
-    said = " ".join(names).lower()
-    if "flux" in said:
+    """Return the dialect that the names of models imply, else the default."""
+    text = " ".join(names).lower()
+    if "flux" in text:
         return "prose"
-    return "tags" if re.search(r"sd[-_]?xl", said) else otherwise
+    return "tags" if re.search(r"sd[-_]?xl", text) else otherwise
 
 
 def model_names(workflow: dict[str, Any]) -> Iterator[str]:
-    """The nodes of a ComfyUI graph and the files that they load."""
+    """Yield the nodes of a ComfyUI graph and the files that they load."""
     for node in workflow.values():
         yield str(node.get("class_type"))
         inputs = node.get("inputs", {}).items()

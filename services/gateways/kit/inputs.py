@@ -13,31 +13,31 @@ LINK_SECONDS = 3600
 
 
 class Inputs(Protocol):
-    """Where adapters get a request's input files."""
+    """Source of a request's input files, for adapters."""
 
     async def image_url(self, tenant: str, asset_id: str, seconds: int = LINK_SECONDS) -> str:
-        """A link to a stored image that the provider can read for so long.
+        """Return a link to a stored image that the provider can read for a number of seconds.
 
         Raises:
-            Refused: `input_not_found` when this tenant has no such asset.
+            Rejected: `input_not_found` when this tenant has no such asset.
         """
 
     async def image(self, tenant: str, asset_id: str) -> tuple[str, bytes]:
-        """A content-addressed file name, and the image's bytes. Raises as `image_url` does."""
+        """Return a content-addressed file name and the image's bytes. Raises as `image_url` does."""
 
     async def lora_url(self, tenant: str, key: str) -> str:
-        """A link to a LoRA of our bucket, for an hour.
+        """Return a link to a LoRA in our bucket that is valid for an hour.
 
         Raises:
-            Refused: `input_not_found` when the key is not one of this tenant's.
+            Rejected: `input_not_found` when the key is not one of this tenant's.
         """
 
     def lora(self, tenant: str, key: str) -> AsyncGenerator[bytes, None]:
-        """The bytes of a LoRA, a part at a time. Raises as `lora_url` does, also when it is gone."""
+        """Yield the bytes of a LoRA in parts. Raises as `lora_url` does, also when it is gone."""
 
 
 class StoredInputs(Inputs):
-    """Reads `assets` and the bucket."""
+    """Reads input files from `assets` and the bucket."""
 
     def __init__(self, assets: Collection, bucket: Bucket) -> None:
         self._assets = assets
@@ -76,10 +76,10 @@ class StoredInputs(Inputs):
 
 
 def lora_key(tenant: str, key: str) -> str:
-    """The key, if it lies in this tenant's part of the bucket: a request may name any.
+    """Return the key if it is in this tenant's part of the bucket: a request may name any key.
 
     Raises:
-        Refused: it does not.
+        Rejected: it does not.
     """
     if not is_of_tenant(key, tenant):
         raise Rejected("input_not_found", f"there is no LoRA {key[:200]!r}")

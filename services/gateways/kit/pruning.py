@@ -1,6 +1,6 @@
-"""JSON text as it arrives → the same text without parts that exceed limits.
+"""Pruning of JSON text as it arrives: parts that exceed limits are left out.
 
-Memory does not grow with what is left out, so an answer may hold other people's data of any size.
+Memory does not grow with the pruned parts, so an answer may hold other people's data of any size.
 The scan follows strings and brackets only and checks nothing else: the JSON parser that reads the
 kept text does that. `NaN`, which Python servers write and strict streaming parsers refuse, passes.
 """

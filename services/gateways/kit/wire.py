@@ -1,4 +1,4 @@
-"""What HTTP answers and errors mean for a paid submission, and for a question about one."""
+"""Meaning of HTTP answers and errors, for a paid submission and for a question about one."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ class TooMuch(Exception):
 
 
 def excerpt(answer: httpx.Response) -> str:
-    """The beginning of an answer, on one line, for people; without what links carry."""
+    """Return the beginning of an answer on one line, without credentials and queries of links."""
     text = answer.content[:EXCERPT_BYTES].decode(errors="replace")  # whatever its header says
     return redacted(" ".join(text[:300].split()))
 
@@ -45,17 +45,17 @@ async def send_paid(
     depth: int | None = None,
     **request: Any,
 ) -> httpx.Response:
-    """POST a submission once; returns the answer if its status is below 300.
+    """POST a submission once; return the answer if its status is below 300.
 
     Args:
         depth: see `ask`.
-        mark_of_taken: a header that tells that an answer came from behind the provider's door, so
-            that even 429 or 503 may mean that the request was taken.
-        reason_in: what a refusal says, for people, where the provider says more than its beginning.
+        mark_of_taken: a header of answers from behind the provider's front end: with it, even 429 or
+            503 may mean that the request was accepted.
+        reason_in: returns the reason of a rejection, for providers whose reason is not at the beginning.
 
     Raises:
-        NotTaken: the connection was not made, or the provider's door says 429 or 503.
-        Refused: another 4xx: the request is wrong for this provider, or we are not let in.
+        NotAccepted: the connection was not made, or the provider's door says 429 or 503.
+        Rejected: another 4xx: the request is wrong for this provider, or we are not let in.
         OutcomeUnknown: it was sent, and what came back does not tell: lost, late, elsewhere, or 5xx.
     """
     try:
@@ -88,15 +88,15 @@ async def ask(
     depth: int | None = None,
     **request: Any,
 ) -> httpx.Response:
-    """Ask about a submission; returns any answer that tells something about it.
+    """Ask about a submission; return any answer that is about the submission.
 
     Args:
-        errors_tell: a 5xx is the answer: a result that failed, not a provider that does.
-        most_bytes: limit of what is kept of the answer.
+        errors_tell: a 5xx is an answer: the result failed, not the provider.
+        most_bytes: limit for the kept part of the answer.
         depth: levels of the JSON answer that are kept (see `Pruner`); None keeps all.
 
     Raises:
-        NoAnswer: the provider is away, limits us, fails or sends us elsewhere: ask again later.
+        StatusUnavailable: the provider is away, limits our rate, fails or redirects: ask again later.
     """
     try:
         answer = await _read(http, method, url, request, most_bytes=most_bytes, depth=depth)
@@ -138,10 +138,10 @@ async def _read(
 
 
 def json_of(answer: httpx.Response) -> dict[str, Any]:
-    """The answer as a JSON object.
+    """Return the answer as a JSON object.
 
     Raises:
-        NoAnswer: when it is none.
+        StatusUnavailable: it is not one.
     """
     try:
         body = json.loads(answer.content.decode("utf-8-sig", errors="replace"))
@@ -166,5 +166,5 @@ def asked_pause(answer: httpx.Response) -> float | None:
 
 
 def redacted(text: str) -> str:
-    """The text with the credentials and queries of its links left out."""
+    """Return the text without credentials and queries of links."""
     return QUERY.sub(r"\1?…", url_credentials.redacted(text))

@@ -1,4 +1,4 @@
-"""ComfyUI graphs with holes: `{{prompt}}`, `{{seed}}` and the like are filled in."""
+"""Placeholders in ComfyUI graphs: `{{prompt}}`, `{{seed}}` and others are filled in."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -46,29 +46,29 @@ KEEPS_SIZE: Final = frozenset(
 def callers_graph(request: AttemptRequest, **more: object) -> dict[str, Any]:
     """Return the caller's workflow, filled in, with files of its own.
 
-    A file prefix without `{{prefix}}` gets the order's id: a server answers from its cache what it ran
+    A file prefix without `{{prefix}}` gets the request's id: a server answers from its cache what it ran
     before, with the names of files that may be gone.
     """
-    assert request.workflow is not None, "asked for an order with a workflow"
+    assert request.workflow is not None, "only requests with a workflow have a caller's graph"
     graph = filled(request.workflow, request.spec, **({"prefix": prefix_of(request)} | more))
     for node, before in request.workflow.items():
         prefix = before.get("inputs", {}).get(PREFIX)
         if isinstance(prefix, str) and "{{prefix}}" not in prefix:
-            name = graph[node]["inputs"][PREFIX]  # a number, where the prefix is one hole
+            name = graph[node]["inputs"][PREFIX]  # a number, if the prefix is one placeholder
             graph[node]["inputs"][PREFIX] = f"{name}-{request.idempotency_key[:8]}"
     return graph
 
 
 def prefix_of(request: AttemptRequest) -> str:
-    """The file prefix that no other run has."""
+    """Return a file prefix that no other run has."""
     return f"imagegen/{request.idempotency_key}"
 
 
 def filled(graph: dict[str, Any], spec: RenderSpec, **more: object) -> dict[str, Any]:
-    """The graph with its holes filled from a render, and from `more`.
+    """Return the graph with its placeholders filled from a render and from `more`.
 
-    A text that is one hole and nothing else takes the value's own type (`"{{seed}}"` → 7).
-    Unknown holes stay as they are.
+    A text that is one placeholder and nothing else takes the value's own type (`"{{seed}}"` → 7).
+    Unknown placeholders stay as they are.
     """
     values = {
         "prompt": spec.prompt,
@@ -85,7 +85,7 @@ def filled(graph: dict[str, Any], spec: RenderSpec, **more: object) -> dict[str,
 def has_free_size(workflow: dict[str, Any] | None) -> bool:
     """Return whether the caller's workflow chooses the size of its image: see `RenderSucceeded.free_size`.
 
-    It does not where the result is drawn with both holes, and all nodes behind them keep the size.
+    It does not if the result is drawn with both placeholders and all nodes after them keep the size.
     """
     if workflow is None:
         return False
@@ -105,4 +105,4 @@ def _fill(value: object, values: Mapping[str, object]) -> object:
     whole = PLACEHOLDER.fullmatch(value)
     if whole:
         return values.get(whole[1], value)
-    return PLACEHOLDER.sub(lambda hole: str(values.get(hole[1], hole[0])), value)
+    return PLACEHOLDER.sub(lambda found: str(values.get(found[1], found[0])), value)

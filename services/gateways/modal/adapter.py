@@ -1,4 +1,4 @@
-"""Modal: our own application's HTTP contract (contracts/modal_app.py). De-duplicates by our id."""
+"""Adapter of our application on Modal (contracts/modal_app.py), which de-duplicates by our id."""
 
 from itertools import zip_longest
 from typing import TypeVar
@@ -50,11 +50,11 @@ from shared.clock import now
 M = TypeVar("M", bound=ModalModel)
 JSON = "application/json"
 LIST_BYTES = 16 * 1024 * 1024
-"""Of the list of all open calls, whose ever they are: 90 bytes each."""
+"""Maximum size of the list of everybody's open calls, at 90 bytes each."""
 
 
 class ModalProvider:
-    """Submit, poll, find and cancel calls of the application at `base_url`."""
+    """Submits, polls, finds and cancels calls of the application at `base_url`."""
 
     name: ProviderName = "modal"
 
@@ -95,7 +95,7 @@ class ModalProvider:
         return _written(ModalSubmit(id=request.idempotency_key, input=image, deadline_at=request.deadline_at))
 
     async def _training(self, request: AttemptRequest) -> Payload:
-        """Its images may wait for a GPU as long as the order may: so long their links live."""
+        """Make the body of a training; links are valid until the deadline, as it may wait for a GPU."""
         spec = request.spec
         seconds = max(LINK_SECONDS, int((request.deadline_at - now()).total_seconds()))
         links = [
@@ -129,7 +129,7 @@ class ModalProvider:
                 self._http, url, mark_of_taken=UNDECIDED, json=payload, headers=self._headers
             )
         except Rejected as refused:
-            if refused.status == 404:  # the route is there wherever the application is
+            if refused.status == 404:  # the application always has this route
                 reason = f"{refused.message}: is the application deployed?"
                 raise Rejected("provider_not_deployed", reason, status=404) from refused
             raise
@@ -173,7 +173,7 @@ class ModalProvider:
         return frozenset(call.id for call in _read(ModalUnfinished, answer).calls)
 
     async def _ask(self, method: str, path: str, *, most_bytes: int = MAX_ANSWER_BYTES) -> httpx.Response:
-        """What the application answers. A 404 of Modal's own, in plain text, is none: nothing runs there."""
+        """Return the application's answer. A plain-text 404 is Modal's own: no application runs there."""
         url = self._url + path
         answer = await ask(self._http, method, url, most_bytes=most_bytes, headers=self._headers)
         if answer.status_code == 404 and not answer.headers.get("content-type", "").startswith(JSON):
@@ -201,13 +201,13 @@ def _end(request: AttemptRequest, result: ModalResult) -> AttemptStatus:
         Output(path=output.path, content_type=output.content_type, nsfw=output.nsfw)
         for output in result.outputs
     )
-    if request.workflow:  # the application puts its result first
+    if request.workflow:  # the result is the first output
         return Completed(outputs[:1], seconds=result.gpu_seconds, dropped=outputs[1:])
     return Completed(outputs, seed=seed_in(result.seed), seconds=result.gpu_seconds)
 
 
 def _trained(result: ModalResult, manifest: ModalManifest | None) -> AttemptStatus:
-    """The file that the manifest names, and what it says of it."""
+    """Return the weights with the details of the manifest."""
     if manifest is None:
         return Failed("no_output", "the training gave no manifest", False, "yes")
     kinds = (output.content_type for output in result.outputs if output.path == manifest.path)
@@ -224,7 +224,7 @@ def _trained(result: ModalResult, manifest: ModalManifest | None) -> AttemptStat
 
 
 def _billed(answer: httpx.Response) -> Billed:
-    """What a stopped call costs: the time that it ran."""
+    """Return whether a stopped call is billed: it is once it has started."""
     match _read(ModalStopped, answer).started:
         case True:
             return "yes"

@@ -1,4 +1,4 @@
-"""MODAL_*: our application on Modal, and how hard this process uses it."""
+"""Settings MODAL_*: our application on Modal and the limits for its use."""
 
 from pydantic import PositiveInt, SecretStr
 from pydantic_settings import SettingsConfigDict
@@ -7,13 +7,13 @@ from services.gateways.runtime.settings import UncertainOutcomeSettings
 
 
 class ModalSettings(UncertainOutcomeSettings):
-    """`key` and `secret` are proxy-auth credentials (wk-…, ws-…), not API tokens."""
+    """Settings of the adapter. `key` and `secret` are proxy-auth credentials (wk-…, ws-…), not API tokens."""
 
     model_config = SettingsConfigDict(env_prefix="MODAL_", frozen=True)
 
     base_url: str
-    """With `user:password@` for a proxy that asks for Basic authentication."""
+    """Address; with `user:password@` for a proxy with Basic authentication."""
     key: SecretStr
     secret: SecretStr
     training_steps: PositiveInt = 1000
-    """For requests that do not say."""
+    """Default for requests without a number of steps."""

@@ -66,7 +66,7 @@ def cancelled_before_sending(attempt: Attempt) -> End:
 
 
 def _cancelled(attempt: Attempt, status: Failed, at: datetime) -> End:
-    """Nobody waits for a cancelled attempt, but its cost is published for accounting."""
+    """Return the end of a cancelled attempt; only its cost is published, for accounting."""
     message = None
     if status.billed != "no":
         message = settled(attempt.command, "cancelled", status.billed, status.cost_usd, at)

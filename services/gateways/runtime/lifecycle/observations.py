@@ -51,7 +51,7 @@ class UnexpectedError:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The provider has the submission: it answered the submit, a lookup, or told another process."""
+    """The provider has the submission: it answered the submission, a lookup, or a webhook."""
 
     ref: SubmissionRef
     recoverable: bool

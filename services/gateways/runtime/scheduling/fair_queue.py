@@ -1,4 +1,4 @@
-"""Attempts that wait for a slot: by priority, and in turn between tenants."""
+"""Queue of attempts that wait for a slot: by priority, and in turn between tenants."""
 
 import heapq
 import itertools
@@ -8,7 +8,7 @@ from services.gateways.runtime.lifecycle.attempt import Attempt
 
 
 class FairQueue:
-    """Pops the most urgent priority; within it each tenant's oldest attempt in turn."""
+    """Pops the most urgent priority, and within it each tenant's oldest attempt in turn."""
 
     def __init__(self) -> None:
         self._lanes: dict[tuple[int, str], deque[Attempt]] = {}
@@ -20,7 +20,7 @@ class FairQueue:
         return self._size
 
     def push(self, attempt: Attempt) -> None:
-        """To the end of its tenant's lane."""
+        """Append an attempt to its tenant's lane."""
         priority, tenant = attempt.command.priority, attempt.command.tenant
         lane = self._lanes.setdefault((priority, tenant), deque())
         if not lane:
@@ -29,10 +29,10 @@ class FairQueue:
         self._size += 1
 
     def pop(self) -> Attempt:
-        """The next one; its tenant goes to the end of the turns.
+        """Return the next attempt; its tenant goes to the end of the turns.
 
         Raises:
-            IndexError: when no one waits.
+            IndexError: the queue is empty.
         """
         priority, _, tenant = heapq.heappop(self._turns)
         lane = self._lanes[priority, tenant]
@@ -45,5 +45,5 @@ class FairQueue:
         return attempt
 
     def clear(self) -> None:
-        """Forget all."""
+        """Remove all attempts."""
         self.__init__()  # type: ignore[misc]

@@ -1,7 +1,7 @@
-"""A provider's slots, shared by all processes of its gateway: the shares never sum above the limit.
+"""Allocation of a provider's slots to the processes of its gateway; the sum never exceeds the limit.
 
-One document holds all shares. A process changes its own by a guarded write, and never below what it
-has in flight; so a share that shrinks frees slots before another takes them.
+One document holds all shares. A process changes its own share by a guarded write, and never below the
+number it has in flight: a share that shrinks frees its slots before another process takes them.
 """
 
 import time
@@ -15,7 +15,7 @@ from shared.mongo.leases import LEASE_SECONDS
 
 
 def allocation_of(limit: int, shares: dict[str, int], me: str, in_flight: int, alive: Names[str]) -> int:
-    """What `me` may take: an equal part, what it has in flight, and no more than the others leave."""
+    """Return the slots of `me`: an equal part, at least those in flight, at most those the others leave."""
     others = {owner: slots for owner, slots in shares.items() if owner != me and owner in alive}
     members = sorted({*alive, me})
     part, rest = divmod(limit, len(members))
@@ -25,7 +25,7 @@ def allocation_of(limit: int, shares: dict[str, int], me: str, in_flight: int, a
 
 
 class SlotAllocation:
-    """This process's share of `limit` slots of one role; `mine` is how many it may use."""
+    """This process's share of the `limit` slots of a role; `mine` is its number of slots."""
 
     def __init__(
         self,
@@ -48,9 +48,9 @@ class SlotAllocation:
         in_flight: Callable[[], int],
         resize: Callable[[int], None] = lambda _: None,
     ) -> None:
-        """Agree on the shares with those who are alive. A lost race is settled the next time.
+        """Agree on the shares with the processes that are alive. A lost race is repeated the next time.
 
-        `resize` is told of a smaller share before it is declared, and of a larger one after.
+        `resize` is called with a smaller share before it is declared, and with a larger one after.
         """
         document = await self._collection.find_one({"_id": self._role}) or {"version": 0, "shares": {}}
         present = self._present(me, document["shares"], alive)
@@ -72,7 +72,7 @@ class SlotAllocation:
         resize(mine)
 
     def _present(self, me: str, owners: Names[str], alive: Names[str]) -> set[str]:
-        """Who is alive, or may have come after we last looked at the leases: ids rise with time."""
+        """Return owners that are alive or may have started since leases were read: ids rise with time."""
         clock = self._clock()
         younger = (owner for owner in owners if owner > me and owner not in alive)
         self._unseen = {owner: self._unseen.get(owner, clock) for owner in younger}

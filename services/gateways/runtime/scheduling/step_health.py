@@ -1,7 +1,7 @@
-"""Failing steps of attempts → log, metrics and health.
+"""Failing steps of attempts in log, metrics and health.
 
-What fails for one attempt only is named in health; what fails for several, and for no other
-succeeds, ends readiness.
+A step that fails for one attempt only is named in health. One that fails for several attempts, and
+succeeds for none, ends readiness.
 """
 
 import asyncio
