@@ -1,7 +1,7 @@
 """All topics, with their partitions and retention."""
 
 from contracts.base import Message, Model, topics_of
-from contracts.chains import BaseImageSelected, ChainCancel, ChainResume, LoraFailed, LoraReady
+from contracts.chains import BaseImageSelected, ChainCancel, ChainResume, LoraFailed, LoraReady, SelectionDue
 from contracts.characters import CharacterCreated
 from contracts.generation import (
     GenerationCancel,
@@ -46,6 +46,7 @@ RETENTION_SECONDS: dict[type[Message], int] = {
     CharacterSheetCompleted: 30 * DAY,
     CharacterCreated: 30 * DAY,
     BaseImageSelected: 30 * DAY,
+    SelectionDue: DAY,
     ChainCancel: 7 * DAY,
     ChainResume: 7 * DAY,
     LoraReady: 30 * DAY,

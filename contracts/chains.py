@@ -41,6 +41,9 @@ class BaseImageSelected(CallerMessage):
     tenant: Name
     user_id: UserId
     base_image_id: AssetId
+    job_accepted: Flag = False
+    """True if the api has accepted the job of the image: the selection then waits for it as long as a job may
+    take. Otherwise it waits a minute for a job that is not known."""
     include_nsfw: Flag = False
     """True if the user's settings allow explicit wording on the sheet."""
     character: Character | None = None
@@ -74,6 +77,25 @@ class BaseImageSelected(CallerMessage):
             then=self.then or (TrainingFollowUp(),),
             chain_id=self.chain_id,
         )
+
+
+class SelectionDue(Message):
+    """Check whether the image of a selection is ready (command). Produced by characters; consumed by
+    characters.
+    """
+
+    topic: ClassVar[str] = "character.selection-due.v1"
+    key: ClassVar[str] = "character_id"
+    identity: ClassVar[tuple[str, ...]] = ("chain_id", "due_at")
+
+    character_id: CharacterId
+    tenant: Name
+    chain_id: Id
+    """Id of the chain that the selection starts."""
+    selection: BaseImageSelected
+    since: Moment
+    """Start of the wait."""
+    due_at: Moment
 
 
 class LoraReady(Message):

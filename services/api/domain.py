@@ -62,6 +62,8 @@ class Accepted(Model):
     character_id: CharacterId | None = None
     character: Character | None = None
     """The character to store under `character_id`; null where the submission stores none."""
+    described: Character | None = None
+    """The description in the request, for a selection of one of the job's images before it is planned."""
     steps: tuple[GenerationType, ...] = ()
     """Steps of the chain that it starts."""
     planned: bool | None = None
@@ -106,6 +108,7 @@ def accept(
         chain_id=message.chain,
         character_id=message.character_id,
         character=_described(message),
+        described=getattr(message.request, "character", None),
         steps=(submission.type, *(each.type for each in message.then)) if message.then else (),
     )
     return accepted, message
@@ -141,6 +144,7 @@ def accept_selection(
             "character_id": character_id,
             "tenant": caller.tenant,
             "user_id": caller.user_id,
+            "job_accepted": True,
             "selected_at": now,
         }
     )

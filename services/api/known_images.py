@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from contracts.base import AssetId, Model
+from contracts.characters import Character
 from contracts.http import FieldError
 from contracts.http_chains import BaseImageSelection
 from contracts.ids import RenderKey
 from contracts.jobs import Job
-from services.api.domain import Caller
+from services.api.domain import Accepted, Caller
 from services.api.ports import Jobs, Submissions
 
 
@@ -38,14 +39,17 @@ class KnownImages:
 
     async def chosen_from(
         self, selection: BaseImageSelection, caller: Caller
-    ) -> tuple[Job | None, tuple[FieldError, ...]]:
-        """Return the job that a chosen face comes from, and the errors of the choice."""
+    ) -> tuple[Character | None, tuple[FieldError, ...]]:
+        """Return the character on a selected image, if it is known, and the errors of the selection."""
         job_id = RenderKey.parse(selection.base_image_id).job_id
         job, accepted = await asyncio.gather(self._jobs.get(job_id), self._submissions.get(job_id))
         owner = job or (accepted if accepted and accepted.is_job else None)
         if owner is None or owner.tenant != caller.tenant:
             return None, (FieldError(field="base_image_id", message=job_not_found_text(job_id)),)
-        return job, _choice_errors(selection, job)
+        character = job.character if job else None
+        if character is None and accepted is not None:
+            character = accepted.described
+        return character, _selection_errors(selection, job, accepted)
 
 
 def first_of_each_job(request: Any) -> dict[str, str]:
@@ -70,15 +74,18 @@ def job_not_found_text(job_id: str) -> str:
     return f"job {job_id} does not exist"
 
 
-def _choice_errors(selection: BaseImageSelection, job: Job | None) -> tuple[FieldError, ...]:
+def _selection_errors(
+    selection: BaseImageSelection, job: Job | None, accepted: Accepted | None
+) -> tuple[FieldError, ...]:
+    """Return the errors of a selection. An image that may still become ready is none: the selection waits."""
     key = RenderKey.parse(selection.base_image_id)
     render = next((each for each in job.renders if each.spec.index == key.index), None) if job else None
-    if job is None or render is None or render.stored is None:
-        ahead = job is None or (render is not None and not job.terminal)
-        advice = " yet; choose one that is ready" if ahead else ""
-        message = f"job {key.job_id} has no image {key.index}{advice}"
-        return (FieldError(field="base_image_id", message=message),)
-    if job.character is None and selection.character is None:
+    if render is None or render.stored is None:
+        images = len(job.renders) if job else accepted.requested if accepted else 0
+        if (job is not None and job.terminal) or (images and key.index >= images):
+            message = f"job {key.job_id} has no image {key.index}"
+            return (FieldError(field="base_image_id", message=message),)
+    if job is not None and job.renders and job.character is None and selection.character is None:
         message = f"is required: job {key.job_id} does not say who is on its images"
         return (FieldError(field="character", message=message),)
     return ()

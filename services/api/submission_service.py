@@ -95,13 +95,12 @@ class SubmissionService:
             Refusal: 409; 422 for an image that does not exist or shows no described character.
         """
         _refuse(await offload(storage_errors, selection))
-        job, errors = await self._images.chosen_from(selection, caller)
+        drawn, errors = await self._images.chosen_from(selection, caller)
         _refuse(errors)
-        drawn = job.character if job else None
         new, message = await offload(
             accept_selection, character_id, selection, drawn, caller, key=key, now=self._now()
         )
-        errors = await self._rejection_reasons(message.sheet, new.character)
+        errors = await self._rejection_reasons(message.sheet, new.character) if new.character else ()
         if errors and not await self._submissions.known(new):
             _refuse(errors)
         return await self._store(new, None, message, trace)

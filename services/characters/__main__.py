@@ -4,11 +4,13 @@ from functools import partial
 
 from pymongo import IndexModel
 
-from services.characters.going_on import ChainRecord
+from services.characters.chain_progress import ChainRecord
 from services.characters.handlers import handlers
-from services.characters.job_reader import MongoJobs
+from services.characters.job_reader import MongoJobReader
 from services.characters.policies import load_policies
 from services.characters.records import Record
+from services.characters.selections import PendingSelections
+from services.characters.timers import selection_timers
 from shared import mongo
 from shared.mongo.documents import MongoDocuments
 from shared.process import main
@@ -30,14 +32,19 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
     ):
         await mongo.ensure_indexes(database["characters"], *INDEXES, report=service.waits_for)
         await mongo.ensure_indexes(database["chains"], *CHAIN_INDEXES, report=service.waits_for)
+        await mongo.ensure_indexes(
+            database["selections"], mongo.due_index("wake_at"), report=service.waits_for
+        )
         service.health.add("mongo", partial(mongo.ping, database))
         handlers(
             service.subscribe,
             MongoDocuments(database["characters"], Record),
             MongoDocuments(database["chains"], ChainRecord),
-            MongoJobs(database["jobs"]),
+            MongoDocuments(database["selections"], PendingSelections),
+            MongoJobReader(database["jobs"]),
             load_policies(),
         )
+        service.background("timers", selection_timers(database["selections"], service.publisher).run)
         await service.run()
 
 

@@ -14,7 +14,7 @@ from contracts.chains import ChainCancel, ChainImage, ChainResume, ChainStep, Ch
 from contracts.generation import GenerationConflicted, GenerationRequested
 from contracts.ids import RenderKey
 from contracts.jobs import JobError, JobEvent
-from services.characters.going_on import ChainRecord, ChainStory, go_on
+from services.characters.chain_progress import ChainRecord, ChainStory, go_on
 from services.characters.policies import Policies
 from shared.errors import PermanentError
 

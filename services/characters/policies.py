@@ -1,6 +1,7 @@
 """policies.yaml → typed policies: what a good sheet is, when a LoRA is trained, on what, where it is used."""
 
 import math
+from datetime import timedelta
 from importlib.resources import files
 from typing import Literal
 
@@ -22,6 +23,22 @@ class SheetPolicy(Model):
         return max(1, math.ceil(self.min_completed_ratio * wanted))
 
 
+class SelectionPolicy(Model):
+    """Waits of a selection whose base image is not ready."""
+
+    unknown_job_seconds: float = Field(gt=0)
+    """Longest wait for a job that nobody accepted yet."""
+    known_job_seconds: float = Field(gt=0)
+    """Longest wait for an image of a job that is known or was accepted by the api."""
+    min_check_seconds: float = Field(gt=0)
+    max_check_seconds: float = Field(gt=0)
+    """Shortest and longest pause between two checks."""
+
+    def limit(self, *, job_is_known: bool) -> timedelta:
+        """Return the longest wait."""
+        return timedelta(seconds=self.known_job_seconds if job_is_known else self.unknown_job_seconds)
+
+
 class TrainingPolicy(Model):
     """What a training is made of, and when one starts by itself."""
 
@@ -34,6 +51,7 @@ class TrainingPolicy(Model):
 class Policies(Model):
     """All policies."""
 
+    selection: SelectionPolicy
     sheet: SheetPolicy
     training: TrainingPolicy
     lora_providers: dict[str, tuple[Provider, ...]]

@@ -12,23 +12,28 @@ from datetime import datetime
 from typing import Any
 
 from contracts.base import Message
-from contracts.chains import BaseImageSelected
+from contracts.chains import BaseImageSelected, SelectionDue
 from contracts.characters import Character, CharacterCreated, CharacterRecord
 from contracts.generation import GenerationRequested
-from contracts.ids import RenderKey
 from contracts.jobs import CharacterSheetCompleted, JobEvent
 from contracts.requests import CharacterSheetRequest
 from prompts.trigger_words import trigger_word
-from services.characters.drawn import DrawnJobs
-from services.characters.faces import with_face
+from services.characters.chosen_faces import with_face
+from services.characters.job_images import ImagesByJob
 from services.characters.policies import Policies
+from services.characters.selections import refusal, selected_character
 from services.characters.sheets import SheetPart, sheet_of_parts, starts_training, training_of, with_part
 from services.characters.trainings import heard_of_training, standing
 from shared.errors import PermanentError
 from shared.fold import Folded
 
 CharacterMessage = (
-    CharacterCreated | BaseImageSelected | GenerationRequested | CharacterSheetCompleted | JobEvent
+    CharacterCreated
+    | BaseImageSelected
+    | SelectionDue
+    | GenerationRequested
+    | CharacterSheetCompleted
+    | JobEvent
 )
 
 
@@ -43,15 +48,6 @@ class Record(CharacterRecord, Folded):
 Step = tuple[Record | None, Sequence[Message]]
 
 
-class UnknownBaseImage(PermanentError):
-    """A selection names an image that its tenant does not have."""
-
-    reason = "unknown_base_image"
-
-    def __init__(self, selected: BaseImageSelected, why: str) -> None:
-        super().__init__(f"base image {selected.base_image_id} of {selected.tenant}: {why}")
-
-
 class CharacterIdConflict(PermanentError):
     """A character was created under this id with another description."""
 
@@ -62,7 +58,7 @@ class CharacterIdConflict(PermanentError):
 
 
 def advance(
-    record: Record | None, message: CharacterMessage, *, at: datetime, drawn: DrawnJobs, policies: Policies
+    record: Record | None, message: CharacterMessage, *, at: datetime, jobs: ImagesByJob, policies: Policies
 ) -> Step:
     """Apply one message to a record. `at` is the message's time in the log.
 
@@ -74,11 +70,17 @@ def advance(
         case CharacterCreated():
             return _created(record, message, at), ()
         case BaseImageSelected():
-            return _selected(record, message, at, drawn)
+            who = selected_character(message, jobs, policies.selection)
+            return _selected(record, message, at, who) if who else (record, ())
+        case SelectionDue():
+            if refusal(message, jobs, policies.selection):
+                return record, ()
+            who = selected_character(message, jobs, policies.selection)
+            return _selected(record, message, at, who) if who else (record, ())
         case GenerationRequested():
             return _described(record, message, at), ()
         case CharacterSheetCompleted():
-            return _sheet_completed(record, message, at, drawn, policies)
+            return _sheet_completed(record, message, at, jobs, policies)
         case JobEvent():
             return _training_moved(record, message, at, policies)
 
@@ -94,9 +96,12 @@ def _created(record: Record | None, created: CharacterCreated, at: datetime) -> 
     return _changed(record, at, created_as=created.character)
 
 
-def _selected(record: Record | None, selected: BaseImageSelected, at: datetime, drawn: DrawnJobs) -> Step:
+def _selected(
+    record: Record | None, message: BaseImageSelected | SelectionDue, at: datetime, who: Character
+) -> Step:
     """The chosen face. The sheet is asked for also by a selection that a newer one has overtaken."""
-    who = _with(_who_is_on(selected, drawn), selected.character_id, base_image_id=selected.base_image_id)
+    selected = message.selection if isinstance(message, SelectionDue) else message
+    who = _with(who, selected.character_id, base_image_id=selected.base_image_id)
     if record is None:
         record = _new(selected.character_id, selected.tenant, selected.user_id, who, at)
     chosen_at = min(selected.selected_at or at, at)
@@ -107,17 +112,6 @@ def _selected(record: Record | None, selected: BaseImageSelected, at: datetime, 
         chosen = chosen.model_copy(update={"character": who, "selected_at": chosen_at})
     fields = {"faces": chosen.faces, "selected_at": chosen.selected_at} | standing(chosen)
     return _changed(record, at, **fields), (selected.sheet,)
-
-
-def _who_is_on(selected: BaseImageSelected, drawn: DrawnJobs) -> Character:
-    face = RenderKey.parse(selected.base_image_id)
-    job = drawn.get(face.job_id)
-    if job is None or job.tenant != selected.tenant or face.index not in job.ready:
-        raise UnknownBaseImage(selected, "there is no such image")
-    who = selected.character or job.character
-    if who is None:
-        raise UnknownBaseImage(selected, "its job does not say who is on it; send 'character' as well")
-    return who
 
 
 def _described(record: Record | None, requested: GenerationRequested, at: datetime) -> Record | None:
@@ -139,10 +133,10 @@ def _sheet_completed(
     record: Record | None,
     completed: CharacterSheetCompleted,
     at: datetime,
-    drawn: DrawnJobs,
+    jobs: ImagesByJob,
     policies: Policies,
 ) -> Step:
-    before, record = record, record or _told_by_job(completed, at, drawn)
+    before, record = record, record or _told_by_job(completed, at, jobs)
     if record is None:
         return before, ()
     parts = with_part(record.sheet_parts, record.sheet, completed)
@@ -152,9 +146,9 @@ def _sheet_completed(
     return _changed(record, at, sheet_parts=parts, sheet=sheet), said
 
 
-def _told_by_job(completed: CharacterSheetCompleted, at: datetime, drawn: DrawnJobs) -> Record | None:
+def _told_by_job(completed: CharacterSheetCompleted, at: datetime, jobs: ImagesByJob) -> Record | None:
     """The record that the request of a chain will make, when the chain's sheet is heard of first."""
-    job = drawn.get(completed.job_id)
+    job = jobs.get(completed.job_id)
     if job is None or job.character is None or completed.chain_id != completed.character_id:
         return None
     who = _with(job.character, completed.character_id)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contracts.characters import CharacterRecord, Sheet
 from contracts.generation import GenerationRequested
 from contracts.jobs import CharacterSheetCompleted
-from services.characters.asking import job_id_of, training_on
+from services.characters.job_requests import job_id_of, training_on
 from services.characters.policies import TrainingPolicy
 from services.characters.trigger_words import with_trigger
 

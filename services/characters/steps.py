@@ -16,7 +16,7 @@ from contracts.requests import (
     StudioRequest,
     TrainingFollowUp,
 )
-from services.characters.asking import training_on
+from services.characters.job_requests import training_on
 from services.characters.policies import Policies
 
 NO_SHEET = JobError(

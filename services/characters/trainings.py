@@ -8,7 +8,7 @@ from contracts.base import Message
 from contracts.chains import LoraFailed, LoraReady
 from contracts.characters import CharacterRecord, Training
 from contracts.jobs import JobEvent
-from services.characters.faces import trainings_of_the_face
+from services.characters.chosen_faces import trainings_of_the_face
 from services.characters.policies import Policies
 
 ANOTHER_FACE = "another face was chosen since it was asked for"

@@ -9,7 +9,7 @@ from services.dispatcher.circuits import OpenCircuits
 from services.dispatcher.handlers import handlers
 from services.dispatcher.loras import MongoLoras
 from services.dispatcher.policies import load_policies
-from services.dispatcher.timers import Timers
+from services.dispatcher.timers import job_timers
 from services.dispatcher.transition import JobRecord
 from services.dispatcher.wakeups import WAITING_INDEX, wakeups
 from shared import clock, mongo
@@ -45,13 +45,13 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
             service=service.name,
         )
         jobs = MongoDocuments(database["jobs"], JobRecord)
-        loras = MongoLoras(database["characters"], database["chains"])
+        loras = MongoLoras(database["characters"], database["chains"], database["selections"])
         handlers(service.subscribe, jobs, loras, load_policies(), clock.now, lambda: circuits.down)
         wakeups(service.subscribe, database["jobs"])
         service.background("circuits", circuits.run)
         service.background("provider health", news.run)
         service.health.add("provider health", news.problem, vital=False)
-        service.background("timers", Timers(database["jobs"], service.publisher).run)
+        service.background("timers", job_timers(database["jobs"], service.publisher).run)
         await service.run()
 
 

@@ -63,9 +63,12 @@ def check_character(step: JobTransition, known: KnownLoras) -> None:
     job, wait = step.job, step.job.wait
     if wait is None:
         return
-    stored = known.get((job.tenant, job.character_id or ""))
+    state = known.get((job.tenant, job.character_id or ""))
     choice = wait.requested.awaited_choice
-    found = stored is not None and (choice is None or choice in stored.choices)
+    found = state is not None and state.is_stored and (choice is None or choice in state.choices)
+    if state is not None and not state.is_stored:
+        _extend(step, wait)
+        job = step.job
     if found and wait.found_at is None:
         deadline = step.now + timedelta(seconds=step.policies.types[job.type].deadline_seconds)
         found_now = wait.model_copy(update={"found_at": step.now})
@@ -78,6 +81,12 @@ def check_character(step: JobTransition, known: KnownLoras) -> None:
         step.outputs.append(wait.requested)
     else:
         step.set(wake_at=min(step.now + _pause(step), job.deadline_at))
+
+
+def _extend(step: JobTransition, wait: CharacterWait) -> None:
+    """Let the wait last as long as for an accepted character: a selected image will store it."""
+    own = timedelta(seconds=step.policies.types[step.job.type].deadline_seconds)
+    step.set(deadline_at=max(step.job.deadline_at, wait.since + own))
 
 
 def _end(step: JobTransition, wait: CharacterWait) -> None:

@@ -24,22 +24,31 @@ FIELDS = (
     "lora_error",
     "lora_failed_at",
 )
+SELECTION_FIELDS = ("tenant", "character_id", "wake_at")
 CHAIN_FIELDS = ("tenant", "character_id", "chain_id", "steps.type", "steps.state")
 
 
 class MongoLoras(Loras):
     """Reads what the characters service stores. A character that cannot be read counts as unknown."""
 
-    def __init__(self, characters: Collection, chains: Collection) -> None:
+    def __init__(self, characters: Collection, chains: Collection, selections: Collection) -> None:
         self._characters = characters
         self._chains = chains
+        self._selections = selections
 
     async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
         """See `Loras`."""
-        keys = (character_key(tenant, character_id) for tenant, character_id in wanted)
-        records = await find_by_id(self._characters, keys, dict.fromkeys(FIELDS, 1))
+        wanted = set(wanted)
+        records = await find_by_id(self._characters, _keys(wanted), dict.fromkeys(FIELDS, 1))
         chains = await self._running_chains([_ref(record) for record in records if _has_failed(record)])
-        return {_ref(record): known for record in records if (known := _known(record, chains[_ref(record)]))}
+        stored = {_ref(record): _known(record, chains[_ref(record)]) for record in records}
+        pending = await self._pending(wanted - stored.keys())
+        return {ref: known for ref, known in stored.items() if known} | pending
+
+    async def _pending(self, characters: set[CharacterRef]) -> dict[CharacterRef, KnownLora]:
+        """Return the characters that are not stored because their base image is not ready."""
+        found = await find_by_id(self._selections, _keys(characters), dict.fromkeys(SELECTION_FIELDS, 1))
+        return {_ref(each): KnownLora(is_stored=False) for each in found if each.get("wake_at")}
 
     async def _running_chains(self, characters: Sequence[CharacterRef]) -> dict[CharacterRef, list[Document]]:
         """Return the running chains of these characters; no query for no characters."""
@@ -50,6 +59,10 @@ class MongoLoras(Loras):
             async for chain in self._chains.find(query, dict.fromkeys(CHAIN_FIELDS, 1)):
                 running[_ref(chain)].append(chain)
         return running
+
+
+def _keys(characters: Iterable[CharacterRef]) -> list[str]:
+    return [character_key(tenant, character_id) for tenant, character_id in characters]
 
 
 def _ref(document: Document) -> CharacterRef:

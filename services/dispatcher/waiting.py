@@ -22,6 +22,8 @@ class KnownLora:
     failed_at: datetime | None = None
     choices: frozenset[str] = frozenset()
     """The choices of the character's face that its record shows, by their chains."""
+    is_stored: bool = True
+    """False while the character is to be stored by the selection of a base image that is not ready."""
 
     def ends(self, job: Job) -> bool:
         """Whether a training failed that the job may have waited for: none that was over before it."""

@@ -98,7 +98,6 @@ async def test_a_selection_with_the_key_of_a_submission_is_a_conflict(harness: A
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"base_image_id": f"{JOB}/0"}, "base_image_id"),
         ({"base_image_id": f"{JOB}/7"}, "base_image_id"),
         ({"base_image_id": f"{uuid7()}/1"}, "base_image_id"),
         ({"base_image_id": "face.png"}, "base_image_id"),

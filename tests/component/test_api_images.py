@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from contracts.chains import BaseImageSelected
 from shared.ids import uuid7
 from tests.fakes.api import OTHER, ApiHarness
 from tests.fakes.builders import CHARACTER, JOB
@@ -98,7 +99,6 @@ async def test_each_unknown_job_of_a_training_is_named_once(harness: ApiHarness)
     ("image", "message"),
     [
         (f"{GONE}/1", f"job {GONE} does not exist"),
-        (f"{JOB}/0", f"job {JOB} has no image 0 yet; choose one that is ready"),
         (f"{JOB}/7", f"job {JOB} has no image 7"),
     ],
 )
@@ -113,13 +113,40 @@ async def test_a_face_that_cannot_be_chosen_is_refused_with_the_reason(
     }
 
 
-async def test_a_face_of_an_accepted_job_is_not_ready_yet(harness: ApiHarness) -> None:
+async def test_an_image_of_an_ended_job_that_it_did_not_draw_cannot_be_selected(harness: ApiHarness) -> None:
+    harness.jobs.put(a_job(job_id=JOB, renders=(a_render(0),), character=MARA, status="failed"))
+    answer = await select(harness, f"{JOB}/0")
+    assert said(answer) == {"base_image_id": f"job {JOB} has no image 0"}
+
+
+async def test_an_image_of_a_running_job_can_be_selected(harness: ApiHarness) -> None:
+    harness.jobs.put(a_job(job_id=JOB, renders=(a_render(0),), character=MARA, status="running"))
+    answer = await select(harness, f"{JOB}/0")
+    assert answer.status_code == 202, answer.text
+    [selection] = harness.broker.said(BaseImageSelected)
+    assert (selection.base_image_id, selection.job_accepted) == (f"{JOB}/0", True)
+
+
+async def test_an_image_of_a_job_that_was_accepted_a_moment_ago_can_be_selected(harness: ApiHarness) -> None:
     accepted = (await harness.submit("/v1/base-images")).json()["id"]
-    answer = await harness.http.post(
-        "/v1/characters/c/base-image", json={"base_image_id": f"{accepted}/0", "character": MIA}
-    )
-    message = f"job {accepted} has no image 0 yet; choose one that is ready"
-    assert said(answer) == {"base_image_id": message}
+    answer = await select(harness, f"{accepted}/0")
+    assert answer.status_code == 202, answer.text
+    assert (await harness.http.get("/v1/characters/c")).json()["character"][
+        "base_image_id"
+    ] == f"{accepted}/0"
+    studio = await harness.http.post("/v1/studio", json={"character_id": "c"})
+    assert studio.status_code == 202, studio.text
+
+
+async def test_an_image_that_an_accepted_job_will_not_draw_cannot_be_selected(
+    harness: ApiHarness,
+) -> None:
+    accepted = (await harness.submit("/v1/base-images")).json()["id"]
+    assert said(await select(harness, f"{accepted}/9")) == {"base_image_id": f"job {accepted} has no image 9"}
+
+
+async def select(harness: ApiHarness, image: str) -> httpx.Response:
+    return await harness.http.post("/v1/characters/c/base-image", json={"base_image_id": image})
 
 
 async def test_an_accepted_request_can_be_repeated_after_its_job_is_deleted(harness: ApiHarness) -> None:

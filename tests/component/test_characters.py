@@ -13,10 +13,11 @@ from contracts.catalog import MESSAGES
 from contracts.chains import LoraReady
 from contracts.characters import character_key
 from contracts.generation import GenerationCancel, GenerationRequested
-from services.characters.asking import job_id_of
-from services.characters.going_on import ChainRecord
+from services.characters.chain_progress import ChainRecord
 from services.characters.handlers import chain_of, character_of, handlers
+from services.characters.job_requests import job_id_of
 from services.characters.records import Record
+from services.characters.selections import PendingSelections
 from shared.envelope import Envelope
 from shared.errors import TransientError
 from tests.fakes.builders import CHARACTER, JOB, TRACE, after
@@ -52,12 +53,13 @@ class Characters:
     def __init__(self) -> None:
         self.characters = FakeDocuments(Record)
         self.chains = FakeDocuments(ChainRecord)
+        self.selections = FakeDocuments(PendingSelections)
         self.jobs = FakeJobs()
         self.sender = FakeSender([])
         self.consumer = FakeConsumer([], set())
         self._offsets = count(100)
         self._kafka = FakeKafka(self.sender)
-        handlers(self._kafka.subscribe, self.characters, self.chains, self.jobs, POLICIES)
+        handlers(self._kafka.subscribe, self.characters, self.chains, self.selections, self.jobs, POLICIES)
 
     def records(self, *messages: Message) -> list[ConsumerRecord]:
         """The messages as they lie in the log; each is put there once."""
@@ -215,9 +217,10 @@ async def test_a_second_description_under_an_id_goes_aside_with_its_reason() -> 
     assert service.record(CHARACTER).character.name == "Mara"
 
 
-async def test_an_unknown_face_goes_aside_with_its_reason_and_others_are_chosen() -> None:
+async def test_an_image_that_will_never_be_ready_is_a_dead_letter_and_others_are_selected() -> None:
     service = Characters()
-    unknown = a_selection(base_image_id=f"{JOB}/0", character_id=JOB)
+    service.jobs.kept[JOB] = faces(ended=True)
+    unknown = a_selection(base_image_id=f"{JOB}/7", character_id=JOB)
     said = await service.hear(unknown, a_selection())
     assert sorted(said) == ["dead-letters.v1", "please: character_sheet"]
     assert [letter.reason for letter in service.sender.letters()] == ["unknown_base_image"]

@@ -10,12 +10,18 @@ from contracts.generation import GenerationConflicted, GenerationRequested
 from contracts.jobs import CharacterSheetCompleted, ImageEvent, JobError, JobEvent
 from contracts.renders import StoredImage, StoredLora
 from contracts.requests import ProfileFollowUp, StudioFollowUp, TrainingFollowUp
-from services.characters.drawn import Drawn, DrawnJobs, Jobs
+from services.characters.job_images import ImagesByJob, JobImages, JobReader
 from services.characters.policies import Policies
 from tests.fakes.builders import CHARACTER, JOB, START, after
 
 POLICIES = Policies.model_validate(
     {
+        "selection": {
+            "unknown_job_seconds": 60,
+            "known_job_seconds": 10_800,
+            "min_check_seconds": 0.5,
+            "max_check_seconds": 5,
+        },
         "sheet": {"min_completed_ratio": 0.7},
         "training": {
             "least_images": 4,
@@ -193,20 +199,20 @@ def a_resume(seconds: float = 30.0, **fields: Any) -> ChainResume:
     return ChainResume.model_validate(known | fields)
 
 
-def faces(**fields: Any) -> Drawn:
+def faces(**fields: Any) -> JobImages:
     """The job that drew the candidates, all of them ready."""
-    known: dict[str, Any] = {"tenant": "acme", "character": MARA, "ready": frozenset({0, 1, 2})}
-    return Drawn(**known | fields)
+    known: dict[str, Any] = {"tenant": "acme", "character": MARA, "ready": frozenset({0, 1, 2}), "planned": 3}
+    return JobImages(**known | fields)
 
 
-class FakeJobs(Jobs):
+class FakeJobs(JobReader):
     """`jobs`, as far as this service reads it."""
 
     def __init__(self) -> None:
-        self.kept: dict[str, Drawn] = {FACES: faces()}
+        self.kept: dict[str, JobImages] = {FACES: faces()}
         self.reads: list[set[str]] = []
 
-    async def drawn(self, job_ids: Iterable[str]) -> DrawnJobs:
+    async def images(self, job_ids: Iterable[str]) -> ImagesByJob:
         wanted = set(job_ids)
         if wanted:
             self.reads.append(wanted)

@@ -15,10 +15,11 @@ from contracts.characters import character_key
 from contracts.generation import GenerationPlanned
 from services.dispatcher.handlers import Loras, handlers
 from services.dispatcher.loras import MongoLoras
-from services.dispatcher.timers import Timers
+from services.dispatcher.timers import job_timers
 from services.dispatcher.transition import JobRecord
 from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.dispatcher.wakeups import wakeups
+from shared.due_timers import DueTimers
 from shared.envelope import Envelope, Outgoing, encode
 from shared.kafka.publisher import Publisher
 from shared.mongo import Collection, Document
@@ -61,6 +62,7 @@ class World:
             {"_id": character_key(*MIA), "tenant": "acme", "character_id": CHARACTER, "character": None}
         )
         self.chains = FakeCollection()
+        self.selections = FakeCollection()
         self._jobs = _Jobs(self)
         self._kafka = FakeKafka(_Sender(self))
         self._consumers: dict[str, _Consumer] = {}
@@ -75,9 +77,11 @@ class World:
         kept = self._jobs.kept.get(JOB)
         return JobRecord.model_validate(kept) if kept else None
 
-    def read_only(self) -> tuple[Collection, Collection]:
+    def read_only(self) -> tuple[Collection, Collection, Collection]:
         """The collections of the characters service."""
-        return cast(Collection, self.characters), cast(Collection, self.chains)
+        collections = (self.characters, self.chains, self.selections)
+        first, second, third = (cast(Collection, each) for each in collections)
+        return first, second, third
 
     def begin_chain(self) -> None:
         """Store a running chain whose training waits for its sheet."""
@@ -184,8 +188,8 @@ class World:
     def _tick(self) -> None:
         self.now += timedelta(milliseconds=1)
 
-    def _new_timers(self) -> Timers:
-        return Timers(cast(Collection, self._jobs), cast(Publisher, self), lambda: self.now)
+    def _new_timers(self) -> DueTimers:
+        return job_timers(cast(Collection, self._jobs), cast(Publisher, self), lambda: self.now)
 
     async def _catch_up(self, group: str) -> None:
         """Deliver to a group what it has not committed yet."""

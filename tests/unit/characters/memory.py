@@ -2,7 +2,7 @@
 
 from contracts.base import Message
 from contracts.characters import Lora
-from services.characters.drawn import DrawnJobs
+from services.characters.job_images import ImagesByJob
 from services.characters.policies import Policies
 from services.characters.records import CharacterMessage, Record, advance
 from tests.fakes.builders import START
@@ -12,7 +12,7 @@ from tests.fakes.characters import FACES, LATE, POLICIES, faces
 class Memory:
     """Applies messages to a record and keeps what they made it say."""
 
-    def __init__(self, *messages: CharacterMessage, drawn: DrawnJobs | None = None) -> None:
+    def __init__(self, *messages: CharacterMessage, drawn: ImagesByJob | None = None) -> None:
         self.stored: Record | None = None
         self.said: list[Message] = []
         self.drawn = {FACES: faces()} if drawn is None else drawn
@@ -32,7 +32,7 @@ class Memory:
         self.said = []
         for message in messages:
             self.stored, said = advance(
-                self.stored, message, at=START + LATE, drawn=self.drawn, policies=self.policies
+                self.stored, message, at=START + LATE, jobs=self.drawn, policies=self.policies
             )
             self.said += said
         return self

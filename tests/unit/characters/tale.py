@@ -3,8 +3,8 @@
 from contracts.chains import ChainStep
 from contracts.generation import GenerationCancel, GenerationRequested
 from contracts.jobs import JobEvent
+from services.characters.chain_progress import ChainRecord
 from services.characters.chains import ChainMessage, advance
-from services.characters.going_on import ChainRecord
 from services.characters.policies import Policies
 from tests.fakes.builders import JOB, START
 from tests.fakes.characters import LATE, POLICIES, a_beginning, a_failure, an_event, images

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from contracts.chains import ChainResume
 from contracts.generation import GenerationRequested
 from contracts.requests import CharacterSheetRequest, ProfileFollowUp, StudioFollowUp, TrainingFollowUp
+from services.characters.chain_progress import ChainRecord
 from services.characters.chains import ChainIdConflict, ChainMessage, advance
-from services.characters.going_on import ChainRecord
 from shared.envelope import Envelope, Received
 from shared.fold import fold
 from shared.ids import uuid7

@@ -14,8 +14,8 @@ from contracts.requests import (
     TrainingFollowUp,
 )
 from prompts.trigger_words import trigger_word
-from services.characters.asking import job_id_of
 from services.characters.chains import EARLY, ChainIdConflict
+from services.characters.job_requests import job_id_of
 from shared.ids import uuid7
 from tests.fakes.builders import CHARACTER, JOB
 from tests.fakes.characters import (

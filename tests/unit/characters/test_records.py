@@ -8,8 +8,8 @@ from contracts.characters import Character
 from contracts.generation import GenerationRequested
 from contracts.requests import LoraTrainingRequest, StudioFollowUp
 from prompts.trigger_words import trigger_word
-from services.characters.drawn import DrawnJobs
-from services.characters.records import UnknownBaseImage
+from services.characters.job_images import ImagesByJob, JobImages
+from services.characters.selections import UnknownBaseImage
 from shared.ids import uuid7
 from tests.fakes.builders import CHARACTER, JOB, after
 from tests.fakes.characters import (
@@ -51,18 +51,24 @@ def test_what_the_selection_says_of_the_character_comes_before_what_the_job_says
 
 
 @pytest.mark.parametrize(
-    "drawn",
+    ("job", "why"),
     [
-        {},
-        {FACES: faces(tenant="other")},
-        {FACES: faces(ready=frozenset({0, 2}))},
-        {FACES: faces(character=None)},
+        (faces(tenant="other"), f"job {FACES} does not exist"),
+        (faces(ready=frozenset({0, 2}), ended=True), f"job {FACES} ended without image 1"),
+        (faces(ready=frozenset({0}), planned=1), f"job {FACES} has 1 images, counted from 0"),
+        (faces(character=None), f"job {FACES} does not describe its character; send 'character' as well"),
     ],
 )
-def test_an_image_that_the_tenant_does_not_have_cannot_be_chosen(drawn: DrawnJobs) -> None:
-    with pytest.raises(UnknownBaseImage) as refused:
-        Memory(a_selection(), drawn=drawn)
-    assert refused.value.reason == "unknown_base_image"
+def test_an_image_that_will_never_be_ready_cannot_be_selected(job: JobImages, why: str) -> None:
+    with pytest.raises(UnknownBaseImage) as raised:
+        Memory(a_selection(), drawn={FACES: job})
+    assert raised.value.why == why
+
+
+@pytest.mark.parametrize("drawn", [{}, {FACES: faces(ready=frozenset({0, 2}))}])
+def test_a_selection_changes_nothing_while_its_image_may_still_become_ready(drawn: ImagesByJob) -> None:
+    memory = Memory(a_selection(), drawn=drawn)
+    assert (memory.stored, memory.said) == (None, [])
 
 
 def test_an_image_of_another_tenant_cannot_be_chosen_by_describing_it() -> None:

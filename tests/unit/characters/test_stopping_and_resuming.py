@@ -3,7 +3,7 @@
 import pytest
 
 from contracts.requests import CharacterSheetRequest, LoraTrainingRequest, StudioFollowUp
-from services.characters.asking import job_id_of
+from services.characters.job_requests import job_id_of
 from tests.fakes.builders import JOB
 from tests.fakes.characters import (
     a_beginning,

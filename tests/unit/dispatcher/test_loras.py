@@ -37,8 +37,9 @@ async def known(*chains: dict[str, Any], **fields: Any) -> KnownLora | None:
 
 async def read(document: dict[str, Any], *chains: dict[str, Any]) -> KnownLora | None:
     wanted = [MIA, ("acme", JOB), ("other", CHARACTER)]
-    characters, stored_chains = FakeCollection(document), FakeCollection(*chains)
-    found = await MongoLoras(cast(Collection, characters), cast(Collection, stored_chains)).of(wanted)
+    collections = (FakeCollection(document), FakeCollection(*chains), FakeCollection())
+    characters, stored_chains, selections = (cast(Collection, each) for each in collections)
+    found = await MongoLoras(characters, stored_chains, selections).of(wanted)
     assert set(found) <= {MIA}
     return found.get(MIA)
 

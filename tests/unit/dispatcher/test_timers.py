@@ -9,8 +9,9 @@ import pytest
 from pymongo.errors import AutoReconnect
 
 from contracts.jobs import JobDue
-from services.dispatcher.timers import PAGE, Timers
+from services.dispatcher.timers import job_timers
 from shared.clock import now
+from shared.due_timers import PAGE
 from shared.envelope import Outgoing
 from shared.errors import TransientError
 from shared.ids import uuid7
@@ -42,7 +43,7 @@ class Bench:
     def __init__(self, wake_in: float | None) -> None:
         self.publisher = FakePublisher()
         self.jobs = FakeCollection({"_id": JOB, "trace": TRACE, "wake_at": None})
-        self.timers = Timers(cast(Collection, self.jobs), cast(Publisher, self.publisher))
+        self.timers = job_timers(cast(Collection, self.jobs), cast(Publisher, self.publisher))
         if wake_in is not None:
             self.wake(wake_in)
 

@@ -5,7 +5,7 @@ from typing import cast
 
 from contracts.chains import LoraFailed, LoraReady
 from contracts.characters import character_key
-from services.characters.faces import KEPT
+from services.characters.chosen_faces import KEPT
 from services.characters.records import CharacterMessage
 from services.characters.trainings import ANOTHER_FACE
 from services.dispatcher.loras import MongoLoras
@@ -45,11 +45,9 @@ OF_THE_SECOND = a_lora(
 
 async def as_the_dispatcher_reads(memory: Memory) -> KnownLora:
     document = {"_id": character_key(*MIA)} | memory.record.model_dump()
-    return (
-        await MongoLoras(cast(Collection, FakeCollection(document)), cast(Collection, FakeCollection())).of(
-            [MIA]
-        )
-    )[MIA]
+    empty = cast(Collection, FakeCollection())
+    loras = MongoLoras(cast(Collection, FakeCollection(document)), empty, empty)
+    return (await loras.of([MIA]))[MIA]
 
 
 async def test_another_face_has_no_lora_and_no_failure_of_the_one_before_it() -> None:

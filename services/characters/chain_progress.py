@@ -8,7 +8,7 @@ from contracts.base import Message
 from contracts.chains import Chain, ChainState, ChainTry
 from contracts.generation import GenerationCancel, GenerationRequested
 from contracts.jobs import JobError
-from services.characters.asking import job_id_of
+from services.characters.job_requests import job_id_of
 from services.characters.policies import Policies
 from services.characters.steps import depends_on, images_of, request_of, state_of
 from shared.fold import Folded
