@@ -6,8 +6,10 @@ from functools import lru_cache
 from prompts.age_mentions import Ages, compile_ages, find_ages
 from prompts.ages import AgeNotUnderstood, age_in_years
 from prompts.catalogue import Underage, default_catalogue
+from prompts.corrections import Corrections, compile_corrections, correct
 from prompts.languages import Kind
 from prompts.normalization import NormalizedText, normalize
+from prompts.number_words import number_words
 from prompts.respelling import respell
 from prompts.sentences import ADULT_AGE
 from prompts.views import CLAUSE_END, plain_view
@@ -17,6 +19,9 @@ __all__ = ["ADULT_AGE", "AgeNotUnderstood", "NotAnAdult", "age_in_years", "find_
 
 _REMEMBERED = 1_000
 """Maximum length of a text whose result is cached."""
+
+_LONG_NUMBER = 6
+"""Letters of a number word that is also found misspelled."""
 
 
 class NotAnAdult(ValueError):
@@ -34,6 +39,7 @@ class _Filter:
     harmless: Vocabulary
     small: Lexicon[None]
     ages: Ages
+    corrections: Corrections
 
 
 def find_minor(text: str, vocabulary: Underage | None = None) -> str | None:
@@ -49,11 +55,19 @@ def find_minor(text: str, vocabulary: Underage | None = None) -> str | None:
 @lru_cache(maxsize=4096)
 def _found(text: str, filter_: _Filter) -> str | None:
     normalized = normalize(text)
-    spans = [*_children(normalized, filter_), *_ages(normalized, filter_)]
-    if not spans:
+    span = _first(normalized, filter_)
+    if span is None and (corrected := correct(normalized.text, filter_.corrections)):
+        found = _first(NormalizedText(corrected.text, corrected.text), filter_)
+        span = corrected.origin(*found) if found else None
+    if span is None:
         return None
-    start, end = normalized.origin(*min(spans, key=lambda span: (span[0], -span[1])))
+    start, end = normalized.origin(*span)
     return normalized.source[start:end].strip()
+
+
+def _first(normalized: NormalizedText, filter_: _Filter) -> Span | None:
+    spans = [*_children(normalized, filter_), *_ages(normalized, filter_)]
+    return min(spans, key=lambda span: (span[0], -span[1]), default=None)
 
 
 def _children(normalized: NormalizedText, filter_: _Filter) -> list[Span]:
@@ -64,7 +78,7 @@ def _children(normalized: NormalizedText, filter_: _Filter) -> list[Span]:
     ]
     if not found:
         return []
-    return _outside(found, filter_.harmless.find(normalized))
+    return _outside(found, filter_.harmless.find_plain(normalized))
 
 
 def _outside(spans: list[Span], others: list[Span]) -> list[Span]:
@@ -107,4 +121,22 @@ def _compiled(words: Underage) -> _Filter:
         harmless=compile_words(word for language in languages for word in language.harmless),
         small=small,
         ages=compile_ages(words.languages),
+        corrections=_corrections(words),
+    )
+
+
+def _corrections(words: Underage) -> Corrections:
+    languages = words.languages.values()
+    numbers = {word for language in languages for word in number_words(language)}
+    people = {normalize(word).text for language in languages for word in language.people}
+    misspelled = {normalize(word).text for language in languages for word in language.misspelled}
+    known = numbers | {normalize(word).text for word in words.not_misspelled}
+    known |= {
+        part
+        for language in languages
+        for pattern in language.all_patterns()
+        for part in normalize(pattern.replace("*", " ")).text.split()
+    }
+    return compile_corrections(
+        misspelled | {word for word in numbers if len(word) >= _LONG_NUMBER}, numbers | people, known
     )

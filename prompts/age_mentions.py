@@ -3,7 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from prompts.languages import UNITS, Kind, Language
@@ -16,7 +16,7 @@ from prompts.vocabulary import Lexicon, Span
 
 _ANYWHERE = frozenset({*UNITS, Kind.UNDER_AFTER})
 """Kinds that may follow a number without a space."""
-_SHARED = frozenset({Kind.FILLERS, Kind.PEOPLE, Kind.THINGS, Kind.ANIMALS, Kind.ARTICLES, Kind.SMALL})
+_SHARED = frozenset({Kind.FILLERS, Kind.THINGS, Kind.ANIMALS, Kind.ARTICLES, Kind.SMALL})
 """Kinds that apply to sentences of every language."""
 _JOINED = frozenset({Kind.OLD, Kind.MONTHS})
 """Kinds that are also found without spaces: `16yearold`."""
@@ -36,6 +36,8 @@ class Ages:
     """First words of numbers, with their languages."""
     numbers: Mapping[str, NumberWords]
     ending: re.Pattern[str]
+    roughly: re.Pattern[str]
+    """Words after a number that make it approximate."""
 
 
 def compile_ages(languages: Mapping[str, Language]) -> Ages:
@@ -56,9 +58,15 @@ def compile_ages(languages: Mapping[str, Language]) -> Ages:
     for code, known in numbers.items():
         for word in known.values | known.ordinals:
             begun.add(f"{word}*", code)
-    endings = {_spelled(ending) for language in languages.values() for ending in language.number_endings}
-    ending = "|".join(map(re.escape, sorted(endings, key=len, reverse=True)))
-    return Ages(parts, begun, numbers, re.compile(f" ?(?:{ending})(?= )" if ending else "(?!)"))
+    endings = _any_of(ending for language in languages.values() for ending in language.number_endings)
+    roughly = _any_of(word for language in languages.values() for word in language.approximations)
+    return Ages(parts, begun, numbers, endings, roughly)
+
+
+def _any_of(words: Iterable[str]) -> re.Pattern[str]:
+    """Return a pattern for one of these words, attached to a number or after it."""
+    spelled = "|".join(map(re.escape, sorted(set(map(_spelled, words)), key=len, reverse=True)))
+    return re.compile(f" ?(?:{spelled})(?= )" if spelled else "(?!)")
 
 
 def find_ages(text: str, ages: Ages) -> Span | None:
@@ -97,7 +105,9 @@ def _age_in(text: str, first: int, ages: Ages) -> Span | None:
     if not languages:
         return None
     begun = {(start, code) for start, _, code in ages.begun.scan(text) if code in languages}
-    numbers = [*digits(text), *doubtful(text), *_read(text, begun, ages)]
+    numbers = [
+        _whole(number, text, ages) for number in (*digits(text), *doubtful(text), *_read(text, begun, ages))
+    ]
     most = math.inf if any(kind is Kind.MONTHS for _, _, (kind, _) in marks) else ADULT_AGE
     young = [number for number in numbers if number.start in core and number.value <= most]
     if not young:
@@ -110,6 +120,12 @@ def _age_in(text: str, first: int, ages: Ages) -> Span | None:
         if last is not None:
             return number.start, last
     return None
+
+
+def _whole(number: Number, text: str, ages: Ages) -> Number:
+    """Return the number with a following word that makes it approximate."""
+    behind = ages.roughly.match(text, number.end)
+    return replace(number, end=behind.end(), rough=True) if behind else number
 
 
 def _by_start(number: Number) -> int:

@@ -125,6 +125,8 @@ class Underage(_Data):
 
     languages: Annotated[dict[str, Language], Field(min_length=1)]
     never_negative: tuple[Words, ...]
+    not_misspelled: tuple[Words, ...] = ()
+    """Words that are no misspelling of another."""
 
     def __hash__(self) -> int:
         return id(self)

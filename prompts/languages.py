@@ -1,5 +1,6 @@
 """Words for ages in each language. They distinguish people from things; one data file per language."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -23,6 +24,8 @@ class Kind(StrEnum):
     """After a number up to 12: a pupil (`th grader`)."""
     CLASSES = "classes"
     """Before or after a number up to 12, beside a person: a pupil (`grade`)."""
+    FORMS = "forms"
+    """Before a number up to 13, beside a person: a pupil (`year`)."""
     BETWEEN = "between"
     """Before the first number of a range (`between`)."""
     TO = "to"
@@ -79,6 +82,11 @@ class Language(BaseModel):
     number_endings: Patterns = ()
     """Suffixes of numbers in digits (`th`)."""
 
+    approximations: Patterns = ()
+    """After a number: makes it approximate (`or so`)."""
+    misspelled: Patterns = ()
+    """Words that are also found misspelled, as longer number words are."""
+
     children: Patterns = ()
     """Persons below 18. `...` stands for up to two words."""
     alone: Patterns = ()
@@ -91,6 +99,7 @@ class Language(BaseModel):
     months: Patterns = ()
     grades: Patterns = ()
     classes: Patterns = ()
+    forms: Patterns = ()
     between: Patterns = ()
     to: Patterns = ()
     aged: Patterns = ()
@@ -111,3 +120,8 @@ class Language(BaseModel):
         """Return the patterns of a kind."""
         found: Patterns = getattr(self, "is_" if kind is Kind.IS else kind.value)
         return found
+
+    def all_patterns(self) -> Iterator[str]:
+        """The patterns of all kinds, and the words for persons below 18."""
+        for patterns in (self.children, self.alone, self.harmless, *map(self.patterns, Kind)):
+            yield from patterns

@@ -37,6 +37,16 @@ class Number:
     value: float
     language: str | None = None
     form: Form = Form.SURE
+    rough: bool = False
+    """Followed by a word such as `ish`, which belongs to it."""
+
+
+def number_words(language: Language) -> dict[str, int]:
+    """The values of the number words of a language."""
+    small = zip(language.numbers, range(1, 20), strict=False)
+    tens = zip(language.tens, range(20, 100, 10), strict=False)
+    words = (*small, *tens, (language.hundred, 100))
+    return {_spelled(word): value for spelled, value in words for word in spelled.split("|") if word}
 
 
 class NumberWords:
@@ -44,11 +54,7 @@ class NumberWords:
 
     def __init__(self, code: str, language: Language) -> None:
         self._code = code
-        self.values: dict[str, int] = {}
-        small = zip(language.numbers, range(1, 20), strict=False)
-        tens = zip(language.tens, range(20, 100, 10), strict=False)
-        for spelled, value in (*small, *tens, (language.hundred, 100)):
-            self.values |= {_spelled(word): value for word in spelled.split("|") if word}
+        self.values = number_words(language)
         self.ordinals = {
             _spelled(stem): value
             for value, stems in enumerate(language.ordinals, 1)

@@ -1,4 +1,4 @@
-"""Normalisation of joined or spaced numbers and units: `girl16`, `16 y e a r s`, `14-16`."""
+"""Normalisation of unusual numbers, units and limits: `girl16`, `16 y e a r s`, `14-16`, `<18`."""
 
 import re
 from bisect import bisect_right
@@ -19,6 +19,9 @@ _LEAST_SPACED = 5
 _BESIDE_DIGIT = re.compile(
     r"(?<=[^\W\d_]{3})(?=\d{1,2}(?!\w))"  # girl16
     r"|(?<=\d)[-\u2010-\u2015~](?=\d)"  # 14-16
+    r"|[<≤≦⩽] ?=? ?(?=(?:1[0-8]|[4-9])(?!\d))"  # <18, but not <3
+    r"|(?<!\w)u[ \-]?(?=(?:1[0-8]|[6-9])(?!\w))"  # U18
+    r"|(?<=\d) (?=\.\d)"  # 16 ¾, which is 16 .75 here
 )
 _SINGLE = re.compile(r"[ ._*\-][^\W\d_](?:[ ._*\-][^\W\d_])+(?!\w)")
 _FIRST = re.compile(r"(?<!\w)(?:\d[ ._*\-]){0,2}[^\W_]$")
@@ -73,9 +76,15 @@ def respell(normalized: str) -> Rewritten:
     edits = list(_spaced(normalized))
     if _DIGIT.search(normalized):
         beside = _BESIDE_DIGIT.finditer(normalized)
-        edits += ((*match.span(), TO if match.group() else " ") for match in beside)
+        edits += ((*match.span(), _instead(match.group())) for match in beside)
         edits = _without_overlaps(edits)
     return rewrite(normalized, edits, stride=2) if edits else Rewritten(normalized)
+
+
+def _instead(sign: str) -> str:
+    if sign.startswith(("<", "≤", "≦", "⩽", "u")):
+        return " under "
+    return {"": " ", " ": ""}.get(sign, TO)
 
 
 def _spaced(text: str) -> Iterator[Edit]:

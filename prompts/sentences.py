@@ -6,26 +6,38 @@ from dataclasses import dataclass
 from typing import Final
 
 from prompts.languages import UNITS, Kind
-from prompts.marks import LOOKBACK, MAX_WORD_LENGTH, Mark, MarkIndex
+from prompts.marks import Mark, MarkIndex
 from prompts.number_words import Form, Number
 from prompts.respelling import TO
+from prompts.things import is_of_thing, thing_follows
 from prompts.views import CLAUSE_END
 
 ADULT_AGE: Final = 18
 
-_LAST_GRADE = 12
+_LAST_GRADE = 13
 _LEAST_BARE = 2
 """Smallest age without a unit: `(woman:1.2)` is a weight, and "she is one of us" is not an age."""
 _LEAST_OPEN = 10
 """Smallest age between a person and a function word: `girl 16 with an umbrella`."""
 _HEAVIEST = 3
 """Upper bound of weights of tags: a smaller fraction without a unit is a weight."""
-_AHEAD = 5
-"""Number of words after a number that are examined."""
+_BEHIND_PERSON = 8
+"""Number of words, with ends of clauses, from a person to a number that is a clause of its own."""
+_NUMBER_AHEAD = re.compile(rf" {CLAUSE_END} \d")
+"""Start of the second number of a ratio or of a list."""
 DECIDING: Final = frozenset(
     {
         *UNITS,
-        *(Kind.UNDER_AFTER, Kind.CLASSES, Kind.AGED, Kind.TURNED, Kind.IS, Kind.UNDER, Kind.BETWEEN),
+        *(
+            Kind.UNDER_AFTER,
+            Kind.CLASSES,
+            Kind.FORMS,
+            Kind.AGED,
+            Kind.TURNED,
+            Kind.IS,
+            Kind.UNDER,
+            Kind.BETWEEN,
+        ),
         Kind.PEOPLE,
     }
 )
@@ -62,7 +74,9 @@ class Sentence:
         for unit in units:
             if self._by_unit(number, unit):
                 return unit.end
-        if number.value < ADULT_AGE and whole and not units and self._by_introduction(number):
+        if number.value >= ADULT_AGE or not whole or units:
+            return None
+        if self._by_introduction(number) or (number.rough and self._is_rough_age(number)):
             return number.end
         return None
 
@@ -74,12 +88,23 @@ class Sentence:
         if ending := self.ending.match(self.marks.text, number.end):
             places |= {ending.end(), ending.end() + 1}
         after = [mark.end for place in places for mark in self._at(place) if _is_class(mark, number)]
-        before = [mark.start for mark in self.marks.ends.get(number.start - 1, ()) if _is_class(mark, number)]
-        if not after and not before:
-            return None
+        marks = self.marks.ends.get(number.start - 1, ())
+        before = [mark.start for mark in marks if _is_class(mark, number)]
+        if not before and not after:
+            return self._form(number)
         start, end = min([*before, number.start]), max([*after, number.end])
         beside = self.marks.begins(end + 1, Kind.PEOPLE) or self._person_precedes(start)
-        return end if beside and not self._thing_follows(end) else None
+        return end if beside and not thing_follows(self.marks, end) else None
+
+    def _form(self, number: Number) -> int | None:
+        """Return the end of a school year: `year 9 student`, `a girl in year 9`."""
+        end, marks = number.end, self.marks.ends.get(number.start - 1, ())
+        starts = [mark.start for mark in marks if mark.kind is Kind.FORMS]
+        if not starts or number.language is not None:
+            return None
+        if self.marks.begins(end + 1, Kind.PEOPLE):
+            return end
+        return end if self.marks.ends_clause(end) and self._person_precedes(min(starts)) else None
 
     def _person_precedes(self, start: int) -> bool:
         """Return whether a person precedes a position, in the same clause or the one before."""
@@ -127,20 +152,24 @@ class Sentence:
 
     def _by_unit(self, number: Number, unit: Mark) -> bool:
         if unit.kind is Kind.MONTHS:
-            return not self._is_of_thing(number.start, unit.end)
+            return not is_of_thing(self.marks, number.start, unit.end)
         if number.value >= ADULT_AGE:
             return False
         if unit.kind is Kind.GRADES:
             return number.value <= _LAST_GRADE
-        if self._is_of_thing(number.start, unit.end):
+        if is_of_thing(self.marks, number.start, unit.end):
             return False
         return unit.kind is Kind.OLD or self._is_age(number.start, unit)
 
     def _is_age(self, start: int, unit: Mark) -> bool:
         """Return whether a number of years is an age and not a span of time."""
         spoken = {mark.language for mark in self.marks.starts[unit.start] if mark.kind is unit.kind}
-        if self._introduced(start, Kind.LASTING, (Kind.SMALL,), most=1, spoken=spoken) is not None:
-            return False
+        if self.marks.ends_clause(unit.end) and self._begins_clause_after_person(start):
+            return True
+        lasting = self._introduced(start, Kind.LASTING, (Kind.SMALL,), most=1, spoken=spoken)
+        if lasting is not None:
+            said = (self._introduced(start, kind, (), spoken=spoken) for kind in (Kind.AGED, Kind.TURNED))
+            return any(begins is not None and begins < lasting for begins in said)
         behind = unit.end + (self.marks.text[unit.end] == " ")
         if any(mark.kind is Kind.LASTING_AFTER and mark.language in spoken for mark in self._at(behind)):
             return False
@@ -151,27 +180,65 @@ class Sentence:
             return True
         return any(self.marks.finishes(end, Kind.PEOPLE) for _, end in self.marks.words_before(start))
 
+    def _begins_clause_after_person(self, start: int) -> bool:
+        """Return whether a number begins a clause after a person: `a girl, about` before it."""
+        for word, end in self.marks.words_before(start):
+            if not self.marks.finishes(end, Kind.FILLERS):
+                return False
+            start = word
+        behind = self.marks.text.startswith(f" {CLAUSE_END} ", start - 3)
+        return behind and self.marks.finishes(start - 3, Kind.PEOPLE)
+
     def _by_introduction(self, number: Number) -> bool:
         """Return whether an introduction makes a number an age: `aged 16`, `she is only 16`, `girl, 16,`."""
         end, start = self._range_end(number), number.start
         spoken = {number.language} if number.language else None
         if self._introduced(start, Kind.AGED, spoken=spoken) is not None:
-            return not self._is_of_thing(start, end)
+            return not is_of_thing(self.marks, start, end)
         if not self.marks.is_open(end) or number.value < _LEAST_BARE or number.value % 1:
             return False
         if end > number.end and self._between(start):
             return True
         if self._introduced(start, Kind.TURNED, spoken=spoken) is not None:
-            return not self._is_of_thing(start, end)
+            return not is_of_thing(self.marks, start, end)
         verb = self._introduced(start, Kind.IS, spoken=spoken)
         if verb is not None and self.marks.finishes(verb - 1, Kind.PEOPLE):
             return True
         for before in (start - 1, start - 3):
-            if self.marks.finishes(before, Kind.PEOPLE) and (
+            if self._is_person(before, number) and (
                 before == start - 1 or self.marks.text[before + 1] == CLAUSE_END
             ):
                 return self.marks.ends_clause(end) or number.value >= _LEAST_OPEN
+        return number.value >= _LEAST_OPEN and self._is_clause_about_person(number, end)
+
+    def _is_person(self, end: int, number: Number) -> bool:
+        """Return whether a word for a person, in the language of the number, ends at a position."""
+        return any(
+            mark.kind is Kind.PEOPLE and number.language in (None, mark.language)
+            for mark in self.marks.ends.get(end, ())
+        )
+
+    def _is_clause_about_person(self, number: Number, end: int) -> bool:
+        """Return whether a number is a clause of its own after a person: `a girl with long hair, 16`."""
+        text, at = self.marks.text, number.start
+        if not text.startswith(f" {CLAUSE_END} ", at - 3) or not self.marks.ends_clause(end):
+            return False
+        if _NUMBER_AHEAD.match(text, end):
+            return False
+        for _ in range(_BEHIND_PERSON):
+            if self._is_person(at - 1, number):
+                return True
+            at = self.marks.word_before(at - 1)
+            if at <= 0:
+                break
         return False
+
+    def _is_rough_age(self, number: Number) -> bool:
+        """Return whether an approximate number is an age: `16ish girl`, or a clause of its own."""
+        if self.marks.begins(number.end + 1, Kind.PEOPLE):
+            return True
+        begins = number.start <= 1 or self.marks.text.startswith(f"{CLAUSE_END} ", number.start - 2)
+        return begins and number.value >= _LEAST_OPEN and self.marks.ends_clause(number.end)
 
     def _range_end(self, number: Number) -> int:
         """Return the end of the range that starts with a number: `14 to 16`, `14-16`."""
@@ -218,65 +285,6 @@ class Sentence:
 
     def _is_unspaced_before(self, at: int, kind: Kind) -> bool:
         return any(mark.kind is kind for mark in self.marks.ends.get(at, ()))
-
-    def _is_of_thing(self, start: int, end: int) -> bool:
-        """Return whether the age belongs to a thing and not to a person."""
-        return self._thing_follows(end) or self._thing_precedes(start)
-
-    def _thing_follows(self, end: int) -> bool:
-        """Return whether the age belongs to a following thing: `12 year old single malt whisky in hand`."""
-        if any(self.marks.begins(place, Kind.THINGS) for place in (end, end + 1, end + 2)) and (
-            self.marks.text[end] != " " or self._unspaced(end)
-        ):
-            return True
-        at, thing = end + 1, False
-        for _ in range(_AHEAD):
-            until = self.marks.text.find(" ", at, at + MAX_WORD_LENGTH)
-            if until < 0 or self.marks.text[at:until] == CLAUSE_END or self.marks.begins(at, Kind.SMALL):
-                break
-            if self.marks.begins(at, Kind.PEOPLE):
-                return False
-            thing = self.marks.begins(at, Kind.THINGS)
-            at = until + 1
-        return thing
-
-    def _unspaced(self, at: int) -> bool:
-        return self.marks.text[at + 1 : at + 2] > "\u3000"
-
-    def _thing_precedes(self, start: int) -> bool:
-        """Return whether the age belongs to a preceding thing: `a car that is 10 years old`."""
-        passed = (Kind.SMALL, Kind.IS, Kind.AGED, Kind.TURNED, Kind.FILLERS)
-        if self._animal_precedes(start):
-            return True
-        nearest: list[bool] = []
-        for word, end in self.marks.words_before(start):
-            if self.marks.finishes(end, Kind.PEOPLE):
-                return False
-            if not any(self.marks.finishes(end, kind) for kind in passed):
-                nearest.append(self.marks.begins(word, Kind.THINGS))
-        return any(nearest[:2])
-
-    def _is_animal(self, start: int, end: int) -> bool:
-        """Return whether a word is an animal. In scripts without spaces it includes its article."""
-        begins = (self.marks.begins(start, kind) for kind in (Kind.ANIMALS, Kind.ARTICLES))
-        return self.marks.finishes(end, Kind.ANIMALS) and any(begins)
-
-    def _animal_precedes(self, start: int) -> bool:
-        """Return whether the age belongs to an animal: `a dog, 3 years old`, without a person before it."""
-        for word, end in self.marks.words_before(start):
-            if any(self.marks.finishes(end, kind) for kind in (Kind.AGED, Kind.TURNED, Kind.FILLERS)):
-                start = word
-        if not self.marks.text.startswith(f" {CLAUSE_END} ", start - 3):
-            return False
-        words = list(self.marks.words_before(start - 2))
-        if not words or not self._is_animal(*words[0]):
-            return False
-        if any(not self.marks.begins(word, Kind.ARTICLES) for word, _ in words[1:]) or len(words) >= LOOKBACK:
-            return False
-        before = words[-1][0]
-        return before <= 1 or not any(
-            self.marks.finishes(end, Kind.PEOPLE) for _, end in self.marks.words_before(before - 2)
-        )
 
 
 def _is_class(mark: Mark, number: Number) -> bool:

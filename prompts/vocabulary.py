@@ -5,6 +5,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import product
 from typing import Final, Generic, TypeVar
 
 import ahocorasick
@@ -29,6 +30,8 @@ _GAP_CHARACTERS = 80
 _UNSPACED: Final = re.compile("[\u0e00-\u0eff\u3000-\ud7ff\U0001f000-\U0010ffff]")
 _SHORTEST_SPELLED = 3
 _SHORTEST_JOINED = 6
+_SHORTEST_HIDDEN = 2
+"""`lil` would be a single letter in disguise."""
 
 
 class Lexicon(Generic[Meaning]):
@@ -130,9 +133,10 @@ def compile_words(words: Iterable[str]) -> Vocabulary:
 
     `*` at an end of a word matches the rest of a word. `...` stands for up to two words. A hyphen matches
     any sign or none, but no space. `=` before a word makes its accents significant: `=niña` is not Nina.
+    `<one|two>` stands for either word.
     """
     vocabulary = Vocabulary()
-    words = set(words)
+    words = {one for word in words for one in expanded(word)}
     for word in sorted(word for word in words if word.startswith(_ACCENTED)):
         exact = unicodedata.normalize("NFC", word.removeprefix(_ACCENTED)).casefold()
         vocabulary.plain.add(normalize(exact).text, _Word(accented=exact))
@@ -152,6 +156,12 @@ def compile_words(words: Iterable[str]) -> Vocabulary:
     return vocabulary
 
 
+def expanded(pattern: str) -> Iterator[str]:
+    """Yield the patterns that a pattern with `<one|two>` stands for."""
+    parts = (part.split("|") for part in re.split("[<>]", pattern))
+    return (" ".join("".join(words).split()) for words in product(*parts))
+
+
 def is_unspaced(text: str) -> bool:
     """Return whether a text is in a script without spaces between words."""
     return _UNSPACED.search(text) is not None
@@ -165,10 +175,11 @@ def _add(vocabulary: Vocabulary, pattern: str, word: _Word) -> None:
     spellings = {spelled} | ({joined} if len(joined) >= _SHORTEST_JOINED else set())
     for one in sorted(spellings):
         vocabulary.plain.add(f"{start}{one}{end}", word)
-        vocabulary.disguised.add(
-            f"{start}{without_disguise(one)}{end}", replace(word, spelled=with_repeats(one))
-        )
-    if joined == spelled and len(spelled) >= (2 if is_unspaced(spelled) else _SHORTEST_SPELLED):
+        hidden = without_disguise(one)
+        if len(hidden) >= _SHORTEST_HIDDEN:
+            vocabulary.disguised.add(f"{start}{hidden}{end}", replace(word, spelled=with_repeats(one)))
+    shortest = 2 if is_unspaced(spelled) else _SHORTEST_SPELLED
+    if joined == spelled and len(spelled) >= shortest and len(without_disguise(spelled)) >= _SHORTEST_HIDDEN:
         vocabulary.disguised.add(" ".join(without_leet(spelled)), word)
 
 

@@ -24,7 +24,9 @@ def main() -> None:
 
 
 def _rate(verdict: str, part: str, code: str | None) -> str:
-    count = sum(len(parts[part]) for known, parts in sentences(verdict).items() if code in (None, known))
+    count = sum(
+        len(parts.get(part, ())) for known, parts in sentences(verdict).items() if code in (None, known)
+    )
     errors = sum(code in (None, known) for known, _ in wrong(verdict, part))
     return f"{errors} of {count}"
 

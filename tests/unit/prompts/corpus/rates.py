@@ -9,7 +9,7 @@ import yaml
 from prompts.adults import find_minor
 
 VERDICTS: Final = ("refused", "accepted")
-PARTS: Final = ("tuning", "held_out", "fresh")
+PARTS: Final = ("tuning", "held_out", "fresh", "kinds")
 
 
 @cache
@@ -34,6 +34,6 @@ def wrong(verdict: str, part: str) -> tuple[tuple[str, str], ...]:
     return tuple(
         (code, text)
         for code, parts in sentences(verdict).items()
-        for text in parts[part]
+        for text in parts.get(part, ())
         if (find_minor(text) is not None) != (verdict == "refused")
     )
