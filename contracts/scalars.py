@@ -4,6 +4,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -31,7 +32,11 @@ _CONTROL = r"\u0000-\u001f\u007f-\u009f"
 _CONTROL_BUT_SPACES = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f"
 _UNPRINTABLE = _CONTROL + r"\u2028-\u202e\u2066-\u2069"
 """Control characters, line separators, and marks that change the direction of text."""
-_INVISIBLE = r"\u00ad\u200b-\u200f\u2060-\u2064\ufeff"
+UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_WRITTEN_UUID = re.compile(UUID_PATTERN, re.IGNORECASE)
+_EMPTY = r"\u00ad\u115f\u1160\u17b4\u17b5\u180e\u200b\u2060-\u2064\u2800\u3164\ufeff\uffa0"
+"""Characters that show nothing and change nothing beside them."""
+_INVISIBLE = _EMPTY + r"\u034f\u061c\u180b-\u180d\u200c-\u200f\ufe00-\ufe0f"
 _MOST_GROWTH = 2
 """Factor by which a normalised text (NFKC) may exceed its limit. One ligature may become 18 characters."""
 
@@ -87,11 +92,9 @@ class FreeText:
 
 
 def _canonical_uuid(value: object) -> str:
-    try:
-        if isinstance(value, str | UUID):
-            return str(UUID(str(value)))
-    except ValueError:
-        pass
+    text = str(value) if isinstance(value, UUID) else value
+    if isinstance(text, str) and _WRITTEN_UUID.fullmatch(text):
+        return text.lower()
     raise PydanticCustomError("uuid", "must be a UUID such as 3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01")
 
 
@@ -108,6 +111,9 @@ def _a_number(value: object) -> object:
     """Refuse texts and booleans, which pydantic would convert. 4.0 is an integer in JSON."""
     if isinstance(value, bool | str | bytes):
         raise PydanticKnownError("int_type")
+    if isinstance(value, float) and abs(value) > LARGEST_EXACT and isfinite(value):
+        message = "must be written without a decimal point or exponent: it may have been rounded"
+        raise PydanticCustomError("inexact", message)
     return value
 
 
@@ -119,12 +125,19 @@ def _a_real_number(value: object) -> object:
 
 def _a_seed(value: object) -> object:
     if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 20:
+        if value.startswith("0") and value != "0":
+            raise PydanticCustomError("leading_zeros", "must be decimal text without leading zeros")
         return int(value)
     return _a_number(value)
 
 
 def _exact_in_javascript(seed: int) -> int | str:
     return seed if seed <= LARGEST_EXACT else str(seed)
+
+
+def _scheme_in_lower_case(address: str) -> str:
+    scheme, separator, rest = address.partition("://")
+    return scheme.lower() + separator + rest
 
 
 def decimals_up_to(largest: int) -> str:
@@ -158,8 +171,9 @@ UserId = Annotated[
     str,
     StringConstraints(min_length=1, max_length=256),
     TextPattern(
-        rf"^[^{_UNPRINTABLE}]*[^{_UNPRINTABLE}{_INVISIBLE}\s][^{_UNPRINTABLE}]*$",
-        "printable text of 1 to 256 characters",
+        rf"^(?![{_EMPTY}])[^{_UNPRINTABLE}]*[^{_UNPRINTABLE}{_INVISIBLE}\s]"
+        rf"([^{_UNPRINTABLE}]*[^{_UNPRINTABLE}{_EMPTY}])?$",
+        "printable text of 1 to 256 characters, without invisible characters at its ends",
     ),
 ]
 """Id of a user from an identity provider: any printable text of 1 to 256 characters."""
@@ -177,16 +191,13 @@ WebAddress = Annotated[
     str,
     StringConstraints(max_length=2000),
     TextPattern(
-        r"^https?://[!-~]+$",
+        r"^[Hh][Tt][Tt][Pp][Ss]?://[!-~]+$",
         "an address that begins with http:// or https://, in ASCII without spaces",
     ),
+    AfterValidator(_scheme_in_lower_case),
 ]
 
 MAX_CHARACTER_ID = 128
-
-UUID_PATTERN = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-
-_WRITTEN_UUID = re.compile(UUID_PATTERN, re.IGNORECASE)
 
 
 def _uuids_in_lower_case(value: str) -> str:

@@ -89,7 +89,9 @@ def read_message(kind: type[M], body: bytes) -> M:
 
 def _is_newer(value: object) -> bool:
     version = value.get("contract_version") if isinstance(value, dict) else None
-    return type(version) is int and version > CONTRACT_VERSION
+    if isinstance(version, bool) or not isinstance(version, int | float):
+        return False
+    return version > CONTRACT_VERSION  # 3.0 is 3 in JSON
 
 
 def validate_strictly(kind: type[BaseModel], value: Any, validate: Callable[[], M]) -> M:

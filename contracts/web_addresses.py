@@ -4,7 +4,7 @@ import re
 from ipaddress import IPv6Address
 from socket import inet_aton
 from typing import Final
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit
 
 USERINFO: Final = (
     r"([a-z][a-z0-9+.-]*://)"
@@ -48,8 +48,11 @@ def split_credentials(url: str) -> tuple[str, str | None]:
 
 def address_error(url: str) -> str | None:
     """Return the error of an address to which no request can be sent, or None. It omits credentials."""
+    bare, credentials = split_credentials(url)
+    if credentials and any(byte < 32 or byte == 127 for byte in unquote_to_bytes(credentials)):
+        return "must have no control characters in its user or password"
     try:
-        parts = urlsplit(split_credentials(url)[0])
+        parts = urlsplit(bare)
         host = parts.hostname or ""
     except ValueError:
         return "must name a host; an IPv6 address stands in brackets, such as http://[2001:db8::1]:8080/"

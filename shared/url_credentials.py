@@ -2,7 +2,7 @@
 
 import base64
 import re
-from urllib.parse import unquote
+from urllib.parse import unquote_to_bytes
 
 from contracts.web_addresses import USERINFO
 
@@ -18,7 +18,8 @@ def with_credentials(url: str, credentials: str | None) -> str:
 def basic_authorization(credentials: str) -> str:
     """Return the `Authorization` header of credentials as a URL writes them."""
     user, _, password = credentials.partition(":")
-    return "Basic " + base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+    text = b":".join((unquote_to_bytes(user), unquote_to_bytes(password)))
+    return "Basic " + base64.b64encode(text).decode()
 
 
 def redacted(text: str) -> str:

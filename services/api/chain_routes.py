@@ -64,7 +64,10 @@ def character_routes(service: SubmissionService, chains: ChainQueries) -> APIRou
     async def select_base_image(
         character_id: CharacterId, selection: BaseImageSelection, context: RequestContext
     ) -> ChainView:
-        """Choose the face of a character, under an id of the caller's. Starts its sheet and follow-ups."""
+        """Choose the face of a character, under an id of the caller's. Starts its sheet and follow-ups.
+
+        Replace `base_image_id` of the example by a finished image of one of your jobs.
+        """
         accepted, _ = await service.select(
             character_id, selection, context.caller, context.key, context.trace
         )

@@ -39,7 +39,10 @@ def submit_routes(service: SubmissionService, jobs: JobQueries) -> APIRouter:
 
     @router.post("/character-sheets", status_code=202)
     async def character_sheets(submission: CharacterSheetSubmission, context: RequestContext) -> JobView:
-        """Generate a character in 7 to 10 poses, the training data of its LoRA. Target: 5 min."""
+        """Generate a character in 7 to 10 poses, the training data of its LoRA. Target: 5 min.
+
+        Replace `base_image_id` of the example by an image of one of your jobs.
+        """
         return await submit(submission, context)
 
     @router.post("/studio", status_code=202)
@@ -54,7 +57,10 @@ def submit_routes(service: SubmissionService, jobs: JobQueries) -> APIRouter:
 
     @router.post("/lora-trainings", status_code=202)
     async def lora_trainings(submission: LoraTrainingSubmission, context: RequestContext) -> JobView:
-        """Train a character's LoRA."""
+        """Train a character's LoRA.
+
+        Replace the ids of the example: `character_id` by a character of yours, `images` by images of jobs.
+        """
         return await submit(submission, context)
 
     return router

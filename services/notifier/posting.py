@@ -20,7 +20,7 @@ from services.notifier.hosts import is_public
 from shared.http.certificates import certificates
 from shared.http.client import BasicAuthTransport
 from shared.http.retry_after import retry_after
-from shared.url_credentials import redacted, with_credentials
+from shared.url_credentials import basic_authorization, redacted
 
 MAX_ERROR = 500
 """Number of characters of an error that are stored."""
@@ -95,9 +95,12 @@ class Poster:
     async def _send(self, delivery: Delivery, body: str) -> Outcome:
         try:
             async with asyncio.timeout(self._timeout):
-                url = with_credentials(delivery.url, delivery.credentials)
                 headers = self._headers(delivery, body, datetime.now(UTC))
-                async with self._client.stream("POST", url, content=body.encode(), headers=headers) as answer:
+                if delivery.credentials is not None:
+                    headers["authorization"] = basic_authorization(delivery.credentials)
+                async with self._client.stream(
+                    "POST", delivery.url, content=body.encode(), headers=headers
+                ) as answer:
                     return _outcome(answer)
         except TimeoutError:
             return Outcome(error=f"no answer within {self._timeout:g} s")
@@ -121,7 +124,7 @@ class Poster:
 def _outcome(answer: httpx.Response) -> Outcome:
     if answer.is_success:
         return Outcome(status=answer.status_code)
-    wait = retry_after(answer.headers.get("retry-after", ""), datetime.now(UTC))
+    wait = retry_after(answer.headers.get_list("retry-after"), datetime.now(UTC))
     return Outcome(status=answer.status_code, error=answer.reason_phrase, retry_after=wait)
 
 

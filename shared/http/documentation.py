@@ -15,6 +15,9 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
+from contracts.scalars import LARGEST_SEED
+
+BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 ASSETS = "docs/assets"
 PARAMETERS = {"displayRequestDuration": True, "filter": True, "validatorUrl": None}
 
@@ -49,8 +52,13 @@ def _add_examples(app: FastAPI, package: str) -> None:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes
+                title=app.title,
+                version=app.version,
+                description=app.description,
+                routes=app.routes,
+                separate_input_output_schemas=False,
             )
+            _restore_bounds(document)
             examples = examples_of(package)
             for path, operations in document["paths"].items():
                 for method, operation in operations.items():
@@ -60,6 +68,19 @@ def _add_examples(app: FastAPI, package: str) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _restore_bounds(part: Any) -> None:
+    """Write the bounds of integers as integers. FastAPI makes them floats, which rounds that of seeds."""
+    if isinstance(part, list):
+        for each in part:
+            _restore_bounds(each)
+    if isinstance(part, dict):
+        for name, value in part.items():
+            if name in BOUNDS and isinstance(value, float) and part.get("type") == "integer":
+                part[name] = LARGEST_SEED if value == float(LARGEST_SEED) else int(value)
+            else:
+                _restore_bounds(value)
 
 
 def _describe(operation: dict[str, Any], known: dict[str, Any], parameters: dict[str, Any]) -> None:

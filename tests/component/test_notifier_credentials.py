@@ -58,6 +58,7 @@ async def posted(url: str, port: int) -> str | None:
         ("user@", "authorization: Basic dXNlcjo="),
         (":token@", "authorization: Basic OnRva2Vu"),
         ("a:b:c@", "authorization: Basic YTpiOmM="),
+        ("u:%ff@", "authorization: Basic dTr/"),
         ("%C3%BC:%E2%82%AC@", "authorization: Basic w7w64oKs"),
     ],
 )

@@ -1,11 +1,13 @@
 """The OpenAPI documents: every operation is described, its examples are valid, and its schema is honest."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import jsonschema_rs
 import pytest
 
+from contracts.scalars import LARGEST_SEED
 from tests.component.test_documentation import application
 from tests.fakes.api import ApiHarness
 
@@ -82,3 +84,18 @@ def success_bodies(operation: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the bodies of all answers with a success status."""
     answers = [answer for status, answer in operation["responses"].items() if status.startswith("2")]
     return [body for answer in answers for body in answer.get("content", {}).values()]
+
+
+@pytest.mark.parametrize("service", ["api", "notifier"])
+def test_bounds_are_exact_and_each_schema_is_listed_once(service: str) -> None:
+    document = application(service).openapi()
+    assert not [name for name in document["components"]["schemas"] if name.endswith(("-Input", "-Output"))]
+    text = json.dumps(document)
+    assert "e+" not in text, "a bound is rounded"
+    assert (str(LARGEST_SEED) in text) == (service == "api")
+
+
+def test_examples_with_ids_of_others_say_that_they_must_be_replaced() -> None:
+    paths = application("api").openapi()["paths"]
+    for path in ("/v1/character-sheets", "/v1/lora-trainings", "/v1/characters/{character_id}/base-image"):
+        assert "Replace" in paths[path]["post"]["description"], path

@@ -161,7 +161,7 @@ def seed_in(value: object) -> int | None:
 
 def asked_pause(answer: httpx.Response) -> float | None:
     """Return the seconds that the provider asks us to wait, at most an hour."""
-    seconds = retry_after(answer.headers.get("Retry-After", ""), now())
+    seconds = retry_after(answer.headers.get_list("Retry-After"), now())
     return None if seconds is None else min(3600.0, seconds)
 
 

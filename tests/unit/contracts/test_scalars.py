@@ -3,13 +3,14 @@
 import json
 import re
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from contracts.base import Flag, Line, Name, Number, Seed, Text, UserId, Whole
+from contracts.base import Flag, Id, Line, Name, Number, Seed, Text, UserId, WebAddress, Whole
 from contracts.scalars import LARGEST_EXACT, LARGEST_SEED, decimals_up_to
 from contracts.wording import error_text
 from shared.http.header_text import header_text
@@ -27,6 +28,8 @@ USER_IDS = [
     "x" * 256,
     "{}$.'\"<>&?#%",
 ]
+WRITTEN = "3f1c9a52-8d0e-4f6a-9b1e-6a1d2c3b4a01"
+INVISIBLE = ["\u3164", "\u2800 \u115f", "\ufe0f", "ann\ufeff", "\ufeffann", "ann\u200b", "\u3164ann"]
 
 
 class Seeded(BaseModel):
@@ -44,7 +47,9 @@ def test_a_user_id_is_any_printable_text(user_id: str) -> None:
     assert TypeAdapter(UserId).validate_python(user_id) == user_id
 
 
-@pytest.mark.parametrize("user_id", ["", " ", "a\nb", "a\x00b", "a\x7fb", "a\u2028b", "x" * 257, "\ud800"])
+@pytest.mark.parametrize(
+    "user_id", ["", " ", "a\nb", "a\x00b", "a\x7fb", "a\u2028b", "x" * 257, "\ud800", *INVISIBLE]
+)
 def test_a_user_id_that_cannot_be_printed_or_is_too_long_is_refused(user_id: str) -> None:
     assert "^" not in refusal(UserId, user_id)
 
@@ -113,3 +118,28 @@ def test_a_text_may_have_the_combining_marks_of_its_script(text: str) -> None:
 
 def test_a_text_with_more_combining_marks_on_a_character_is_refused() -> None:
     assert refusal(Text, "a" + "\u0301" * 31) == "must have at most 30 combining marks on one character"
+
+
+@pytest.mark.parametrize("seed", ["0005", "00", "007"])
+def test_a_seed_in_text_has_no_leading_zeros(seed: str) -> None:
+    assert refusal(Seed, seed) == "must be decimal text without leading zeros"
+
+
+@pytest.mark.parametrize("seed", [float(2**53), 2.0**63, 1e19])
+def test_a_number_that_may_have_been_rounded_is_no_seed(seed: float) -> None:
+    assert refusal(Seed, seed).startswith("must be written without a decimal point or exponent")
+    assert TypeAdapter(Seed).validate_python(float(LARGEST_EXACT)) == LARGEST_EXACT
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{" + WRITTEN + "}", WRITTEN.replace("-", ""), f"urn:uuid:{WRITTEN}", WRITTEN + "\n", f" {WRITTEN}"],
+)
+def test_an_id_is_a_uuid_with_hyphens(text: str) -> None:
+    assert refusal(Id, text).startswith("must be a UUID such as")
+    assert TypeAdapter(Id).validate_python(WRITTEN.upper()) == WRITTEN
+    assert TypeAdapter(Id).validate_python(UUID(WRITTEN)) == WRITTEN
+
+
+def test_the_scheme_of_an_address_may_be_in_capitals() -> None:
+    assert TypeAdapter(WebAddress).validate_python("HTTPS://Shop.example/A") == "https://Shop.example/A"

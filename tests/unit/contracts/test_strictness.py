@@ -166,3 +166,11 @@ def test_a_field_of_the_request_beside_it_is_named_where_it_belongs() -> None:
     found = errors(GenerationRequested, body)
     assert found["character"] == "is not a field here; did you mean 'request.character'?"
     assert found["scene"] == "is not a field here; did you mean 'request.scene'?"
+
+
+@pytest.mark.parametrize("version", [CONTRACT_VERSION + 1, float(CONTRACT_VERSION + 1)])
+def test_a_newer_version_may_be_written_with_a_decimal_point(version: float) -> None:
+    newer = json.dumps(requested({"mood": "calm"}, contract_version=version)).encode()
+    assert read_message(GenerationRequested, newer).contract_version == CONTRACT_VERSION + 1
+    same = errors(GenerationRequested, requested({"mood": "calm"}, contract_version=float(CONTRACT_VERSION)))
+    assert list(same) == ["request.mood"]

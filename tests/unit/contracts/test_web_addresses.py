@@ -47,9 +47,16 @@ def test_an_unusable_address_has_an_error(url: str, fault: str) -> None:
     assert "pw" not in said
 
 
+@pytest.mark.parametrize("credentials", ["u%0a:p", "u:%00p", "u:p%0D%0AX-Y:%201", "%7f"])
+def test_control_characters_in_credentials_are_refused(credentials: str) -> None:
+    message = "must have no control characters in its user or password"
+    assert address_error(f"https://{credentials}@shop.example/") == message
+
+
 @pytest.mark.parametrize(
     "url",
     [
+        "https://u:%ff%c3%bc@shop.example/",
         "https://shop.example/hooks",
         "https://shop.example.:443/",
         "http://user:p/w@shop.example:8080/hooks/@team",

@@ -83,7 +83,7 @@ def test_the_longer_pause_applies_up_to_an_hour(attempts: int, asked: float | No
     ],
 )
 def test_retry_after_is_a_number_of_seconds_or_a_date(header: str, seconds: float | None) -> None:
-    assert retry_after(header, START) == seconds
+    assert retry_after([header], START) == seconds
 
 
 @pytest.mark.parametrize("secret", ["", "whsec_", "not base64!", "c2hvcnQ="])
@@ -91,3 +91,22 @@ def test_start_up_fails_when_the_secret_is_no_key(secret: str, monkeypatch: pyte
     monkeypatch.setenv("NOTIFIER_WEBHOOK_SECRET", secret)
     with pytest.raises(StartupError, match="NOTIFIER_WEBHOOK_SECRET"):
         read_settings(Settings)
+
+
+@pytest.mark.parametrize(
+    ("lines", "seconds"),
+    [
+        (["6, 8"], 8.0),
+        (["8", "6"], 8.0),
+        (["+6"], 6.0),
+        (["soon, 3"], 3.0),
+        (["5", "Tue, 01 Jan 2030 12:00:30 GMT"], 30.0),
+        (["Tue, 01 Jan 2030 12:00:30 GMT, 45"], 45.0),
+        (["-1, -2", "x"], None),
+        ([], None),
+    ],
+)
+def test_of_several_values_of_retry_after_the_largest_valid_one_counts(
+    lines: list[str], seconds: float | None
+) -> None:
+    assert retry_after(lines, START) == seconds
