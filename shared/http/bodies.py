@@ -131,14 +131,14 @@ class JsonRequest(Request):
 
     async def json(self) -> Any:
         """Parse the body, once. Of a large body this is the checked model, or None when it is refused."""
-        if not hasattr(self, "_json"):
+        if not hasattr(self, "_parsed"):
             body = await self.body()
             if len(body) <= SMALL_BODY_BYTES or self._field is None:
-                self._json = loads(body)
+                self._parsed = loads(body)
             else:
                 _is_large.set(True)
-                self._json = await offload(self._checked, body, self._field)
-        return self._json
+                self._parsed = await offload(self._checked, body, self._field)
+        return self._parsed
 
     def _checked(self, body: bytes, field: BodyField) -> Any:
         self._given = loads(body)

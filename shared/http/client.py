@@ -1,5 +1,8 @@
 """httpx on aiohttp's connection pool: one shared client per process, many calls in flight."""
 
+from http.cookiejar import CookieJar
+from typing import Any
+
 import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
@@ -43,14 +46,11 @@ class HonestTransport(BasicAuthTransport):
             raise httpx.ReadError(f"{type(error).__name__}: {error}", request=request) from error
 
 
-class NoCookies(httpx.Cookies):
-    """Nobody's session is kept, and no answer is searched for one."""
+class NoCookies(CookieJar):
+    """Keeps no cookies, and reads none from answers."""
 
-    def extract_cookies(self, response: httpx.Response) -> None:
-        pass
-
-    def set_cookie_header(self, request: httpx.Request) -> None:
-        pass
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Do nothing."""
 
 
 def request_timeout(seconds: float) -> httpx.Timeout:
@@ -68,11 +68,10 @@ def http_client(*, timeout_seconds: float = 20.0, connections: int = 256) -> htt
             keepalive_expiry=IDLE_SECONDS,
         ),
     )
-    client = httpx.AsyncClient(
+    return httpx.AsyncClient(
         transport=transport,
         timeout=request_timeout(timeout_seconds),
         follow_redirects=False,
         trust_env=False,
+        cookies=NoCookies(),
     )
-    client._cookies = NoCookies()  # what is given by `cookies=` is copied into the usual kind
-    return client

@@ -3,10 +3,9 @@
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 from fastapi import APIRouter, Depends, FastAPI, Request
-from fastapi._compat import ModelField
 from fastapi.dependencies.models import Dependant
 from fastapi.params import Header
 
@@ -53,7 +52,7 @@ def _given(times: int) -> str:
     return f"must be given once, is given {times} times"
 
 
-def _fields(dependant: Dependant, kind: Literal["header_params", "query_params"]) -> Iterator[ModelField]:
+def _fields(dependant: Dependant, kind: Literal["header_params", "query_params"]) -> Iterator[Any]:
     """Yield the headers or query parameters that a route and its dependencies read."""
     yield from getattr(dependant, kind)
     for inner in dependant.dependencies:

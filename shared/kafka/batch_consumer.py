@@ -14,9 +14,10 @@ from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import ConsumerStoppedError, KafkaError, UnsupportedCodecError
 
+from shared.kafka import internals
 from shared.kafka.codecs import bound_codecs
 from shared.kafka.consumer_checks import ConsumerChecks
 from shared.kafka.consumer_problems import ConsumerProblems
@@ -61,39 +62,42 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         super().__init__(*topics, **options)
-        self.problems = problems or ConsumerProblems(service, str(options.get("group_id")))
+        self._group = str(options.get("group_id"))
+        self._stopped = False
+        self.problems = problems or ConsumerProblems(service, self._group)
         self._on_broken = on_broken
         self._pauses = PauseReasons(self.paused, super().pause, super().resume)
         self._budget = Budget(read_bytes)
         self._turn = 0
         self._tries: dict[TopicPartition, tuple[int, int]] = {}
         self._skipped: dict[TopicPartition, int] = {}
-        self._checks = ConsumerChecks(self, self.problems)
+        self._checks = ConsumerChecks(self, self._group, self.problems)
 
     async def start(self) -> None:
         """Join the group. Wait for a broker that is away, and report that in `problem` meanwhile."""
         bound_codecs()
         keep_frames()
         pauses = backoff(0.2, 5.0)
-        while self._fetcher is None:
+        while not internals.has_fetcher(self):
             try:
                 await super().start()
                 self.problems.resolve("consumer")
             except Exception as error:  # an error that nobody expected must be as visible as the others
                 self._failed(error)
-                if self._fetcher is None:
+                if not internals.has_fetcher(self):
                     await asyncio.sleep(next(pauses))
                 elif not isinstance(error, KafkaError):
                     self.broken(error)
-        self._fetcher._client = ObservedClient(self._client, self._fetch_answered)
+        internals.wrap_client(self, lambda client: ObservedClient(client, self._fetch_answered))
 
     async def stop(self) -> None:
         """Leave the group and close, also when a background task has died."""
+        self._stopped = True
         try:
             await super().stop()
         except KafkaError as error:
-            log.warning("consumer_stopped_broken", group=self._group_id, error=str(error))
-            await self._client.close()
+            log.warning("consumer_stopped_broken", group=self._group, error=str(error))
+            await internals.close_client(self)
 
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
@@ -122,13 +126,12 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
             ConsumerStoppedError: when the consumer is closed.
             Exception: whatever keeps it from reading, when there is nothing else to return.
         """
-        if self._closed:
+        if self._stopped:
             raise ConsumerStoppedError
-        with self._subscription.fetch_context():
-            self._coordinator.check_errors()
-            found = await self._read(most)
-            if not found:
-                await self._wait_for_fetch()
+        internals.raise_group_errors(self)
+        found = await self._read(most)
+        if not found:
+            await internals.wait_for_fetch(self, WAIT_SECONDS)
         return found
 
     def pause(self, *partitions: TopicPartition) -> None:
@@ -147,7 +150,7 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         for tp in self._in_turn():
             try:
                 self._bound(tp)
-                records = await self._fetcher.fetched_records([tp], 0, max_records=most)
+                records = await super().getmany(tp, max_records=most)
             except Exception as error:
                 self._fetch_failed(tp, error)
                 failure = error
@@ -164,26 +167,19 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
 
     def _in_turn(self) -> Iterator[TopicPartition]:
         """Yield the partitions with something fetched, another one first each time."""
-        fetched = list(self._fetcher._records)
+        fetched = internals.fetched_partitions(self)
         self._turn += 1
         start = self._turn % len(fetched) if fetched else 0
         yield from fetched[start:]
         yield from fetched[:start]
 
     def _bound(self, tp: TopicPartition) -> None:
-        fetched = self._fetcher._records.get(tp)
-        if isinstance(fetched, FetchResult) and fetched.has_more():
-            records = fetched._partition_records
-            if not isinstance(records, BoundedRecords):
-                fetched._partition_records = BoundedRecords(records, self._budget, self)
+        def bounded(records: PartitionRecords) -> PartitionRecords:
+            if isinstance(records, BoundedRecords):
+                return records
+            return BoundedRecords(records, self._budget, self)
 
-    async def _wait_for_fetch(self) -> None:
-        waiter = self._fetcher._create_fetch_waiter()
-        done, _ = await asyncio.wait([waiter], timeout=WAIT_SECONDS)
-        if done:
-            waiter.result()  # errors of the group
-        else:
-            waiter.cancel()
+        internals.wrap_records(self, tp, bounded)
 
     def _has_read(self, tp: TopicPartition, records: list[ConsumerRecord]) -> None:
         blocked_at, _ = self._tries.get(tp, (-1, 0))
@@ -209,7 +205,7 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         return False
 
     def _retry(self, tp: TopicPartition) -> None:
-        if not self._closed:
+        if not self._stopped:
             self._pauses.remove(Reason.DAMAGED, [tp])
 
     def _fetch_failed(self, tp: TopicPartition, error: Exception) -> None:
@@ -235,8 +231,8 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         offset: int | None = None,
         error: Exception | None = None,
     ) -> None:
-        if offset is None and tp in self.assignment():
-            offset = self._subscription.subscription.assignment.state_value(tp)._position
+        if offset is None:
+            offset = internals.position(self, tp)
         text = f"{tp.topic}[{tp.partition}] offset {offset} {text}"
         where = {"topic": tp.topic, "partition": tp.partition, "offset": offset}
         self.problems.report(tp, cause, text, **where, exc_info=_unexpected(error))
@@ -260,12 +256,12 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         self.examine(now)
         summary = self.problems.summary()
         if not self._checks.has_joined:
-            return f"joining group {self._group_id}" + (f": {summary}" if summary else "")
+            return f"joining group {self._group}" + (f": {summary}" if summary else "")
         return summary
 
     def examine(self, now: float | None = None) -> None:
         """Notice problems that raise nothing, and the end of others."""
-        if self._fetcher is not None and not self._closed:
+        if internals.has_fetcher(self) and not self._stopped:
             self._checks.run(time.time() if now is None else now, forget_after=2 * RETRY_SECONDS)
 
 

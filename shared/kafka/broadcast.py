@@ -15,6 +15,7 @@ from contracts.base import Message, topics_of
 from shared.clock import now
 from shared.envelope import Received
 from shared.errors import TransientError
+from shared.kafka import internals
 from shared.kafka.batch_consumer import BatchConsumer
 from shared.kafka.consumer_problems import ConsumerProblems
 from shared.kafka.decoding import Unreadable, decode
@@ -108,7 +109,7 @@ class Broadcast:
         async with asyncio.timeout(POSITION_SECONDS):
             partitions = []
             for topic in self._kinds:
-                await consumer._client._wait_on_metadata(topic)
+                await internals.load_metadata(consumer, topic)
                 numbers = consumer.partitions_for_topic(topic)
                 partitions += [TopicPartition(topic, number) for number in numbers]
             consumer.assign(partitions)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aiokafka import TopicPartition
 
+from shared.kafka import internals
 from shared.kafka.consumer_problems import ConsumerProblems
 
 if TYPE_CHECKING:
@@ -18,11 +19,12 @@ SILENCE_SECONDS = 15.0
 class ConsumerChecks:
     """The checks, and what they remember between two runs."""
 
-    def __init__(self, consumer: "BatchConsumer", problems: ConsumerProblems) -> None:
+    def __init__(self, consumer: "BatchConsumer", group: str, problems: ConsumerProblems) -> None:
         self.waits_since: float | None = None
         """When the consumer began to wait for records; None while a batch is handled."""
         self.has_joined = False
         self._consumer = consumer
+        self._group = group
         self._problems = problems
         self._failed_at: dict[Hashable, float] = {}
         self._assigned: set[TopicPartition] = set()
@@ -42,24 +44,20 @@ class ConsumerChecks:
         self._resolve_old(now, forget_after)
 
     def _examine_tasks(self) -> None:
-        consumer = self._consumer
-        tasks = [consumer._fetcher._fetch_task, getattr(consumer._coordinator, "_coordination_task", None)]
-        for task in tasks:
-            if task is not None and task.done() and not task.cancelled():
-                consumer.broken(task.exception() or RuntimeError("a task of the consumer ended"))
+        if error := internals.ended_task(self._consumer):
+            self._consumer.broken(error)
 
     def _examine_group(self, now: float) -> None:
         """Report a group that stays without its coordinator; a rebalance of some seconds is no problem."""
-        consumer = self._consumer
-        is_coordinated = getattr(consumer._coordinator, "coordinator_id", 0) is not None
-        if not consumer._subscription.reassignment_in_progress and is_coordinated:
+        is_coordinated = internals.has_coordinator(self._consumer)
+        if is_coordinated and not internals.is_rebalancing(self._consumer):
             self.has_joined = True
             self._unassigned_since = now
             self._problems.resolve("group")
         elif now - self._unassigned_since > SILENCE_SECONDS:
             waited = now - self._unassigned_since
             cause = "rebalancing" if is_coordinated else "no group coordinator"
-            text = f"group {consumer._group_id} has no assignment for {waited:.0f} s: {cause}"
+            text = f"group {self._group} has no assignment for {waited:.0f} s: {cause}"
             self._problems.report("group", "GroupNotJoined", text, count_each=False)
 
     def _examine_topics(self) -> None:

@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
 from shared.envelope import Envelope, Outgoing, encode
 from shared.errors import TransientError
+from shared.kafka import internals
 from shared.limits import MAX_MESSAGE_BYTES
 from shared.settings import KafkaSettings
 from shared.waiting import Report, unreported, wait_until_up
@@ -143,5 +144,5 @@ async def _end(producer: AIOKafkaProducer) -> None:
     except TimeoutError:
         log.warning("producer_dropped")
         with suppress(TimeoutError):  # its request in flight ends only when it times out
-            await asyncio.wait_for(producer._sender.close(), FLUSH_SECONDS)
+            await asyncio.wait_for(internals.drop_batches(producer), FLUSH_SECONDS)
         await producer.client.close()

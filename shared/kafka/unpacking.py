@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiokafka import ConsumerRecord, TopicPartition
-from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
+from aiokafka.consumer.fetcher import PartitionRecords
 from aiokafka.errors import UnsupportedCodecError
 
+from shared.kafka import internals
 from shared.kafka.codecs import CODECS, Undecodable
 from shared.kafka.frames import DamagedBatch, Frame, Frames, WrongChecksum, WrongOffsets
 from shared.limits import MAX_READ_BYTES
@@ -61,8 +62,7 @@ class BoundedRecords(PartitionRecords):  # type: ignore[misc]
     def __init__(self, fetched: PartitionRecords, budget: Budget, policy: CorruptBatchPolicy) -> None:
         self._budget = budget
         self._policy = policy
-        position = fetched.next_fetch_offset
-        super().__init__(fetched._tp, fetched._records, None, position, None, None, True, READ_UNCOMMITTED)
+        super().__init__(*internals.unread(fetched))
 
     def _unpack_records(self) -> Iterator[ConsumerRecord]:
         frames: Frames = self._records
