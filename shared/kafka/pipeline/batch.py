@@ -55,7 +55,9 @@ class Batch:
 
     def ends(self) -> dict[TopicPartition, int]:
         """Return the offset after the last record of each partition."""
-        return {tp_of(entry.record): entry.record.offset + 1 for entry in self.entries}
+        records = (entry.record for entry in self.entries)
+        last = {(record.topic, record.partition): record.offset for record in records}
+        return {TopicPartition(*place): offset + 1 for place, offset in last.items()}
 
     def halves(self) -> tuple["Batch", "Batch"]:
         """Split between two messages so that each half has half of them."""

@@ -26,9 +26,14 @@ class DeadLetters(BatchMiddleware):
     async def handle(self, proceed: Next, batch: Batch) -> None:
         """Handle all messages of a batch that can be handled. Raises transient errors only."""
         self._answered = []  # of an attempt that failed; its records come again
-        await self._divide(proceed, replace(batch, entries=[self._read(entry) for entry in batch.entries]))
+        await self._divide(proceed, self._readable(batch))
         if self._answered:
             await self._pass_on(proceed, replace(batch, entries=[]))
+
+    def _readable(self, batch: Batch) -> Batch:
+        if not any(entry.unreadable for entry in batch.entries):
+            return batch
+        return replace(batch, entries=[self._read(entry) for entry in batch.entries])
 
     def _read(self, entry: Entry) -> Entry:
         if entry.unreadable is None:
@@ -54,9 +59,10 @@ class DeadLetters(BatchMiddleware):
         return Entry(entry.record, answer=self._answers.for_failed(entry.record, entry.message, error))
 
     async def _pass_on(self, proceed: Next, batch: Batch) -> None:
-        entries = [*self._answered, *batch.entries]
-        await proceed(replace(batch, entries=entries))
+        if self._answered:
+            batch = replace(batch, entries=[*self._answered, *batch.entries])
+        await proceed(batch)
         self._answered = []
-        for entry in entries:
-            if entry.answer and isinstance(letter := entry.answer.message, DeadLetter):
+        for answer in batch.answers:
+            if isinstance(letter := answer.message, DeadLetter):
                 metrics.dead_letters.labels(self._answers.service, letter.reason).inc()

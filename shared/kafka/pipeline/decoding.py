@@ -8,7 +8,6 @@ from faststream.kafka import KafkaMessage
 from contracts.base import Message
 from shared.clock import Clock
 from shared.kafka.decoding import Unreadable, decode
-from shared.kafka.partitions import grouped, tp_of
 from shared.kafka.pipeline.batch import Batch, Entry
 
 
@@ -43,12 +42,13 @@ class BatchDecoder:
     async def decode(self, message: KafkaMessage) -> Batch:
         """Return the batch of a FastStream message."""
         records: Sequence[ConsumerRecord] = message.raw_message
-        starts = {tp: part[0].offset for tp, part in grouped(records).items()}
+        starts: dict[tuple[str, int], int] = {}
         read_at = self._now()
         entries = []
         for record in records:
+            start = starts.setdefault((record.topic, record.partition), record.offset)
             try:
-                entries.append(Entry(record, decode(record, self._kinds, starts[tp_of(record)], read_at)))
+                entries.append(Entry(record, decode(record, self._kinds, start, read_at)))
             except Unreadable as unreadable:
                 entries.append(Entry(record, unreadable=unreadable))
             except Exception as error:  # whatever a validator raises must not stop a partition

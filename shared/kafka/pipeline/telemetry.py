@@ -58,4 +58,4 @@ def _traced(entry: Entry, spans: list[Span]) -> Entry:
         return entry
     span = start_span(f"process {message.topic}", message.trace, {"messaging.message.id": message.id})
     spans.append(span)
-    return entry._replace(message=message.continued(traceparent(span)))
+    return Entry(entry.record, message.continued(traceparent(span)))
