@@ -1,8 +1,7 @@
 """Paused partitions: read again after a pause, because handling failed or because of backpressure."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from itertools import groupby
+from collections.abc import Iterable
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -56,11 +55,3 @@ class PausedPartitions:
 def tp_of(record: ConsumerRecord) -> TopicPartition:
     """Return the partition of a record."""
     return TopicPartition(record.topic, record.partition)
-
-
-def grouped(records: Sequence[ConsumerRecord]) -> dict[TopicPartition, list[ConsumerRecord]]:
-    """Group records by partition, keeping their order."""
-    found: dict[TopicPartition, list[ConsumerRecord]] = {}
-    for tp, part in groupby(records, tp_of):
-        found.setdefault(tp, []).extend(part)
-    return found
