@@ -25,7 +25,7 @@ def make_broker(service: str, kafka: KafkaSettings, graceful_seconds: float) -> 
 async def connect(broker: KafkaBroker, service: str, kafka: KafkaSettings, on_broken: OnBroken) -> None:
     """Connect, and let FastStream make a `BatchConsumer` for each subscriber.
 
-    FastStream has no documented way to give the consumer's class (decision 0034).
+    FastStream has no documented way to give the consumer's class (decision 0035).
     """
     await broker.connect()
     builder: Callable[..., BatchConsumer] = partial(

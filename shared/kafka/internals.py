@@ -1,4 +1,4 @@
-"""Private names of aiokafka that we use, in this module only. Decision 0034 says why, name by name."""
+"""Private names of aiokafka that we use, in this module only. Decision 0035 says why, name by name."""
 
 import asyncio
 from collections.abc import Callable

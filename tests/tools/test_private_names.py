@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs/decisions/0034-extension-points-of-libraries.md"
+PAGE = ROOT / "docs/decisions/0035-extension-points-of-libraries.md"
 KNOWN = {
     "shared/kafka/internals.py": {
         "_client",
