@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,8 @@ REPOSITORY = "MAVEN_REPOSITORY"
 MAX_PARALLEL = 8
 PAUSES = (1.0, 2.0)
 """Seconds before the second and the third try of a jar."""
+OF_REQUESTS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables that `requests` reads by itself."""
 CONNECT_SECONDS = 5
 ANSWER_SECONDS = 15
 MAX_LISTED = 8
@@ -52,7 +54,8 @@ class CannotFetchKafka(Exception):
             f"from {repository}:\n"
             + "\n".join(lines)
             + "\nEither make that address reachable (proxy variables such as HTTPS_PROXY are honoured; "
-            f"{REPOSITORY}=URL names another Maven repository), or use an existing Kafka: "
+            f"{REPOSITORY}=URL names another Maven repository; SSL_CERT_FILE or REQUESTS_CA_BUNDLE names "
+            "the certificate of an authority of your own), or use an existing Kafka: "
             "KAFKA_BOOTSTRAP=host:port make up"
         )
 
@@ -71,6 +74,7 @@ def fetch_all(
     Raises:
         CannotFetchKafka: naming the repository and the coordinates of the missing jars.
     """
+    trust(os.environ)
     draft = Path(tempfile.mkdtemp(dir=folder.parent))
     failures: list[Failure] = []
     stop = Event()
@@ -109,7 +113,7 @@ def _fetch_one(jar: Jar, draft: Path, fetch: Fetch, pauses: Sequence[float], sto
             failure = Failure(jar, "not found, or access refused")
             continue
         except Exception as error:  # errors of requests, OSError
-            failure = Failure(jar, f"no answer ({type(error).__name__})", answered=False)
+            failure = Failure(jar, _reason(error), answered=False)
             continue
         digest = hashlib.sha256(found.read_bytes()).hexdigest()
         if digest == jar.sha256:
@@ -120,6 +124,19 @@ def _fetch_one(jar: Jar, draft: Path, fetch: Fetch, pauses: Sequence[float], sto
     if not failure.answered:
         stop.set()
     return failure
+
+
+def _reason(error: Exception) -> str:
+    if type(error).__name__ == "SSLError":
+        return "the certificate of the repository, or of a proxy before it, is not trusted (SSLError)"
+    return f"no answer ({type(error).__name__})"
+
+
+def trust(environment: MutableMapping[str, str]) -> None:
+    """Have `requests`, which jgo uses, honour `SSL_CERT_FILE` and `SSL_CERT_DIR` as all other clients do."""
+    authorities = environment.get("SSL_CERT_FILE") or environment.get("SSL_CERT_DIR")
+    if authorities and not any(environment.get(name) for name in OF_REQUESTS):
+        environment["REQUESTS_CA_BUNDLE"] = authorities
 
 
 def from_maven(jar: Jar, repository_cache: Path) -> Path:
