@@ -7,10 +7,10 @@ from pymongo import IndexModel
 from contracts.operations import ProviderHealth
 from services.dispatcher.circuits import OpenCircuits
 from services.dispatcher.handlers import handlers
+from services.dispatcher.job_record import JobRecord
 from services.dispatcher.loras import MongoLoras
 from services.dispatcher.policies import load_policies
 from services.dispatcher.timers import job_timers
-from services.dispatcher.transition import JobRecord
 from services.dispatcher.wakeups import WAITING_INDEX, wakeups
 from shared import clock, mongo
 from shared.kafka.broadcast import Broadcast
@@ -37,10 +37,10 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         await mongo.ensure_indexes(database["jobs"], *INDEXES, report=service.waits_for)
         service.health.add("mongo", partial(mongo.ping, database))
         circuits = OpenCircuits(database["provider_health"])
-        news = Broadcast(
+        health_events = Broadcast(
             kafka,
             [ProviderHealth],
-            on_messages=circuits.hear,
+            on_messages=circuits.receive,
             on_positioned=circuits.catch_up,
             service=service.name,
         )
@@ -49,8 +49,8 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         handlers(service.subscribe, jobs, loras, load_policies(), clock.now, lambda: circuits.down)
         wakeups(service.subscribe, database["jobs"])
         service.background("circuits", circuits.run)
-        service.background("provider health", news.run)
-        service.health.add("provider health", news.problem, vital=False)
+        service.background("provider health", health_events.run)
+        service.health.add("provider health", health_events.problem, vital=False)
         service.background("timers", job_timers(database["jobs"], service.publisher).run)
         await service.run()
 

@@ -1,7 +1,7 @@
 """The rules of a job that waits for its character, or the choice of its face, to be stored. Pure.
 
-The job looks for the character now and then. When it is there, the request is published again and
-the prompt-builder plans it; when the wait is over, the job ends for the reasons it came with.
+The job checks at intervals. When the character is stored, the request is published again and the
+prompt-builder plans it; when the wait is over, the job ends for the reasons in its message.
 """
 
 from datetime import timedelta
@@ -9,12 +9,13 @@ from datetime import timedelta
 from contracts.generation import GenerationRequested, GenerationWaiting, PlanRequest
 from contracts.jobs import Job
 from contracts.requests import result_count
+from services.dispatcher.job_record import CharacterWait, JobRecord
 from services.dispatcher.policies import Policies
-from services.dispatcher.transition import CharacterWait, JobRecord, JobTransition
+from services.dispatcher.transition import JobTransition
 from services.dispatcher.waiting import KnownLoras
 
 MAX_PAUSE_SHARE = 4
-"""The pause between two looks is at most this part of the time waited so far."""
+"""The pause between two checks is at most this part of the time waited."""
 
 
 def is_waiting_for_character(job: Job) -> bool:
@@ -29,9 +30,7 @@ def is_planned_by(job: JobRecord, plan: PlanRequest) -> bool:
 
 
 def begin_wait(step: JobTransition, waiting: GenerationWaiting) -> None:
-    """Start the wait and announce it. The first look follows when the timers call, after the document
-    was written.
-    """
+    """Start the wait and announce it. The timers cause the first check, after the document is written."""
     requested, policies = waiting.requested, step.policies
     latest = waiting.requested_at + _request_time(requested, policies)
     if step.now >= latest:
@@ -50,15 +49,15 @@ def begin_wait(step: JobTransition, waiting: GenerationWaiting) -> None:
 
 
 def continue_wait(step: JobTransition) -> None:
-    """Look again soon: the prompt-builder did not find a character that had been found here."""
+    """Check again soon: the prompt-builder did not find a character that was found here."""
     wait = step.job.wait
     if wait is not None and wait.found_at is not None:
         step.set(wake_at=min(step.now + _pause(step), step.job.deadline_at))
 
 
 def check_character(step: JobTransition, known: KnownLoras) -> None:
-    """Publish the request again once the character is stored, with the face that was chosen before;
-    end at the deadline; else look later.
+    """Publish the request again if the character is stored with the awaited face; fail at the deadline;
+    otherwise check later.
     """
     job, wait = step.job, step.job.wait
     if wait is None:
@@ -71,7 +70,9 @@ def check_character(step: JobTransition, known: KnownLoras) -> None:
         job = step.job
     if found and wait.found_at is None:
         deadline = step.now + timedelta(seconds=step.policies.types[job.type].deadline_seconds)
-        found_now = wait.model_copy(update={"found_at": step.now})
+        found_now = CharacterWait(
+            requested=wait.requested, reasons=wait.reasons, since=wait.since, found_at=step.now
+        )
         step.set(wait=found_now, deadline_at=deadline, wake_at=deadline)
         step.outputs.append(wait.requested)
     elif step.now >= job.deadline_at:
@@ -102,7 +103,7 @@ def _end(step: JobTransition, wait: CharacterWait) -> None:
 
 
 def _request_time(requested: GenerationRequested, policies: Policies) -> timedelta:
-    """How old a request may be when its wait begins: a training's time where it waits for a LoRA."""
+    """Return the largest age of a request at the start of its wait, longer if it also waits for a LoRA."""
     waits = getattr(requested.request, "wait_for_lora", False)
     kind = "lora_training" if waits else requested.request.type
     return timedelta(seconds=policies.types[kind].deadline_seconds)

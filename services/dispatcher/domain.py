@@ -1,10 +1,9 @@
-"""The rules of a job's life: (document, message) → (document, what to say). No clock, no client.
+"""The rules of a job: (document, message) → (document, outputs). Pure.
 
-Beginnings and cancels are here, what happens in between in `rendering.py`, and in `waiting.py` where
-the character's LoRA must be ready first.
+Plans and cancels are here, renders in `rendering.py`, waits in `character_waits.py` and `waiting.py`.
 
-Messages may come twice, late or in another order than they were caused; each rule changes only
-what its message still may change, and returns the same document when it changes nothing.
+Messages may arrive twice, late or out of order. Each rule changes only what its message may still
+change, and returns the same document if nothing changes.
 """
 
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from contracts.renders import RenderFailed, RenderProgressed, ResultStored
 from services.dispatcher import character_waits
 from services.dispatcher.character_waits import check_character, is_planned_by, is_waiting_for_character
 from services.dispatcher.events import elapsed
+from services.dispatcher.job_record import JobRecord, with_job
 from services.dispatcher.policies import Policies
 from services.dispatcher.rendering import (
     attempt_failed,
@@ -33,7 +33,7 @@ from services.dispatcher.rendering import (
     result_stored,
     start_due_attempts,
 )
-from services.dispatcher.transition import JobRecord, JobTransition
+from services.dispatcher.transition import JobTransition
 from services.dispatcher.waiting import KnownLoras, begin_wait, check_lora, is_waiting
 from shared.errors import PermanentError
 
@@ -71,8 +71,8 @@ def advance(
 ) -> StepResult:
     """Apply one message to a job.
 
-    `down` are the providers whose circuit is open, `loras` what is known of the characters whose
-    jobs are due; both as they were read after the message came.
+    `down` are the providers with an open circuit, `loras` the states of the characters whose jobs are due.
+    Both were read after the message arrived.
 
     Raises:
         JobIdConflict: when a plan or rejection comes for a job id that another request has, and no
@@ -145,28 +145,29 @@ def _begin(
 
 
 def _after_wait(begun: JobRecord, waited: JobRecord, policies: Policies) -> JobRecord:
-    """The job that a waited-for plan begins. Its events go on; the deadline of its type counts from now."""
+    """Return the job after a wait. Its events continue; the deadline of its type counts from now."""
     deadline = timedelta(seconds=policies.types[begun.type].deadline_seconds)
-    return begun.model_copy(
-        update={
-            "accepted_at": waited.accepted_at,
-            "handled": waited.handled,
-            "trace": waited.trace,
-            "deadline_at": begun.updated_at + deadline,
-            "waited_seconds": elapsed(begun, begun.updated_at),
-            "requested": waited.requested,
-            "events": waited.events,
-            "seq": waited.seq,
-        }
+    return with_job(
+        begun,
+        accepted_at=waited.accepted_at,
+        handled=waited.handled,
+        trace=waited.trace,
+        deadline_at=begun.updated_at + deadline,
+        waited_seconds=elapsed(begun, begun.updated_at),
+        requested=waited.requested,
+        events=waited.events,
+        seq=waited.seq,
     )
 
 
 def _repeated(job: JobRecord, plan: PlanRequest, now: datetime) -> Sequence[Message]:
-    """The same request again is boring. A chain that waits for a job which is not its own is told so."""
+    """Return the outputs of a repeated plan: none, or the conflict that a chain waits for."""
     conflict = JobIdConflict(plan.job_id)
     if plan.chain_id is not None and plan.chain_id != job.chain_id:
-        about = {name: getattr(plan, name) for name in ("job_id", "tenant", "chain_id")}
-        return (GenerationConflicted(**about, reason=str(conflict), at=now),)
+        conflicted = GenerationConflicted(
+            job_id=plan.job_id, tenant=plan.tenant, chain_id=plan.chain_id, reason=str(conflict), at=now
+        )
+        return (conflicted,)
     if (job.tenant, job.request_hash) != (plan.tenant, plan.request_hash):
         raise conflict
     return ()
@@ -203,7 +204,7 @@ def _cancel(job: JobRecord | None, cancel: GenerationCancel, policies: Policies,
     if job is None:
         return _cancelled_before_plan(cancel, now), ()
     if job.placeholder and _early_cancel(job, cancel.tenant) is None:
-        return job.model_copy(update={"early_cancels": (*job.early_cancels, cancel)}), ()
+        return with_job(job, early_cancels=(*job.early_cancels, cancel)), ()
     if job.terminal or job.tenant != cancel.tenant:
         return job, ()
     step = JobTransition(job, now, policies)
@@ -212,7 +213,7 @@ def _cancel(job: JobRecord | None, cancel: GenerationCancel, policies: Policies,
 
 
 def _cancelled_before_plan(cancel: GenerationCancel, now: datetime) -> JobRecord:
-    """A placeholder that its plan cannot revive; its events are said when the plan comes."""
+    """Return a placeholder that its plan cannot revive; its events are published when the plan arrives."""
     return JobRecord(
         job_id=cancel.job_id,
         tenant=cancel.tenant,
@@ -234,7 +235,7 @@ def _cancelled_before_plan(cancel: GenerationCancel, now: datetime) -> JobRecord
 
 
 def _early_cancel(job: JobRecord | None, tenant: str) -> str | None:
-    """Why this tenant wanted the job stopped before its plan came; None if it did not."""
+    """Return the reason of the tenant's cancel from before the plan, or None."""
     if job is None:
         return None
     if job.tenant == tenant and job.error:

@@ -1,22 +1,35 @@
-"""What is said of a job: events and announcements, made from its document."""
+"""Events and announcements of a job, made from its document. Pure."""
 
 from datetime import datetime
-from typing import Any
+from typing import TypedDict, Unpack
 
 from contracts.ids import RenderKey
 from contracts.jobs import (
     CharacterSheetCompleted,
+    Cost,
     EventKind,
     ImageEvent,
     Job,
+    JobError,
     JobEvent,
     Render,
     RenderProgress,
 )
+from contracts.notices import Notice
 
 
-def job_event(job: Job, kind: EventKind, at: datetime, **facts: Any) -> JobEvent:
-    """An event of a job as it is now."""
+class EventFacts(TypedDict, total=False):
+    """Fields of an event that its job's document does not determine."""
+
+    image: ImageEvent | None
+    progress: tuple[RenderProgress, ...]
+    error: JobError | None
+    notices: tuple[Notice, ...]
+    cost: Cost | None
+
+
+def job_event(job: Job, kind: EventKind, at: datetime, **facts: Unpack[EventFacts]) -> JobEvent:
+    """Return an event of a job in its present state."""
     return JobEvent(
         event=kind,
         job_id=job.job_id,
@@ -41,12 +54,12 @@ def job_event(job: Job, kind: EventKind, at: datetime, **facts: Any) -> JobEvent
 
 
 def elapsed(job: Job, at: datetime) -> float:
-    """Seconds from the request, whatever the job waited for."""
+    """Return the seconds since the request, waits included."""
     return round((at - job.requested_at).total_seconds(), 3)
 
 
 def image_event(render: Render) -> ImageEvent:
-    """What an event says of one image."""
+    """Return the part of an event that describes one image."""
     return ImageEvent(
         index=render.spec.index,
         label=render.spec.label,
@@ -58,7 +71,7 @@ def image_event(render: Render) -> ImageEvent:
 
 
 def progress_of(job: Job) -> tuple[RenderProgress, ...]:
-    """How far each image is."""
+    """Return the progress of each image."""
     return tuple(
         RenderProgress(
             index=render.spec.index,
@@ -71,7 +84,7 @@ def progress_of(job: Job) -> tuple[RenderProgress, ...]:
 
 
 def sheet_completed(job: Job, character_id: str, at: datetime) -> CharacterSheetCompleted:
-    """A sheet's images, for those who train on them."""
+    """Return the announcement of a sheet's images, for training."""
     done = [render for render in job.renders if render.stored]
     return CharacterSheetCompleted(
         character_id=character_id,

@@ -1,4 +1,4 @@
-"""plans, failures and stored results → the life of a job → renders to do, job events, conflicts"""
+"""plans, failures and stored results → the state of a job → render commands, job events, conflicts"""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -9,21 +9,21 @@ import structlog
 from contracts.base import Message, Provider
 from contracts.jobs import JobDue, JobEvent
 from services.dispatcher.domain import JobMessage, advance
+from services.dispatcher.job_record import JobRecord, events_only, with_job
 from services.dispatcher.policies import Policies
-from services.dispatcher.transition import JobRecord
 from services.dispatcher.unstorable import fail_unstorable
 from services.dispatcher.waiting import CharacterRef, KnownLora, KnownLoras
 from shared.clock import Clock
 from shared.envelope import Outgoing, Received
 from shared.errors import UnstorableDocument
-from shared.fold import Documents, Handled, fold
+from shared.fold import Documents, fold
 from shared.kafka.subscribe import Subscribe
 
 log = structlog.get_logger()
 
 
 class Loras(Protocol):
-    """How far the LoRAs of characters are, as the characters service wrote it down."""
+    """Reads the state of characters and of their LoRAs."""
 
     async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
         """Return the characters that exist, by owner and id; one round trip, none for no characters."""
@@ -37,7 +37,7 @@ def handlers(
     now: Clock,
     down: Callable[[], frozenset[Provider]] = frozenset,
 ) -> None:
-    """Declare what moves a job."""
+    """Declare the subscription that advances jobs."""
 
     @subscribe(JobMessage, group="dispatcher")
     async def advance_jobs(batch: Sequence[Received[JobMessage]]) -> list[Outgoing]:
@@ -45,7 +45,7 @@ def handlers(
         try:
             return await fold(batch, jobs, partial(apply, known), source="dispatcher", snapshot=is_progress)
         except UnstorableDocument as error:
-            if len(batch) > 1:  # the subscription halves it, until the message that does it is alone
+            if len(batch) > 1:  # the subscription halves the batch until the message is alone
                 raise
             log.error("job_document_not_storable", id=batch[0].id, error=str(error))
             return await fold(batch, jobs, partial(give_up, str(error)), source="dispatcher")
@@ -58,30 +58,22 @@ def handlers(
     def apply(
         known: KnownLoras, job: JobRecord | None, received: Received[JobMessage]
     ) -> tuple[JobRecord | None, Sequence[Message]]:
-        after, said = advance(job, received.message, policies=policies, now=now(), down=down(), loras=known)
+        after, outputs = advance(
+            job, received.message, policies=policies, now=now(), down=down(), loras=known
+        )
         if after is not None and after is not job and after.trace is None:
-            after = after.model_copy(update={"trace": received.trace})
+            after = with_job(after, trace=received.trace)
         if after is not None and after.terminal and (job is None or not job.terminal):
-            after = after.model_copy(update={"handled": events_only(after.handled)})
-        return after, said
+            after = with_job(after, handled=events_only(after.handled))
+        return after, outputs
 
 
 def waited_for(batch: Sequence[Received[JobMessage]]) -> set[CharacterRef]:
     """Return the characters that the due jobs of a batch wait for."""
-    calls = (received.message for received in batch if isinstance(received.message, JobDue))
-    return {(call.tenant, call.character_id) for call in calls if call.tenant and call.character_id}
-
-
-def events_only(handled: Sequence[Handled]) -> tuple[Handled, ...]:
-    """At a job's end its commands are void; what was told of it may still have to be told again."""
-    return tuple(
-        each.model_copy(
-            update={"said": tuple(said for said in each.said if not said.topic.startswith("render."))}
-        )
-        for each in handled
-    )
+    due = (received.message for received in batch if isinstance(received.message, JobDue))
+    return {(job.tenant, job.character_id) for job in due if job.tenant and job.character_id}
 
 
 def is_progress(message: Message) -> bool:
-    """Progress is a snapshot: not stored, and only the newest is said."""
+    """Return whether a message is a progress snapshot: not stored, and only the newest is published."""
     return isinstance(message, JobEvent) and message.event == "progressed"

@@ -1,4 +1,4 @@
-"""policies.yaml → typed policies: what each type promises, and which provider does it."""
+"""policies.yaml → typed policies: the promises of each type, routes, retries and prices."""
 
 import math
 from collections import Counter
@@ -37,7 +37,7 @@ ABILITIES: dict[Need, str] = {
     "workflow": "run a caller's workflow",
     "lora_training": "train a LoRA",
 }
-"""What a provider with each capability is able to do, in the words of error messages."""
+"""The ability of a provider with each capability, in the words of error messages."""
 
 
 class TypePolicy(Model):
@@ -50,7 +50,7 @@ class TypePolicy(Model):
     providers: tuple[Provider, ...]
 
     def min_images(self, requested: int) -> int:
-        """The least number of images that counts as completed."""
+        """Return the smallest number of images that completes a job."""
         return max(1, math.ceil(self.min_completed_ratio * requested))
 
 
@@ -70,10 +70,10 @@ class Retries(Model):
         *,
         workflow: bool = False,
     ) -> Provider | None:
-        """Return the provider of the next attempt, or None when the image is to be given up.
+        """Return the provider of the next attempt, or None when the render has failed for good.
 
-        A provider whose circuit is open (`down`) is passed over while another can do it. `workflow`
-        tells whether the caller's own workflow is run.
+        A provider with an open circuit (`down`) is avoided while another one is able. `workflow` tells
+        whether the request brings its own workflow.
         """
         if not attempts:
             return next((name for name in route if name not in down), route[0] if route else None)
@@ -110,16 +110,16 @@ def _is_final(after: NextTry, last: Attempt, *, workflow: bool) -> bool:
 
 
 class Policies(Model):
-    """All policies."""
+    """All policies of the dispatcher."""
 
     look_for_lora_seconds: float = Field(gt=0)
-    """How often a job looks whether the LoRA that it waits for is there, also when nobody calls it."""
+    """Seconds between checks for an awaited LoRA, in case its announcement was missed."""
     confirm_lora_failure_seconds: float = Field(ge=0)
     """Age of a training's failure from which it ends the jobs that wait for the LoRA."""
     wait_for_character_seconds: float = Field(gt=0)
-    """How long a job waits for a character that is not stored yet, before it is rejected."""
+    """Longest wait for a character that is not stored; then the job is rejected."""
     look_for_character_seconds: float = Field(gt=0)
-    """The shortest pause between two looks for it; they get rarer as the job waits."""
+    """Shortest pause between two checks for it; pauses grow with the wait."""
     types: dict[GenerationType, TypePolicy]
     capabilities: dict[Provider, frozenset[Need]]
     preferred: dict[Need, tuple[Provider, ...]] = Field(default_factory=dict)
@@ -136,7 +136,7 @@ class Policies(Model):
         model: str | None,
         workflow: bool,
     ) -> tuple[Provider, ...]:
-        """The providers that can do this render, best first. What the request names wins."""
+        """Return the providers that can draw a render, best first. The provider that a request names wins."""
         need = need_of(spec, workflow=workflow)
         asked = provider or self._owner_of(model)
         order = (asked,) if asked else self.preferred.get(need, self.types[kind].providers)
@@ -187,7 +187,7 @@ class Policies(Model):
 
 
 def need_of(spec: RenderSpec, *, workflow: bool) -> Need:
-    """The one capability that decides who can do a render."""
+    """Return the capability that decides which providers can draw a render."""
     if spec.kind == "lora_training":
         return "lora_training"
     if workflow:
@@ -204,6 +204,6 @@ def _listed(providers: Sequence[Provider]) -> str:
 
 
 def load_policies() -> Policies:
-    """The policies that ship with the service."""
+    """Return the policies that ship with the service."""
     text = files("services.dispatcher").joinpath("policies.yaml").read_text()
     return Policies.model_validate(yaml.safe_load(text))

@@ -1,4 +1,4 @@
-"""The rules of a job's renders: progress, failures and retries, stored images, the deadline."""
+"""The rules of a job's renders: progress, failures and retries, stored images, the deadline. Pure."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -14,39 +14,39 @@ from services.dispatcher.events import image_event
 from services.dispatcher.transition import JobTransition
 
 
-def progress(step: JobTransition, news: RenderProgressed) -> None:
-    """The provider has begun, or is further."""
-    found = _open_attempt(step.job, news)
+def progress(step: JobTransition, message: RenderProgressed) -> None:
+    """Apply progress of an attempt."""
+    found = _open_attempt(step.job, message)
     if found is None:
         return
     render, _ = found
-    percent = news.percent if news.percent is not None else render.percent
+    percent = message.percent if message.percent is not None else render.percent
     known = (render.state, render.percent, render.queue_position)
-    if (news.state, percent, news.queue_position) == known or _is_older(render, news):
+    if (message.state, percent, message.queue_position) == known or _is_older(render, message):
         return
-    if news.state != "queued":
+    if message.state != "queued":
         step.start()
     step.set_render(
         render.spec.index,
-        state=news.state,
+        state=message.state,
         percent=percent,
-        queue_position=news.queue_position,
+        queue_position=message.queue_position,
     )
     if all(render.terminal or render.state == "storing" for render in step.job.renders):
         step.set(phase="storing")
     step.progressed()
 
 
-def _is_older(render: Render, news: RenderProgressed) -> bool:
-    """Progress only rises: a late message does not set an image back."""
+def _is_older(render: Render, message: RenderProgressed) -> bool:
+    """Return whether progress is older than the render shows: a late message must not set it back."""
     order = get_args(RenderState)
-    return order.index(news.state) < order.index(render.state) or (
-        news.state == render.state and (news.percent or 0) < (render.percent or 0)
+    return order.index(message.state) < order.index(render.state) or (
+        message.state == render.state and (message.percent or 0) < (render.percent or 0)
     )
 
 
 def attempt_failed(step: JobTransition, failure: RenderFailed) -> None:
-    """An attempt ended without an image: try again after a pause, or give this image up."""
+    """Apply the failure of an attempt: retry after a pause, or fail the image."""
     found = _open_attempt(step.job, failure)
     if found is None:
         return
@@ -67,7 +67,7 @@ def attempt_failed(step: JobTransition, failure: RenderFailed) -> None:
     if retry_at and retry_at < step.job.deadline_at:
         step.set_render(index, state="waiting", percent=None, queue_position=None, retry_at=retry_at)
         step.set(phase="rendering")
-        _set_alarm(step)
+        _schedule_wakeup(step)
         return
     step.set_render(index, state="failed", error=error)
     step.set(failed=step.job.failed + 1)
@@ -94,7 +94,7 @@ def _no_route_reason(step: JobTransition, render: Render) -> str:
 
 
 def _retry_at(step: JobTransition, render: Render, attempt_id: str) -> datetime | None:
-    """When the next attempt of a render starts, or None when none would do better."""
+    """Return the start of the next attempt of a render, or None if no other attempt would succeed."""
     retries = step.policies.retries
     workflow = step.job.workflow is not None
     route = _route(step, render)
@@ -105,12 +105,12 @@ def _retry_at(step: JobTransition, render: Render, attempt_id: str) -> datetime 
 
 
 def _jitter(attempt_id: str) -> float:
-    """0.75 to 1.25, the same for the same attempt, so that a redelivery computes the same time."""
+    """Return a factor from 0.75 to 1.25 that depends on the attempt only: a redelivery computes the same."""
     return 0.75 + hashlib.sha256(attempt_id.encode()).digest()[0] / 510
 
 
 def result_stored(step: JobTransition, result: ResultStored) -> None:
-    """An image, or a training's LoRA, is safe: the first one of its render counts."""
+    """Apply a stored image or LoRA. The first one of its render counts."""
     index, n = _position(result)
     render = step.job.renders[index] if index < len(step.job.renders) else None
     if render is None or result.duplicate or render.state == "done":
@@ -138,7 +138,7 @@ def result_stored(step: JobTransition, result: ResultStored) -> None:
 
 
 def _same_file(job: Job, index: int) -> tuple[Notice, ...]:
-    """Say that an image came out as the same file as others of its job."""
+    """Return a notice if an image is the same file as others of its job."""
     stored = job.renders[index].stored
     if stored is None:
         return ()
@@ -156,7 +156,7 @@ def _same_file(job: Job, index: int) -> tuple[Notice, ...]:
 
 
 def handle_timer(step: JobTransition) -> None:
-    """A retry is due, or the deadline has passed."""
+    """Start due retries; after the deadline, end the job."""
     job = step.job
     if step.now < job.deadline_at:
         start_due_attempts(step)
@@ -173,7 +173,7 @@ def handle_timer(step: JobTransition) -> None:
 
 
 def start_due_attempts(step: JobTransition) -> None:
-    """Start the next attempt of every render whose time has come."""
+    """Start the next attempt of every render that is due."""
     policies = step.policies
     policy = policies.types[step.job.type]
     step.set(minimum=_min_images(step))
@@ -188,7 +188,7 @@ def start_due_attempts(step: JobTransition) -> None:
             step.fail("no_provider", _no_route_reason(step, render))
             return
         step.start_attempt(render, provider, policy.priority, alternatives=len(route) > 1)
-    _set_alarm(step)
+    _schedule_wakeup(step)
 
 
 def _min_images(step: JobTransition) -> int:
@@ -198,7 +198,7 @@ def _min_images(step: JobTransition) -> int:
 def _end_if_settled(step: JobTransition) -> None:
     job = step.job
     if not all(render.terminal for render in job.renders):
-        _set_alarm(step)
+        _schedule_wakeup(step)
     elif job.delivered >= job.minimum:
         step.complete()
     elif job.delivered:
@@ -211,19 +211,19 @@ def _end_if_settled(step: JobTransition) -> None:
         step.fail(code, "; ".join(dict.fromkeys(error.message for error in errors))[:1000])
 
 
-def _set_alarm(step: JobTransition) -> None:
-    """Wake for the next retry, and for the deadline in any case."""
+def _schedule_wakeup(step: JobTransition) -> None:
+    """Set the job's next wake-up: the next retry or the deadline."""
     times = [render.retry_at for render in step.job.renders if render.retry_at]
     step.set(wake_at=min([*times, step.job.deadline_at]))
 
 
-def _position(news: AttemptMessage) -> tuple[int, int]:
-    key = AttemptKey.parse(news.attempt_id)
+def _position(message: AttemptMessage) -> tuple[int, int]:
+    key = AttemptKey.parse(message.attempt_id)
     return key.index, key.number
 
 
-def _open_attempt(job: Job, news: AttemptMessage) -> tuple[Render, Attempt] | None:
-    index, n = _position(news)
+def _open_attempt(job: Job, message: AttemptMessage) -> tuple[Render, Attempt] | None:
+    index, n = _position(message)
     if index >= len(job.renders) or job.renders[index].terminal:
         return None
     render = job.renders[index]

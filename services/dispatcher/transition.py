@@ -1,42 +1,31 @@
-"""One step in a job's life: the changed document and the messages to publish."""
+"""One transition of a job: the changed document and the messages to publish. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Literal, Unpack
 
-from contracts.base import Message, Model, Moment, Provider
-from contracts.generation import GenerationCancel, GenerationRequested, Reason
+from contracts.base import Message, Provider
+from contracts.generation import Reason
 from contracts.ids import AttemptKey, RenderKey
-from contracts.jobs import Attempt, ErrorCode, EventKind, Job, JobError, Render
+from contracts.jobs import Attempt, ErrorCode, EventKind, JobError, Render
 from contracts.renders import RenderCancel, RenderRequested
-from services.dispatcher.events import elapsed, image_event, job_event, progress_of, sheet_completed
+from services.dispatcher.changes import AttemptChanges, RenderChanges, with_attempt, with_render
+from services.dispatcher.events import (
+    EventFacts,
+    elapsed,
+    image_event,
+    job_event,
+    progress_of,
+    sheet_completed,
+)
+from services.dispatcher.job_record import JobChanges, JobRecord, with_job
 from services.dispatcher.policies import Policies
-from shared.fold import Folded
 
-
-class CharacterWait(Model):
-    """A job's wait for a character that is not stored yet."""
-
-    requested: GenerationRequested
-    """Published again when the character is stored."""
-    reasons: tuple[Reason, ...]
-    """Why the job is rejected when it is not stored in time."""
-    since: Moment
-    found_at: Moment | None = None
-    """When the character was seen first."""
-
-
-class JobRecord(Job, Folded):
-    """The `jobs` document with what the dispatcher keeps for itself."""
-
-    early_cancels: tuple[GenerationCancel, ...] = ()
-    """Before its plan told whose it is: one of each other tenant that wanted it stopped, too."""
-    wait: CharacterWait | None = None
-    """In phase `waiting_for_character`."""
+Ending = Literal["completed", "failed"]
 
 
 class JobTransition:
-    """Collects the changes of one step. Each method tells one thing that happened."""
+    """Collects the changes and outputs of one message. Each method applies one thing that happened."""
 
     def __init__(
         self,
@@ -51,36 +40,34 @@ class JobTransition:
         self.down = down
         self.outputs: list[Message] = []
 
-    def set(self, **fields: Any) -> None:
-        """Change fields of the job. What is so already leaves it the same object."""
-        if any(getattr(self.job, name) != value for name, value in fields.items()):
-            self.job = self.job.model_copy(update=fields | {"updated_at": self.now})
+    def set(self, **changes: Unpack[JobChanges]) -> None:
+        """Change fields of the job. Equal values leave it the same object."""
+        if any(getattr(self.job, name) != value for name, value in changes.items()):
+            self.job = with_job(with_job(self.job, updated_at=self.now), **changes)
 
-    def set_render(self, index: int, **fields: Any) -> None:
+    def set_render(self, index: int, **changes: Unpack[RenderChanges]) -> None:
         """Change fields of one render."""
         renders = tuple(
-            render.model_copy(update=fields) if render.spec.index == index else render
+            with_render(render, **changes) if render.spec.index == index else render
             for render in self.job.renders
         )
         self.set(renders=renders)
 
-    def event(self, kind: EventKind, **facts: Any) -> None:
-        """Say a numbered event and keep it in the document."""
+    def event(self, kind: EventKind, **facts: Unpack[EventFacts]) -> None:
+        """Publish a numbered event and keep it in the document."""
         self.set(seq=self.job.seq + 1)
         event = job_event(self.job, kind, self.now, **facts)
         self.set(events=(*self.job.events, event))
         self.outputs.append(event)
 
     def progressed(self) -> None:
-        """Say a snapshot of all renders."""
+        """Publish a snapshot of all renders."""
         self.outputs.append(job_event(self.job, "progressed", self.now, progress=progress_of(self.job)))
 
-    def start_attempt(self, render: Render, provider: str, priority: int, *, alternatives: bool) -> None:
-        """Open the next attempt of a render and command it."""
+    def start_attempt(self, render: Render, provider: Provider, priority: int, *, alternatives: bool) -> None:
+        """Open the next attempt of a render and publish its command."""
         job, spec = self.job, render.spec
-        attempt = Attempt.model_validate(
-            {"n": len(render.attempts) + 1, "provider": provider, "requested_at": self.now}
-        )
+        attempt = Attempt(n=len(render.attempts) + 1, provider=provider, requested_at=self.now)
         self.set_render(
             spec.index,
             state="queued",
@@ -105,17 +92,17 @@ class JobTransition:
             )
         )
 
-    def close_attempt(self, index: int, n: int, **outcome: Any) -> None:
-        """Record how an attempt ended, and the job's cost with it."""
-        render = self.job.renders[index]
+    def close_attempt(self, index: int, n: int, **outcome: Unpack[AttemptChanges]) -> None:
+        """Record the outcome of an attempt, and the job's cost with it."""
         attempts = tuple(
-            attempt.model_copy(update=outcome) if attempt.n == n else attempt for attempt in render.attempts
+            with_attempt(attempt, **outcome) if attempt.n == n else attempt
+            for attempt in self.job.renders[index].attempts
         )
         self.set_render(index, attempts=attempts)
         self.set(cost=self.policies.cost_of(self.job))
 
     def cancel_open_attempts(self, reason: str, *, only: int | None = None) -> None:
-        """Command the gateways to stop what still runs, of one render or of all."""
+        """Cancel the open attempts of one render or of all."""
         for render in self.job.renders:
             if only is not None and render.spec.index != only:
                 continue
@@ -136,29 +123,29 @@ class JobTransition:
         )
 
     def start(self) -> None:
-        """The first sign of work."""
+        """Mark the job as running at the first sign of work."""
         if self.job.started_at is None:
             self.set(status="running", phase="rendering", started_at=self.now)
             self.event("started")
 
     def complete(self) -> None:
-        """The job's good end."""
+        """Complete the job."""
         self._end("completed", None)
         if self.job.type == "character_sheet" and self.job.character_id:
             self.outputs.append(sheet_completed(self.job, self.job.character_id, self.now))
 
-    def fail(self, code: ErrorCode, message: str, **details: Any) -> None:
-        """The job's other end; what still runs is cancelled."""
+    def fail(self, code: ErrorCode, message: str, *, reasons: tuple[Reason, ...] = ()) -> None:
+        """Fail the job and cancel its open attempts."""
         self.cancel_open_attempts(message[:200])
-        self._end("failed", JobError(code=code, message=message, **details))
+        self._end("failed", JobError(code=code, message=message, reasons=reasons))
 
     def reject(self, reasons: Sequence[Reason]) -> None:
-        """Fail the job because its request cannot be done."""
+        """Fail the job because its request cannot be fulfilled."""
         summary = "; ".join(f"{reason.field}: {reason.message}" for reason in reasons)
         self.fail("rejected", summary[:1000], reasons=tuple(reasons))
 
-    def _account_for_the_rest(self, error: JobError | None) -> None:
-        """No image is left open at the end: each one that is not there says why."""
+    def _fail_open_renders(self, error: JobError | None) -> None:
+        """Fail the renders that have not ended, each with a reason."""
         why = error or JobError(code="deadline_exceeded", message="it was not ready by the deadline")
         for render in self.job.renders:
             if not render.terminal:
@@ -167,8 +154,8 @@ class JobTransition:
                 self.set(failed=self.job.failed + 1)
                 self.event("image_failed", image=image_event(self.job.renders[index]))
 
-    def _end(self, status: EventKind, error: JobError | None) -> None:
-        self._account_for_the_rest(error)
+    def _end(self, status: Ending, error: JobError | None) -> None:
+        self._fail_open_renders(error)
         self.set(
             status=status,
             phase=None,

@@ -1,23 +1,24 @@
-"""The end of a job whose document MongoDB refuses: it fails with a document that can be stored."""
+"""Fail a job whose document MongoDB refuses, with a document that it can store. Pure."""
 
 from datetime import datetime
 from typing import Final
 
 from contracts.generation import GenerationRejected, PlanRequest, Reason, RenderSpec
+from services.dispatcher.changes import with_render, with_spec
 from services.dispatcher.domain import JobMessage, StepResult, advance
+from services.dispatcher.job_record import JobRecord, with_job
 from services.dispatcher.policies import Policies
-from services.dispatcher.transition import JobRecord, JobTransition
+from services.dispatcher.transition import JobTransition
 
 _CUT: Final = 300
-_TEXTS: Final = ("prompt", "tag_prompt", "negative_prompt", "caption")
 
 
 def fail_unstorable(
     job: JobRecord | None, message: JobMessage, why: str, *, policies: Policies, now: datetime
 ) -> StepResult:
-    """Fail the job that a message is about, without what may have been too much for the store.
+    """Fail the job of a message, without the parts that may have been too large for the store.
 
-    A message about no job changes nothing, as does one about a job that has ended.
+    A message of an unknown or ended job changes nothing.
     """
     if isinstance(message, PlanRequest) and (job is None or job.placeholder):
         return advance(job, _rejection(message, why), policies=policies, now=now)
@@ -48,23 +49,20 @@ def _message(why: str) -> str:
 
 
 def _without_its_contents(job: JobRecord) -> JobRecord:
-    """The job without its free-form parts: what is left is bounded."""
-    renders = tuple(
-        render.model_copy(update={"spec": _without_texts(render.spec), "error": None})
-        for render in job.renders
-    )
-    return job.model_copy(
-        update={
-            "workflow": None,
-            "character": None,
-            "renders": renders,
-            "handled": (),
-            "early_cancels": (),
-            "wait": None,
-        }
+    """Return the job without its free-form parts. The size of the rest is bounded."""
+    renders = (with_render(render, spec=_without_texts(render.spec), error=None) for render in job.renders)
+    return with_job(
+        job,
+        workflow=None,
+        character=None,
+        renders=tuple(renders),
+        handled=(),
+        early_cancels=(),
+        wait=None,
     )
 
 
 def _without_texts(spec: RenderSpec) -> RenderSpec:
-    nothing = dict.fromkeys(_TEXTS, "") | {"training_images": (), "captions": ()}
-    return spec.model_copy(update=nothing)
+    return with_spec(
+        spec, prompt="", tag_prompt="", negative_prompt="", caption="", training_images=(), captions=()
+    )

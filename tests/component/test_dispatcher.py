@@ -14,7 +14,7 @@ from contracts.catalog import MESSAGES
 from contracts.jobs import CharacterSheetCompleted, JobEvent
 from contracts.renders import RenderRequested
 from services.dispatcher.handlers import handlers
-from services.dispatcher.transition import JobRecord
+from services.dispatcher.job_record import JobRecord
 from services.dispatcher.waiting import KnownLora
 from shared.envelope import Envelope
 from shared.errors import TransientError

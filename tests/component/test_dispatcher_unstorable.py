@@ -12,7 +12,7 @@ from contracts.base import Message
 from contracts.generation import Reason
 from contracts.jobs import JobEvent
 from services.dispatcher.handlers import handlers
-from services.dispatcher.transition import JobRecord
+from services.dispatcher.job_record import JobRecord
 from shared.mongo import Collection
 from shared.mongo.documents import MongoDocuments
 from tests.fakes.builders import JOB, POLICIES, START, a_plan, a_rejection, a_spec, refused

@@ -16,8 +16,8 @@ from contracts.generation import (
 from contracts.jobs import JobDue
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored, StoredImage
 from services.dispatcher.domain import advance
+from services.dispatcher.job_record import JobRecord
 from services.dispatcher.policies import Policies
-from services.dispatcher.transition import JobRecord
 from shared.envelope import Received
 
 M = TypeVar("M", bound=Message)

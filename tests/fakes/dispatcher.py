@@ -14,9 +14,9 @@ from contracts.chains import LoraFailed, LoraReady
 from contracts.characters import character_key
 from contracts.generation import GenerationPlanned
 from services.dispatcher.handlers import Loras, handlers
+from services.dispatcher.job_record import JobRecord
 from services.dispatcher.loras import MongoLoras
 from services.dispatcher.timers import job_timers
-from services.dispatcher.transition import JobRecord
 from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.dispatcher.wakeups import wakeups
 from shared.due_timers import DueTimers

@@ -21,8 +21,8 @@ from services.characters.job_images import ImagesByJob, JobImages
 from services.characters.records import Record
 from services.characters.selections import PendingSelections, due_messages
 from services.dispatcher import handlers as dispatcher
+from services.dispatcher.job_record import JobRecord
 from services.dispatcher.timers import due_messages as job_due_messages
-from services.dispatcher.transition import JobRecord
 from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.prompt_builder import handlers as prompt_builder
 from services.prompt_builder.handlers import StoredCharacter

@@ -6,8 +6,8 @@ from contracts.base import Message
 from contracts.jobs import JobEvent
 from contracts.renders import RenderCancel, RenderRequested
 from services.dispatcher.domain import JobMessage, advance
+from services.dispatcher.job_record import JobRecord
 from services.dispatcher.policies import Policies
-from services.dispatcher.transition import JobRecord
 from services.dispatcher.waiting import CharacterRef, KnownLora
 from tests.fakes.builders import POLICIES, START, after
 

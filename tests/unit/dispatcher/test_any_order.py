@@ -13,7 +13,7 @@ from contracts.jobs import JobEvent
 from contracts.renders import RenderRequested
 from services.dispatcher.domain import JobIdConflict, JobMessage, advance
 from services.dispatcher.handlers import is_progress
-from services.dispatcher.transition import JobRecord
+from services.dispatcher.job_record import JobRecord
 from services.dispatcher.waiting import CharacterRef, KnownLora, is_waiting
 from shared.envelope import Envelope, Received
 from shared.fold import fold

@@ -19,9 +19,9 @@ def said(provider: str, state: str, instance: str = "") -> Received[ProviderHeal
 
 async def test_an_open_circuit_is_passed_over_until_it_is_half_open_or_closed() -> None:
     circuits = OpenCircuits(cast(Collection, FakeCollection()))
-    circuits.hear([said("modal", "open"), said("fal", "open")])
+    circuits.receive([said("modal", "open"), said("fal", "open")])
     assert circuits.down == {"modal", "fal"}
-    circuits.hear([said("modal", "half_open"), said("fal", "closed")])
+    circuits.receive([said("modal", "half_open"), said("fal", "closed")])
     assert circuits.down == frozenset()
 
 
@@ -44,9 +44,9 @@ async def test_an_open_circuit_that_no_one_speaks_of_any_more_lapses() -> None:
 
 async def test_a_process_whose_circuit_closes_does_not_speak_for_another() -> None:
     circuits = OpenCircuits(cast(Collection, FakeCollection()))
-    circuits.hear([said("fal", "open", "one"), said("fal", "open", "two"), said("fal", "closed", "one")])
+    circuits.receive([said("fal", "open", "one"), said("fal", "open", "two"), said("fal", "closed", "one")])
     assert circuits.down == {"fal"}
-    circuits.hear([said("fal", "closed", "two")])
+    circuits.receive([said("fal", "closed", "two")])
     assert circuits.down == frozenset()
 
 
@@ -62,6 +62,6 @@ async def test_a_document_that_was_read_does_not_undo_what_was_heard_since() -> 
         "at": before,
     }
     circuits = OpenCircuits(health.mongo)
-    circuits.hear([said("fal", "closed", "one")])
+    circuits.receive([said("fal", "closed", "one")])
     await circuits.read()
     assert circuits.down == frozenset()

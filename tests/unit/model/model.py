@@ -18,7 +18,7 @@ from contracts.renders import (
 )
 from services.dispatcher.domain import JobIdConflict
 from services.dispatcher.handlers import handlers
-from services.dispatcher.transition import JobRecord
+from services.dispatcher.job_record import JobRecord
 from services.gateways.runtime.lifecycle.attempt import Attempt
 from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from shared.clock import now

@@ -5,7 +5,7 @@ from collections import defaultdict
 from contracts.base import Message
 from contracts.jobs import JobEvent
 from contracts.renders import RenderFailed, RenderProgressed, RenderRequested, RenderSucceeded
-from services.dispatcher.transition import JobRecord
+from services.dispatcher.job_record import JobRecord
 from services.gateways.runtime.lifecycle.attempt import ENDED
 from tests.unit.model.gateways import ModelGateway
 from tests.unit.model.reference import ReferenceJob, ReferenceSubmissions
