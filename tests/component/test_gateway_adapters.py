@@ -1,4 +1,4 @@
-"""What every adapter must do, against the simulator of its provider."""
+"""Behaviour that every adapter has, against the simulator of its provider."""
 
 from collections.abc import AsyncIterator
 
@@ -28,7 +28,7 @@ async def harness(request: pytest.FixtureRequest) -> AsyncIterator[AdapterHarnes
         yield made
 
 
-async def test_an_order_becomes_one_submission_and_an_output(harness: AdapterHarness) -> None:
+async def test_a_request_becomes_one_submission_and_an_output(harness: AdapterHarness) -> None:
     request = an_attempt_request(harness.name, seed=42)
     ref = await harness.submit(request)
     status = await harness.end(request, ref)
@@ -52,9 +52,7 @@ async def test_preparing_costs_nothing_and_may_be_repeated(harness: AdapterHarne
 
 
 @pytest.mark.parametrize("fault", ["429", "503"])
-async def test_a_busy_provider_has_taken_nothing_and_says_when_to_come_again(
-    harness: AdapterHarness, fault: str
-) -> None:
+async def test_a_busy_provider_accepts_nothing_and_names_a_pause(harness: AdapterHarness, fault: str) -> None:
     await harness.behave(next_faults=[fault], retry_after_seconds=7)
     with pytest.raises(NotAccepted) as raised:
         await harness.submit(an_attempt_request(harness.name))
@@ -95,7 +93,7 @@ async def test_an_answer_that_never_comes_is_an_unknown_outcome(name: Provider) 
 
 
 @pytest.mark.parametrize("name", PROVIDERS)
-async def test_a_provider_that_is_away_takes_nothing_and_is_asked_again_later(name: Provider) -> None:
+async def test_an_unreachable_provider_accepts_nothing_and_is_asked_again(name: Provider) -> None:
     request, away = an_attempt_request(name), "http://127.0.0.1:1"
     ref = {"id": request.idempotency_key} | dict.fromkeys(("status_url", "response_url", "cancel_url"), away)
     async with quick_client(1.0) as http:
@@ -112,7 +110,7 @@ async def test_a_provider_that_is_away_takes_nothing_and_is_asked_again_later(na
                 await provider.find(request)
 
 
-async def test_what_was_taken_can_be_found_by_our_id(harness: AdapterHarness) -> None:
+async def test_an_accepted_request_is_found_by_our_id(harness: AdapterHarness) -> None:
     request = an_attempt_request(harness.name)
     assert isinstance(harness.provider, Lookup) == (harness.name in ASKABLE)
     if harness.name not in ASKABLE:
@@ -128,7 +126,7 @@ async def test_what_was_taken_can_be_found_by_our_id(harness: AdapterHarness) ->
     assert await lookup_of(harness.provider).find(an_attempt_request(harness.name)) is None
 
 
-async def test_what_the_provider_forgot_is_missing(harness: AdapterHarness) -> None:
+async def test_a_forgotten_request_is_not_found(harness: AdapterHarness) -> None:
     await harness.behave(latency_seconds=30)
     request = an_attempt_request(harness.name)
     ref = await harness.submit(request)
@@ -194,7 +192,7 @@ async def test_a_failure_says_whether_another_try_may_do_better(
 
 
 @pytest.mark.parametrize("name", ["fal", "modal"])
-async def test_a_flagged_image_is_told_apart(name: Provider) -> None:
+async def test_a_flagged_image_is_marked(name: Provider) -> None:
     async with an_adapter_harness(name, concurrency=2) as harness:
         await harness.behave(next_faults=["nsfw"])
         flagged, harmless = an_attempt_request(name), an_attempt_request(name)

@@ -1,4 +1,4 @@
-"""What only ComfyUI does: our prompt_id, queue before history, a 200 that is a refusal."""
+"""Behaviour of ComfyUI only: our prompt_id, queue before history, a 200 that is a rejection."""
 
 import json
 from collections.abc import AsyncIterator
@@ -29,7 +29,7 @@ WORKFLOW: dict[str, Any] = {
 
 
 class OldServer:
-    """A server from before `/api/jobs`; keeps what else it is told."""
+    """A server without `/api/jobs`, as before 0.6."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -52,7 +52,7 @@ class OldServer:
 
 
 class Deaf:
-    """Answers no cancel until it is told to."""
+    """Answers no cancel until a test allows it."""
 
     def __init__(self) -> None:
         self.until_now = True
@@ -145,7 +145,7 @@ async def test_a_refused_workflow_whose_stop_is_not_answered_is_followed_until_i
     assert status.code == "invalid_workflow"
 
 
-async def test_a_refused_workflow_that_ran_to_its_end_all_the_same_is_no_success(
+async def test_a_rejected_workflow_that_ran_to_its_end_is_no_success(
     harness: AdapterHarness,
 ) -> None:
     request = an_attempt_request("comfyui", workflow=BROKEN_WORKFLOW)

@@ -72,7 +72,7 @@ async def harness() -> AsyncIterator[AdapterHarness]:
         yield made
 
 
-async def test_polls_within_seconds_share_one_look_at_an_old_servers_queue() -> None:
+async def test_polls_within_seconds_share_one_copy_of_an_old_servers_queue() -> None:
     queue = recorded("05_cancel_queued", "/queue")[0]
     played = Played(queue=queue)
     running = queue["queue_running"][0][1]

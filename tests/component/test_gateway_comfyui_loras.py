@@ -99,7 +99,7 @@ async def test_many_renders_at_once_read_their_lora_once(inputs: FakeInputs, tmp
     assert inputs.read == [KEY]
 
 
-async def test_what_was_laid_down_for_one_tenant_is_not_anothers(inputs: FakeInputs, tmp_path: Path) -> None:
+async def test_a_lora_of_one_tenant_is_not_found_for_another(inputs: FakeInputs, tmp_path: Path) -> None:
     folder = LoraFolder(tmp_path, inputs, KEEP_DAYS)
     await folder.place("acme", KEY)
     with pytest.raises(Rejected) as raised:
@@ -122,9 +122,7 @@ async def test_until_it_is_whole_a_lora_is_not_there(inputs: FakeInputs, tmp_pat
     assert not any(name.endswith(".safetensors") for name in seen)
 
 
-async def test_weights_that_are_not_what_their_name_says_are_not_laid_down(
-    inputs: FakeInputs, tmp_path: Path
-) -> None:
+async def test_weights_with_the_wrong_hash_are_not_written(inputs: FakeInputs, tmp_path: Path) -> None:
     inputs.loras[KEY] = WEIGHTS + b"!"
     with pytest.raises(NotAccepted):
         await LoraFolder(tmp_path, inputs, KEEP_DAYS).place("acme", KEY)
@@ -137,9 +135,7 @@ async def test_a_folder_that_cannot_be_written_is_no_refusal_for_good(inputs: Fa
     assert raised.value.code == "lora_not_placed"
 
 
-async def test_what_a_killed_process_left_half_written_is_cleared_away(
-    inputs: FakeInputs, tmp_path: Path
-) -> None:
+async def test_a_partial_file_of_a_killed_process_is_removed(inputs: FakeInputs, tmp_path: Path) -> None:
     old, young = tmp_path / ".old.part", tmp_path / ".young.part"
     for part in (old, young):
         part.touch()
@@ -156,9 +152,7 @@ def test_two_tenants_loras_of_the_same_name_are_two_files() -> None:
     assert file_name(KEY) == NAME
 
 
-async def test_what_no_render_used_for_long_is_removed_when_another_is_written(
-    inputs: FakeInputs, tmp_path: Path
-) -> None:
+async def test_an_unused_lora_is_removed_when_another_is_written(inputs: FakeInputs, tmp_path: Path) -> None:
     long_ago = time.time() - (KEEP_DAYS + 1) * 24 * 3600
     used, unused, operators = f"{'a' * 64}.safetensors", f"key-{'b' * 64}.safetensors", "detail.safetensors"
     for name in (used, unused, operators):

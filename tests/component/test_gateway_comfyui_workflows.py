@@ -57,7 +57,7 @@ async def test_the_final_picture_is_delivered_and_the_draft_is_dropped(harness: 
     assert (names(status.outputs), names(status.dropped)) == (["final"], ["draft"])
 
 
-async def test_of_a_batch_one_picture_is_delivered_and_the_others_are_dropped(
+async def test_a_batch_delivers_one_image_and_drops_the_others(
     harness: AdapterHarness,
 ) -> None:
     status = await run(harness, drawing(batch_size=4))
@@ -88,7 +88,7 @@ async def test_after_the_output_folder_was_emptied_the_same_workflow_runs_as_bef
         assert (await harness.http.get(after.outputs[0].path or "")).status_code == 200
 
 
-async def test_a_cached_file_that_is_gone_fails_for_good_and_says_how_to_mend_it() -> None:
+async def test_a_missing_cached_file_fails_for_good_with_instructions() -> None:
     """Only where the workflow's own way of saving has no prefix that could be changed."""
     emptied = Emptied()
     linked = drawing(seed=42, prefix=["9", 0]) | {
@@ -106,7 +106,7 @@ async def test_a_cached_file_that_is_gone_fails_for_good_and_says_how_to_mend_it
 
 
 @pytest.mark.parametrize("status", [400, 413, 500])
-async def test_a_refused_workflow_has_one_code_and_one_wording(status: int) -> None:
+async def test_a_rejected_workflow_has_one_code_and_one_text(status: int) -> None:
     def refuse(app: ASGIApp) -> ASGIApp:
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             if scope.get("path") == "/prompt":
@@ -123,7 +123,7 @@ async def test_a_refused_workflow_has_one_code_and_one_wording(status: int) -> N
     assert str(status) not in raised.value.message
 
 
-async def test_a_workflow_of_which_a_part_is_refused_is_refused_in_the_same_words(
+async def test_a_partly_rejected_workflow_has_the_same_code_and_text(
     harness: AdapterHarness,
 ) -> None:
     broken = drawing() | {"8": {"class_type": "SaveImage", "inputs": {"images": ["6", 0]}}}

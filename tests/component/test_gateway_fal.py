@@ -1,4 +1,4 @@
-"""What only Fal does: links of its own, a COMPLETED that may be a failure, a key to be kept."""
+"""Behaviour of Fal only: links of its own, a COMPLETED that may be a failure, a key to protect."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -33,7 +33,7 @@ IMAGE = {"url": "https://v3.fal.media/files/a/b.png", "content_type": "image/png
 
 
 class FakeFal:
-    """Answers as it is told, by path, and keeps every request."""
+    """Gives scripted answers by path, and keeps every request."""
 
     def __init__(self, **answers: httpx.Response) -> None:
         self.requests: list[httpx.Request] = []
@@ -94,7 +94,7 @@ async def test_a_person_is_kept_by_the_identity_model_and_a_signed_link(
     assert isinstance(await harness.end(request, ref), Completed)
 
 
-async def test_a_lora_goes_as_a_signed_link_to_the_model_that_takes_one(harness: AdapterHarness) -> None:
+async def test_a_lora_is_sent_as_a_signed_link_to_the_lora_model(harness: AdapterHarness) -> None:
     request = an_attempt_request(lora=LORA)
     ref = await harness.submit(request)
     assert "/fal-ai/flux-lora/requests/" in ref["status_url"]
@@ -173,7 +173,7 @@ async def test_an_unknown_status_is_work_in_progress() -> None:
     assert await fal.provider.poll(an_attempt_request(), LINKS) == InProgress("running")
 
 
-async def test_a_place_in_the_queue_is_told() -> None:
+async def test_a_queue_position_is_reported() -> None:
     fal = FakeFal(status=httpx.Response(200, json={"status": "IN_QUEUE", "queue_position": 4}))
     assert await fal.provider.poll(an_attempt_request(), LINKS) == InProgress("queued", queue_position=4)
 
@@ -202,7 +202,7 @@ async def test_completed_may_be_a_failure(
 
 
 @pytest.mark.parametrize("status", [502, 503])
-async def test_a_failure_that_looks_as_if_fal_were_away_is_told_by_the_status(status: int) -> None:
+async def test_a_failure_with_status_502_or_503_is_read_from_the_request_status(status: int) -> None:
     body = {"detail": "Runner disconnected", "error_type": "runner_disconnected"}
     fal = completed(
         httpx.Response(status, json=body), error="Runner disconnected", error_type="runner_disconnected"
@@ -248,7 +248,7 @@ async def test_a_null_result_is_final_and_was_billed() -> None:
 
 
 @pytest.mark.parametrize("place", [-1, "3", None, 2.5])
-async def test_a_place_that_is_none_is_not_told(place: Any) -> None:
+async def test_an_invalid_queue_position_is_ignored(place: Any) -> None:
     fal = FakeFal(status=httpx.Response(200, json={"status": "IN_QUEUE", "queue_position": place}))
     assert await fal.provider.poll(an_attempt_request(), LINKS) == InProgress("queued")
 

@@ -42,7 +42,7 @@ async def harness() -> AsyncIterator[AdapterHarness]:
 
 
 class FakeStorage:
-    """Fal's storage, answering as it is told; keeps what it was asked."""
+    """Fal's storage with scripted answers; keeps every request."""
 
     def __init__(self, token: Any = None, upload: httpx.Response | None = None) -> None:
         self.asked: list[httpx.Request] = []
@@ -82,7 +82,7 @@ async def test_a_training_ends_with_weights_and_the_trainers_configuration(harne
     assert config == {"trigger_word": "mia7", "steps": 1000, "images": 4, "captions": 0}
 
 
-async def test_percent_is_told_from_the_trainers_log(harness: AdapterHarness) -> None:
+async def test_percent_is_read_from_the_trainers_log(harness: AdapterHarness) -> None:
     await harness.behave(latency_seconds=30)
     request = a_training()
     ref = await harness.submit(request)

@@ -1,4 +1,4 @@
-"""What only Modal does: our own application, which takes our id and de-duplicates by it."""
+"""Behaviour of Modal only: our own application, which accepts our id and de-duplicates by it."""
 
 from collections.abc import AsyncIterator
 
@@ -78,7 +78,7 @@ async def test_the_same_attempt_sent_twice_is_one_call(harness: AdapterHarness) 
     assert len(await harness.submission_log()) == 1
 
 
-async def test_percent_is_told_while_it_runs(harness: AdapterHarness) -> None:
+async def test_percent_is_reported_while_a_call_runs(harness: AdapterHarness) -> None:
     await harness.behave(latency_seconds=30)
     request = an_attempt_request("modal")
     status = await harness.reach(request, await harness.submit(request), "running")
@@ -101,7 +101,7 @@ async def test_a_call_that_was_cancelled_is_over_and_costs_the_time_it_ran(
     assert (status.code, status.retryable, status.billed) == ("cancelled", False, billed)
 
 
-async def test_without_credentials_nothing_is_taken(harness: AdapterHarness) -> None:
+async def test_a_request_without_credentials_is_rejected(harness: AdapterHarness) -> None:
     settings = ModalSettings(base_url=harness.url, key=SecretStr(""), secret=SecretStr(""))
     async with quick_client(1.0) as http:
         provider = ModalProvider(http, settings, FakeInputs())
@@ -163,7 +163,7 @@ async def test_a_busy_application_that_may_have_started_it_is_an_unknown_outcome
             await provider.submit(request, await provider.prepare(request))
 
 
-async def test_a_lookup_that_fails_is_not_taken_for_absence() -> None:
+async def test_a_failed_lookup_does_not_mean_absence() -> None:
     for provider in (told(500, "boom"), told(503), told(200, "{}")):
         with pytest.raises(StatusUnavailable):
             await lookup_of(provider).find(an_attempt_request("modal"))
@@ -208,7 +208,7 @@ async def test_calls_are_listed_until_they_have_ended(harness: AdapterHarness) -
     assert await harness.provider.unfinished() == frozenset()
 
 
-async def test_what_a_call_drew_is_named_by_path(harness: AdapterHarness) -> None:
+async def test_outputs_of_a_call_are_named_by_path(harness: AdapterHarness) -> None:
     request = an_attempt_request("modal", seed=5)
     status = await harness.end(request, await harness.submit(request))
     assert isinstance(status, Completed)

@@ -65,13 +65,15 @@ async def test_a_training_ends_with_the_file_that_its_manifest_names(harness: Ad
     assert (status.base_model, status.steps) == ("black-forest-labs/FLUX.1-dev", 700)
 
 
-async def test_percent_is_told_while_it_trains(harness: AdapterHarness) -> None:
+async def test_percent_is_reported_while_a_training_runs(harness: AdapterHarness) -> None:
     await harness.behave(latency_seconds=30)
     request = a_training()
     assert (await harness.reach(request, await harness.submit(request), "running")).percent == 0
 
 
-async def test_what_our_application_does_not_take_is_refused_here(harness: AdapterHarness) -> None:
+async def test_a_training_that_the_application_would_refuse_is_rejected_before_it_is_sent(
+    harness: AdapterHarness,
+) -> None:
     with pytest.raises(Rejected) as raised:
         await harness.submit(a_training(prompt="m" * 101))
     assert raised.value.code == "invalid_request"

@@ -33,7 +33,7 @@ PACE = ProviderLimits(
 )
 
 
-class Cluster:
+class ProcessCluster:
     """The database and the broker that several processes share."""
 
     def __init__(self, provider: Provider, limits: ProviderLimits = PACE) -> None:
@@ -85,7 +85,7 @@ class Cluster:
 
 async def test_commands_become_results_although_answers_are_lost() -> None:
     async with an_adapter_harness("modal", concurrency=50, lose_answer_rate=0.4, seed=3) as harness:
-        cluster = Cluster(harness.provider)
+        cluster = ProcessCluster(harness.provider)
         commands = [a_command(provider="modal") for _ in range(40)]
         async with cluster.running() as service:
             await service.deliver(*commands)
@@ -97,9 +97,9 @@ async def test_commands_become_results_although_answers_are_lost() -> None:
     assert {entry["submissions"] for entry in cluster.attempts.kept.values()} == {1}
 
 
-async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> None:
+async def test_attempts_of_a_crashed_process_are_finished_by_another() -> None:
     async with an_adapter_harness("modal", concurrency=50, latency_seconds=0.3) as harness:
-        cluster = Cluster(harness.provider)
+        cluster = ProcessCluster(harness.provider)
         commands = [a_command(provider="modal") for _ in range(10)]
         await cluster.crash(*commands)
         assert cluster.succeeded() == []
@@ -111,7 +111,7 @@ async def test_what_a_crashed_process_had_in_flight_is_finished_by_another() -> 
 
 
 async def test_a_process_works_while_it_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    cluster, dead, hold = Cluster(FakeProvider()), "gateway-fal:dead", asyncio.Event()
+    cluster, dead, hold = ProcessCluster(FakeProvider()), "gateway-fal:dead", asyncio.Event()
     taking = asyncio.Event()
     take_over = Takeover.take_over
 
@@ -132,10 +132,10 @@ async def test_a_process_works_while_it_takes_over(monkeypatch: pytest.MonkeyPat
         await until(lambda: len(cluster.succeeded()) == 2)
 
 
-async def test_who_was_declared_dead_while_it_took_over_holds_nothing_of_it(
+async def test_an_owner_that_expires_during_a_takeover_keeps_none_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    cluster = Cluster(FakeProvider())
+    cluster = ProcessCluster(FakeProvider())
     _, process = cluster.process()
     await process._lease.take()
     take_over = Takeover.take_over
@@ -152,8 +152,8 @@ async def test_who_was_declared_dead_while_it_took_over_holds_nothing_of_it(
     assert attempt.id not in process._engine
 
 
-async def test_of_a_dead_process_each_takes_over_what_it_has_room_for() -> None:
-    cluster = Cluster(
+async def test_a_takeover_stops_when_the_process_is_full() -> None:
+    cluster = ProcessCluster(
         FakeProvider(), replace(PACE, max_in_memory=IN_PAGE, slots=2, first_poll_interval=3600.0)
     )
     dead = "gateway-fal:dead"
@@ -173,9 +173,9 @@ async def test_of_a_dead_process_each_takes_over_what_it_has_room_for() -> None:
             await until(lambda: left() == 0 and dead not in cluster.leases.kept)
 
 
-async def test_the_dead_are_forgotten_once_nothing_is_theirs() -> None:
+async def test_an_expired_owner_is_forgotten_once_it_owns_nothing() -> None:
     async with an_adapter_harness("modal", concurrency=50, latency_seconds=0.2) as harness:
-        cluster = Cluster(harness.provider)
+        cluster = ProcessCluster(harness.provider)
         await cluster.crash(a_command(provider="modal"), ago=FORGET_SECONDS + 1)
         [dead] = cluster.leases.kept
         async with cluster.running():
@@ -185,7 +185,7 @@ async def test_the_dead_are_forgotten_once_nothing_is_theirs() -> None:
 
 async def test_a_cancel_that_comes_to_another_process_is_carried_out_by_the_attempts_own() -> None:
     async with an_adapter_harness("modal", latency_seconds=30) as harness:
-        cluster, command = Cluster(harness.provider), a_command(provider="modal")
+        cluster, command = ProcessCluster(harness.provider), a_command(provider="modal")
         async with cluster.running() as one, cluster.running() as two:
             await one.deliver(command)
             await until(lambda: cluster.states() == {"submitted"})
@@ -195,9 +195,9 @@ async def test_a_cancel_that_comes_to_another_process_is_carried_out_by_the_atte
     assert cluster.attempts.kept[command.attempt_id]["billed"] == "yes", "it ran for a while"
 
 
-async def test_who_was_declared_dead_drops_everything_and_pays_nothing_twice() -> None:
+async def test_an_expired_owner_drops_everything_and_submits_nothing_twice() -> None:
     async with an_adapter_harness("modal", concurrency=50, latency_seconds=2.0) as harness:
-        cluster = Cluster(harness.provider)
+        cluster = ProcessCluster(harness.provider)
         commands = [a_command(provider="modal") for _ in range(5)]
         async with cluster.running() as slow:
             await slow.deliver(*commands)
@@ -223,7 +223,7 @@ async def test_two_processes_keep_the_rate_together() -> None:
 
     provider = FakeProvider()
     provider.before_submit = note
-    cluster = Cluster(provider, replace(PACE, submits_per_second=4.0))
+    cluster = ProcessCluster(provider, replace(PACE, submits_per_second=4.0))
     async with cluster.running() as one, cluster.running() as two:
         await asyncio.sleep(5.0)
         for service in (one, two):

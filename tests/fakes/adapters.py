@@ -86,7 +86,7 @@ class AdapterHarness:
         await self.http.post("/_sim/forget")
 
     async def submission_log(self) -> list[dict[str, Any]]:
-        """What the provider took, in order."""
+        """Return the submissions that the provider accepted, in order."""
         entries: list[dict[str, Any]] = (await self.http.get("/_sim/submissions")).json()
         return entries
 
@@ -120,7 +120,7 @@ async def an_adapter_harness(
     lora_dir: Path | None = None,
     **behaviour: Any,
 ) -> AsyncIterator[AdapterHarness]:
-    """A provider that works fast and draws tiny pictures, unless it is told otherwise."""
+    """A provider that works fast and draws tiny images, by default."""
     known = {"latency_seconds": 0.02, "tiny": True, "concurrency": 1}
     given = Behaviour.model_validate(known | behaviour)
     app = wrap(comfyui.create_app(given, lora_dir) if name == "comfyui" else APPS[name](given))

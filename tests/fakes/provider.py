@@ -46,7 +46,7 @@ class FakeProvider(Provider):
 
     @property
     def submitted(self) -> int:
-        """How often something was sent that costs money."""
+        """Number of submissions, which cost money."""
         return self.calls.count("submit")
 
     def dialect(self, request: AttemptRequest) -> Dialect:
@@ -158,6 +158,6 @@ def a_cancel(command: RenderRequested) -> RenderCancel:
 
 
 def an_attempt_request(provider: ProviderName = "fal", **fields: Any) -> AttemptRequest:
-    """What an adapter gets; fields of the spec by their names, those of the command too."""
+    """Return the input of an adapter; fields of the spec and of the command by name."""
     of_command = {name: fields.pop(name) for name in ("model", "workflow", "deadline_at") if name in fields}
     return request_of(a_command(1, provider, spec=a_spec(**fields), **of_command))

@@ -1,4 +1,4 @@
-"""What stands between the gateway and a provider, and spoils some of the answers on their way."""
+"""A proxy between the gateway and a provider that spoils some of the answers."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Exchange:
     elsewhere: str
     """A host that nobody has any business with."""
     complaints: list[str]
-    """What the gateway should not have done."""
+    """The gateway did something that it must not do."""
     start: Message = field(default_factory=dict)
     body: bytes = b""
 
@@ -98,7 +98,7 @@ class Between:
 
     @property
     def unused(self) -> list[Kind]:
-        """What was to be spoilt and never came. Of what always is, one kind must; only ComfyUI has hints."""
+        """Return the kinds of answers that never came. Of ALWAYS, one kind must; only ComfyUI has hints."""
         unused: list[Kind] = []
         for spoil, left in self._left:
             never = [kind for kind in spoil.kinds if left[kind] == spoil.times and kind != "hints"]

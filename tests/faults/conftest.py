@@ -62,7 +62,7 @@ class Matrix:
         reporter.write_line(f"{self._passed} passed, {self._failed} failed")
 
     def _summary(self) -> list[str]:
-        """What all rows left together."""
+        """Return the problems of all rows together, or the totals."""
         if self._wrong:
             return [f"all rows together: {wrong}" for wrong in self._wrong]
         if not self._accounts:

@@ -33,7 +33,7 @@ async def restart(harness: ProcessHarness, command: RenderRequested) -> None:
 
 
 def polls(name: str, how: How, times: int = 2, timeout: float = 5.0) -> Fault:
-    """The first questions go wrong, and the first that would have told the end."""
+    """The first polls fail, and the first that would have returned the end."""
     spoils = (Spoil(("status", "result"), how, times),)
     return Fault(f"poll: {name}", A_WHILE, spoils=spoils, timeout=timeout)
 

@@ -53,12 +53,12 @@ class ProcessHarness:
     sent: list[Sent] = field(default_factory=list)
     between: Between = field(default_factory=lambda: Between((), ""))
     unknown_ids: list[str] = field(default_factory=list)
-    """Who came to a host that nobody has any business with."""
+    """Requests to a host that must never be called."""
     service: FakeService = field(init=False)
     publisher: Broker = field(init=False)
     store: ResultStore = field(init=False)
     submission_log: list[dict[str, Any]] = field(default_factory=list)
-    """What the provider took, once the process has left."""
+    """Submissions that the provider accepted, after the process has left."""
 
     def __post_init__(self) -> None:
         self.publisher = Broker(f"gateway-{self.adapter.name}")
@@ -68,7 +68,7 @@ class ProcessHarness:
         await self.service.deliver(message)
 
     def entry(self, command: RenderRequested) -> dict[str, Any]:
-        """What the ledger has of it."""
+        """Return the ledger's document."""
         return self.attempts.kept.get(command.attempt_id, {"state": "not taken in"})
 
     async def reach(self, command: RenderRequested, state: str) -> None:
@@ -82,7 +82,7 @@ class ProcessHarness:
                 await asyncio.sleep(0.005)
 
     async def webhooks(self) -> list[Any]:
-        """What Fal's webhooks were answered, in order."""
+        """Return the results of Fal's webhooks, in order."""
         return [delivery["result"] for delivery in (await self.adapter.http.get("/_sim/webhooks")).json()]
 
     async def heard(self, count: int) -> None:
@@ -92,18 +92,18 @@ class ProcessHarness:
                 await asyncio.sleep(0.01)
 
     async def end(self, command: RenderRequested) -> None:
-        """Wait until the ledger has its end and, but for a cancelled one, the last word is said."""
+        """Wait until the ledger has the end and, unless it was cancelled, the last message is published."""
         await until(
             lambda: self.entry(command)["state"] == "cancelled" or self._ends(attempt_id=command.attempt_id),
             seconds=30,
         )
 
     def said(self, command: RenderRequested) -> list[str]:
-        """All that was finally said of a job, by the gateway or the result-store."""
+        """Return the final messages about a job, from the gateway or the result-store."""
         return self._ends(job_id=command.job_id)
 
     def failures(self, command: RenderRequested) -> list[RenderFailed]:
-        """Those that the gateway told of a job."""
+        """Return the failures that the gateway published about a job."""
         return _told(self.publisher, RenderFailed, job_id=command.job_id)
 
     def _ends(self, **of: str) -> list[str]:
@@ -140,7 +140,7 @@ class ProcessHarness:
 
     @property
     def account(self) -> Account:
-        """What is to add up. Fal knows an attempt by its id in the webhook's URL, the others by our uuid."""
+        """Ledger and submissions. Fal knows an attempt by its id in the webhook's URL, others by our key."""
         entries = [
             Entry(
                 key,

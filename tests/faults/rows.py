@@ -1,4 +1,4 @@
-"""What a row of the matrix is: what goes wrong, at which provider, and how it must end."""
+"""Rows of the matrix: a fault, the provider, and the required end."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ SELDOM = {"first_poll_interval": NEVER, "max_poll_interval": NEVER, "max_poll_in
 
 @dataclass(frozen=True)
 class Fault:
-    """What goes wrong. `behaviour` is the simulator's, `pace` overrides the short times of all rows."""
+    """A fault. `behaviour` is the simulator's, `limits` override the short times of all rows."""
 
     name: str
     behaviour: dict[str, Any] = field(default_factory=dict)
@@ -34,23 +34,23 @@ class Fault:
     spoils: tuple[Spoil, ...] = ()
     limits: dict[str, Any] = field(default_factory=dict)
     timeout: float = 5.0
-    """So long may the provider be silent."""
+    """Seconds for which the provider may be silent."""
     door: Door = "open"
     deadline: float = DEADLINE
     workflow: dict[str, Any] | None = None
     second_after: float = 0.0
-    """So many seconds must lie between the first submission and the second."""
+    """Minimum number of seconds between the first submission and the second."""
     webhooks: tuple[int, ...] = ()
-    """What Fal's webhooks are answered; without any, all are lost on their way."""
+    """Statuses of the answers to Fal's webhooks; without any, all webhooks are lost."""
     told: Billed | None = None
-    """What the message says of the bill, where the ledger learned more afterwards."""
+    """Billing in the published message, if the ledger learned more afterwards."""
     fetch_seconds: float = 5.0
-    """So long may the result-store take for an output, before it fetches it in the background."""
+    """Seconds that the result-store may take for an output before it fetches it in the background."""
 
 
 @dataclass(frozen=True)
 class End:
-    """The ledger's state, whether it was billed, and what was finally said."""
+    """The ledger's state and billing, and the final message."""
 
     state: State
     billed: Billed
@@ -126,5 +126,5 @@ def lost_output(code: str, *, retryable: bool = True) -> End:
 
 
 def cancelled(billed: Billed) -> End:
-    """Nobody wants to hear of it."""
+    """Return the end of a cancelled attempt: nothing is published about the render."""
     return End("cancelled", billed, "nothing")

@@ -74,7 +74,7 @@ async def large(exchange: Exchange) -> None:
         if gone.done():
             return
         await exchange.say(b" " * 65_536, more=True)
-        await asyncio.sleep(0)  # what is said to nobody is said at once
+        await asyncio.sleep(0)  # without a reader, sending does not block
     exchange.complaints.append(f"all of {exchange.scope['path']} was read")
     await exchange.say(exchange.body)
 

@@ -1,4 +1,4 @@
-"""The accounting finds what it is there for: each wrong book is told, a right one is not."""
+"""The accounting finds every wrong account and accepts a right one."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ AGAIN = Account(
         Account((replace(ENTRY, submissions=2),), RIGHT.taken, (Sent(FIRST, "NotTaken"), Sent(FIRST, TAKEN))),
     ],
 )
-def test_what_adds_up_is_left_alone(account: Account) -> None:
+def test_an_account_that_adds_up_has_no_problems(account: Account) -> None:
     assert discrepancies(account) == []
     assert unpacked(packed(account)) == account
 
@@ -68,9 +68,9 @@ def test_what_adds_up_is_left_alone(account: Account) -> None:
         ),
     ],
 )
-def test_what_does_not_add_up_is_told(account: Account, said: str) -> None:
+def test_an_account_that_does_not_add_up_names_the_problem(account: Account, said: str) -> None:
     assert any(said in discrepancy for discrepancy in discrepancies(account)), discrepancies(account)
 
 
-def test_what_is_right_row_by_row_may_be_wrong_together() -> None:
+def test_rows_that_are_right_alone_may_be_wrong_together() -> None:
     assert discrepancies(together([RIGHT, AGAIN])) != []

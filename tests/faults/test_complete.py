@@ -1,4 +1,4 @@
-"""Nothing that can go wrong is left out of the matrix, and its page says what it says."""
+"""The matrix covers every fault of the simulators, and its page agrees with it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What most of these tests begin with."""
+"""Fixtures of the gateway's unit tests."""
 
 import pytest
 

@@ -91,7 +91,7 @@ def test_failures_of_what_was_sent_before_do_not_prolong_the_pause() -> None:
     assert breaker.wait(4.0) == 1.0
 
 
-def test_a_probe_of_which_nothing_was_heard_is_followed_by_another() -> None:
+def test_a_probe_without_an_outcome_is_followed_by_another() -> None:
     breaker = an_open()
     probe(breaker, 5.0)
     assert breaker.wait(34.0) > 0

@@ -23,7 +23,7 @@ STOPPED = Failed("cancelled", "interrupted", retryable=False, billed="yes")
 GONE = Failed("lost", "nowhere", retryable=True, billed="no")
 
 
-async def test_what_is_cancelled_before_it_is_sent_is_never_sent(harness: GatewayHarness) -> None:
+async def test_an_attempt_that_is_cancelled_before_it_is_sent_is_never_sent(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     attempt.cancel = True
     assert await harness.finish(attempt) == 1
@@ -33,7 +33,7 @@ async def test_what_is_cancelled_before_it_is_sent_is_never_sent(harness: Gatewa
 
 
 @pytest.mark.parametrize(("status", "end", "billed"), [(QUEUED, GONE, "no"), (RUNNING, STOPPED, "yes")])
-async def test_what_the_provider_has_is_stopped_there(
+async def test_a_cancelled_submission_is_stopped_at_the_provider(
     harness: GatewayHarness, status: object, end: Failed, billed: str
 ) -> None:
     attempt = await harness.accept()
@@ -49,7 +49,7 @@ async def test_what_the_provider_has_is_stopped_there(
     assert settled == ([] if billed == "no" else [("cancelled", billed)])
 
 
-async def test_a_provider_that_finishes_all_the_same_is_paid_and_its_image_not_delivered(
+async def test_a_cancelled_submission_that_completes_is_billed_and_not_delivered(
     harness: GatewayHarness,
 ) -> None:
     attempt = await harness.accept()
@@ -98,7 +98,7 @@ async def test_an_unknown_outcome_that_is_not_wanted_is_not_sent_again(harness: 
     assert harness.entry(attempt)["state"] == "cancelled"
 
 
-async def test_a_cancelled_attempt_whose_outcome_no_one_can_tell_ends_as_unknown(
+async def test_a_cancelled_attempt_with_an_unknown_outcome_ends_with_unknown_cost(
     harness: GatewayHarness,
 ) -> None:
     attempt = await harness.accept()
@@ -117,7 +117,7 @@ async def test_a_cancelled_attempt_whose_outcome_no_one_can_tell_ends_as_unknown
     [NotAccepted("provider_busy", "429", after_seconds=30.0), Rejected("invalid_request", "422")],
     ids=["not taken", "refused"],
 )
-async def test_a_cancel_that_meets_an_answer_ends_it_without_a_word(
+async def test_a_cancel_during_the_submission_ends_a_refused_attempt_silently(
     harness: GatewayHarness, outcome: Exception
 ) -> None:
     attempt = await harness.accept(alternatives=True)
@@ -128,7 +128,7 @@ async def test_a_cancel_that_meets_an_answer_ends_it_without_a_word(
     assert harness.publisher.sent == []
 
 
-async def test_a_cancel_while_it_is_sent_stops_what_was_taken(harness: GatewayHarness) -> None:
+async def test_a_cancel_during_the_submission_stops_an_accepted_one(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.before_submit = lambda request: setattr(attempt, "cancel", True)
     harness.provider.statuses = [STOPPED]
@@ -138,7 +138,7 @@ async def test_a_cancel_while_it_is_sent_stops_what_was_taken(harness: GatewayHa
 
 
 @pytest.mark.parametrize("status", [StatusUnavailable("502"), RUNNING], ids=["silent", "runs on"])
-async def test_a_cancelled_attempt_that_never_ends_is_given_up_as_cancelled_and_asked_for_later(
+async def test_a_cancelled_attempt_that_never_ends_is_given_up_as_cancelled_and_checked_later(
     harness: GatewayHarness, status: object
 ) -> None:
     attempt = await harness.accept(deadline_at=now())
@@ -160,7 +160,7 @@ async def test_a_cancel_that_overtakes_its_command_makes_it_a_no_op(harness: Gat
     assert (entry["state"], entry["billed"], entry["submissions"]) == ("cancelled", "no", 0)
 
 
-async def test_a_cancel_of_an_open_attempt_is_a_wish_that_its_owner_finds(harness: GatewayHarness) -> None:
+async def test_a_cancel_of_an_open_attempt_is_a_request_that_its_owner_finds(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     engine = Engine(as_step(harness.step), slots=1)
     engine.add([attempt])
@@ -187,7 +187,7 @@ async def test_a_cancel_after_the_end_changes_nothing(harness: GatewayHarness) -
     assert harness.entry(attempt) == before
 
 
-async def test_a_cancel_that_is_delivered_again_is_boring(harness: GatewayHarness) -> None:
+async def test_a_redelivered_cancel_changes_nothing(harness: GatewayHarness) -> None:
     command = a_command()
     for _ in range(3):
         await harness.intake.accept_cancels([a_cancel(command)])
@@ -195,7 +195,7 @@ async def test_a_cancel_that_is_delivered_again_is_boring(harness: GatewayHarnes
     assert "next_check_at" not in harness.attempts.kept[command.attempt_id], "nobody has to be told"
 
 
-async def test_while_it_does_not_stop_it_is_asked_again_soon_however_rare_polls_are(
+async def test_a_cancelled_submission_is_polled_soon_however_rare_polls_are(
     harness: GatewayHarness,
 ) -> None:
     attempt = await harness.accept()

@@ -93,7 +93,7 @@ async def test_positions_come_from_the_list_of_jobs_by_priority() -> None:
     assert "/queue" not in server.asked
 
 
-async def test_a_look_that_failed_is_forgotten() -> None:
+async def test_a_failed_copy_of_the_queue_is_forgotten() -> None:
     server = Server()
     server.answers = {
         "/api/jobs": HTML,
@@ -106,7 +106,7 @@ async def test_a_look_that_failed_is_forgotten() -> None:
     assert await server.lookup.state_of("one") == InProgress("queued", queue_position=0)
 
 
-async def test_a_cancel_makes_the_next_poll_look_anew() -> None:
+async def test_a_cancel_makes_the_next_poll_read_the_queue_again() -> None:
     server, request = Server(), an_attempt_request("comfyui")
     server.answers = {
         "/api/jobs": HTML,

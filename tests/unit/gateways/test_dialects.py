@@ -1,4 +1,4 @@
-"""What of a plan's words is sent to which model, and told of afterwards."""
+"""Prompt dialects: the text sent to each model is the text published and stored."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from services.gateways.kit.dialects import Dialect, dialect_of, model_names, wor
 from tests.fakes.ledger import GatewayHarness
 from tests.fakes.provider import a_command, a_spec, an_attempt_request
 from tests.fakes.waiting import background, until
-from tests.unit.gateways.test_taking_in import Intake
+from tests.unit.gateways.test_intake import IntakeHarness
 
 LORA = {"key": "loras/mia.safetensors", "trigger_word": "mia7"}
 SPEC = {"prompt": "A pier.", "tag_prompt": "(pier:1.2)", "negative_prompt": "blurry"}
@@ -67,7 +67,7 @@ def test_the_names_of_a_graph_are_its_nodes_and_files() -> None:
     assert list(model_names(FLUX_GRAPH)) == ["UNETLoader", "flux1-dev.safetensors"]
 
 
-def test_comfyui_reads_what_the_model_reads_that_the_order_leads_to() -> None:
+def test_comfyui_uses_the_dialect_of_the_requests_model() -> None:
     assert (reads(an_attempt_request(), "tags"), reads(an_attempt_request(), "prose")) == ("tags", "prose")
     assert reads(an_attempt_request(lora=LORA), "tags") == "prose"
     assert reads(an_attempt_request(lora=LORA | {"base_model": "sdxl"}), "prose") == "tags"
@@ -82,10 +82,12 @@ def test_comfyui_reads_what_the_model_reads_that_the_order_leads_to() -> None:
     )
 
 
-async def test_what_was_sent_is_what_is_told_and_kept(harness: GatewayHarness) -> None:
+async def test_the_prompt_that_is_sent_is_the_one_that_is_published_and_stored(
+    harness: GatewayHarness,
+) -> None:
     command = a_command(spec=a_spec(**SPEC))
     harness.provider.reads = "tags"
-    intake = Intake(harness)
+    intake = IntakeHarness(harness)
     await harness.owner()
     await intake.deliver(command)
     async with background(intake.engine.run):

@@ -1,4 +1,4 @@
-"""The end of an attempt: what is said of it, what is written, and in which order."""
+"""The end of an attempt: its write, its message, and their order."""
 
 from datetime import timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from tests.unit.workflow_graphs import draft_and_final, drawing
 BROKEN = Failed("provider_error", "out of memory", retryable=True, billed="yes")
 
 
-async def test_a_failure_and_what_it_owes_are_one_write(harness: GatewayHarness) -> None:
+async def test_a_failure_and_its_outbox_entry_are_one_write(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.statuses = [BROKEN]
     await harness.step(attempt)
@@ -29,7 +29,7 @@ async def test_a_failure_and_what_it_owes_are_one_write(harness: GatewayHarness)
     assert (entry["state"], len(entry["outbox"]["messages"])) == ("failed", 1)
 
 
-async def test_what_was_said_is_owed_no_longer_after_the_next_tidying(harness: GatewayHarness) -> None:
+async def test_a_published_outbox_entry_is_removed_by_housekeeping(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.statuses = [BROKEN]
     await harness.finish(attempt)
@@ -37,7 +37,9 @@ async def test_what_was_said_is_owed_no_longer_after_the_next_tidying(harness: G
     assert "outbox" not in harness.entry(attempt)
 
 
-async def test_a_success_is_said_before_it_is_written_and_owes_nothing(harness: GatewayHarness) -> None:
+async def test_a_success_is_published_before_it_is_written_and_has_no_outbox_entry(
+    harness: GatewayHarness,
+) -> None:
     attempt = await harness.accept()
     await harness.step(attempt)
     harness.attempts.failures = [AutoReconnect("the database is away")]
@@ -49,7 +51,7 @@ async def test_a_success_is_said_before_it_is_written_and_owes_nothing(harness: 
     assert (harness.entry(attempt)["state"], "outbox" in harness.entry(attempt)) == ("succeeded", False)
 
 
-async def test_a_success_is_not_told_by_who_may_be_dead(harness: GatewayHarness) -> None:
+async def test_a_success_is_not_published_by_an_owner_that_may_have_expired(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     await harness.step(attempt)
     harness.lease._valid_until = 0.0
@@ -73,7 +75,7 @@ async def test_without_a_broker_an_end_is_written_and_its_message_left_to_the_ou
     assert "outbox" not in harness.entry(attempt)
 
 
-async def test_a_failure_is_not_said_by_who_lost_the_attempt(harness: GatewayHarness) -> None:
+async def test_a_failure_is_not_published_by_a_process_that_lost_the_attempt(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.statuses = [BROKEN]
     await harness.step(attempt)
@@ -91,7 +93,7 @@ async def test_an_end_is_final_whatever_is_written_after_it(harness: GatewayHarn
     assert harness.entry(attempt)["state"] == "succeeded"
 
 
-async def test_a_success_that_was_said_stays_one_whatever_its_provider_says_then(
+async def test_a_published_success_is_final_whatever_the_provider_reports_later(
     harness: GatewayHarness,
 ) -> None:
     attempt = await harness.accept()
@@ -106,7 +108,7 @@ async def test_a_success_that_was_said_stays_one_whatever_its_provider_says_then
     assert [sent.topic for sent in harness.publisher.sent] == [RenderSucceeded.topic]
 
 
-async def test_who_was_declared_dead_meanwhile_tells_no_success_under_its_new_name(
+async def test_an_expired_owner_publishes_no_success_under_its_new_name(
     harness: GatewayHarness,
 ) -> None:
     attempt = await harness.accept()

@@ -78,7 +78,7 @@ async def test_the_lowest_number_goes_first_and_equals_in_order() -> None:
     assert steps.request == [0, 1, 5, 5, 9]
 
 
-async def test_what_is_at_the_provider_already_goes_on_without_waiting_for_a_slot() -> None:
+async def test_a_submitted_attempt_continues_without_waiting_for_a_slot() -> None:
     steps = Steps(None)
     engine = Engine(as_step(steps), slots=1)
     taken_over = an_attempt()
@@ -203,7 +203,7 @@ async def test_an_attempt_that_is_added_again_is_the_one_in_hand() -> None:
     assert [each is attempt for each in stepped] == [True, True]
 
 
-async def test_what_is_dropped_takes_no_further_step() -> None:
+async def test_a_dropped_attempt_takes_no_further_step() -> None:
     steps = Steps(0.002)
     engine = Engine(as_step(steps), slots=2)
     async with background(engine.run):
@@ -216,7 +216,7 @@ async def test_what_is_dropped_takes_no_further_step() -> None:
     assert (len(engine), steps.taken.total()) == (0, before)
 
 
-async def test_an_attempt_that_came_back_outlives_the_last_step_of_its_former_life() -> None:
+async def test_an_attempt_that_is_added_again_survives_the_last_step_before() -> None:
     release = asyncio.Event()
     begun: list[Attempt] = []
 
@@ -242,7 +242,7 @@ async def test_an_attempt_that_came_back_outlives_the_last_step_of_its_former_li
 
 
 @pytest.mark.parametrize("turns", range(4))
-async def test_its_end_is_not_lost_when_news_come_at_the_same_moment(turns: int) -> None:
+async def test_an_end_is_not_lost_when_a_poll_is_requested_at_the_same_moment(turns: int) -> None:
     steps = Steps(60.0)
     engine = Engine(as_step(steps), slots=1)
     engine.add([an_attempt()])
@@ -256,7 +256,7 @@ async def test_its_end_is_not_lost_when_news_come_at_the_same_moment(turns: int)
     assert ended
 
 
-async def test_who_waits_with_nothing_sent_keeps_no_slot_from_others() -> None:
+async def test_an_attempt_that_waits_with_nothing_sent_has_no_slot() -> None:
     """And comes back when its pause is over; a cancel does not wait for that."""
     time = asyncio.get_running_loop().time
     begun: list[tuple[int, float]] = []
@@ -278,7 +278,7 @@ async def test_who_waits_with_nothing_sent_keeps_no_slot_from_others() -> None:
     assert begun == [(0, started), (1, started), (5, started), (1, started), (0, started + 30)]
 
 
-async def test_while_nothing_may_be_sent_the_line_keeps_its_order_and_nobody_steps() -> None:
+async def test_the_queue_keeps_its_order_while_nothing_may_be_sent() -> None:
     time = asyncio.get_running_loop().time
     steps, opens = Steps(None), time() + 20.0
     engine = Engine(as_step(steps), 4, lambda: max(0.0, opens - time()))

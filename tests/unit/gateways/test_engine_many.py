@@ -11,7 +11,7 @@ from tests.fakes.waiting import background, until
 from tests.unit.gateways.test_engine import Steps, an_attempt
 
 
-async def test_what_is_taken_over_is_polled_in_its_time_and_what_needs_more_at_once() -> None:
+async def test_attempts_of_a_takeover_are_polled_spread_over_time_and_resolved_at_once() -> None:
     steps = Steps(600.0)
     engine = Engine(as_step(steps), slots=100)
     polled, unknown, unwanted = ([an_attempt() for _ in range(9)] for _ in range(3))
@@ -27,7 +27,7 @@ async def test_what_is_taken_over_is_polled_in_its_time_and_what_needs_more_at_o
     assert not steps.taken.keys() & {each.id for each in polled}
 
 
-async def test_who_is_hurried_again_and_again_keeps_its_turn() -> None:
+async def test_repeated_poll_requests_keep_the_attempts_turn() -> None:
     engine = Engine(as_step(Steps(600.0)), slots=1)
     attempt = an_attempt()
     set_state(attempt, "submitted", ref={"id": "x"})
@@ -39,7 +39,7 @@ async def test_who_is_hurried_again_and_again_keeps_its_turn() -> None:
     assert attempt.due == due
 
 
-async def test_something_new_begins_however_much_is_due() -> None:
+async def test_a_new_attempt_begins_however_many_are_due() -> None:
     hold, begun = asyncio.Event(), list[Attempt]()
 
     async def step(attempt: Attempt) -> float | None:

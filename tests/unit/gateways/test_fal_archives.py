@@ -49,14 +49,16 @@ def test_the_same_images_give_the_same_bytes() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"GIF89a", b"<svg>", b"PK\x03\x04"])
-def test_what_is_no_picture_is_not_packed(data: bytes) -> None:
+def test_a_file_that_is_no_image_is_rejected(data: bytes) -> None:
     with pytest.raises(Rejected) as raised:
         archive([PNG, data], (), "mia7")
     assert raised.value.code == "invalid_input"
     assert "image 1" in raised.value.message
 
 
-def test_more_than_one_upload_takes_is_left_to_another_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_above_the_upload_limit_is_left_to_another_provider(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(archives, "LARGEST_ARCHIVE", 2 * len(PNG))
     assert archive([PNG, PNG], (), "mia7")
     with pytest.raises(Rejected) as raised:

@@ -1,4 +1,4 @@
-"""What Fal signed, with which key, and when: the rest is a forgery."""
+"""Signatures of Fal: by a published key, recent; everything else is a forgery."""
 
 import asyncio
 from typing import Any
@@ -72,7 +72,7 @@ async def test_a_new_key_of_fals_is_found_and_bad_signatures_do_not_make_us_ask_
     assert fal.asked == 2
 
 
-async def test_while_the_keys_are_away_nothing_is_called_a_forgery(fal: Fal) -> None:
+async def test_a_signature_is_not_rejected_while_keys_are_unavailable(fal: Fal) -> None:
     fal.away = True
     for _ in range(5):
         with pytest.raises(KeysUnavailable):

@@ -37,12 +37,12 @@ SECRET = b"the-secret"
 SETTINGS = FalSettings(key=SecretStr("k"))
 
 
-class Bell(Engine):
+class RecordingEngine(Engine):
     """An engine that notes who is hurried, and holds what a test says."""
 
     def __init__(self) -> None:
         super().__init__(as_step(_no_step), slots=1)
-        self.rung: list[str] = []
+        self.poll_requests: list[str] = []
         self.ours = True
         self.meanwhile: Callable[[], None] = lambda: None
 
@@ -51,7 +51,7 @@ class Bell(Engine):
 
     def poll_now(self, attempt_id: str) -> bool:
         if self.ours:
-            self.rung.append(attempt_id)
+            self.poll_requests.append(attempt_id)
             self.meanwhile()
         return self.ours
 
@@ -60,12 +60,12 @@ async def _no_step(_: Attempt) -> float | None:
     raise AssertionError("nothing is stepped here")
 
 
-class Desk:
+class WebhookHarness:
     """The route, with a ledger in memory."""
 
     def __init__(self, user_id: str | None = None) -> None:
         self.fal = Fal()
-        self.bell = Bell()
+        self.bell = RecordingEngine()
         self.attempts = FakeCollection()
         self.ledger = LedgerIntake(self.attempts.mongo)
         self.pushes = WebhookIntake(self.attempts.mongo, "fal", self.bell)
@@ -93,15 +93,15 @@ class Desk:
 
 
 @pytest.fixture
-def desk() -> Desk:
-    return Desk()
+def door() -> WebhookHarness:
+    return WebhookHarness()
 
 
-async def test_a_webhook_before_the_submits_answer_brings_the_handle(desk: Desk) -> None:
-    attempt_id = await desk.attempt(state="submitting")
-    answer = await desk.post(attempt_id)
+async def test_a_webhook_before_the_answer_to_the_submission_brings_the_ref(door: WebhookHarness) -> None:
+    attempt_id = await door.attempt(state="submitting")
+    answer = await door.post(attempt_id)
     assert answer.status_code == 204
-    entry = desk.attempts.kept[attempt_id]
+    entry = door.attempts.kept[attempt_id]
     assert (entry["state"], entry["external_id"], entry["billed"]) == ("submitted", "r1", "yes")
     base = "https://queue.fal.run/fal-ai/flux/requests/r1"
     assert entry["submission_ref"] == {
@@ -110,73 +110,75 @@ async def test_a_webhook_before_the_submits_answer_brings_the_handle(desk: Desk)
         "response_url": base,
         "cancel_url": f"{base}/cancel",
     }
-    assert desk.bell.rung == [attempt_id]
+    assert door.bell.poll_requests == [attempt_id]
 
 
-async def test_a_replay_changes_nothing(desk: Desk) -> None:
-    attempt_id = await desk.attempt()
-    await desk.post(attempt_id)
-    before = dict(desk.attempts.kept[attempt_id])
-    assert (await desk.post(attempt_id)).status_code == 204
-    assert desk.attempts.kept[attempt_id] == before
+async def test_a_replay_changes_nothing(door: WebhookHarness) -> None:
+    attempt_id = await door.attempt()
+    await door.post(attempt_id)
+    before = dict(door.attempts.kept[attempt_id])
+    assert (await door.post(attempt_id)).status_code == 204
+    assert door.attempts.kept[attempt_id] == before
 
 
-async def test_another_request_than_the_ledgers_is_refused(desk: Desk) -> None:
-    attempt_id = await desk.attempt(state="submitted", external_id="r0", submission_ref={"id": "r0"})
-    answer = await desk.post(attempt_id)
+async def test_another_request_than_the_ledgers_is_refused(door: WebhookHarness) -> None:
+    attempt_id = await door.attempt(state="submitted", external_id="r0", submission_ref={"id": "r0"})
+    answer = await door.post(attempt_id)
     assert answer.status_code == 409
     assert answer.headers["content-type"] == "application/problem+json"
-    assert desk.attempts.kept[attempt_id]["external_id"] == "r0"
-    assert desk.bell.rung == []
+    assert door.attempts.kept[attempt_id]["external_id"] == "r0"
+    assert door.bell.poll_requests == []
 
 
 @pytest.mark.parametrize("state", ["unknown", "failed"])
-async def test_of_two_requests_at_once_only_one_is_adopted(desk: Desk, state: str) -> None:
-    attempt_id = await desk.attempt(state=state)
+async def test_one_of_two_concurrent_requests_is_adopted(door: WebhookHarness, state: str) -> None:
+    attempt_id = await door.attempt(state=state)
     posts = [
-        desk.post(attempt_id, json.dumps({"request_id": name}).encode(), request_id=name)
+        door.post(attempt_id, json.dumps({"request_id": name}).encode(), request_id=name)
         for name in ("r1", "r2")
     ]
     answers = await asyncio.gather(*posts)
     assert sorted(answer.status_code for answer in answers) == [204, 409]
 
 
-async def test_a_request_of_an_attempt_that_was_given_up_is_entered_and_the_end_stays(desk: Desk) -> None:
-    attempt_id = await desk.attempt(state="failed")
-    assert (await desk.post(attempt_id)).status_code == 204
-    entry = desk.attempts.kept[attempt_id]
+async def test_a_request_of_an_attempt_that_was_given_up_is_entered_and_the_end_stays(
+    door: WebhookHarness,
+) -> None:
+    attempt_id = await door.attempt(state="failed")
+    assert (await door.post(attempt_id)).status_code == 204
+    entry = door.attempts.kept[attempt_id]
     assert (entry["state"], entry["external_id"], entry["billed"]) == ("failed", "r1", "yes")
     assert entry["next_check_at"] <= now(), "what came of it is asked now"
 
 
-async def test_what_was_not_sent_cannot_have_ended(desk: Desk) -> None:
-    attempt_id = await desk.attempt(state="accepted")
-    assert (await desk.post(attempt_id)).status_code == 503
-    assert "external_id" not in desk.attempts.kept[attempt_id]
+async def test_a_webhook_for_an_unsent_attempt_is_too_early(door: WebhookHarness) -> None:
+    attempt_id = await door.attempt(state="accepted")
+    assert (await door.post(attempt_id)).status_code == 503
+    assert "external_id" not in door.attempts.kept[attempt_id]
 
 
-async def test_an_attempt_that_nobody_has_is_not_found(desk: Desk) -> None:
-    assert (await desk.post("no/0/1")).status_code == 404
-    await desk.attempts.insert_one({"_id": "cancelled/0/1", "provider": "fal", "state": "cancelled"})
-    assert (await desk.post("cancelled/0/1")).status_code == 404
+async def test_an_attempt_that_does_not_exist_is_not_found(door: WebhookHarness) -> None:
+    assert (await door.post("no/0/1")).status_code == 404
+    await door.attempts.insert_one({"_id": "cancelled/0/1", "provider": "fal", "state": "cancelled"})
+    assert (await door.post("cancelled/0/1")).status_code == 404
 
 
 @pytest.mark.parametrize("query", ["", "attempt={id}", "attempt={id}&mac={other}", "attempt={id}&mac=é"])
 async def test_a_url_that_we_did_not_give_out_is_refused_before_any_key_is_read(
-    desk: Desk, query: str
+    door: WebhookHarness, query: str
 ) -> None:
-    attempt_id = await desk.attempt()
+    attempt_id = await door.attempt()
     other = hmac.new(b"another secret", attempt_id.encode(), "sha256").hexdigest()
     url = f"http://gateway/webhooks/fal?{query.format(id=attempt_id, other=other)}"
-    assert (await desk.post(attempt_id, url=url)).status_code == 401
-    assert desk.fal.asked == 0
+    assert (await door.post(attempt_id, url=url)).status_code == 401
+    assert door.fal.asked == 0
 
 
-async def test_the_mac_of_one_attempt_is_none_for_another(desk: Desk) -> None:
-    mine, other = await desk.attempt(), await desk.attempt()
-    url = desk.urls.of(mine).replace(mine.replace("/", "%2F"), other.replace("/", "%2F"))
+async def test_the_mac_of_one_attempt_is_none_for_another(door: WebhookHarness) -> None:
+    mine, other = await door.attempt(), await door.attempt()
+    url = door.urls.of(mine).replace(mine.replace("/", "%2F"), other.replace("/", "%2F"))
     assert other.split("/")[0] in url
-    assert (await desk.post(mine, url=url)).status_code == 401
+    assert (await door.post(mine, url=url)).status_code == 401
 
 
 @pytest.mark.parametrize(
@@ -191,89 +193,93 @@ async def test_the_mac_of_one_attempt_is_none_for_another(desk: Desk) -> None:
         (b'{"request_id": "r1"}' + b" " * MAX_BODY_BYTES, 413),
     ],
 )
-async def test_a_body_that_is_no_webhook_is_refused(desk: Desk, body: bytes, status: int) -> None:
-    attempt_id = await desk.attempt()
-    assert (await desk.post(attempt_id, body)).status_code == status
-    assert "external_id" not in desk.attempts.kept[attempt_id]
+async def test_a_body_that_is_no_webhook_is_refused(door: WebhookHarness, body: bytes, status: int) -> None:
+    attempt_id = await door.attempt()
+    assert (await door.post(attempt_id, body)).status_code == status
+    assert "external_id" not in door.attempts.kept[attempt_id]
 
 
-async def test_a_bad_signature_is_refused_and_keys_that_are_away_ask_fal_to_come_again(desk: Desk) -> None:
-    attempt_id = await desk.attempt()
-    desk.fal.away = True
-    answer = await desk.post(attempt_id)
+async def test_a_bad_signature_is_refused_and_keys_that_are_away_ask_fal_to_come_again(
+    door: WebhookHarness,
+) -> None:
+    attempt_id = await door.attempt()
+    door.fal.away = True
+    answer = await door.post(attempt_id)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
-    desk.fal.away = False
-    desk.fal.time += RETRY_SECONDS
-    desk.fal.rotate()
-    assert (await desk.post(attempt_id)).status_code == 401
-    assert "external_id" not in desk.attempts.kept[attempt_id]
+    door.fal.away = False
+    door.fal.time += RETRY_SECONDS
+    door.fal.rotate()
+    assert (await door.post(attempt_id)).status_code == 401
+    assert "external_id" not in door.attempts.kept[attempt_id]
 
 
-async def test_only_webhooks_for_our_own_user_are_taken_where_it_is_known() -> None:
-    desk = Desk(user_id="us")
-    attempt_id = await desk.attempt()
-    assert (await desk.post(attempt_id, user="them")).status_code == 401
-    assert (await desk.post(attempt_id, user="us")).status_code == 204
+async def test_webhooks_for_another_user_are_rejected_if_ours_is_known() -> None:
+    door = WebhookHarness(user_id="us")
+    attempt_id = await door.attempt()
+    assert (await door.post(attempt_id, user="them")).status_code == 401
+    assert (await door.post(attempt_id, user="us")).status_code == 204
 
 
-async def test_an_attempt_of_another_process_is_marked_and_its_owner_notices_once(desk: Desk) -> None:
-    attempt_id = await desk.attempt()
-    desk.bell.ours = False
-    await desk.post(attempt_id)
-    assert "next_check_at" in desk.attempts.kept[attempt_id]
-    desk.bell.ours = True
-    await desk.pushes.collect("somebody else")
-    assert desk.bell.rung == []
-    await desk.pushes.collect("owner")
-    await desk.pushes.collect("owner")
-    assert desk.bell.rung == [attempt_id]
+async def test_an_attempt_of_another_process_is_marked_and_its_owner_notices_once(
+    door: WebhookHarness,
+) -> None:
+    attempt_id = await door.attempt()
+    door.bell.ours = False
+    await door.post(attempt_id)
+    assert "next_check_at" in door.attempts.kept[attempt_id]
+    door.bell.ours = True
+    await door.pushes.collect("somebody else")
+    assert door.bell.poll_requests == []
+    await door.pushes.collect("owner")
+    await door.pushes.collect("owner")
+    assert door.bell.poll_requests == [attempt_id]
 
 
-async def test_what_its_owner_has_not_taken_up_yet_stays_marked(desk: Desk) -> None:
-    attempt_id = await desk.attempt()
-    desk.bell.ours = False
-    await desk.post(attempt_id)
-    await desk.pushes.collect("owner")
-    assert "next_check_at" in desk.attempts.kept[attempt_id]
-    desk.bell.ours = True
-    await desk.pushes.collect("owner")
-    assert desk.bell.rung == [attempt_id]
+async def test_an_attempt_that_its_owner_does_not_have_yet_stays_marked(door: WebhookHarness) -> None:
+    attempt_id = await door.attempt()
+    door.bell.ours = False
+    await door.post(attempt_id)
+    await door.pushes.collect("owner")
+    assert "next_check_at" in door.attempts.kept[attempt_id]
+    door.bell.ours = True
+    await door.pushes.collect("owner")
+    assert door.bell.poll_requests == [attempt_id]
 
 
-async def test_what_is_told_while_the_mark_is_read_stays_marked(desk: Desk) -> None:
-    attempt_id = await desk.attempt()
-    desk.bell.ours = False
-    await desk.post(attempt_id)
-    desk.bell.ours = True
+async def test_an_attempt_that_is_marked_again_meanwhile_stays_marked(door: WebhookHarness) -> None:
+    attempt_id = await door.attempt()
+    door.bell.ours = False
+    await door.post(attempt_id)
+    door.bell.ours = True
     later = now() + timedelta(seconds=1)
-    desk.bell.meanwhile = lambda: desk.attempts.kept[attempt_id].update(cancel=True, next_check_at=later)
-    await desk.pushes.collect("owner")
-    assert desk.attempts.kept[attempt_id]["next_check_at"] == later
+    door.bell.meanwhile = lambda: door.attempts.kept[attempt_id].update(cancel=True, next_check_at=later)
+    await door.pushes.collect("owner")
+    assert door.attempts.kept[attempt_id]["next_check_at"] == later
 
 
-async def test_a_mark_whose_clearing_fails_was_heard_all_the_same(desk: Desk) -> None:
-    attempt_id = await desk.attempt()
-    desk.bell.ours = False
-    await desk.post(attempt_id)
-    desk.bell.ours = True
-    desk.attempts.failures = [AutoReconnect("away")]
+async def test_a_mark_is_acted_on_although_its_removal_fails(door: WebhookHarness) -> None:
+    attempt_id = await door.attempt()
+    door.bell.ours = False
+    await door.post(attempt_id)
+    door.bell.ours = True
+    door.attempts.failures = [AutoReconnect("away")]
     with pytest.raises(AutoReconnect):
-        await desk.pushes.collect("owner")
-    assert desk.bell.rung == [attempt_id]
+        await door.pushes.collect("owner")
+    assert door.bell.poll_requests == [attempt_id]
 
 
-async def test_an_attempt_that_has_ended_is_not_marked(desk: Desk) -> None:
-    attempt_id = await desk.attempt(state="succeeded", external_id="r1", billed="yes")
-    desk.bell.ours = False
-    assert (await desk.post(attempt_id)).status_code == 204
-    assert "next_check_at" not in desk.attempts.kept[attempt_id]
+async def test_an_attempt_that_has_ended_is_not_marked(door: WebhookHarness) -> None:
+    attempt_id = await door.attempt(state="succeeded", external_id="r1", billed="yes")
+    door.bell.ours = False
+    assert (await door.post(attempt_id)).status_code == 204
+    assert "next_check_at" not in door.attempts.kept[attempt_id]
 
 
-async def test_an_end_that_nobody_was_sure_of_is_asked_for_when_its_webhook_comes(desk: Desk) -> None:
-    attempt_id = await desk.attempt(state="cancelled", external_id="r1")
-    desk.bell.ours = False
-    assert (await desk.post(attempt_id)).status_code == 204
-    entry = desk.attempts.kept[attempt_id]
+async def test_an_uncertain_end_is_checked_when_its_webhook_arrives(door: WebhookHarness) -> None:
+    attempt_id = await door.attempt(state="cancelled", external_id="r1")
+    door.bell.ours = False
+    assert (await door.post(attempt_id)).status_code == 204
+    entry = door.attempts.kept[attempt_id]
     assert (entry["next_check_at"] <= now(), entry["state"], entry["billed"]) == (
         True,
         "cancelled",
@@ -281,7 +287,7 @@ async def test_an_end_that_nobody_was_sure_of_is_asked_for_when_its_webhook_come
     )
 
 
-def test_the_rebuilt_handle_names_the_model_that_was_asked() -> None:
+def test_the_rebuilt_ref_names_the_requested_model() -> None:
     lora = {"key": "loras/mia.safetensors", "trigger_word": "mia7", "scale": 0.8}
     for request, app in [
         (an_attempt_request(), "fal-ai/flux"),

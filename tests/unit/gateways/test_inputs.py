@@ -41,7 +41,7 @@ async def test_an_image_is_found_by_its_asset_and_its_link_lives_as_long_as_is_a
     ],
     ids=["another tenant's", "a LoRA or not stored", "another"],
 )
-async def test_what_is_no_image_of_this_tenant_is_not_found(asset: dict[str, Any]) -> None:
+async def test_an_asset_that_is_no_image_of_the_tenant_is_not_found(asset: dict[str, Any]) -> None:
     with pytest.raises(Rejected) as raised:
         await inputs_of(asset).image_url("acme", f"{JOB}/0")
     assert raised.value.code == "input_not_found"

@@ -20,7 +20,7 @@ async def test_the_intent_is_in_the_ledger_before_the_provider_is_called(harness
     assert written == [("submitting", 1, "unknown")]
 
 
-async def test_what_is_sent_at_once_was_entered_with_its_intent(harness: GatewayHarness) -> None:
+async def test_an_attempt_that_is_sent_at_once_is_stored_with_its_intent(harness: GatewayHarness) -> None:
     harness.provider.recoverable = True
     attempt = await harness.accept(with_intent=True)
     entry = harness.entry(attempt)
@@ -30,7 +30,7 @@ async def test_what_is_sent_at_once_was_entered_with_its_intent(harness: Gateway
     assert (harness.provider.submitted, harness.attempts.bulk_writes, entry["submissions"]) == (1, 0, 1)
 
 
-async def test_an_intent_that_waited_is_written_anew(harness: GatewayHarness) -> None:
+async def test_an_old_intent_is_written_again(harness: GatewayHarness) -> None:
     attempt = await harness.accept(with_intent=True)
     attempt.submitting_at = before = now() - INTENT_MAX_AGE
     await harness.step(attempt)
@@ -52,7 +52,7 @@ async def test_an_intent_is_good_for_one_sending(harness: GatewayHarness) -> Non
     assert (seen, harness.entry(attempt)["submissions"]) == (["submitting"], 2)
 
 
-async def test_nor_does_one_hold_whose_inputs_could_not_be_uploaded(harness: GatewayHarness) -> None:
+async def test_an_intent_is_withdrawn_when_inputs_cannot_be_uploaded(harness: GatewayHarness) -> None:
     harness.provider.preparations = [NotAccepted("provider_unreachable", "connection refused")]
     attempt = await harness.accept(with_intent=True)
     await harness.step(attempt)
@@ -61,7 +61,7 @@ async def test_nor_does_one_hold_whose_inputs_could_not_be_uploaded(harness: Gat
     assert (harness.entry(attempt)["submissions"], harness.provider.submitted) == (1, 1)
 
 
-async def test_what_ends_before_it_is_sent_counts_no_submission(harness: GatewayHarness) -> None:
+async def test_an_attempt_that_ends_before_it_is_sent_counts_no_submission(harness: GatewayHarness) -> None:
     attempt = await harness.accept(with_intent=True, deadline_at=now() - timedelta(seconds=1))
     await harness.step(attempt)
     entry = harness.entry(attempt)

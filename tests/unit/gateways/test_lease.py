@@ -1,4 +1,4 @@
-"""Who is alive: a lease is renewed, ends, is buried by another, and noticed by its own."""
+"""Leases are renewed, end, are marked as expired by another process, and noticed by their owner."""
 
 import asyncio
 from datetime import timedelta
@@ -13,32 +13,32 @@ from tests.fakes.mongo import FakeCollection
 from tests.fakes.waiting import background, until
 
 
-class Instance:
+class LeaseHarness:
     """A process with a lease; keeps what happened to it."""
 
     def __init__(
         self, leases: FakeCollection, role: str = "gateway-fal", patience_seconds: float = 0.0
     ) -> None:
-        self.buried: list[str] = []
-        self.lives_lost = 0
+        self.expired: list[str] = []
+        self.leases_lost = 0
         self.leases = leases
-        self.buries_until: asyncio.Event | None = None
+        self.expires_until: asyncio.Event | None = None
         self.lease = Lease(
             leases.mongo,
             role,
-            on_owner_expired=self._bury,
-            on_lost=self._lose,
+            on_owner_expired=self._expire,
+            on_lost=self._lost,
             patience_seconds=patience_seconds,
         )
 
-    async def _bury(self, owner: str) -> None:
-        self.buried.append(owner)
-        if self.buries_until is not None:
-            await self.buries_until.wait()
+    async def _expire(self, owner: str) -> None:
+        self.expired.append(owner)
+        if self.expires_until is not None:
+            await self.expires_until.wait()
         await self.lease.forget(owner)
 
-    async def _lose(self) -> None:
-        self.lives_lost += 1
+    async def _lost(self) -> None:
+        self.leases_lost += 1
 
     def let_end(self) -> None:
         """As if it had not renewed for long."""
@@ -55,80 +55,82 @@ def leases() -> FakeCollection:
 
 
 @pytest.fixture
-async def one(leases: FakeCollection) -> Instance:
-    instance = Instance(leases)
+async def one(leases: FakeCollection) -> LeaseHarness:
+    instance = LeaseHarness(leases)
     await instance.lease.take()
     return instance
 
 
 @pytest.fixture
-async def two(leases: FakeCollection) -> Instance:
-    instance = Instance(leases)
+async def two(leases: FakeCollection) -> LeaseHarness:
+    instance = LeaseHarness(leases)
     await instance.lease.take()
     return instance
 
 
 def test_a_lease_that_was_never_taken_is_not_valid(leases: FakeCollection) -> None:
-    assert not Instance(leases).lease.valid
+    assert not LeaseHarness(leases).lease.valid
 
 
-async def test_a_lease_is_valid_and_written_for_its_time(one: Instance, leases: FakeCollection) -> None:
+async def test_a_lease_is_valid_and_written_for_its_time(one: LeaseHarness, leases: FakeCollection) -> None:
     document = leases.kept[one.lease.owner]
     left = (document["until"] - now()).total_seconds()
     assert LEASE_SECONDS - 1 < left <= LEASE_SECONDS
     assert (document["role"], document["expired"], one.lease.valid) == ("gateway-fal", False, True)
 
 
-async def test_renewing_moves_the_end(one: Instance, leases: FakeCollection) -> None:
+async def test_renewing_moves_the_end(one: LeaseHarness, leases: FakeCollection) -> None:
     one.let_end()
     await one.lease.renew()
     assert leases.kept[one.lease.owner]["until"] > now() + timedelta(seconds=LEASE_SECONDS - 1)
-    assert one.lives_lost == 0
+    assert one.leases_lost == 0
 
 
-async def test_the_living_are_left_alone(one: Instance, two: Instance) -> None:
+async def test_a_valid_lease_is_left_alone(one: LeaseHarness, two: LeaseHarness) -> None:
     await one.lease.reap_expired()
     await two.lease.reap_expired()
-    assert one.buried == two.buried == []
+    assert one.expired == two.expired == []
 
 
-async def test_whose_lease_has_ended_is_declared_dead(one: Instance, two: Instance) -> None:
+async def test_an_owner_whose_lease_ended_is_marked_as_expired(one: LeaseHarness, two: LeaseHarness) -> None:
     dead = two.lease.owner
     two.let_end()
     await one.lease.reap_expired()
-    assert one.buried == [dead]
+    assert one.expired == [dead]
     assert one.leases.kept[dead]["expired"]
 
 
-async def test_the_dead_are_looked_after_until_their_last_write_has_surely_come(
-    one: Instance, two: Instance
+async def test_an_expired_owner_is_watched_until_its_last_write_must_have_arrived(
+    one: LeaseHarness, two: LeaseHarness
 ) -> None:
     dead = two.lease.owner
     two.let_end_before(FORGET_SECONDS - 5)
     await one.lease.reap_expired()
     await one.lease.reap_expired()
-    assert (one.buried, dead in one.leases.kept) == ([dead, dead], True)
+    assert (one.expired, dead in one.leases.kept) == ([dead, dead], True)
     two.let_end_before(FORGET_SECONDS + 1)
     await one.lease.reap_expired()
     await one.lease.reap_expired()
-    assert (one.buried, dead in one.leases.kept) == ([dead, dead, dead], False)
+    assert (one.expired, dead in one.leases.kept) == ([dead, dead, dead], False)
 
 
-async def test_who_has_just_begun_buries_no_one(two: Instance, leases: FakeCollection) -> None:
-    young = Instance(leases, patience_seconds=10.0)
+async def test_a_process_that_has_just_started_expires_no_other(
+    two: LeaseHarness, leases: FakeCollection
+) -> None:
+    young = LeaseHarness(leases, patience_seconds=10.0)
     await young.lease.take()
     two.let_end()
     await young.lease.reap_expired()
-    assert (young.buried, leases.kept[two.lease.owner]["expired"]) == ([], False)
+    assert (young.expired, leases.kept[two.lease.owner]["expired"]) == ([], False)
     assert two.lease.owner in young.lease.alive
 
 
-async def test_after_an_outage_for_all_the_first_one_back_does_not_bury_the_living(
+async def test_the_first_process_after_an_outage_for_all_expires_no_other(
     leases: FakeCollection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = [1000.0]
     monkeypatch.setattr("shared.mongo.leases.time.monotonic", lambda: clock[0])
-    first, second = (Instance(leases, patience_seconds=10.0) for _ in range(2))
+    first, second = (LeaseHarness(leases, patience_seconds=10.0) for _ in range(2))
     for each in (first, second):
         await each.lease.take()
     clock[0] += 60  # the database was away, and is back: everyone's lease is over
@@ -136,15 +138,15 @@ async def test_after_an_outage_for_all_the_first_one_back_does_not_bury_the_livi
         each.let_end_before(50)
     await first.lease.renew()
     await first.lease.reap_expired()
-    assert first.buried == []
+    assert first.expired == []
     await second.lease.renew()
-    assert (second.lives_lost, second.lease.valid) == (0, True)
+    assert (second.leases_lost, second.lease.valid) == (0, True)
     second.let_end()  # and now it is dead indeed
     for _ in range(4):
         clock[0] += 2.5
         await first.lease.renew()
         await first.lease.reap_expired()
-    assert first.buried == [second.lease.owner]
+    assert first.expired == [second.lease.owner]
 
 
 async def test_a_pause_of_our_own_starts_the_patience_again(
@@ -152,7 +154,7 @@ async def test_a_pause_of_our_own_starts_the_patience_again(
 ) -> None:
     clock = [1000.0]
     monkeypatch.setattr("shared.mongo.leases.time.monotonic", lambda: clock[0])
-    one, two = (Instance(leases, patience_seconds=10.0) for _ in range(2))
+    one, two = (LeaseHarness(leases, patience_seconds=10.0) for _ in range(2))
     for each in (one, two):
         await each.lease.take()
     two.let_end()
@@ -160,26 +162,30 @@ async def test_a_pause_of_our_own_starts_the_patience_again(
         clock[0] += seconds
         await one.lease.renew()
         await one.lease.reap_expired()
-    assert one.buried == []
+    assert one.expired == []
 
 
-async def test_all_who_are_alive_are_known(one: Instance, two: Instance, leases: FakeCollection) -> None:
-    three = Instance(leases)
+async def test_all_who_are_alive_are_known(
+    one: LeaseHarness, two: LeaseHarness, leases: FakeCollection
+) -> None:
+    three = LeaseHarness(leases)
     await three.lease.take()
     three.let_end()
     await one.lease.reap_expired()
     assert one.lease.alive == {one.lease.owner, two.lease.owner}
 
 
-async def test_a_lease_that_is_renewed_just_in_time_is_not_buried(one: Instance, two: Instance) -> None:
+async def test_a_lease_that_is_renewed_just_in_time_does_not_expire(
+    one: LeaseHarness, two: LeaseHarness
+) -> None:
     two.let_end()
     await two.lease.renew()
     await one.lease.reap_expired()
-    assert one.buried == []
+    assert one.expired == []
 
 
 async def test_a_lease_that_is_renewed_after_it_was_read_is_left_alone(
-    one: Instance, two: Instance, leases: FakeCollection, monkeypatch: pytest.MonkeyPatch
+    one: LeaseHarness, two: LeaseHarness, leases: FakeCollection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two.let_end()
     alive, declare = leases.kept[two.lease.owner], leases.update_one
@@ -190,59 +196,63 @@ async def test_a_lease_that_is_renewed_after_it_was_read_is_left_alone(
 
     monkeypatch.setattr(leases, "update_one", late)
     await one.lease.reap_expired()
-    assert (one.buried, alive["expired"]) == ([], False)
+    assert (one.expired, alive["expired"]) == ([], False)
 
 
-async def test_who_was_declared_dead_is_so_before_anyone_has_inherited(
-    one: Instance, leases: FakeCollection
+async def test_an_expired_owner_knows_it_before_a_successor_has_taken_over(
+    one: LeaseHarness, leases: FakeCollection
 ) -> None:
     former = one.lease.owner
     leases.kept[former]["expired"] = True
     await one.lease.renew()
-    assert (one.lives_lost, one.lease.owner != former) == (1, True)
+    assert (one.leases_lost, one.lease.owner != former) == (1, True)
 
 
-async def test_who_was_declared_dead_begins_a_new_life(one: Instance, two: Instance) -> None:
+async def test_an_expired_owner_takes_a_new_lease(one: LeaseHarness, two: LeaseHarness) -> None:
     former = two.lease.owner
     two.let_end()
     await one.lease.reap_expired()
     await two.lease.renew()
-    assert two.lives_lost == 1
+    assert two.leases_lost == 1
     assert two.lease.owner != former
     assert two.lease.valid
 
 
-async def test_the_dead_whose_heir_died_are_inherited_by_the_next(one: Instance, two: Instance) -> None:
+async def test_an_expired_owner_whose_successor_expired_is_taken_over_by_the_next(
+    one: LeaseHarness, two: LeaseHarness
+) -> None:
     two.leases.kept[two.lease.owner]["expired"] = True
     await one.lease.reap_expired()
-    assert one.buried == [two.lease.owner]
+    assert one.expired == [two.lease.owner]
 
 
-async def test_who_leaves_in_order_is_inherited_at_once(one: Instance, two: Instance) -> None:
+async def test_a_released_lease_is_taken_over_at_once(one: LeaseHarness, two: LeaseHarness) -> None:
     await two.lease.release()
     assert not two.lease.valid
     await one.lease.reap_expired()
-    assert one.buried == [two.lease.owner]
+    assert one.expired == [two.lease.owner]
 
 
-async def test_other_roles_are_none_of_our_business(one: Instance, leases: FakeCollection) -> None:
-    other = Instance(leases, "gateway-modal")
+async def test_leases_of_other_roles_are_ignored(one: LeaseHarness, leases: FakeCollection) -> None:
+    other = LeaseHarness(leases, "gateway-modal")
     await other.lease.take()
     other.let_end()
     await one.lease.reap_expired()
-    assert one.buried == []
+    assert one.expired == []
 
 
-async def test_the_living_cannot_be_forgotten(one: Instance, two: Instance) -> None:
+async def test_the_living_cannot_be_forgotten(one: LeaseHarness, two: LeaseHarness) -> None:
     await one.lease.forget(two.lease.owner)
     assert two.lease.owner in two.leases.kept
 
 
-async def test_the_loop_renews_buries_and_survives_an_absent_database(one: Instance, two: Instance) -> None:
+async def test_the_loop_renews_reaps_and_survives_an_absent_database(
+    one: LeaseHarness, two: LeaseHarness
+) -> None:
     two.let_end()
     one.let_end()
     async with background(one.lease.run):
-        await until(lambda: one.buried)
+        await until(lambda: one.expired)
     assert one.leases.kept[one.lease.owner]["until"] > now()
     one.leases.failures = [ConnectionError("away")]
     async with background(one.lease.run) as loop:
@@ -251,20 +261,20 @@ async def test_the_loop_renews_buries_and_survives_an_absent_database(one: Insta
 
 
 async def test_a_lease_is_renewed_while_much_is_taken_over(
-    one: Instance, two: Instance, monkeypatch: pytest.MonkeyPatch
+    one: LeaseHarness, two: LeaseHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("shared.mongo.leases.RENEW_SECONDS", 0.005)
-    one.buries_until = asyncio.Event()
+    one.expires_until = asyncio.Event()
     two.let_end()
     async with background(one.lease.run):
-        await until(lambda: one.buried)
+        await until(lambda: one.expired)
         one.let_end()
         await until(lambda: one.leases.kept[one.lease.owner]["until"] > now())
-        assert not one.buries_until.is_set()
-        one.buries_until.set()
+        assert not one.expires_until.is_set()
+        one.expires_until.set()
 
 
-async def test_a_process_leaves_also_when_the_database_does_not_answer(one: Instance) -> None:
+async def test_a_process_leaves_also_when_the_database_does_not_answer(one: LeaseHarness) -> None:
     one.leases.failures = [AutoReconnect("away")]
     await one.lease.release()
     one.leases.silent = True

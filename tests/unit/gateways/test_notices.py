@@ -19,7 +19,7 @@ async def succeeded(harness: GatewayHarness, done: Any, **fields: Any) -> Render
     return success
 
 
-async def test_what_a_run_made_besides_is_named_and_counted(harness: GatewayHarness) -> None:
+async def test_further_images_of_a_run_are_named_and_counted(harness: GatewayHarness) -> None:
     dropped = tuple(Output(path=f"/view?filename={n}.png") for n in range(150))
     success = await succeeded(harness, replace(DONE, dropped=dropped), workflow=drawing())
     assert success.outputs == (OUTPUT,)
@@ -30,7 +30,7 @@ async def test_what_a_run_made_besides_is_named_and_counted(harness: GatewayHarn
     assert "count" in notice.message, "it says what to do instead"
 
 
-async def test_several_images_of_a_model_are_said_too(harness: GatewayHarness) -> None:
+async def test_several_images_of_a_model_are_counted_too(harness: GatewayHarness) -> None:
     success = await succeeded(harness, replace(DONE, outputs=(OUTPUT, OUTPUT)))
     assert [notice.code for notice in success.notices] == ["outputs_dropped"]
 
@@ -47,7 +47,7 @@ async def test_the_seed_of_a_workflow_is_the_one_that_its_graph_uses(
     assert success.seed == told
 
 
-def test_a_prefix_without_a_hole_gets_the_orders_id() -> None:
+def test_a_prefix_without_a_placeholder_gets_the_requests_id() -> None:
     orders = [an_attempt_request("comfyui", workflow=drawing(prefix="shots/mine")) for _ in range(2)]
     prefixes = [callers_graph(request)["7"]["inputs"]["filename_prefix"] for request in orders]
     assert prefixes == [f"shots/mine-{request.idempotency_key[:8]}" for request in orders]
@@ -58,7 +58,7 @@ def test_a_prefix_without_a_hole_gets_the_orders_id() -> None:
     ("prefix", "begins"),
     [("{{seed}}", "11"), ("{{width}}", "64"), ("{{height}}", "64"), ("a{{seed}}", "a11")],
 )
-def test_a_prefix_that_is_a_number_gets_the_orders_id_too(prefix: str, begins: str) -> None:
+def test_a_numeric_prefix_gets_the_requests_id_too(prefix: str, begins: str) -> None:
     request = an_attempt_request("comfyui", workflow=drawing(prefix=prefix), seed=11, width=64, height=64)
     assert (
         callers_graph(request)["7"]["inputs"]["filename_prefix"] == f"{begins}-{request.idempotency_key[:8]}"

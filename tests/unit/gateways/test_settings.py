@@ -1,4 +1,4 @@
-"""What an operator sets reaches the runtime."""
+"""Settings reach the runtime."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is written, sent and said when an attempt is submitted."""
+"""Writes, submissions and messages when an attempt is submitted."""
 
 import asyncio
 from datetime import timedelta
@@ -16,7 +16,7 @@ from tests.fakes.ledger import GatewayHarness
 from tests.fakes.provider import DONE, OUTPUT, QUEUED, RUNNING, a_command
 
 
-async def test_a_submission_is_in_the_books_with_the_providers_id(harness: GatewayHarness) -> None:
+async def test_a_submission_is_in_the_ledger_with_the_providers_id(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     await harness.step(attempt)
     entry = harness.entry(attempt)
@@ -24,7 +24,7 @@ async def test_a_submission_is_in_the_books_with_the_providers_id(harness: Gatew
     assert entry["external_id"] == entry["submission_ref"]["id"] == f"external-{attempt.id}"
 
 
-async def test_who_can_be_asked_for_it_has_it_entered_while_it_works(harness: GatewayHarness) -> None:
+async def test_a_recoverable_ref_is_saved_with_the_first_progress(harness: GatewayHarness) -> None:
     harness.provider.recoverable = True
     harness.provider.statuses = [RUNNING]
     attempt = await harness.accept()
@@ -36,7 +36,7 @@ async def test_who_can_be_asked_for_it_has_it_entered_while_it_works(harness: Ga
     assert entry["external_id"] == entry["submission_ref"]["id"] == f"external-{attempt.id}"
 
 
-async def test_or_with_its_end_if_that_comes_first(harness: GatewayHarness) -> None:
+async def test_a_recoverable_ref_is_saved_with_the_end_if_that_comes_first(harness: GatewayHarness) -> None:
     harness.provider.recoverable = True
     attempt = await harness.accept()
     harness.attempts.bulk_writes = 0
@@ -46,7 +46,7 @@ async def test_or_with_its_end_if_that_comes_first(harness: GatewayHarness) -> N
     assert harness.attempts.bulk_writes == 1, "of the end; the intent goes with others'"
 
 
-async def test_who_finds_it_to_be_anothers_while_it_works_leaves_what_it_is_called(
+async def test_a_process_that_lost_a_running_attempt_leaves_the_ref_to_the_owner(
     harness: GatewayHarness,
 ) -> None:
     harness.provider.recoverable = True
@@ -59,7 +59,7 @@ async def test_who_finds_it_to_be_anothers_while_it_works_leaves_what_it_is_call
     assert harness.entry(attempt)["external_id"] == f"external-{attempt.id}"
 
 
-async def test_a_good_attempt_says_progress_and_then_where_its_output_is(harness: GatewayHarness) -> None:
+async def test_a_successful_attempt_publishes_progress_and_then_its_outputs(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.statuses = [QUEUED, RUNNING, RUNNING]
     await harness.finish(attempt)
@@ -74,7 +74,7 @@ async def test_a_good_attempt_says_progress_and_then_where_its_output_is(harness
     assert harness.provider.submitted == 1
 
 
-async def test_a_refused_order_fails_unbilled_and_is_not_repeated(harness: GatewayHarness) -> None:
+async def test_a_rejected_request_fails_unbilled_and_is_not_repeated(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.submissions = [Rejected("invalid_request", "422 no such model")]
     assert await harness.finish(attempt) == 1
@@ -84,7 +84,7 @@ async def test_a_refused_order_fails_unbilled_and_is_not_repeated(harness: Gatew
     assert harness.provider.submitted == 1
 
 
-async def test_an_order_that_cannot_be_expressed_costs_nothing(harness: GatewayHarness) -> None:
+async def test_a_request_that_cannot_be_expressed_costs_nothing(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.preparations = [Rejected("input_not_found", "there is no stored image")]
     assert await harness.finish(attempt) == 1
@@ -104,7 +104,7 @@ async def test_a_busy_provider_is_tried_again_in_the_same_attempt(harness: Gatew
     assert harness.provider.submitted == 2
 
 
-async def test_a_provider_that_names_a_time_is_left_alone_until_then(harness: GatewayHarness) -> None:
+async def test_a_retry_waits_as_long_as_the_provider_asks(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.submissions = [NotAccepted("provider_busy", "429", after_seconds=17.0)]
     pause = await harness.step(attempt)
@@ -119,7 +119,7 @@ def test_a_backoff_is_any_time_up_to_one_that_doubles() -> None:
 
 
 @pytest.mark.parametrize(("pause", "ends"), [(4.9, False), (5.1, True), (3600.0, True)])
-async def test_a_provider_that_wants_a_long_pause_is_left_where_another_can_do_it(
+async def test_a_provider_that_asks_for_a_long_pause_is_left_if_there_is_an_alternative(
     harness: GatewayHarness, pause: float, ends: bool
 ) -> None:
     attempt = await harness.accept(alternatives=True)
@@ -131,7 +131,9 @@ async def test_a_provider_that_wants_a_long_pause_is_left_where_another_can_do_i
     )
 
 
-async def test_the_only_provider_is_waited_for_but_not_beyond_the_deadline(harness: GatewayHarness) -> None:
+async def test_a_provider_without_an_alternative_is_waited_for_until_the_deadline(
+    harness: GatewayHarness,
+) -> None:
     attempt = await harness.accept(deadline_at=now() + timedelta(seconds=20))
     harness.provider.submissions = [NotAccepted("provider_busy", "429", after_seconds=3600.0)]
     pause = await harness.step(attempt)
@@ -148,7 +150,7 @@ async def test_a_provider_that_stays_busy_fails_the_attempt_unbilled(harness: Ga
     assert harness.entry(attempt)["submissions"] == 3
 
 
-async def test_what_is_past_its_deadline_is_not_sent(harness: GatewayHarness) -> None:
+async def test_an_attempt_after_its_deadline_is_not_sent(harness: GatewayHarness) -> None:
     attempt = await harness.accept(deadline_at=now() - timedelta(seconds=1))
     assert await harness.finish(attempt) == 1
     [failure] = harness.publisher.said(RenderFailed)
@@ -167,7 +169,7 @@ async def test_nothing_is_sent_once_the_lease_is_over(harness: GatewayHarness) -
     assert harness.provider.submitted == 1
 
 
-async def test_an_attempt_that_is_anothers_now_is_dropped_silently(harness: GatewayHarness) -> None:
+async def test_an_attempt_with_another_owner_is_dropped_silently(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.entry(attempt)["owner"] = "gateway-fal:another"
     assert await harness.step(attempt) is None
@@ -175,7 +177,9 @@ async def test_an_attempt_that_is_anothers_now_is_dropped_silently(harness: Gate
     assert harness.publisher.sent == []
 
 
-async def test_who_lost_the_attempt_while_it_was_sent_leaves_it_to_the_heir(harness: GatewayHarness) -> None:
+async def test_a_process_that_loses_the_attempt_while_it_is_sent_leaves_it_to_the_successor(
+    harness: GatewayHarness,
+) -> None:
     attempt = await harness.accept()
     harness.provider.before_submit = lambda request: harness.entry(attempt).update(
         owner="gateway-fal:another"
@@ -211,7 +215,7 @@ async def test_a_flagged_image_fails_billed_unless_it_was_allowed(harness: Gatew
     assert harness.publisher.said(RenderSucceeded)
 
 
-async def test_the_seed_that_was_asked_for_stands_in_for_one_that_is_not_told(
+async def test_the_requested_seed_is_published_if_the_provider_reports_none(
     harness: GatewayHarness,
 ) -> None:
     attempt = await harness.accept()
@@ -221,14 +225,14 @@ async def test_the_seed_that_was_asked_for_stands_in_for_one_that_is_not_told(
     assert success.seed == attempt.command.spec.seed == 11
 
 
-async def test_an_unknown_outcome_is_written_down_as_such(harness: GatewayHarness) -> None:
+async def test_an_unknown_outcome_is_recorded(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.submissions = [OutcomeUnknown("the answer was lost")]
     assert await harness.step(attempt) == 0.5
     assert (harness.entry(attempt)["state"], harness.entry(attempt)["billed"]) == ("unknown", "unknown")
 
 
-async def test_what_nobody_foresaw_is_not_repeated_for_ever(harness: GatewayHarness) -> None:
+async def test_an_unexpected_error_is_not_repeated_forever(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.preparations = [KeyError("a bug of ours") for _ in range(10)]
     for _ in range(MAX_UNEXPECTED_ERRORS - 1):
@@ -250,7 +254,7 @@ async def test_a_database_that_is_away_is_waited_for(harness: GatewayHarness) ->
     assert harness.entry(attempt)["state"] == "succeeded"
 
 
-async def test_intents_of_one_moment_are_one_statement_and_none_is_anothers(harness: GatewayHarness) -> None:
+async def test_concurrent_intents_are_one_statement_and_respect_owners(harness: GatewayHarness) -> None:
     mine, theirs, also_mine = [await harness.accept() for _ in range(3)]
     harness.entry(theirs)["owner"] = "gateway-fal:another"
     steps = await asyncio.gather(*(harness.step(each) for each in (mine, theirs, also_mine)))

@@ -1,4 +1,4 @@
-"""What each HTTP answer means: for a paid submission, and for a question about one."""
+"""Meaning of each HTTP answer, for a paid submission and for a question about one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,7 +39,9 @@ def failing(error: type[httpx.TransportError]) -> httpx.AsyncClient:
         (503, NotAccepted, "provider_busy"),
     ],
 )
-async def test_an_answer_that_says_no_is_believed(status: int, error: type[Exception], code: str) -> None:
+async def test_an_answer_with_a_rejecting_status_is_certain(
+    status: int, error: type[Exception], code: str
+) -> None:
     with pytest.raises(error) as raised:
         await send_paid(answering(status), URL, json={})
     assert isinstance(raised.value, Rejected | NotAccepted)
@@ -47,13 +49,15 @@ async def test_an_answer_that_says_no_is_believed(status: int, error: type[Excep
 
 
 @pytest.mark.parametrize("status", [303, 307, 408, 500, 502, 504])
-async def test_an_answer_that_may_mean_anything_is_an_unknown_outcome(status: int) -> None:
+async def test_an_ambiguous_answer_is_an_unknown_outcome(status: int) -> None:
     with pytest.raises(OutcomeUnknown):
         await send_paid(answering(status), URL, json={})
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout])
-async def test_what_was_surely_not_sent_was_not_taken(error: type[httpx.TransportError]) -> None:
+async def test_a_request_that_was_certainly_not_sent_is_not_accepted(
+    error: type[httpx.TransportError],
+) -> None:
     with pytest.raises(NotAccepted):
         await send_paid(failing(error), URL, json={})
 
@@ -62,7 +66,9 @@ async def test_what_was_surely_not_sent_was_not_taken(error: type[httpx.Transpor
     "error",
     [httpx.ReadError, httpx.ReadTimeout, httpx.WriteError, httpx.WriteTimeout, httpx.RemoteProtocolError],
 )
-async def test_what_may_have_been_sent_is_an_unknown_outcome(error: type[httpx.TransportError]) -> None:
+async def test_a_request_that_may_have_been_sent_has_an_unknown_outcome(
+    error: type[httpx.TransportError],
+) -> None:
     with pytest.raises(OutcomeUnknown):
         await send_paid(failing(error), URL, json={})
 
@@ -87,7 +93,7 @@ async def test_retry_after_is_heeded_within_reason(header: str, seconds: float |
 
 
 @pytest.mark.parametrize("status", [301, 303, 307, 401, 403, 408, 429, 502, 503])
-async def test_a_question_that_is_not_answered_now_is_asked_again(status: int) -> None:
+async def test_a_status_that_is_unavailable_now_is_asked_again(status: int) -> None:
     with pytest.raises(StatusUnavailable):
         await ask(answering(status), "GET", URL)
 
@@ -99,7 +105,7 @@ async def test_a_question_that_did_not_get_through_is_asked_again(error: type[ht
 
 
 @pytest.mark.parametrize("text", ["", "<html>", '{"half', "[]", '"text"', "7"])
-async def test_what_is_no_object_of_ours_is_no_answer(text: str) -> None:
+async def test_an_answer_that_is_no_json_object_is_unavailable(text: str) -> None:
     answer = await ask(answering(200, text), "GET", URL)
     with pytest.raises(StatusUnavailable) as raised:
         json_of(answer)
@@ -128,7 +134,7 @@ async def test_an_answer_with_a_byte_order_mark_or_a_wrong_byte_is_read() -> Non
     assert json_of(answer) == {"a": "b\ufffd"}
 
 
-async def test_an_error_for_people_is_short_and_on_one_line() -> None:
+async def test_an_error_text_is_short_and_on_one_line() -> None:
     with pytest.raises(Rejected) as raised:
         await send_paid(answering(422, "a\n" * 5000), URL, json={})
     assert "\n" not in raised.value.message
@@ -206,7 +212,7 @@ async def test_a_large_answer_within_the_limit_is_read_whole() -> None:
 
 
 @pytest.mark.parametrize("status", [500, 501, 507, 599])
-async def test_a_server_error_is_no_answer_unless_errors_tell(status: int) -> None:
+async def test_a_server_error_is_unavailable_unless_errors_are_results(status: int) -> None:
     with pytest.raises(StatusUnavailable):
         await ask(answering(status), "GET", URL)
     answer = await ask(answering(status, '{"detail": "x"}'), "GET", URL, errors_tell=True)
@@ -214,7 +220,7 @@ async def test_a_server_error_is_no_answer_unless_errors_tell(status: int) -> No
 
 
 @pytest.mark.parametrize("status", [401, 403, 408, 429])
-async def test_not_even_where_errors_tell_does_a_closed_door(status: int) -> None:
+async def test_an_authentication_error_is_never_the_result(status: int) -> None:
     with pytest.raises(StatusUnavailable):
         await ask(answering(status), "GET", URL, errors_tell=True)
 
@@ -223,7 +229,7 @@ SECRETS = "cannot read https://user:hunter2@bucket.example/a.png?X-Signature=s3c
 
 
 @pytest.mark.parametrize("status", [400, 401, 429, 500])
-async def test_what_users_read_carries_no_credentials_and_no_signatures(status: int) -> None:
+async def test_texts_for_users_contain_no_credentials_and_no_signatures(status: int) -> None:
     with pytest.raises((Rejected, NotAccepted, OutcomeUnknown)) as raised:
         await send_paid(answering(status, SECRETS), URL, json={})
     assert "hunter2" not in str(raised.value)
@@ -245,12 +251,12 @@ async def test_a_question_that_fails_keeps_secrets_too() -> None:
         assert "s3cr3t" not in message
 
 
-def test_what_is_no_link_is_left_as_it_is() -> None:
+def test_text_without_links_is_unchanged() -> None:
     assert redacted("why? a@b.c, see https://x.example/y") == "why? a@b.c, see https://x.example/y"
 
 
 @pytest.mark.parametrize("status", [429, 503])
-async def test_a_busy_answer_from_behind_the_door_may_mean_that_it_was_taken(status: int) -> None:
+async def test_a_busy_answer_from_behind_the_front_end_may_mean_acceptance(status: int) -> None:
     with pytest.raises(OutcomeUnknown):
         await send_paid(answering(status, X_Request_Id="17"), URL, mark_of_taken="x-request-id", json={})
     with pytest.raises(NotAccepted):

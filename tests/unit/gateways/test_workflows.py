@@ -12,7 +12,7 @@ LORA = {"key": "loras/mia.safetensors", "trigger_word": "mia7", "scale": 0.8}
 SETTINGS = ComfyUISettings(base_url="http://c", checkpoint="c.st", flux_checkpoint="f.st")
 
 
-def test_a_hole_that_is_the_whole_text_takes_the_values_own_type() -> None:
+def test_a_placeholder_that_is_the_whole_text_takes_the_values_own_type() -> None:
     graph = {"1": {"inputs": {"seed": "{{seed}}", "text": "{{prompt}}", "width": "{{width}}"}}}
     spec = a_spec(seed=7, prompt="a pier", width=640)
     assert filled(graph, spec)["1"]["inputs"] == {"seed": 7, "text": "a pier", "width": 640}
@@ -29,7 +29,7 @@ def test_unknown_holes_links_and_numbers_stay_as_they_are() -> None:
     assert filled(graph, a_spec()) == graph
 
 
-def test_a_prompt_that_looks_like_a_hole_is_not_filled_again() -> None:
+def test_a_prompt_that_looks_like_a_placeholder_is_not_filled_again() -> None:
     assert filled({"a": "{{prompt}}"}, a_spec(prompt="{{seed}}")) == {"a": "{{seed}}"}
 
 

@@ -96,16 +96,16 @@ class ModelGateway:
 
     @property
     def entries(self) -> dict[str, Any]:
-        """What the ledger says."""
+        """The documents of the ledger."""
         return self.attempts.kept
 
     @property
     def open(self) -> bool:
-        """Whether something of it is still to be done or said."""
+        """True if an attempt is open or a message unpublished."""
         return any(entry["state"] not in ENDED or "outbox" in entry for entry in self.entries.values())
 
     def steps(self) -> Iterator[tuple[Process, Attempt]]:
-        """Whose next step may be taken."""
+        """Yield the attempts that may take their next step."""
         for process in self.processes:
             for attempt in process.held.values():
                 yield process, attempt
@@ -169,14 +169,14 @@ class ModelGateway:
             await pushes.adopt(pushed, ref_of(attempt_id))
 
     async def tidy(self) -> None:
-        """What a process does now and then."""
+        """Do the periodic work of a process."""
         await self.living.ledger.remove_published()
         await self.living.pushes.collect(self.living.lease.owner)
         await self._outbox.sweep(timedelta(0))
         await self._late_ends.check_due()
 
     def grow_older(self, seconds: float) -> None:
-        """So much time passes: for it there is the real clock, so that all its times move back."""
+        """Let seconds pass: the real clock stands still, so all times move back."""
         span = timedelta(seconds=seconds)
         for entry in self.entries.values():
             entry |= {name: entry[name] - span for name in TIMES if entry.get(name)}

@@ -41,7 +41,7 @@ ROUNDS, ROUND_SECONDS = 100, 7.0
 
 
 class ModelHarness:
-    """What is said waits in `wire` until somebody takes it."""
+    """The whole system; published messages wait in `wire` until they are delivered."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -49,7 +49,7 @@ class ModelHarness:
         self.wire: list[Message] = []
         self.heard: list[Message] = []
         self.unsaid: list[tuple[Received[Any], list[Envelope]]] = []
-        """What a dispatcher had heard and written when it died, and what it had to say."""
+        """Messages that a dispatcher wrote before it died, with their unpublished outputs."""
         self.referee = Referee()
         self._jobs = FakeDocuments(JobRecord)
         self._offsets: dict[str, int] = defaultdict(int)
@@ -80,7 +80,7 @@ class ModelHarness:
             gateway.grow_older(seconds)
 
     def publish_due(self) -> None:
-        """What the dispatcher's timers do."""
+        """Do the work of the dispatcher's timers."""
         for job in filter(None, map(self.job, JOBS)):
             if job.wake_at and job.wake_at <= self.now:
                 self.wire.append(JobDue(job_id=job.job_id, due_at=job.wake_at))
@@ -103,7 +103,7 @@ class ModelHarness:
             self.wire.append(message)
 
     def publish(self, envelopes: list[Envelope]) -> None:
-        """What is said is heard by the referee, and by those whom it concerns."""
+        """Pass published messages to the referee and to their consumers."""
         for envelope in envelopes:
             message = KINDS[envelope.topic].model_validate_json(envelope.body)
             self.referee.hears(envelope.id, envelope.body, message)
@@ -111,7 +111,7 @@ class ModelHarness:
                 self.wire.append(message)
 
     def gateway_does(self, gateway: ModelGateway, deed: Awaitable[None]) -> None:
-        """Something of a gateway, and what it said."""
+        """Run something of a gateway and pass on its messages."""
         try:
             self.run(deed)
         finally:
@@ -119,15 +119,15 @@ class ModelHarness:
             self.publish(said)
 
     def steps(self) -> list[tuple[ModelGateway, Process, Attempt]]:
-        """Whose next step may be taken."""
+        """Return the attempts that may take their next step."""
         return [(gateway, *step) for gateway in self.gateways.values() for step in gateway.steps()]
 
     def is_blocked(self, message: Message) -> bool:
-        """Whether something before it in its partition comes again first."""
+        """Return whether an earlier message of the partition is redelivered first."""
         return topic_of(message) in {received.topic for received, _ in self.unsaid}
 
     def say_again(self) -> None:
-        """Another dispatcher hears what the dead one had written, and publishes the same outputs."""
+        """Redeliver a message to another dispatcher, which publishes the same outputs."""
         received, outputs = self.unsaid.pop(0)
         said, changed = self._handle(received)
         assert not changed, "what was heard before changes nothing"
@@ -149,7 +149,7 @@ class ModelHarness:
         raise AssertionError("it never ends")
 
     def do_all_there_is(self, mood: Mood = "well") -> None:
-        """Nobody fails, but for providers that are in this mood."""
+        """Deliver and do everything without faults, except for the mood of the providers."""
         self.publish_due()
         while self.wire or self.unsaid:
             if self.unsaid:
@@ -195,7 +195,7 @@ class ModelHarness:
         self.referee.jobs[job_id].hear(received.message, self.elapsed)
         try:
             outputs = [each.message for each in self.run(self._handlers.call("dispatcher", [received]))]
-        except JobIdConflict:  # it is set aside
+        except JobIdConflict:  # it is dead-lettered
             outputs = []
         after = self.job(job_id)
         self.referee.sees_job(job_id, before, after)

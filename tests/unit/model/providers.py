@@ -65,12 +65,12 @@ class ModelProvider(Provider):
         self._ends: dict[str, AttemptStatus] = {}
 
     def has(self, attempt_id: str) -> bool:
-        """Whether it has taken this."""
+        """Return whether it has accepted this attempt."""
         return self._arrived.get(attempt_id, self._clock() + 1) <= self._clock()
 
     @property
     def taken(self) -> list[str]:
-        """What it wants money for."""
+        """Return the attempts that it bills."""
         return [attempt_id for attempt_id in self._arrived if self.has(attempt_id)]
 
     def dialect(self, request: AttemptRequest) -> Dialect:
@@ -132,5 +132,5 @@ def a_provider(name: ProviderName, clock: Callable[[], float], sent: ReferenceSu
 
 
 def ref_of(attempt_id: str) -> SubmissionRef:
-    """What this provider answers to a submission."""
+    """Return this provider's answer to a submission."""
     return {"id": f"external-{attempt_id}"}

@@ -14,7 +14,7 @@ ENDS = ("completed", "failed")
 
 
 class Referee:
-    """Hears everything, and whistles."""
+    """Observes everything and fails on a violation."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, ReferenceJob] = defaultdict(ReferenceJob)
@@ -26,7 +26,7 @@ class Referee:
         self._news: dict[str, set[str]] = {"succeeded": set(), "failed": set()}
 
     def sees_job(self, job_id: str, before: JobRecord | None, after: JobRecord | None) -> None:
-        """The document before and after a message that the reference has heard."""
+        """Check a job document before and after a message that the reference has observed."""
         reference = self.jobs[job_id]
         if after is None or not after.seq:
             assert not reference.ends(perhaps=True), "what was planned has events"
@@ -52,9 +52,9 @@ class Referee:
             assert reference.may_be_tried(command.spec.index, int(n)), f"no need for {command.attempt_id}"
 
     def hears(self, id_: str, body: bytes, message: Message) -> None:
-        """What is published: the same id is the same message, however often it is said.
+        """Check a published message: the same id is always the same message.
 
-        A success may be heard anew from the provider, and told with the time of that.
+        A success may be polled again, and is then published with the time of that poll.
         """
         if isinstance(message, RenderProgressed):
             return
@@ -80,7 +80,7 @@ class Referee:
                 assert attempt_id not in self._ended, "what has ended does not begin again"
 
     def sees_accounts(self, gateway: ModelGateway) -> None:
-        """When all is said: what the provider wants money for is in the ledger, and nothing else."""
+        """Check at the end that the ledger bills exactly what the provider accepted."""
         for attempt_id, entry in gateway.entries.items():
             wanted = ("yes", "unknown") if gateway.provider.has(attempt_id) else ("no", "unknown")
             assert entry["billed"] in wanted, f"{attempt_id}: {entry['billed']}"
@@ -89,7 +89,7 @@ class Referee:
         assert set(gateway.provider.taken) <= gateway.entries.keys()
 
     def sees_the_end(self, job: JobRecord) -> None:
-        """When all is said: what everybody heard of a job."""
+        """Check at the end that all observers agree about a job."""
         heard = self._events[job.job_id]
         assert [heard[seq] for seq in sorted(heard)] == list(job.events), "all of it was said"
         kinds = [event.event for event in job.events]

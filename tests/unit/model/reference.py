@@ -1,6 +1,6 @@
-"""What may become of a job and of its attempts: small enough to be seen to be right.
+"""Reference model of jobs and attempts: small enough to be obviously right.
 
-It hears what the services hear, in the same order, and knows nothing of how they keep it.
+It observes the messages of the services in the same order, and does not know how they store state.
 """
 
 from datetime import datetime
@@ -28,10 +28,10 @@ class ReferenceJob:
         self.given_up: set[int] = set()
         self.perhaps_given_up: set[int] = set()
         self.end: str | None = None
-        """How it ended, once it has: from then on it hears nothing."""
+        """End of the job; it observes nothing after it."""
 
     def hear(self, message: Message, now: float) -> None:
-        """What is heard once or ten times is the same."""
+        """Ids of observed messages: a repeated message changes nothing."""
         if self.end:
             return
         match message:
@@ -81,13 +81,13 @@ class ReferenceJob:
         return ends
 
     def may_be_tried(self, index: int, n: int) -> bool:
-        """Whether the n-th attempt of a render may be commanded: a first one, or after a failure."""
+        """Return whether the n-th attempt of a render may be commanded: a first one, or after a failure."""
         wanted = self.planned and not self.end and index not in self.stored | self.given_up
         return wanted and n <= MOST_ATTEMPTS and (n == 1 or (index, n - 1) in self.failed)
 
 
 class ReferenceSubmissions:
-    """What may be sent to providers, who want money for what they take."""
+    """Submissions that may be sent to providers, which bill what they accept."""
 
     def __init__(self) -> None:
         self.taken: set[str] = set()

@@ -1,7 +1,7 @@
 """Dispatcher and gateways together, driven at random, do only what a simple reference allows.
 
-Messages come in any order, twice, or again after a process has died with its writing done and its
-word not said; providers lose answers; processes are declared dead, rightly or not; time passes.
+Messages arrive in any order, twice, or again after a process died between its write and its publish;
+providers lose answers; processes are marked as expired, rightly or not; time passes.
 """
 
 from typing import TypeVar
@@ -27,7 +27,7 @@ ANY_MOOD = st.sampled_from([*MOODS, "working", "breaks", "answer_lost", "arrives
 
 
 class Machine(RuleBasedStateMachine):
-    """What may happen next. What has happened is a `World`."""
+    """Rules of the state machine over a `ModelHarness`."""
 
     def __init__(self) -> None:
         super().__init__()

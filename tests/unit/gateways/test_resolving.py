@@ -1,4 +1,4 @@
-"""What was sent without a usable answer is settled by asking, before anything is sent again."""
+"""A submission without a usable answer is resolved before anything is sent again."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -30,7 +30,7 @@ async def lost(harness: GatewayHarness) -> Attempt:
     return attempt
 
 
-async def test_what_the_provider_has_is_followed_and_not_sent_again(
+async def test_a_submission_that_a_lookup_finds_is_polled_and_not_repeated(
     harness: GatewayHarness, lost: Attempt
 ) -> None:
     harness.provider.findings = [{"id": "found"}]
@@ -40,7 +40,7 @@ async def test_what_the_provider_has_is_followed_and_not_sent_again(
     assert (harness.entry(lost)["state"], harness.entry(lost)["submissions"]) == ("succeeded", 1)
 
 
-async def test_not_found_is_not_believed_while_the_request_may_still_be_on_its_way(
+async def test_not_found_does_not_count_while_the_request_may_still_arrive(
     harness: GatewayHarness, lost: Attempt
 ) -> None:
     for _ in range(5):
@@ -52,7 +52,9 @@ async def test_not_found_is_not_believed_while_the_request_may_still_be_on_its_w
     assert harness.provider.submitted == 1
 
 
-async def test_what_is_surely_not_there_is_sent_again_once(harness: GatewayHarness, lost: Attempt) -> None:
+async def test_a_submission_that_is_certainly_not_there_is_repeated_once(
+    harness: GatewayHarness, lost: Attempt
+) -> None:
     harness.age(lost, LEASE_SECONDS + 5.0)
     assert await harness.step(lost) is not None
     assert (harness.entry(lost)["state"], harness.entry(lost)["billed"]) == ("accepted", "no")
@@ -61,7 +63,7 @@ async def test_what_is_surely_not_there_is_sent_again_once(harness: GatewayHarne
     assert len(harness.publisher.said(RenderSucceeded)) == 1
 
 
-async def test_a_submit_that_fails_in_an_unforeseen_way_may_have_been_taken(harness: GatewayHarness) -> None:
+async def test_a_submit_that_fails_unexpectedly_may_have_been_accepted(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.submissions = [RuntimeError("a bug of ours")]
     with pytest.raises(RuntimeError):
@@ -81,7 +83,7 @@ async def test_a_provider_that_does_not_answer_is_asked_again_and_nothing_is_sen
     assert harness.provider.submitted == 1
 
 
-async def test_where_no_one_can_be_asked_it_fails_after_a_grace_and_may_have_been_billed(
+async def test_an_unknown_outcome_without_a_lookup_fails_after_the_grace_period_with_unknown_cost(
     harness: GatewayHarness, lost: Attempt
 ) -> None:
     harness.without_lookup()
@@ -95,7 +97,7 @@ async def test_where_no_one_can_be_asked_it_fails_after_a_grace_and_may_have_bee
     assert harness.provider.submitted == 1
 
 
-async def test_whether_an_unknown_outcome_is_paid_for_twice_is_a_setting() -> None:
+async def test_a_retry_after_an_unknown_outcome_is_a_setting() -> None:
     harness = GatewayHarness(grace_period=0.0, resubmit_unknown=False)
     attempt = await harness.accept()
     harness.provider.submissions = [OutcomeUnknown("lost")]
@@ -106,7 +108,7 @@ async def test_whether_an_unknown_outcome_is_paid_for_twice_is_a_setting() -> No
 
 
 @pytest.mark.parametrize("state", ["submitting", "unknown"])
-async def test_what_a_dead_process_was_sending_is_asked_for_by_its_heir(
+async def test_a_submission_of_an_expired_process_is_looked_up_by_its_successor(
     harness: GatewayHarness, state: str
 ) -> None:
     attempt = await harness.accept()
@@ -120,7 +122,9 @@ async def test_what_a_dead_process_was_sending_is_asked_for_by_its_heir(
     assert harness.entry(attempt)["state"] == "succeeded"
 
 
-async def test_what_a_dead_process_had_submitted_is_followed_by_its_heir(harness: GatewayHarness) -> None:
+async def test_a_submission_that_an_expired_process_saved_is_polled_by_its_successor(
+    harness: GatewayHarness,
+) -> None:
     attempt = await harness.accept()
     await harness.step(attempt)
     harness.entry(attempt)["owner"] = "dead"
@@ -132,7 +136,7 @@ async def test_what_a_dead_process_had_submitted_is_followed_by_its_heir(harness
     assert len(harness.publisher.said(RenderSucceeded)) == 1
 
 
-async def test_two_heirs_never_get_the_same_attempt(harness: GatewayHarness) -> None:
+async def test_two_successors_never_get_the_same_attempt(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.entry(attempt)["owner"] = "dead"
     held = [found async for found in harness.takeover.held_by("dead")]
@@ -142,12 +146,12 @@ async def test_two_heirs_never_get_the_same_attempt(harness: GatewayHarness) -> 
 
 
 async def taken_over(harness: GatewayHarness, dead: str = "dead") -> list[Attempt]:
-    """What our process takes over of another one's."""
+    """Take over the attempts of an expired owner."""
     held = [found async for found in harness.takeover.held_by(dead)]
     return await harness.takeover.take_over(held, dead, harness.lease.owner)
 
 
-async def test_an_intent_that_was_written_since_the_heir_looked_is_not_overwritten(
+async def test_an_intent_written_since_the_successor_read_is_not_overwritten(
     harness: GatewayHarness,
 ) -> None:
     attempt = await harness.accept()
@@ -160,7 +164,7 @@ async def test_an_intent_that_was_written_since_the_heir_looked_is_not_overwritt
     assert taken.state == "unknown", "the next look asks what became of it"
 
 
-async def test_those_that_were_read_with_one_that_moved_are_taken_over(harness: GatewayHarness) -> None:
+async def test_attempts_that_were_read_beside_a_changed_one_are_taken_over(harness: GatewayHarness) -> None:
     moved, still = [await harness.accept(), await harness.accept()]
     for attempt in (moved, still):
         harness.entry(attempt)["owner"] = attempt.owner = "dead"
@@ -170,7 +174,7 @@ async def test_those_that_were_read_with_one_that_moved_are_taken_over(harness: 
     assert taken.id == still.id
 
 
-async def test_what_was_sent_meanwhile_is_taken_over_all_the_same(harness: GatewayHarness) -> None:
+async def test_an_attempt_that_was_sent_meanwhile_is_taken_over_all_the_same(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.entry(attempt).update(owner="dead", state="submitting", submitting_at=now())
     attempt.owner = "dead"
@@ -181,7 +185,7 @@ async def test_what_was_sent_meanwhile_is_taken_over_all_the_same(harness: Gatew
     assert harness.provider.calls == ["poll"]
 
 
-async def test_who_was_declared_dead_while_it_submitted_still_leaves_the_handle_to_its_heir(
+async def test_an_owner_that_expires_while_it_submits_leaves_the_ref_to_its_successor(
     harness: GatewayHarness,
 ) -> None:
     attempt = await harness.accept()
@@ -199,7 +203,7 @@ async def test_who_was_declared_dead_while_it_submitted_still_leaves_the_handle_
     assert harness.provider.calls == ["poll"], "neither asked for nor sent again"
 
 
-async def test_the_heir_finds_the_handle_that_came_after_it_took_over(harness: GatewayHarness) -> None:
+async def test_a_successor_finds_a_ref_that_was_written_after_its_takeover(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.entry(attempt).update(owner="dead", state="submitting", submitting_at=now())
     [successor] = await taken_over(harness)
@@ -212,7 +216,7 @@ async def test_the_heir_finds_the_handle_that_came_after_it_took_over(harness: G
     assert (harness.entry(attempt)["state"], harness.entry(attempt)["external_id"]) == ("succeeded", "late")
 
 
-async def test_a_handle_of_an_earlier_sending_does_not_name_a_later_one(harness: GatewayHarness) -> None:
+async def test_a_ref_of_an_earlier_submission_is_not_saved_for_a_later_one(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     earlier = now()
     harness.entry(attempt).update(state="submitting", submitting_at=earlier + timedelta(seconds=30))
@@ -228,7 +232,7 @@ def lost_for_good(harness: GatewayHarness, attempt: Attempt) -> None:
 
 
 @pytest.mark.parametrize("status", [StatusUnavailable("502"), RUNNING], ids=["silent", "running for ever"])
-async def test_what_the_provider_never_ends_is_given_up_long_after_its_deadline(
+async def test_a_submission_that_the_provider_never_ends_is_given_up_long_after_its_deadline(
     harness: GatewayHarness, status: Any
 ) -> None:
     attempt = await harness.accept()
@@ -241,7 +245,9 @@ async def test_what_the_provider_never_ends_is_given_up_long_after_its_deadline(
     lost_for_good(harness, attempt)
 
 
-async def test_what_runs_for_ever_is_stopped_when_it_is_given_up(harness: GatewayHarness) -> None:
+async def test_a_submission_that_runs_forever_is_cancelled_when_it_is_given_up(
+    harness: GatewayHarness,
+) -> None:
     attempt = await harness.accept()
     harness.provider.statuses = [RUNNING]
     await harness.step(attempt)
@@ -250,7 +256,7 @@ async def test_what_runs_for_ever_is_stopped_when_it_is_given_up(harness: Gatewa
     assert harness.provider.calls[-1] == "cancel"
 
 
-async def test_what_ended_long_after_its_deadline_is_still_an_end(harness: GatewayHarness) -> None:
+async def test_an_end_long_after_the_deadline_counts(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     await harness.step(attempt)
     harness.age_deadline(attempt, 61)
@@ -258,7 +264,7 @@ async def test_what_ended_long_after_its_deadline_is_still_an_end(harness: Gatew
     assert harness.entry(attempt)["state"] == "succeeded"
 
 
-async def test_an_unknown_outcome_of_long_ago_is_given_up_without_an_answer(
+async def test_an_overdue_unknown_outcome_is_given_up_without_an_answer(
     harness: GatewayHarness, lost: Attempt
 ) -> None:
     harness.provider.findings = [StatusUnavailable("502")] * 10
@@ -272,7 +278,7 @@ async def test_an_unknown_outcome_of_long_ago_is_given_up_without_an_answer(
 MISSING = NotFound("the provider knows nothing of it")
 
 
-async def test_one_404_loses_nothing(harness: GatewayHarness) -> None:
+async def test_a_single_not_found_answer_does_not_end_an_attempt(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.statuses = [MISSING, MISSING, MISSING, RUNNING, MISSING]
     await harness.step(attempt)
@@ -285,7 +291,7 @@ async def test_one_404_loses_nothing(harness: GatewayHarness) -> None:
 
 
 @pytest.mark.parametrize("resubmit", [True, False])
-async def test_what_stays_missing_is_given_up_and_asked_for_later(resubmit: bool) -> None:
+async def test_a_submission_that_stays_missing_is_given_up_and_checked_later(resubmit: bool) -> None:
     harness = GatewayHarness(grace_period=0.0, resubmit_unknown=resubmit)
     attempt = await harness.accept()
     harness.provider.statuses = [MISSING] * 4
@@ -315,7 +321,7 @@ async def test_a_cancelled_attempt_that_is_missing_ends_at_once(harness: Gateway
     assert "next_check_at" in harness.entry(attempt)
 
 
-async def test_a_note_that_nothing_was_taken_does_not_undo_what_was_sent_since(
+async def test_a_requeue_does_not_undo_a_later_submission(
     harness: GatewayHarness,
 ) -> None:
     attempt = await harness.accept()
@@ -328,7 +334,7 @@ async def test_a_note_that_nothing_was_taken_does_not_undo_what_was_sent_since(
     assert (harness.entry(attempt)["state"], harness.entry(attempt)["billed"]) == ("submitted", "yes")
 
 
-async def test_what_has_a_handle_was_taken_whatever_else_its_entry_says(harness: GatewayHarness) -> None:
+async def test_an_attempt_with_a_ref_was_accepted_whatever_its_state_is(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     await harness.step(attempt)
     harness.entry(attempt).update(owner="dead", state="accepted")
@@ -337,7 +343,7 @@ async def test_what_has_a_handle_was_taken_whatever_else_its_entry_says(harness:
     assert (harness.entry(attempt)["state"], harness.provider.submitted) == ("succeeded", 1)
 
 
-async def test_a_handle_that_came_since_the_heir_looked_is_not_overlooked(harness: GatewayHarness) -> None:
+async def test_a_ref_written_since_the_successor_read_is_not_overlooked(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.entry(attempt)["owner"] = "dead"
     held = [found async for found in harness.takeover.held_by("dead")]
@@ -345,7 +351,7 @@ async def test_a_handle_that_came_since_the_heir_looked_is_not_overlooked(harnes
     assert await harness.takeover.take_over(held, "dead", harness.lease.owner) == []
 
 
-async def test_what_is_overdue_is_asked_for_once_more_where_that_can_be_asked(
+async def test_an_overdue_attempt_is_looked_up_once_more(
     harness: GatewayHarness,
 ) -> None:
     attempt = await harness.accept()

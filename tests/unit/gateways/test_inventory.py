@@ -1,4 +1,4 @@
-"""What does not fit between us and a provider, whatever there is."""
+"""Drift between a provider's inventory and the ledger, for any sets of ids."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import NAMESPACE_URL, uuid4, uuid5
@@ -23,16 +23,16 @@ ends = some.dictionaries(
 )
 
 
-def test_what_both_have_is_left_alone() -> None:
+def test_ids_that_both_sides_have_are_no_drift() -> None:
     found = drift(Inventory(frozenset(OURS[:2]), ASKED), OURS[:2], {})
     assert not found.orphans | found.unknown_ids
 
 
-def test_what_is_nowhere_any_more_is_looked_at() -> None:
+def test_a_submission_that_is_not_listed_is_missing() -> None:
     assert missing(OURS[:2], Inventory(frozenset(OURS[1:2]), ASKED)) == {OURS[0]}
 
 
-def test_what_has_ended_for_us_and_runs_is_an_orphan() -> None:
+def test_a_listed_submission_of_an_ended_attempt_is_an_orphan() -> None:
     found = drift(Inventory(frozenset(OURS[:2]), ASKED), [], {OURS[0]: LONG_AGO, OURS[1]: None})
     assert found.orphans == {OURS[0]}
     assert not found.unknown_ids
@@ -41,25 +41,25 @@ def test_what_has_ended_for_us_and_runs_is_an_orphan() -> None:
 @pytest.mark.parametrize(
     ("ended", "orphan"), [(JUST_ENDED, True), (JUST_ENDED / 2, False), (-JUST_ENDED, False)]
 )
-def test_what_has_only_just_ended_may_be_on_its_way_out(ended: timedelta, orphan: bool) -> None:
+def test_a_submission_of_a_recently_ended_attempt_is_no_orphan_yet(ended: timedelta, orphan: bool) -> None:
     found = drift(Inventory(frozenset(OURS[:1]), ASKED), [], {OURS[0]: ASKED - ended})
     assert bool(found.orphans) == orphan
 
 
-def test_what_no_ledger_knows_is_a_stranger_if_its_id_could_be_ours() -> None:
+def test_an_id_of_our_kind_that_no_ledger_has_is_unknown() -> None:
     found = drift(Inventory(frozenset([OURS[0], *THEIRS]), ASKED), [], {})
     assert found.unknown_ids == {OURS[0]}
     assert not found.orphans
 
 
-def test_ids_of_ours_have_their_own_version() -> None:
+def test_our_ids_have_their_own_uuid_version() -> None:
     assert is_of_our_kind(idempotency_key_of("any/0/1"))
     assert is_of_our_kind(str(uuid5(NAMESPACE_URL, "another platform's")))
     assert not any(is_of_our_kind(each) for each in THEIRS)
 
 
 @given(sent=our_ids, there=ids, known=ends)
-def test_each_id_has_one_meaning_and_what_is_not_ours_has_none(
+def test_each_id_has_one_meaning_and_foreign_ids_have_none(
     sent: set[str], there: set[str], known: dict[str, datetime | None]
 ) -> None:
     found = drift(Inventory(frozenset(there), ASKED), sent, known)
@@ -71,7 +71,7 @@ def test_each_id_has_one_meaning_and_what_is_not_ours_has_none(
 
 
 @given(sent=our_ids, there=ids, known=ends)
-def test_only_what_has_an_end_is_ever_stopped_and_only_what_has_no_entry_is_strange(
+def test_only_ended_attempts_are_orphans_and_only_ids_without_a_document_are_unknown(
     sent: set[str], there: set[str], known: dict[str, datetime | None]
 ) -> None:
     found = drift(Inventory(frozenset(there), ASKED), sent, known)
@@ -81,7 +81,7 @@ def test_only_what_has_an_end_is_ever_stopped_and_only_what_has_no_entry_is_stra
 
 
 @given(sent=our_ids, there=ids, known=ends, more=ids)
-def test_the_more_the_provider_has_the_less_is_gone(
+def test_more_listed_ids_never_add_missing_ones(
     sent: set[str], there: set[str], known: dict[str, datetime | None], more: set[str]
 ) -> None:
     less, more_ids = (Inventory(frozenset(each), ASKED) for each in (there, there | more))

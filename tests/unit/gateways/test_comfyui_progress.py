@@ -91,7 +91,7 @@ async def test_the_end_of_a_prompt_makes_the_next_poll_come_at_once(harness: Pro
 
 
 @pytest.mark.parametrize("fault", ["fail", "oom"])
-async def test_so_does_a_failure(harness: ProcessHarness, fault: str) -> None:
+async def test_a_hint_of_a_failure_makes_the_next_poll_immediate(harness: ProcessHarness, fault: str) -> None:
     await harness.adapter.behave(next_faults=[fault])
     async with harness.running() as service:
         command = a_command(provider="comfyui")
@@ -99,7 +99,7 @@ async def test_so_does_a_failure(harness: ProcessHarness, fault: str) -> None:
         await until(lambda: harness.state(command) == "failed")
 
 
-async def test_the_steps_of_the_sampler_are_told_and_never_backwards(harness: ProcessHarness) -> None:
+async def test_progress_follows_the_steps_of_the_sampler_and_never_falls(harness: ProcessHarness) -> None:
     await harness.adapter.behave(latency_seconds=1.3)
     async with harness.running() as service:
         await service.deliver(a_command(provider="comfyui"))
@@ -127,7 +127,7 @@ async def test_a_lost_socket_is_opened_again_and_what_ended_meanwhile_is_noticed
         await harness.ended()
 
 
-async def test_two_clients_hear_of_their_own_prompts_only(harness: ProcessHarness) -> None:
+async def test_two_clients_receive_hints_about_their_own_prompts_only(harness: ProcessHarness) -> None:
     one, two = harness.new_provider(), harness.new_provider()
     request, others = an_attempt_request("comfyui"), an_attempt_request("comfyui")
     async with heard_by(one) as to_one, heard_by(two) as to_two:
@@ -151,16 +151,16 @@ async def test_two_clients_hear_of_their_own_prompts_only(harness: ProcessHarnes
 
 @asynccontextmanager
 async def heard_by(provider: ComfyUIProvider) -> AsyncIterator[list[ProgressHint]]:
-    heard: list[ProgressHint] = []
+    requests: list[ProgressHint] = []
 
     async def listen() -> None:
         async with aclosing(provider.progress_hints()) as progress_hints:
             async for hint in progress_hints:
-                heard.append(hint)  # noqa: PERF401
+                requests.append(hint)  # noqa: PERF401
 
     async with background(listen):
         await until(lambda: provider._socket.is_open)
-        yield heard
+        yield requests
 
 
 @asynccontextmanager
@@ -186,7 +186,7 @@ def said(kind: str, **data: Any) -> dict[str, Any]:
     return {"type": kind, "data": data}
 
 
-async def test_what_is_no_hint_is_passed_over() -> None:
+async def test_other_messages_are_ignored() -> None:
     messages: list[Any] = [
         b"\x00\x00\x00\x01preview",
         "no json",
@@ -207,9 +207,9 @@ async def test_what_is_no_hint_is_passed_over() -> None:
     async with scripted(messages) as (url, paths):
         socket = Socket(url, "our client", silence=0.05)
         socket.steps.expect("p", GRAPH)
-        heard = [hint async for hint in socket.progress_hints()]
-        assert heard[-1] == ProgressHint("p")
-        assert {hint.percent for hint in heard[:-1]} <= {0}
+        requests = [hint async for hint in socket.progress_hints()]
+        assert requests[-1] == ProgressHint("p")
+        assert {hint.percent for hint in requests[:-1]} <= {0}
         assert paths[0] == "/comfy/ws?clientId=our%20client"
 
 

@@ -18,16 +18,16 @@ def test_equal_parts_and_the_rest_to_the_first() -> None:
     assert [allocation_of(10, {}, me, 0, alive) for me in "abc"] == [4, 3, 3]
 
 
-def test_who_is_alone_has_all() -> None:
+def test_a_single_process_has_all_slots() -> None:
     assert allocation_of(10, {"gone": 7}, "a", 0, {"a"}) == 10
 
 
-def test_who_comes_takes_only_what_the_others_left() -> None:
+def test_a_new_process_takes_only_free_slots() -> None:
     assert allocation_of(10, {"a": 10}, "b", 0, {"a", "b"}) == 0
     assert allocation_of(10, {"a": 7}, "b", 0, {"a", "b"}) == 3
 
 
-def test_a_share_shrinks_no_further_than_what_is_in_flight() -> None:
+def test_a_share_never_shrinks_below_the_number_in_flight() -> None:
     assert allocation_of(10, {"a": 10}, "a", 8, {"a", "b"}) == 8
     assert allocation_of(10, {"a": 10}, "a", 2, {"a", "b"}) == 5
 
@@ -48,7 +48,7 @@ class Process:
 
 
 @dataclass
-class Cluster:
+class ProcessCluster:
     """Processes over one document, and what they use of its `limit` slots."""
 
     limit: int
@@ -86,8 +86,8 @@ STEPS = st.lists(
 )
 
 
-async def play(limit: int, steps: list[tuple[str, int]]) -> Cluster:
-    cluster = Cluster(limit)
+async def play(limit: int, steps: list[tuple[str, int]]) -> ProcessCluster:
+    cluster = ProcessCluster(limit)
     for step, which in steps:
         cluster.time += 0.1
         if step == "join" and len(cluster.processes) < 5:
@@ -116,7 +116,7 @@ def test_whoever_comes_goes_and_settles_no_more_slots_are_used_than_there_are(
 
 
 @given(st.integers(1, 12), STEPS)
-def test_when_it_is_quiet_again_all_slots_are_shared_out(limit: int, steps: list[tuple[str, int]]) -> None:
+def test_all_slots_are_allocated_again_when_load_ends(limit: int, steps: list[tuple[str, int]]) -> None:
     async def quiet() -> None:
         cluster = await play(limit, [*steps, ("join", 0)])
         for _ in range(4):
@@ -132,8 +132,8 @@ def test_when_it_is_quiet_again_all_slots_are_shared_out(limit: int, steps: list
     asyncio.run(quiet())
 
 
-async def test_the_share_of_one_who_came_since_the_last_look_is_not_taken() -> None:
-    cluster = Cluster(100)
+async def test_the_share_of_a_process_that_started_meanwhile_is_not_taken() -> None:
+    cluster = ProcessCluster(100)
     first, second = cluster.join(), cluster.join()
     cluster.look(first)
     first.in_flight = 60
@@ -150,8 +150,8 @@ async def test_the_share_of_one_who_came_since_the_last_look_is_not_taken() -> N
     cluster.check()
 
 
-async def test_who_was_there_before_us_and_is_gone_holds_nothing_up() -> None:
-    cluster = Cluster(10)
+async def test_a_process_that_has_left_blocks_no_slots() -> None:
+    cluster = ProcessCluster(10)
     former = cluster.join()
     await cluster.rebalance(former)
     cluster.processes.remove(former)
@@ -161,7 +161,7 @@ async def test_who_was_there_before_us_and_is_gone_holds_nothing_up() -> None:
 
 
 async def test_a_race_that_is_lost_takes_nothing_until_the_next_time() -> None:
-    cluster = Cluster(10)
+    cluster = ProcessCluster(10)
     one, two = cluster.join(), cluster.join()
     cluster.look(one)
     await asyncio.gather(cluster.rebalance(one), cluster.rebalance(two))
@@ -171,8 +171,8 @@ async def test_a_race_that_is_lost_takes_nothing_until_the_next_time() -> None:
     assert (one.shares.mine, two.shares.mine) == (5, 5)
 
 
-async def test_a_write_whose_answer_is_lost_gives_no_one_too_much() -> None:
-    cluster = Cluster(10)
+async def test_a_write_whose_answer_is_lost_allocates_no_slot_twice() -> None:
+    cluster = ProcessCluster(10)
     one = cluster.join()
     cluster.documents.failures = [ConnectionError("away")]
     try:

@@ -35,7 +35,7 @@ SELDOM = ProviderLimits(
     reconcile_interval=0.05,
     grace_period=0.0,
 )
-"""What is found under this pace, the reconciliation has found."""
+"""Limits without polls: only the reconciler can find a difference."""
 
 
 class ProcessHarness:
@@ -84,7 +84,7 @@ class ProcessHarness:
         self.attempts.kept[command.attempt_id] = known | fields
 
 
-class Silence:
+class UnavailableList:
     """503 at one path, until it is over."""
 
     def __init__(self, path: str) -> None:
@@ -115,7 +115,9 @@ async def submission_log(adapter: AdapterHarness) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", ["modal", "comfyui"])
-async def test_what_the_provider_has_lost_is_settled_without_waiting_for_a_poll(name: ProviderName) -> None:
+async def test_a_submission_lost_at_the_provider_is_noticed_without_waiting_for_a_poll(
+    name: ProviderName,
+) -> None:
     async with (
         an_adapter_harness(name, latency_seconds=NEVER) as adapter,
         ProcessHarness(adapter.provider).running() as harness,
@@ -128,7 +130,7 @@ async def test_what_the_provider_has_lost_is_settled_without_waiting_for_a_poll(
 
 
 @pytest.mark.parametrize("name", ["modal", "comfyui", "fal"])
-async def test_what_has_ended_there_is_noticed_without_waiting_for_a_poll(name: ProviderName) -> None:
+async def test_an_end_at_the_provider_is_noticed_without_waiting_for_a_poll(name: ProviderName) -> None:
     """Fal cannot list what it has: it is asked for each."""
     async with (
         an_adapter_harness(name, latency_seconds=0.2, webhook_lost_rate=1.0) as adapter,
@@ -139,9 +141,7 @@ async def test_what_has_ended_there_is_noticed_without_waiting_for_a_poll(name: 
 
 
 @pytest.mark.parametrize(("name", "state"), [("modal", "failed"), ("comfyui", "cancelled")])
-async def test_what_runs_although_it_has_ended_for_us_is_stopped_and_entered(
-    name: ProviderName, state: str
-) -> None:
+async def test_an_orphan_is_stopped_and_its_outcome_recorded(name: ProviderName, state: str) -> None:
     async with an_adapter_harness(name, latency_seconds=NEVER) as adapter:
         harness, command = ProcessHarness(adapter.provider), a_command(provider=name)
         request = an_order_of(command)
@@ -160,7 +160,7 @@ async def test_what_runs_although_it_has_ended_for_us_is_stopped_and_entered(
 
 
 @pytest.mark.parametrize("name", ["modal", "comfyui"])
-async def test_what_no_ledger_knows_is_counted_once_and_never_touched(name: ProviderName) -> None:
+async def test_an_unknown_submission_is_counted_once_and_never_touched(name: ProviderName) -> None:
     before = counted(name, "unknown_id")
     async with (
         an_adapter_harness(name, latency_seconds=NEVER) as adapter,
@@ -175,7 +175,7 @@ async def test_what_no_ledger_knows_is_counted_once_and_never_touched(name: Prov
     assert harness.attempts.kept == {}
 
 
-async def test_what_people_draw_on_the_same_server_is_none_of_our_business() -> None:
+async def test_submissions_of_other_users_of_the_server_are_ignored() -> None:
     before = counted("comfyui", "unknown_id")
     async with (
         an_adapter_harness("comfyui", latency_seconds=NEVER) as adapter,
@@ -189,7 +189,7 @@ async def test_what_people_draw_on_the_same_server_is_none_of_our_business() -> 
 
 
 @pytest.mark.parametrize("name", ["modal", "comfyui"])
-async def test_what_another_process_has_in_flight_is_left_alone(name: ProviderName) -> None:
+async def test_submissions_of_another_process_are_left_alone(name: ProviderName) -> None:
     async with an_adapter_harness(name, latency_seconds=NEVER) as adapter:
         harness, command = ProcessHarness(adapter.provider), a_command(provider=name)
         await adapter.submit(an_order_of(command))
@@ -200,7 +200,7 @@ async def test_what_another_process_has_in_flight_is_left_alone(name: ProviderNa
         assert await submission_log(adapter) == [(idempotency_key_of(command.attempt_id), "running")]
 
 
-async def test_what_is_ours_in_the_ledger_and_not_in_hand_is_taken_up() -> None:
+async def test_a_stranded_attempt_is_continued() -> None:
     """A takeover whose write was done and whose answer was lost."""
     harness, command = ProcessHarness(FakeProvider()), a_command()
     async with harness.running():
@@ -210,8 +210,8 @@ async def test_what_is_ours_in_the_ledger_and_not_in_hand_is_taken_up() -> None:
     assert harness.entry(command)["state"] == "succeeded"
 
 
-async def test_a_provider_that_does_not_tell_what_it_has_is_asked_again_later() -> None:
-    silence = Silence("/calls")
+async def test_an_unavailable_inventory_is_asked_for_again() -> None:
+    silence = UnavailableList("/calls")
     async with (
         an_adapter_harness("modal", latency_seconds=NEVER, wrap=silence.wrap) as adapter,
         ProcessHarness(adapter.provider).running() as harness,

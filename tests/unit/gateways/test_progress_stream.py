@@ -1,4 +1,4 @@
-"""What a hint changes of polling, whichever the provider."""
+"""Effect of hints on polling, for any provider."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,16 +20,16 @@ from tests.fakes.waiting import background, until
 class HintingProvider(FakeProvider):
     """Tells whether hints come, as the test says."""
 
-    hears = True
+    streams = True
 
     async def progress_hints(self) -> Any:
         yield ProgressHint("x")
 
     def is_streamed(self, ref: dict[str, str]) -> bool:
-        return self.hears
+        return self.streams
 
 
-async def test_polls_are_rare_while_hints_come_and_as_usual_when_they_do_not(
+async def test_polls_are_rare_while_hints_are_streamed(
     harness: GatewayHarness,
 ) -> None:
     provider = HintingProvider()
@@ -38,11 +38,11 @@ async def test_polls_are_rare_while_hints_come_and_as_usual_when_they_do_not(
     executor = Executor(provider, harness.ledger, harness.lease, harness.publisher, limits)
     attempt = set_state(await harness.accept(), "submitted", ref={"id": "x"}, poll_interval=100.0)
     assert await executor.step(attempt) == jittered(5.0)
-    provider.hears = False
+    provider.streams = False
     assert await executor.step(attempt) == jittered(2.0)
 
 
-async def test_a_poll_that_knows_less_than_a_hint_says_nothing(harness: GatewayHarness) -> None:
+async def test_a_poll_that_reports_less_than_a_hint_publishes_nothing(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     await harness.step(attempt)
     await harness.executor.publish_progress(attempt, 40)
@@ -53,8 +53,8 @@ async def test_a_poll_that_knows_less_than_a_hint_says_nothing(harness: GatewayH
     assert [each.percent for each in harness.publisher.said(RenderProgressed)] == [40, 30, 60]
 
 
-class Steps60:
-    """Steps that wait for a minute, and one that is told to wait."""
+class MinuteSteps:
+    """Steps that wait for a minute, and block while `hold` is not set."""
 
     def __init__(self) -> None:
         self.taken: list[str] = []
@@ -73,8 +73,8 @@ def submitted(attempt: Attempt) -> None:
     set_state(attempt, "submitted", ref={"id": f"external-{attempt.id}"})
 
 
-async def test_what_is_hurried_during_its_step_takes_the_next_right_after_it() -> None:
-    steps = Steps60()
+async def test_a_poll_request_during_a_step_makes_the_next_step_immediate() -> None:
+    steps = MinuteSteps()
     steps.then = submitted
     steps.hold.clear()
     engine = Engine(as_step(steps), slots=1)
@@ -90,8 +90,8 @@ async def test_what_is_hurried_during_its_step_takes_the_next_right_after_it() -
         assert len(steps.taken) == 2, "once, however often it was hurried"
 
 
-async def test_what_turned_out_not_to_be_sent_keeps_its_pause() -> None:
-    steps = Steps60()
+async def test_an_attempt_that_was_not_accepted_keeps_its_pause() -> None:
+    steps = MinuteSteps()
     steps.hold.clear()
     engine = Engine(as_step(steps), slots=1)
     attempt = Attempt(a_command(), trace=None)
@@ -104,8 +104,8 @@ async def test_what_turned_out_not_to_be_sent_keeps_its_pause() -> None:
     assert steps.taken == [attempt.id]
 
 
-async def test_what_was_not_sent_is_not_hurried() -> None:
-    steps = Steps60()
+async def test_a_poll_request_does_not_submit_an_unsent_attempt() -> None:
+    steps = MinuteSteps()
     engine = Engine(as_step(steps), slots=1)
     backing_off, waiting = Attempt(a_command(), trace=None), Attempt(a_command(), trace=None)
     async with background(engine.run):
@@ -120,7 +120,7 @@ async def test_what_was_not_sent_is_not_hurried() -> None:
 
 
 async def test_an_attempt_is_found_by_both_its_ids_for_as_long_as_it_is_held() -> None:
-    steps = Steps60()
+    steps = MinuteSteps()
     steps.then = submitted
     engine = Engine(as_step(steps), slots=1)
     attempt = Attempt(a_command(), trace=None)

@@ -1,4 +1,4 @@
-"""An end that we wrote before the provider told it: asked for later, entered once, said once."""
+"""Outcomes that the provider reports after the end: checked later, recorded and published once."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -38,7 +38,7 @@ def late(harness: GatewayHarness) -> LateOutcomes:
 
 
 async def given_up(harness: GatewayHarness, *, cancel: bool = False) -> Attempt:
-    """It was taken, and its provider was silent until long after its deadline; its end is said."""
+    """Return an attempt that was given up long after its deadline; its end is published."""
     attempt = await harness.accept()
     await harness.step(attempt)
     attempt.cancel = cancel
@@ -93,7 +93,7 @@ async def test_a_late_result_is_paid_and_entered_and_not_delivered(
         (True, PAID, "succeeded"),
     ],
 )
-async def test_what_the_provider_says_late_is_what_became_of_it(
+async def test_a_late_report_of_the_provider_is_the_final_outcome(
     harness: GatewayHarness, late: LateOutcomes, cancel: bool, status: Any, outcome: str
 ) -> None:
     attempt = await given_up(harness, cancel=cancel)
@@ -106,7 +106,7 @@ async def test_what_the_provider_says_late_is_what_became_of_it(
     assert harness.entry(attempt)["state"] == ("cancelled" if cancel else "failed")
 
 
-async def test_what_another_process_has_claimed_since_is_left_to_it(
+async def test_a_check_that_another_process_claimed_is_left_to_it(
     harness: GatewayHarness, late: LateOutcomes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     attempt = await given_up(harness)
@@ -122,7 +122,7 @@ async def test_what_another_process_has_claimed_since_is_left_to_it(
     assert harness.provider.calls.count("poll") == polls
 
 
-async def test_what_was_settled_is_not_asked_for_again(harness: GatewayHarness, late: LateOutcomes) -> None:
+async def test_a_recorded_outcome_is_not_checked_again(harness: GatewayHarness, late: LateOutcomes) -> None:
     attempt = await given_up(harness)
     await look(harness, late, attempt)
     assert "next_check_at" not in harness.entry(attempt)
@@ -131,23 +131,23 @@ async def test_what_was_settled_is_not_asked_for_again(harness: GatewayHarness, 
     assert len(harness.publisher.said(AttemptSettled)) == 1
 
 
-async def test_it_is_not_asked_for_before_its_time(harness: GatewayHarness, late: LateOutcomes) -> None:
+async def test_a_late_outcome_is_not_checked_before_its_time(
+    harness: GatewayHarness, late: LateOutcomes
+) -> None:
     attempt = await given_up(harness)
     left = harness.entry(attempt)["next_check_at"] - now()
     assert FIRST_CHECK - timedelta(seconds=1) < left <= FIRST_CHECK
     assert await late.check_due() == 0
 
 
-async def test_an_end_that_the_provider_told_is_not_asked_for(harness: GatewayHarness) -> None:
+async def test_an_end_that_the_provider_reported_is_not_checked(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.statuses = [NOBODY_KNOWS]
     await harness.finish(attempt)
     assert "next_check_at" not in harness.entry(attempt)
 
 
-async def test_what_runs_on_is_stopped_and_looked_at_again(
-    harness: GatewayHarness, late: LateOutcomes
-) -> None:
+async def test_an_orphan_is_stopped_and_checked_again(harness: GatewayHarness, late: LateOutcomes) -> None:
     attempt = await given_up(harness)
     harness.provider.statuses = [RUNNING]
     await look(harness, late, attempt)
@@ -177,12 +177,12 @@ async def test_a_provider_that_is_silent_is_asked_less_and_less_often(
     assert harness.entry(attempt)["billed"] == "unknown"
 
 
-def test_looks_end() -> None:
+def test_checks_become_rarer_and_end() -> None:
     assert next_check(MAX_CHECKS - 1, now()) is not None
     assert next_check(MAX_CHECKS, now()) is None
 
 
-async def test_what_no_one_will_ever_know_stays_unknown_without_a_word(
+async def test_an_outcome_that_stays_unknown_is_not_published(
     harness: GatewayHarness, late: LateOutcomes
 ) -> None:
     attempt = await given_up(harness)
@@ -218,7 +218,7 @@ async def test_a_submission_that_never_came_there_was_not_billed(
     assert (settled.outcome, settled.billed) == ("failed", "no")
 
 
-async def test_where_no_one_can_be_asked_nothing_is_asked_twice(
+async def test_a_provider_without_a_lookup_is_checked_once(
     harness: GatewayHarness, late: LateOutcomes
 ) -> None:
     attempt = await unanswered(harness)
@@ -228,7 +228,9 @@ async def test_where_no_one_can_be_asked_nothing_is_asked_twice(
     assert harness.publisher.said(AttemptSettled) == []
 
 
-async def test_of_several_processes_one_asks(harness: GatewayHarness, late: LateOutcomes) -> None:
+async def test_a_check_is_made_by_one_of_several_processes(
+    harness: GatewayHarness, late: LateOutcomes
+) -> None:
     attempt = await given_up(harness)
     harness.entry(attempt)["next_check_at"] = now()
     document = dict(harness.entry(attempt))
@@ -239,7 +241,9 @@ async def test_of_several_processes_one_asks(harness: GatewayHarness, late: Late
     assert harness.provider.calls.count("poll") == polls + 1
 
 
-async def test_an_end_that_is_still_unsaid_is_said_first(harness: GatewayHarness, late: LateOutcomes) -> None:
+async def test_an_unpublished_end_is_published_before_the_late_outcome(
+    harness: GatewayHarness, late: LateOutcomes
+) -> None:
     attempt = await given_up(harness)
     debt = {"at": now(), "messages": []}
     harness.entry(attempt).update(outbox=debt, next_check_at=now())
@@ -248,7 +252,7 @@ async def test_an_end_that_is_still_unsaid_is_said_first(harness: GatewayHarness
     assert harness.entry(attempt)["next_check_at"] > now(), "it is asked for again"
 
 
-async def test_clearing_what_was_said_leaves_a_later_debt(harness: GatewayHarness) -> None:
+async def test_removing_a_published_entry_leaves_a_later_one(harness: GatewayHarness) -> None:
     attempt = await harness.accept()
     harness.provider.statuses = [STOPPED]
     await harness.finish(attempt)
@@ -258,7 +262,7 @@ async def test_clearing_what_was_said_leaves_a_later_debt(harness: GatewayHarnes
     assert harness.entry(attempt)["outbox"] == later
 
 
-async def test_an_old_debt_may_be_another_by_now_and_is_left_to_sweepers(harness: GatewayHarness) -> None:
+async def test_an_old_outbox_entry_is_left_to_sweepers(harness: GatewayHarness) -> None:
     old, young = await harness.accept(), await harness.accept()
     harness.provider.statuses = [STOPPED, STOPPED]
     for attempt in (old, young):
@@ -269,7 +273,7 @@ async def test_an_old_debt_may_be_another_by_now_and_is_left_to_sweepers(harness
     assert ("outbox" in harness.entry(old), "outbox" in harness.entry(young)) == (True, False)
 
 
-async def test_an_answer_that_cannot_be_handled_holds_up_nothing(
+async def test_an_unexpected_error_in_one_check_stops_no_other(
     harness: GatewayHarness, late: LateOutcomes
 ) -> None:
     odd, other = await given_up(harness), await given_up(harness)
@@ -281,7 +285,7 @@ async def test_an_answer_that_cannot_be_handled_holds_up_nothing(
 
 
 @pytest.mark.parametrize("status", [PAID, STOPPED, NOBODY_KNOWS, Failed("lost", "", True, "no")])
-async def test_an_image_that_was_delivered_stays_paid_whatever_is_heard_of_it_later(
+async def test_a_delivered_image_stays_billed_whatever_is_reported_later(
     harness: GatewayHarness, late: LateOutcomes, status: Any
 ) -> None:
     """Its copy ran on, and was stopped."""
@@ -296,7 +300,7 @@ async def test_an_image_that_was_delivered_stays_paid_whatever_is_heard_of_it_la
     assert harness.publisher.said(AttemptSettled) == []
 
 
-async def test_what_is_missing_is_asked_for_until_it_shows_itself(
+async def test_a_late_outcome_that_is_not_found_is_checked_until_it_is_reported(
     harness: GatewayHarness, late: LateOutcomes
 ) -> None:
     attempt = await given_up(harness)

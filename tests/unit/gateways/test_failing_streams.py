@@ -87,7 +87,7 @@ async def listening(harness: GatewayHarness, provider: StreamingProvider) -> Asy
     ("stream", "cause"),
     [(refused, "StatusUnavailable"), (ends_at_once, "StreamEnded"), (has_a_bug, "KeyError")],
 )
-async def test_a_stream_that_fails_is_logged_once_counted_and_named_and_readiness_stays(
+async def test_a_failing_stream_is_logged_once_counted_and_named_and_readiness_stays(
     harness: GatewayHarness, stream: Stream, cause: str
 ) -> None:
     provider = StreamingProvider(stream)
@@ -106,7 +106,7 @@ async def test_a_stream_that_fails_is_logged_once_counted_and_named_and_readines
 
 
 @pytest.mark.parametrize("stream", [quiet, talks])
-async def test_a_stream_that_stays_open_or_brings_a_hint_is_no_problem_any_more(
+async def test_a_stream_that_stays_open_or_brings_a_hint_is_healthy(
     harness: GatewayHarness, stream: Stream
 ) -> None:
     provider = StreamingProvider(refused)
@@ -139,7 +139,7 @@ class SilentList(FakeProvider):
         raise StatusUnavailable("HTTP 500")
 
 
-async def test_a_list_that_is_not_to_be_had_is_named_and_readiness_stays(harness: GatewayHarness) -> None:
+async def test_an_unavailable_inventory_is_named_and_readiness_stays(harness: GatewayHarness) -> None:
     loops = Loops("test")
     current.set(loops)
     engine = Engine(as_step(never_polled), slots=1)

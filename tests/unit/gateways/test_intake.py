@@ -21,7 +21,7 @@ from tests.fakes.steps import as_step
 from tests.fakes.waiting import background, until
 
 
-class Intake(FakeService):
+class IntakeHarness(FakeService):
     """A gateway's handler, as its subscription would call it."""
 
     def __init__(
@@ -40,7 +40,7 @@ class Intake(FakeService):
         )
 
 
-async def test_a_command_is_taken_in_once_however_often_it_comes(harness: GatewayHarness) -> None:
+async def test_a_command_is_accepted_once_however_often_it_is_delivered(harness: GatewayHarness) -> None:
     command, owner = a_command(), await harness.owner()
     batch = [received(command), received(command)]
     first = await harness.intake.accept(batch, owner)
@@ -59,18 +59,18 @@ async def test_two_attempts_of_a_render_are_two_entries(harness: GatewayHarness)
     assert [attempt.id for attempt in taken] == [first.attempt_id, second.attempt_id]
 
 
-async def test_what_was_written_before_the_database_went_away_is_not_forgotten(
+async def test_a_command_whose_write_was_not_answered_is_not_forgotten(
     harness: GatewayHarness,
 ) -> None:
-    intake, command = Intake(harness), a_command()
+    intake, command = IntakeHarness(harness), a_command()
     owner = await harness.owner()
     await harness.intake.accept([received(command)], owner)  # its answer never came
     await intake.deliver(command)
     assert len(intake.engine) == 1
 
 
-async def test_a_redelivered_command_does_not_disturb_the_attempt_in_hand(harness: GatewayHarness) -> None:
-    intake, command = Intake(harness), a_command()
+async def test_a_redelivered_command_does_not_disturb_the_attempt_in_memory(harness: GatewayHarness) -> None:
+    intake, command = IntakeHarness(harness), a_command()
     await harness.owner()
     for _ in range(3):
         await intake.deliver(command)
@@ -88,7 +88,7 @@ async def test_a_redelivered_command_does_not_disturb_the_attempt_in_hand(harnes
         (FakeLookupProvider(), 2, "closed", 5.0, "accepted"),
     ],
 )
-async def test_a_batch_that_is_sent_at_once_is_stored_with_its_intents_if_an_heir_could_ask(
+async def test_a_batch_that_is_sent_at_once_is_stored_with_its_intents_if_there_is_a_lookup(
     harness: GatewayHarness,
     provider: FakeProvider,
     slots: int,
@@ -96,7 +96,7 @@ async def test_a_batch_that_is_sent_at_once_is_stored_with_its_intents_if_an_hei
     per_second: float | None,
     state: str,
 ) -> None:
-    intake, commands = Intake(harness, provider=provider), [a_command(), a_command()]
+    intake, commands = IntakeHarness(harness, provider=provider), [a_command(), a_command()]
     intake.engine.resize(slots)
     intake.gate.breaker.state, intake.gate.rate.per_second = circuit, per_second
     await harness.owner()
@@ -118,21 +118,21 @@ async def test_an_intent_that_was_stored_without_an_answer_is_known_not_to_have_
     assert harness.entry(again[0])["submissions"] == 2, "its intent is written anew"
 
 
-async def test_a_gateway_listens_to_its_own_provider_only(harness: GatewayHarness) -> None:
+async def test_a_gateway_subscribes_to_its_own_provider_only(harness: GatewayHarness) -> None:
     topics = ["render.requested.fal.v1", "render.cancel.fal.v1", "result.stored.v1"]
-    assert Intake(harness).topics == {"gateway-fal": topics}
+    assert IntakeHarness(harness).topics == {"gateway-fal": topics}
     assert RenderRequested.topic.count("{provider}") == RenderCancel.topic.count("{provider}") == 1
 
 
-async def test_nothing_is_taken_in_without_a_valid_lease(harness: GatewayHarness) -> None:
-    intake = Intake(harness)
+async def test_nothing_is_accepted_without_a_valid_lease(harness: GatewayHarness) -> None:
+    intake = IntakeHarness(harness)
     with pytest.raises(LeaseExpired):
         await intake.deliver(a_command())
     assert harness.attempts.kept == {}
 
 
 async def test_a_command_and_its_cancel_in_one_batch_leave_nothing_to_send(harness: GatewayHarness) -> None:
-    intake, command = Intake(harness), a_command()
+    intake, command = IntakeHarness(harness), a_command()
     await harness.owner()
     assert await intake.deliver(a_cancel(command), command) == []
     async with background(intake.engine.run):
@@ -144,7 +144,7 @@ async def test_a_command_and_its_cancel_in_one_batch_leave_nothing_to_send(harne
 async def test_a_database_that_is_away_leaves_the_batch_to_be_delivered_again(
     harness: GatewayHarness,
 ) -> None:
-    intake = Intake(harness)
+    intake = IntakeHarness(harness)
     await harness.owner()
     harness.attempts.failures = [AutoReconnect("away")]
     with pytest.raises(AutoReconnect):
@@ -152,10 +152,10 @@ async def test_a_database_that_is_away_leaves_the_batch_to_be_delivered_again(
     assert len(intake.engine) == 0
 
 
-async def test_who_holds_enough_takes_no_more_until_some_have_ended_but_hears_of_cancels(
+async def test_a_full_process_accepts_cancels_but_no_commands_until_some_have_ended(
     harness: GatewayHarness,
 ) -> None:
-    intake, held, waiting = Intake(harness, most=1), a_command(), a_command()
+    intake, held, waiting = IntakeHarness(harness, most=1), a_command(), a_command()
     await harness.owner()
     await intake.deliver(held)
     with pytest.raises(Backpressure):
@@ -192,8 +192,8 @@ def a_result(command: RenderRequested, **fields: Any) -> ResultStored:
     return ResultStored.model_validate(known | fields)
 
 
-async def test_an_image_that_was_thrown_away_is_entered_as_a_duplicate(harness: GatewayHarness) -> None:
-    intake = Intake(harness)
+async def test_a_discarded_image_is_recorded_as_a_duplicate(harness: GatewayHarness) -> None:
+    intake = IntakeHarness(harness)
     await harness.owner()
     first, second = a_command(), a_command()
     await intake.deliver(first, second)
@@ -203,8 +203,10 @@ async def test_an_image_that_was_thrown_away_is_entered_as_a_duplicate(harness: 
     assert entries[1]["duplicate"] is True
 
 
-async def test_a_duplicate_of_another_provider_is_entered_by_its_own_gateway(harness: GatewayHarness) -> None:
-    intake = Intake(harness)
+async def test_a_duplicate_of_another_provider_is_recorded_by_its_own_gateway(
+    harness: GatewayHarness,
+) -> None:
+    intake = IntakeHarness(harness)
     await harness.owner()
     await intake.deliver(a_result(a_command(provider="modal"), duplicate=True))
     assert harness.attempts.kept == {}

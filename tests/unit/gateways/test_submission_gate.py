@@ -1,4 +1,4 @@
-"""What may be sent now, how fast, and who is told that nothing may."""
+"""Admission of submissions: circuit, rate, and announcements."""
 
 import pytest
 
@@ -24,21 +24,21 @@ class Clock:
         return self.time
 
 
-class Bench:
-    """A gate that opens after two failures; `told` is what it said."""
+class GateHarness:
+    """A gate that opens after two failures; `announced` has its announcements."""
 
     def __init__(self, per_second: float | None = None) -> None:
         self.clock = Clock()
-        self.told: list[tuple[Circuit, str]] = []
-        self.troubles: list[Exception] = []
+        self.announced: list[tuple[Circuit, str]] = []
+        self.failures_to_raise: list[Exception] = []
         self.gate = SubmissionGate(
-            Breaker(failures_to_open=2, pause=5.0), Rate(per_second), self._tell, self.clock
+            Breaker(failures_to_open=2, pause=5.0), Rate(per_second), self._announce, self.clock
         )
 
-    async def _tell(self, state: Circuit, reason: str) -> None:
-        if self.troubles:
-            raise self.troubles.pop(0)
-        self.told.append((state, reason))
+    async def _announce(self, state: Circuit, reason: str) -> None:
+        if self.failures_to_raise:
+            raise self.failures_to_raise.pop(0)
+        self.announced.append((state, reason))
 
     async def open_circuit(self) -> None:
         for _ in range(2):
@@ -78,7 +78,7 @@ def test_a_quiet_hour_does_not_save_up_more_than_a_second() -> None:
 
 
 async def test_the_longer_of_both_waits_counts() -> None:
-    harness = Bench(per_second=0.1)
+    harness = GateHarness(per_second=0.1)
     await harness.gate.begin()
     assert harness.gate.wait() == 10.0
     await harness.open_circuit()
@@ -87,8 +87,8 @@ async def test_the_longer_of_both_waits_counts() -> None:
     assert harness.gate.wait() == 4.0
 
 
-async def test_behind_an_open_circuit_each_is_looked_at_and_beside_a_probe_none() -> None:
-    harness = Bench()
+async def test_an_open_circuit_delays_no_attempt_and_a_probe_delays_all() -> None:
+    harness = GateHarness()
     await harness.open_circuit()
     assert (harness.gate.wait(), harness.gate.admission_delay()) == (5.0, 0.0)
     harness.clock.time += 5
@@ -97,8 +97,8 @@ async def test_behind_an_open_circuit_each_is_looked_at_and_beside_a_probe_none(
     assert harness.gate.admission_delay() == 1.0
 
 
-async def test_each_move_of_the_circuit_is_told_once() -> None:
-    harness = Bench()
+async def test_each_change_of_the_circuit_is_announced_once() -> None:
+    harness = GateHarness()
     await harness.open_circuit()
     await harness.gate.failed("503 again")
     harness.clock.time += 5
@@ -106,17 +106,17 @@ async def test_each_move_of_the_circuit_is_told_once() -> None:
     await harness.gate.begin()
     await harness.gate.answered()
     await harness.gate.answered()
-    assert harness.told == [("open", "503"), ("half_open", "503 again"), ("closed", "")]
+    assert harness.announced == [("open", "503"), ("half_open", "503 again"), ("closed", "")]
 
 
-async def test_what_cannot_be_told_stops_no_submission_and_is_told_with_the_next() -> None:
-    harness = Bench()
-    harness.troubles = [BrokerAway("away"), BrokerAway("away")]
+async def test_a_failed_announcement_stops_no_submission_and_is_repeated_with_the_next() -> None:
+    harness = GateHarness()
+    harness.failures_to_raise = [BrokerAway("away"), BrokerAway("away")]
     await harness.open_circuit()
     await harness.gate.failed("503")
-    assert harness.told == []
+    assert harness.announced == []
     await harness.gate.failed("503")
-    assert harness.told == [("open", "503")]
+    assert harness.announced == [("open", "503")]
 
 
 async def test_an_announcement_is_a_document_and_an_event() -> None:
@@ -137,13 +137,13 @@ class Guarded(GatewayHarness):
 
     def __init__(self) -> None:
         super().__init__()
-        self.guard = Bench()
+        self.guard = GateHarness()
         self.executor = Executor(
             self.provider, self.ledger, self.lease, self.publisher, ProviderLimits(), self.guard.gate
         )
 
 
-async def test_behind_a_shut_gate_nothing_is_sent_and_the_only_provider_is_waited_for() -> None:
+async def test_an_open_circuit_sends_nothing_and_an_attempt_without_an_alternative_waits() -> None:
     harness = Guarded()
     await harness.guard.open_circuit()
     attempt = await harness.accept()
@@ -155,7 +155,7 @@ async def test_behind_a_shut_gate_nothing_is_sent_and_the_only_provider_is_waite
     assert not harness.guard.gate.is_open
 
 
-async def test_behind_a_shut_gate_what_another_can_do_is_let_go_at_once() -> None:
+async def test_an_open_circuit_ends_an_attempt_with_an_alternative_at_once() -> None:
     harness = Guarded()
     await harness.guard.open_circuit()
     attempt = await harness.accept(alternatives=True)
@@ -175,7 +175,7 @@ async def test_behind_a_shut_gate_what_another_can_do_is_let_go_at_once() -> Non
         (Rejected("invalid_request", "422"), False),
     ],
 )
-async def test_what_is_the_providers_trouble_shuts_the_gate_and_a_refusal_does_not(
+async def test_failures_of_the_provider_open_the_circuit_and_a_rejection_does_not(
     trouble: Exception, shuts: bool
 ) -> None:
     harness = Guarded()
@@ -185,12 +185,12 @@ async def test_what_is_the_providers_trouble_shuts_the_gate_and_a_refusal_does_n
     assert harness.guard.gate.is_open == shuts
 
 
-async def test_a_handle_is_not_lost_because_its_good_news_could_not_be_told() -> None:
+async def test_a_ref_is_saved_although_the_announcement_fails() -> None:
     harness = Guarded()
     await harness.guard.open_circuit()
     harness.guard.clock.time += 5
     attempt = await harness.accept()
-    harness.guard.troubles = [BrokerAway("away"), BrokerAway("away")]
+    harness.guard.failures_to_raise = [BrokerAway("away"), BrokerAway("away")]
     await harness.step(attempt)
     assert harness.entry(attempt)["state"] == "submitted"
 

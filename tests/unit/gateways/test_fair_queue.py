@@ -1,4 +1,4 @@
-"""Who is next: the most urgent first, and among equals no tenant waits for another's thousand."""
+"""The most urgent attempts come first, and no tenant waits for another tenant's thousand."""
 
 import pytest
 from hypothesis import given
@@ -55,14 +55,14 @@ def test_an_urgent_one_of_the_crowd_does_not_cost_it_its_turn() -> None:
     ]
 
 
-def test_who_comes_back_after_its_turn_goes_to_the_end() -> None:
+def test_a_tenant_that_returns_goes_to_the_end_of_the_turns() -> None:
     line = line_of(waiting("a"), waiting("b"), waiting("b"))
     assert line.pop().command.tenant == "a"
     line.push(waiting("a"))
     assert [attempt.command.tenant for attempt in all_of(line)] == ["b", "a", "b"]
 
 
-def test_an_empty_line_has_no_next() -> None:
+def test_an_empty_queue_has_no_next_attempt() -> None:
     line = line_of(waiting())
     line.pop()
     with pytest.raises(IndexError):
@@ -70,7 +70,7 @@ def test_an_empty_line_has_no_next() -> None:
     assert len(line) == 0
 
 
-def test_a_line_that_was_cleared_begins_anew() -> None:
+def test_a_cleared_queue_starts_empty() -> None:
     line = line_of(*(waiting("a") for _ in range(3)))
     line.clear()
     assert len(line) == 0

@@ -32,9 +32,9 @@ from tests.fakes.waiting import until
 
 SECRET = b"the-secret"
 RARELY = ProviderLimits(slots=50, first_poll_interval=60.0, max_poll_interval=60.0, submit_timeout=5.0)
-"""So that whatever happens soon was not polled for."""
+"""Limits with rare polls: an early end comes from a webhook."""
 NEVER_SETTLED = ProviderLimits(slots=50, first_poll_interval=0.01, grace_period=60.0, submit_timeout=5.0)
-"""What was not answered is not looked at again by itself."""
+"""Limits under which an unknown outcome is not resolved by time."""
 
 
 class ProcessHarness:
