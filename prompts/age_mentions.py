@@ -32,6 +32,8 @@ class Ages:
     """The age words of all languages, in two lexicons."""
 
     parts: Lexicon[tuple[Kind, str]]
+    months: Lexicon[None]
+    """Units of babies' ages, for which a number above 18 counts."""
     begun: Lexicon[str]
     """First words of numbers, with their languages."""
     numbers: Mapping[str, NumberWords]
@@ -44,6 +46,7 @@ def compile_ages(languages: Mapping[str, Language]) -> Ages:
     """Combine the words of all languages."""
     parts: Lexicon[tuple[Kind, str]] = Lexicon()
     begun: Lexicon[str] = Lexicon()
+    months: Lexicon[None] = Lexicon()
     numbers = {code: NumberWords(code, language) for code, language in languages.items()}
     for kind in Kind:
         patterns = {
@@ -53,6 +56,9 @@ def compile_ages(languages: Mapping[str, Language]) -> Ages:
         }
         for pattern, code in sorted(patterns):
             parts.add(pattern, (kind, code), anywhere=kind in _ANYWHERE)
+            if kind is Kind.MONTHS:
+                months.add(pattern, None, anywhere=True)
+                months.add(f"{pattern.replace(' ', '').rstrip('*')}*", None, anywhere=True)
             if kind in _JOINED and " " in pattern:
                 parts.add(f"{pattern.replace(' ', '').rstrip('*')}*", (kind, code), anywhere=True)
     for code, known in numbers.items():
@@ -60,7 +66,7 @@ def compile_ages(languages: Mapping[str, Language]) -> Ages:
             begun.add(f"{word}*", code)
     endings = _any_of(ending for language in languages.values() for ending in language.number_endings)
     roughly = _any_of(word for language in languages.values() for word in language.approximations)
-    return Ages(parts, begun, numbers, endings, roughly)
+    return Ages(parts, months, begun, numbers, endings, roughly)
 
 
 def _any_of(words: Iterable[str]) -> re.Pattern[str]:
@@ -100,15 +106,15 @@ def _passage(text: str, start: int) -> tuple[int, str]:
 def _age_in(text: str, first: int, ages: Ages) -> Span | None:
     """Return the first age below 18 whose number starts from near `first` to `_CORE` characters later."""
     core = range(first - MAX_WORD_LENGTH, first + _CORE)
+    numerals = [*digits(text), *doubtful(text)]
+    most = math.inf if any(True for _ in ages.months.starts(text)) else ADULT_AGE
+    begun = {(start, code) for start, _, code in ages.begun.scan(text)}
+    if not begun and not any(number.value <= most for number in numerals):
+        return None
     marks = list(ages.parts.scan(text))
     languages = {language for _, _, (kind, language) in marks if kind in DECIDING}
-    if not languages:
-        return None
-    begun = {(start, code) for start, _, code in ages.begun.scan(text) if code in languages}
-    numbers = [
-        _whole(number, text, ages) for number in (*digits(text), *doubtful(text), *_read(text, begun, ages))
-    ]
-    most = math.inf if any(kind is Kind.MONTHS for _, _, (kind, _) in marks) else ADULT_AGE
+    read = _read(text, (one for one in begun if one[1] in languages), ages)
+    numbers = [_whole(number, text, ages) for number in (*numerals, *read)] if languages else []
     young = [number for number in numbers if number.start in core and number.value <= most]
     if not young:
         return None

@@ -26,7 +26,9 @@ _BESIDE_DIGIT = re.compile(
 _SINGLE = re.compile(r"[ ._*\-][^\W\d_](?:[ ._*\-][^\W\d_])+(?!\w)")
 _FIRST = re.compile(r"(?<!\w)(?:\d[ ._*\-]){0,2}[^\W_]$")
 """Pattern of the text before a match of `_SINGLE`: `1 6 y`."""
-_DIGIT = re.compile("[0-9]")
+_DIGITS = re.compile("[0-9]+")
+_AROUND = 5
+"""Number of characters around the start of a number that `_BESIDE_DIGIT` may match."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +76,18 @@ def rewrite(text: str, edits: Iterable[Edit], stride: int = 1) -> Rewritten:
 def respell(normalized: str) -> Rewritten:
     """Add spaces before joined digits and remove spaces between spaced letters."""
     edits = list(_spaced(normalized))
-    if _DIGIT.search(normalized):
-        beside = _BESIDE_DIGIT.finditer(normalized)
-        edits += ((*match.span(), _instead(match.group())) for match in beside)
-        edits = _without_overlaps(edits)
+    if beside := set(_beside_digits(normalized)):
+        edits = _without_overlaps([*edits, *beside])
     return rewrite(normalized, edits, stride=2) if edits else Rewritten(normalized)
+
+
+def _beside_digits(text: str) -> Iterator[Edit]:
+    """Yield the edits right before numbers; nothing else of the text is examined."""
+    for digits in _DIGITS.finditer(text):
+        start = digits.start()
+        found = _BESIDE_DIGIT.search(text, max(start - _AROUND, 0), start + _AROUND)
+        if found:
+            yield *found.span(), _instead(found.group())
 
 
 def _instead(sign: str) -> str:
