@@ -1,1 +1,1 @@
-"""Providers for one machine: each speaks its real counterpart's protocol and can be told to misbehave."""
+"""Provider simulators: each speaks its provider's real wire protocol and injects faults on request."""

@@ -1,4 +1,4 @@
-"""How a simulated provider behaves: set by the command line at start, by `POST /_sim/behaviour` later."""
+"""Behaviour of a simulator, set by the command line at start and changed by `POST /_sim/behaviour`."""
 
 from dataclasses import dataclass, field
 from random import Random
@@ -21,20 +21,21 @@ SLOW_FACTOR: Final = 20
 
 
 class Behaviour(BaseModel):
-    """Every field is also a command line option: `latency_seconds` is `--latency-seconds`."""
+    """Settings of a simulator. Every field is also a command line option: `latency_seconds` is
+    `--latency-seconds`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     latency_seconds: NonNegativeFloat = 0.3
-    """How long a job runs, without its time in the queue."""
+    """Seconds that a job runs, without its time in the queue."""
     jitter: Rate = 0.0
-    """Share of the latency by which each job may differ, up or down."""
+    """Share of the latency by which a job's duration may differ, up or down."""
     concurrency: PositiveInt = 8
     """Jobs that run at once; the others wait in the provider's queue."""
     tiny: bool = False
-    """Answer with a plain picture of half of each side that was asked for: costs nearly nothing."""
+    """Return a plain picture of half the requested width and height, at almost no cost."""
     seed: int = 0
-    """Of the random choices; setting it again repeats them."""
+    """Seed of the random choices; setting it again repeats them."""
 
     fail_rate: Rate = 0.0
     fail_kind: Literal["permanent", "transient"] = "permanent"
@@ -48,20 +49,21 @@ class Behaviour(BaseModel):
     next_faults: tuple[SubmitFault | JobFault, ...] = ()
     """One fault for each of the next submits, in order."""
     cancel_is_ignored: bool = False
-    """A cancelled running job still finishes (fal and Modal promise no more)."""
+    """Let a cancelled running job finish, which fal and Modal do not rule out."""
 
     webhook_duplicates: NonNegativeInt = 0
-    """How often each webhook is sent again after it was delivered."""
+    """Number of times that each webhook is sent again after its delivery."""
     webhook_delay_seconds: NonNegativeFloat = 0.0
     webhook_lost_rate: Rate = 0.0
     webhook_bad_signature: bool = False
     webhook_without_payload: bool = False
-    """`payload` is null and `payload_error` says why: the result is only to be had from the queue."""
+    """Send webhooks whose `payload` is null and whose `payload_error` gives a reason; only the queue has the
+    result."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What will become of an accepted job, decided when it is accepted."""
+    """The outcome of an accepted job, decided on acceptance."""
 
     seconds: float
     end: Literal["ok", "fail", "oom"] = "ok"
@@ -69,25 +71,25 @@ class Outcome:
 
 
 @dataclass
-class Director:
-    """Takes the random choices, so that the same seed and the same calls give the same faults."""
+class FaultInjector:
+    """Chooses faults and outcomes at random; the same seed and the same calls give the same ones."""
 
     behaviour: Behaviour
-    _dice: Random = field(init=False)
+    _rng: Random = field(init=False)
 
     def __post_init__(self) -> None:
-        self._dice = Random(self.behaviour.seed)
+        self._rng = Random(self.behaviour.seed)
 
     def change(self, patch: dict[str, Any]) -> Behaviour:
-        """Raises pydantic's ValidationError and changes nothing when a value is wrong."""
+        """Change some settings. An invalid value raises pydantic's ValidationError and changes nothing."""
         merged = self.behaviour.model_dump() | patch
         self.behaviour = Behaviour.model_validate(merged)
         if "seed" in patch:
-            self._dice = Random(self.behaviour.seed)
+            self._rng = Random(self.behaviour.seed)
         return self.behaviour
 
     def next_fault(self) -> SubmitFault | JobFault | None:
-        """The fault of the submit that arrived now."""
+        """Return the fault of the submit that has just arrived."""
         now = self.behaviour
         if now.next_faults:
             self.behaviour = now.model_copy(update={"next_faults": now.next_faults[1:]})
@@ -101,25 +103,26 @@ class Director:
         return next((fault for fault, rate in rates if self.happens(rate)), None)
 
     def outcome(self, prompt: str, fault: str | None = None) -> Outcome:
-        """Words in the prompt and one-shot faults decide before chance does.
+        """Choose a job's outcome: by words in the prompt, then by one-shot faults, then at random.
 
-        `sim-fail` passes through the prompt library as it is; `[fail]` only where nobody reads brackets.
+        `sim-fail` passes through the prompt library unchanged; `[fail]` does not, where brackets have a
+        meaning.
         """
         now, words = self.behaviour, prompt.lower()
-        asked = {name for name in JOB_FAULTS if f"[{name}]" in words or f"sim-{name}" in words} | {fault}
+        requested = {name for name in JOB_FAULTS if f"[{name}]" in words or f"sim-{name}" in words} | {fault}
         seconds = now.latency_seconds
         if now.jitter:
-            seconds *= 1 + self._dice.uniform(-now.jitter, now.jitter)
-        if "slow" in asked:
+            seconds *= 1 + self._rng.uniform(-now.jitter, now.jitter)
+        if "slow" in requested:
             seconds *= SLOW_FACTOR
-        nsfw = "nsfw" in asked or self.happens(now.nsfw_rate)
-        if "oom" in asked:
+        nsfw = "nsfw" in requested or self.happens(now.nsfw_rate)
+        if "oom" in requested:
             return Outcome(seconds, "oom", nsfw)
-        if "fail" in asked:
+        if "fail" in requested:
             return Outcome(seconds, "fail", nsfw)
         if self.happens(now.fail_rate):
             return Outcome(seconds, "fail" if now.fail_kind == "permanent" else "oom", nsfw)
         return Outcome(seconds, "ok", nsfw)
 
     def happens(self, rate: float) -> bool:
-        return rate > 0 and self._dice.random() < rate
+        return rate > 0 and self._rng.random() < rate

@@ -1,17 +1,17 @@
-"""The prompt, legible on every picture: a contact sheet shows at once which request gave what."""
+"""Caption with the prompt on every picture, so that a contact sheet shows which request made it."""
 
 from functools import lru_cache
 from typing import Final
 
 from PIL import Image, ImageDraw, ImageFont
 
-SMALLEST_WITH_TEXT: Final = 128
-MOST_LINES: Final = 3
+MIN_CAPTIONED_SIDE: Final = 128
+MAX_LINES: Final = 3
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def write_caption(picture: Image.Image, prompt: str, details: str) -> None:
-    if min(picture.size) < SMALLEST_WITH_TEXT:
+    if min(picture.size) < MIN_CAPTIONED_SIDE:
         return
     base = min(picture.size)
     margin, size = base // 24, max(11, base // 28)
@@ -45,8 +45,8 @@ def _wrap(text: str, font: Font, width: float) -> list[str]:
         else:
             line = longer
     lines.append(line)
-    if len(lines) > MOST_LINES:
-        lines = [*lines[: MOST_LINES - 1], lines[MOST_LINES - 1] + " …"]
+    if len(lines) > MAX_LINES:
+        lines = [*lines[: MAX_LINES - 1], lines[MAX_LINES - 1] + " …"]
     return [_cut(line, font, width) for line in lines]
 
 
@@ -58,7 +58,7 @@ def _cut(line: str, font: Font, width: float) -> str:
 
 @lru_cache(maxsize=32)
 def _font(size: int, latin: bool) -> Font:
-    """Pillow's own font reads best but knows Latin letters only."""
+    """Return Pillow's own font for Latin text, which it renders best, and DejaVu Sans for other scripts."""
     if not latin:
         try:
             return ImageFont.truetype("DejaVuSans.ttf", size)

@@ -1,4 +1,4 @@
-"""POST /prompt → queue → history, files and websocket events: a ComfyUI 0.27.1 server."""
+"""Simulator of a ComfyUI 0.27.1 server: `POST /prompt`, queue, history, files and websocket events."""
 
 import argparse
 import uuid
@@ -16,14 +16,14 @@ from starlette.types import ASGIApp, Scope
 from starlette.websockets import WebSocket
 
 from deploy.simulators.behaviour import Behaviour
-from deploy.simulators.comfyui_files import file_routes, server_trouble
+from deploy.simulators.comfyui_files import file_routes, internal_error
 from deploy.simulators.comfyui_jobs import BadFilter, list_jobs
-from deploy.simulators.comfyui_middleware import MOST_BYTES, Door
-from deploy.simulators.comfyui_server import ComfyServer, Refused
+from deploy.simulators.comfyui_middleware import MAX_BYTES, RequestGuard
+from deploy.simulators.comfyui_server import ComfyServer, Rejected
 from deploy.simulators.comfyui_system_info import about_routes
 from deploy.simulators.comfyui_validation import problem
 from deploy.simulators.control import control_routes
-from deploy.simulators.faults import Faults
+from deploy.simulators.faults import FaultMiddleware
 from deploy.simulators.python_json import PythonJSON
 from deploy.simulators.serving import serve
 
@@ -31,7 +31,7 @@ DEFAULTS: Final = Behaviour(concurrency=1)
 
 
 class PromptRoutes:
-    """Submitting, and what the older routes say about the queue and the history."""
+    """Routes of prompts, queue and history."""
 
     def __init__(self, server: ComfyServer) -> None:
         self._server = server
@@ -52,10 +52,10 @@ class PromptRoutes:
     async def submit(self, request: Request) -> Response:
         body = await request.json()
         try:
-            job, verdict = self._server.submit(body, request.scope.get("fault"))
-        except Refused as refused:
-            return PythonJSON(refused.body, 400)
-        answer = {"prompt_id": job.id, "number": job.number, "node_errors": verdict.node_errors}
+            job, validation = self._server.submit(body, request.scope.get("fault"))
+        except Rejected as rejected:
+            return PythonJSON(rejected.body, 400)
+        answer = {"prompt_id": job.id, "number": job.number, "node_errors": validation.node_errors}
         return PythonJSON(answer)
 
     async def remaining(self, _: Request) -> Response:
@@ -75,7 +75,7 @@ class PromptRoutes:
         return Response()
 
     async def interrupt(self, request: Request) -> Response:
-        """Without an id it stops whatever runs, whoever started it."""
+        """Interrupt the running prompt with this id, or any running prompt without an id."""
         try:
             prompt_id = (await request.json()).get("prompt_id")
         except ValueError:
@@ -109,7 +109,7 @@ class PromptRoutes:
 
 
 class JobRoutes:
-    """`/api/jobs`, which has no form outside of `/api`."""
+    """Routes under `/api/jobs`, which exist only below `/api`."""
 
     def __init__(self, server: ComfyServer) -> None:
         self._server = server
@@ -124,7 +124,7 @@ class JobRoutes:
 
     async def listing(self, request: Request) -> Response:
         try:
-            return PythonJSON(list_jobs(self._server.everything(), request.query_params))
+            return PythonJSON(list_jobs(self._server.all_jobs(), request.query_params))
         except BadFilter as error:
             return PythonJSON({"error": str(error)}, 400)
 
@@ -146,7 +146,7 @@ class JobRoutes:
 
 
 def create_app(
-    behaviour: Behaviour = DEFAULTS, lora_dir: Path | None = None, most_bytes: int = MOST_BYTES
+    behaviour: Behaviour = DEFAULTS, lora_dir: Path | None = None, max_bytes: int = MAX_BYTES
 ) -> Starlette:
     server = ComfyServer(behaviour, lora_dir)
 
@@ -165,15 +165,15 @@ def create_app(
         *about_routes(server.models),
     ]
     control = control_routes(
-        server.director, server.submission_log, forget=server.forget, changed=server.job_queue.fill
+        server.injector, server.submission_log, forget=server.forget, changed=server.job_queue.fill
     )
     return Starlette(
         routes=[control, Mount("/api", routes=[*JobRoutes(server).routes(), *routes]), *routes],
         middleware=[
-            Middleware(Door, most_bytes=most_bytes),
-            Middleware(Faults, director=server.director, is_submit=_is_submit, refuse=_refuse),
+            Middleware(RequestGuard, max_bytes=max_bytes),
+            Middleware(FaultMiddleware, injector=server.injector, is_submit=_is_submit, reject=_reject),
         ],
-        exception_handlers={404: _nothing_here},
+        exception_handlers={404: _unknown_route},
         lifespan=lifespan,
     )
 
@@ -183,28 +183,28 @@ def _is_submit(scope: Scope) -> bool:
     return scope["method"] == "POST" and path in ("/prompt", "/api/prompt")
 
 
-def _refuse(status: int, behaviour: Behaviour) -> Response:
-    """429 and 503 come from whatever stands before the server: it knows neither itself."""
+def _reject(status: int, behaviour: Behaviour) -> Response:
+    """Return a rejection. ComfyUI itself sends neither 429 nor 503; a proxy in front of it does."""
     if status == 422:
         text = "Prompt outputs failed validation"
         error = problem("prompt_outputs_failed_validation", text, "refused")
         return PythonJSON({"error": error, "node_errors": {}}, 400)
     headers = {"Retry-After": str(behaviour.retry_after_seconds)} if status in (429, 503) else {}
-    return server_trouble() if status == 500 else PlainTextResponse("try later", status, headers)
+    return internal_error() if status == 500 else PlainTextResponse("try later", status, headers)
 
 
 def _route(method: str, path: str, act: Callable[[Request], Awaitable[Response]]) -> Route:
     async def guarded(request: Request) -> Response:
-        """Anything unforeseen is answered as aiohttp does, and not logged."""
+        """Answer any unexpected exception as aiohttp does, without logging it."""
         try:
             return await act(request)
         except Exception:
-            return server_trouble()
+            return internal_error()
 
     return Route(path, guarded, methods=[method])
 
 
-async def _nothing_here(_: Request, __: Exception) -> Response:
+async def _unknown_route(_: Request, __: Exception) -> Response:
     return Response(status_code=404)
 
 

@@ -1,4 +1,4 @@
-"""ComfyUI's three folders: uploads, results that outlive a restart, and temporary previews."""
+"""ComfyUI's three folders: uploads, results that survive a restart, and temporary previews."""
 
 import re
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ FOLDERS: Final = ("input", "output", "temp")
 ANNOTATED: Final = re.compile(r"(?P<name>.+) \[(?P<folder>input|output|temp)\]")
 
 
-class Escape(ValueError):
-    """A path that would lead out of its folder."""
+class PathEscape(ValueError):
+    """A path that leads out of its folder."""
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedFile:
     filename: str
     subfolder: str
     type: str
@@ -42,7 +42,7 @@ class Disk:
         return self._stores[folder].get(path)
 
     def load(self, name: str) -> bytes:
-        """The file that a LoadImage names: `sub/name.png`, or `name.png [output]`."""
+        """Return the file that a LoadImage node names: `sub/name.png`, or `name.png [output]`."""
         file = self._find(name)
         if file is None:
             raise FileNotFoundError(name)
@@ -51,29 +51,29 @@ class Disk:
     def has(self, name: str) -> bool:
         return self._find(name) is not None
 
-    def next_name(self, folder: str, prefix: str) -> Saved:
-        """Names count up for each prefix, and go on counting after a restart."""
+    def next_name(self, folder: str, prefix: str) -> SavedFile:
+        """Return the next file name of a prefix. The counters survive a restart."""
         subfolder, _, stem = prefix.rpartition("/")
         count = self._counts.get((folder, prefix), 0) + 1
         self._counts[folder, prefix] = count
-        return Saved(f"{stem}_{count:05}_.png", subfolder, folder)
+        return SavedFile(f"{stem}_{count:05}_.png", subfolder, folder)
 
-    def save(self, saved: Saved, data: bytes) -> None:
+    def save(self, saved: SavedFile, data: bytes) -> None:
         self._stores[saved.type].put(saved.path, data, "image/png")
 
     def upload(
         self, folder: str, subfolder: str, name: str, data: bytes, mime: str, *, overwrite: bool
-    ) -> Saved:
-        """The same bytes under the same name are one file; other bytes get another name."""
+    ) -> SavedFile:
+        """Save an upload. Equal bytes under a name are one file; other bytes get another name."""
         if escapes(subfolder) or escapes(name):
-            raise Escape(name)
+            raise PathEscape(name)
         store, stem, ending = self._stores[folder], *_split(name)
-        saved, tries = Saved(name, subfolder, folder), 0
-        while not overwrite and (there := store.get(saved.path)) is not None:
-            if sha256(there.data).digest() == sha256(data).digest():
+        saved, tries = SavedFile(name, subfolder, folder), 0
+        while not overwrite and (existing := store.get(saved.path)) is not None:
+            if sha256(existing.data).digest() == sha256(data).digest():
                 return saved
             tries += 1
-            saved = Saved(f"{stem} ({tries}){ending}", subfolder, folder)
+            saved = SavedFile(f"{stem} ({tries}){ending}", subfolder, folder)
         store.put(saved.path, data, mime)
         return saved
 

@@ -1,4 +1,4 @@
-"""`/view` and `/upload/*`: files by name, with the server's checks against leaving its folders."""
+"""Routes `/view` and `/upload/*`: files by name, with the server's checks against path traversal."""
 
 from typing import Any, Final
 
@@ -7,16 +7,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from deploy.simulators.comfyui_disk import FOLDERS, Disk, Escape, escapes
+from deploy.simulators.comfyui_disk import FOLDERS, Disk, PathEscape, escapes
 from deploy.simulators.drawing import MIME_TYPES, encode, open_image
 from deploy.simulators.files import File
 
-TROUBLE: Final = "500 Internal Server Error\n\nServer got itself in trouble"
+INTERNAL_ERROR: Final = "500 Internal Server Error\n\nServer got itself in trouble"
 
 
-def server_trouble() -> Response:
-    """How aiohttp answers an exception that nobody caught."""
-    return PlainTextResponse(TROUBLE, 500)
+def internal_error() -> Response:
+    """Return aiohttp's answer to an unhandled exception."""
+    return PlainTextResponse(INTERNAL_ERROR, 500)
 
 
 def file_routes(disk: Disk) -> list[Route]:
@@ -32,7 +32,7 @@ def file_routes(disk: Disk) -> list[Route]:
             return Response(status_code=403)
         name = name.rsplit("/", 1)[-1]
         file = disk.read(folder, f"{subfolder}/{name}" if subfolder else name)
-        return _show(file, name, query.get("preview")) if file else Response(status_code=404)
+        return _file_response(file, name, query.get("preview")) if file else Response(status_code=404)
 
     async def upload(request: Request) -> Response:
         async with request.form() as form:
@@ -40,7 +40,7 @@ def file_routes(disk: Disk) -> list[Route]:
             if not isinstance(image, UploadFile) or not image.filename:
                 return Response(status_code=400)
             if folder not in FOLDERS:
-                return server_trouble()
+                return internal_error()
             try:
                 saved = disk.upload(
                     folder,
@@ -50,7 +50,7 @@ def file_routes(disk: Disk) -> list[Route]:
                     image.content_type or "application/octet-stream",
                     overwrite=form.get("overwrite") in ("true", "1"),
                 )
-            except Escape:
+            except PathEscape:
                 return Response(status_code=400)
         body: dict[str, Any] = {"name": saved.filename, "subfolder": saved.subfolder}
         return JSONResponse(body | {"type": saved.type})
@@ -62,7 +62,7 @@ def file_routes(disk: Disk) -> list[Route]:
     ]
 
 
-def _show(file: File, name: str, preview: str | None) -> Response:
+def _file_response(file: File, name: str, preview: str | None) -> Response:
     headers = {"content-disposition": f'filename="{name}"'}
     if preview is None:
         return Response(file.data, media_type=file.content_type, headers=headers | file.headers)

@@ -1,4 +1,4 @@
-"""One accepted prompt, and the shapes in which ComfyUI shows it: queue, history and /api/jobs."""
+"""One accepted prompt, and its views in ComfyUI's API: queue, history and /api/jobs."""
 
 import asyncio
 import time
@@ -31,7 +31,7 @@ class ComfyJob:
     running: bool = False
     finished: bool = False
     node: str | None = None
-    """The node that runs now: told again to a client that reconnects."""
+    """The node that runs now, repeated to a client that reconnects."""
     messages: list[list[Any]] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
 
@@ -52,7 +52,7 @@ class ComfyJob:
         }
 
     def summary(self) -> dict[str, Any]:
-        """The entry of `GET /api/jobs`."""
+        """Return the entry of `GET /api/jobs`."""
         view = self._head()
         if not self.finished:
             return view | {"outputs_count": 0} | self._workflow_id()
@@ -72,7 +72,7 @@ class ComfyJob:
         return view | self._workflow_id()
 
     def detail(self) -> dict[str, Any]:
-        """The answer of `GET /api/jobs/{id}`."""
+        """Return the body of `GET /api/jobs/{id}`."""
         if not self.finished:
             return self.summary()
         return self.summary() | {
@@ -111,18 +111,20 @@ class ComfyJob:
 
 
 class BadFilter(ValueError):
-    """A query parameter of /api/jobs that the server refuses."""
+    """An invalid query parameter of /api/jobs."""
 
 
 def list_jobs(jobs: Iterable[ComfyJob], query: Mapping[str, str]) -> dict[str, Any]:
-    wanted = [word for word in query.get("status", "").split(",") if word]
-    wrong = [word for word in wanted if word not in STATUSES]
-    if wrong:
+    statuses = [word for word in query.get("status", "").split(",") if word]
+    invalid = [word for word in statuses if word not in STATUSES]
+    if invalid:
         valid = ", ".join(STATUSES)
-        raise BadFilter(f"Invalid status value(s): {', '.join(wrong)}. Valid values: {valid}")
+        raise BadFilter(f"Invalid status value(s): {', '.join(invalid)}. Valid values: {valid}")
     workflow = query.get("workflow_id")
     found = [
-        job for job in jobs if (not wanted or job.status in wanted) and workflow in (None, job.workflow_id)
+        job
+        for job in jobs
+        if (not statuses or job.status in statuses) and workflow in (None, job.workflow_id)
     ]
     found.sort(key=_sort_key(query), reverse=query.get("sort_order", "desc") != "asc")
     offset = int(query.get("offset", "0"))

@@ -1,4 +1,4 @@
-"""The model files that a server has: built in, but for LoRAs, which it looks for in a folder."""
+"""The model files of a server: built-in names, and for LoRAs also the files in a folder."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ LORAS = "loras"
 
 
 class Models:
-    """Lists are read anew each time: a file that was just laid down is there."""
+    """Lists of model files. The LoRA folder is read on each call, so that a new file appears at once."""
 
     def __init__(self, lora_dir: Path | None = None) -> None:
         self._lora_dir = lora_dir
@@ -18,19 +18,19 @@ class Models:
         return list(MODEL_FILES)
 
     def files(self, folder: str) -> list[str] | None:
-        """None: there is no such folder."""
+        """Return the files of a folder, or None if there is no such folder."""
         built_in = MODEL_FILES.get(folder)
         if built_in is None or folder != LORAS or self._lora_dir is None:
             return built_in
         found = (path.name for path in self._lora_dir.glob("*") if path.name.endswith(ENDINGS))
         return [*built_in, *sorted(found)]
 
-    def offered(self, item: Input) -> Input:
-        """The input with the choices of this moment."""
+    def with_current_choices(self, item: Input) -> Input:
+        """Return the input with its current choices."""
         if item.folder != LORAS:
             return item
         return replace(item, choices=tuple(self.files(LORAS) or ()))
 
     def describe(self, node: NodeClass) -> dict[str, object]:
-        """The entry of `GET /object_info`."""
-        return replace(node, inputs=tuple(self.offered(item) for item in node.inputs)).describe()
+        """Return the entry of `GET /object_info`."""
+        return replace(node, inputs=tuple(self.with_current_choices(item) for item in node.inputs)).describe()

@@ -1,4 +1,4 @@
-"""`comfyui_nodes.json` as node classes: what each takes, within which bounds, and gives."""
+"""Node classes from `comfyui_nodes.json`, with their inputs, bounds and outputs."""
 
 import json
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from typing import Any, Final
 TABLE: Final = json.loads(Path(__file__).with_suffix(".json").read_text())
 MODEL_FILES: Final[dict[str, list[str]]] = TABLE["models"]
 ENDINGS: Final = (".safetensors", ".sft", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx")
-LONGEST_LIST: Final = 20
-"""A list of more choices is not shown in an error."""
+MAX_LISTED_CHOICES: Final = 20
+"""Number of choices above which an error does not list them."""
 
 
 @dataclass(frozen=True)
 class Input:
-    """`kind` is a type such as INT or IMAGE; a choice has kind COMBO and its values."""
+    """One input of a node class. `kind` is a type such as INT or IMAGE, or COMBO with a list of choices."""
 
     name: str
     kind: str
@@ -23,15 +23,15 @@ class Input:
     required: bool
     choices: tuple[Any, ...] | None = None
     source: str | None = None
-    """`models` and `files` are choices that the server reads from its disk."""
+    """Source of the choices on the server's disk: `models` or `files`; None for fixed choices."""
     folder: str | None = None
-    """Of model files."""
+    """Folder of the model files."""
 
     @property
     def config(self) -> list[Any]:
         return [self.kind if self.choices is None else list(self.choices), self.options]
 
-    def offers(self, value: Any) -> bool:
+    def allows(self, value: Any) -> bool:
         return self.choices is None or value in self.choices
 
 
@@ -43,7 +43,7 @@ class NodeClass:
     is_output: bool
 
     def describe(self) -> dict[str, Any]:
-        """The entry of `GET /object_info`."""
+        """Return the entry of `GET /object_info`."""
         groups: dict[str, dict[str, Any]] = {"required": {}, "optional": {}}
         for item in self.inputs:
             groups["required" if item.required else "optional"][item.name] = item.config

@@ -1,4 +1,4 @@
-"""A graph → what its output would show: the prompt, seed, size, references and LoRA behind it."""
+"""Read a graph as a picture: the prompt, seed, size, references and LoRA behind an output."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any, Final
 
 from deploy.simulators.comfyui_validation import Graph
-from deploy.simulators.drawing import Sketch
+from deploy.simulators.drawing import PictureSpec
 
 TEXTS: Final = ("text", "t5xxl", "text_g", "clip_l", "value")
 CONDITIONING: Final = ("positive", "conditioning", "conditioning_1", "guider")
@@ -17,24 +17,25 @@ BLACK: Final = 0x000000
 
 @dataclass(frozen=True)
 class Picture:
-    sketch: Sketch
+    spec: PictureSpec
     flat_colour: int | None = None
-    """EmptyImage without a sampler is one plain colour; a number that is not finite makes a black image."""
+    """Colour of a plain picture: from EmptyImage without a sampler, or black after a non-finite number."""
 
 
 def read_picture(graph: Graph, output: str, read: Callable[[str], bytes]) -> Picture:
-    """Nodes nearer to the output win: a later ImageScale decides the size, not the latent."""
+    """Return the picture of an output. Nodes nearer to the output win: an ImageScale overrides the latent
+    size."""
     nodes = [graph[node_id] for node_id in ancestors(graph, output)]
     inputs = [node.get("inputs", {}) for node in nodes]
     prompt = positive_prompt(graph, output)
     width, height = _size(inputs)
-    loras = [str(given["lora_name"]) for given in inputs if "lora_name" in given]
+    loras = [str(entry["lora_name"]) for entry in inputs if "lora_name" in entry]
     names = [node["inputs"]["image"] for node in nodes if node["class_type"] in READERS]
-    seeds = (given.get("seed", given.get("noise_seed")) for given in inputs)
+    seeds = (entry.get("seed", entry.get("noise_seed")) for entry in inputs)
     seed = next((value for value in seeds if isinstance(value, int)), 0)
     colours = [node["inputs"]["color"] for node in nodes if node["class_type"] == "EmptyImage"]
     label = loras[0].removesuffix(".safetensors") if loras else None
-    sketch = Sketch(
+    spec = PictureSpec(
         prompt or graph[output]["class_type"],
         seed,
         width,
@@ -42,20 +43,20 @@ def read_picture(graph: Graph, output: str, read: Callable[[str], bytes]) -> Pic
         tuple(read(str(name)) for name in names),
         label,
     )
-    if any(isinstance(value, float) and not isfinite(value) for given in inputs for value in given.values()):
-        return Picture(sketch, BLACK)
+    if any(isinstance(value, float) and not isfinite(value) for entry in inputs for value in entry.values()):
+        return Picture(spec, BLACK)
     is_flat = bool(colours) and not prompt and not names
-    return Picture(sketch, int(colours[0]) if is_flat else None)
+    return Picture(spec, int(colours[0]) if is_flat else None)
 
 
 def batch_of(graph: Graph, output: str) -> int:
-    """Return how many pictures an output shows."""
+    """Return the number of pictures of an output."""
     sizes = (graph[node].get("inputs", {}).get("batch_size") for node in ancestors(graph, output))
     return next((size for size in sizes if isinstance(size, int)), 1)
 
 
 def ancestors(graph: Graph, start: str) -> Iterator[str]:
-    """The node and all that feed it, nearest first."""
+    """Yield the node and all its ancestors, nearest first."""
     queue, seen = [start], {start}
     while queue:
         node_id = queue.pop(0)
@@ -68,7 +69,7 @@ def ancestors(graph: Graph, start: str) -> Iterator[str]:
 
 
 def linked(value: Any) -> str | None:
-    """The node that a link points to."""
+    """Return the node that a link points to, or None for other values."""
     return value[0] if isinstance(value, list) and len(value) == 2 else None
 
 
@@ -97,7 +98,7 @@ def _text_before(graph: Graph, start: str) -> str:
 
 
 def _conditioning_path(graph: Graph, start: str) -> Iterator[str]:
-    """Along conditioning only: the other inputs lead to models and to the negative prompt."""
+    """Follow conditioning links only; other links lead to models and to the negative prompt."""
     node_id: str | None = start
     seen: set[str] = set()
     while node_id is not None and node_id in graph and node_id not in seen:
@@ -109,8 +110,8 @@ def _conditioning_path(graph: Graph, start: str) -> Iterator[str]:
 
 
 def _size(inputs: list[dict[str, Any]]) -> tuple[int, int]:
-    for given in inputs:
-        width, height = given.get("width"), given.get("height")
+    for entry in inputs:
+        width, height = entry.get("width"), entry.get("height")
         if isinstance(width, int) and isinstance(height, int) and width and height:
             return width, height
     return DEFAULT_SIDE, DEFAULT_SIDE

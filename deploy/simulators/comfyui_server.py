@@ -1,4 +1,4 @@
-"""What a ComfyUI process remembers: its queue, history, cache, sockets and files."""
+"""State of a ComfyUI process: its queue, history, cache, sockets and files."""
 
 import time
 import uuid
@@ -6,23 +6,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from deploy.simulators.behaviour import Behaviour, Director
+from deploy.simulators.behaviour import Behaviour, FaultInjector
 from deploy.simulators.comfyui_disk import Disk
 from deploy.simulators.comfyui_execution import Execution
 from deploy.simulators.comfyui_jobs import ComfyJob, now_ms
 from deploy.simulators.comfyui_models import Models
 from deploy.simulators.comfyui_picture import positive_prompt
 from deploy.simulators.comfyui_sockets import Sockets
-from deploy.simulators.comfyui_validation import Problem, Verdict, problem, validate
+from deploy.simulators.comfyui_validation import Problem, ValidationResult, problem, validate
 from deploy.simulators.job_queue import JobQueue
 from deploy.simulators.submission_log import SubmissionLog
 
 SECRETS: Final = ("auth_token_comfy_org", "api_key_comfy_org")
-MOST_HISTORY: Final = 10_000
+MAX_HISTORY: Final = 10_000
 
 
-class Refused(Exception):
-    """400 with ComfyUI's error body."""
+class Rejected(Exception):
+    """Status 400 with ComfyUI's error body."""
 
     def __init__(self, error: Problem, node_errors: dict[str, Any] | None = None) -> None:
         super().__init__(error["message"])
@@ -31,41 +31,41 @@ class Refused(Exception):
 
 class ComfyServer:
     def __init__(self, behaviour: Behaviour, lora_dir: Path | None = None) -> None:
-        self.director = Director(behaviour)
+        self.injector = FaultInjector(behaviour)
         self.submission_log = SubmissionLog()
         self.sockets = Sockets()
         self.disk = Disk()
         self.models = Models(lora_dir)
-        self.job_queue: JobQueue[ComfyJob] = JobQueue(self._run, lambda: self.director.behaviour.concurrency)
+        self.job_queue: JobQueue[ComfyJob] = JobQueue(self._run, lambda: self.injector.behaviour.concurrency)
         self.history: dict[str, ComfyJob] = {}
         self.cache: dict[str, Any] = {}
-        """Results of the last prompt's nodes by signature; None for nodes without output."""
+        """Results of the last prompt's nodes by cache key; None for nodes without output."""
         self._number = 0
         self.started = time.monotonic()
 
-    def submit(self, body: Any, fault: str | None) -> tuple[ComfyJob, Verdict]:
+    def submit(self, body: Any, fault: str | None) -> tuple[ComfyJob, ValidationResult]:
         number = self._next_number(body)
         if not isinstance(body, dict) or "prompt" not in body:
             text = "No prompt provided"
-            raise Refused(problem("no_prompt", text, text))
+            raise Rejected(problem("no_prompt", text, text))
         prompt_id = _prompt_id(body.get("prompt_id"))
         graph = body["prompt"]
-        verdict = validate(graph, self.disk.has, self.models, body.get("partial_execution_targets"))
-        if verdict.error is not None:
-            raise Refused(verdict.error, verdict.node_errors)
-        text = positive_prompt(graph, verdict.outputs[0])
+        validation = validate(graph, self.disk.has, self.models, body.get("partial_execution_targets"))
+        if validation.error is not None:
+            raise Rejected(validation.error, validation.node_errors)
+        text = positive_prompt(graph, validation.outputs[0])
         job = ComfyJob(
             number=number,
             id=prompt_id,
             graph=graph,
             extra=_extra(body),
-            targets=verdict.outputs,
-            outcome=self.director.outcome(text, fault),
+            targets=validation.outputs,
+            outcome=self.injector.outcome(text, fault),
             submission=self.submission_log.enter(prompt_id, body.get("prompt_id"), text, graph),
         )
         self.job_queue.put(job, number)
-        self.announce()
-        return job, verdict
+        self.send_status()
+        return job, validation
 
     @property
     def running(self) -> list[ComfyJob]:
@@ -77,7 +77,7 @@ class ComfyServer:
     def status(self) -> dict[str, Any]:
         return {"status": {"exec_info": {"queue_remaining": self.remaining()}}}
 
-    def announce(self) -> None:
+    def send_status(self) -> None:
         self.sockets.send_all("status", self.status())
 
     def find(self, job_id: str) -> ComfyJob | None:
@@ -86,25 +86,25 @@ class ComfyServer:
                 return job
         return self.history.get(job_id)
 
-    def everything(self) -> list[ComfyJob]:
+    def all_jobs(self) -> list[ComfyJob]:
         return [*self.history.values(), *self.running, *self.job_queue.waiting]
 
     def delete_waiting(self, job_id: str) -> bool:
-        """One copy only, should the same id wait twice."""
+        """Remove one queued job; of two jobs with the same id, the first."""
         job = self.job_queue.remove(lambda waiting: waiting.id == job_id)
         if job is None:
             return False
         job.submission.state = "cancelled"
-        self.announce()
+        self.send_status()
         return True
 
     def clear_waiting(self) -> None:
         for job in self.job_queue.clear():
             job.submission.state = "cancelled"
-        self.announce()
+        self.send_status()
 
-    def interrupt(self, wanted: Callable[[ComfyJob], bool]) -> bool:
-        jobs = [job for job in self.running if wanted(job)]
+    def interrupt(self, matches: Callable[[ComfyJob], bool]) -> bool:
+        jobs = [job for job in self.running if matches(job)]
         for job in jobs:
             job.stop.set()
         return bool(jobs)
@@ -116,7 +116,7 @@ class ComfyServer:
         return next((job.node for job in self.running if job.client_id == client_id), None)
 
     def forget(self) -> None:
-        """A restart: files and their names stay, all else is gone."""
+        """Restart the server: files and their counters stay, all other state is lost."""
         self.job_queue.forget()
         self.sockets.drop_all()
         self.history.clear()
@@ -127,21 +127,21 @@ class ComfyServer:
     async def _run(self, job: ComfyJob) -> None:
         job.running = True
         job.submission.state = "running"
-        self.announce()
+        self.send_status()
         await Execution(job, self).run()
         job.finished = True
         words = {"completed": "succeeded", "failed": "failed", "cancelled": "cancelled"}
         job.submission.state = words[job.status]  # type: ignore[assignment]
         self.history[job.id] = job
-        if len(self.history) > MOST_HISTORY:
+        if len(self.history) > MAX_HISTORY:
             self.history.pop(next(iter(self.history)))
-        self.announce()
+        self.send_status()
         if job.client_id is not None:
             done = {"node": None, "prompt_id": job.id}
             self.sockets.send("executing", done, job.client_id)
 
     def _next_number(self, body: Any) -> float:
-        """A number given is used as it is, and does not move the counter."""
+        """Return the queue number of a prompt. An explicit number does not advance the counter."""
         if isinstance(body, dict) and "number" in body:
             return float(body["number"])
         number = self._number
@@ -161,7 +161,7 @@ def _prompt_id(given: Any) -> str:
         "prompt_id must be a UUID string in canonical lowercase hyphenated form; "
         "omit it to let the server generate one"
     )
-    raise Refused(problem("invalid_prompt_id", "prompt_id must be a valid UUID", details))
+    raise Rejected(problem("invalid_prompt_id", "prompt_id must be a valid UUID", details))
 
 
 def _extra(body: dict[str, Any]) -> dict[str, Any]:

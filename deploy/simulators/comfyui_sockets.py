@@ -1,4 +1,4 @@
-"""Events → websockets, with ComfyUI's manners: nothing is replayed, one name is one socket."""
+"""ComfyUI's websockets: events are not replayed, and each client id has one socket."""
 
 import asyncio
 import json
@@ -26,11 +26,11 @@ class Sockets:
     def __init__(self) -> None:
         self._queues: dict[str, asyncio.Queue[str | bytes]] = {}
         self._with_metadata: set[str] = set()
-        """Clients that understand previews with metadata, as they said in their first message."""
+        """Clients that support previews with metadata, according to their first message."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     def listening(self, client_id: str | None) -> bool:
-        """Whether anybody gets messages that go to this client, or to all when it has no name."""
+        """Return True if a socket would receive messages to this client, or to all clients for None."""
         return bool(self._queues) if client_id is None else client_id in self._queues
 
     def send(self, kind: str, data: dict[str, Any], client_id: str) -> None:
@@ -43,7 +43,7 @@ class Sockets:
             self.send(kind, data, client_id)
 
     def send_preview(self, image: bytes, metadata: dict[str, Any], client_id: str | None) -> None:
-        """Send a JPEG: with metadata to clients that know those, else in the older form."""
+        """Send a JPEG preview, with metadata to clients that support it, else in the older format."""
         about = json.dumps({**metadata, "image_type": "image/jpeg"}).encode()
         newer = struct.pack(">II", PREVIEW_WITH_METADATA, len(about)) + about + image
         older = struct.pack(">II", PREVIEW, JPEG) + image
@@ -54,7 +54,8 @@ class Sockets:
     async def serve(
         self, socket: WebSocket, status: Callable[[], dict[str, Any]], current: Callable[[str], Any]
     ) -> None:
-        """When a replaced socket closes, the name is forgotten and the newer one stays silent."""
+        """Serve one socket. When a replaced socket closes, its client id is removed and the newer one gets
+        nothing."""
         await socket.accept()
         client_id = socket.query_params.get("clientId") or uuid.uuid4().hex
         queue: asyncio.Queue[str | bytes] = asyncio.Queue()
@@ -74,7 +75,7 @@ class Sockets:
             writer.cancel()
 
     def drop_all(self) -> None:
-        """The writers end, and with them their sockets."""
+        """Disconnect all clients by ending their writers."""
         self._queues.clear()
         for task in self._tasks:
             task.cancel()
@@ -109,7 +110,7 @@ async def _write(socket: WebSocket, queue: asyncio.Queue[str | bytes]) -> None:
 
 
 def _flags(text: str) -> dict[str, Any] | None:
-    """The features that a client announces; None if the message is another."""
+    """Return the features that a client announces, or None for any other message."""
     try:
         message = json.loads(text)
     except ValueError:

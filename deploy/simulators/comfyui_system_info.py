@@ -1,4 +1,4 @@
-"""What a ComfyUI server says about itself: version, devices, node classes, model files."""
+"""Information routes of a ComfyUI server: version, devices, node classes, model files."""
 
 from typing import Final
 

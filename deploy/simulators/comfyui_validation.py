@@ -1,11 +1,11 @@
-"""A graph → the outputs that may run, or the errors that ComfyUI 0.27.1 would give."""
+"""Validate a graph as ComfyUI 0.27.1 does: its runnable outputs, or the server's errors."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from deploy.simulators.comfyui_models import Models
-from deploy.simulators.comfyui_nodes import LONGEST_LIST, Input, node_classes
+from deploy.simulators.comfyui_nodes import MAX_LISTED_CHOICES, Input, node_classes
 
 Graph = dict[str, dict[str, Any]]
 Problem = dict[str, Any]
@@ -17,13 +17,14 @@ CASTS: Final[dict[str, Callable[[Any], Any]]] = {
 }
 
 
-class ServerTrouble(Exception):
-    """Something the real server does not expect either: it answers 500 in plain text."""
+class UnexpectedInput(Exception):
+    """An input that the real server answers with a plain-text 500."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """`error` is set when nothing may run; `node_errors` may be there although something does."""
+class ValidationResult:
+    """Result of a validation. With `error` no output may run; `node_errors` may exist beside runnable
+    outputs."""
 
     error: Problem | None = None
     outputs: tuple[str, ...] = ()
@@ -34,24 +35,26 @@ def problem(kind: str, message: str, details: str = "", **extra: Any) -> Problem
     return {"type": kind, "message": message, "details": details, "extra_info": extra}
 
 
-def validate(graph: Graph, has_file: Callable[[str], bool], models: Models, targets: Any = None) -> Verdict:
-    """Numbers given as text are replaced in the graph, as the real server does."""
+def validate(
+    graph: Graph, has_file: Callable[[str], bool], models: Models, targets: Any = None
+) -> ValidationResult:
+    """Validate a graph. Numbers given as text are converted in place, as the real server does."""
     outputs = []
     for node_id, node in graph.items():
         error = _class_problem(node_id, node)
         if error is not None:
-            return Verdict(error)
-        wanted = targets is None or node_id in targets
-        if wanted and node_classes()[node["class_type"]].is_output:
+            return ValidationResult(error)
+        is_target = targets is None or node_id in targets
+        if is_target and node_classes()[node["class_type"]].is_output:
             outputs.append(node_id)
     if not outputs:
-        return Verdict(problem("prompt_no_outputs", "Prompt has no outputs"))
-    return _judge(_Validation(graph, has_file, models), outputs)
+        return ValidationResult(problem("prompt_no_outputs", "Prompt has no outputs"))
+    return _summarize(_Validation(graph, has_file, models), outputs)
 
 
 def _class_problem(node_id: str, node: Any) -> Problem | None:
     if not isinstance(node, dict):
-        raise ServerTrouble
+        raise UnexpectedInput
     name, title = node.get("class_type"), node.get("_meta", {}).get("title")
     extra = {"node_id": node_id, "class_type": name, "node_title": title or name}
     where = f"Node ID '#{node_id}'"
@@ -64,7 +67,7 @@ def _class_problem(node_id: str, node: Any) -> Problem | None:
     return None
 
 
-def _judge(validation: "_Validation", outputs: list[str]) -> Verdict:
+def _summarize(validation: "_Validation", outputs: list[str]) -> ValidationResult:
     good: list[str] = []
     details: list[str] = []
     node_errors: dict[str, Any] = {}
@@ -80,14 +83,14 @@ def _judge(validation: "_Validation", outputs: list[str]) -> Verdict:
                 entry = {"errors": found, "dependent_outputs": [], "class_type": name}
                 node_errors.setdefault(node_id, entry)["dependent_outputs"].append(output)
     if good:
-        return Verdict(outputs=tuple(good), node_errors=node_errors)
+        return ValidationResult(outputs=tuple(good), node_errors=node_errors)
     text = "Prompt outputs failed validation"
     error = problem("prompt_outputs_failed_validation", text, "\n".join(details))
-    return Verdict(error, node_errors=node_errors)
+    return ValidationResult(error, node_errors=node_errors)
 
 
 class _Validation:
-    """Walks back from each output; `found` keeps the problems of every node seen, in that order."""
+    """A walk back from each output. `found` has the problems of every visited node, in that order."""
 
     def __init__(self, graph: Graph, has_file: Callable[[str], bool], models: Models) -> None:
         self.graph = graph
@@ -98,11 +101,11 @@ class _Validation:
         self._path: list[str] = []
 
     def check_output(self, node_id: str) -> list[Problem] | None:
-        """None: the output may run. The list holds the output's own problems only."""
+        """Return None if the output may run, else the problems of the output node itself."""
         self._path.clear()
         try:
             return None if self._check(node_id) else self.found[node_id]
-        except Exception as error:  # a link to a missing node or slot
+        except Exception as error:  # from a link to a missing node or slot
             self._bad.add(node_id)
             self.found[node_id] = [_exception(error)]
             return self.found[node_id]
@@ -116,7 +119,7 @@ class _Validation:
         self._path.append(node_id)
         problems, sound = self._check_inputs(node_id)
         self._path.pop()
-        if node_id in self.found:  # part of a cycle
+        if node_id in self.found:  # the node is part of a cycle
             return False
         self.found[node_id] = problems
         if problems or not sound:
@@ -125,20 +128,20 @@ class _Validation:
 
     def _check_inputs(self, node_id: str) -> tuple[list[Problem], bool]:
         node = self.graph[node_id]
-        given: dict[str, Any] = node.get("inputs", {})
+        inputs: dict[str, Any] = node.get("inputs", {})
         problems: list[Problem] = []
         sound = True
-        for item in map(self._models.offered, node_classes()[node["class_type"]].inputs):
-            value = given.get(item.name)
+        for item in map(self._models.with_current_choices, node_classes()[node["class_type"]].inputs):
+            value = inputs.get(item.name)
             error: Problem | None = None
-            if item.name not in given:
+            if item.name not in inputs:
                 if item.required:
                     error = _missing(item.name)
             elif isinstance(value, list):
                 error = self._link_problem(item, value)
                 sound = sound and (bool(error) or self._check(value[0]))
             else:
-                error = self._value_problem(item, given)
+                error = self._value_problem(item, inputs)
             if error:
                 problems.append(error)
         return problems, sound
@@ -161,11 +164,11 @@ class _Validation:
             linked_node=link,
         )
 
-    def _value_problem(self, item: Input, given: dict[str, Any]) -> Problem | None:
-        value, name = given[item.name], item.name
+    def _value_problem(self, item: Input, inputs: dict[str, Any]) -> Problem | None:
+        value, name = inputs[item.name], item.name
         about = {"input_name": name, "input_config": item.config, "received_value": value}
         try:
-            value = given[name] = CASTS.get(item.kind, lambda same: same)(value)
+            value = inputs[name] = CASTS.get(item.kind, lambda same: same)(value)
         except (TypeError, ValueError) as error:
             text = f"Failed to convert an input value to a {item.kind} value"
             details = f"{name}, {value}, {error}"
@@ -188,11 +191,11 @@ class _Validation:
             text = f"{item.name} - Invalid image file: {value}"
             message = "Custom validation failed for node"
             return problem("custom_validation_failed", message, text, input_name=item.name)
-        if item.offers(value):
+        if item.allows(value):
             return None
         choices = list(item.choices or ())
-        shown = str(choices) if len(choices) <= LONGEST_LIST else f"(list of length {len(choices)})"
-        if len(choices) > LONGEST_LIST:
+        shown = str(choices) if len(choices) <= MAX_LISTED_CHOICES else f"(list of length {len(choices)})"
+        if len(choices) > MAX_LISTED_CHOICES:
             about["input_config"] = None
         text = f"{item.name}: '{value}' not in {shown}"
         return problem("value_not_in_list", "Value not in list", text, **about)

@@ -1,4 +1,4 @@
-"""`/_sim/*`: what tests and benchmarks say to a simulator, beside the provider's own protocol."""
+"""Control routes `/_sim/*` for tests and benchmarks, beside the provider's own protocol."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,20 +9,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from deploy.simulators.behaviour import Director
+from deploy.simulators.behaviour import FaultInjector
 from deploy.simulators.python_json import PythonJSON
 from deploy.simulators.submission_log import SubmissionLog
 
 
 def control_routes(
-    director: Director,
+    injector: FaultInjector,
     submission_log: SubmissionLog,
     *,
     forget: Callable[[], None],
     changed: Callable[[], None],
 ) -> Mount:
-    """`forget` is a restart with memory lost; `changed` lets waiting jobs use a new limit."""
-    control = _Control(director, submission_log, forget, changed, director.behaviour.model_dump())
+    """Return the control routes. `forget` restarts the provider; `changed` applies a new limit to queued
+    jobs."""
+    control = _Control(injector, submission_log, forget, changed, injector.behaviour.model_dump())
     return Mount(
         "/_sim",
         routes=[
@@ -30,7 +31,7 @@ def control_routes(
             Route("/behaviour", control.change_behaviour, methods=["POST"]),
             Route("/submissions", control.submissions),
             Route("/summary", control.summary),
-            Route("/forget", control.lose_memory, methods=["POST"]),
+            Route("/forget", control.restart, methods=["POST"]),
             Route("/reset", control.reset, methods=["POST"]),
             Route("/health", control.health),
         ],
@@ -39,25 +40,25 @@ def control_routes(
 
 @dataclass(frozen=True)
 class _Control:
-    director: Director
+    injector: FaultInjector
     submission_log: SubmissionLog
     forget: Callable[[], None]
     changed: Callable[[], None]
     start: dict[str, Any]
 
     async def read_behaviour(self, _: Request) -> Response:
-        return JSONResponse(self.director.behaviour.model_dump())
+        return JSONResponse(self.injector.behaviour.model_dump())
 
     async def change_behaviour(self, request: Request) -> Response:
         try:
             patch = await request.json()
             if not isinstance(patch, dict):
-                return _unprocessable([{"loc": [], "msg": "a JSON object is needed"}])
-            now = self.director.change(patch)
+                return _unprocessable([{"loc": [], "msg": "the body must be a JSON object"}])
+            now = self.injector.change(patch)
         except ValidationError as error:
             return _unprocessable(error.errors(include_url=False, include_context=False))
         except ValueError as error:
-            return _unprocessable([{"loc": [], "msg": f"not JSON: {error}"}])
+            return _unprocessable([{"loc": [], "msg": f"the body is not valid JSON: {error}"}])
         self.changed()
         return JSONResponse(now.model_dump())
 
@@ -67,16 +68,16 @@ class _Control:
     async def summary(self, _: Request) -> Response:
         return JSONResponse(self.submission_log.summary())
 
-    async def lose_memory(self, _: Request) -> Response:
+    async def restart(self, _: Request) -> Response:
         self.forget()
         self.submission_log.lose_unfinished()
         return Response(status_code=204)
 
     async def reset(self, _: Request) -> Response:
-        """As at the start: behaviour, books and memory."""
+        """Restore the behaviour, submission log and state of the start."""
         self.forget()
         self.submission_log.submissions.clear()
-        self.director.change(self.start)
+        self.injector.change(self.start)
         return Response(status_code=204)
 
     async def health(self, _: Request) -> Response:

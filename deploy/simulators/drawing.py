@@ -1,8 +1,7 @@
-"""(prompt, seed, size, references) → a picture: the same input always gives the same bytes.
+"""Draw a picture from a prompt, seed, size and references; the same input always gives the same bytes.
 
-The person is drawn from the first reference or the label when there is one, so that pictures of
-one identity show one face; the background and the pose come from the prompt and the seed. Looks that
-the prompt names are drawn as it names them.
+The person depends on the first reference, else on the label, so that pictures of one identity show one face.
+The background and the pose depend on the prompt and the seed. Looks that the prompt names are drawn so.
 """
 
 import io
@@ -29,12 +28,12 @@ MIME_TYPES: Final = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/we
 
 
 class UnreadableImage(ValueError):
-    """The bytes given as a reference are not a picture that Pillow can open."""
+    """A reference cannot be decoded by Pillow."""
 
 
 @dataclass(frozen=True)
-class Sketch:
-    """Everything that decides how a picture looks."""
+class PictureSpec:
+    """All inputs that determine a picture."""
 
     prompt: str
     seed: int
@@ -43,39 +42,39 @@ class Sketch:
     references: tuple[bytes, ...] = ()
     label: str | None = None
     black: bool = False
-    """Safety checkers return flagged pictures as plain black ones."""
+    """Draw plain black, as safety checkers return flagged pictures."""
 
 
-def draw(sketch: Sketch) -> Image.Image:
-    """Draw large pictures at half size: softer edges, a quarter of the work; text at full size."""
-    size = (sketch.width, sketch.height)
-    if sketch.black:
+def draw(spec: PictureSpec) -> Image.Image:
+    """Draw a picture. Large ones are drawn at half size (a quarter of the work), their text at full size."""
+    size = (spec.width, spec.height)
+    if spec.black:
         return Image.new("RGB", size)
-    scene = Random(f"{sketch.seed}|{sketch.prompt}")
-    palette = Palette.of(without_looks(sketch.prompt), scene)
+    scene = Random(f"{spec.seed}|{spec.prompt}")
+    palette = Palette.of(without_looks(spec.prompt), scene)
     half = 2 if min(size) >= LARGE else 1
     small = _background(palette, scene, (size[0] // half, size[1] // half))
-    identity = _identity(sketch)
-    looks = Looks.of(sketch.prompt, Random(identity), Looks.from_code(identity[:8]))
+    identity = _identity(spec)
+    looks = Looks.of(spec.prompt, Random(identity), Looks.from_code(identity[:8]))
     draw_figure(small, palette, scene, Random(identity), looks)
     picture = small.resize(size, Image.Resampling.BILINEAR) if half > 1 else small
-    if sketch.references:
-        _paste_inset(picture, open_image(sketch.references[0]))
-    details = f"seed {sketch.seed}  ·  {sketch.width} x {sketch.height}"
-    if sketch.label:
-        details += f"  ·  {sketch.label}"
-    write_caption(picture, sketch.prompt, details)
+    if spec.references:
+        _paste_inset(picture, open_image(spec.references[0]))
+    details = f"seed {spec.seed}  ·  {spec.width} x {spec.height}"
+    if spec.label:
+        details += f"  ·  {spec.label}"
+    write_caption(picture, spec.prompt, details)
     write_watermark(picture, identity)
     return picture
 
 
-def render(sketch: Sketch, kind: str = "png", text: Mapping[str, str] | None = None) -> bytes:
-    """The picture as a file; `text` goes into PNG text chunks."""
-    return encode(draw(sketch), kind, text)
+def render(spec: PictureSpec, kind: str = "png", text: Mapping[str, str] | None = None) -> bytes:
+    """Draw a picture and encode it; `text` becomes PNG text chunks."""
+    return encode(draw(spec), kind, text)
 
 
 def encode(image: Image.Image, kind: str, text: Mapping[str, str] | None = None) -> bytes:
-    """Quick to write rather than small to keep: these files live for minutes."""
+    """Encode a picture, fast rather than small, as these files exist for minutes only."""
     buffer = io.BytesIO()
     if kind == "png":
         chunks = PngInfo()
@@ -89,31 +88,31 @@ def encode(image: Image.Image, kind: str, text: Mapping[str, str] | None = None)
 
 @lru_cache(maxsize=64)
 def tiny(kind: str = "png", width: int = TINY_SIZE, height: int = TINY_SIZE) -> bytes:
-    """One plain picture per size: benchmarks measure the platform, not Pillow.
+    """Return one plain picture per size, so that benchmarks measure the platform and not Pillow.
 
-    A large one has half of each side that was asked for, the least that the platform takes.
+    A large picture has half the requested width and height, the smallest size that the platform accepts.
     """
     share = 2 if min(width, height) >= LARGE else 1
     return encode(Image.new("1", (-(-width // share), -(-height // share)), 1), kind)
 
 
 def open_image(data: bytes) -> Image.Image:
-    """A reference as RGB, whatever it was stored as."""
+    """Decode a reference and convert it to RGB."""
     try:
         return Image.open(io.BytesIO(data)).convert("RGB")
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadableImage(str(error)) from error
 
 
-def _identity(sketch: Sketch) -> str:
-    """The person, in 16 hexadecimal digits: the reference's, else the label's, else a new one.
+def _identity(spec: PictureSpec) -> str:
+    """Return the person as 16 hexadecimal digits: from the reference, else from the label, else a new person.
 
-    A new person's first half says what it looks like.
+    The first half of a new person's digits encodes the looks.
     """
-    if sketch.references:
-        return read_watermark(open_image(sketch.references[0])) or _digest(sketch.references[0])
-    digest = _digest((sketch.label or f"{sketch.seed}|{sketch.prompt}").encode())
-    looks = Looks.of("" if sketch.label else sketch.prompt, Random(digest))
+    if spec.references:
+        return read_watermark(open_image(spec.references[0])) or _digest(spec.references[0])
+    digest = _digest((spec.label or f"{spec.seed}|{spec.prompt}").encode())
+    looks = Looks.of("" if spec.label else spec.prompt, Random(digest))
     return looks.code() + digest[:8]
 
 
@@ -121,7 +120,7 @@ def _digest(data: bytes) -> str:
     return sha256(data).hexdigest()[:16]
 
 
-def _background(palette: Palette, dice: Random, size: tuple[int, int]) -> Image.Image:
+def _background(palette: Palette, rng: Random, size: tuple[int, int]) -> Image.Image:
     width, height = 96, max(8, min(384, 96 * size[1] // size[0]))
     corners = Image.new("RGB", (2, 2))
     for index, colour in enumerate(palette.corners):
@@ -129,8 +128,8 @@ def _background(palette: Palette, dice: Random, size: tuple[int, int]) -> Image.
     canvas = corners.resize((width, height), Image.Resampling.BICUBIC)
     pen = ImageDraw.Draw(canvas, "RGBA")
     for _ in range(7):
-        x, y, r = dice.uniform(0, width), dice.uniform(0, height), dice.uniform(0.1, 0.32) * width
-        pen.ellipse((x - r, y - r, x + r, y + r), fill=(*dice.choice(palette.accents), 110))
+        x, y, r = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(0.1, 0.32) * width
+        pen.ellipse((x - r, y - r, x + r, y + r), fill=(*rng.choice(palette.accents), 110))
     canvas = canvas.filter(ImageFilter.GaussianBlur(width / 24))
     return canvas.resize(size, Image.Resampling.BICUBIC)
 

@@ -1,4 +1,4 @@
-"""POST /{endpoint} → queue → status, result, webhook: fal's queue, storage and webhook keys."""
+"""Simulator of fal: its queue with status, result and webhook, its storage, and its webhook keys."""
 
 import argparse
 import asyncio
@@ -17,17 +17,17 @@ from starlette.types import ASGIApp, Scope
 from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.control import control_routes
 from deploy.simulators.fal_jobs import REQUEST_PATH, FalJob
-from deploy.simulators.fal_queue import FalQueue, why_unknown
+from deploy.simulators.fal_queue import FalQueue, unknown_endpoint_error
 from deploy.simulators.fal_storage import storage_routes
-from deploy.simulators.faults import Faults
+from deploy.simulators.faults import FaultMiddleware
 from deploy.simulators.serving import serve
 
 DEFAULTS: Final = Behaviour()
-OWN_PATHS: Final = ("/storage/", "/files/", "/_sim/", "/.well-known/")
+RESERVED_PATHS: Final = ("/storage/", "/files/", "/_sim/", "/.well-known/")
 
 
 class QueueRoutes:
-    """`/{endpoint}` and `/{app}/requests/{id}...`; endpoints have any number of parts."""
+    """Routes `/{endpoint}` and `/{app}/requests/{id}...`; endpoints have any number of path segments."""
 
     def __init__(self, queue: FalQueue) -> None:
         self._queue = queue
@@ -62,28 +62,28 @@ class QueueRoutes:
     async def _submit(self, request: Request, endpoint: str) -> Response:
         if request.method != "POST":
             return _detail(405, "Method Not Allowed")
-        if unknown := why_unknown(endpoint):
+        if unknown := unknown_endpoint_error(endpoint):
             return _detail(404, unknown)
         try:
-            asked = await request.json()
+            arguments = await request.json()
         except ValueError:
-            asked = None
-        if not isinstance(asked, dict):
+            arguments = None
+        if not isinstance(arguments, dict):
             return _detail(400, "The body must be a JSON object")
         longest = request.query_params.get("fal_max_queue_length")
         if longest is not None and len(self._queue.job_queue) > int(longest):
             return _detail(429, "Queue is too long")
-        job = self._accept(request, endpoint, asked)
+        job = self._accept(request, endpoint, arguments)
         position = self._queue.job_queue.position(job.arrival)
         body = {"status": "IN_QUEUE", "queue_position": position, **job.urls()}
         return JSONResponse(body, headers={"x-fal-request-id": job.id})
 
-    def _accept(self, request: Request, endpoint: str, asked: dict[str, object]) -> FalJob:
+    def _accept(self, request: Request, endpoint: str, arguments: dict[str, object]) -> FalJob:
         start_within = request.headers.get("x-fal-request-timeout")
         return self._queue.submit(
             endpoint,
             f"{request.url.scheme}://{request.url.netloc}",
-            asked,
+            arguments,
             webhook=request.query_params.get("fal_webhook"),
             attempt=request.headers.get("x-attempt-id"),
             start_within=float(start_within) if start_within else None,
@@ -127,7 +127,7 @@ def create_app(behaviour: Behaviour = DEFAULTS, webhook_key_seed: str | None = N
         routes=[
             Route("/_sim/webhooks", deliveries),
             control_routes(
-                queue.director,
+                queue.injector,
                 queue.submission_log,
                 forget=queue.forget,
                 changed=queue.job_queue.fill,
@@ -136,18 +136,20 @@ def create_app(behaviour: Behaviour = DEFAULTS, webhook_key_seed: str | None = N
             *storage_routes(queue.uploads, queue.outputs),
             Route("/{path:path}", QueueRoutes(queue).__call__, methods=["GET", "POST", "PUT"]),
         ],
-        middleware=[Middleware(Faults, director=queue.director, is_submit=_is_submit, refuse=_refuse)],
+        middleware=[
+            Middleware(FaultMiddleware, injector=queue.injector, is_submit=_is_submit, reject=_reject)
+        ],
         lifespan=lifespan,
     )
 
 
 def _is_submit(scope: Scope) -> bool:
     path: str = scope["path"]
-    own = path.startswith(OWN_PATHS) or "/requests/" in path
+    own = path.startswith(RESERVED_PATHS) or "/requests/" in path
     return scope["method"] == "POST" and not own
 
 
-def _refuse(status: int, behaviour: Behaviour) -> Response:
+def _reject(status: int, behaviour: Behaviour) -> Response:
     if status == 422:
         detail = [{"loc": ["body", "prompt"], "msg": "refused", "type": "value_error"}]
         return JSONResponse({"detail": detail}, 422, headers={"X-Fal-Error-Type": "value_error"})

@@ -1,4 +1,4 @@
-"""One request of the fal queue: its states, and how it looks from outside."""
+"""One request of the fal queue: its states, and its views in fal's API."""
 
 import re
 import time
@@ -17,7 +17,7 @@ REQUEST_PATH: Final = re.compile(
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer of the result URL: a model's output, or an error in one of fal's two shapes."""
+    """Response of the result URL: a model's output, or an error in one of fal's two formats."""
 
     status: int
     body: dict[str, Any]
@@ -43,7 +43,7 @@ class Answer:
 
 
 def model_error(kind: str, message: str, *loc: str | int, given: Any = None) -> Answer:
-    """The model refused its input: final, whoever tries again."""
+    """Return the response of a model that rejected its input, which is final."""
     item = {"loc": ["body", *loc], "msg": message, "type": kind, "input": given}
     return Answer(422, {"detail": [item]}, {"X-Fal-Error-Type": kind, "X-Fal-Retryable": "false"})
 
@@ -56,7 +56,7 @@ def platform_error(status: int, kind: str, message: str, *, retryable: bool) -> 
 CANCELLED: Final = platform_error(
     499, "client_cancelled", "Request was cancelled by the client", retryable=False
 )
-LATE: Final = Answer(
+TIMED_OUT: Final = Answer(
     504,
     {"detail": "Request timed out", "error_type": "request_timeout"},
     {"X-Fal-Error-Type": "request_timeout", "X-Fal-Request-Timeout-Type": "user"},
@@ -68,8 +68,8 @@ class FalJob:
     id: str
     endpoint: str
     base: str
-    """Scheme and host that the caller used: all URLs handed back point there."""
-    asked: dict[str, Any]
+    """Scheme and host of the caller's request; all returned URLs start with it."""
+    arguments: dict[str, Any]
     outcome: Outcome
     submission: Submission
     webhook: str | None = None
@@ -83,7 +83,7 @@ class FalJob:
 
     @property
     def app(self) -> str:
-        """Owner and alias, with a namespace in front: the SDKs build their URLs from these."""
+        """Owner and alias, after a namespace if there is one. SDKs build their URLs from it."""
         parts = self.endpoint.split("/")
         return "/".join(parts[: 3 if parts[0] in NAMESPACES else 2])
 

@@ -1,4 +1,4 @@
-"""Endpoint → what it asks for and what it answers. A new model is one more entry in `fal_queue.MODELS`."""
+"""Models of fal by endpoint: their inputs and outputs. A new model is an entry in `fal_queue.MODELS`."""
 
 import base64
 import secrets
@@ -10,11 +10,11 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field
 
 from deploy.simulators.behaviour import Outcome
-from deploy.simulators.drawing import MIME_TYPES, Sketch
+from deploy.simulators.drawing import MIME_TYPES, PictureSpec
 from deploy.simulators.fetching import fetch_all
 from deploy.simulators.files import FileStore
-from deploy.simulators.loras import label_of
-from deploy.simulators.renderer import make
+from deploy.simulators.loras import lora_label
+from deploy.simulators.renderer import render_in_thread
 
 PRESETS: Final = {
     "square_hd": (1024, 1024),
@@ -29,8 +29,8 @@ Side = Annotated[int, Field(ge=64, le=14142)]
 
 
 @dataclass(frozen=True)
-class Workshop:
-    """What a model needs to run: a place for files, and a client to read references with."""
+class ModelContext:
+    """Environment of a running model: its file store, and a client that reads references."""
 
     files: FileStore
     client: httpx.AsyncClient
@@ -38,7 +38,7 @@ class Workshop:
     tiny: bool
     log: Callable[[str], None]
 
-    def keep(self, data: bytes, name: str, content_type: str) -> dict[str, Any]:
+    def store(self, data: bytes, name: str, content_type: str) -> dict[str, Any]:
         path = f"{secrets.token_hex(8)}/{name}"
         self.files.put(path, data, content_type)
         return {
@@ -49,7 +49,7 @@ class Workshop:
         }
 
 
-Model = Callable[[dict[str, Any], Outcome, Workshop], Awaitable[dict[str, Any]]]
+Model = Callable[[dict[str, Any], Outcome, ModelContext], Awaitable[dict[str, Any]]]
 
 
 class Size(BaseModel):
@@ -63,7 +63,7 @@ class Lora(BaseModel):
 
 
 class ImageInput(BaseModel):
-    """The flux family; unknown fields are ignored, as most fal models do."""
+    """Input of the flux family. Unknown fields are ignored, as most fal models do."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -97,58 +97,58 @@ class SwapInput(BaseModel):
     swap_image_url: str
 
 
-async def draw_images(asked: dict[str, Any], outcome: Outcome, shop: Workshop) -> dict[str, Any]:
-    return await _images(ImageInput.model_validate(asked), outcome, shop)
+async def draw_images(arguments: dict[str, Any], outcome: Outcome, context: ModelContext) -> dict[str, Any]:
+    return await _images(ImageInput.model_validate(arguments), outcome, context)
 
 
-async def draw_identity(asked: dict[str, Any], outcome: Outcome, shop: Workshop) -> dict[str, Any]:
-    return await _images(PulidInput.model_validate(asked), outcome, shop)
+async def draw_identity(arguments: dict[str, Any], outcome: Outcome, context: ModelContext) -> dict[str, Any]:
+    return await _images(PulidInput.model_validate(arguments), outcome, context)
 
 
-async def _images(asked: ImageInput, outcome: Outcome, shop: Workshop) -> dict[str, Any]:
-    label = None if shop.tiny else await _lora_label(asked.loras, shop.client)
-    urls = [url for url in (asked.reference_image_url, asked.image_url) if url]
-    references = () if shop.tiny else await fetch_all(shop.client, urls)
-    seed = secrets.randbits(48) if asked.seed is None else asked.seed
+async def _images(arguments: ImageInput, outcome: Outcome, context: ModelContext) -> dict[str, Any]:
+    label = None if context.tiny else await _lora_label(arguments.loras, context.client)
+    urls = [url for url in (arguments.reference_image_url, arguments.image_url) if url]
+    references = () if context.tiny else await fetch_all(context.client, urls)
+    seed = secrets.randbits(48) if arguments.seed is None else arguments.seed
     images = []
-    for index in range(asked.num_images):
-        sketch = Sketch(asked.prompt, seed + index, *asked.size, references, label)
-        data = await make(
-            sketch,
+    for index in range(arguments.num_images):
+        spec = PictureSpec(arguments.prompt, seed + index, *arguments.size, references, label)
+        data = await render_in_thread(
+            spec,
             outcome,
-            tiny=shop.tiny,
-            black_if_flagged=asked.enable_safety_checker,
-            kind=asked.output_format,
+            tiny=context.tiny,
+            black_if_flagged=arguments.enable_safety_checker,
+            kind=arguments.output_format,
         )
-        images.append(_image(data, sketch, asked, shop))
+        images.append(_image(data, spec, arguments, context))
     return {
         "images": images,
         "seed": seed,
-        "has_nsfw_concepts": [outcome.nsfw] * asked.num_images,
-        "prompt": asked.prompt,
+        "has_nsfw_concepts": [outcome.nsfw] * arguments.num_images,
+        "prompt": arguments.prompt,
         "timings": {"inference": round(outcome.seconds, 4)},
     }
 
 
-def _image(data: bytes, sketch: Sketch, asked: ImageInput, shop: Workshop) -> dict[str, Any]:
-    mime = MIME_TYPES[asked.output_format]
-    size = {"width": sketch.width, "height": sketch.height}
-    if asked.sync_mode:
+def _image(data: bytes, spec: PictureSpec, arguments: ImageInput, context: ModelContext) -> dict[str, Any]:
+    mime = MIME_TYPES[arguments.output_format]
+    size = {"width": spec.width, "height": spec.height}
+    if arguments.sync_mode:
         url = f"data:{mime};base64,{base64.b64encode(data).decode()}"
         return {"url": url, "content_type": mime, **size}
-    return shop.keep(data, f"image.{asked.output_format}", mime) | size
+    return context.store(data, f"image.{arguments.output_format}", mime) | size
 
 
-async def swap_face(asked: dict[str, Any], outcome: Outcome, shop: Workshop) -> dict[str, Any]:
-    swap = SwapInput.model_validate(asked)
+async def swap_face(arguments: dict[str, Any], outcome: Outcome, context: ModelContext) -> dict[str, Any]:
+    swap = SwapInput.model_validate(arguments)
     urls = [swap.swap_image_url, swap.base_image_url]
-    faces = () if shop.tiny else await fetch_all(shop.client, urls)
-    sketch = Sketch("face swap", 0, 1024, 1024, faces)
-    data = await make(sketch, outcome, tiny=shop.tiny)
-    image = shop.keep(data, "swapped.png", MIME_TYPES["png"])
-    return {"image": image | {"width": sketch.width, "height": sketch.height}}
+    faces = () if context.tiny else await fetch_all(context.client, urls)
+    spec = PictureSpec("face swap", 0, 1024, 1024, faces)
+    data = await render_in_thread(spec, outcome, tiny=context.tiny)
+    image = context.store(data, "swapped.png", MIME_TYPES["png"])
+    return {"image": image | {"width": spec.width, "height": spec.height}}
 
 
 async def _lora_label(loras: list[Lora], client: httpx.AsyncClient) -> str | None:
-    labels = [await label_of(client, lora.path) for lora in loras]
+    labels = [await lora_label(client, lora.path) for lora in loras]
     return labels[0] if labels else None

@@ -1,4 +1,4 @@
-"""Accepted requests → outcomes: the part of fal that lies behind its HTTP routes."""
+"""Queue of accepted requests and their outcomes, behind fal's HTTP routes."""
 
 import asyncio
 import time
@@ -9,11 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 from pydantic import ValidationError
 
-from deploy.simulators.behaviour import Behaviour, Director
+from deploy.simulators.behaviour import Behaviour, FaultInjector
 from deploy.simulators.drawing import UnreadableImage
 from deploy.simulators.fal_jobs import (
     CANCELLED,
-    LATE,
+    TIMED_OUT,
     Answer,
     FalJob,
     model_error,
@@ -21,13 +21,13 @@ from deploy.simulators.fal_jobs import (
 )
 from deploy.simulators.fal_models import (
     Model,
-    Workshop,
+    ModelContext,
     draw_identity,
     draw_images,
     swap_face,
 )
 from deploy.simulators.fal_training import BadArchive, train_lora
-from deploy.simulators.fal_webhooks import Signer, Webhooks
+from deploy.simulators.fal_webhooks import Webhooks, WebhookSigner
 from deploy.simulators.fetching import Unreachable
 from deploy.simulators.files import FileStore
 from deploy.simulators.job_queue import JobQueue
@@ -50,8 +50,8 @@ MODELS: Final[dict[str, Model]] = {
 APPS: Final = frozenset("/".join(endpoint.split("/")[:2]) for endpoint in MODELS)
 
 
-def why_unknown(endpoint: str) -> str | None:
-    """Fal's refusal of an endpoint that it does not have; None for one that it has."""
+def unknown_endpoint_error(endpoint: str) -> str | None:
+    """Return fal's error for an unknown endpoint, or None for a known one."""
     if endpoint in MODELS:
         return None
     owner, _, rest = endpoint.partition("/")
@@ -63,36 +63,36 @@ def why_unknown(endpoint: str) -> str | None:
 
 class FalQueue:
     def __init__(self, behaviour: Behaviour, webhook_key_seed: str | None = None) -> None:
-        self.director = Director(behaviour)
+        self.injector = FaultInjector(behaviour)
         self.submission_log = SubmissionLog()
-        self.signer = Signer(webhook_key_seed)
+        self.signer = WebhookSigner(webhook_key_seed)
         self.outputs = FileStore()
         self.uploads = FileStore(space=None)
-        self.job_queue: JobQueue[FalJob] = JobQueue(self._run, lambda: self.director.behaviour.concurrency)
+        self.job_queue: JobQueue[FalJob] = JobQueue(self._run, lambda: self.injector.behaviour.concurrency)
         self._client = httpx.AsyncClient(verify=certificates(), trust_env=False, timeout=15)
-        self.webhooks = Webhooks(self.signer, self.director, self._client)
+        self.webhooks = Webhooks(self.signer, self.injector, self._client)
         self._jobs: dict[str, FalJob] = {}
 
     def submit(
         self,
         endpoint: str,
         base: str,
-        asked: dict[str, Any],
+        arguments: dict[str, Any],
         *,
         webhook: str | None,
         attempt: str | None,
         start_within: float | None,
         fault: str | None,
     ) -> FalJob:
-        request_id, prompt = str(uuid.uuid4()), str(asked.get("prompt", ""))
-        our_id = attempt or _attempt_in(webhook)
+        request_id, prompt = str(uuid.uuid4()), str(arguments.get("prompt", ""))
+        idempotency_key = attempt or _attempt_id(webhook)
         job = FalJob(
             id=request_id,
             endpoint=endpoint,
             base=base,
-            asked=asked,
-            outcome=self.director.outcome(prompt, fault),
-            submission=self.submission_log.enter(request_id, our_id, prompt, asked),
+            arguments=arguments,
+            outcome=self.injector.outcome(prompt, fault),
+            submission=self.submission_log.enter(request_id, idempotency_key, prompt, arguments),
             webhook=webhook,
             start_within=start_within,
         )
@@ -101,7 +101,7 @@ class FalQueue:
         return job
 
     def find(self, app: str, request_id: str) -> FalJob | None:
-        """Both the endpoint's full path and its owner/alias name the request."""
+        """Return a request by its id and either the endpoint's full path or its owner/alias."""
         job = self._jobs.get(request_id)
         return job if job is not None and app in (job.app, job.endpoint) else None
 
@@ -109,13 +109,13 @@ class FalQueue:
         return job.status(position=self.job_queue.position(job.arrival), with_logs=with_logs)
 
     def cancel(self, job: FalJob) -> bool:
-        """A waiting request is gone, a running one ends as cancelled if it can still be stopped."""
+        """Cancel a request. A queued one is removed; a running one ends, unless it ignores this."""
         if job.answer is not None:
             return False
         if self.job_queue.remove(lambda waiting: waiting is job):
             job.submission.state = "cancelled"
             del self._jobs[job.id]
-        elif not self.director.behaviour.cancel_is_ignored:
+        elif not self.injector.behaviour.cancel_is_ignored:
             self.job_queue.stop(job)
             job.state, job.answer = "COMPLETED", CANCELLED
             job.submission.state = "cancelled"
@@ -137,18 +137,18 @@ class FalQueue:
         job.submission.state = "running"
         job.log("Request picked up by a runner")
         if job.start_within is not None and waited > job.start_within:
-            job.answer = LATE
+            job.answer = TIMED_OUT
         else:
             job.answer = await self._outcome(job)
         job.seconds = time.monotonic() - job.submitted - waited
         job.log("Finished")
         job.state = "COMPLETED"
         job.submission.state = "failed" if job.answer.is_error else "succeeded"
-        self.webhooks.announce(job)
+        self.webhooks.schedule(job)
 
     async def _outcome(self, job: FalJob) -> Answer:
         outcome = job.outcome
-        shop = Workshop(self.outputs, self._client, job.base, self.director.behaviour.tiny, job.log)
+        context = ModelContext(self.outputs, self._client, job.base, self.injector.behaviour.tiny, job.log)
         model = MODELS[job.endpoint]
         if outcome.end != "ok":
             await asyncio.sleep(outcome.seconds)
@@ -157,9 +157,11 @@ class FalQueue:
                 return platform_error(500, "runner_server_error", message, retryable=True)
             return model_error("no_media_generated", "The model generated no media", "prompt")
         try:
-            _, body = await asyncio.gather(asyncio.sleep(outcome.seconds), model(job.asked, outcome, shop))
+            _, body = await asyncio.gather(
+                asyncio.sleep(outcome.seconds), model(job.arguments, outcome, context)
+            )
         except ValidationError as error:
-            return _refused_input(error)
+            return _invalid_input(error)
         except Unreachable as error:
             return model_error("file_download_error", str(error), given=error.url[:200])
         except UnreadableImage as error:
@@ -169,7 +171,7 @@ class FalQueue:
         return Answer(200, body)
 
 
-def _refused_input(error: ValidationError) -> Answer:
+def _invalid_input(error: ValidationError) -> Answer:
     details = [
         {**item, "loc": ["body", *item["loc"]]}
         for item in error.errors(include_url=False, include_context=False)
@@ -178,5 +180,5 @@ def _refused_input(error: ValidationError) -> Answer:
     return Answer(422, {"detail": details}, headers)
 
 
-def _attempt_in(webhook: str | None) -> str | None:
+def _attempt_id(webhook: str | None) -> str | None:
     return parse_qs(urlsplit(webhook or "").query).get("attempt", [None])[0]

@@ -1,4 +1,4 @@
-"""Bytes in, a URL out: fal's two ways to upload, and the files that both and the models leave."""
+"""Storage of fal: its two ways to upload, and downloads of uploads and outputs."""
 
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from deploy.simulators.files import FileStore
 
 
 def storage_routes(uploads: FileStore, outputs: FileStore) -> list[Route]:
-    """Uploads want the key or a token, a stored file is public to whoever knows its URL."""
+    """Return the storage routes. Uploads need the key or a token; stored files are public."""
     storage = _Storage(uploads, outputs)
     return [
         Route("/storage/auth/token", storage.new_token, methods=["POST"]),
@@ -42,20 +42,20 @@ class _Storage:
         if request.headers.get("authorization", "").removeprefix("Bearer ") not in self._tokens:
             return _unauthorized()
         path = _new_path(request.headers.get("x-fal-file-name"))
-        await _keep(self._uploads, path, request)
+        await _store(self._uploads, path, request)
         return JSONResponse({"access_url": f"{_base(request)}/files/{path}"})
 
     async def initiate(self, request: Request) -> Response:
         if not _has_key(request):
             return _unauthorized()
-        asked: dict[str, Any] = await request.json()
-        path = _new_path(asked.get("file_name"))
+        body: dict[str, Any] = await request.json()
+        path = _new_path(body.get("file_name"))
         upload_url = f"{_base(request)}/storage/upload/{path}"
         file_url = f"{_base(request)}/files/{path}"
         return JSONResponse({"upload_url": upload_url, "file_url": file_url})
 
     async def put(self, request: Request) -> Response:
-        await _keep(self._uploads, request.path_params["path"], request)
+        await _store(self._uploads, request.path_params["path"], request)
         return Response(status_code=200)
 
     async def read(self, request: Request) -> Response:
@@ -66,7 +66,7 @@ class _Storage:
         return Response(file.data, media_type=file.content_type, headers=file.headers)
 
 
-async def _keep(store: FileStore, path: str, request: Request) -> None:
+async def _store(store: FileStore, path: str, request: Request) -> None:
     mime = request.headers.get("content-type", "application/octet-stream")
     store.put(path, await request.body(), mime)
 

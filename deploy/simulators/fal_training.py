@@ -1,4 +1,4 @@
-"""A zip of pictures → a LoRA file: `fal-ai/flux-lora-fast-training` and the portrait trainer."""
+"""Simulated LoRA training from a zip: `fal-ai/flux-lora-fast-training` and the portrait trainer."""
 
 import asyncio
 import hashlib
@@ -10,16 +10,16 @@ from typing import Any, Final
 from pydantic import BaseModel, Field
 
 from deploy.simulators.behaviour import Outcome
-from deploy.simulators.fal_models import Workshop
+from deploy.simulators.fal_models import ModelContext
 from deploy.simulators.fetching import fetch
 
-LEAST_IMAGES: Final = 4
+MIN_IMAGES: Final = 4
 BARS: Final = 20
 PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp")
 
 
 class BadArchive(ValueError):
-    """Carries fal's name for the reason."""
+    """An unusable archive, with fal's name of the reason."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -34,33 +34,33 @@ class TrainingInput(BaseModel):
     is_style: bool = False
 
 
-async def train_lora(asked: dict[str, Any], outcome: Outcome, shop: Workshop) -> dict[str, Any]:
-    training = TrainingInput.model_validate(asked)
-    archive = await fetch(shop.client, training.images_data_url)
+async def train_lora(arguments: dict[str, Any], outcome: Outcome, context: ModelContext) -> dict[str, Any]:
+    training = TrainingInput.model_validate(arguments)
+    archive = await fetch(context.client, training.images_data_url)
     names = _names(archive)
     pictures = [name for name in names if name.lower().endswith(PICTURES)]
     captions = [name for name in pictures if f"{name.rpartition('.')[0]}.txt" in names]
     word = training.trigger_word or training.trigger_phrase or ""
-    await _take_steps(training.steps, outcome.seconds, shop)
+    await _log_progress(training.steps, outcome.seconds, context)
     config = {
         "trigger_word": word,
         "steps": training.steps,
         "images": len(pictures),
         "captions": len(captions),
     }
-    lora = shop.keep(
+    lora = context.store(
         _safetensors(word, archive), "pytorch_lora_weights.safetensors", "application/octet-stream"
     )
-    kept = shop.keep(json.dumps(config).encode(), "config.json", "application/json")
-    return {"diffusers_lora_file": lora, "config_file": kept}
+    config_file = context.store(json.dumps(config).encode(), "config.json", "application/json")
+    return {"diffusers_lora_file": lora, "config_file": config_file}
 
 
-async def _take_steps(steps: int, seconds: float, shop: Workshop) -> None:
-    """A progress bar in the log, as trainers write one."""
+async def _log_progress(steps: int, seconds: float, context: ModelContext) -> None:
+    """Write a progress bar to the log, as trainers do."""
     for part in range(BARS + 1):
         share = part / BARS
         bar = "█" * round(10 * share)
-        shop.log(f"{round(100 * share):3}%|{bar:10}| {round(steps * share)}/{steps}")
+        context.log(f"{round(100 * share):3}%|{bar:10}| {round(steps * share)}/{steps}")
         if part < BARS:
             await asyncio.sleep(seconds / BARS)
 
@@ -71,16 +71,16 @@ def _names(archive: bytes) -> list[str]:
     except zipfile.BadZipFile as error:
         raise BadArchive("invalid_archive", str(error)) from error
     pictures = [name for name in names if name.lower().endswith(PICTURES)]
-    if len(pictures) < LEAST_IMAGES:
+    if len(pictures) < MIN_IMAGES:
         raise BadArchive(
             "archive_file_count_below_minimum",
-            f"The archive holds {len(pictures)} images, at least {LEAST_IMAGES} are needed",
+            f"The archive holds {len(pictures)} images, at least {MIN_IMAGES} are needed",
         )
     return names
 
 
 def _safetensors(trigger_word: str, archive: bytes) -> bytes:
-    """The smallest file that a safetensors reader opens: a header, and weights made of a digest."""
+    """Return a minimal valid safetensors file: a header, and a digest as weights."""
     header = {
         "__metadata__": {"trigger_word": trigger_word},
         "lora.weight": {"dtype": "F32", "shape": [8], "data_offsets": [0, 32]},

@@ -1,4 +1,4 @@
-"""A finished request → a signed POST to the caller's URL, again until it is taken."""
+"""Webhooks of fal: a signed POST to the caller's URL, retried until it is accepted."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from deploy.simulators.behaviour import Director
+from deploy.simulators.behaviour import FaultInjector
 from deploy.simulators.fal_jobs import FalJob
 from deploy.simulators.fetching import is_local
 
@@ -22,7 +22,7 @@ PAUSES: Final = (0.1, 0.3, 1.0, 3.0, 10.0)
 NO_PAYLOAD: Final = {"payload": None, "payload_error": "Response payload is not JSON serializable"}
 
 
-class Signer:
+class WebhookSigner:
     """Signs as fal does: Ed25519 over id, user, time and the hash of the raw body."""
 
     def __init__(self, seed: str | None = None) -> None:
@@ -34,11 +34,11 @@ class Signer:
         x = _base64url(raw)
         return {"keys": [{"kty": "OKP", "crv": "Ed25519", "x": x}]}
 
-    def headers(self, request_id: str, body: bytes, *, spoilt: bool = False) -> dict[str, str]:
+    def headers(self, request_id: str, body: bytes, *, corrupted: bool = False) -> dict[str, str]:
         timestamp = str(int(time.time()))
         message = "\n".join((request_id, USER_ID, timestamp, sha256(body).hexdigest()))
         signature = self._key.sign(message.encode())
-        if spoilt:
+        if corrupted:
             signature = bytes(64)
         return {
             "Content-Type": "application/json",
@@ -52,24 +52,24 @@ class Signer:
 class Webhooks:
     def __init__(
         self,
-        signer: Signer,
-        director: Director,
+        signer: WebhookSigner,
+        injector: FaultInjector,
         client: httpx.AsyncClient,
         pauses: Sequence[float] = PAUSES,
     ) -> None:
         self._signer = signer
-        self._director = director
+        self._injector = injector
         self._client = client
         self._pauses = pauses
         self._tasks: set[asyncio.Task[None]] = set()
         self.deliveries: list[dict[str, Any]] = []
-        """Every attempt, for tests: request, URL, and the status or the error."""
+        """Every delivery try, for tests: request, URL, and the status or the error."""
 
-    def announce(self, job: FalJob) -> None:
-        """Loopback only: a simulator must never call out, whatever URL it was given."""
+    def schedule(self, job: FalJob) -> None:
+        """Start the delivery for a job. Only loopback URLs are called: a simulator never calls out."""
         if job.webhook is None or not is_local(job.webhook):
             return
-        if self._director.happens(self._director.behaviour.webhook_lost_rate):
+        if self._injector.happens(self._injector.behaviour.webhook_lost_rate):
             return
         task = asyncio.get_running_loop().create_task(self._deliver(job, job.webhook))
         self._tasks.add(task)
@@ -80,7 +80,7 @@ class Webhooks:
             task.cancel()
 
     async def _deliver(self, job: FalJob, url: str) -> None:
-        behaviour = self._director.behaviour
+        behaviour = self._injector.behaviour
         await asyncio.sleep(behaviour.webhook_delay_seconds)
         body = json.dumps(_message(job) | (NO_PAYLOAD if behaviour.webhook_without_payload else {})).encode()
         for _ in range(1 + behaviour.webhook_duplicates):
@@ -90,18 +90,18 @@ class Webhooks:
                 await asyncio.sleep(pause)
 
     async def _post(self, request_id: str, url: str, body: bytes) -> bool:
-        """True when it needs no other try; a redirect is a permanent failure at fal."""
-        spoilt = self._director.behaviour.webhook_bad_signature
-        headers = self._signer.headers(request_id, body, spoilt=spoilt)
+        """Return True if no further try is needed; a redirect is a permanent failure at fal."""
+        corrupted = self._injector.behaviour.webhook_bad_signature
+        headers = self._signer.headers(request_id, body, corrupted=corrupted)
         try:
             answer = await self._client.post(url, content=body, headers=headers)
         except httpx.HTTPError as error:
-            self._note(request_id, url, type(error).__name__)
+            self._record(request_id, url, type(error).__name__)
             return False
-        self._note(request_id, url, answer.status_code)
+        self._record(request_id, url, answer.status_code)
         return answer.is_success or answer.is_redirect
 
-    def _note(self, request_id: str, url: str, result: int | str) -> None:
+    def _record(self, request_id: str, url: str, result: int | str) -> None:
         self.deliveries.append({"request_id": request_id, "url": url, "result": result})
 
 
@@ -116,5 +116,5 @@ def _message(job: FalJob) -> dict[str, Any]:
 
 
 def _base64url(raw: bytes) -> str:
-    """Without padding, as in fal's JWKS."""
+    """Encode without padding, as in fal's JWKS."""
     return urlsafe_b64encode(raw).rstrip(b"=").decode()

@@ -1,4 +1,4 @@
-"""Reads what a request points at: `data:` URIs, and http on this machine only."""
+"""Reading of the URLs in requests: `data:` URIs, and HTTP on this machine only."""
 
 import asyncio
 import base64
@@ -11,7 +11,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Unreachable(Exception):
-    """The URL cannot be read, or it does not point to this machine."""
+    """The URL cannot be read, or its host is not this machine."""
 
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(f"cannot read {url[:200]}: {reason}")
@@ -27,7 +27,7 @@ async def fetch(client: httpx.AsyncClient, url: str) -> bytes:
     if url.startswith("data:"):
         return _decode(url)
     if not is_local(url):
-        raise Unreachable(url, "simulators read from this machine only")
+        raise Unreachable(url, "simulators read only from this machine")
     try:
         answer = await client.get(url)
     except httpx.HTTPError as error:

@@ -1,6 +1,6 @@
 """A head and shoulders in flat colours.
 
-`person` and `looks` decide the face, `scene` only where it stands.
+`person` and `looks` determine the face, `scene` only the position.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ INK: Final = (46, 32, 38)
 
 
 class Pen:
-    """Shapes in units of the figure: (0, 0) is the middle of the face, 1 is the head's height."""
+    """Shapes in units of the figure: (0, 0) is the middle of the face, 1 is the height of the head."""
 
     def __init__(self, image: Image.Image, x: float, y: float, unit: float) -> None:
         self._draw = ImageDraw.Draw(image, "RGBA")

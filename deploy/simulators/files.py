@@ -1,4 +1,4 @@
-"""Files in memory: uploads stay, results are dropped oldest first once they fill the space."""
+"""Files in memory. Uploads stay; the oldest results are deleted when the space is full."""
 
 from collections import OrderedDict
 from dataclasses import dataclass

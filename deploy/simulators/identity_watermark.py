@@ -1,7 +1,7 @@
-"""Who a picture shows, written into the lowest bits of its first row.
+"""The identity of the drawn person, stored in the lowest bits of a picture's first row.
 
-A real model recognises a face; the simulators read this mark instead, so that a picture drawn from
-a reference shows the reference's person. It survives lossless storage and the loss of metadata.
+A real model recognises a face; the simulators read this watermark, so that a picture drawn from a reference
+shows the reference's person. It survives lossless storage and the loss of metadata.
 """
 
 from PIL import Image
@@ -20,7 +20,7 @@ def write_watermark(picture: Image.Image, identity: str) -> None:
 
 
 def read_watermark(picture: Image.Image) -> str | None:
-    """The identity that an RGB picture is marked with."""
+    """Return the identity in an RGB picture, or None."""
     if picture.width < BYTES * 8:
         return None
     data = bytearray(BYTES)

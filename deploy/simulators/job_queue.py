@@ -1,4 +1,4 @@
-"""Jobs that wait, and those that run: at most so many at once, in order."""
+"""Priority queue of jobs with a limit on running ones."""
 
 import asyncio
 import heapq
@@ -10,7 +10,7 @@ J = TypeVar("J")
 
 
 class JobQueue(Generic[J]):
-    """The limit is asked each time, so that it can be changed while jobs wait."""
+    """A queue that reads its limit on each use, so that it can change while jobs wait."""
 
     def __init__(self, work: Callable[[J], Awaitable[None]], limit: Callable[[], int]) -> None:
         self._work = work
@@ -21,7 +21,7 @@ class JobQueue(Generic[J]):
 
     @property
     def waiting(self) -> list[J]:
-        """In heap order, as ComfyUI lists them."""
+        """Waiting jobs in heap order, as ComfyUI lists them."""
         return [job for _, _, job in self._waiting]
 
     @property
@@ -32,20 +32,20 @@ class JobQueue(Generic[J]):
         return len(self._waiting)
 
     def put(self, job: J, number: float = 0) -> int:
-        """Lower numbers first; returns the place of arrival."""
+        """Add a job and return its arrival number. Jobs with lower numbers run first."""
         arrival = next(self._arrivals)
         heapq.heappush(self._waiting, (number, arrival, job))
         self.fill()
         return arrival
 
     def position(self, arrival: int) -> int:
-        """Jobs before the one that arrived so, where all have the same number: 0 is next."""
+        """Return the number of jobs ahead of an arrival, if all jobs have the same number."""
         return max(0, arrival - self._waiting[0][1]) if self._waiting else 0
 
-    def remove(self, wanted: Callable[[J], bool]) -> J | None:
-        """Take one waiting job out of the line."""
+    def remove(self, matches: Callable[[J], bool]) -> J | None:
+        """Remove and return one matching queued job, or None."""
         for index, (_, _, job) in enumerate(self._waiting):
-            if wanted(job):
+            if matches(job):
                 self._waiting.pop(index)
                 heapq.heapify(self._waiting)
                 return job
@@ -56,14 +56,14 @@ class JobQueue(Generic[J]):
         return removed
 
     def stop(self, job: J) -> bool:
-        """Cancel a running job's task."""
+        """Cancel the task of a running job; return True if there was one."""
         for task, candidate in self._tasks.items():
             if candidate is job:
                 return task.cancel()
         return False
 
     def forget(self) -> None:
-        """Everything ends at once, as when the process is killed."""
+        """Drop all jobs at once, as at the kill of the process."""
         self.clear()
         for task in self._tasks:
             task.cancel()

@@ -1,7 +1,7 @@
-"""Prompt words → a person's looks, so that the drawing does not contradict its prompt.
+"""Looks of a person from the words of a prompt, so that the drawing does not contradict its prompt.
 
-The looks are written as eight hexadecimal digits, so that a picture's mark can carry them on to pictures
-that are drawn from it.
+Looks are encoded in eight hexadecimal digits, which the watermark of a picture passes on to pictures drawn
+from it.
 """
 
 import re
@@ -76,20 +76,20 @@ class Looks:
     glasses: bool
 
     @classmethod
-    def of(cls, prompt: str, dice: Random, known: "Looks | None" = None) -> "Looks":
-        """The looks in a prompt; for what it does not say, the known looks of the person, else chance."""
+    def of(cls, prompt: str, rng: Random, known: "Looks | None" = None) -> "Looks":
+        """Return the looks in a prompt; unnamed ones come from the known person, else from chance."""
         text = _WEIGHTS.sub("", prompt.lower())
         person = _PERSON.search(text)
         is_man = person is not None and person["man"] is not None
         is_woman = person is not None and person["woman"] is not None
         styles = MEN if is_man else WOMEN if is_woman else STYLES[:-1]
         chance = cls(
-            hair=dice.choice(tuple(HAIRS.values())[:8]),
-            style=dice.choice(styles),
-            eyes=dice.choice(tuple(EYES.values())[:7]),
-            skin=dice.choice(SKINS),
+            hair=rng.choice(tuple(HAIRS.values())[:8]),
+            style=rng.choice(styles),
+            eyes=rng.choice(tuple(EYES.values())[:7]),
+            skin=rng.choice(SKINS),
             beard="none",
-            glasses=dice.random() < 0.2,
+            glasses=rng.random() < 0.2,
         )
         other = known or chance
         return cls(
@@ -102,16 +102,16 @@ class Looks:
         )
 
     def code(self) -> str:
-        """Eight hexadecimal digits."""
+        """Return the looks as eight hexadecimal digits."""
         places = (
-            _place(HAIRS.values(), self.hair), STYLES.index(self.style), _place(EYES.values(), self.eyes),
-            _place(SKINS, self.skin) + 16 * BEARDS.index(self.beard) + 128 * self.glasses,
+            _index(HAIRS.values(), self.hair), STYLES.index(self.style), _index(EYES.values(), self.eyes),
+            _index(SKINS, self.skin) + 16 * BEARDS.index(self.beard) + 128 * self.glasses,
         )  # fmt: skip
         return bytes(places).hex()
 
     @classmethod
     def from_code(cls, code: str) -> "Looks | None":
-        """None for digits that are no looks."""
+        """Decode looks, or return None for other digits."""
         hair, style, eyes, rest = bytes.fromhex(code)
         try:
             return cls(
@@ -127,7 +127,7 @@ class Looks:
 
 
 def without_looks(prompt: str) -> str:
-    """The prompt without the words about a person's colours: a blue eye is no blue sky."""
+    """Return the prompt without the words about a person's colours, which do not colour the background."""
     text = _WEIGHTS.sub("", prompt.lower())
     for pattern in (_HAIR, _EYES, _SKIN):
         text = pattern.sub(" ", text)
@@ -135,7 +135,7 @@ def without_looks(prompt: str) -> str:
 
 
 def _named(pattern: re.Pattern[str], text: str, colours: Mapping[str, Colour]) -> Colour | None:
-    """The colour in front of a noun: of `green eyes and dark brown hair` the one that belongs to hair."""
+    """Return the colour in front of a noun: `dark brown` for hair in `green eyes and dark brown hair`."""
     for match in pattern.finditer(text):
         words = _GAPS.split(match["words"])[-1].split()
         for length in (2, 1):
@@ -148,7 +148,7 @@ def _named(pattern: re.Pattern[str], text: str, colours: Mapping[str, Colour]) -
 
 
 def _hair_of_a_noun(text: str) -> Colour | None:
-    """`A blonde woman`, `a redhead`."""
+    """Return the hair colour in nouns such as `a blonde woman` or `a redhead`."""
     found = _NOUNS.search(text)
     return HAIRS[ALIASES.get(found[1], found[1])] if found else None
 
@@ -176,5 +176,5 @@ def _found(text: str, meanings: Mapping[str, str]) -> str | None:
     return next((meanings[word] for word in words if word in meanings), None)
 
 
-def _place(values: Iterable[T], value: T) -> int:
+def _index(values: Iterable[T], value: T) -> int:
     return list(values).index(value)

@@ -1,4 +1,4 @@
-"""A LoRA that a request points at: read as a model would, and called by the word that it was trained on."""
+"""LoRA files in requests: validated as a model would, and labelled by their trigger word."""
 
 import json
 
@@ -7,8 +7,8 @@ import httpx
 from deploy.simulators.fetching import Unreachable, fetch
 
 
-async def label_of(client: httpx.AsyncClient, url: str) -> str:
-    """Raises `Unreachable` where there are no safetensors weights."""
+async def lora_label(client: httpx.AsyncClient, url: str) -> str:
+    """Return the label of a LoRA. Raise `Unreachable` if the URL has no safetensors weights."""
     data = await fetch(client, url)
     length = int.from_bytes(data[:8], "little")
     try:
@@ -16,5 +16,5 @@ async def label_of(client: httpx.AsyncClient, url: str) -> str:
             raise ValueError("not safetensors")
         about = json.loads(data[8 : 8 + length]).get("__metadata__", {})
     except ValueError as error:
-        raise Unreachable(url.partition("?")[0], f"no LoRA: {error}") from error
+        raise Unreachable(url.partition("?")[0], f"not a LoRA: {error}") from error
     return str(about.get("trigger_word") or "LoRA")

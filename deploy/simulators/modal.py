@@ -1,4 +1,4 @@
-"""POST /submit → pending → result with outputs by path: the contract of `contracts/modal_app.py`."""
+"""Simulator of the application on Modal, by the contract of `contracts/modal_app.py`."""
 
 import argparse
 from collections.abc import AsyncIterator
@@ -19,18 +19,18 @@ from deploy.modal.rejections import rejections
 from deploy.modal.settings import AppSettings
 from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.control import control_routes
-from deploy.simulators.faults import Faults
+from deploy.simulators.faults import FaultMiddleware
 from deploy.simulators.modal_calls import ModalCalls
 from deploy.simulators.serving import serve
 
 DEFAULTS: Final = Behaviour()
 DEPLOYMENT: Final = AppSettings(comfyui=True, face_swap=True)
-"""Our application with everything switched on: it refuses what `deploy/modal` would refuse."""
+"""Settings of the simulated deployment, with every feature on. It rejects as `deploy/modal` does."""
 NO_CREDENTIALS: Final = "modal-http: missing credentials for proxy authorization"
 
 
 class ProxyAuth:
-    """Modal's own door: nothing of the app runs without both headers."""
+    """Modal's own authentication: requests without both headers never reach the application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -60,14 +60,14 @@ class CallRoutes:
 
     async def submit(self, request: Request) -> Response:
         try:
-            asked = ModalSubmit.model_validate_json(await request.body())
+            submitted = ModalSubmit.model_validate_json(await request.body())
         except ValidationError as error:
             detail = error.errors(include_url=False, include_context=False)
             return JSONResponse({"detail": detail}, 422)
-        if refused := rejections(asked, DEPLOYMENT):
-            return JSONResponse({"detail": [refusal.as_detail() for refusal in refused]}, 422)
-        call = self._calls.submit(asked, request.scope.get("fault"))
-        return _json(ModalSubmitted(call_id=call.id, id=asked.id))
+        if rejected := rejections(submitted, DEPLOYMENT):
+            return JSONResponse({"detail": [refusal.as_detail() for refusal in rejected]}, 422)
+        call = self._calls.submit(submitted, request.scope.get("fault"))
+        return _json(ModalSubmitted(call_id=call.id, id=submitted.id))
 
     async def result(self, request: Request) -> Response:
         call = self._calls.find(request.path_params["call_id"])
@@ -79,11 +79,13 @@ class CallRoutes:
 
     async def by_id(self, request: Request) -> Response:
         call = self._calls.find_by_id(request.path_params["id"])
-        return _json(ModalSubmitted(call_id=call.id, id=call.asked.id)) if call else _not_found()
+        return _json(ModalSubmitted(call_id=call.id, id=call.request.id)) if call else _not_found()
 
     async def unfinished(self, _: Request) -> Response:
-        going_on = [ModalSubmitted(call_id=call.id, id=call.asked.id) for call in self._calls.unfinished()]
-        return _json(ModalUnfinished(calls=tuple(going_on)))
+        open_calls = [
+            ModalSubmitted(call_id=call.id, id=call.request.id) for call in self._calls.unfinished()
+        ]
+        return _json(ModalUnfinished(calls=tuple(open_calls)))
 
     async def cancel(self, request: Request) -> Response:
         call = self._calls.find(request.path_params["call_id"])
@@ -105,15 +107,15 @@ def create_app(behaviour: Behaviour = DEFAULTS) -> Starlette:
         await calls.close()
 
     control = control_routes(
-        calls.director, calls.submission_log, forget=calls.forget, changed=calls.job_queue.fill
+        calls.injector, calls.submission_log, forget=calls.forget, changed=calls.job_queue.fill
     )
     return Starlette(
         routes=[control, *CallRoutes(calls).routes()],
         middleware=[
             Middleware(ProxyAuth),
-            Middleware(Faults, director=calls.director, is_submit=_is_submit, refuse=_refuse),
+            Middleware(FaultMiddleware, injector=calls.injector, is_submit=_is_submit, reject=_reject),
         ],
-        exception_handlers={404: _nothing_here, 405: _nothing_here},
+        exception_handlers={404: _unknown_route, 405: _unknown_route},
         lifespan=lifespan,
     )
 
@@ -122,7 +124,7 @@ def _is_submit(scope: Scope) -> bool:
     return (scope["method"], scope["path"]) == ("POST", "/submit")
 
 
-def _refuse(status: int, behaviour: Behaviour) -> Response:
+def _reject(status: int, behaviour: Behaviour) -> Response:
     if status == 422:
         return JSONResponse(
             {"detail": [{"loc": ["body", "input"], "msg": "refused", "type": "value_error"}]}, 422
@@ -135,8 +137,8 @@ def _json(model: BaseModel, status: int = 200) -> Response:
     return Response(model.model_dump_json(), status, media_type="application/json")
 
 
-async def _nothing_here(_: Request, error: Exception) -> Response:
-    """As FastAPI answers for a function that is not deployed."""
+async def _unknown_route(_: Request, error: Exception) -> Response:
+    """Answer as FastAPI does for an unknown route."""
     assert isinstance(error, HTTPException)
     return JSONResponse({"detail": error.detail}, error.status_code)
 

@@ -1,4 +1,4 @@
-"""Pictures with captions → a small LoRA file, the same for the same pictures: the training half of Modal."""
+"""Simulated training on Modal: captioned pictures become a small LoRA file that depends only on them."""
 
 import hashlib
 import io
@@ -17,33 +17,33 @@ BASE_MODEL: Final = "black-forest-labs/FLUX.1-dev"
 LORA_TYPE: Final = "application/octet-stream"
 
 
-async def train(client: httpx.AsyncClient, asked: ModalTrainingInput, *, tiny: bool) -> bytes:
-    """Raises `Unreachable` or `UnreadableImage` where a picture cannot be had."""
+async def train(client: httpx.AsyncClient, request: ModalTrainingInput, *, tiny: bool) -> bytes:
+    """Return a LoRA file. Raise `Unreachable` or `UnreadableImage` if a picture cannot be read."""
     if tiny:
-        return safetensors(asked, ())
-    if asked.images_zip_url:
-        return safetensors(asked, _pictures(await fetch(client, asked.images_zip_url)))
-    return safetensors(asked, await fetch_all(client, [image.url for image in asked.images]))
+        return safetensors(request, ())
+    if request.images_zip_url:
+        return safetensors(request, _pictures(await fetch(client, request.images_zip_url)))
+    return safetensors(request, await fetch_all(client, [image.url for image in request.images]))
 
 
-def manifest(asked: ModalTrainingInput, path: str, data: bytes) -> ModalManifest:
+def manifest(request: ModalTrainingInput, path: str, data: bytes) -> ModalManifest:
     return ModalManifest(
         path=path,
         sha256=hashlib.sha256(data).hexdigest(),
         bytes=len(data),
-        base_model=asked.base_model or BASE_MODEL,
-        trigger_word=asked.trigger_word,
-        steps=asked.steps,
-        rank=asked.rank,
+        base_model=request.base_model or BASE_MODEL,
+        trigger_word=request.trigger_word,
+        steps=request.steps,
+        rank=request.rank,
     )
 
 
-def safetensors(asked: ModalTrainingInput, pictures: tuple[bytes, ...]) -> bytes:
-    """A file that a safetensors reader opens: a header, and weights made of a digest."""
-    known = asked.model_dump_json(include={"trigger_word", "steps", "rank", "seed"}).encode()
+def safetensors(request: ModalTrainingInput, pictures: tuple[bytes, ...]) -> bytes:
+    """Return a valid safetensors file: a header, and a digest as weights."""
+    known = request.model_dump_json(include={"trigger_word", "steps", "rank", "seed"}).encode()
     weights = hashlib.sha256(b"".join([known, *pictures])).digest()
     header = {
-        "__metadata__": {"trigger_word": asked.trigger_word},
+        "__metadata__": {"trigger_word": request.trigger_word},
         "transformer.lora_A.weight": {"dtype": "I8", "shape": [len(weights)], "data_offsets": [0, 32]},
     }
     text = json.dumps(header).encode()
@@ -58,5 +58,5 @@ def _pictures(archive: bytes) -> tuple[bytes, ...]:
     except zipfile.BadZipFile as error:
         raise UnreadableImage(str(error)) from error
     if not pictures:
-        raise UnreadableImage("the archive holds no pictures")
+        raise UnreadableImage("the archive has no pictures")
     return pictures

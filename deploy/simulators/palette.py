@@ -1,4 +1,4 @@
-"""Prompt words → colours: "a golden evening" is drawn in gold, other prompts in a seeded hue."""
+"""Colours from the words of a prompt: "a golden evening" is gold, other prompts get a seeded hue."""
 
 import re
 from colorsys import hls_to_rgb
@@ -29,7 +29,7 @@ GARMENTS: Final = re.compile(
 
 @dataclass(frozen=True)
 class Palette:
-    """Four corners of the background, accents for shapes, and clothes that stand out from both."""
+    """Colours of a picture: four corners of the background, accents for shapes, and contrasting clothes."""
 
     corners: tuple[Colour, Colour, Colour, Colour]
     accents: tuple[Colour, ...]
@@ -37,11 +37,11 @@ class Palette:
     halo: Colour
 
     @classmethod
-    def of(cls, prompt: str, dice: Random) -> "Palette":
+    def of(cls, prompt: str, rng: Random) -> "Palette":
         words = re.findall(r"[a-z]+", prompt.lower())
         named = [HUES[word] for word in words if word in HUES]
-        hue = named[0] if named else dice.random()
-        other = named[1] if len(named) > 1 else hue + dice.choice((0.08, -0.1, 0.16, 0.45))
+        hue = named[0] if named else rng.random()
+        other = named[1] if len(named) > 1 else hue + rng.choice((0.08, -0.1, 0.16, 0.45))
         return cls(
             corners=(
                 tint(hue, 0.66, 0.72),
@@ -56,7 +56,7 @@ class Palette:
 
 
 def _clothes(prompt: str) -> Colour | None:
-    """The colour of `a yellow raincoat` or of `a black leather jacket`, by its name in CSS."""
+    """Return the colour of `a yellow raincoat` or of `a black leather jacket`, by its CSS name."""
     for match in GARMENTS.finditer(prompt):
         for word in reversed(match[1].split()):
             with suppress(ValueError):

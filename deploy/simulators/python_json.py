@@ -1,4 +1,4 @@
-"""JSON as Python servers write it: numbers that are no finite ones become `NaN` and `Infinity`."""
+"""JSON as Python's json module writes it, with `NaN` and `Infinity`."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ from starlette.responses import JSONResponse
 
 
 class PythonJSON(JSONResponse):
-    """An answer as aiohttp's `json_response` gives it; Starlette's fails at such a number."""
+    """A response like that of aiohttp's `json_response`; Starlette's JSONResponse rejects such numbers."""
 
     def render(self, content: Any) -> bytes:
         return json.dumps(content).encode()

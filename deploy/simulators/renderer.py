@@ -1,4 +1,4 @@
-"""Draws in threads, so that a picture being drawn does not hold up anybody's request."""
+"""Drawing in worker threads, so that it does not block other requests."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from deploy.simulators import drawing
 from deploy.simulators.behaviour import Outcome
-from deploy.simulators.drawing import Sketch
+from deploy.simulators.drawing import PictureSpec
 
 
-async def make(
-    sketch: Sketch,
+async def render_in_thread(
+    spec: PictureSpec,
     outcome: Outcome,
     *,
     tiny: bool,
@@ -19,7 +19,7 @@ async def make(
     text: Mapping[str, str] | None = None,
 ) -> bytes:
     if tiny:
-        return drawing.tiny(kind, sketch.width, sketch.height)
+        return drawing.tiny(kind, spec.width, spec.height)
     if outcome.nsfw and black_if_flagged:
-        sketch = replace(sketch, black=True)
-    return await asyncio.to_thread(drawing.render, sketch, kind, text)
+        spec = replace(spec, black=True)
+    return await asyncio.to_thread(drawing.render, spec, kind, text)

@@ -1,4 +1,4 @@
-"""Runs a simulator: alone from the command line, or inside a test's own loop."""
+"""Serve a simulator from the command line or inside a test's event loop."""
 
 import argparse
 import asyncio
@@ -17,8 +17,8 @@ from deploy.simulators.behaviour import Behaviour
 HOST = "127.0.0.1"
 
 
-class LosableProtocol(H11Protocol):
-    """Puts the transport into the scope, so that a fault can close the connection unanswered."""
+class ClosableProtocol(H11Protocol):
+    """Adds the transport to the scope, so that a fault can close the connection without an answer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -36,7 +36,7 @@ def configure(app: ASGIApp, port: int = 0) -> uvicorn.Config:
         host=HOST,
         port=port,
         loop="uvloop",
-        http=LosableProtocol,
+        http=ClosableProtocol,
         ws="websockets-sansio",
         log_config=None,
         log_level="critical",
@@ -53,8 +53,10 @@ def serve(
     more: Callable[[argparse.ArgumentParser], None] = lambda parser: None,
     arguments: Sequence[str] | None = None,
 ) -> None:
-    """The command line of every simulator: a port, and an option for each field of Behaviour."""
-    parser = argparse.ArgumentParser(prog=f"simulators.{name}", description=f"A simulated {name}.")
+    """Run the command line of a simulator: a port, and an option for each field of Behaviour."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m deploy.simulators.{name}", description=f"Simulator of {name}."
+    )
     parser.add_argument("--port", type=int, required=True)
     for field, about in Behaviour.model_fields.items():
         option = "--" + field.replace("_", "-")
@@ -76,8 +78,8 @@ def serve(
 
 @asynccontextmanager
 async def running(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve on a free port of this loop, without signals or waiting; gives the base URL."""
-    # The protocol is named so that asyncio switches Nagle's delay off.
+    """Serve on a free port of this event loop, without signal handlers, and yield the base URL."""
+    # The explicit protocol makes asyncio disable Nagle's algorithm.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind((HOST, 0))
     config = configure(app)
@@ -93,7 +95,7 @@ async def running(app: ASGIApp) -> AsyncIterator[str]:
 
 
 async def _stop(server: uvicorn.Server) -> None:
-    """At once: uvicorn's own shutdown sleeps, which many small tests would feel."""
+    """Stop at once. Uvicorn's own shutdown sleeps, which would slow down many small tests."""
     for listening in server.servers:
         listening.close()
     for connection in list(server.server_state.connections):

@@ -1,4 +1,4 @@
-"""What a simulated provider accepted, in order: tests count here that nothing was started twice."""
+"""Log of the submissions that a simulator accepted, in order. Tests check here that none ran twice."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -10,7 +10,7 @@ State = Literal["queued", "running", "succeeded", "failed", "cancelled", "lost"]
 
 @dataclass
 class Submission:
-    """One accepted submit. `id` is the provider's, `our_id` the one that the caller put in."""
+    """One accepted submit. `id` is the provider's, `our_id` the caller's idempotency key."""
 
     n: int
     id: str
@@ -20,27 +20,27 @@ class Submission:
     input: Any
     state: State = "queued"
     asked: int = 1
-    """How often the caller asked for it; a provider that knows our id starts it once all the same."""
+    """Number of submits with this key; a provider that knows the key starts one job for all."""
 
 
 @dataclass
 class SubmissionLog:
     submissions: list[Submission] = field(default_factory=list)
 
-    def enter(self, provider_id: str, our_id: str | None, prompt: str, asked: Any) -> Submission:
+    def enter(self, provider_id: str, idempotency_key: str | None, prompt: str, arguments: Any) -> Submission:
         submission = Submission(
             n=len(self.submissions) + 1,
             id=provider_id,
-            our_id=our_id,
+            our_id=idempotency_key,
             at=datetime.now(UTC).isoformat(),
             prompt=prompt,
-            input=asked,
+            input=arguments,
         )
         self.submissions.append(submission)
         return submission
 
     def lose_unfinished(self) -> None:
-        """The provider restarted: what had not ended never will."""
+        """Mark unfinished submissions as lost after a restart of the provider."""
         for submission in self.submissions:
             if submission.state in ("queued", "running"):
                 submission.state = "lost"
@@ -49,10 +49,10 @@ class SubmissionLog:
         return [asdict(submission) for submission in self.submissions[since:]]
 
     def summary(self) -> dict[str, Any]:
-        """Totals, and the caller's ids that were accepted more than once."""
+        """Return totals, and the idempotency keys that were accepted more than once."""
         times = Counter(entry.our_id for entry in self.submissions if entry.our_id)
         return {
             "total": len(self.submissions),
             "states": Counter(entry.state for entry in self.submissions),
-            "twice": {our_id: count for our_id, count in times.items() if count > 1},
+            "twice": {key: count for key, count in times.items() if count > 1},
         }

@@ -1,4 +1,4 @@
-"""What the adapter makes of each recorded ComfyUI session."""
+"""Sessions recorded at a real ComfyUI server, played to the adapter."""
 
 from collections.abc import Awaitable, Callable
 
@@ -13,15 +13,15 @@ from services.gateways.kit.provider import (
     Rejected,
     StatusUnavailable,
 )
-from tests.contract.recorded import Tape
+from tests.contract.recording import Recording
 from tests.fakes.adapters import lookup_of
 
-Story = Callable[[Tape], Awaitable[None]]
+Scenario = Callable[[Recording], Awaitable[None]]
 
 LOST = Failed("lost", "neither in the queue nor in the history", retryable=True, billed="no")
 INTERRUPTED = Failed("cancelled", "interrupted at the server", retryable=False, billed="yes")
 RUNS = InProgress("running")
-REFUSALS = {
+REJECTIONS = {
     "unknown_class": "Node 'NopeNode' not found. The custom node may not be installed.: Node ID '#1'",
     "missing_class_type": "Node 'ID #1' has no class_type. The workflow may be corrupted or a custom node "
     "is missing.: Node ID '#1'",
@@ -49,8 +49,8 @@ REFUSALS = {
     "json list": "No prompt provided",
 }
 REJECTED = "invalid_workflow: the server refused the workflow"
-NEVER_ASKED: dict[str, set[str]] = {}
-"""Recorded answers that the adapter has no question for."""
+NEVER_REQUESTED: dict[str, set[str]] = {}
+"""Recorded answers to requests that the adapter never makes."""
 NO_UUID = (
     "prompt_id must be a valid UUID: prompt_id must be a UUID string in canonical lowercase hyphenated form; "
     "omit it to let the server generate one"
@@ -58,165 +58,165 @@ NO_UUID = (
 
 
 def file(status: AttemptStatus) -> str:
-    """The one file of a success."""
+    """Return the path of the one output of a success."""
     assert isinstance(status, Completed), status
     [output] = status.outputs
     assert output.path is not None
     return output.path
 
 
-async def success(tape: Tape) -> None:
-    """The same graph again is answered from the cache: the same file, which is there all the same."""
+async def success(recording: Recording) -> None:
+    """A repeated graph is answered from the cache, with the same file."""
     for prompt_id, name in (
         ("c412", "lab_00001_.png"),
         ("4bd4", "lab_00001_.png"),
         ("4dae", "other_00001_.png"),
     ):
-        request, ref = await tape.submit()
-        assert ref["id"] == request.idempotency_key == tape.request(prompt_id).idempotency_key
-        assert file(await tape.poll(prompt_id)) == f"/view?filename={name}&subfolder=&type=output"
-    view = next(each for each in tape.exchanges if each["request"]["path"] == "/view")
+        request, ref = await recording.submit()
+        assert ref["id"] == request.idempotency_key == recording.request(prompt_id).idempotency_key
+        assert file(await recording.poll(prompt_id)) == f"/view?filename={name}&subfolder=&type=output"
+    view = next(each for each in recording.exchanges if each["request"]["path"] == "/view")
     assert view["request"]["params"] == {"filename": "lab_00001_.png", "subfolder": "", "type": "output"}
     assert (view["status"], view["headers"]["content-type"]) == (200, "image/png")
 
 
-async def validation_errors(tape: Tape) -> None:
-    refused: dict[str, str] = {}
-    for _ in range(sum(each["request"]["path"] == "/prompt" for each in tape.exchanges)):
-        note = tape.next_submission["note"]
+async def validation_errors(recording: Recording) -> None:
+    rejected: dict[str, str] = {}
+    for _ in range(sum(each["request"]["path"] == "/prompt" for each in recording.exchanges)):
+        note = recording.next_submission["note"]
         try:
-            _, ref = await tape.submit()
-        except Rejected as refusal:
-            refused[note] = f"{refusal.code}: {refusal.message}"
+            _, ref = await recording.submit()
+        except Rejected as rejection:
+            rejected[note] = f"{rejection.code}: {rejection.message}"
         except OutcomeUnknown as unknown:
-            refused[note] = f"unknown: {unknown}"
+            rejected[note] = f"unknown: {unknown}"
         else:
             if note == "one_good_one_bad_output":
-                status = await tape.poll("49e1", refused=ref["refused"])  # the history shows a success
+                status = await recording.poll("49e1", refused=ref["refused"])  # the history shows a success
                 assert isinstance(status, Failed)
-                refused[note] = f"{status.code}: {status.message} (billed {status.billed})"
+                rejected[note] = f"{status.code}: {status.message} (billed {status.billed})"
             else:
                 assert note == "numeric_string_coerced"
-                assert file(await tape.poll("2988")).startswith("/view?filename=coerced")
-    for note, words in REFUSALS.items():
-        assert refused.pop(note) == f"{REJECTED}: {words}"
-    assert refused.pop("one_good_one_bad_output") == (
+                assert file(await recording.poll("2988")).startswith("/view?filename=coerced")
+    for note, words in REJECTIONS.items():
+        assert rejected.pop(note) == f"{REJECTED}: {words}"
+    assert rejected.pop("one_good_one_bad_output") == (
         f"{REJECTED}: node 3 (SaveImage): Required input is missing: filename_prefix (billed yes)"
     )
     for note in ("not json", "prompt is UI-format workflow"):
-        assert refused.pop(note) == f"{REJECTED}: the server cannot read it"
-    assert refused.pop("prompt_id=None") == (
+        assert rejected.pop(note) == f"{REJECTED}: the server cannot read it"
+    assert rejected.pop("prompt_id=None") == (
         "unknown: submit answered for prompt '5d8b4ab8-b0d5-430a-bad3-331c74ac94c3'"
     )
-    assert set(refused.values()) == {f"{REJECTED}: {NO_UUID}"}, refused
+    assert set(rejected.values()) == {f"{REJECTED}: {NO_UUID}"}, rejected
 
 
-async def execution_error(tape: Tape) -> None:
-    """Also where another branch had saved an image before: half a workflow is no success."""
+async def execution_error(recording: Recording) -> None:
+    """An error fails the prompt even if another branch saved an image before."""
     for prompt_id in ("956e", "807e"):
-        await tape.submit()
-        status = await tape.poll(prompt_id)
+        await recording.submit()
+        status = await recording.poll(prompt_id)
         assert isinstance(status, Failed)
         assert (status.code, status.retryable, status.billed) == ("provider_error", False, "yes")
         assert status.message.startswith("LabFail: RuntimeError: ")
-        assert "/" not in status.message, "paths of the server are not for users"
+        assert "/" not in status.message, "users never see paths of the server"
 
 
-async def cancel_queued(tape: Tape) -> None:
-    """A runs; B is deleted as from an old server, D by the newer call."""
+async def cancel_queued(recording: Recording) -> None:
+    """A runs; B is deleted as at an old server, D by the newer call."""
     for _ in "ABD":
-        await tape.submit()
-    assert await tape.poll("c26a") == RUNS
-    assert await tape.poll("0d40") == InProgress("queued", queue_position=0)
-    assert await tape.poll("6f61") == InProgress("queued", queue_position=1)
-    tape.old = True
-    await tape.cancel("0d40")
-    await tape.cancel("0d40")
-    await tape.cancel("c26a")
-    tape.wind_past("delete running A (no effect)")
-    assert await tape.poll("c26a") == RUNS, "a delete does not stop what runs"
-    assert await tape.poll("0d40") == LOST
-    assert await tape.poll("6f61") == InProgress("queued", queue_position=0)
-    tape.old = False
-    await tape.cancel("6f61")
-    tape.wind_past("jobs API cancels queued D")
-    assert await tape.poll("6f61") == LOST
-    assert await tape.poll("c26a") == RUNS
-    tape.wind_past("interrupt for an id that is not running")
-    assert file(await tape.poll("c26a")).startswith("/view?filename=lab_00003_.png")
+        await recording.submit()
+    assert await recording.poll("c26a") == RUNS
+    assert await recording.poll("0d40") == InProgress("queued", queue_position=0)
+    assert await recording.poll("6f61") == InProgress("queued", queue_position=1)
+    recording.is_old_server = True
+    await recording.cancel("0d40")
+    await recording.cancel("0d40")
+    await recording.cancel("c26a")
+    recording.skip_past("delete running A (no effect)")
+    assert await recording.poll("c26a") == RUNS, "a delete does not stop a running prompt"
+    assert await recording.poll("0d40") == LOST
+    assert await recording.poll("6f61") == InProgress("queued", queue_position=0)
+    recording.is_old_server = False
+    await recording.cancel("6f61")
+    recording.skip_past("jobs API cancels queued D")
+    assert await recording.poll("6f61") == LOST
+    assert await recording.poll("c26a") == RUNS
+    recording.skip_past("interrupt for an id that is not running")
+    assert file(await recording.poll("c26a")).startswith("/view?filename=lab_00003_.png")
 
 
-async def interrupt_running(tape: Tape) -> None:
-    tape.old = True
-    await tape.submit()
-    await tape.cancel("b2a1")
-    assert await tape.poll("b2a1") == INTERRUPTED
-    tape.old = False
-    await tape.submit()  # somebody else interrupts whatever runs
-    await tape.submit()
-    await tape.cancel("5537")
-    assert await tape.poll("5537") == INTERRUPTED
-    await tape.cancel("5537")
-    await tape.cancel("af10")
-    await tape.submit()
-    assert file(await tape.poll("f241")).startswith("/view?filename=lab_00004_.png")
+async def interrupt_running(recording: Recording) -> None:
+    recording.is_old_server = True
+    await recording.submit()
+    await recording.cancel("b2a1")
+    assert await recording.poll("b2a1") == INTERRUPTED
+    recording.is_old_server = False
+    await recording.submit()  # another client interrupts the running prompt
+    await recording.submit()
+    await recording.cancel("5537")
+    assert await recording.poll("5537") == INTERRUPTED
+    await recording.cancel("5537")
+    await recording.cancel("af10")
+    await recording.submit()
+    assert file(await recording.poll("f241")).startswith("/view?filename=lab_00004_.png")
 
 
-async def unknown_ids(tape: Tape) -> None:
-    assert await lookup_of(tape.provider).find(tape.request("b50b")) is None
-    assert await tape.poll("b50b") == LOST
-    await tape.cancel("b50b")
-    tape.old = True
-    await tape.cancel("b50b")
+async def unknown_ids(recording: Recording) -> None:
+    assert await lookup_of(recording.provider).find(recording.request("b50b")) is None
+    assert await recording.poll("b50b") == LOST
+    await recording.cancel("b50b")
+    recording.is_old_server = True
+    await recording.cancel("b50b")
 
 
-async def duplicate_prompt_id(tape: Tape) -> None:
-    """Ids are not unique there: it is for us not to send one twice."""
-    await tape.submit()
-    assert file(await tape.poll("e3bc")).startswith("/view?filename=dupA_")
-    await tape.submit()
-    assert file(await tape.poll("e3bc")).startswith("/view?filename=dupB_"), "only the last run is kept"
+async def duplicate_prompt_id(recording: Recording) -> None:
+    """The server's ids are not unique, so the gateway must never send one twice."""
+    await recording.submit()
+    assert file(await recording.poll("e3bc")).startswith("/view?filename=dupA_")
+    await recording.submit()
+    assert file(await recording.poll("e3bc")).startswith("/view?filename=dupB_"), "only the last run is kept"
     for _ in ("blocker", "copy 0", "copy 1"):
-        request, _ = await tape.submit()
-    assert await lookup_of(tape.provider).find(request) == {"id": request.idempotency_key}
-    assert await tape.poll("6421") == RUNS
-    assert await tape.poll("2765") == InProgress("queued", queue_position=0), "the first of both"
-    tape.old = True
-    await tape.cancel("2765")
-    tape.wind_past("one delete call")
-    assert await tape.poll("2765") == InProgress("queued", queue_position=0), "the other is still there"
-    tape.wind_past("after one delete")
-    assert file(await tape.poll("2765")).startswith("/view?filename=dupQ1_")
+        request, _ = await recording.submit()
+    assert await lookup_of(recording.provider).find(request) == {"id": request.idempotency_key}
+    assert await recording.poll("6421") == RUNS
+    assert await recording.poll("2765") == InProgress("queued", queue_position=0), "the first of both"
+    recording.is_old_server = True
+    await recording.cancel("2765")
+    recording.skip_past("one delete call")
+    assert await recording.poll("2765") == InProgress("queued", queue_position=0), "the other is still there"
+    recording.skip_past("after one delete")
+    assert file(await recording.poll("2765")).startswith("/view?filename=dupQ1_")
 
 
-async def queue_order(tape: Tape) -> None:
-    """Lower numbers come first, however the server lists them; others may clear everything."""
+async def queue_order(recording: Recording) -> None:
+    """Lower numbers come first in any listing; another client may clear the queue."""
     for _ in ("blocker", "normal", "front", "first of all"):
-        await tape.submit()
-    assert await tape.poll("ea7a") == RUNS
-    places = [await tape.poll(each) for each in ("8c11", "c33a", "680b")]
+        await recording.submit()
+    assert await recording.poll("ea7a") == RUNS
+    places = [await recording.poll(each) for each in ("8c11", "c33a", "680b")]
     assert places == [InProgress("queued", queue_position=place) for place in (0, 1, 2)]
-    tape.wind_past("clear pending")
-    assert await tape.poll("ea7a") == RUNS
-    assert {await tape.poll(each) for each in ("8c11", "c33a", "680b")} == {LOST}
-    tape.wind_past("after clear")
-    assert await tape.poll("ea7a") == LOST, "its history was deleted, which ours must not be"
+    recording.skip_past("clear pending")
+    assert await recording.poll("ea7a") == RUNS
+    assert {await recording.poll(each) for each in ("8c11", "c33a", "680b")} == {LOST}
+    recording.skip_past("after clear")
+    assert await recording.poll("ea7a") == LOST, "its history entry was deleted"
 
 
-async def server_restart(tape: Tape) -> None:
-    """What ran, what waited and what had ended: all is lost, and none of it is billed."""
+async def server_restart(recording: Recording) -> None:
+    """A restart loses running, queued and finished prompts, and none of them is billed."""
     for _ in ("running", "queued"):
-        await tape.submit()
-    tape.down = True
+        await recording.submit()
+    recording.is_down = True
     with pytest.raises(StatusUnavailable):
-        await tape.poll("169a")
+        await recording.poll("169a")
     with pytest.raises(StatusUnavailable):
-        await lookup_of(tape.provider).find(tape.request("169a"))
-    tape.down = False
-    assert [await tape.poll(each) for each in ("169a", "db63", "8f7c")] == [LOST, LOST, LOST]
+        await lookup_of(recording.provider).find(recording.request("169a"))
+    recording.is_down = False
+    assert [await recording.poll(each) for each in ("169a", "db63", "8f7c")] == [LOST, LOST, LOST]
 
 
-STORIES: dict[str, Story] = {
+SCENARIOS: dict[str, Scenario] = {
     "01_success": success,
     "03_validation_errors": validation_errors,
     "04_execution_error": execution_error,
@@ -229,13 +229,13 @@ STORIES: dict[str, Story] = {
 }
 
 
-async def played(name: str) -> None:
+async def play(name: str) -> None:
     """Play a recording from its beginning to its end."""
-    tape = Tape(f"comfyui/{name}")
-    await STORIES[name](tape)
-    left = {str(tape.exchanges[at]["note"]) for at in tape.unplayed}
-    assert left == NEVER_ASKED.get(name, set()), "every answer that the adapter could get is played"
-    for request in tape.asked:
+    recording = Recording(f"comfyui/{name}")
+    await SCENARIOS[name](recording)
+    left = {str(recording.exchanges[at]["note"]) for at in recording.unused}
+    assert left == NEVER_REQUESTED.get(name, set()), "some answers for the adapter were not played"
+    for request in recording.requests:
         assert (
             request.url.path not in ("/queue", "/interrupt")
             or request.method == "GET"

@@ -1,4 +1,4 @@
-"""What Fal's own client sends, and a webhook that Fal signed, held against our adapter."""
+"""Requests recorded from fal's own client and a webhook signed by fal, compared with the adapter."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -15,7 +15,7 @@ from services.gateways.fal.settings import FalSettings
 from services.gateways.fal.signatures import Keys, NotFals, verify
 from services.gateways.kit.provider import AttemptRequest, Completed
 from shared.clock import now
-from tests.contract.recorded import events_of
+from tests.contract.recording import events_of
 from tests.fakes.provider import FakeInputs, an_attempt_request
 
 QUEUE = "https://queue.fal.run"
@@ -23,21 +23,21 @@ WEBHOOK = "https://gw.example/hook?job=1&a=b"
 KEY = "lab-id:lab-secret"
 
 Sample = Any
-Story = Callable[[Sample], Awaitable[None]]
+Scenario = Callable[[Sample], Awaitable[None]]
 
 
 class Fal:
-    """Answers with as little as it may, and keeps what it was asked."""
+    """A minimal fal that records the requests it gets."""
 
     def __init__(self, result: Any) -> None:
-        self.asked: list[httpx.Request] = []
+        self.requests: list[httpx.Request] = []
         self._result = result
         self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._answer), verify=False)
         settings = FalSettings(key=SecretStr(KEY))
         self.provider = FalProvider(self.http, settings, FakeInputs(), lambda attempt_id: WEBHOOK)
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
+        self.requests.append(request)
         end = request.url.path.rpartition("/")[2]
         said = {"status": {"status": "COMPLETED"}, "dev": {"request_id": "RID"}, "RID": self._result}
         return httpx.Response(202 if end == "cancel" else 200, json=said.get(end, {}))
@@ -48,15 +48,16 @@ class Fal:
 
 
 async def client_wire(sample: Sample) -> None:
-    """Submit, status, result and cancel go where Fal's client sends them, with the same credentials."""
+    """The adapter's submit, status, result and cancel requests equal those of fal's client, credentials
+    included."""
     recorded = {_call(each["method"], each["url"]): each["headers"] for each in sample}
     uploads = {call for call in recorded if not call[1].startswith(QUEUE)}
-    assert len(uploads) == 2, "inputs go as signed links: nothing is uploaded"
+    assert len(uploads) == 2, "the adapter uploads nothing, inputs are signed links"
     fal = Fal({"images": [{"url": "https://v3.fal.media/a.png"}]})
     request, ref = await fal.submitted()
     await fal.provider.poll(request, ref)
     await fal.provider.cancel(request, ref)
-    made = {_call(each.method, str(each.url)): each.headers for each in fal.asked}
+    made = {_call(each.method, str(each.url)): each.headers for each in fal.requests}
     assert made.keys() == recorded.keys() - uploads
     for call, headers in made.items():
         assert headers["authorization"] == recorded[call]["authorization"] == f"Key {KEY}"
@@ -66,13 +67,13 @@ async def client_wire(sample: Sample) -> None:
     )
     assert made[submit]["x-fal-no-retry"] == recorded[submit]["x-fal-no-retry"]
     limits = [float(headers[submit]["x-fal-request-timeout"]) for headers in (made, recorded)]
-    assert limits == [pytest.approx(30, abs=2), 30], "seconds to its start"
+    assert limits == [pytest.approx(30, abs=2), 30], "seconds until the start"
     cancel = _call("PUT", f"{QUEUE}/fal-ai/flux/requests/RID/cancel")
     assert made[cancel]["content-length"] == recorded[cancel]["content-length"] == "0"
 
 
 async def webhook_vector(sample: Sample) -> None:
-    """It verifies at its time and as it is; its payload is a result that the adapter reads."""
+    """The recorded webhook verifies at its time only, and its payload is a result that the adapter reads."""
     keys = Keys(_published(sample["jwks"]), "https://rest.fal.ai")
     headers = {name.lower(): value for name, value in sample["headers"].items()}
     body, at = sample["body"].encode(), int(headers["x-fal-webhook-timestamp"])
@@ -88,12 +89,12 @@ async def webhook_vector(sample: Sample) -> None:
     assert await fal.provider.poll(request, ref) == Completed((output,), seed=7)
 
 
-STORIES: dict[str, Story] = {"client_wire": client_wire, "webhook_vector": webhook_vector}
+SCENARIOS: dict[str, Scenario] = {"client_wire": client_wire, "webhook_vector": webhook_vector}
 
 
-async def played(name: str) -> None:
-    """Hold the adapter against a sample."""
-    await STORIES[name](events_of(f"fal/{name}"))
+async def play(name: str) -> None:
+    """Compare the adapter with a sample."""
+    await SCENARIOS[name](events_of(f"fal/{name}"))
 
 
 def _published(jwks: Any) -> httpx.AsyncClient:
@@ -103,5 +104,5 @@ def _published(jwks: Any) -> httpx.AsyncClient:
 
 
 def _call(method: str, url: str) -> tuple[str, str]:
-    """Whether logs are wanted is everybody's own choice."""
+    """Return method and URL without the parameter for logs, which callers choose freely."""
     return method, url.partition("?logs=")[0]

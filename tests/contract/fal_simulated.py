@@ -1,4 +1,4 @@
-"""A simulated Fal, and what a caller does there."""
+"""A simulated fal, and its callers' requests."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from deploy.simulators.serving import running
 SAMPLES = Path(__file__).parent / "samples" / "fal"
 KEY = {"Authorization": "Key lab-id:lab-secret"}
 DEV = "/fal-ai/flux/dev"
-ASKED = {"prompt": "a golden portrait", "image_size": {"width": 96, "height": 128}, "seed": 5}
+ARGUMENTS = {"prompt": "a golden portrait", "image_size": {"width": 96, "height": 128}, "seed": 5}
 
 
 @asynccontextmanager
@@ -36,7 +36,7 @@ async def finished(client: httpx.AsyncClient, urls: dict[str, str]) -> dict[str,
         await asyncio.sleep(0.01)
 
 
-async def ended(client: httpx.AsyncClient, path: str, asked: dict[str, Any]) -> httpx.Response:
-    urls = (await client.post(path, json=asked)).json()
+async def ended(client: httpx.AsyncClient, path: str, arguments: dict[str, Any]) -> httpx.Response:
+    urls = (await client.post(path, json=arguments)).json()
     await finished(client, urls)
     return await client.get(urls["response_url"])

@@ -19,8 +19,8 @@ AT = datetime(2026, 3, 14, 9, 26, 53, 589_000, UTC)
 @each_example
 def test_the_official_package_reads_a_published_message(path: Path) -> None:
     message = read(example(path)).message
-    ours = encode(message, source="dispatcher", trace=None, at=AT)
-    event = from_binary(KafkaMessage(dict(ours.headers), ours.key, ours.body), JSONFormat(), CloudEvent)
+    sent = encode(message, source="dispatcher", trace=None, at=AT)
+    event = from_binary(KafkaMessage(dict(sent.headers), sent.key, sent.body), JSONFormat(), CloudEvent)
     assert event.get_specversion() == "1.0"
     assert event.get_id() == id_of(message)
     assert event.get_source() == "/imagegen/dispatcher"
@@ -51,8 +51,10 @@ def test_the_platform_reads_a_message_of_the_official_package(path: Path) -> Non
         "datacontenttype": "application/json",
         "partitionkey": published.key,
     }
-    theirs = to_binary_event(CloudEvent(attributes, published.body))
-    assert theirs.key == published.key
-    received = decode(record(published.topic, published.key, theirs.headers, theirs.value), KINDS, 42, now())
+    official = to_binary_event(CloudEvent(attributes, published.body))
+    assert official.key == published.key
+    received = decode(
+        record(published.topic, published.key, official.headers, official.value), KINDS, 42, now()
+    )
     assert received.message == read(published).message
     assert received.id == attributes["id"]

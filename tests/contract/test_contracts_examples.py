@@ -84,7 +84,7 @@ def test_reading_a_published_example_loses_none_of_its_fields(path: Path) -> Non
     published = example(path)
     again = read(published).message.model_dump(mode="json")
     lost = set(fields(published.body)) - set(fields(again))
-    assert not lost, f"readers of today ignore what was said then (was a field renamed?): {sorted(lost)}"
+    assert not lost, f"readers now ignore published fields (was one renamed?): {sorted(lost)}"
 
 
 @each_example
@@ -126,7 +126,7 @@ def test_an_edited_or_deleted_example_is_named(tmp_path: Path) -> None:
     (tmp_path / "examples" / edited).write_text("{}")
     (tmp_path / "examples" / deleted).unlink()
     assert changed_examples(tmp_path) == [edited, deleted]
-    assert main([], tmp_path) == 1, "writing does not bless an edit"
+    assert main([], tmp_path) == 1, "writing does not accept an edit"
     assert changed_examples(tmp_path) == [edited, deleted]
 
 

@@ -39,7 +39,7 @@ def test_every_message_names_its_producers_and_consumers(kind: type[Message]) ->
     assert consumers
 
 
-def test_a_message_that_does_not_name_its_consumers_is_refused_by_name() -> None:
+def test_a_message_without_named_consumers_is_rejected_by_name() -> None:
     class Whisper(Message):
         """A message without consumers. Produced by dispatcher."""
 
@@ -50,7 +50,7 @@ def test_a_message_that_does_not_name_its_consumers_is_refused_by_name() -> None
         parties_of(Whisper)
 
 
-def test_a_message_from_an_unknown_service_is_refused_by_name() -> None:
+def test_a_message_from_an_unknown_service_is_rejected_by_name() -> None:
     class Rumour(Message):
         """A message of an unknown service. Produced by a friend, consumed by dispatcher."""
 
@@ -72,8 +72,8 @@ def test_every_topic_is_a_channel_with_its_declaration_on_the_broker() -> None:
 
 
 def test_every_topic_has_a_sender_and_a_receiver() -> None:
-    said = {(each["action"], each["channel"]["$ref"]) for each in asyncapi()["operations"].values()}
-    assert said == {
+    operations = {(each["action"], each["channel"]["$ref"]) for each in asyncapi()["operations"].values()}
+    assert operations == {
         (action, f"#/channels/{topic}")
         for kind in MESSAGES
         for topic in topics_of(kind)

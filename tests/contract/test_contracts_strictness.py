@@ -1,4 +1,4 @@
-"""The schemas agree with the validation: both accept and refuse the same values."""
+"""The schemas agree with the validation: both accept and reject the same values."""
 
 import json
 from typing import Any
@@ -71,7 +71,7 @@ def test_a_value_is_accepted_exactly_if_its_schema_allows_it(name: str, value: s
     allowed = jsonschema_rs.is_valid(adapter.json_schema(), value)
     try:
         adapter.validate_json(json.dumps(value))
-        taken = True
+        received = True
     except ValidationError:
-        taken = False
-    assert taken == allowed
+        received = False
+    assert received == allowed

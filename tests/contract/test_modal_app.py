@@ -1,4 +1,4 @@
-"""The deployment itself: loads with modal 1.6 as it is, offline, and says what it should."""
+"""The deployment of the Modal application: it loads offline with modal 1.6 and has the expected parts."""
 
 import json
 import os
@@ -42,7 +42,7 @@ print(json.dumps({{
 
 
 def loaded(**settings: str) -> dict[str, Any]:
-    """What `modal deploy` reads from the file, in a process that has no GPU library and no network."""
+    """Return the content that `modal deploy` reads, loaded without any GPU library and without a network."""
     known = {key: value for key, value in os.environ.items() if not key.startswith("IMAGEGEN_MODAL_")}
     answer = subprocess.run(
         [sys.executable, "-c", LOAD.format(absent=NOT_ON_THE_WEB_MACHINE, ours=OUR_PACKAGES)],

@@ -1,11 +1,11 @@
-"""Every recorded sample is held against our adapters; one that nobody plays fails here."""
+"""Every recorded sample is played to an adapter; a sample without a player fails here."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.contract import comfyui_recordings, fal_recordings
-from tests.contract.recorded import SAMPLES
+from tests.contract.recording import SAMPLES
 
 PLAYERS = {"comfyui": comfyui_recordings, "fal": fal_recordings}
 RECORDINGS = sorted(SAMPLES.rglob("*"))
@@ -16,12 +16,12 @@ RECORDINGS = sorted(SAMPLES.rglob("*"))
     [path for path in RECORDINGS if path.is_file()],
     ids=lambda path: f"{path.parent.name}/{path.name}",
 )
-async def test_the_adapter_understands_what_was_recorded(path: Path) -> None:
+async def test_the_adapter_understands_a_recording(path: Path) -> None:
     player = PLAYERS[path.parent.name]
-    assert path.stem in player.STORIES, "a recording that no adapter is held to"
-    await player.played(path.stem)
+    assert path.stem in player.SCENARIOS, "no test plays this recording"
+    await player.play(path.stem)
 
 
-def test_there_is_a_recording_for_every_story() -> None:
+def test_every_player_has_a_recording() -> None:
     for name, player in PLAYERS.items():
-        assert {path.stem for path in (SAMPLES / name).iterdir()} == set(player.STORIES)
+        assert {path.stem for path in (SAMPLES / name).iterdir()} == set(player.SCENARIOS)

@@ -1,4 +1,4 @@
-"""Pictures of the simulators: real files, the same for the same request."""
+"""Pictures of the simulators: valid files, the same for the same request."""
 
 import io
 import signal
@@ -14,7 +14,7 @@ from PIL import Image
 
 from deploy.simulators.behaviour import Behaviour, Outcome
 from deploy.simulators.drawing import (
-    Sketch,
+    PictureSpec,
     UnreadableImage,
     draw,
     encode,
@@ -23,67 +23,67 @@ from deploy.simulators.drawing import (
     tiny,
 )
 from deploy.simulators.identity_watermark import read_watermark
-from deploy.simulators.renderer import make
+from deploy.simulators.renderer import render_in_thread
 
-SKETCH = Sketch("a golden portrait of a sailor", 7, 320, 256)
+SPEC = PictureSpec("a golden portrait of a sailor", 7, 320, 256)
 
 
-def test_the_same_sketch_gives_the_same_bytes() -> None:
-    assert render(SKETCH) == render(SKETCH)
+def test_the_same_spec_gives_the_same_bytes() -> None:
+    assert render(SPEC) == render(SPEC)
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        replace(SKETCH, seed=8),
-        replace(SKETCH, prompt="a sailor"),
-        replace(SKETCH, label="anna"),
-        replace(SKETCH, references=(tiny(),)),
+        replace(SPEC, seed=8),
+        replace(SPEC, prompt="a sailor"),
+        replace(SPEC, label="anna"),
+        replace(SPEC, references=(tiny(),)),
     ],
 )
-def test_another_sketch_gives_other_bytes(other: Sketch) -> None:
-    assert render(SKETCH) != render(other)
+def test_another_spec_gives_other_bytes(other: PictureSpec) -> None:
+    assert render(SPEC) != render(other)
 
 
 @pytest.mark.parametrize("size", [(16, 16), (64, 512), (320, 256), (1024, 1024), (1344, 768)])
 @pytest.mark.parametrize("kind", ["png", "jpeg"])
-def test_a_picture_has_the_asked_size_and_kind(size: tuple[int, int], kind: str) -> None:
-    data = render(replace(SKETCH, width=size[0], height=size[1], references=(tiny(),)), kind)
+def test_a_picture_has_the_requested_size_and_format(size: tuple[int, int], kind: str) -> None:
+    data = render(replace(SPEC, width=size[0], height=size[1], references=(tiny(),)), kind)
     picture = Image.open(io.BytesIO(data))
     assert (picture.size, picture.format) == (size, kind.upper())
 
 
-def test_any_prompt_can_be_written() -> None:
+def test_a_picture_can_show_any_prompt() -> None:
     for prompt in ("", "x" * 500, "портрет моряка 海", "a\nb\tc", "word " * 300):
-        assert render(replace(SKETCH, prompt=prompt))
+        assert render(replace(SPEC, prompt=prompt))
 
 
-def test_text_is_kept_in_the_file() -> None:
-    picture = Image.open(io.BytesIO(render(SKETCH, "png", {"prompt": "{}"})))
+def test_text_is_stored_in_the_file() -> None:
+    picture = Image.open(io.BytesIO(render(SPEC, "png", {"prompt": "{}"})))
     assert picture.info["prompt"] == "{}"
 
 
-def test_bytes_that_are_no_picture_are_named_so() -> None:
+def test_undecodable_bytes_are_an_unreadable_image() -> None:
     with pytest.raises(UnreadableImage):
         open_image(b"hello")
 
 
 @pytest.mark.parametrize(
-    ("asked", "given"), [((320, 256), (320, 256)), ((896, 1152), (448, 576)), ((1023, 513), (512, 257))]
+    ("requested", "given"), [((320, 256), (320, 256)), ((896, 1152), (448, 576)), ((1023, 513), (512, 257))]
 )
 async def test_the_tiny_picture_is_one_object_per_size(
-    asked: tuple[int, int], given: tuple[int, int]
+    requested: tuple[int, int], given: tuple[int, int]
 ) -> None:
-    sketch = replace(SKETCH, width=asked[0], height=asked[1])
-    first = await make(sketch, Outcome(0), tiny=True)
-    assert first is await make(replace(sketch, seed=9), Outcome(0), tiny=True)
+    spec = replace(SPEC, width=requested[0], height=requested[1])
+    first = await render_in_thread(spec, Outcome(0), tiny=True)
+    assert first is await render_in_thread(replace(spec, seed=9), Outcome(0), tiny=True)
     assert Image.open(io.BytesIO(first)).size == given
 
 
 def test_a_large_picture_costs_little() -> None:
-    render(replace(SKETCH, width=1024, height=1024))
+    render(replace(SPEC, width=1024, height=1024))
     started = time.process_time()
-    render(replace(SKETCH, width=1024, height=1024, seed=1))
+    render(replace(SPEC, width=1024, height=1024, seed=1))
     assert time.process_time() - started < 0.25
 
 
@@ -120,10 +120,10 @@ def _get_when_up(url: str) -> object:
 
 
 def test_a_picture_of_a_picture_shows_the_same_person() -> None:
-    first = draw(Sketch("a woman", 1, 256, 256))
-    second = draw(Sketch("on a beach", 2, 256, 256, references=(encode(first, "png"),)))
-    third = draw(Sketch("in a café", 3, 256, 256, references=(encode(second, "png"),)))
-    stranger = draw(Sketch("a woman", 4, 256, 256))
+    first = draw(PictureSpec("a woman", 1, 256, 256))
+    second = draw(PictureSpec("on a beach", 2, 256, 256, references=(encode(first, "png"),)))
+    third = draw(PictureSpec("in a café", 3, 256, 256, references=(encode(second, "png"),)))
+    stranger = draw(PictureSpec("a woman", 4, 256, 256))
     assert read_watermark(first)
     assert read_watermark(first) == read_watermark(second) == read_watermark(third)
     assert read_watermark(stranger) != read_watermark(first)

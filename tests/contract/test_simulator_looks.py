@@ -1,4 +1,4 @@
-"""Drawn people look as their prompt says."""
+"""Drawn people match their prompt."""
 
 import math
 from collections import Counter
@@ -10,7 +10,7 @@ from PIL import Image
 
 from contracts.characters import Appearance
 from contracts.wizard import offered_values
-from deploy.simulators.drawing import Sketch, draw, encode
+from deploy.simulators.drawing import PictureSpec, draw, encode
 from deploy.simulators.figure import draw_figure
 from deploy.simulators.identity_watermark import read_watermark
 from deploy.simulators.looks import EYES, HAIRS, Looks
@@ -31,7 +31,7 @@ def figure(looks: Looks) -> Image.Image:
 
 
 def dominant(one: Looks, other: Looks) -> Colour:
-    """The most frequent colour of the pixels by which one person differs from another."""
+    """Return the most frequent colour of the pixels in which one person differs from another."""
     drawn, apart = (figure(looks).tobytes() for looks in (one, other))
     pixels = ((drawn[at : at + 3], apart[at : at + 3]) for at in range(0, len(drawn), 3))
     red, green, blue = Counter(mine for mine, theirs in pixels if mine != theirs).most_common(1)[0][0]
@@ -94,18 +94,18 @@ def test_a_man_is_not_drawn_with_the_hair_of_a_woman() -> None:
     assert not {Looks.of("a woman at the sea", Random(seed)).style for seed in range(40)} & {"short", "bald"}
 
 
-def test_wind_in_the_hair_says_nothing_of_its_colour() -> None:
+def test_wind_in_the_hair_does_not_determine_its_colour() -> None:
     assert {Looks.of("sunset, wind in the hair", Random(seed)).hair for seed in range(40)} > {HAIRS["black"]}
 
 
 def test_a_picture_of_a_picture_keeps_the_looks_that_its_prompt_does_not_name() -> None:
-    first = draw(Sketch("a woman with purple hair and a bob", 1, 256, 256))
+    first = draw(PictureSpec("a woman with purple hair and a bob", 1, 256, 256))
     mark = read_watermark(first)
     assert mark is not None
     known = Looks.from_code(mark[:8])
     assert known is not None
     assert (known.hair, known.style) == (HAIRS["purple"], "bob")
-    second = draw(Sketch("on a beach", 2, 256, 256, references=(encode(first, "png"),)))
+    second = draw(PictureSpec("on a beach", 2, 256, 256, references=(encode(first, "png"),)))
     assert read_watermark(second) == mark
 
 

@@ -1,4 +1,4 @@
-"""The Modal simulator against `contracts/modal_app.py`, row by row."""
+"""The Modal simulator compared with `contracts/modal_app.py`, row by row."""
 
 import asyncio
 import base64
@@ -32,9 +32,9 @@ async def simulator(**behaviour: Any) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-def asked(our_id: str = "attempt-1", **more: Any) -> dict[str, Any]:
+def image_request(idempotency_key: str = "attempt-1", **more: Any) -> dict[str, Any]:
     image = {"prompt": "a golden portrait", "seed": 7, "width": 96, "height": 128}
-    return {"id": our_id, "input": image | more}
+    return {"id": idempotency_key, "input": image | more}
 
 
 async def submit(client: httpx.AsyncClient, body: dict[str, Any]) -> str:
@@ -55,7 +55,7 @@ async def ended(client: httpx.AsyncClient, call_id: str) -> ModalResult:
 
 async def test_a_call_ends_with_a_picture_at_its_path() -> None:
     async with simulator() as client:
-        result = await ended(client, await submit(client, asked()))
+        result = await ended(client, await submit(client, image_request()))
         [output] = result.outputs
         assert (result.status, result.seed, output.nsfw) == ("succeeded", 7, False)
         file = await client.get(output.path)
@@ -64,11 +64,11 @@ async def test_a_call_ends_with_a_picture_at_its_path() -> None:
         assert (await client.get(output.path + "x")).status_code == 404
 
 
-async def test_the_same_id_again_is_the_same_call() -> None:
+async def test_a_repeated_id_is_the_same_call() -> None:
     async with simulator() as client:
-        first = await submit(client, asked())
-        assert await submit(client, asked(prompt="another")) == first
-        assert await submit(client, asked("attempt-2")) != first
+        first = await submit(client, image_request())
+        assert await submit(client, image_request(prompt="another")) == first
+        assert await submit(client, image_request("attempt-2")) != first
         by_id = await client.get("/by-id/attempt-1")
         assert by_id.json() == {"call_id": first, "id": "attempt-1"}
         assert (await client.get("/by-id/attempt-9")).status_code == 404
@@ -76,10 +76,10 @@ async def test_the_same_id_again_is_the_same_call() -> None:
         assert [entry["our_id"] for entry in entries] == ["attempt-1", "attempt-2"]
 
 
-async def test_a_running_call_tells_its_progress_and_can_be_cancelled() -> None:
+async def test_a_running_call_reports_its_progress_and_can_be_cancelled() -> None:
     async with simulator(latency_seconds=5, concurrency=1) as client:
-        running_call = await submit(client, asked())
-        waiting_call = await submit(client, asked("attempt-2"))
+        running_call = await submit(client, image_request())
+        waiting_call = await submit(client, image_request("attempt-2"))
         await asyncio.sleep(0.05)
         answers = [await client.get(f"/result/{call}") for call in (running_call, waiting_call)]
         assert [answer.status_code for answer in answers] == [202, 202]
@@ -91,9 +91,9 @@ async def test_a_running_call_tells_its_progress_and_can_be_cancelled() -> None:
             assert (await client.get(f"/result/{call}")).status_code == 410
 
 
-async def test_cancelling_too_late_changes_nothing() -> None:
+async def test_a_cancel_after_the_end_changes_nothing() -> None:
     async with simulator() as client:
-        call = await submit(client, asked())
+        call = await submit(client, image_request())
         await ended(client, call)
         assert (await client.post(f"/cancel/{call}")).status_code == 200
         assert (await ended(client, call)).status == "succeeded"
@@ -106,10 +106,10 @@ async def test_an_unknown_call_is_not_found(call_id: str) -> None:
 
 
 @pytest.mark.parametrize("missing", ["Modal-Key", "Modal-Secret"])
-async def test_without_both_headers_modal_itself_answers(missing: str) -> None:
+async def test_a_request_without_both_headers_is_answered_by_modal_itself(missing: str) -> None:
     async with simulator() as client:
         del client.headers[missing]
-        answer = await client.post("/submit", json=asked())
+        answer = await client.post("/submit", json=image_request())
         assert answer.status_code == 401
         assert answer.text == "modal-http: missing credentials for proxy authorization"
         assert (await client.get("/_sim/submissions")).json() == []
@@ -118,9 +118,9 @@ async def test_without_both_headers_modal_itself_answers(missing: str) -> None:
 @pytest.mark.parametrize(
     ("word", "retryable"), [("[fail]", False), ("[oom]", True), ("Sim-fail", False), ("(sim-oom:1.1)", True)]
 )  # fmt: skip
-async def test_a_failed_call_says_whether_to_try_again(word: str, retryable: bool) -> None:
+async def test_a_failed_call_reports_if_a_retry_may_help(word: str, retryable: bool) -> None:
     async with simulator() as client:
-        result = await ended(client, await submit(client, asked(prompt=word)))
+        result = await ended(client, await submit(client, image_request(prompt=word)))
         assert result.status == "failed"
         assert result.error is not None
         assert result.error.retryable is retryable
@@ -128,41 +128,41 @@ async def test_a_failed_call_says_whether_to_try_again(word: str, retryable: boo
 
 async def test_a_flagged_picture_and_an_unreadable_reference() -> None:
     async with simulator() as client:
-        flagged = await ended(client, await submit(client, asked(prompt="x [nsfw]")))
+        flagged = await ended(client, await submit(client, image_request(prompt="x [nsfw]")))
         assert flagged.outputs[0].nsfw
-        far = asked("attempt-2", reference_url="https://example.com/face.png")
+        far = image_request("attempt-2", reference_url="https://example.com/face.png")
         result = await ended(client, await submit(client, far))
         assert result.error is not None
         assert result.error.type == "Unreachable"
 
 
-async def test_a_wrong_input_is_refused() -> None:
+async def test_an_invalid_input_is_rejected() -> None:
     async with simulator() as client:
         answer = await client.post("/submit", json={"id": "x", "input": {"prompt": "no size"}})
         assert answer.status_code == 422
 
 
-async def test_a_lost_answer_is_found_by_id() -> None:
+async def test_a_submit_whose_answer_was_lost_is_found_by_id() -> None:
     async with simulator() as client:
         await client.post("/_sim/behaviour", json={"next_faults": ["lose_answer"]})
         with pytest.raises(httpx.RemoteProtocolError):
-            await client.post("/submit", json=asked())
+            await client.post("/submit", json=image_request())
         found = (await client.get("/by-id/attempt-1")).json()["call_id"]
-        assert await submit(client, asked()) == found
+        assert await submit(client, image_request()) == found
 
 
-async def test_a_restart_forgets_calls_and_ids() -> None:
+async def test_a_restart_loses_calls_and_ids() -> None:
     async with simulator() as client:
-        call = await submit(client, asked())
+        call = await submit(client, image_request())
         await ended(client, call)
         await client.post("/_sim/forget")
         for path in (f"/result/{call}", "/by-id/attempt-1"):
             assert (await client.get(path)).status_code == 404
 
 
-def a_training(our_id: str = "training-1", **more: Any) -> dict[str, Any]:
+def a_training(idempotency_key: str = "training-1", **more: Any) -> dict[str, Any]:
     training = {"trigger_word": "mia7", "steps": 300, "seed": 3}
-    return {"id": our_id, "kind": "lora_training", "input": training | more}
+    return {"id": idempotency_key, "kind": "lora_training", "input": training | more}
 
 
 def as_data(data: bytes) -> str:
@@ -184,14 +184,14 @@ async def test_a_training_ends_with_a_lora_file_and_its_manifest() -> None:
         assert header["__metadata__"] == {"trigger_word": "mia7"}
 
 
-async def test_the_same_pictures_make_the_same_lora_and_a_zip_will_do() -> None:
+async def test_the_same_pictures_in_a_zip_make_the_same_lora() -> None:
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w") as opened:
         opened.writestr("mia.png", b"one")
         opened.writestr("mia.txt", "mia7 smiles")
     async with simulator() as client:
-        asked = [a_training(f"training-{n}", images_zip_url=as_data(archive.getvalue())) for n in range(2)]
-        results = [await ended(client, await submit(client, body)) for body in asked]
+        bodies = [a_training(f"training-{n}", images_zip_url=as_data(archive.getvalue())) for n in range(2)]
+        results = [await ended(client, await submit(client, body)) for body in bodies]
         hashes = {result.manifest.sha256 for result in results if result.manifest}
         assert len(hashes) == 1
         empty = await ended(client, await submit(client, a_training("t", images_zip_url=as_data(b"no zip"))))
@@ -199,7 +199,7 @@ async def test_the_same_pictures_make_the_same_lora_and_a_zip_will_do() -> None:
         assert empty.error.type == "UnreadableImage"
 
 
-async def test_a_running_training_tells_its_progress() -> None:
+async def test_a_running_training_reports_its_progress() -> None:
     async with simulator(latency_seconds=5) as client:
         call = await submit(client, a_training(images=[{"url": as_data(b"one")}]))
         await asyncio.sleep(0.05)
@@ -218,13 +218,15 @@ async def test_a_running_training_tells_its_progress() -> None:
         {"images_zip_url": "data:,x", "trigger_word": ""},
     ],
 )
-async def test_a_training_that_cannot_be_done_is_refused(more: dict[str, Any]) -> None:
+async def test_an_invalid_training_is_rejected(more: dict[str, Any]) -> None:
     async with simulator() as client:
         assert (await client.post("/submit", json=a_training(**more))).status_code == 422
 
 
-async def test_an_input_of_another_kind_is_refused() -> None:
+async def test_an_input_of_another_kind_is_rejected() -> None:
     async with simulator() as client:
         wrong = a_training(images_zip_url="data:,x") | {"kind": "image"}
         assert (await client.post("/submit", json=wrong)).status_code == 422
-        assert (await client.post("/submit", json=asked() | {"kind": "lora_training"})).status_code == 422
+        assert (
+            await client.post("/submit", json=image_request() | {"kind": "lora_training"})
+        ).status_code == 422

@@ -1,4 +1,4 @@
-"""The simulators have the models that the platform uses, and refuse others as the providers do."""
+"""Models of the simulators: those that the platform uses; others are rejected as by the providers."""
 
 import io
 import json
@@ -28,7 +28,7 @@ from tests.unit.workflow_graphs import draft_and_final
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "contracts" / "examples"
 KEY = {"Authorization": "Key the-key"}
-DOORS = {"Modal-Key": "key", "Modal-Secret": "secret"}
+PROXY_AUTH = {"Modal-Key": "key", "Modal-Secret": "secret"}
 
 
 def test_every_model_of_the_fal_gateway_is_at_the_simulated_fal() -> None:
@@ -44,7 +44,7 @@ def test_every_model_of_the_fal_gateway_is_at_the_simulated_fal() -> None:
 
 
 def models_in(value: Any) -> set[str]:
-    """The Fal models that a message names."""
+    """Return the fal models that a message names."""
     if isinstance(value, dict):
         named = {value["model"]} if isinstance(value.get("model"), str) else set()
         return named.union(*map(models_in, value.values()))
@@ -57,8 +57,8 @@ def test_the_models_and_workflows_of_the_examples_run_at_the_simulators(path: Pa
     for model in models_in(example):
         assert not model.startswith("fal-ai/") or ALIASES.get(model, model) in MODELS
     for graph in workflows_in(example):
-        verdict = validate(filled(graph, a_spec(), prefix="imagegen/a"), lambda _: True, Models())
-        assert (verdict.error, verdict.node_errors) == (None, {})
+        validation = validate(filled(graph, a_spec(), prefix="imagegen/a"), lambda _: True, Models())
+        assert (validation.error, validation.node_errors) == (None, {})
 
 
 def workflows_in(value: Any) -> list[dict[str, Any]]:
@@ -88,8 +88,8 @@ def test_every_template_of_the_comfyui_gateway_runs_at_the_simulated_comfyui(spe
         reference_image="a.png",
         face_image="a.png",
     )
-    verdict = validate(graph, lambda _: True, Models())
-    assert (verdict.error, verdict.node_errors) == (None, {})
+    validation = validate(graph, lambda _: True, Models())
+    assert (validation.error, validation.node_errors) == (None, {})
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_every_template_of_the_comfyui_gateway_runs_at_the_simulated_comfyui(spe
         ("flux", "Application 'flux' not found"),
     ],
 )
-async def test_fal_does_not_know_an_endpoint_that_it_does_not_have(endpoint: str, detail: str) -> None:
+async def test_fal_rejects_an_unknown_endpoint(endpoint: str, detail: str) -> None:
     async with running(fal.create_app()) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
         answer = await client.post(f"/{endpoint}", json={"prompt": "a pier"}, headers=KEY)
         assert (answer.status_code, answer.json()) == (404, {"detail": detail})
@@ -121,7 +121,7 @@ async def test_fal_does_not_know_an_endpoint_that_it_does_not_have(endpoint: str
         ("acceleration", "warp", "literal_error"),
     ],
 )
-async def test_fal_completes_a_wrong_value_with_an_error_at_the_result(
+async def test_fal_completes_an_invalid_value_with_an_error_at_the_result(
     field: str, value: object, kind: str
 ) -> None:
     async with running(fal.create_app()) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
@@ -144,22 +144,22 @@ async def test_fal_completes_a_wrong_value_with_an_error_at_the_result(
         ({"workflow": {}}, "workflow"),
     ],
 )
-async def test_modal_refuses_what_our_application_refuses(given: dict[str, Any], field: str) -> None:
+async def test_modal_rejects_inputs_as_the_application_does(given: dict[str, Any], field: str) -> None:
     request = {"prompt": "a pier", "seed": 1, "width": 896, "height": 1152} | given
     async with running(modal.create_app()) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        answer = await client.post("/submit", json={"id": "a", "input": request}, headers=DOORS)
+        answer = await client.post("/submit", json={"id": "a", "input": request}, headers=PROXY_AUTH)
         assert answer.status_code == 422
         assert [problem["loc"] for problem in answer.json()["detail"]] == [["body", "input", field]]
-        unknown = await client.post("/no-such-function", json={}, headers=DOORS)
+        unknown = await client.post("/no-such-function", json={}, headers=PROXY_AUTH)
         assert (unknown.status_code, unknown.json()) == (404, {"detail": "Not Found"})
 
 
 @pytest.mark.parametrize("model", [None, *AppSettings().models])
-async def test_modal_has_the_models_of_our_application(model: str | None) -> None:
+async def test_modal_has_the_models_of_the_application(model: str | None) -> None:
     request = {"prompt": "a pier", "seed": 1, "width": 896, "height": 1152, "model": model}
     async with running(modal.create_app()) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
         assert (
-            await client.post("/submit", json={"id": "a", "input": request}, headers=DOORS)
+            await client.post("/submit", json={"id": "a", "input": request}, headers=PROXY_AUTH)
         ).status_code == 200
 
 
@@ -169,7 +169,7 @@ async def run_at_modal(graph: dict[str, Any]) -> tuple[ModalResult, list[tuple[i
     app = modal.create_app(Behaviour(latency_seconds=0))
     async with (
         running(app) as url,
-        httpx.AsyncClient(base_url=url, headers=DOORS, trust_env=False) as client,
+        httpx.AsyncClient(base_url=url, headers=PROXY_AUTH, trust_env=False) as client,
     ):
         call = (await client.post("/submit", json={"id": "a", "input": request})).json()["call_id"]
         while (answer := await client.get(f"/result/{call}")).status_code == 202:
@@ -179,13 +179,13 @@ async def run_at_modal(graph: dict[str, Any]) -> tuple[ModalResult, list[tuple[i
     return result, [Image.open(io.BytesIO(data)).size for data in files]
 
 
-async def test_modal_fails_a_workflow_that_its_comfyui_refuses() -> None:
+async def test_modal_fails_a_workflow_that_its_comfyui_rejects() -> None:
     graph = {"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "none.safetensors"}}}
     error = (await run_at_modal(graph))[0].error
     assert error == ModalError(type="WorkflowRefused", message="Prompt has no outputs", retryable=False)
 
 
-async def test_modal_returns_all_pictures_that_a_workflow_saved_and_its_result_first() -> None:
+async def test_modal_returns_all_saved_pictures_of_a_workflow_and_its_result_first() -> None:
     graph = filled(draft_and_final(), a_spec(width=64, height=48))
     graph["4"]["inputs"]["batch_size"] = 2
     final = graph.pop("11")

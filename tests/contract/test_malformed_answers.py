@@ -1,6 +1,7 @@
-"""Providers' answers are input: whatever is odd in one, it is news, a refusal or no answer, never a crash.
+"""Robustness of adapters against malformed answers: each gives a status, a rejection or an unavailable
+status.
 
-Each value of each answer is replaced by values of other kinds, one at a time.
+Each value of each answer is replaced by values of other types, one at a time.
 """
 
 import json
@@ -27,16 +28,16 @@ from services.gateways.kit.provider import (
     SubmissionRef,
 )
 from shared.clock import now
-from tests.contract.recorded import IDLE, events_of
+from tests.contract.recording import IDLE, events_of
 from tests.fakes.adapters import an_adapter
 from tests.fakes.provider import FakeInputs, an_attempt_request
 
-ODD: tuple[Any, ...] = (None, [], {}, "x" * 70_000, "\x00/\n", -1, True, {"x": 1})
+MALFORMED: tuple[Any, ...] = (None, [], {}, "x" * 70_000, "\x00/\n", -1, True, {"x": 1})
 UNREAD = (
     "prompt", "meta", "workflow", "execution_error", "preview_output",
     "traceback", "current_inputs", "current_outputs", "timings",
 )  # fmt: skip
-"""Large parts of ComfyUI's answers that no adapter looks into."""
+"""Large parts of ComfyUI's answers that no adapter reads."""
 URL = "https://provider.example"
 FAL = {
     "id": "r1",
@@ -52,11 +53,11 @@ DONE = {"status": "succeeded", "outputs": [OUTPUT], "seed": 7, "gpu_seconds": 1.
 FAILED = {"status": "failed", "error": {"type": "ValueError", "message": "no", "retryable": False}}
 
 Answers = dict[str, tuple[int, Any]]
-"""By the last part of a path: status and body."""
+"""Status and body by the last part of a path."""
 
 
 def recorded(name: str, path: str) -> list[Any]:
-    """The bodies that a ComfyUI server gave for a path."""
+    """Return the recorded bodies of a ComfyUI server for a path."""
     events = events_of(f"comfyui/{name}")
     http = [event for event in events if event["kind"] == "http" and event["status"] == 200]
     return [event["body"] for event in http if event["request"]["path"].startswith(path) and event["body"]]
@@ -69,14 +70,14 @@ HISTORIES = [
 ]
 QUEUES = [recorded("05_cancel_queued", "/queue")[0], recorded("12_queue_order_and_housekeeping", "/queue")[0]]
 JOB = "job"
-"""Stands for `/api/jobs/{id}`; a server that has none of them is an old one."""
+"""Placeholder for `/api/jobs/{id}`; an old server answers it with 404."""
 JOBS = [
     body
     for name in ("01_success", "05_cancel_queued", "06_interrupt_running")
     for body in recorded(name, "/api/jobs/")
     if "id" in body
 ]
-REFUSAL = next(
+REJECTION = next(
     event["body"]
     for event in events_of("comfyui/03_validation_errors")
     if event["kind"] == "http" and event["note"] == "required_input_missing"
@@ -84,39 +85,39 @@ REFUSAL = next(
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question's answers, of which one is spoilt."""
+class Poll:
+    """The answers to one poll, one of which is corrupted."""
 
     provider: ProviderName
     answers: Answers
-    spoilt: str
+    corrupted: str
     ref: SubmissionRef
 
     def __str__(self) -> str:
-        return f"{self.provider} {self.spoilt[:8]} {str(self.answers[self.spoilt])[:60]}"
+        return f"{self.provider} {self.corrupted[:8]} {str(self.answers[self.corrupted])[:60]}"
 
 
-def of_history(body: dict[str, Any]) -> Asked:
+def of_history(body: dict[str, Any]) -> Poll:
     [prompt_id] = body
-    return Asked("comfyui", {"queue": (200, IDLE), prompt_id: (200, body)}, prompt_id, {"id": prompt_id})
+    return Poll("comfyui", {"queue": (200, IDLE), prompt_id: (200, body)}, prompt_id, {"id": prompt_id})
 
 
-def of_job(body: dict[str, Any]) -> Asked:
-    return Asked("comfyui", {"queue": (200, IDLE), JOB: (200, body)}, JOB, {"id": body["id"]})
+def of_job(body: dict[str, Any]) -> Poll:
+    return Poll("comfyui", {"queue": (200, IDLE), JOB: (200, body)}, JOB, {"id": body["id"]})
 
 
-def of_queue(body: dict[str, Any]) -> Asked:
+def of_queue(body: dict[str, Any]) -> Poll:
     short = {name: [[*item[:2], {}] for item in items] for name, items in body.items()}
     prompt_id = body["queue_pending"][0][1]
-    return Asked("comfyui", {"queue": (200, short), prompt_id: (200, {})}, "queue", {"id": prompt_id})
+    return Poll("comfyui", {"queue": (200, short), prompt_id: (200, {})}, "queue", {"id": prompt_id})
 
 
-def of_fal(spoilt: str, status: dict[str, Any], code: int = 200, result: Any = None) -> Asked:
-    return Asked("fal", {"status": (200, status), "r1": (code, result)}, spoilt, FAL)
+def of_fal(corrupted: str, status: dict[str, Any], code: int = 200, result: Any = None) -> Poll:
+    return Poll("fal", {"status": (200, status), "r1": (code, result)}, corrupted, FAL)
 
 
-def of_modal(code: int, body: dict[str, Any]) -> Asked:
-    return Asked("modal", {"fc-1": (code, body)}, "fc-1", {"id": "fc-1"})
+def of_modal(code: int, body: dict[str, Any]) -> Poll:
+    return Poll("modal", {"fc-1": (code, body)}, "fc-1", {"id": "fc-1"})
 
 
 POLLS = [
@@ -137,24 +138,24 @@ SUBMISSIONS: list[tuple[ProviderName, int, Any]] = [
     ("fal", 200, {"request_id": "r1", "status_url": FAL["status_url"], "queue_position": 0}),
     ("modal", 200, {"call_id": "fc-1", "id": "our-id"}),
     ("comfyui", 200, {"prompt_id": "our-id", "number": 1, "node_errors": {}}),
-    ("comfyui", 200, {"prompt_id": "our-id", "node_errors": REFUSAL["node_errors"]}),
-    ("comfyui", 400, REFUSAL),
+    ("comfyui", 200, {"prompt_id": "our-id", "node_errors": REJECTION["node_errors"]}),
+    ("comfyui", 400, REJECTION),
 ]
 
 
-def odd_versions(value: Any) -> Iterator[Any]:
-    """The value with one of its parts replaced."""
-    yield from ODD
+def malformed_versions(value: Any) -> Iterator[Any]:
+    """Yield the value with one of its parts replaced, for all parts."""
+    yield from MALFORMED
     parts = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, part in parts:
-        for odd in odd_versions(None if key in UNREAD else part):
+        for malformed in malformed_versions(None if key in UNREAD else part):
             changed = value.copy()
-            changed[key] = odd
+            changed[key] = malformed
             yield changed
 
 
-def playing(name: ProviderName, answers: Answers) -> Any:
-    """An adapter whose provider answers so; whatever else it asks is not there."""
+def adapter_answering(name: ProviderName, answers: Answers) -> Any:
+    """Return an adapter whose provider gives these answers, and 404 to any other request."""
 
     def answer(request: httpx.Request) -> httpx.Response:
         folder, _, name = request.url.path.rpartition("/")
@@ -165,8 +166,8 @@ def playing(name: ProviderName, answers: Answers) -> Any:
     return an_adapter(name, http, URL, FakeInputs())
 
 
-def check_sayable(request: AttemptRequest, status: AttemptStatus) -> None:
-    """What an adapter tells can be said."""
+def check_publishable(request: AttemptRequest, status: AttemptStatus) -> None:
+    """Check that a status can be published as an event."""
     of: dict[str, Any] = {
         "attempt_id": request.attempt_id,
         "job_id": request.attempt_id.partition("/")[0],
@@ -182,31 +183,33 @@ def check_sayable(request: AttemptRequest, status: AttemptStatus) -> None:
             of |= {"spec": request.spec, "outputs": outputs, "seed": seed or 0, "provider_seconds": seconds}
             RenderSucceeded.model_validate(of).model_dump_json()
         case Failed(message=message):
-            assert len(message) <= 1000, "an error is for people"
+            assert len(message) <= 1000, "an error is meant for people"
 
 
-@pytest.mark.parametrize("asked", POLLS, ids=str)
-async def test_an_odd_answer_to_a_poll_is_news_or_none(asked: Asked) -> None:
-    request = an_attempt_request(asked.provider)
-    status, body = asked.answers[asked.spoilt]
-    check_sayable(request, await playing(asked.provider, asked.answers).poll(request, asked.ref))
-    for odd in odd_versions(body):
-        provider = playing(asked.provider, asked.answers | {asked.spoilt: (status, odd)})
+@pytest.mark.parametrize("poll", POLLS, ids=str)
+async def test_a_malformed_answer_to_a_poll_is_a_status_or_none(poll: Poll) -> None:
+    request = an_attempt_request(poll.provider)
+    status, body = poll.answers[poll.corrupted]
+    check_publishable(request, await adapter_answering(poll.provider, poll.answers).poll(request, poll.ref))
+    for malformed in malformed_versions(body):
+        provider = adapter_answering(poll.provider, poll.answers | {poll.corrupted: (status, malformed)})
         try:
-            found = await provider.poll(request, asked.ref)
+            found = await provider.poll(request, poll.ref)
         except StatusUnavailable:
             continue
-        check_sayable(request, found)
+        check_publishable(request, found)
 
 
 @pytest.mark.parametrize(("name", "status", "body"), SUBMISSIONS, ids=str)
-async def test_an_odd_answer_to_a_submission_is_a_handle_or_tells_what_is_sure(
+async def test_a_malformed_answer_to_a_submission_is_a_reference_or_a_known_outcome(
     name: ProviderName, status: int, body: dict[str, Any]
 ) -> None:
     request, longest = an_attempt_request(name), 0
-    for odd in odd_versions(json.loads(json.dumps(body).replace("our-id", request.idempotency_key))):
-        answers = dict.fromkeys(("submit", "prompt", "dev"), (status, odd)) | {"queue": (200, IDLE)}
-        provider = playing(name, answers)
+    for malformed in malformed_versions(
+        json.loads(json.dumps(body).replace("our-id", request.idempotency_key))
+    ):
+        answers = dict.fromkeys(("submit", "prompt", "dev"), (status, malformed)) | {"queue": (200, IDLE)}
+        provider = adapter_answering(name, answers)
         try:
             ref = await provider.submit(request, await provider.prepare(request))
         except (Rejected, NotAccepted, OutcomeUnknown) as error:
@@ -214,4 +217,4 @@ async def test_an_odd_answer_to_a_submission_is_a_handle_or_tells_what_is_sure(
         else:
             with suppress(StatusUnavailable):
                 await provider.poll(request, ref)
-    assert longest <= 1200, "an error is for people"
+    assert longest <= 1200, "an error is meant for people"

@@ -1,4 +1,4 @@
-"""Plays a recording of a real ComfyUI server to the adapter, answer by answer."""
+"""Playback of a real ComfyUI server's recording to the adapter, answer by answer."""
 
 import json
 import re
@@ -19,35 +19,35 @@ Event = dict[str, Any]
 
 
 def events_of(name: str) -> Any:
-    """A sample, by its path below `samples` without `.json`."""
+    """Return a sample by its path below `samples` without `.json`."""
     return json.loads((SAMPLES / f"{name}.json").read_text())
 
 
-class Tape:
-    """One recording, and where in it we are.
+class Recording:
+    """One recording and the position in it.
 
-    A submission is answered by the next one that was recorded, and brings us behind it. A question
-    is answered by the next answer to it from there on, other calls by their own. What was not
-    recorded is answered as the server answers what it does not know (07, 19).
+    A submission gets the next recorded answer to one and moves the position behind it. A GET gets the next
+    answer to it from there on, other requests get their own. Anything else is answered as the server answers
+    for unknown ids (recordings 07 and 19).
     """
 
     def __init__(self, name: str) -> None:
         self.exchanges: list[Event] = [each for each in events_of(name) if each["kind"] == "http"]
-        self.unplayed = {at for at, each in enumerate(self.exchanges) if _is_ours(each["request"])}
-        self.asked: list[httpx.Request] = []
-        self.old = False
-        """A server from before `/api/jobs/{id}/cancel`. State is always asked as of an older one."""
-        self.down = False
+        self.unused = {at for at, each in enumerate(self.exchanges) if _is_ours(each["request"])}
+        self.requests: list[httpx.Request] = []
+        self.is_old_server = False
+        """Behave as a server without `/api/jobs/{id}/cancel`. State is always read as from such a server."""
+        self.is_down = False
         self._at = 0
         self._requests: dict[str, AttemptRequest] = {}
         self.provider = self._an_adapter()
 
-    def wind_past(self, note: str) -> None:
-        """Somebody else did what was noted so."""
+    def skip_past(self, note: str) -> None:
+        """Skip the recorded action of another client with this note."""
         self._at = 1 + next(at for at, each in enumerate(self.exchanges) if each["note"] == note)
 
     def request(self, beginning: str) -> AttemptRequest:
-        """Our order that the recording knows by the id that begins so."""
+        """Return the request whose recorded id begins so."""
         [prompt_id] = {
             each for each in UUID.findall(json.dumps(self.exchanges)) if each.startswith(beginning)
         }
@@ -55,7 +55,7 @@ class Tape:
 
     @property
     def next_submission(self) -> Event:
-        """The exchange that the next submission gets."""
+        """The exchange of the next submission."""
         return self.exchanges[self._next_submission()]
 
     def _next_submission(self) -> int:
@@ -66,24 +66,24 @@ class Tape:
         )
 
     async def submit(self) -> tuple[AttemptRequest, SubmissionRef]:
-        """Send the next recorded prompt, under our own id."""
-        asked = self.next_submission["request"].get("json")
-        body: Event = asked if isinstance(asked, dict) else {}
-        theirs = str(body.get("prompt_id"))
-        request = self.request(theirs) if UUID.fullmatch(theirs) else an_attempt_request("comfyui")
+        """Submit the next recorded prompt under a new id."""
+        recorded = self.next_submission["request"].get("json")
+        body: Event = recorded if isinstance(recorded, dict) else {}
+        recorded_id = str(body.get("prompt_id"))
+        request = self.request(recorded_id) if UUID.fullmatch(recorded_id) else an_attempt_request("comfyui")
         graph = body.get("prompt", {})
         return request, await self.provider.submit(
             request, {"prompt": graph, "prompt_id": request.idempotency_key}
         )
 
     async def poll(self, beginning: str, **ref: str) -> AttemptStatus:
-        """How our order stands that the recording knows by the id that begins so."""
-        self.provider = self._an_adapter()  # polls of one adapter share a look at the queue for a moment
+        """Return the status of the request whose recorded id begins so."""
+        self.provider = self._an_adapter()  # polls of one adapter share one read of the queue
         request = self.request(beginning)
         return await self.provider.poll(request, {"id": request.idempotency_key} | ref)
 
     async def cancel(self, beginning: str) -> None:
-        """Stop it, and nothing else."""
+        """Cancel this request and nothing else."""
         request = self.request(beginning)
         await self.provider.cancel(request, {"id": request.idempotency_key})
 
@@ -92,20 +92,20 @@ class Tape:
         return an_adapter("comfyui", http, "http://comfyui.internal", FakeInputs())
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(request)
-        if self.down:
+        self.requests.append(request)
+        if self.is_down:
             raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
         text = f"{request.url.path}\n{request.content.decode()}"
-        for theirs, ours in self._requests.items():
-            text = text.replace(ours.idempotency_key, theirs)
+        for recorded_id, ours in self._requests.items():
+            text = text.replace(ours.idempotency_key, recorded_id)
         path, _, body = text.partition("\n")
-        if path.startswith("/api/jobs") and (self.old or request.method == "GET"):
+        if path.startswith("/api/jobs") and (self.is_old_server or request.method == "GET"):
             return httpx.Response(405)
         at = self._find(request.method, path, json.loads(body) if body else None)
         if at is None:
             return _unknown(request.method, path)
-        self.unplayed.discard(at)
-        return self._said(self.exchanges[at])
+        self.unused.discard(at)
+        return self._recorded_answer(self.exchanges[at])
 
     def _find(self, method: str, path: str, body: Any) -> int | None:
         if (method, path) == ("POST", "/prompt"):
@@ -122,10 +122,10 @@ class Tape:
             if later and self.exchanges[later]["body"] and self._waits_until(later, path):
                 return None
             return later
-        return next((at for at in same if at in self.unplayed), None)
+        return next((at for at in same if at in self.unused), None)
 
     def _waits_until(self, later: int, path: str) -> bool:
-        """Return whether a queue that was recorded before still has what a history is asked for."""
+        """Return True if a queue recorded before this history still contains the prompt."""
         prompt_id = path.rpartition("/")[2]
         return path.startswith("/history/") and any(
             prompt_id in json.dumps(each["body"])
@@ -133,11 +133,11 @@ class Tape:
             if _call(each["request"]) == ("GET", "/queue")
         )
 
-    def _said(self, exchange: Event) -> httpx.Response:
+    def _recorded_answer(self, exchange: Event) -> httpx.Response:
         body = exchange["body"]
         text = body if isinstance(body, str) else json.dumps(body)
-        for theirs, request in self._requests.items():
-            text = text.replace(theirs, request.idempotency_key)
+        for recorded_id, request in self._requests.items():
+            text = text.replace(recorded_id, request.idempotency_key)
         return httpx.Response(exchange["status"], text=text)
 
 
@@ -146,7 +146,7 @@ def _call(request: Event) -> tuple[str, str]:
 
 
 def _is_ours(request: Event) -> bool:
-    """Whether our adapter makes such a call: nothing that touches what is not its own."""
+    """Return True for requests that the adapter makes; it never touches prompts of other clients."""
     method, path = _call(request)
     if method == "GET":
         return path == "/queue" or path.startswith("/history/")
@@ -156,7 +156,7 @@ def _is_ours(request: Event) -> bool:
 
 
 def _unknown(method: str, path: str) -> httpx.Response:
-    """What a server says that knows nothing of it."""
+    """Return the server's answer about an unknown id."""
     if method == "GET":
         return httpx.Response(200, json=IDLE if path == "/queue" else {})
     return httpx.Response(200, json={"cancelled": False}) if "cancel" in path else httpx.Response(200)
