@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 import typer.main
+from pydantic import ValidationError
 from typer.exceptions import TyperException
 
 from clients.cli import chains, demo, dlq, generate, jobs, local, prompt, topics, webhooks
 from clients.cli.addresses import Addresses, Server
 from clients.cli.connection import Connection
 from clients.cli.errors import STATUS_HINT, CommandFailed
+from contracts.wording import error_text
 from imagegen_client import ImagegenError, ServerUnavailable
 
 SERVERS = "Addresses of the platform (default: the running local stack)"
@@ -83,7 +85,7 @@ def run(arguments: list[str]) -> int:
     try:
         return _command(arguments, prog_name="imagegen", standalone_mode=False) or 0
     except TyperException as error:
-        return _fail(error.format_message(), error.exit_code)
+        return _fail(_worded(error).format_message(), error.exit_code)
     except CommandFailed as error:
         return _fail(str(error), error.exit_code)
     except ServerUnavailable as error:
@@ -92,6 +94,13 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error), 1)
     except typer.Abort:
         raise KeyboardInterrupt from None
+
+
+def _worded(error: TyperException) -> TyperException:
+    """Replace pydantic's words about an option by those of the platform."""
+    if isinstance(error.__cause__, ValidationError):
+        error.message = error_text(error.__cause__.errors(include_input=False, include_url=False)[0])
+    return error
 
 
 def _fail(message: str, exit_code: int) -> int:

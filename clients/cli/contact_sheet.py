@@ -14,6 +14,7 @@ from clients.cli.progress_display import delivered_of
 from clients.cli.wording import TYPE_NAMES
 from contracts.http import ResultImage
 
+WAYS = {"Kafka": "requested over Kafka, as another service would publish them", "HTTP": "over HTTP"}
 PROVIDERS = {"modal": "Modal", "comfyui": "ComfyUI", "fal": "Fal"}
 
 
@@ -40,8 +41,15 @@ def sheet(jobs: Sequence[DemoJob], folder: Path, seconds: float) -> str:
         images=len(images),
         seconds=f"{seconds:.0f}",
         providers=Markup(_tags(Counter(image.provider for image in images))),
+        transports=_transports(jobs),
         sections=Markup("".join(_section(job, folder) for job in jobs)),
     )
+
+
+def _transports(jobs: Sequence[DemoJob]) -> str:
+    """Return the number of jobs by the way on which their requests came."""
+    counts = Counter(job.request.transport for job in jobs)
+    return ", ".join(f"{count} {WAYS[transport]}" for transport, count in counts.items()) + "."
 
 
 def _section(job: DemoJob, folder: Path) -> str:

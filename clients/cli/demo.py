@@ -18,7 +18,7 @@ from clients.cli.demo_jobs import Demo, DemoJob
 from clients.cli.demo_requests import JOBS, LORAS
 from clients.cli.demo_stack import demo_stack, discard, prepare_broker
 from clients.cli.errors import CommandFailed
-from clients.cli.output_folders import check_folder
+from clients.cli.output_folders import check_folder, folder_named
 from clients.cli.progress_display import jobs_with_bars, live, one_line
 from imagegen_client import ImagegenError
 
@@ -28,15 +28,19 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for images, index.html and events.jsonl.")] = Path(
-        "out/demo"
-    ),
+    out: Annotated[
+        Path, typer.Option(help="Folder for images, index.html and events.jsonl.", parser=folder_named)
+    ] = Path("out/demo"),
     latency_seconds: Annotated[
         float, typer.Option(min=0, help="Duration of a simulated render, in seconds.")
     ] = 1.0,
     state: Annotated[
         Path | None,
-        typer.Option(help="Keep the data and logs of the stack in this folder.", show_default=False),
+        typer.Option(
+            help="Keep the data and logs of the stack in this folder.",
+            show_default=False,
+            parser=folder_named,
+        ),
     ] = None,
 ) -> None:
     """Request each type over Kafka and HTTP on a stack of its own, train a LoRA and use it.

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from clients.cli.output_folders import folder_named
 from contracts.base import Provider
 from contracts.requests import Aspect
 
@@ -92,7 +93,10 @@ class ImageOptions:
 class OutputOptions:
     """Options for what happens after the request has been accepted."""
 
-    out: Annotated[Path | None, _option(OUTPUT, "Download the images to this folder.", metavar="DIR")] = None
+    out: Annotated[
+        Path | None,
+        _option(OUTPUT, "Download the images to this folder.", metavar="DIR", parser=folder_named),
+    ] = None
     webhook: Annotated[
         str | None,
         _option(OUTPUT, "Send the events of the job to this address: docs/webhooks.md.", metavar="URL"),

@@ -7,6 +7,17 @@ from pathlib import Path
 from clients.cli.errors import WrongInput
 
 
+def folder_named(given: str | Path) -> Path:
+    """Read the name of a folder from the command line; an empty one would be the current folder.
+
+    Raises:
+        ValueError: if it is empty.
+    """
+    if not str(given).strip():
+        raise ValueError("must name a folder; write . for the current one")
+    return Path(given)
+
+
 def check_folder(folder: Path | None, option: str = "--out") -> None:
     """Create a folder and write a temporary file to it. None is accepted.
 

@@ -1,7 +1,7 @@
 """imagegen prompt: show the prompts of a request without sending it"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, get_args
@@ -24,7 +24,7 @@ from clients.cli.option_groups import (
     with_option_groups,
 )
 from clients.cli.submissions import read_object, submission
-from contracts.generation import GenerationRequested
+from contracts.generation import GenerationRequested, Reason
 from contracts.http import AnySubmission, ChainSubmission, Submission
 from contracts.requests import (
     BaseImageRequest,
@@ -74,10 +74,11 @@ def from_file(
     if request is None:
         typer.echo(ctx.get_help())
         return
-    requested = _read_request(request)
+    given = read_object(request)
+    requested = _read_request(given)
     if not isinstance(requested.request, get_args(ImageRequest)):
         raise WrongInput("a training has no prompts")
-    _show(requested.request, output, requested.job_id)
+    _show(requested.request, output, requested.job_id, nested="request" in given)
 
 
 @app.command()
@@ -134,19 +135,24 @@ def profile_pictures(
     _show(submission(ProfilePicturesRequest, character, image, **own), output)
 
 
-def _read_request(path: Path) -> GenerationRequested:
-    """Read a request from a file in the form for Kafka or HTTP, as strictly as the platform does.
+def _read_request(given: dict[str, Any]) -> GenerationRequested:
+    """Read a request in the form for Kafka or HTTP, as strictly as the platform does.
 
     Raises:
         WrongInput: with the errors that the platform would report.
     """
-    given = read_object(path)
     published: dict[str, Any] = {"job_id": NO_JOB, "tenant": "nobody", "user_id": "nobody"}
     published |= given if "request" in given else _as_published(given)
     try:
         return read_message(GenerationRequested, json.dumps(published).encode())
     except ValidationError as error:
-        raise WrongInput(str(RequestRejected(reasons_of(error)))) from None
+        raise WrongInput(_texts(reasons_of(error), nested="request" in given)) from None
+
+
+def _texts(reasons: Sequence[Reason], *, nested: bool) -> str:
+    """Return the errors with the fields as they were given: inside of `request` only where it was."""
+    fields = ((each.field if nested else each.field.removeprefix("request.")) for each in reasons)
+    return "; ".join(f"{field}: {each.message}" for field, each in zip(fields, reasons, strict=True))
 
 
 def _as_published(posted: dict[str, Any]) -> dict[str, Any]:
@@ -157,13 +163,13 @@ def _as_published(posted: dict[str, Any]) -> dict[str, Any]:
     return outside | {"request": {name: value for name, value in posted.items() if name not in names}}
 
 
-def _show(request: ImageRequest, output: PromptOutput, job_id: str = NO_JOB) -> None:
+def _show(request: ImageRequest, output: PromptOutput, job_id: str = NO_JOB, *, nested: bool = False) -> None:
     if getattr(request, "character_id", None):
         raise WrongInput("stored characters are not available here: replace character_id by the character")
     try:
         images = preview(request, job_id)
     except RequestRejected as error:
-        raise WrongInput(str(error)) from None
+        raise WrongInput(_texts(error.reasons, nested=nested)) from None
     if output.as_json:
         typer.echo(json.dumps([as_json(image) for image in images], indent=2, ensure_ascii=False))
     else:

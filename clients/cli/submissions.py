@@ -1,8 +1,8 @@
 """Build requests from options and files."""
 
-import json
 import sys
 from collections.abc import Mapping
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +15,7 @@ from contracts.characters import Appearance, Character, Identity
 from contracts.generation import Notify
 from contracts.http import LoraTrainingSubmission
 from contracts.http_chains import BaseImageSelection
+from contracts.json_text import fault_in, loads
 from contracts.strictness import validate_strictly
 from contracts.wording import error_text
 
@@ -108,9 +109,11 @@ def read_list(path: Path) -> list[Any]:
 
 def _read(path: Path) -> Any:
     try:
-        return json.loads(sys.stdin.read() if path == Path("-") else path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise WrongInput(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+        return loads(sys.stdin.read() if path == Path("-") else path.read_bytes())
+    except OSError as error:
+        raise WrongInput(f"{path}: {error.strerror or error}") from None
+    except JSONDecodeError as error:
+        raise WrongInput(f"{path}: is not valid JSON: {fault_in(error.msg, error.pos)}") from None
 
 
 def _checked(kind: type[M], fields: Mapping[str, Any], names: Mapping[str, str] = OPTIONS) -> M:

@@ -30,7 +30,7 @@ TRAINING = ["--character-id", ID, "--trigger-word", "mara7", *IMAGE]
         (["generate", "studio"], "give --name and --age, or --character FILE"),
         (
             ["generate", "studio", *MARA, "--count", "11"],
-            "'--count': Input should be less than",
+            "'--count': must be at most 10",
         ),
         (
             ["generate", "studio", *MARA, "--provider", "mine"],
@@ -68,6 +68,14 @@ TRAINING = ["--character-id", ID, "--trigger-word", "mara7", *IMAGE]
         (["chain", "abc"], "no stack is running: start one with 'make up'"),
         (["chain", "cancel", "abc"], "no stack is running: start one with 'make up'"),
         (["chain", "cancel"], "Missing argument 'ID'"),
+        (["generate", "studio", *MARA, "--count", "x"], "'--count': must be a whole number"),
+        (["jobs", "--limit", "0"], "'--limit': must be at least 1"),
+        (
+            ["generate", "studio", *MARA, "--out", ""],
+            "'--out': must name a folder; write . for the current one",
+        ),
+        (["demo", "--out", " "], "'--out': must name a folder"),
+        (["demo", "--state", ""], "'--state': must name a folder"),
         (["generate", "studio", *MARA, "--out", "README.md"], "--out README.md: is a file, not a folder"),
         (["generate", "studio", *MARA, "--out", "README.md/a/b"], "README.md is a file, not a folder"),
         (
@@ -163,3 +171,21 @@ def test_the_error_of_an_invalid_file_begins_with_its_name(text: str, expected: 
     with pytest.raises(WrongInput, match=expected) as failed:
         submission(StudioSubmission, CharacterOptions(name="M", age="27"), ImageOptions(workflow=file))
     assert str(failed.value).startswith(str(file))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b'{"name": "\xff"}', "is not valid JSON: not valid UTF-8 at byte 10"),
+        (b"{'name'}", "is not valid JSON: Expecting property name enclosed in double quotes at character 1"),
+        (b'{"n": ' * 5000, "is not valid JSON: nested too deeply"),
+        (b"[]", "must contain a JSON object"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_described_in_the_words_of_the_platform(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, words: str
+) -> None:
+    file = tmp_path / "character.json"
+    file.write_bytes(content)
+    assert run(["generate", "studio", "--character", str(file)]) == 2
+    assert words in capsys.readouterr().err

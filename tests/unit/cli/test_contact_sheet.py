@@ -1,5 +1,6 @@
 """The contact sheet shows every job and image, and escapes all texts."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -127,3 +128,10 @@ def test_a_job_without_any_event_is_listed() -> None:
 
 def test_the_sheet_is_written_beside_the_images(tmp_path: Path) -> None:
     assert write_sheet([], tmp_path / "new", 1).read_text().startswith("<!doctype html>")
+
+
+def test_the_page_counts_the_jobs_by_the_way_of_their_requests() -> None:
+    jobs = [a_demo_job() for _ in range(3)]
+    jobs[1].request = replace(jobs[1].request, transport="HTTP")
+    text = " ".join(Page(sheet(jobs, Path("out"), 12)).text.split())
+    assert "2 requested over Kafka, as another service would publish them, 1 over HTTP." in text

@@ -89,11 +89,11 @@ def test_a_request_is_read_from_standard_input(
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
-        ({"type": "studio", "character": MARA, "count": 11}, "request.count: must be at most 10, got 11"),
-        ({"type": "studio", "character": MARA | {"age": 12}}, "request.character.age: must be at least 18"),
+        ({"type": "studio", "character": MARA, "count": 11}, "count: must be at most 10, got 11"),
+        ({"type": "studio", "character": MARA | {"age": 12}}, "character.age: must be at least 18"),
         (
             {"type": "studio", "scen": "beach", "character": MARA},
-            "request.scen: is not a field here; did you mean 'scene'?",
+            "scen: is not a field here; did you mean 'scene'?",
         ),
         (
             {"request": {"type": "studio", "character": MARA}, "then_": []},
@@ -105,9 +105,9 @@ def test_a_request_is_read_from_standard_input(
         ),
         (
             {"type": "studio", "character": MARA, "then": [{"type": "lora_training"}]},
-            "request.then: is not a field here",
+            "then: is not a field here",
         ),
-        ({"type": "poem"}, "request.type: unknown type 'poem'"),
+        ({"type": "poem"}, "type: unknown type 'poem'"),
         ({"type": "studio", "character_id": JOB}, "stored characters are not available here"),
         (
             {"type": "lora_training", "character_id": JOB, "images": [FACE] * 4, "trigger_word": "tok"},
