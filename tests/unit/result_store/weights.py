@@ -1,11 +1,11 @@
-"""Weights to try things on, made as the safetensors format says."""
+"""Weights in the safetensors format, built by hand."""
 
 import json
 from typing import Any
 
 
 def safetensors(header: Any = None, data: bytes = b"\0" * 12, *, text: bytes | None = None) -> bytes:
-    """A file with this header, or with this text in its place."""
+    """Return a file with this header, or with this text instead."""
     if header is None:
         header = {
             "__metadata__": {"trigger_word": "mia7"},
@@ -17,4 +17,6 @@ def safetensors(header: Any = None, data: bytes = b"\0" * 12, *, text: bytes | N
 
 
 def tensor(first: Any, last: Any, **more: Any) -> dict[str, Any]:
-    return {"dtype": "F32", "shape": [1], "data_offsets": [first, last]} | more
+    """Return the header entry of a tensor of 32-bit floats between two offsets."""
+    floats = max(0, int(last) - int(first)) // 4
+    return {"dtype": "F32", "shape": [floats], "data_offsets": [first, last]} | more
