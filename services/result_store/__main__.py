@@ -1,16 +1,16 @@
-"""Settings → clients → handlers → run."""
+"""Entry point: read settings, open clients, declare handlers, run."""
 
 from functools import partial
 
 from services.result_store.assets import INDEXES, MongoAssets
 from services.result_store.fetching import HttpFetch, sources
 from services.result_store.handlers import Results, handlers
+from services.result_store.image_store import ImageStore
 from services.result_store.images import Limits
-from services.result_store.late import LateOutputs
+from services.result_store.lora_store import LoraStore
+from services.result_store.pending_outputs import PendingOutputs
 from services.result_store.previews import MissingPreviews
 from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs, ResultStoreSettings
-from services.result_store.storing import Storing
-from services.result_store.trainings import Trainings
 from shared import mongo
 from shared.http.client import http_client
 from shared.outbox import MongoOutboxStore, Outbox
@@ -39,11 +39,13 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         assets = MongoAssets(database["assets"])
         outbox = Outbox(MongoOutboxStore(database["assets"]), service.publisher)
         fetch = HttpFetch(http, places, settings.max_bytes)
-        storing = Storing(fetch, bucket, limits)
-        late = LateOutputs(assets, storing, bucket, outbox, fetch_seconds=settings.slow_fetch_seconds)
-        trainings = LateOutputs(
+        image_store = ImageStore(fetch, bucket, limits)
+        images = PendingOutputs(
+            assets, image_store, bucket, outbox, fetch_seconds=settings.slow_fetch_seconds
+        )
+        trainings = PendingOutputs(
             assets,
-            Trainings(fetch, bucket, settings.lora_max_bytes),
+            LoraStore(fetch, bucket, settings.lora_max_bytes),
             bucket,
             outbox,
             fetch_seconds=settings.lora_fetch_seconds,
@@ -52,16 +54,16 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         )
         results = Results(
             assets,
-            storing,
+            image_store,
             bucket,
             fetch_seconds=settings.fetch_seconds,
             fetches_at_once=settings.fetches_at_once,
         )
         previews = MissingPreviews(assets, bucket, limits)
         handlers(service.subscribe, results)
-        service.background("late images", late.run)
+        service.background("pending images", images.run)
         for _ in range(TRAININGS_AT_ONCE):
-            service.background("trainings", trainings.run)
+            service.background("pending trainings", trainings.run)
         service.background("missing previews", previews.run)
         service.background("outbox", outbox.run)
         await service.run()

@@ -1,17 +1,17 @@
-"""The `assets` collection: one stored result per render; the first one wins."""
+"""The `assets` collection: one stored result per render. The first attempt that is stored wins."""
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
-from typing import Any, Literal, Protocol
+from datetime import datetime, timedelta
+from typing import Any, Literal, Protocol, TypedDict
 
 from pymongo import InsertOne, UpdateOne
 
-from contracts.base import Model, Moment
+from contracts.base import Message, Model, Moment
 from contracts.ids import RenderKey
 from contracts.renders import RenderSucceeded, ResultStored, StoredImage, StoredLora
 from shared.clock import now
 from shared.mongo import Collection, Document, due_by, due_index, find_by_id, write_guarded
-from shared.outbox import OUTBOX_INDEX, OutboxEntry, stored_with
+from shared.outbox import OUTBOX_INDEX, OutboxEntry, outbox_entry, stored_with
 from shared.s3 import Bucket
 
 INDEXES = (
@@ -21,21 +21,31 @@ INDEXES = (
 )
 
 CLAIM = timedelta(seconds=180)
-"""So long a dead process keeps its assets from others; a living one claims them again in time."""
+"""Duration of a claim. A living process renews it; after a crash others wait for its end."""
 
 Kind = Literal["image", "lora_training"]
 
 
 class StoredPreview(Model):
-    """A small WebP in the bucket. Pixels."""
+    """A small WebP in the bucket; width and height in pixels."""
 
     key: str
     width: int
     height: int
 
 
+class PreviewChanges(TypedDict, total=False):
+    """Fields of an asset's preview to write; None removes one."""
+
+    preview: dict[str, Any] | None
+    placeholder: str | None
+    preview_error: str | None
+    preview_tries: int
+    preview_due_at: datetime | None
+
+
 class Stored(Model):
-    """What of an attempt is in the bucket: an image with its preview, or a LoRA."""
+    """An attempt's objects in the bucket: an image with its preview, or a LoRA."""
 
     image: StoredImage | None = None
     preview: StoredPreview | None = None
@@ -44,45 +54,64 @@ class Stored(Model):
     preview_error: str | None = None
     """Reason why there is no preview."""
     preview_due_at: Moment | None = None
-    """Time of the next try to make a missing preview."""
+    """Time of the next attempt to make a missing preview."""
     preview_tries: int = 0
     lora: StoredLora | None = None
 
 
 class Asset(Stored):
-    """A render's result. `pending`: still to be fetched, at `wake_at`; `failed`: given up.
+    """A render's result. `pending`: to be fetched at `wake_at`; `failed`: given up.
 
-    An attempt that waits while its render's asset is another attempt's has one apart, under its own id;
-    `done`: what became of it is said.
+    A pending attempt whose render's asset is another attempt's is superseded: it has a document under its
+    own id. `done`: its outcome is published.
     """
 
     id: str
     state: Literal["pending", "stored", "failed", "done"]
     result: RenderSucceeded
-    """The attempt that this asset comes from."""
+    """Result of the attempt that this asset comes from."""
     trace: str | None = None
     tries: int = 0
     wake_at: Moment | None = None
     outbox: OutboxEntry | None = None
-    """Messages that this write adds to the document's outbox. It is not read back."""
+    """Messages that a write adds to the document's outbox. Loaded assets have none."""
 
     @property
     def keys(self) -> frozenset[str]:
-        """Its objects in the bucket, as far as they differ from another attempt's."""
+        """Keys of its objects in the bucket."""
         pictures = {each.key for each in (self.image, self.preview) if each}
         return frozenset(pictures | ({self.lora.key, self.lora.manifest_key} if self.lora else set()))
 
     @property
-    def is_apart(self) -> bool:
-        """Whether its render's asset is another document."""
+    def is_superseded(self) -> bool:
+        """True when the render's asset is another document."""
         return self.id != asset_id(self.result)
 
-    def waits_for_another(self, attempt: RenderSucceeded) -> bool:
-        """Whether it must not be overwritten by this attempt's before it is set apart."""
+    def is_pending_for_another(self, attempt: RenderSucceeded) -> bool:
+        """Return whether another attempt than this one is pending here; its asset must be kept."""
         return self.state == "pending" and self.result.attempt_id != attempt.attempt_id
 
+    def rescheduled(self, wake_at: datetime) -> "Asset":
+        """Return the asset after a failed try, with the time of the next one."""
+        return self.model_copy(update={"tries": self.tries + 1, "wake_at": wake_at})
+
+    def ended(self, state: Literal["failed", "done"]) -> "Asset":
+        """Return the asset with no further try."""
+        return self.model_copy(update={"state": state, "wake_at": None})
+
+    def stored_as(self, stored: Stored) -> "Asset":
+        """Return the stored asset of the render."""
+        stored_fields = {name: getattr(stored, name) for name in Stored.model_fields}
+        own = {"id": asset_id(self.result), "state": "stored", "wake_at": None}
+        return self.model_copy(update=stored_fields | own)
+
+    def publishing(self, message: Message, at: datetime) -> "Asset":
+        """Return the asset with a message for its document's outbox."""
+        entry = outbox_entry(message, source="result-store", trace=self.trace, at=at)
+        return self.model_copy(update={"outbox": OutboxEntry.model_validate(entry)})
+
     def announcement(self, attempt: RenderSucceeded) -> ResultStored:
-        """What is said of an attempt's output, now that this asset is stored."""
+        """Return the message about an attempt's output, now that this asset is stored."""
         return ResultStored(
             attempt_id=attempt.attempt_id,
             job_id=attempt.job_id,
@@ -99,40 +128,40 @@ class Asset(Stored):
 
 
 def asset_id(result: RenderSucceeded) -> str:
-    """`{job_id}/{index}`: the same for all attempts of a render."""
+    """Return `{job_id}/{index}`, the same for all attempts of a render."""
     return str(RenderKey(result.job_id, result.spec.index))
 
 
-def apart(asset: Asset) -> Asset:
-    """The same, in a document of its attempt's own."""
+def superseded(asset: Asset) -> Asset:
+    """Return the asset in a document under its attempt's own id."""
     return asset.model_copy(update={"id": asset.result.attempt_id})
 
 
-async def sweep(bucket: Bucket, loser: Asset, winner: Asset) -> None:
-    """Another attempt's result was first: remove what only this one has."""
+async def delete_superseded(bucket: Bucket, loser: Asset, winner: Asset) -> None:
+    """Delete the objects that only the losing attempt has."""
     for key in loser.keys - winner.keys:
         await bucket.delete(key)
 
 
-async def sweep_place(bucket: Bucket, winner: Asset) -> None:
-    """Another attempt may have been put by a process that died since: leave only what is the winner's."""
+async def delete_orphans(bucket: Bucket, winner: Asset) -> None:
+    """Delete all objects of a render that are not the winner's, also those left by a crash."""
     for key in await bucket.keys(f"{winner.result.tenant}/{winner.id}/"):
         if not key.startswith(tuple(winner.keys)):  # a preview's key begins with its image's
             await bucket.delete(key)
 
 
 class Assets(Protocol):
-    """Where assets are kept."""
+    """Storage of assets."""
 
     async def load(self, ids: Iterable[str]) -> dict[str, Asset]:
-        """Those that exist, by id; one round trip."""
+        """Return the assets that exist, by id; one round trip."""
 
-    async def keep(self, assets: Sequence[Asset]) -> set[str]:
-        """Write each unless its render has a stored one; returns the ids of those that came too late."""
+    async def save(self, assets: Sequence[Asset]) -> set[str]:
+        """Write each asset unless its render has a stored one; return the ids that were not written."""
 
 
 class MongoAssets(Assets):
-    """See `Assets`; and what the background work needs."""
+    """See `Assets`. The other methods are for the background work."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection
@@ -142,7 +171,7 @@ class MongoAssets(Assets):
         found = await find_by_id(self._collection, ids)
         return {document["_id"]: _asset(document) for document in found}
 
-    async def keep(self, assets: Sequence[Asset]) -> set[str]:
+    async def save(self, assets: Sequence[Asset]) -> set[str]:
         """See `Assets`. Most are new, and an insert costs the database less than a guarded update."""
         each = list({asset.id: asset for asset in assets}.values())
         inserts = [InsertOne(_inserted(asset)) for asset in each]
@@ -153,14 +182,14 @@ class MongoAssets(Assets):
         ]
         return {known[position].id for position in await write_guarded(self._collection, updates)}
 
-    async def set_apart(self, id_: str, attempt: RenderSucceeded) -> None:
-        """This attempt's result is about to be written: another's that is waited for is not forgotten."""
+    async def save_superseded(self, id_: str, attempt: RenderSucceeded) -> None:
+        """Move a pending asset of another attempt to its own document, before this attempt's is written."""
         held = (await self.load([id_])).get(id_)
-        if held is not None and held.waits_for_another(attempt):
-            await self.keep([apart(held)])
+        if held is not None and held.is_pending_for_another(attempt):
+            await self.save([superseded(held)])
 
-    async def put_off(self, asset: Asset) -> bool:
-        """Write an asset that has no image, unless its render has one, or waits for another attempt's."""
+    async def reschedule(self, asset: Asset) -> bool:
+        """Write a pending or failed asset; False when its render has a stored asset or another attempt's."""
         guard = {
             "_id": asset.id,
             "state": {"$ne": "stored"},
@@ -170,16 +199,13 @@ class MongoAssets(Assets):
         return not await write_guarded(self._collection, [write])
 
     async def claim_due(self, kind: Kind, most: int) -> list[Asset]:
-        """Pending assets of a kind whose time has come, now ours for a while.
-
-        No more than are fetched at once: others may have the rest.
-        """
+        """Claim pending assets of a kind that are due, at most `most`; other processes claim the rest."""
         due = self._collection.find({"wake_at": due_by(now()), "result.spec.kind": kind}).limit(most)
         claimed = [await self.claim(_asset(document)) async for document in due]
         return [asset for asset in claimed if asset is not None]
 
     async def claim(self, asset: Asset) -> Asset | None:
-        """Ours for a while, or for a while longer; None when it has moved since it was read."""
+        """Claim an asset or renew its claim; None when it has changed since it was read."""
         until = now() + CLAIM
         taken = await self._collection.update_one(
             {"_id": asset.id, "wake_at": asset.wake_at}, {"$set": {"wake_at": until}}
@@ -187,7 +213,7 @@ class MongoAssets(Assets):
         return asset.model_copy(update={"wake_at": until}) if taken.matched_count else None
 
     async def claim_preview(self) -> Asset | None:
-        """Claim a stored image whose missing preview is due, for a while; None if there is none."""
+        """Claim a stored image whose missing preview is due; None if there is none."""
         due = {"preview_due_at": due_by(now())}
         async for document in self._collection.find(due).limit(1):
             asset = _asset(document)
@@ -198,7 +224,7 @@ class MongoAssets(Assets):
                 return asset.model_copy(update={"preview_due_at": until})
         return None
 
-    async def set_preview(self, asset: Asset, changes: dict[str, Any]) -> None:
+    async def set_preview(self, asset: Asset, changes: PreviewChanges) -> None:
         """Write the fields of a claimed image's preview; None removes a field."""
         held = {"_id": asset.id, "preview_due_at": asset.preview_due_at}
         change = {
@@ -226,9 +252,9 @@ def _change(asset: Asset) -> Document:
 
 
 def _document(asset: Asset) -> dict[str, Any]:
-    """As stored: the asset's fields, and on top those that other services read.
+    """Return the stored fields of an asset, and those that other services read.
 
-    `key` is an image's only: requests refer to images by asset, and a LoRA is none.
+    Only images have a `key`: requests refer to images by asset, and a LoRA is not an image.
     """
     result, image = asset.result, asset.image
     reading = {"tenant": result.tenant, "job_id": result.job_id, "attempt_id": result.attempt_id}

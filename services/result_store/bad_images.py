@@ -10,13 +10,13 @@ class BadImage(PermanentError):
 
 
 class NotAnImage(BadImage):
-    """The bytes are no PNG, JPEG or WebP, whatever they were declared to be."""
+    """The bytes are not PNG, JPEG or WebP, regardless of their declared type."""
 
     reason = "not_an_image"
 
 
 class ImageCorrupt(BadImage):
-    """The bytes begin as an image and are cut off or damaged."""
+    """The bytes start as an image and are truncated or damaged."""
 
     reason = "image_corrupt"
 
@@ -39,6 +39,6 @@ class ImageTooLarge(BadImage):
 
 
 class WrongSize(BadImage):
-    """A sound image whose size has nothing to do with what was asked for."""
+    """A valid image whose size is too far from the requested one."""
 
     reason = "wrong_size"

@@ -1,4 +1,4 @@
-"""An output at its provider → its bytes. Only from where that provider's settings allow."""
+"""Downloads of outputs, only from addresses that the provider's settings allow."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,33 +20,33 @@ from shared.url_credentials import redacted
 log = structlog.get_logger()
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-"""Only from this machine are outputs fetched without TLS."""
+"""Hosts from which outputs are fetched without TLS."""
 
 
 class OutputUnavailable(PermanentError):
-    """The output cannot be had: gone, or not where it may be."""
+    """The output is gone, or its address is not allowed."""
 
     reason = "output_unavailable"
 
 
-class OutputLate(TransientError):
-    """The output could not be read now; it may be later."""
+class OutputNotReady(TransientError):
+    """The output cannot be read now; a later attempt may succeed."""
 
 
 class Fetch(Protocol):
-    """Where outputs come from."""
+    """Port to the providers' outputs."""
 
     async def __call__(self, provider: Provider, output: Output) -> bytes:
-        """The bytes of an output.
+        """Return the bytes of an output.
 
         Raises:
-            OutputUnavailable: it will never be there.
-            OutputLate: try again later.
-            ImageTooLarge: it is larger than we take.
+            OutputUnavailable: a later attempt cannot succeed.
+            OutputNotReady: try again later.
+            ImageTooLarge: it is larger than the limit.
         """
 
     async def to_file(self, provider: Provider, output: Output, file: HashedFile) -> None:
-        """Write the bytes of an output into a file. Raises as above; its limit is the file's.
+        """Write the bytes of an output into a file. Raises as above; the limit is the file's.
 
         Raises:
             TooLong: it is larger than the file may be.
@@ -55,17 +55,17 @@ class Fetch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where one provider keeps outputs: paths below `base_url`, with its headers, or URLs on `hosts`."""
+    """Allowed addresses of one provider: paths below `base_url`, with its headers, or URLs on `hosts`."""
 
     base_url: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
     hosts: frozenset[str] = frozenset()
 
     def locate(self, output: Output) -> tuple[str, dict[str, str]]:
-        """The URL and the headers to send; credentials only go to the provider's own address.
+        """Return the URL and the headers to send; credentials only go to the provider's own address.
 
         Raises:
-            OutputUnavailable: when the output is not where this provider may keep one.
+            OutputUnavailable: when the address is not allowed for this provider.
         """
         if output.path is not None and self.base_url:
             base = self.base_url.rstrip("/")
@@ -81,7 +81,7 @@ class Source:
 
 
 class HttpFetch(Fetch):
-    """Streams an output, up to a size; follows no redirects."""
+    """Streams an output up to a size limit, without following redirects."""
 
     def __init__(self, http: httpx.AsyncClient, sources: dict[Provider, Source], max_bytes: int) -> None:
         self._http = http
@@ -109,7 +109,7 @@ class HttpFetch(Fetch):
                 self._check(answer, provider)
                 yield answer
         except httpx.HTTPError as error:
-            raise OutputLate(redacted(f"{url}: {type(error).__name__}: {error}")) from error
+            raise OutputNotReady(redacted(f"{url}: {type(error).__name__}: {error}")) from error
         except httpx.InvalidURL as error:
             raise OutputUnavailable(f"no address: {redacted(str(error))}") from error
 
@@ -124,7 +124,7 @@ class HttpFetch(Fetch):
             status=status,
         )
         if status in (408, 425, 429) or status >= 500:
-            raise OutputLate(f"{provider} answered {status} when its output was fetched")
+            raise OutputNotReady(f"{provider} answered {status} when its output was fetched")
         raise OutputUnavailable(f"{provider} answered {status} when its output was fetched")
 
     async def _read(self, answer: httpx.Response) -> bytes:
@@ -139,7 +139,7 @@ class HttpFetch(Fetch):
 
 
 def sources(modal: ModalOutputs, comfyui: ComfyUIOutputs, fal: FalOutputs) -> dict[Provider, Source]:
-    """Each provider's source from its settings."""
+    """Return the source of each provider from its settings."""
     return {
         "modal": Source(
             modal.base_url,

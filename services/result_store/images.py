@@ -1,4 +1,4 @@
-"""The check of an image, and the small picture shown in its place.
+"""Check of an image, and its preview.
 
 An image is decoded once. That one pass proves that it can be shown, and gives the pixels for its
 preview and its placeholder.
@@ -50,7 +50,7 @@ _PLACEHOLDER_SIDE = 16
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Largest image; pixels are read from its header, before anything is decoded."""
+    """Limits on an image; its pixels are counted from the header, before it is decoded."""
 
     max_bytes: int = 50 * 1024 * 1024
     max_pixels: int = 64 * 1024 * 1024
@@ -61,7 +61,7 @@ DEFAULT_LIMITS: Final = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Inspected:
-    """Type and size of an image by its own bytes. Width and height are those a viewer shows."""
+    """Type and size of an image by its own bytes, as a viewer shows it."""
 
     content_type: str
     width: int
@@ -84,7 +84,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A small WebP, and a ThumbHash (base64, some 30 characters) to paint until it is loaded."""
+    """A small WebP, and a ThumbHash (base64, some 30 characters) to show until it is loaded."""
 
     data: bytes
     width: int
@@ -105,10 +105,10 @@ def inspect(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Inspected:
 
 
 def accept(data: bytes, limits: Limits = DEFAULT_LIMITS, *, longest_side: int = PREVIEW_SIDE) -> Accepted:
-    """Check an image, decode it once, and take its metadata out: prompts, workflows, cameras, places.
+    """Check an image, decode it once, and remove its metadata: prompts, workflows, cameras, places.
 
-    The stored pixels are the same bit for bit, and colour profiles stay. Only an image that Exif says
-    to turn is encoded anew, upright. Damaged metadata is no reason to refuse an image.
+    The stored pixels are the same bit for bit, and colour profiles stay. Only an image with an Exif
+    orientation is encoded again, upright. Damaged metadata is no reason to refuse an image.
 
     Raises:
         BadImage: as `inspect`; and `ImageCorrupt` if its pixels cannot be decoded.
@@ -159,13 +159,13 @@ def _inspected(found: Anatomy) -> Inspected:
 
 def _small(picture: Image.Image, longest_side: int) -> Image.Image:
     small = _in_colour(picture)
-    # Average whole pixels first: a gap of 2.0 looks the same and costs 11 ms more at 1024 pixels.
+    # Average whole pixels first: a gap of 2.0 looks the same and takes 11 ms longer at 1024 pixels.
     small.thumbnail((longest_side, longest_side), reducing_gap=1.0)
     return small
 
 
 def _in_colour(image: Image.Image) -> Image.Image:
-    """As RGB or RGBA, which WebP and averaging pixels need; a profile of other colours goes."""
+    """Return the image as RGB or RGBA for WebP and resampling; a profile of other colours is removed."""
     if image.mode in ("RGB", "RGBA") and "transparency" not in image.info:
         return image
     if image.mode not in ("RGB", "P"):

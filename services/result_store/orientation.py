@@ -1,4 +1,8 @@
-"""The turn that Exif asks a viewer for."""
+"""The orientation that Exif requests of a viewer.
+
+Pillow's `Image.Exif` is not used: it reads every tag, and writes a warning for each damaged one, which
+may be tens of thousands in one image.
+"""
 
 import struct
 from typing import Final
@@ -20,7 +24,7 @@ _ORIENTATION, _SHORT = 0x0112, 3
 
 
 def orientation(exif: bytes) -> int:
-    """Return the orientation in Exif, 1 to 8; 1 (as it is) where it is silent or unreadable."""
+    """Return the orientation in Exif, 1 to 8; 1 (upright) where it is missing or unreadable."""
     tiff = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None:

@@ -9,12 +9,12 @@ JPEG: Final = "image/jpeg"
 WEBP: Final = "image/webp"
 
 MAX_PARTS: Final = 100_000
-"""Real files have hundreds; a file of empty parts would only burn time."""
+"""Limit on the parts of a file. Real files have hundreds; empty parts would only cost time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Anatomy:
-    """Parts of an image file. `kept`, joined, is the same picture without metadata."""
+    """Parts of an image file. `kept`, joined, is the same image without metadata."""
 
     content_type: str
     width: int

@@ -22,7 +22,7 @@ _DEPTHS: Final = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 
 _MOST_PROFILE_BYTES = 1024 * 1024
 _NAMES: Final = re.compile(rb"IDAT|PLTE|IEND|tRNS|iCCP|sRGB|gAMA|cHRM|eXIf")
 _MOST_SEARCHED: Final = 16
-"""Places of a file that are tried as the next chunk after one of a wrong length. Each may cost a checksum."""
+"""Limit on the positions tried as the next chunk after one of a wrong length; each may cost a checksum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def _chunk_at(view: memoryview, at: int) -> Chunk:
 
 
 def _begins_at(view: memoryview, at: int) -> bool:
-    """Return whether a chunk begins there, as far as its name or checksum tells."""
+    """Return whether a chunk begins there, by its name or its checksum."""
     if at + 12 > len(view):
         return at == len(view)
     name = bytes(view[at + 4 : at + 8])

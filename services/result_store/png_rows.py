@@ -16,7 +16,7 @@ _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _PASSES: Final = (
     (0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2),
 )  # fmt: skip
-"""Of an interlaced PNG: the first column and row, and the steps from there."""
+"""Passes of an interlaced PNG: first column and row, and the steps from there."""
 _PIECE_BYTES: Final = 1024 * 1024
 
 

@@ -1,13 +1,12 @@
-"""Previews that could not be made beside their image are made later, in the background."""
+"""Missing previews of stored images, made in the background."""
 
 import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 import structlog
 
-from services.result_store.assets import Asset, MongoAssets, StoredPreview
+from services.result_store.assets import Asset, MongoAssets, PreviewChanges, StoredPreview
 from services.result_store.images import Limits, Preview, preview
 from shared.clock import now
 from shared.loops import every
@@ -16,20 +15,20 @@ from shared.s3 import Bucket
 log = structlog.get_logger()
 
 TICK_SECONDS = 5.0
-MOST_IN_A_TURN = 8
+MAX_PER_TURN = 8
 TRY_SECONDS = 30.0
-"""Time to read one image, to decode it and to put its preview."""
-TURN_SECONDS = MOST_IN_A_TURN * TRY_SECONDS + 60
-"""After this long without an end of a turn, the loop counts as stuck."""
+"""Time to read one image, decode it and store its preview."""
+TURN_SECONDS = MAX_PER_TURN * TRY_SECONDS + 60
+"""Time after which a turn that has not ended counts as stuck."""
 PREVIEW_PAUSES: Sequence[timedelta] = tuple(timedelta(seconds=each) for each in (1, 10, 60, 600, 3600))
-"""Before each try. After the last one the image stays without a preview."""
+"""Pauses before each attempt. After the last one the image stays without a preview."""
 
 
 class MissingPreviews:
     """Makes the missing previews of stored images, one at a time.
 
-    The work to be done is in the assets, so it survives a restart. Without any, a process sends one
-    indexed query every few seconds and no write.
+    The assets are the queue, which survives a restart. While it is empty, a process sends one indexed
+    query every few seconds and no write.
     """
 
     def __init__(
@@ -50,15 +49,15 @@ class MissingPreviews:
         await every(TICK_SECONDS, self._make_due, name="missing previews", limit=TURN_SECONDS)
 
     async def _make_due(self) -> None:
-        """Make at most `MOST_IN_A_TURN`, so that a turn has an end."""
-        for _ in range(MOST_IN_A_TURN):
+        """Make at most `MAX_PER_TURN` previews, to limit the duration of a turn."""
+        for _ in range(MAX_PER_TURN):
             asset = await self._assets.claim_preview()
             if asset is None:
                 return
             await self._make(asset)
 
     async def _make(self, asset: Asset) -> None:
-        """Try once; the next try is later and the last one is final."""
+        """Attempt one preview; after a failure, schedule the next attempt or give up."""
         try:
             async with asyncio.timeout(TRY_SECONDS):
                 changes = await self._made(asset)
@@ -66,7 +65,7 @@ class MissingPreviews:
             changes = self._failed(asset, in_words(error, TRY_SECONDS))
         await self._assets.set_preview(asset, changes)
 
-    async def _made(self, asset: Asset) -> dict[str, Any]:
+    async def _made(self, asset: Asset) -> PreviewChanges:
         assert asset.image is not None, "only images have previews"
         key = asset.image.key
         data = await self._bucket.get(key)
@@ -80,7 +79,7 @@ class MissingPreviews:
             "preview_due_at": None,
         }
 
-    def _failed(self, asset: Asset, reason: str) -> dict[str, Any]:
+    def _failed(self, asset: Asset, reason: str) -> PreviewChanges:
         tries = asset.preview_tries + 1
         is_last = tries >= len(self._pauses)
         log.error("preview_failed", asset=asset.id, tries=tries, is_last=is_last, error=reason)
@@ -89,14 +88,14 @@ class MissingPreviews:
 
 
 async def put_preview(bucket: Bucket, image_key: str, made: Preview) -> StoredPreview:
-    """Put a preview beside its image."""
+    """Store a preview beside its image."""
     key = f"{image_key}.preview.webp"
     await bucket.put(key, made.data, "image/webp")
     return StoredPreview(key=key, width=made.width, height=made.height)
 
 
 def in_words(error: Exception, seconds: float) -> str:
-    """Return the reason why a preview is missing, for people; `seconds` is the time it had."""
+    """Return the reason for a missing preview; `seconds` is the time limit that it had."""
     if isinstance(error, TimeoutError):
         return f"the preview was not ready within {seconds:g} s"
     text = " ".join(str(error).split())

@@ -1,24 +1,24 @@
-"""RESULT_STORE_*, and each provider's own variables: where outputs may be fetched, and with what."""
+"""Settings of the result-store: limits, and each provider's address and credentials."""
 
 from pydantic import PositiveFloat, PositiveInt, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ResultStoreSettings(BaseSettings):
-    """Limits on what is fetched and stored."""
+    """RESULT_STORE_*: limits on fetching and storing."""
 
     model_config = SettingsConfigDict(env_prefix="RESULT_STORE_", frozen=True)
 
     fetch_seconds: PositiveFloat = 10.0
-    """What takes longer is fetched in the background, so that no partition waits for it."""
+    """Time limit of a batch's fetches; slower outputs are fetched in the background."""
     slow_fetch_seconds: PositiveFloat = 120.0
     fetches_at_once: PositiveInt = 16
     batch_records: PositiveInt = 32
-    """Instead of KAFKA_BATCH_RECORDS where that is more: all of a batch wait for its last picture."""
+    """Limit on KAFKA_BATCH_RECORDS: a whole batch waits for its slowest image."""
     max_bytes: PositiveInt = 50 * 1024 * 1024
     max_pixels: PositiveInt = 64 * 1024 * 1024
     lora_max_bytes: PositiveInt = 2 * 1024**3
-    """Weights of a LoRA; they pass through a temporary file of this size, two at once."""
+    """Limit on a LoRA's weights. Two temporary files of this size may exist at once."""
     lora_fetch_seconds: PositiveFloat = 1800.0
 
 

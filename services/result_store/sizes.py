@@ -1,4 +1,4 @@
-"""The rule that compares an image's size with the size that was asked for.
+"""The rule that compares an image's size with the requested size.
 
 `contracts.renders.RenderSucceeded` documents it.
 """
@@ -9,17 +9,17 @@ from contracts.renders import RenderSucceeded
 from services.result_store.bad_images import WrongSize
 
 LEAST_SHARE: Final = 0.5
-"""Of each side that was asked for."""
+"""Smallest accepted share of each requested side."""
 ASPECT_TOLERANCE: Final = 0.05
 LEAST_SIDE: Final = 16
-"""Pixels, where the provider chose the size. No image model draws less."""
+"""Smallest side in pixels where the provider chose the size. No image model draws less."""
 
 
 def check_size(result: RenderSucceeded, width: int, height: int) -> None:
     """Check the size of an image, in pixels.
 
     Raises:
-        WrongSize: the image is not what was asked for.
+        WrongSize: the size is too far from the requested one.
     """
     if result.free_size:
         if min(width, height) < LEAST_SIDE:

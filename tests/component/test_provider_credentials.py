@@ -11,7 +11,7 @@ from contracts.base import PROVIDERS, Provider
 from contracts.renders import Output
 from services.gateways.comfyui.progress_hints import Socket
 from services.gateways.kit.provider import Completed, NotAccepted, StatusUnavailable
-from services.result_store.fetching import HttpFetch, OutputLate, Source
+from services.result_store.fetching import HttpFetch, OutputNotReady, Source
 from tests.fakes.adapters import KEY, AdapterHarness, an_adapter, an_adapter_harness, quick_client
 from tests.fakes.provider import an_attempt_request
 
@@ -81,7 +81,7 @@ async def test_a_provider_that_is_away_is_reported_without_its_password(name: Pr
             await provider.submit(request, await provider.prepare(request))
         source = Source(url, {})
         output = Output(path="view?filename=x")
-        with pytest.raises(OutputLate) as late:
+        with pytest.raises(OutputNotReady) as late:
             await HttpFetch(http, {name: source}, 100)(name, output)
     texts = [str(refused.value), repr(refused.value), str(late.value)]
     assert not [(secret, text) for secret in SECRETS for text in texts if secret in text]

@@ -1,15 +1,15 @@
-"""An error that nobody foresaw fails its own attempt, and no render waits for its deadline because of it."""
+"""An unexpected error fails its own attempt at once, and no other."""
 
 import pytest
 from aiokafka import TopicPartition
 
 from contracts.renders import RenderFailed, RenderSucceeded, ResultStored
-from services.result_store.fetching import OutputLate
+from services.result_store.fetching import OutputNotReady
 from services.result_store.handlers import handlers
 from services.result_store.images import Accepted, Limits
-from services.result_store.late import PAUSES_SECONDS
+from services.result_store.pending_outputs import PAUSES_SECONDS
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
-from tests.fakes.results import PATH, ResultsBench, a_result
+from tests.fakes.results import PATH, ResultStoreHarness, a_result
 from tests.fakes.subscriptions import FakeKafka
 from tests.fakes.waiting import background, until
 from tests.unit.result_store.pictures import comfyui_png
@@ -18,13 +18,13 @@ from tests.unit.result_store.pictures import comfyui_png
 class Listening:
     """A result-store's subscription between a fake consumer and a fake sender."""
 
-    def __init__(self, bench: ResultsBench) -> None:
+    def __init__(self, harness: ResultStoreHarness) -> None:
         self.sender = FakeSender([])
         self._kafka = FakeKafka(self.sender)
-        handlers(self._kafka.subscribe, bench.results)
+        handlers(self._kafka.subscribe, harness.results)
 
     async def hear(self, *results: RenderSucceeded) -> dict[str, str]:
-        """Return what is said of each attempt of one batch: a failure's code, or `stored`."""
+        """Handle a batch; return the outcome of each attempt: a failure's code, or `stored`."""
         consumer = FakeConsumer([], {TopicPartition(RenderSucceeded.topic, 0)})
         records = [a_record(result, offset=offset) for offset, result in enumerate(results)]
         await self._kafka.deliver(records, consumer)
@@ -38,11 +38,11 @@ class Listening:
         return said
 
 
-async def test_an_unforeseen_error_fails_its_own_attempt_and_the_others_are_stored() -> None:
-    bench = ResultsBench()
+async def test_an_unexpected_error_fails_only_its_own_attempt() -> None:
+    harness = ResultStoreHarness()
     good, bad = a_result(), a_result(path="/bad")
-    bench.fetch.outputs = {PATH: comfyui_png(), "/bad": AssertionError("a bug")}
-    listening = Listening(bench)
+    harness.fetch.outputs = {PATH: comfyui_png(), "/bad": AssertionError("a bug")}
+    listening = Listening(harness)
     said = await listening.hear(good, bad)
     assert said == {good.attempt_id: "stored", bad.attempt_id: "internal_error, True, yes"}
     assert listening.sender.letters() == []
@@ -52,42 +52,42 @@ async def test_an_image_that_breaks_its_check_is_corrupt() -> None:
     def broken(data: bytes, limits: Limits) -> Accepted:
         raise AssertionError("a bug of a decoder")
 
-    bench = ResultsBench(check=broken)
-    bench.fetch.outputs[PATH] = comfyui_png()
-    [said] = await bench.store(a_result())
+    harness = ResultStoreHarness(check=broken)
+    harness.fetch.outputs[PATH] = comfyui_png()
+    [said] = await harness.store(a_result())
     assert isinstance(said, RenderFailed)
     assert (said.code, said.retryable) == ("image_corrupt", True)
     assert "AssertionError: a bug of a decoder" in said.message
 
 
-async def test_an_unforeseen_error_of_a_late_output_ends_after_the_last_pause() -> None:
-    bench, result = ResultsBench(), a_result()
-    bench.fetch.outputs[PATH] = OutputLate("503")
-    await bench.store(result)
-    bench.fetch.outputs[PATH] = AssertionError("a bug")
+async def test_an_unexpected_error_of_a_pending_output_is_final_after_the_last_pause() -> None:
+    harness, result = ResultStoreHarness(), a_result()
+    harness.fetch.outputs[PATH] = OutputNotReady("503")
+    await harness.store(result)
+    harness.fetch.outputs[PATH] = AssertionError("a bug")
     for tries in range(len(PAUSES_SECONDS)):
-        bench.wake(result)
-        async with background(bench.late.run):
-            await until(lambda: bench.document(result)["tries"] == tries + 1)  # noqa: B023
-        assert bench.publisher.sent == []
-    bench.wake(result)
-    async with background(bench.late.run):
-        await until(lambda: bench.publisher.sent)
-    [failure] = bench.publisher.said(RenderFailed)
+        harness.wake(result)
+        async with background(harness.late.run):
+            await until(lambda: harness.document(result)["tries"] == tries + 1)  # noqa: B023
+        assert harness.publisher.sent == []
+    harness.wake(result)
+    async with background(harness.late.run):
+        await until(lambda: harness.publisher.sent)
+    [failure] = harness.publisher.published(RenderFailed)
     assert (failure.code, failure.attempt_id) == ("internal_error", result.attempt_id)
-    assert bench.document(result)["wake_at"] is None
+    assert harness.document(result)["wake_at"] is None
 
 
 @pytest.mark.parametrize("tries", [0, len(PAUSES_SECONDS)])
-async def test_a_server_that_is_away_costs_a_late_output_no_try(tries: int) -> None:
-    bench, result = ResultsBench(), a_result()
-    bench.fetch.outputs[PATH] = OutputLate("503")
-    await bench.store(result)
-    bench.document(result)["tries"] = tries
-    bench.fetch.outputs[PATH] = ConnectionError("the database is away")
-    bench.fetch.fetched.clear()
-    bench.wake(result)
-    async with background(bench.late.run):
-        await until(lambda: bench.fetch.fetched)
-    assert (bench.document(result)["tries"], bench.document(result)["state"]) == (tries, "pending")
-    assert bench.publisher.sent == []
+async def test_an_outage_of_a_server_does_not_count_as_a_try(tries: int) -> None:
+    harness, result = ResultStoreHarness(), a_result()
+    harness.fetch.outputs[PATH] = OutputNotReady("503")
+    await harness.store(result)
+    harness.document(result)["tries"] = tries
+    harness.fetch.outputs[PATH] = ConnectionError("the database is away")
+    harness.fetch.fetched.clear()
+    harness.wake(result)
+    async with background(harness.late.run):
+        await until(lambda: harness.fetch.fetched)
+    assert (harness.document(result)["tries"], harness.document(result)["state"]) == (tries, "pending")
+    assert harness.publisher.sent == []

@@ -1,4 +1,4 @@
-"""Where outputs are fetched from, with what, and what is made of the answers."""
+"""Addresses and credentials of fetches, and the errors that responses become."""
 
 import gzip
 import io
@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from contracts.base import Provider
 from contracts.renders import Output
-from services.result_store.fetching import HttpFetch, OutputLate, OutputUnavailable, Source, sources
+from services.result_store.fetching import HttpFetch, OutputNotReady, OutputUnavailable, Source, sources
 from services.result_store.images import ImageTooLarge
 from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs
 from shared.hashed_file import HashedFile, TooLong
@@ -52,7 +52,7 @@ class Web:
         ("fal", Output(url="http://127.0.0.1:9000/files/a.png"), "http://127.0.0.1:9000/files/a.png"),
     ],
 )
-async def test_outputs_are_fetched_where_their_provider_keeps_them(
+async def test_outputs_are_fetched_from_their_providers_address(
     provider: Provider, output: Output, url: str
 ) -> None:
     web = Web()
@@ -105,7 +105,7 @@ async def test_a_url_on_an_allowed_host_gets_no_credentials() -> None:
         ("fal", Output()),
     ],
 )
-async def test_what_lies_elsewhere_is_not_fetched(provider: Provider, output: Output) -> None:
+async def test_outputs_at_other_addresses_are_not_fetched(provider: Provider, output: Output) -> None:
     web = Web()
     with pytest.raises(OutputUnavailable):
         await web.fetch(provider, output)
@@ -121,29 +121,29 @@ async def test_a_redirect_is_not_followed(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 204, 206])
-async def test_an_output_that_is_gone_is_gone(status: int) -> None:
+async def test_a_client_error_makes_an_output_unavailable(status: int) -> None:
     web = Web(lambda request: httpx.Response(status))
     with pytest.raises(OutputUnavailable):
         await web.fetch("fal", Output(url="https://fal.media/a.png"))
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-async def test_an_output_that_cannot_be_had_now_may_come_later(status: int) -> None:
+async def test_a_server_error_makes_an_output_not_ready(status: int) -> None:
     web = Web(lambda request: httpx.Response(status))
-    with pytest.raises(OutputLate):
+    with pytest.raises(OutputNotReady):
         await web.fetch("fal", Output(url="https://fal.media/a.png"))
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadError, httpx.ReadTimeout])
-async def test_a_connection_that_breaks_is_tried_again_later(error: type[httpx.TransportError]) -> None:
+async def test_a_broken_connection_makes_an_output_not_ready(error: type[httpx.TransportError]) -> None:
     def fail(request: httpx.Request) -> httpx.Response:
         raise error("simulated", request=request)
 
-    with pytest.raises(OutputLate):
+    with pytest.raises(OutputNotReady):
         await Web(fail).fetch("fal", Output(url="https://fal.media/a.png"))
 
 
-async def test_an_endless_output_is_left_off_at_the_limit() -> None:
+async def test_an_endless_output_is_cut_off_at_the_limit() -> None:
     read = 0
 
     async def endless() -> AsyncIterator[bytes]:
@@ -158,7 +158,7 @@ async def test_an_endless_output_is_left_off_at_the_limit() -> None:
     assert read == 3
 
 
-async def test_a_packed_output_counts_as_what_it_becomes() -> None:
+async def test_a_compressed_output_is_measured_after_decompression() -> None:
     packed = gzip.compress(b"0" * 100_000)
     assert len(packed) < 1000
     headers = {"Content-Encoding": "gzip"}
@@ -180,29 +180,29 @@ async def test_weights_are_streamed_into_a_file_up_to_its_own_limit() -> None:
         await web.fetch.to_file("modal", output, HashedFile(io.BytesIO(), max_bytes=4999))
 
 
-async def test_weights_are_refused_and_late_as_images_are() -> None:
+async def test_weights_have_the_same_errors_as_images() -> None:
     file = HashedFile(io.BytesIO(), max_bytes=1000)
     with pytest.raises(OutputUnavailable):
         await Web().fetch.to_file("fal", Output(url="https://evil.example/w.safetensors"), file)
     with pytest.raises(OutputUnavailable):
         await Web(lambda request: httpx.Response(404)).fetch.to_file("modal", Output(path="/w"), file)
-    with pytest.raises(OutputLate):
+    with pytest.raises(OutputNotReady):
         await Web(lambda request: httpx.Response(503)).fetch.to_file("modal", Output(path="/w"), file)
 
 
-async def test_a_connection_that_breaks_in_the_middle_of_weights_is_tried_again_later() -> None:
+async def test_a_connection_broken_within_weights_makes_them_not_ready() -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"w" * 100
         raise httpx.ReadError("simulated")
 
     web = Web(lambda request: httpx.Response(200, content=broken()))
-    with pytest.raises(OutputLate):
+    with pytest.raises(OutputNotReady):
         await web.fetch.to_file("modal", Output(path="/w"), HashedFile(io.BytesIO(), max_bytes=1000))
 
 
 @pytest.mark.parametrize("status", [403, 500])
 async def test_an_error_names_the_provider_and_not_its_address(status: int) -> None:
     web = Web(lambda request: httpx.Response(status))
-    with pytest.raises((OutputUnavailable, OutputLate)) as raised:
+    with pytest.raises((OutputUnavailable, OutputNotReady)) as raised:
         await web.fetch("comfyui", Output(path="/view?filename=a.png"))
     assert str(raised.value) == f"comfyui answered {status} when its output was fetched"

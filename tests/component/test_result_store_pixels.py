@@ -1,4 +1,4 @@
-"""Outputs whose pixels cannot be shown, or are not what was asked for, fail their attempt."""
+"""Outputs with undecodable pixels or another size than requested fail their attempt."""
 
 import pytest
 from PIL import Image
@@ -6,48 +6,48 @@ from PIL import Image
 from contracts.base import Message
 from contracts.renders import RenderFailed, ResultStored
 from tests.fakes.provider import a_spec
-from tests.fakes.results import PATH, ResultsBench, a_result, image_of
+from tests.fakes.results import PATH, ResultStoreHarness, a_result, image_of
 from tests.unit.result_store.damage import broken_pixels, cut_scans, with_broken_notes
 from tests.unit.result_store.pictures import a_picture, encoded, every_format, pixels
 
 
-async def stored(data: bytes, *, free_size: bool = False, **spec: int) -> tuple[Message, ResultsBench]:
-    bench = ResultsBench(max_pixels=3_000_000)
-    bench.fetch.outputs[PATH] = data
+async def stored(data: bytes, *, free_size: bool = False, **spec: int) -> tuple[Message, ResultStoreHarness]:
+    harness = ResultStoreHarness(max_pixels=3_000_000)
+    harness.fetch.outputs[PATH] = data
     sides = {"width": 48, "height": 32} | spec
-    [said] = await bench.store(a_result(spec=a_spec(**sides), free_size=free_size))
-    return said, bench
+    [said] = await harness.store(a_result(spec=a_spec(**sides), free_size=free_size))
+    return said, harness
 
 
 @pytest.mark.parametrize("data", [*broken_pixels(), *cut_scans()])
-async def test_undecodable_pixels_are_corrupt_and_the_render_is_tried_again(data: bytes) -> None:
-    said, bench = await stored(data)
+async def test_undecodable_pixels_are_corrupt_and_the_render_may_be_retried(data: bytes) -> None:
+    said, harness = await stored(data)
     assert isinstance(said, RenderFailed)
     assert (said.code, said.retryable, said.billed) == ("image_corrupt", True, "yes")
-    assert (bench.bucket.objects, bench.documents.kept) == ({}, {})
+    assert (harness.bucket.objects, harness.documents.kept) == ({}, {})
 
 
 @pytest.mark.parametrize("data", with_broken_notes())
-async def test_damage_in_a_part_that_is_thrown_away_loses_no_image(data: bytes) -> None:
-    said, bench = await stored(data)
+async def test_damage_in_a_removed_part_does_not_refuse_the_image(data: bytes) -> None:
+    said, harness = await stored(data)
     assert isinstance(said, ResultStored)
-    kept = bench.bucket.objects[image_of(said).key]
+    kept = harness.bucket.objects[image_of(said).key]
     assert pixels(kept)[1] == (48, 32)
     assert b"SECRET" not in kept
 
 
 @every_format
-async def test_what_follows_the_end_of_an_image_is_cut(content_type: str) -> None:
+async def test_bytes_after_the_end_of_an_image_are_removed(content_type: str) -> None:
     data = encoded(a_picture(), content_type.removeprefix("image/").upper())
-    said, bench = await stored(data + b"garbage after the end")
-    assert bench.bucket.objects[image_of(said).key] == data
+    said, harness = await stored(data + b"garbage after the end")
+    assert harness.bucket.objects[image_of(said).key] == data
 
 
 @pytest.mark.parametrize(
     ("width", "height", "is_right"),
     [
         (896, 1152, True),
-        (1792, 2304, False),  # more pixels than this bench's limit
+        (1792, 2304, False),  # more pixels than this harness's limit
         (1344, 1728, True),  # an upscaler
         (448, 576, True),
         (447, 575, False),
@@ -60,9 +60,7 @@ async def test_what_follows_the_end_of_an_image_is_cut(content_type: str) -> Non
         (64, 64, False),
     ],
 )
-async def test_an_image_must_have_about_the_size_that_was_asked_for(
-    width: int, height: int, is_right: bool
-) -> None:
+async def test_an_image_must_have_about_the_requested_size(width: int, height: int, is_right: bool) -> None:
     said, _ = await stored(encoded(Image.new("L", (width, height)), "PNG"), width=896, height=1152)
     assert isinstance(said, ResultStored) == is_right
     if isinstance(said, RenderFailed) and width < 1792:
@@ -71,6 +69,6 @@ async def test_an_image_must_have_about_the_size_that_was_asked_for(
 
 
 @pytest.mark.parametrize(("side", "is_right"), [(1, False), (15, False), (16, True), (2000, False)])
-async def test_a_provider_that_chooses_the_size_must_only_draw_an_image(side: int, is_right: bool) -> None:
+async def test_a_size_chosen_by_the_provider_has_only_a_minimum(side: int, is_right: bool) -> None:
     said, _ = await stored(encoded(Image.new("L", (side, 32)), "PNG"), free_size=True, width=896, height=1152)
     assert isinstance(said, ResultStored) == (is_right or side == 2000)

@@ -30,9 +30,11 @@ class FakePublisher(Publisher):
             raise BrokerAway("the broker is away")
         self.sent += envelopes
 
-    def said(self, kind: type[M]) -> list[M]:
-        """The messages of one kind, in order."""
+    def published(self, kind: type[M]) -> list[M]:
+        """Return the messages of one kind, in order."""
         return [kind.model_validate_json(sent.body) for sent in self.sent if sent.topic == kind.topic]
+
+    said = published
 
 
 def received(message: M, offset: int = 0) -> Received[M]:

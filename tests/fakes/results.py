@@ -12,11 +12,11 @@ from contracts.renders import Output, RenderSucceeded, ResultStored, StoredImage
 from services.result_store.assets import Asset, MongoAssets
 from services.result_store.fetching import Fetch
 from services.result_store.handlers import Results
+from services.result_store.image_store import ImageStore
 from services.result_store.images import Accepted, Limits, Preview, accept, encode_preview
-from services.result_store.late import LateOutputs
+from services.result_store.lora_store import LoraStore
+from services.result_store.pending_outputs import PendingOutputs
 from services.result_store.previews import MissingPreviews
-from services.result_store.storing import Storing
-from services.result_store.trainings import Trainings
 from shared.clock import now
 from shared.hashed_file import HashedFile
 from shared.ids import uuid7
@@ -103,7 +103,7 @@ class FakeFetch(Fetch):
 
 
 class DelayedOutbox(Outbox):
-    """Starts to publish after a delay, as a process does that is busy with something else."""
+    """Starts to publish after a delay, as a busy process does."""
 
     delay_seconds = 0.0
 
@@ -113,8 +113,8 @@ class DelayedOutbox(Outbox):
         await super().flush(ids)
 
 
-class ResultsBench:
-    """Gives results to a result-store."""
+class ResultStoreHarness:
+    """A result-store with fake ports."""
 
     def __init__(
         self,
@@ -130,20 +130,21 @@ class ResultsBench:
         self.publisher = FakePublisher("result-store")
         self.assets = MongoAssets(self.documents.mongo)
         limits = Limits(max_bytes=100_000, max_pixels=max_pixels)
-        storing = Storing(
+        storing = ImageStore(
             self.fetch, self.bucket, limits, check=check, encode=encode, preview_seconds=preview_seconds
         )
         self.previews = MissingPreviews(self.assets, self.bucket, limits)
         self.outbox = DelayedOutbox(MongoOutboxStore(self.documents.mongo), self.publisher)
-        self.late = LateOutputs(self.assets, storing, self.bucket, self.outbox, fetch_seconds=5.0)
-        self.trainings = LateOutputs(
+        self.late = PendingOutputs(self.assets, storing, self.bucket, self.outbox, fetch_seconds=5.0)
+        self.trainings = PendingOutputs(
             self.assets,
-            Trainings(self.fetch, self.bucket, max_bytes=100_000),
+            LoraStore(self.fetch, self.bucket, max_bytes=100_000),
             self.bucket,
             self.outbox,
             fetch_seconds=5.0,
             kind="lora_training",
             at_once=1,
+            renew_seconds=0.01,
         )
         self.results = Results(
             self.assets,
@@ -153,15 +154,15 @@ class ResultsBench:
             fetches_at_once=4,
         )
 
-    def restarted(self) -> "ResultsBench":
-        """Another process, with the same database and bucket and nothing in memory."""
-        other = ResultsBench()
+    def restarted(self) -> "ResultStoreHarness":
+        """Return another process with the same database and bucket."""
+        other = ResultStoreHarness()
         other.fetch.outputs = self.fetch.outputs
         other.bucket.objects, other.documents.kept = self.bucket.objects, self.documents.kept
         return other
 
     async def store(self, *results: RenderSucceeded) -> list[Message]:
-        """What is said of a batch."""
+        """Handle a batch; return the published messages."""
         batch = [received(result, offset) for offset, result in enumerate(results)]
         said = []
         for outgoing in await self.results.store(batch):
@@ -177,7 +178,7 @@ class ResultsBench:
         return self.documents.kept[self.id_of(result)]
 
     def wake(self, result: RenderSucceeded) -> None:
-        """As if its time had come."""
+        """Make a pending asset due."""
         self.document(result)["wake_at"] = now()
 
     def wake_all(self) -> None:
@@ -214,13 +215,13 @@ def a_result(n: int = 1, path: str = PATH, **fields: Any) -> RenderSucceeded:
 
 
 def image_of(said: Message) -> StoredImage:
-    """The image that a message tells of."""
+    """Return the image of a message."""
     assert isinstance(said, ResultStored)
     assert said.image is not None
     return said.image
 
 
 def objects_of(said: Message) -> set[str]:
-    """What is in the bucket of an image: itself and its preview."""
+    """Return the keys of an image and of its preview."""
     key = image_of(said).key
     return {key, f"{key}.preview.webp"}

@@ -12,10 +12,10 @@ from contracts.renders import RenderSucceeded
 from services.result_store.assets import MongoAssets
 from services.result_store.fetching import HttpFetch, sources
 from services.result_store.handlers import Results
+from services.result_store.image_store import ImageStore
 from services.result_store.images import Limits
-from services.result_store.late import LateOutputs
+from services.result_store.pending_outputs import PendingOutputs
 from services.result_store.settings import ComfyUIOutputs, FalOutputs, ModalOutputs
-from services.result_store.storing import Storing
 from shared.envelope import Envelope
 from shared.outbox import MongoOutboxStore, Outbox
 from tests.fakes.mongo import FakeCollection
@@ -54,9 +54,9 @@ class ResultStore:
             ComfyUIOutputs(base_url=url),
             FalOutputs(media_hosts=urlsplit(url).netloc),
         )
-        storing = Storing(HttpFetch(http, places, limits.max_bytes), self.bucket, limits)
+        storing = ImageStore(HttpFetch(http, places, limits.max_bytes), self.bucket, limits)
         outbox = Outbox(MongoOutboxStore(documents), self.publisher)
-        self.late = LateOutputs(
+        self.late = PendingOutputs(
             assets,
             storing,
             self.bucket,

@@ -25,7 +25,7 @@ from services.notifier.store import DELIVERY_INDEXES, MongoDeliveries
 from services.notifier.store import MongoSubmissions as Listened
 from services.result_store.assets import Asset, MongoAssets, asset_id
 from services.result_store.fetching import OutputUnavailable
-from services.result_store.storing import failure
+from services.result_store.image_store import failure
 from shared.clock import now
 from shared.envelope import Outgoing
 from shared.ids import uuid7
@@ -143,9 +143,9 @@ async def test_an_entry_that_grew_within_a_millisecond_stays_until_all_of_it_is_
         entry = OutboxEntry.model_validate(outbox_entry(message, source="test", trace=None, at=at))
         return Asset(id=asset_id(first), state="failed", result=result, outbox=entry)
 
-    await assets.keep([a_failed(first)])
+    await assets.save([a_failed(first)])
     [published] = await store.pending([asset_id(first)])
-    await assets.keep([a_failed(second)])
+    await assets.save([a_failed(second)])
     await store.remove([published])
     [pending] = await store.pending([asset_id(first)])
     assert [RenderFailed.model_validate_json(each.body).attempt_id for each in pending.entry.messages] == [

@@ -1,4 +1,4 @@
-"""Small pictures in every format, and their parts, to damage and to look at."""
+"""Small images in every format, and their parts."""
 
 import io
 import json

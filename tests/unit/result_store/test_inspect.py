@@ -1,4 +1,4 @@
-"""What the result store accepts as an image, judged by the bytes alone."""
+"""Images that the result-store accepts, by their bytes alone."""
 
 from contextlib import suppress
 
@@ -71,7 +71,7 @@ def test_every_usual_variety_is_accepted(mode: str, kind: str, options: dict[str
 
 
 @pytest.mark.parametrize("data", [b"", b"just text", HTML, b"GIF89a" + bytes(50), b"RIFF1234WAVE"])
-def test_what_is_no_image_is_refused_as_such(data: bytes) -> None:
+def test_other_bytes_are_refused_as_not_an_image(data: bytes) -> None:
     with pytest.raises(NotAnImage):
         inspect(data, Limits())
 
@@ -97,7 +97,7 @@ def test_a_single_missing_byte_of_the_picture_is_noticed(kind: str, missing: int
 
 
 @pytest.mark.parametrize(("kind", "most"), [("PNG", 12), ("JPEG", 2)])
-def test_a_missing_end_is_written_anew(kind: str, most: int) -> None:
+def test_a_missing_end_is_written_again(kind: str, most: int) -> None:
     whole = encoded(a_picture(), kind)
     for missing in range(1, most + 1):
         assert accept(whole[:-missing], Limits()).data == whole
@@ -168,7 +168,7 @@ def test_the_size_is_the_one_a_viewer_shows() -> None:
 
 
 @every_format
-def test_what_follows_the_end_is_no_reason_to_refuse(content_type: str) -> None:
+def test_bytes_after_the_end_do_not_refuse_the_image(content_type: str) -> None:
     assert inspect(SAMPLES[content_type] + b"\r\ntrailing", Limits()).width == 48
 
 

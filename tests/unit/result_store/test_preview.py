@@ -95,7 +95,7 @@ def test_odd_shapes_have_a_preview_too(size: tuple[int, int]) -> None:
     assert len(small.placeholder) < 40
 
 
-def test_a_picture_that_exif_turns_is_shown_upright() -> None:
+def test_the_preview_of_an_image_with_an_exif_orientation_is_upright() -> None:
     small = preview(encoded(a_picture(), "JPEG", exif=exif(6)), longest_side=24)
     assert (small.width, small.height) == (16, 24)
 
@@ -118,7 +118,7 @@ def test_too_many_pixels_are_not_decoded() -> None:
         preview(comfyui_png(), limits=Limits(max_pixels=100))
 
 
-def test_limits_are_ours_and_not_those_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_independent_of_pillows_process_wide_ones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)  # Pillow would warn, a failure here
     assert preview(comfyui_png()).width == 48
 

@@ -1,4 +1,4 @@
-"""Stripping takes what was written about a picture and leaves the picture."""
+"""Stripping removes the metadata of an image and changes none of its pixels."""
 
 import io
 
@@ -54,7 +54,7 @@ def test_stripping_twice_changes_nothing_more(content_type: str) -> None:
 
 
 @every_format
-def test_what_follows_the_end_is_cut(content_type: str) -> None:
+def test_bytes_after_the_end_are_removed(content_type: str) -> None:
     data = BY_CONTENT_TYPE[content_type]()
     assert accept(data + b"PK\x03\x04").data == accept(data).data
 
@@ -119,7 +119,7 @@ def test_a_webp_no_longer_announces_what_it_lost() -> None:
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(2, 9))
-def test_a_picture_that_exif_turns_is_turned_for_good(kind: str, orientation: int) -> None:
+def test_an_image_with_an_exif_orientation_is_stored_upright(kind: str, orientation: int) -> None:
     data = encoded(a_picture(), kind, exif=exif(orientation))
     shown = ImageOps.exif_transpose(decoded(data))
     clean = accept(data).data

@@ -9,9 +9,9 @@ import structlog
 
 from contracts.renders import LoraManifest, Output, RenderSucceeded, StoredLora
 from services.result_store.assets import Stored
-from services.result_store.fetching import Fetch, OutputLate, OutputUnavailable
+from services.result_store.fetching import Fetch, OutputNotReady, OutputUnavailable
+from services.result_store.image_store import attempt_of
 from services.result_store.images import ImageTooLarge
-from services.result_store.storing import attempt_of
 from services.result_store.weights import WeightsTooLarge, check_safetensors, refuse_pickles_by_name
 from shared.hashed_file import HashedFile, TooLong
 from shared.s3 import Bucket
@@ -19,11 +19,11 @@ from shared.s3 import Bucket
 log = structlog.get_logger()
 
 WEIGHTS_TYPE = "application/octet-stream"
-"""Safetensors have no registered type."""
+"""Media type of safetensors, which have no registered one."""
 
 
-class Trainings:
-    """Streams weights through a temporary file: they are never held in memory as a whole."""
+class LoraStore:
+    """Streams weights through a temporary file, never through memory as a whole."""
 
     def __init__(self, fetch: Fetch, bucket: Bucket, max_bytes: int) -> None:
         self._fetch = fetch
@@ -31,11 +31,11 @@ class Trainings:
         self._max_bytes = max_bytes
 
     async def store(self, result: RenderSucceeded) -> Stored:
-        """Store a training's weights; the manifest comes last, when all that it tells is there.
+        """Store a training's weights, and its manifest after them.
 
         Raises:
-            OutputLate: try again later.
-            OutputUnavailable, BadWeights: it will never be a LoRA of ours.
+            OutputNotReady: try again later.
+            OutputUnavailable, BadWeights: the output cannot be stored.
         """
         weights = next((output for output in result.outputs if output.role == "weights"), None)
         if weights is None:
@@ -59,10 +59,10 @@ class Trainings:
         except TooLong as error:
             raise WeightsTooLarge(error.limit) from error
         if weights.sha256 and weights.sha256 != file.sha256:
-            raise OutputLate(f"the weights have the hash {file.sha256}, not {weights.sha256}")
+            raise OutputNotReady(f"the weights have the hash {file.sha256}, not {weights.sha256}")
 
     async def _config(self, result: RenderSucceeded) -> dict[str, Any] | None:
-        """What the trainer says of itself; a training is no worse for having none that can be read."""
+        """Return the trainer's configuration; None when it is missing or unreadable."""
         output = next((output for output in result.outputs if output.role == "config"), None)
         if output is None:
             return None

@@ -1,4 +1,4 @@
-"""Storing of a provider's output: a clean image in the bucket, and its preview."""
+"""Storage of a provider's image: without metadata in the bucket, with a preview."""
 
 import asyncio
 import hashlib
@@ -39,31 +39,31 @@ T = TypeVar("T")
 
 IN_PARTS_BYTES = 8 * 1024 * 1024
 DECODED_AT_ONCE = 2
-"""Pictures whose pixels are in memory."""
+"""Number of images decoded in memory at the same time."""
 PREVIEW_SECONDS = 4.0
-"""Time for a preview beside its image, waiting for a thread included; then it is made later."""
+"""Time limit of a preview beside its image, including the wait for a thread."""
 
 
 class StoringFailed(PermanentError):
-    """An error that nobody foresaw, while an output was stored."""
+    """An unexpected error while an output was stored."""
 
     reason = "internal_error"
 
 
-class Stores(Protocol):
-    """Brings what an attempt made into the bucket."""
+class OutputStore(Protocol):
+    """Stores the output of an attempt in the bucket."""
 
     async def store(self, result: RenderSucceeded) -> Stored:
-        """Fetch, check and put.
+        """Fetch, check and store.
 
         Raises:
-            OutputLate: try again later.
-            PermanentError: it will never be a result of ours.
+            OutputNotReady: try again later.
+            PermanentError: the output cannot be stored.
         """
 
 
-class Storing(Stores):
-    """Fetches, checks, cleans and puts. The object key contains the image's hash."""
+class ImageStore(OutputStore):
+    """Fetches, checks, strips and stores images. The object key contains the image's hash."""
 
     def __init__(
         self,
@@ -87,8 +87,8 @@ class Storing(Stores):
         """Store the first usable output of an attempt.
 
         Raises:
-            OutputLate: try again later.
-            OutputUnavailable, BadImage: it will never be an image of ours.
+            OutputNotReady: try again later.
+            OutputUnavailable, BadImage: the output cannot be stored.
         """
         outputs = [o for o in result.outputs if result.spec.nsfw_allowed or not o.nsfw]
         raw = await self._fetch(result.provider, (outputs or list(result.outputs))[0])
@@ -111,7 +111,7 @@ class Storing(Stores):
             await self._bucket.put(image.key, data, image.content_type)
 
     async def _with_preview(self, image: StoredImage, small: Image) -> Stored:
-        """Store the preview; without one the image is stored all the same, and it is made later."""
+        """Store the preview. If it fails, the image is stored without one, which is made later."""
         try:
             async with asyncio.timeout(self._preview_seconds):
                 encoded = await self._in_thread(partial(self._encode, small))
@@ -142,7 +142,7 @@ class Storing(Stores):
         return image, accepted
 
     def _checked(self, result: RenderSucceeded, raw: bytes) -> Accepted:
-        """Check an image; bytes that break a decoder in an unforeseen way are a damaged image too."""
+        """Check an image; bytes that cause an unexpected error in a decoder count as damaged too."""
         try:
             return self._check(raw, self._limits)
         except (BadImage, MemoryError):
@@ -153,16 +153,16 @@ class Storing(Stores):
 
 
 def attempt_of(result: RenderSucceeded) -> int:
-    """The number of the attempt."""
+    """Return the number of the attempt."""
     return AttemptKey.parse(result.attempt_id).number
 
 
 def failure(result: RenderSucceeded, error: Exception) -> RenderFailed:
     """Return the failure of an attempt whose output cannot be stored.
 
-    Another attempt may do better, but not where the output would be the same: a trainer writes the same
-    kind of file, and a provider that ignores the size ignores it again. Other providers are still asked.
-    An error that says nothing about the output is an `internal_error`.
+    Another attempt at the provider may succeed, except where its output would be the same: a trainer
+    writes the same kind of file, and a provider that ignores the size ignores it again. Other providers
+    are still tried. An error that is not about the output is an `internal_error`.
     """
     if not isinstance(error, OutputUnavailable | BadImage | BadWeights):
         error = StoringFailed(f"the output could not be stored: {type(error).__name__}: {error}")
