@@ -1,4 +1,4 @@
-"""The one place that asks what time it is."""
+"""The clock of the platform. Only this module reads the system time."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,6 +7,6 @@ Clock = Callable[[], datetime]
 
 
 def now() -> datetime:
-    """UTC, cut to the milliseconds that MongoDB and our messages keep."""
+    """Return the time in UTC, truncated to milliseconds as MongoDB and our messages store it."""
     time = datetime.now(UTC)
     return time.replace(microsecond=time.microsecond // 1000 * 1000)

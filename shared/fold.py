@@ -1,8 +1,8 @@
-"""Stateful handlers as a fold: load by key, apply pure functions, write guarded, say, commit.
+"""Stateful handlers as a fold: load by key, apply pure functions, write guarded, publish, commit.
 
-A message that was applied before changes nothing and says again what it said then: the outputs
-are stored beside their cause in the same write. They are trimmed once a later batch of the same
-partition is handled, for then everything before it is published and committed.
+A message that was applied before changes nothing and has the same outputs again: outputs are stored
+beside their cause in the same write. They are trimmed when a later batch of the same partition is
+handled: everything before that batch is published and committed.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -15,7 +15,7 @@ MAX_RACES = 20
 
 
 class StoredMessage(Model):
-    """A message as it was first published, kept beside its cause until that is safely handled."""
+    """An encoded message, stored beside its cause until the cause is committed."""
 
     topic: str
     key: str
@@ -24,31 +24,40 @@ class StoredMessage(Model):
 
     @classmethod
     def of(cls, envelope: Envelope) -> Self:
-        """Keep an envelope."""
+        """Return the stored form of an envelope."""
         headers = {name: value.decode() for name, value in envelope.headers}
         return cls(topic=envelope.topic, key=envelope.key, headers=headers, body=envelope.body.decode())
 
     def envelope(self) -> Envelope:
-        """The same bytes again."""
+        """Return the envelope, byte for byte."""
         headers = tuple((name, value.encode()) for name, value in self.headers.items())
         return Envelope(self.topic, self.key, headers, self.body.encode())
 
 
 class Handled(Model):
-    """A message that changed a document, and what was said because of it."""
+    """A message that changed a document, and its outputs."""
 
     id: str
     topic: str
     partition: int
     offset: int
-    said: tuple[StoredMessage, ...] = ()
+    outputs: tuple[StoredMessage, ...] = ()
+
+    def without_outputs(self, prefix: str) -> Self:
+        """Return the same message without its outputs to topics that begin with `prefix`."""
+        left = tuple(stored for stored in self.outputs if not stored.topic.startswith(prefix))
+        return self.model_copy(update={"outputs": left})
 
 
 class Folded(Model):
-    """What a document that a fold keeps has: a version for its guard, and its causes."""
+    """A document that a fold keeps: with a version for its guard, and the messages that changed it."""
 
     version: int = 0
     handled: tuple[Handled, ...] = ()
+
+    def stored_as(self, *, version: int, handled: tuple[Handled, ...]) -> Self:
+        """Return the document to be written."""
+        return self.model_copy(update={"version": version, "handled": handled})
 
 
 D = TypeVar("D", bound=Folded)
@@ -59,17 +68,17 @@ KeyOf = Callable[[Received[Any]], str]
 
 
 class Documents(Protocol[D]):
-    """Where the documents are kept."""
+    """Storage of the documents."""
 
     async def load(self, keys: Iterable[str]) -> dict[str, D]:
-        """Those that exist, by key."""
+        """Return the documents that exist, by key."""
 
     async def save(self, documents: dict[str, D]) -> set[str]:
-        """Write all whose stored version is one less than their own; return the keys that lost."""
+        """Write documents whose stored version is one less than their own; return the keys of the others."""
 
 
 def message_key(received: Received[Any]) -> str:
-    """The value that keeps messages of its kind in order."""
+    """Return the value that keeps messages of this type in order."""
     return str(getattr(received.message, received.message.key))
 
 
@@ -82,20 +91,20 @@ async def fold(
     key: KeyOf = message_key,
     snapshot: Callable[[Message], bool] = lambda _: False,
 ) -> list[Outgoing]:
-    """Apply a batch to its documents and return what is to be said.
+    """Apply a batch to its documents and return the outputs.
 
-    Messages of one document may have other keys, and so lie in other partitions and processes:
-    the guard of each write settles who was first, and the other folds again. Messages for which
-    `snapshot` holds are not stored; only the last of each document is said.
+    Messages of one document may have different keys, and so be handled by different processes at once.
+    The guard of each write decides which write is first; the loser loads and applies again. Outputs for
+    which `snapshot` holds are not stored, and only the last one of each document is published.
     """
     outputs: list[Outgoing] = []
     todo = [(key(received), received) for received in batch]
     for _ in range(MAX_RACES):
         before = await documents.load({name for name, _ in todo})
-        after, said = _apply_all(todo, before, apply, source, snapshot)
+        after, outgoing_by_key = _apply_all(todo, before, apply, source, snapshot)
         changed = {name: document for name, document in after.items() if document is not before.get(name)}
         lost = await documents.save(changed)
-        outputs += [outgoing for name, outgoing in said if name not in lost]
+        outputs += [outgoing for name, outgoing in outgoing_by_key if name not in lost]
         if not lost:
             return outputs
         todo = [(name, received) for name, received in todo if name in lost]
@@ -111,30 +120,30 @@ def _apply_all(
 ) -> tuple[dict[str, D], list[tuple[str, Outgoing]]]:
     after = dict(before)
     batch = [received for _, received in todo]
-    said: list[tuple[str, Outgoing]] = []
+    outputs: list[tuple[str, Outgoing]] = []
     snapshots: dict[str, int] = {}
     for key, received in todo:
         cause = (received.topic, received.partition)
         document = after.get(key)
         if document is not None and (known := _find(document.handled, received.id)):
-            said += [(key, Outgoing(message.envelope(), cause=cause)) for message in known.said]
+            outputs += [(key, Outgoing(message.envelope(), cause=cause)) for message in known.outputs]
             continue
         changed, messages = apply(document, received)
-        lasting: list[Envelope] = []
+        stored: list[Envelope] = []
         for message in messages:
             if snapshot(message):
-                snapshots[key] = len(said)
-                said.append((key, Outgoing(message, received.trace, cause)))
+                snapshots[key] = len(outputs)
+                outputs.append((key, Outgoing(message, received.trace, cause)))
             else:
-                lasting.append(encode(message, source=source, trace=received.trace))
-                said.append((key, Outgoing(lasting[-1], cause=cause)))
+                stored.append(encode(message, source=source, trace=received.trace))
+                outputs.append((key, Outgoing(stored[-1], cause=cause)))
         if changed is not None and changed is not document:
             version = (before[key].version if key in before else 0) + 1
-            handled = (*_untrimmed(changed.handled, batch), _remember(received, lasting))
-            after[key] = changed.model_copy(update={"version": version, "handled": handled})
+            handled = (*_untrimmed(changed.handled, batch), _handled(received, stored))
+            after[key] = changed.stored_as(version=version, handled=handled)
     return after, [
         (key, outgoing)
-        for place, (key, outgoing) in enumerate(said)
+        for place, (key, outgoing) in enumerate(outputs)
         if isinstance(outgoing.message, Envelope) or snapshots[key] == place
     ]
 
@@ -143,17 +152,17 @@ def _find(handled: Iterable[Handled], message_id: str) -> Handled | None:
     return next((known for known in handled if known.id == message_id), None)
 
 
-def _remember(received: Received[Any], said: Sequence[Envelope]) -> Handled:
+def _handled(received: Received[Any], outputs: Sequence[Envelope]) -> Handled:
     return Handled(
         id=received.id,
         topic=received.topic,
         partition=received.partition,
         offset=received.offset,
-        said=tuple(StoredMessage.of(envelope) for envelope in said),
+        outputs=tuple(StoredMessage.of(envelope) for envelope in outputs),
     )
 
 
 def _untrimmed(handled: Iterable[Handled], batch: Sequence[Received[Any]]) -> Iterable[Handled]:
-    """What may still have to be said again: all but what lies before this batch in its partition."""
+    """Return the messages that may be delivered again: all but those before this batch in its partition."""
     starts = {(received.topic, received.partition): received.batch_start for received in batch}
     return (known for known in handled if known.offset >= starts.get((known.topic, known.partition), 0))

@@ -1,4 +1,4 @@
-"""What is too big to hold: streamed into a file, counted and hashed on its way."""
+"""Stream data that is too large for memory into a file; count and hash it on the way."""
 
 import asyncio
 import hashlib
@@ -9,7 +9,7 @@ WRITE_BYTES = 4 * 1024 * 1024
 
 
 class TooLong(Exception):
-    """More came than the limit."""
+    """The data is longer than the limit."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"more than {limit:,} bytes")
@@ -17,7 +17,7 @@ class TooLong(Exception):
 
 
 class HashedFile:
-    """Takes chunks into an open file, some megabytes at a time, off the event loop."""
+    """Writes chunks to an open file, some megabytes at a time, outside the event loop."""
 
     def __init__(self, file: BinaryIO, max_bytes: int) -> None:
         self.file = file
@@ -27,14 +27,14 @@ class HashedFile:
 
     @property
     def sha256(self) -> str:
-        """Of all that was taken."""
+        """Digest of all data."""
         return self._hash.hexdigest()
 
     async def take(self, chunks: AsyncIterable[bytes]) -> None:
-        """Write all of them.
+        """Write all chunks.
 
         Raises:
-            TooLong: as soon as it is known.
+            TooLong: as soon as the limit is exceeded.
         """
         waiting = bytearray()
         async for chunk in chunks:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 
 def uuid7() -> str:
-    """A new UUIDv7: 48 bits of milliseconds, then randomness."""
+    """Return a new UUIDv7: 48 bits of milliseconds, then random bits."""
     milliseconds = time.time_ns() // 1_000_000
     value = (milliseconds << 80) | secrets.randbits(80)
     value = value & ~(0xF << 76) | (0x7 << 76)

@@ -97,7 +97,7 @@ class Loop:
         return None
 
     def _is_failing(self) -> bool:
-        """Whether it failed since its last success, and not too long ago."""
+        """True if it failed since its last success, and not too long ago."""
         return self._failing_since is not None and _time() - self._failed_at <= self._forget_seconds
 
 

@@ -1,4 +1,4 @@
-"""S3, in this module only: obstore where each image passes, aioboto3 for the rest; shared by a process."""
+"""S3: obstore for single objects, aioboto3 for the rest. Only this module imports them."""
 
 import asyncio
 import re
@@ -27,7 +27,7 @@ _CODE = re.compile(r"<Code>(\w+)</Code>")
 
 
 class NoSuchObject(LookupError):
-    """There is nothing under this key."""
+    """The bucket has no object with this key."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"no object under {key!r}")
@@ -44,16 +44,16 @@ class Bucket:
         self._signer = signer
 
     async def put(self, key: str, data: bytes, content_type: str) -> None:
-        """Store an object, in one request; the same key again replaces it."""
+        """Store an object in one request; replace an object with the same key."""
         attributes = {"Content-Type": content_type}
         with _errors_of("PutObject"):
             await obstore.put_async(self._store, key, data, attributes=attributes, use_multipart=False)
 
     async def put_file(self, key: str, file: BinaryIO, content_type: str) -> None:
-        """Store a file in parts, one after the other: for what is too big to hold.
+        """Store a file in parts, one after the other, without holding it in memory.
 
-        Not by the client's own `upload_fileobj`: it reads a hundred parts ahead, and with fewer it
-        waits for ever once a part has failed.
+        The client's `upload_fileobj` reads a hundred parts ahead, and with fewer it waits for ever once a
+        part has failed.
         """
         first = await asyncio.to_thread(file.read, PART_BYTES)
         if len(first) < PART_BYTES:
@@ -80,7 +80,7 @@ class Bucket:
         return stored
 
     async def get(self, key: str) -> bytes:
-        """The object's bytes.
+        """Return the object's bytes.
 
         Raises:
             NoSuchObject: when there is none.
@@ -90,7 +90,7 @@ class Bucket:
             return bytes(await found.bytes_async())
 
     async def parts(self, key: str) -> AsyncGenerator[bytes, None]:
-        """The object's bytes as they come: for what is too big to hold. Raises as `get` does."""
+        """Yield the object's bytes in parts, without holding it in memory. Raises as `get` does."""
         with _none_under(key):
             body = (await self._client.get_object(Bucket=self._name, Key=key))["Body"]
         async with body:  # gives the response within, which has no parts
@@ -98,16 +98,16 @@ class Bucket:
                 yield part
 
     async def delete(self, key: str) -> None:
-        """Remove an object; none is no error."""
+        """Remove an object; a missing one is not an error."""
         await self._client.delete_object(Bucket=self._name, Key=key)
 
     async def keys(self, prefix: str) -> list[str]:
-        """What is stored below this: for places with few objects, a thousand at the most."""
+        """Return the keys with this prefix, a thousand at most."""
         answer = await self._client.list_objects_v2(Bucket=self._name, Prefix=prefix)
         return [found["Key"] for found in answer.get("Contents", ())]
 
     async def signed_url(self, key: str, seconds: int = 3600) -> str:
-        """A link that anyone may read for `seconds`."""
+        """Return a link that anyone can read for `seconds`."""
         return obstore.sign(self._signer, "GET", key, timedelta(seconds=seconds))  # asks no server
 
 
@@ -123,7 +123,7 @@ def _none_under(key: str) -> Iterator[None]:
 
 @contextmanager
 def _errors_of(call: str) -> Iterator[None]:
-    """Raise obstore's errors as botocore's, which callers know: it tells a status in its text only."""
+    """Convert obstore's errors, which have the status in their text only, to botocore's."""
     try:
         yield
     except (BaseError, FileNotFoundError) as error:
@@ -144,7 +144,7 @@ def _errors_of(call: str) -> Iterator[None]:
 
 @asynccontextmanager
 async def open_bucket(settings: S3Settings, report: Report = unreported) -> AsyncIterator[Bucket]:
-    """The bucket, made if it is not there, once the server answers.
+    """Yield the bucket, once the server answers; create it if it is missing.
 
     Raises:
         StartupError: naming the address, when it does not answer within `startup_seconds`.
@@ -177,7 +177,7 @@ async def _create_bucket(client: Any, name: str) -> None:
 
 
 def _store(settings: S3Settings, endpoint: str) -> S3Store:
-    """obstore takes from AWS_* whatever is not said here, a session token even beside our keys."""
+    """Set every option: obstore reads missing ones from AWS_*, even a session token beside our keys."""
 
     def ours() -> "S3Credential":
         return {

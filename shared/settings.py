@@ -1,4 +1,4 @@
-"""Where the servers are and how a process behaves. Read once, in `__main__`; nowhere else."""
+"""Settings of servers and processes. They are read once, in `__main__`."""
 
 from typing import Literal, TypeVar
 
@@ -20,12 +20,12 @@ class KafkaSettings(BaseSettings):
     """`host:port`, several separated by commas."""
     batch_records: PositiveInt = 500
     replication: PositiveInt = 1
-    """Of the topics that we create."""
+    """Replication factor of topics that we create."""
     partitions: PositiveInt = PARTITIONS
-    """Of each topic that we create, for which who comes first decides. So many processes of a service
-    find work at the most."""
+    """Partitions of each topic that we create; the first process to start decides. It is the largest
+    number of processes of one service that share the work."""
     send_seconds: PositiveFloat = 20.0
-    """Until a message that was not acknowledged counts as not sent."""
+    """Seconds until an unacknowledged message counts as not sent."""
     startup_seconds: PositiveFloat = 60.0
 
 
@@ -40,7 +40,7 @@ class MongoSettings(BaseSettings):
 
 
 class S3Settings(BaseSettings):
-    """S3_*: the bucket. `public_endpoint` is what signed links name, where it differs."""
+    """S3_*: the bucket. Signed links name `public_endpoint`, if it is set."""
 
     model_config = SettingsConfigDict(env_prefix="S3_", frozen=True)
 
@@ -54,7 +54,7 @@ class S3Settings(BaseSettings):
 
 
 class ProcessSettings(BaseSettings):
-    """HTTP_*, LOG_*, TRACE_*: what every process has. Port 0 takes any free port."""
+    """HTTP_*, LOG_*, TRACE_*: settings of every process. Port 0 takes any free port."""
 
     model_config = SettingsConfigDict(frozen=True)
 
@@ -63,15 +63,15 @@ class ProcessSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
     trace_ratio: float = Field(default=0.05, ge=0.0, le=1.0)
-    """Share of new traces that are recorded; a caller's decision is kept."""
+    """Share of new traces that are recorded. A caller's decision is kept."""
     trace_exporter: Literal["none", "console"] = "none"
 
 
 def read_settings(kind: type[S]) -> S:
-    """The settings from the environment.
+    """Read settings from the environment.
 
     Raises:
-        StartupError: naming every variable that is missing or wrong.
+        StartupError: names every variable that is missing or invalid.
     """
     try:
         return kind()

@@ -1,4 +1,4 @@
-"""What a process waits for at start-up, for health and for early requests."""
+"""Servers that a process waits for at start-up, for health and for early requests."""
 
 
 class Startup:

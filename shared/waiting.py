@@ -1,4 +1,4 @@
-"""Waiting with a bound: for a server at start-up, and between tries."""
+"""Wait for a server at start-up, and between retries."""
 
 import asyncio
 import random
@@ -11,12 +11,12 @@ from shared.errors import StartupError
 
 T = TypeVar("T")
 Report = Callable[[str, str | None], None]
-"""Takes the name of a server and what is waited for, or None once it is there."""
+"""Takes the name of a server and the reason for waiting, or None once it answers."""
 log = structlog.get_logger()
 
 
 def backoff(first: float, most: float, factor: float = 2.0) -> Iterator[float]:
-    """Endless pauses in seconds, growing to `most`, each with full jitter above half."""
+    """Yield pauses in seconds without end, growing to `most`, with jitter between half and all of each."""
     pause = first
     while True:
         yield random.uniform(pause / 2, pause)
@@ -24,7 +24,7 @@ def backoff(first: float, most: float, factor: float = 2.0) -> Iterator[float]:
 
 
 def unreported(what: str, why: str | None) -> None:
-    """Tell nobody."""
+    """Ignore the report."""
 
 
 async def wait_until_up(
@@ -35,7 +35,7 @@ async def wait_until_up(
     seconds: float,
     report: Report = unreported,
 ) -> T:
-    """Call `connect` until it succeeds, and report what is waited for meanwhile.
+    """Call `connect` until it succeeds, and report the wait meanwhile.
 
     Raises:
         StartupError: after `seconds`, naming the server, its address and the last error.

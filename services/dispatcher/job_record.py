@@ -74,13 +74,4 @@ def with_job(job: JobRecord, **changes: Unpack[JobChanges]) -> JobRecord:
 
 def events_only(handled: Sequence[Handled]) -> tuple[Handled, ...]:
     """Drop the commands from remembered outputs: they are void once the job has ended, its events are not."""
-    return tuple(
-        Handled(
-            id=each.id,
-            topic=each.topic,
-            partition=each.partition,
-            offset=each.offset,
-            said=tuple(output for output in each.said if not output.topic.startswith("render.")),
-        )
-        for each in handled
-    )
+    return tuple(each.without_outputs("render.") for each in handled)

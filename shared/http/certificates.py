@@ -1,4 +1,4 @@
-"""The certificate authorities that we trust, read once per process: reading them takes longer than a call."""
+"""Trusted certificate authorities, loaded once per process: loading takes longer than a request."""
 
 import ssl
 from functools import cache
@@ -8,5 +8,5 @@ import httpx
 
 @cache
 def certificates() -> ssl.SSLContext:
-    """For `verify=` of every client; `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the usual ones."""
+    """Return the context for `verify=` of every client. `SSL_CERT_FILE` and `SSL_CERT_DIR` are respected."""
     return httpx.create_ssl_context()

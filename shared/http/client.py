@@ -10,8 +10,8 @@ from httpx_aiohttp import AiohttpTransport
 from shared.http.certificates import certificates
 
 IDLE_SECONDS = 3.0
-"""A connection is kept so long. Many servers close theirs after 5 s, and what is sent just then may
-have arrived or not: such a submission has to be asked for before it is sent again."""
+"""How long idle connections are kept. Many servers close theirs after 5 s. A request sent at that moment
+has an unknown outcome, and a submission must be looked up before it is sent again."""
 
 
 class BasicAuthTransport(AiohttpTransport):
@@ -27,10 +27,10 @@ class BasicAuthTransport(AiohttpTransport):
 
 
 class HonestTransport(BasicAuthTransport):
-    """Says "could not connect" only when nothing was sent.
+    """Raises connect errors only when nothing was sent.
 
-    The transport below reports every lost connection as a connect timeout, also one that the
-    server dropped after our request; taken at its word, that would send a paid request twice.
+    The transport below reports every lost connection as a connect timeout, also one that the server
+    closed after our request. A paid request would be sent twice.
     """
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -54,12 +54,12 @@ class NoCookies(CookieJar):
 
 
 def request_timeout(seconds: float) -> httpx.Timeout:
-    """So long may an answer take; making the connection, or waiting for a free one, has its own time."""
+    """Return the limits: `seconds` for the answer, others for connecting and for a free connection."""
     return httpx.Timeout(seconds, connect=5.0, pool=max(5.0, seconds))
 
 
 def http_client(*, timeout_seconds: float = 20.0, connections: int = 256) -> httpx.AsyncClient:
-    """A client that follows no redirects, keeps no cookies and reads no proxy settings of the environment."""
+    """Return a client without redirects, cookies and the environment's proxy settings."""
     transport = HonestTransport(
         verify=certificates(),
         limits=httpx.Limits(

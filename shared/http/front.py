@@ -16,8 +16,8 @@ from shared.http.problems import RETRY_AFTER_SECONDS, problem
 from shared.settings import ProcessSettings
 
 KEEP_ALIVE_SECONDS = 80
-"""How long an idle connection stays open: longer than load balancers keep theirs (60 to 75 s), so that
-none sends a request into a connection that this process is closing."""
+"""Seconds that an idle connection stays open. Load balancers keep theirs for 60 to 75 s: theirs must be
+closed first, or a request may arrive at a connection that is being closed."""
 BACKLOG = 2048
 READ_BYTES = 8 * 1024
 """Most that is parsed of one connection at a time."""
@@ -29,7 +29,7 @@ class Front:
     Args:
         operations: answers the paths of `is_operational`, always.
         application: answers everything else after `open`.
-        waiting: says what the process waits for until then.
+        waiting: returns the servers that the process waits for until then.
     """
 
     def __init__(self, operations: ASGIApp, application: ASGIApp, waiting: Callable[[], str]) -> None:
@@ -119,10 +119,10 @@ class HttpServer(uvicorn.Server):
         return nullcontext()
 
     async def listen(self) -> str:
-        """Begin to serve; returns the address.
+        """Start to serve and return the address.
 
         Raises:
-            StartupError: when the address cannot be listened on.
+            StartupError: if the address is not available.
         """
         host, port = self._address
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -137,12 +137,12 @@ class HttpServer(uvicorn.Server):
         return f"{bound}:{number}"
 
     async def served(self) -> None:
-        """Return when it has ended."""
+        """Wait until the server has ended."""
         if self._serving is not None:
             await self._serving
 
     async def stop(self) -> None:
-        """Finish the requests in hand and end."""
+        """Finish open requests and end."""
         self.should_exit = True
         with suppress(asyncio.CancelledError):
             await self.served()

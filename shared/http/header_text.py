@@ -1,4 +1,4 @@
-"""HTTP header values as text: clients send UTF-8, servers hand over Latin-1."""
+"""HTTP header values as text. Clients send UTF-8; servers decode headers as Latin-1."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from contracts.base import UserId
 
 
 def header_text(value: str) -> str:
-    """A header's text: its bytes as UTF-8 where they are that, else as Latin-1."""
+    """Return a header's text: its bytes decoded as UTF-8 if they are valid, else as Latin-1."""
     try:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""How callers are identified over HTTP."""
+"""Identification of callers over HTTP."""
 
 TRUSTED_HEADERS = (
     "Callers are identified by the headers `X-Tenant-Id` and `X-User-Id`, which are trusted as they are: "

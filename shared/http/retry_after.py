@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 from itertools import pairwise
 
 LONGEST_SECONDS = 1e9
-"""A longer pause is cut to this. Callers have limits of their own."""
+"""Longest pause. Callers have limits of their own."""
 
 
 _NUMBER = re.compile(r"\+?[0-9]+(\.[0-9]+)?")

@@ -1,9 +1,9 @@
-"""A consumer that takes batches: it waits without polling, and fetches only when it is asked.
+"""A consumer of batches: it waits without polling, and fetches only between two batches.
 
-aiokafka fetches ahead while a batch is handled. The fetch after a batch then comes back with the first
-record or two, and the next batch is as small; here it brings all that has come meanwhile.
+aiokafka fetches ahead while a batch is handled. The next fetch then returns with the first record or
+two, and the next batch is small. This consumer fetches everything that was published meanwhile.
 
-Reading never fails in silence: see `ConsumerProblems`, and `BoundedRecords` for batches that cannot be
+It never fails silently: see `ConsumerProblems`, and `BoundedRecords` for batches that cannot be
 unpacked.
 """
 
@@ -270,5 +270,5 @@ class _Reported(Exception):
 
 
 def _unexpected(error: Exception | None) -> Exception | None:
-    """Return the error if its traceback is of use: those of Kafka say all in a line."""
+    """Return the error if its traceback is useful; errors of Kafka are complete in one line."""
     return None if isinstance(error, KafkaError) else error

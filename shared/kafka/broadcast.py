@@ -1,7 +1,7 @@
-"""Topics that every instance must see: read without a group, all partitions, from their end on.
+"""Read topics that every instance must see: without a group, all partitions, from their end on.
 
-Nothing is committed. Messages from before, or from a long time without a broker, are not seen: the
-listener catches up from documents whenever `on_positioned` is called.
+Nothing is committed. Messages published before, or while the broker was away for long, are not read:
+the listener loads documents whenever `on_positioned` is called.
 """
 
 import asyncio
@@ -74,7 +74,7 @@ class Broadcast:
         return self._problems.summary() or (None if self._positioned else "not reading yet")
 
     async def run(self) -> None:
-        """Read until cancelled; after any failure, begin anew at the end of the topics."""
+        """Read until cancelled; after any failure, start again at the end of the topics."""
         try:
             await every(0.0, self._turn, name=self._name, limit=TURN_SECONDS, survives=True, vital=False)
         finally:

@@ -1,4 +1,4 @@
-"""Sets aside what cannot be handled: as it was, with the reason and where it came from."""
+"""Dead letters: records that cannot be handled, with the reason and the place they came from."""
 
 import base64
 from collections.abc import Mapping
@@ -14,15 +14,15 @@ from shared.kafka.unpacking import UnreadBatch
 log = structlog.get_logger()
 
 ATTEMPT_HEADER = "imagegen-attempt"
-"""A record that is replayed says so: 2 is the first replay."""
+"""Header of a replayed record: its number of attempts. 2 is the first replay."""
 KEEP_HEADERS = 32 * 1024
-"""So many characters of headers are kept: the letter itself must fit into a message."""
+"""Number of characters of headers that are kept: the dead letter itself must fit into a message."""
 KEEP_BYTES = 4 * 1024 * 1024
-"""A larger value is cut here; the whole of it stays at its origin until that topic's retention ends."""
+"""A larger value is cut. The original stays in its topic until the retention ends."""
 
 
 def dead_letter(record: ConsumerRecord, *, service: str, reason: str, error: str) -> DeadLetter:
-    """The letter for a record, bytes kept as base64."""
+    """Return the dead letter for a record. Its value is encoded as base64."""
     value, headers = record.value or b"", header_texts(record)
     log.warning(
         "message_dead_lettered",
@@ -49,9 +49,9 @@ def dead_letter(record: ConsumerRecord, *, service: str, reason: str, error: str
 
 
 def attempts_of(headers: Mapping[str, str]) -> int:
-    """How often a record was given to its consumers, as its header says; at first it has none."""
-    said = headers.get(ATTEMPT_HEADER, "")
-    return max(1, int(said)) if said.isdecimal() and len(said) < 10 else 1
+    """Return the number of attempts in a record's header. Without the header it is the first."""
+    number = headers.get(ATTEMPT_HEADER, "")
+    return max(1, int(number)) if number.isdecimal() and len(number) < 10 else 1
 
 
 def _kept(headers: Mapping[str, str]) -> dict[str, str]:

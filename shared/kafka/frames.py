@@ -1,7 +1,7 @@
 """Record batches in the bytes of a fetch, found by their length fields, which may be damaged.
 
-aiokafka's own reader hides the bytes, and takes a damaged length for a batch that is cut off: it then
-skips one offset and says nothing.
+aiokafka's own reader hides the bytes. It takes a damaged length for a batch that is cut off, and skips
+one offset silently.
 """
 
 import struct

@@ -1,4 +1,4 @@
-"""Says messages on Kafka and returns when the broker has them."""
+"""Publish messages to Kafka and wait until the broker has acknowledged them."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -21,14 +21,14 @@ FLUSH_SECONDS = 1.0
 
 
 class NotConnected(TransientError):
-    """The broker may have neither our topics nor us yet."""
+    """The broker has not been reached since the process was started."""
 
 
 class Publisher:
-    """A producer with `acks=all`, idempotent where the broker knows that. One per process, for many tasks.
+    """An idempotent producer with `acks=all`. One per process, for many tasks.
 
-    A producer that did not deliver is replaced before anything else is sent: an idempotent one
-    numbers its batches, and behind a gap the broker takes nothing more from it.
+    A producer that did not deliver is replaced before anything else is sent: it numbers its batches, and
+    after a gap the broker refuses everything from it (decision 0014).
     """
 
     def __init__(self, source: str, settings: KafkaSettings) -> None:
@@ -44,7 +44,7 @@ class Publisher:
         return self
 
     async def enter(self, report: Report = unreported) -> None:
-        """Wait for the broker, telling so, and be ready to send."""
+        """Wait for the broker, and report that meanwhile."""
         settings = self._settings
         self._producer = await wait_until_up(
             "Kafka", settings.bootstrap, self._connect, seconds=settings.startup_seconds, report=report
@@ -58,25 +58,25 @@ class Publisher:
 
     @property
     def entered(self) -> bool:
-        """Whether the broker has been reached."""
+        """True once the broker has been reached."""
         return self._entered
 
     def encode(self, outgoing: Outgoing) -> Envelope:
-        """The wire form; an envelope stays as it is."""
+        """Encode a message; an envelope stays as it is."""
         if isinstance(outgoing.message, Envelope):
             return outgoing.message
         return encode(outgoing.message, source=self.source, trace=outgoing.trace)
 
     async def publish(self, outputs: Iterable[Outgoing]) -> None:
-        """Send all and wait for the broker's acknowledgement of each; order holds per key.
+        """Send messages, in order per key, and wait until the broker has acknowledged each.
 
         Raises:
-            KafkaError: of the first that was not acknowledged. The others may have been.
+            KafkaError: the first error. Other messages may have been acknowledged.
         """
         await self.send([self.encode(outgoing) for outgoing in outputs])
 
     async def send(self, envelopes: Sequence[Envelope]) -> None:
-        """As `publish`, for messages in wire form.
+        """Send encoded messages; see `publish`.
 
         Raises:
             TimeoutError: when the broker has not acknowledged all within `send_seconds`.
@@ -90,7 +90,7 @@ class Publisher:
                 producer = await self._connected()
                 futures = [await _enqueue(producer, envelope) for envelope in envelopes]
                 results = await asyncio.gather(*futures, return_exceptions=True)
-        except MessageSizeTooLargeError:  # by us, before it got a number
+        except MessageSizeTooLargeError:  # raised here, before the batch has a number
             raise
         except (KafkaError, TimeoutError):
             self._give_up(producer)
@@ -122,7 +122,7 @@ class Publisher:
         return producer
 
     def _give_up(self, producer: AIOKafkaProducer | None) -> None:
-        """The next `send` connects anew; others that still wait for this one may be lucky."""
+        """Close a producer. The next `send` connects another one; sends in progress may still succeed."""
         if producer is not None and producer is self._producer:
             self._producer = None
             task = asyncio.create_task(_end(producer))
@@ -138,11 +138,11 @@ async def _enqueue(producer: AIOKafkaProducer, envelope: Envelope) -> asyncio.Fu
 
 
 async def _end(producer: AIOKafkaProducer) -> None:
-    """Close it. What the broker does not take meanwhile is dropped: `stop` alone would wait for ever."""
+    """Close a producer, and drop what the broker does not take in time. `stop` alone would wait for ever."""
     try:
         await asyncio.wait_for(producer.stop(), FLUSH_SECONDS)
     except TimeoutError:
         log.warning("producer_dropped")
-        with suppress(TimeoutError):  # its request in flight ends only when it times out
+        with suppress(TimeoutError):  # a request in flight ends only when it times out
             await asyncio.wait_for(internals.drop_batches(producer), FLUSH_SECONDS)
         await producer.client.close()

@@ -1,4 +1,4 @@
-"""Declares the topics on the broker: retention as the contracts say, partitions as the settings do."""
+"""Create topics on the broker, with the retention of the contracts and the partitions of the settings."""
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, for_code
@@ -10,10 +10,10 @@ from shared.waiting import Report, unreported, wait_until_up
 
 
 async def ensure_topics(settings: KafkaSettings, report: Report = unreported) -> None:
-    """Create what is missing. Several processes may do so at once.
+    """Create the missing topics. Several processes may do so at once.
 
     Raises:
-        StartupError: when the broker does not answer within `startup_seconds`.
+        StartupError: if the broker does not answer within `startup_seconds`.
     """
 
     async def create() -> None:

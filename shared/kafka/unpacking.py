@@ -1,7 +1,7 @@
-"""Unpack record batches within bounds; a batch that cannot be unpacked becomes a record that says so.
+"""Unpack record batches within bounds; an unreadable batch becomes one `UnreadBatch` record.
 
-aiokafka raises out of the middle of what it has fetched: records before the bad batch, and those of
-other partitions in the same read, are lost, and the bad batch is fetched again for ever.
+aiokafka raises in the middle of a read: records before the bad batch, and those of other partitions in
+the same read, are lost, and the bad batch is fetched again for ever.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ from shared.limits import MAX_READ_BYTES
 
 @dataclass
 class UnreadBatch(ConsumerRecord):  # type: ignore[misc]
-    """Stands for a whole batch that cannot be unpacked: its offset is the batch's last one."""
+    """Replaces a batch that cannot be unpacked. Its offset is the last one of the batch."""
 
     reason: str = "corrupt_batch"
     error: str = ""
@@ -44,7 +44,7 @@ class CorruptBatchPolicy(Protocol):
     def should_skip(self, tp: TopicPartition, offset: int, first: int, error: Exception) -> bool:
         """Return whether to skip the batch that was read at `offset`; otherwise it is fetched again.
 
-        `first` is the offset that the batch says it begins with.
+        `first` is the first offset according to the batch itself.
         """
 
     def highwater(self, tp: TopicPartition) -> int | None:

@@ -1,4 +1,4 @@
-"""MongoDB through motor, in this module only: its successor would be a change of one file."""
+"""MongoDB through motor, which only this module imports."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
@@ -31,16 +31,16 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 INDEX_SECONDS = 900.0
 """How long start-up waits for the indexes of one collection: building them for millions takes minutes."""
 IN_PAGE = 100
-"""Of keys for `$in`: some servers compare every key with every document."""
+"""Number of keys in one `$in`: some servers compare every key with every document."""
 
 
 @asynccontextmanager
 async def connect(
     settings: MongoSettings, report: Report = unreported, *, patience_seconds: float = 20.0
 ) -> AsyncIterator[Database]:
-    """The database, once the server answers. Times come back in UTC.
+    """Yield the database, once the server answers. Times are read in UTC.
 
-    What is not answered within `patience_seconds` fails.
+    Operations that take longer than `patience_seconds` fail.
 
     Raises:
         StartupError: naming the address, when it does not answer within `startup_seconds`.
@@ -66,7 +66,7 @@ async def connect(
 
 
 async def ping(database: Database) -> str | None:
-    """For health: what is wrong, or nothing."""
+    """For health: None, or an error if the database does not answer."""
     await database.command("ping")
     return None
 
@@ -80,7 +80,7 @@ async def ensure_indexes(
     """Create the indexes that are missing; safe from several processes.
 
     Raises:
-        StartupError: after `seconds`. The server goes on building, and the next start finds the result.
+        StartupError: after `seconds`. The server continues, and the next start finds the indexes.
     """
     task = f"indexes of {collection.name}"
     report(task, f"waiting for MongoDB to build the {task}")
@@ -95,17 +95,17 @@ async def ensure_indexes(
 
 
 def due_index(field: str) -> IndexModel:
-    """For a time that few documents have: holds only those."""
+    """Return an index of a time that few documents have; it contains only those documents."""
     return IndexModel([(field, 1)], sparse=True)
 
 
 def due_by(time: datetime) -> dict[str, datetime]:
-    """What `due_index` finds fast: times up to this one. The lower end keeps nulls out of the scan."""
+    """Return the condition for times up to this one, for `due_index`. The lower bound excludes nulls."""
     return {"$gt": EPOCH, "$lte": time}
 
 
 def in_pages(keys: Iterable[str]) -> Iterator[list[str]]:
-    """Keys for `$in`, so many at a time that each costs the same however many there are."""
+    """Yield pages of keys for `$in`. The cost per key does not grow with the number of keys."""
     ordered = sorted(keys)
     for start in range(0, len(ordered), IN_PAGE):
         yield ordered[start : start + IN_PAGE]
@@ -114,7 +114,7 @@ def in_pages(keys: Iterable[str]) -> Iterator[list[str]]:
 async def find_by_id(
     collection: Collection, ids: Iterable[str], fields: Mapping[str, Any] | None = None
 ) -> list[Document]:
-    """All documents with these ids, in one round trip."""
+    """Return all documents with these ids, in one round trip."""
     wanted = list(dict.fromkeys(ids))
     if not wanted:
         return []
@@ -125,11 +125,11 @@ async def find_by_id(
 
 
 async def write_guarded(collection: Collection, writes: Sequence[Write]) -> set[int]:
-    """One bulk write of guarded upserts or inserts; returns the positions of those that lost.
+    """Write guarded upserts and inserts in one bulk write; return the positions of those that lost.
 
     A write is guarded by a filter on `_id` and what must still hold (`version`, `owner`), with
     `upsert=True`: when the guard fails, the server tries to insert the same `_id` and reports a
-    duplicate key for exactly that position. So one round trip tells who won.
+    duplicate key for exactly that position. One round trip shows which writes won.
     """
     if not writes:
         return set()
@@ -159,9 +159,9 @@ def _with_large_integers(write: Write) -> Write:
 
 
 def storable(value: Any) -> Any:
-    """A value with the whole numbers that BSON's 64 bits do not hold as `Decimal128`, of 34 digits.
+    """Return a value with whole numbers beyond 64 bits as `Decimal128`, which has 34 digits.
 
-    Reading gives whole numbers back. Raises `UnstorableDocument` for more digits.
+    They are read as whole numbers again. Raises `UnstorableDocument` for more digits.
     """
     if isinstance(value, dict):
         return {name: storable(inner) for name, inner in value.items()}
@@ -175,7 +175,7 @@ def storable(value: Any) -> Any:
 
 
 class _LargeIntegers(TypeDecoder):
-    """`storable` undone."""
+    """Reads `Decimal128` as a whole number."""
 
     bson_type = Decimal128
 
@@ -184,12 +184,12 @@ class _LargeIntegers(TypeDecoder):
 
 
 TYPES = TypeRegistry([_LargeIntegers()])
-"""How values that BSON has no type for are read."""
+"""Codecs for values that BSON has no type for."""
 
 
 @contextmanager
 def refusing_unstorable() -> Iterator[None]:
-    """Turn every way in which a document is refused into one.
+    """Convert all errors of a refused document into one type.
 
     Raises:
         UnstorableDocument: naming the reason.

@@ -1,4 +1,4 @@
-"""Writes of many tasks in as few round trips as the server's pace allows."""
+"""Group commit: writes of many tasks share bulk writes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence, Set
@@ -14,10 +14,10 @@ MOST = 500
 
 
 class GroupCommit(Generic[W]):
-    """Collects writes while one group is under way, then sends them together.
+    """Collects writes while one group is being written, then writes them together.
 
     Args:
-        send: writes a group; returns the positions of those whose guard did not hold.
+        send: writes a group and returns the positions of writes whose guard did not hold.
     """
 
     def __init__(self, send: Callable[[Sequence[W]], Awaitable[Set[int]]]) -> None:
@@ -26,10 +26,10 @@ class GroupCommit(Generic[W]):
         self._flusher: asyncio.Task[None] | None = None
 
     async def write(self, write: W) -> bool:
-        """Durable when it returns. False: the guard did not hold.
+        """Write durably. Return False if the guard did not hold.
 
         Raises:
-            PyMongoError: when the group's write failed; it is not known which were done.
+            PyMongoError: when the group's write failed; it is unknown which writes were done.
         """
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting.append((write, future))
@@ -47,7 +47,7 @@ class GroupCommit(Generic[W]):
             lost = await self._send([write for write, _ in group])
         except Exception as error:
             if len(group) > 1 and not is_transient(error):
-                for each in group:  # one that is refused must not take the others with it
+                for each in group:  # a refused write must not fail the others
                     await self._write([each])
                 return
             for _, future in group:
@@ -60,5 +60,5 @@ class GroupCommit(Generic[W]):
 
 
 def guarded_writes(collection: Collection) -> GroupCommit[Write]:
-    """Groups of guarded upserts and inserts (`mongo.write_guarded`)."""
+    """Return a group commit of guarded upserts and inserts; see `write_guarded`."""
     return GroupCommit(partial(write_guarded, collection))

@@ -1,4 +1,4 @@
-"""Two watchers of the event loop: one reports pauses that are over, the other one that lasts."""
+"""Watch the event loop: a coroutine reports pauses that are over, a thread reports one that lasts."""
 
 import asyncio
 import sys
@@ -14,9 +14,9 @@ log = structlog.get_logger()
 
 TICK_SECONDS = 0.05
 BLOCKED_SECONDS = 0.25
-"""From here on a pause of the event loop is reported when it is over."""
+"""A longer pause of the event loop is reported when it is over."""
 LASTING_SECONDS = 5.0
-"""From here on a pause is reported while it lasts."""
+"""A longer pause is reported while it lasts."""
 _STACK_FRAMES = 25
 
 
@@ -40,7 +40,7 @@ async def watch_event_loop(service: str, lasting: float = LASTING_SECONDS) -> No
 
 
 class Watchdog:
-    """A thread that logs the stack of the event loop's thread when its heartbeat stays away.
+    """A thread that logs the stack of the event loop's thread when its heartbeat is missing.
 
     Args:
         watched: identifier of the event loop's thread.

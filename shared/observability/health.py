@@ -1,13 +1,13 @@
-"""Is this process alive, and is it able to work? For orchestrators, operators and the local stack."""
+"""Liveness and readiness of a process, for orchestrators, operators and the local stack."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
 
 CHECK_SECONDS = 2.0
-"""A check that takes longer is a problem itself: health answers at once, whatever hangs."""
+"""Limit for one check: health answers although a server hangs."""
 
 Check = Callable[[], Awaitable[str | None]]
-"""Returns what is wrong, or nothing."""
+"""Returns the problem, or None."""
 
 
 class Health:
@@ -18,17 +18,17 @@ class Health:
         self._vital: set[str] = set()
 
     def add(self, name: str, check: Check, *, vital: bool = True) -> None:
-        """Ask `check` whenever readiness is asked for. Without what is not vital the process works."""
+        """Add a check for readiness. A failing check that is not vital leaves the process ready."""
         self._checks[name] = check
         if vital:
             self._vital.add(name)
 
     def ready(self, problems: Collection[str]) -> bool:
-        """Whether the process works with these problems."""
+        """Return True if the process can work with these problems."""
         return self._vital.isdisjoint(problems)
 
     async def problems(self) -> dict[str, str]:
-        """Return what is wrong now, by check."""
+        """Return the current problems, by check."""
         names = list(self._checks)
         found = await asyncio.gather(*(_asked(self._checks[name]) for name in names))
         return {name: problem for name, problem in zip(names, found, strict=True) if problem}

@@ -17,7 +17,7 @@ KEY_CHARACTERS: Final = 200
 
 
 def configure_logs(service: str, settings: ProcessSettings) -> None:
-    """Send our lines and those of libraries to standard error in one format."""
+    """Write our lines and those of libraries to standard error in one format."""
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -67,7 +67,7 @@ def framework_logger(name: str) -> logging.Logger:
 class Repetitions(logging.Filter):
     """Lets a line of a library through once per interval, with the number of repetitions before it.
 
-    A client that waits for a server says so many times per second.
+    A client that waits for a server logs that many times per second.
     """
 
     def __init__(self, seconds: float = REPEAT_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:

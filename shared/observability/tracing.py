@@ -1,4 +1,4 @@
-"""W3C trace context through every hop: one span per handled message, its context in what it causes."""
+"""W3C trace context: one span per handled message; its outputs continue the trace."""
 
 from opentelemetry import context, trace
 from opentelemetry.sdk.resources import Resource
@@ -15,7 +15,7 @@ _tracer = trace.get_tracer("imagegen")
 
 
 def configure_tracing(service: str, settings: ProcessSettings) -> None:
-    """Set up the process-wide tracer; spans are sampled at `trace_ratio`, or as the caller decided."""
+    """Set up the process-wide tracer. New traces are sampled at `trace_ratio`; callers decide for theirs."""
     provider = TracerProvider(
         resource=Resource.create({"service.name": service}),
         sampler=ParentBasedTraceIdRatio(settings.trace_ratio),
@@ -31,13 +31,13 @@ def _one_line(span: ReadableSpan) -> str:
 
 
 def start_span(name: str, parent: str | None, attributes: dict[str, str | int]) -> trace.Span:
-    """A consumer span below `parent` (a traceparent header), or a new trace without one."""
+    """Start a consumer span below `parent` (a traceparent header), or a new trace without one."""
     above = _propagator.extract({"traceparent": parent}) if parent else context.Context()
     return _tracer.start_span(name, context=above, kind=trace.SpanKind.CONSUMER, attributes=attributes)
 
 
 def traceparent(span: trace.Span) -> str | None:
-    """The header that makes others continue this span."""
+    """Return the traceparent header of a span."""
     carrier: dict[str, str] = {}
     _propagator.inject(carrier, context=trace.set_span_in_context(span))
     return carrier.get("traceparent")

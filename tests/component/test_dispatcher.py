@@ -241,10 +241,10 @@ async def test_commands_are_dropped_from_the_document_once_they_are_safely_said(
     dispatcher = Dispatcher()
     await dispatcher.hear(a_plan(images=3))
     await dispatcher.hear(refused(0), refused(1))
-    kept = [(cause.topic, len(cause.said)) for cause in dispatcher.job.handled]
+    kept = [(cause.topic, len(cause.outputs)) for cause in dispatcher.job.handled]
     assert kept == [("generation.planned.v1", 4), ("render.failed.v1", 2), ("render.failed.v1", 1)]
     await dispatcher.hear(failed(2))
-    kept = [(cause.topic, len(cause.said)) for cause in dispatcher.job.handled]
+    kept = [(cause.topic, len(cause.outputs)) for cause in dispatcher.job.handled]
     assert kept == [("generation.planned.v1", 4), ("render.failed.v1", 0)]
 
 
@@ -253,7 +253,7 @@ async def test_at_its_end_a_job_keeps_what_it_told_but_no_command() -> None:
     plan, one, two = dispatcher.records(a_plan(images=2), stored(0), stored(1))
     said = await dispatcher.consume(plan, one, two)
     assert len(said) == 7
-    topics = [message.topic for cause in dispatcher.job.handled for message in cause.said]
+    topics = [message.topic for cause in dispatcher.job.handled for message in cause.outputs]
     assert topics == ["job.events.v1"] * 5
     again = await dispatcher.consume(plan, one, two)
     assert again == [each for each in said if not each.topic.startswith("render.")]

@@ -62,5 +62,5 @@ class Bench:
         return sum(envelope.topic == JobDue.topic for envelope in self.sender.sent)
 
     def reasons(self) -> list[str]:
-        """Why messages were set aside."""
+        """Return the reasons of the dead letters."""
         return [letter.reason for letter in self.sender.letters()]

@@ -52,7 +52,7 @@ async def test_a_read_is_bounded_however_much_a_batch_unpacks_to() -> None:
     assert max(sizes) <= READ_BYTES + 60_000, "one record more than fits"
 
 
-async def test_a_failure_is_in_health_until_reading_begins_anew_at_the_end() -> None:
+async def test_a_failure_is_in_health_until_reading_starts_again_at_the_end() -> None:
     log, sizes, positioned = Log(TP), list[int](), list[int]()
     feed = _broadcast(log, sizes, positioned)
     assert await feed.problem() == "not reading yet"

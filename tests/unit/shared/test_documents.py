@@ -1,4 +1,4 @@
-"""The guard: of two writers who saw the same version one wins. The same suite for the real and the fake."""
+"""The guard of writes: one of two writers of the same version wins. The fake passes the same tests."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -30,7 +30,7 @@ Make = Callable[[], Documents[Note]]
 
 
 @each_kind
-async def test_what_was_saved_is_loaded(make: Make) -> None:
+async def test_a_saved_document_is_loaded(make: Make) -> None:
     documents = make()
     notes = {"a": Note(version=1, text="first"), "b": Note(version=1, text="second")}
     assert await documents.save(notes) == set()

@@ -1,4 +1,4 @@
-"""A message on the wire: the same identity is the same id; what cannot be read says why."""
+"""Messages on the wire: the same message has the same id; an unreadable record has a reason."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,7 +30,7 @@ def refusal(value: bytes | None, **fields: Any) -> Unreadable:
     return refused.value
 
 
-def test_what_was_encoded_is_decoded_with_its_place_and_time() -> None:
+def test_an_encoded_message_is_decoded_with_its_place_and_time() -> None:
     given = read(a_record(a_cancel(), partition=4, offset=17))
     assert given.message == a_cancel()
     assert (given.id, given.topic) == (f"generation.cancel:acme/{JOB}", TOPIC)
@@ -38,7 +38,7 @@ def test_what_was_encoded_is_decoded_with_its_place_and_time() -> None:
     assert given.at == datetime.fromtimestamp(RECORD_MILLISECONDS / 1000, UTC)
 
 
-def test_the_same_message_has_the_same_id_whenever_and_by_whomever_it_is_said() -> None:
+def test_the_same_message_has_the_same_id_whoever_publishes_it() -> None:
     first = encode(a_plan(), source="one", trace=None, at=datetime(2030, 1, 1, tzinfo=UTC))
     again = encode(a_plan(), source="two", trace=TRACE)
     assert first.id == again.id == f"generation.planned:{JOB}/abc"
@@ -85,14 +85,14 @@ def test_a_received_message_continues_the_span_that_handles_it() -> None:
     assert given.continued(None).trace == TRACE
 
 
-def test_plain_json_without_headers_is_what_its_topic_says() -> None:
+def test_plain_json_without_headers_has_the_type_of_its_topic() -> None:
     given = read(raw_record(TOPIC, BODY, partition=2, offset=5))
     assert given.message == a_cancel()
     assert given.id == f"{TOPIC}/2/5", "its place is its name"
 
 
 @pytest.mark.parametrize("value", [b"{", b"", None, b"\xff\xfe", b"nonsense"])
-def test_what_is_no_json_is_refused_as_such(value: bytes | None) -> None:
+def test_a_value_that_is_not_json_is_refused_as_not_json(value: bytes | None) -> None:
     assert refusal(value).reason == "not_json"
 
 
@@ -112,7 +112,7 @@ def test_an_invalid_message_is_refused_field_by_field(value: bytes, complaint: s
     assert refused.cause is not None
 
 
-def test_a_refusal_does_not_repeat_what_was_sent() -> None:
+def test_a_refusal_does_not_repeat_the_input() -> None:
     assert "hunter2" not in str(refusal(b'{"job_id": "hunter2", "tenant": 5}'))
 
 

@@ -1,4 +1,4 @@
-"""Which failures may pass by themselves, and which are about what we write."""
+"""Transient errors of servers, and permanent errors of documents."""
 
 import pytest
 from aiokafka.errors import (
@@ -70,7 +70,7 @@ def bulk(*codes: int, concern: bool = False) -> BulkWriteError:
     ],
     ids=repr,
 )
-def test_a_server_that_is_away_slow_or_electing_is_waited_for(error: Exception) -> None:
+def test_an_error_of_a_server_that_is_away_is_transient(error: Exception) -> None:
     assert is_transient(error)
 
 
@@ -91,5 +91,5 @@ def test_a_server_that_is_away_slow_or_electing_is_waited_for(error: Exception) 
     ],
     ids=repr,
 )
-def test_what_is_document_error_is_never_better_later(error: Exception) -> None:
+def test_an_error_about_the_document_is_not_transient(error: Exception) -> None:
     assert not is_transient(error)

@@ -1,4 +1,4 @@
-"""A fold applies each message once, and says the same bytes as often as it is delivered."""
+"""A fold applies each message once; every redelivery has the same outputs, byte for byte."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -23,7 +23,7 @@ BROKEN = "broken"
 
 
 class Diary(Folded):
-    """A document that remembers every word it heard."""
+    """A document with the words of all its messages."""
 
     heard: tuple[str, ...] = ()
 
@@ -71,7 +71,7 @@ def bytes_of(outputs: Sequence[Outgoing]) -> list[tuple[Any, ...]]:
     return [(each.topic, each.key, each.headers, each.body) for each in envelopes]
 
 
-async def test_a_message_changes_its_document_and_says_its_output() -> None:
+async def test_a_message_changes_its_document_and_has_an_output() -> None:
     bench = Bench()
     (output,) = await bench.fold(word("one", 7, partition=3))
     assert isinstance(output.message, Envelope)
@@ -81,7 +81,7 @@ async def test_a_message_changes_its_document_and_says_its_output() -> None:
     assert (bench.diary().heard, bench.diary().version) == (("one",), 1)
 
 
-async def test_a_redelivery_changes_nothing_and_says_the_same_bytes() -> None:
+async def test_a_redelivery_changes_nothing_and_has_the_same_bytes() -> None:
     bench, message = Bench(), word("one", 7)
     first = await bench.fold(message)
     diary = bench.diary()
@@ -89,7 +89,7 @@ async def test_a_redelivery_changes_nothing_and_says_the_same_bytes() -> None:
     assert bench.diary() == diary
 
 
-async def test_a_redelivery_says_the_same_bytes_after_the_document_has_moved_on() -> None:
+async def test_a_redelivery_has_the_same_bytes_after_the_document_has_changed() -> None:
     bench, message = Bench(), word("one", 7)
     first = await bench.fold(message)
     await bench.fold(word("from elsewhere", 99, partition=1))
@@ -98,7 +98,7 @@ async def test_a_redelivery_says_the_same_bytes_after_the_document_has_moved_on(
     assert bench.diary().heard == ("one", "from elsewhere", "next")
 
 
-async def test_a_redelivered_batch_says_what_it_said_in_the_same_order() -> None:
+async def test_a_redelivered_batch_has_the_same_outputs_in_the_same_order() -> None:
     bench, batch = Bench(), batch_of("one", "two", "three")
     first = await bench.fold(*batch)
     assert bytes_of(await bench.fold(*batch)) == bytes_of(first)
@@ -172,7 +172,7 @@ async def test_only_the_document_that_lost_is_folded_again() -> None:
     assert len(outputs) == 2
 
 
-async def test_a_message_that_the_winner_had_handled_says_what_the_winner_said() -> None:
+async def test_a_message_that_the_winner_handled_has_the_outputs_of_the_winner() -> None:
     winner, loser, message = Bench(), Bench(), word("one", 0)
     first = await winner.fold(message)
     loser.documents.rival({JOB: winner.diary()})
@@ -189,27 +189,27 @@ async def test_races_without_end_are_a_transient_failure() -> None:
     assert is_transient(failure.value)
 
 
-async def test_of_the_snapshots_of_a_document_only_the_newest_is_said() -> None:
+async def test_only_the_newest_snapshot_of_a_document_is_published() -> None:
     bench = Bench()
     outputs = await bench.fold(*batch_of(SNAPSHOT, SNAPSHOT), *batch_of(SNAPSHOT, start=2, job_id=OTHER))
     assert [each.message.job_id for each in outputs if isinstance(each.message, JobDue)] == [JOB, OTHER]
     assert bench.diary().heard == (SNAPSHOT, SNAPSHOT)
 
 
-async def test_a_snapshot_is_said_before_what_followed_it() -> None:
+async def test_a_snapshot_is_published_before_later_outputs() -> None:
     outputs = await Bench().fold(*batch_of(SNAPSHOT, "one", SNAPSHOT, "two"))
     kinds = ["lasting" if isinstance(each.message, Envelope) else SNAPSHOT for each in outputs]
     assert kinds == ["lasting", SNAPSHOT, "lasting"]
 
 
-async def test_a_snapshot_is_not_said_again() -> None:
+async def test_a_snapshot_is_not_published_again() -> None:
     bench, message = Bench(), word(SNAPSHOT, 0)
     assert len(await bench.fold(message)) == 1
     assert not await bench.fold(message)
-    assert bench.diary().handled[0].said == ()
+    assert bench.diary().handled[0].outputs == ()
 
 
-async def test_what_changes_nothing_is_not_written() -> None:
+async def test_an_unchanged_document_is_not_written() -> None:
     bench = Bench()
     await bench.fold(word("one", 0))
     before = bench.diary()
@@ -225,5 +225,5 @@ async def test_a_permanent_error_stops_the_batch_before_anything_is_written() ->
     assert bench.documents.saves == 0
 
 
-async def test_an_empty_batch_says_nothing() -> None:
+async def test_an_empty_batch_has_no_outputs() -> None:
     assert not await Bench().fold()

@@ -1,4 +1,4 @@
-"""Many tasks write at once; few round trips carry their writes, and each task learns its own fate."""
+"""Writes of many tasks share round trips, and each task gets its own outcome."""
 
 import asyncio
 from typing import Any, cast
@@ -40,7 +40,7 @@ async def test_writes_that_come_while_one_is_under_way_go_together_in_the_next()
     assert collection.bulk_sizes == [1, 3]
 
 
-async def test_more_than_a_servers_fill_goes_in_several_round_trips() -> None:
+async def test_more_than_one_group_takes_several_round_trips() -> None:
     group, collection = a_group_commit()
     await asyncio.gather(*(group.write(insert(f"{n}")) for n in range(MOST + 1)))
     assert collection.bulk_sizes == [MOST, 1]
@@ -54,7 +54,7 @@ async def test_each_writer_learns_whether_its_own_guard_held() -> None:
     assert collection.kept["taken"]["version"] == 3
 
 
-async def test_when_the_server_fails_all_who_wrote_hear_of_it_and_the_next_write_works() -> None:
+async def test_a_failed_group_raises_for_each_writer_and_the_next_write_works() -> None:
     group, collection = a_group_commit()
     collection.failure = AutoReconnect("gone")
     fates = await asyncio.gather(group.write(insert("a")), group.write(insert("b")), return_exceptions=True)

@@ -28,7 +28,7 @@ class Written(io.BytesIO):
         return super().write(data)
 
 
-async def test_what_is_taken_is_counted_and_hashed() -> None:
+async def test_written_data_is_counted_and_hashed() -> None:
     file = HashedFile(io.BytesIO(), max_bytes=100)
     await file.take(chunks_of(10, 0, 30))
     assert isinstance(file.file, io.BytesIO)
@@ -51,7 +51,7 @@ async def test_a_file_may_be_as_long_as_its_limit_and_no_longer() -> None:
         await HashedFile(io.BytesIO(), max_bytes=39).take(chunks_of(20, 20))
 
 
-async def test_what_is_too_long_is_left_off_at_once() -> None:
+async def test_data_beyond_the_limit_is_refused_at_once() -> None:
     read = 0
 
     async def endless() -> AsyncIterator[bytes]:

@@ -68,7 +68,7 @@ async def test_a_large_file_is_put_in_parts(size: int, parts: int) -> None:
     assert client.completed == {"Parts": [{"PartNumber": n + 1, "ETag": f"e{n + 1}"} for n in range(parts)]}
 
 
-async def test_of_a_part_that_fails_nothing_is_left() -> None:
+async def test_a_failed_part_leaves_nothing_in_the_bucket() -> None:
     client = FakeClient()
     client.trouble[2] = ConnectionClosedError(endpoint_url="http://bucket")
     with pytest.raises(ConnectionClosedError):
@@ -76,7 +76,7 @@ async def test_of_a_part_that_fails_nothing_is_left() -> None:
     assert client.calls == ["create", "part", "abort"]
 
 
-async def test_of_an_upload_that_takes_too_long_nothing_is_left() -> None:
+async def test_an_upload_that_takes_too_long_leaves_nothing_in_the_bucket() -> None:
     client = FakeClient()
     client.trouble[2] = asyncio.Event()
     with pytest.raises(TimeoutError):

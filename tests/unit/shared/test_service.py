@@ -1,4 +1,4 @@
-"""Health answers from the first second, whatever is waited for; a process without the broker says so."""
+"""Health answers from the first second; a process without the broker reports that."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ async def _asking(service: Service) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-async def test_a_service_with_an_outbox_works_while_the_broker_is_away_and_says_what_is_missing() -> None:
+async def test_a_service_with_an_outbox_works_without_the_broker_and_reports_that() -> None:
     service = Service("api", NOWHERE, ProcessSettings(), wait_for_broker=False)
     async with service, _asking(service) as http:
         await asyncio.sleep(12)
@@ -35,7 +35,7 @@ async def test_a_service_that_cannot_reach_the_broker_gives_up_and_names_it() ->
             pass
 
 
-async def test_health_answers_while_the_broker_is_waited_for_and_says_so() -> None:
+async def test_health_reports_that_the_broker_is_waited_for() -> None:
     service = Service("dispatcher", NOWHERE, ProcessSettings())
     entering = asyncio.create_task(service.__aenter__())
     async with _asking(service) as http:
@@ -51,7 +51,7 @@ async def test_health_answers_while_the_broker_is_waited_for_and_says_so() -> No
         await entering
 
 
-async def test_a_check_that_hangs_is_a_problem_and_not_a_health_that_hangs() -> None:
+async def test_a_check_that_hangs_is_a_problem_and_does_not_hang_health() -> None:
     service = Service("api", NOWHERE, ProcessSettings(), wait_for_broker=False)
 
     async def hangs() -> str | None:

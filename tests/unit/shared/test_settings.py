@@ -33,7 +33,7 @@ def test_a_wrong_setting_is_named_but_its_value_is_not_shown(monkeypatch: pytest
     assert "hunter2" not in str(failure.value)
 
 
-def test_what_every_process_has_needs_no_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_every_process_have_no_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PORT", "8080")
     monkeypatch.setenv("TRACE_RATIO", "2")
     with pytest.raises(StartupError, match=r"TRACE_RATIO: .*less than or equal to 1"):

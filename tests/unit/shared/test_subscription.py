@@ -61,14 +61,14 @@ async def test_a_batch_without_outputs_is_committed_too() -> None:
     assert bench.journal == ["committed"]
 
 
-async def test_a_failed_commit_is_no_failure_for_the_batch_will_come_again() -> None:
+async def test_a_failed_commit_is_not_a_failure_of_the_batch() -> None:
     bench = Bench()
     bench.consumer.failure = CommitFailedError("rebalanced")
     await bench.consume(said("a", 7))
     assert (bench.answers(), bench.handled, bench.consumer.sought) == (1, ["a"], {})
 
 
-def test_a_subscription_reads_all_topics_of_its_messages_unless_told_which() -> None:
+def test_a_subscription_reads_the_given_topics_or_all_of_its_message_types() -> None:
     bench = Bench()
     assert bench.subscription.topics == (TOPIC, JobDue.topic)
     narrowed = Subscription(RenderRequested, bench.handle, FakeSender([]), topics=["render.requested.fal.v1"])

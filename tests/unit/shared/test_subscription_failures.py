@@ -1,4 +1,4 @@
-"""What may work later is tried again, then its partition waits while others go on; nothing is lost."""
+"""A transient failure is retried, then its partition is paused while others go on; nothing is lost."""
 
 import asyncio
 
@@ -34,7 +34,7 @@ async def test_a_transient_failure_is_tried_again_in_place() -> None:
     assert not bench.subscription.paused
 
 
-async def test_a_partition_that_stays_in_trouble_is_parked_while_the_other_is_committed() -> None:
+async def test_a_partition_that_keeps_failing_is_paused_while_the_other_is_committed() -> None:
     bench = Bench()
     bench.troubles["stuck"] = away
     await bench.consume(said("a", 7), said("stuck", 8), said("x", 3, partition=1))
@@ -44,7 +44,7 @@ async def test_a_partition_that_stays_in_trouble_is_parked_while_the_other_is_co
     assert bench.answers() == 1
 
 
-async def test_a_transient_failure_condemns_no_message() -> None:
+async def test_a_transient_failure_dead_letters_no_message() -> None:
     bench = Bench()
     bench.troubles["stuck"] = away
     await bench.consume(said("stuck", 7))
@@ -52,7 +52,7 @@ async def test_a_transient_failure_condemns_no_message() -> None:
     assert bench.consumer.committed == {}
 
 
-async def test_a_parked_partition_is_read_again_after_its_pause() -> None:
+async def test_a_paused_partition_is_read_again_after_its_pause() -> None:
     bench = Bench()
     bench.troubles["stuck"] = away
     await bench.consume(said("stuck", 7))
@@ -63,7 +63,7 @@ async def test_a_parked_partition_is_read_again_after_its_pause() -> None:
     assert bench.consumer.committed == {ZERO: 8}
 
 
-async def test_a_parked_partition_counts_as_such_until_it_is_handled_or_goes_elsewhere() -> None:
+async def test_a_paused_partition_is_counted_until_it_is_handled_or_revoked() -> None:
     bench = Bench()
     waiting = metrics.partitions_paused.labels(bench.sender.source, TOPIC)._value
     before = waiting.get()
@@ -78,7 +78,7 @@ async def test_a_parked_partition_counts_as_such_until_it_is_handled_or_goes_els
     assert (len(bench.subscription.paused), waiting.get()) == (0, before)
 
 
-async def test_who_has_no_room_lets_that_partition_wait_without_trouble_and_handles_the_others() -> None:
+async def test_backpressure_pauses_its_partition_without_failure_and_others_are_handled() -> None:
     bench = Bench()
     bench.troubles["much"] = lambda: Backpressure("40000 are held")
     await bench.consume(said("much", 7), said("x", 3, partition=1))
@@ -89,7 +89,7 @@ async def test_who_has_no_room_lets_that_partition_wait_without_trouble_and_hand
     await until(lambda: not bench.consumer.paused)
 
 
-async def test_what_is_set_aside_is_counted_once_however_often_its_batch_is_tried() -> None:
+async def test_a_dead_letter_is_counted_once_when_its_batch_is_retried() -> None:
     bench = Bench()
     count = metrics.dead_letters.labels(bench.sender.source, "not_json")._value
     before = count.get()
@@ -98,7 +98,7 @@ async def test_what_is_set_aside_is_counted_once_however_often_its_batch_is_trie
     assert count.get() == before + 1
 
 
-async def test_a_parked_partition_that_went_elsewhere_is_left_alone() -> None:
+async def test_a_paused_partition_that_was_revoked_is_not_resumed() -> None:
     bench = Bench()
     bench.troubles["stuck"] = away
     await bench.consume(said("stuck", 7))
@@ -110,7 +110,7 @@ async def test_a_parked_partition_that_went_elsewhere_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("failure", [KafkaConnectionError("away"), MessageSizeTooLargeError("refused")])
-async def test_what_the_broker_did_not_acknowledge_is_not_committed(failure: Exception) -> None:
+async def test_a_batch_without_acknowledgement_is_not_committed(failure: Exception) -> None:
     bench = Bench()
     bench.sender.failures = [failure] * 10
     await bench.consume(said("a", 7), raw_record(TOPIC, b"{", partition=1, offset=3))

@@ -1,4 +1,4 @@
-"""Poison goes aside with its reason and its origin; the good messages beside it are handled."""
+"""Messages that cannot be handled become dead letters; the others of their batch are handled."""
 
 import base64
 from typing import Any
@@ -40,7 +40,7 @@ def bad(value: bytes | None, offset: int = 8, **fields: Any) -> ConsumerRecord:
         (bad(BODY, headers=[("ce_type", b"\xff\xfe")]), "wrong_type"),
     ],
 )
-async def test_what_cannot_be_read_goes_aside_and_its_neighbours_are_handled(
+async def test_an_unreadable_record_is_dead_lettered_and_its_neighbours_are_handled(
     record: ConsumerRecord, reason: str
 ) -> None:
     bench = Bench()
@@ -72,14 +72,14 @@ async def test_a_dead_letter_keeps_the_record_as_it_was_and_where_it_came_from()
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe", None])
-async def test_odd_header_bytes_do_not_condemn_a_good_message(value: bytes | None) -> None:
+async def test_odd_header_bytes_do_not_fail_a_good_message(value: bytes | None) -> None:
     bench = Bench()
     await bench.consume(bad(BODY, headers=[("x-client", value), ("traceparent", value)]))
     assert bench.handled == [a_cancel().reason]
     assert bench.consumer.committed == {ZERO: 9}
 
 
-async def test_a_service_may_answer_what_it_cannot_read_instead_of_setting_it_aside() -> None:
+async def test_a_service_may_answer_an_invalid_record_instead_of_a_dead_letter() -> None:
     heard: list[Unreadable] = []
 
     def refuse(record: ConsumerRecord, unreadable: Unreadable) -> Message | None:
@@ -93,7 +93,7 @@ async def test_a_service_may_answer_what_it_cannot_read_instead_of_setting_it_as
     assert bench.consumer.committed == {ZERO: 10}
 
 
-async def test_of_five_messages_only_the_one_that_cannot_be_handled_goes_aside() -> None:
+async def test_only_the_message_that_cannot_be_handled_is_dead_lettered() -> None:
     bench = Bench()
     bench.troubles["c"] = lambda: NoSuchWord("never heard of it")
     await bench.consume(*(said(text, 7 + place) for place, text in enumerate("abcde")))
@@ -105,14 +105,14 @@ async def test_of_five_messages_only_the_one_that_cannot_be_handled_goes_aside()
     assert bench.consumer.committed == {ZERO: 12}
 
 
-async def test_alone_each_message_still_knows_the_start_of_its_batch() -> None:
+async def test_each_part_of_a_batch_knows_the_start_of_the_batch() -> None:
     bench = Bench()
     bench.troubles["b"] = lambda: NoSuchWord("never heard of it")
     await bench.consume(said("a", 7), said("b", 8), said("c", 9))
     assert {given.batch_start for batch in bench.batches for given in batch} == {7}
 
 
-async def test_an_unexpected_error_sets_aside_its_message_too() -> None:
+async def test_an_unexpected_error_dead_letters_its_message() -> None:
     bench = Bench()
     bench.troubles["b"] = lambda: KeyError("a bug")
     await bench.consume(said("a", 7), said("b", 8))
@@ -120,7 +120,7 @@ async def test_an_unexpected_error_sets_aside_its_message_too() -> None:
     assert (bench.handled, bench.consumer.committed) == (["a"], {ZERO: 9})
 
 
-async def test_a_message_whose_output_no_broker_would_take_goes_aside() -> None:
+async def test_a_message_with_an_oversized_output_is_dead_lettered() -> None:
     class Talkative(Bench):
         def answer(self, given: Received[Any]) -> JobDue:
             small = due(START, job_id=given.message.job_id)
@@ -134,7 +134,7 @@ async def test_a_message_whose_output_no_broker_would_take_goes_aside() -> None:
     assert bench.consumer.committed == {ZERO: 10}
 
 
-async def test_a_huge_record_is_cut_so_that_its_letter_can_be_sent() -> None:
+async def test_the_dead_letter_of_a_huge_record_is_cut() -> None:
     bench = Bench()
     await bench.consume(bad(b"x" * MAX_MESSAGE_BYTES))
     (envelope,) = bench.sender.sent
@@ -158,7 +158,7 @@ async def test_a_time_that_is_none_in_utc_is_an_ordinary_invalid_message() -> No
     assert bench.handled == ["a"]
 
 
-async def test_a_validator_that_fails_in_an_unforeseen_way_stops_no_partition(
+async def test_a_validator_with_a_bug_stops_no_partition(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def odd(record: ConsumerRecord, *rest: Any) -> Received[Message]:
@@ -184,7 +184,7 @@ async def test_a_refusal_that_fails_becomes_a_dead_letter() -> None:
     assert bench.consumer.committed == {ZERO: 10}
 
 
-async def test_one_bad_message_among_many_is_found_by_halves() -> None:
+async def test_one_bad_message_among_many_is_found_by_bisecting() -> None:
     bench = Bench()
     bench.troubles["bad"] = lambda: NoSuchWord("never heard of it")
     texts = [str(place) for place in range(64)]
@@ -195,7 +195,7 @@ async def test_one_bad_message_among_many_is_found_by_halves() -> None:
     assert len(bench.batches) == 1 + 2 * 6
 
 
-async def test_a_service_may_answer_what_it_cannot_handle_instead_of_setting_it_aside() -> None:
+async def test_a_service_may_answer_a_failed_message_instead_of_a_dead_letter() -> None:
     heard: list[tuple[str, str]] = []
 
     def give_up(received: Received[Any], error: Exception) -> Message | None:
@@ -230,7 +230,7 @@ async def test_an_answer_that_fails_too_stops_no_partition() -> None:
     ],
     ids=["one", "many", "name", "wide"],
 )
-async def test_huge_headers_are_cut_so_that_the_letter_can_be_sent(headers: Any) -> None:
+async def test_the_headers_of_a_dead_letter_are_cut(headers: Any) -> None:
     bench = Bench()
     await bench.consume(bad(b"x" * MAX_MESSAGE_BYTES, headers=[("ce_id", b"first"), *headers]))
     (envelope,) = bench.sender.sent
@@ -241,7 +241,7 @@ async def test_huge_headers_are_cut_so_that_the_letter_can_be_sent(headers: Any)
     assert bench.consumer.committed == {ZERO: 9}
 
 
-async def test_what_another_service_answers_for_is_passed_over_when_it_cannot_be_read() -> None:
+async def test_an_invalid_record_that_another_service_answers_is_skipped() -> None:
     bench = Bench(answered_elsewhere=(type(a_cancel()),))
     await bench.consume(said("a", 7), bad(b"{", 8), bad(b"[]", 9))
     assert (bench.reasons(), bench.handled) == ([], ["a"])

@@ -1,4 +1,4 @@
-"""A partition that was taken away is neither spoken for nor committed; its new owner does that."""
+"""A batch publishes and commits nothing for a revoked partition; its new owner does that."""
 
 import asyncio
 
@@ -27,14 +27,14 @@ async def test_a_lost_partition_is_neither_published_nor_committed() -> None:
     assert bench.consumer.committed == {ONE: 4}
 
 
-async def test_a_batch_that_lost_all_its_partitions_ends_in_silence() -> None:
+async def test_a_batch_that_lost_all_partitions_publishes_nothing() -> None:
     bench = Bench()
     await interrupted(bench, ZERO, ONE)
     assert bench.journal == []
     assert bench.consumer.sought == {}
 
 
-async def test_nor_are_the_dead_letters_of_a_lost_partition_published() -> None:
+async def test_the_dead_letters_of_a_lost_partition_are_not_published() -> None:
     bench = Bench()
     bench.may_go_on.clear()
     poison = raw_record(TOPIC, b"{", offset=7)
@@ -46,7 +46,7 @@ async def test_nor_are_the_dead_letters_of_a_lost_partition_published() -> None:
     assert bench.reasons() == []
 
 
-async def test_a_partition_that_comes_back_is_ours_again() -> None:
+async def test_a_partition_that_is_assigned_again_is_handled_again() -> None:
     bench = Bench()
     await interrupted(bench, ZERO)
     bench.consumer.assigned.add(ZERO)
@@ -56,7 +56,7 @@ async def test_a_partition_that_comes_back_is_ours_again() -> None:
     assert bench.consumer.committed == {ZERO: 9, ONE: 4}
 
 
-async def test_a_batch_stays_silent_about_a_partition_that_was_lost_and_came_back_meanwhile() -> None:
+async def test_a_batch_publishes_nothing_for_a_partition_that_was_lost_and_assigned_again() -> None:
     bench = Bench()
     bench.may_go_on.clear()
     batch = asyncio.create_task(bench.consume(said("a", 7), said("x", 3, partition=1)))
@@ -69,7 +69,7 @@ async def test_a_batch_stays_silent_about_a_partition_that_was_lost_and_came_bac
     assert bench.consumer.committed == {ONE: 4}
 
 
-async def test_a_lost_partition_is_not_sought_back_either() -> None:
+async def test_a_lost_partition_is_not_paused() -> None:
     bench = Bench()
     bench.troubles["a"] = lambda: TimeoutError("away")
     bench.may_go_on.clear()

@@ -53,7 +53,7 @@ class Next:
     def __init__(self, *failures: Exception, poison: dict[str, Exception] | None = None) -> None:
         self.batches: list[Batch] = []
         self.passed: list[list[str]] = []
-        """What was handled: reasons of messages, and topics of answers."""
+        """Reasons of messages that were handled, and causes of answers."""
         self._failures = list(failures)
         self._poison = poison or {}
 
