@@ -1,7 +1,7 @@
 """The five request types, distinguished by `type`, and their follow-ups."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
@@ -40,6 +40,10 @@ ONE_CHARACTER: dict[str, Any] = {
     ]
 }
 """JSON Schema that requires exactly one of `character` and `character_id`."""
+
+
+SHEET_MIN_COMPLETED_RATIO: Final = 0.7
+"""Share of a character sheet's images that completes it, in its job and in its chain."""
 
 
 class RequestBase(Model):

@@ -1,32 +1,34 @@
-"""The rules of a chain: (chain, message) → (chain, what to say). No clock, no client.
+"""The rules of a chain: (chain, message) → (chain, outputs). Pure.
 
-What happened is written down here, message by message; what follows from it is in `going_on.py`.
-Nothing here depends on the order of messages: a chain may hear of its jobs, of a cancel or of a
-resumption before it hears of the request that begins it.
+Facts are recorded here, message by message; `chain_progress.py` derives the next steps from them. No
+rule depends on the order of messages: events of a chain's jobs, a cancel or a resume may arrive before
+the request that starts the chain.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Literal
 
 from contracts.base import Message
 from contracts.chains import ChainCancel, ChainImage, ChainResume, ChainStep, ChainTry
 from contracts.generation import GenerationConflicted, GenerationRequested
 from contracts.ids import RenderKey
 from contracts.jobs import JobError, JobEvent
-from services.characters.chain_progress import ChainRecord, ChainStory, go_on
+from services.characters.chain_progress import ChainRecord, ChainTransition, progress
+from services.characters.changes import TryChanges, with_try
 from services.characters.policies import Policies
 from shared.errors import PermanentError
 
-JobNews = JobEvent | GenerationConflicted
-ChainMessage = GenerationRequested | JobNews | ChainCancel | ChainResume
-Step = tuple[ChainRecord | None, Sequence[Message]]
+JobOutcome = JobEvent | GenerationConflicted
+ChainMessage = GenerationRequested | JobOutcome | ChainCancel | ChainResume
+StepResult = tuple[ChainRecord | None, Sequence[Message]]
 
-EARLY = 16
-"""So many jobs of a chain that has not begun yet are remembered; all but its first are foreign to it."""
+MAX_EARLY = 16
+"""Number of jobs that are remembered of a chain before its request; all but its first are foreign to it."""
 
-ENDS = ("running", "cancelled", "failed", "completed")
-"""Of two things that are told of a job, the later one here holds."""
+EndState = Literal["cancelled", "failed", "completed"]
+PRECEDENCE = ("running", "cancelled", "failed", "completed")
+"""Of two states that are reported of a job, the later one in this order holds."""
 
 
 class ChainIdConflict(PermanentError):
@@ -40,36 +42,38 @@ class ChainIdConflict(PermanentError):
         )
 
 
-def advance(chain: ChainRecord | None, message: ChainMessage, *, at: datetime, policies: Policies) -> Step:
-    """Apply one message to a chain. `at` is the message's time in the log.
+def advance(
+    chain: ChainRecord | None, message: ChainMessage, *, at: datetime, policies: Policies
+) -> StepResult:
+    """Apply one message to a chain. `at` is the record's time.
 
     Raises:
-        ChainIdConflict: when a request begins a chain whose id another one has.
+        ChainIdConflict: if a request starts a chain whose id another one has.
     """
     match message:
         case GenerationRequested():
             return _begin(chain, message, at, policies)
         case JobEvent() | GenerationConflicted():
-            return _hear(chain, message, at, policies)
+            return _job_reported(chain, message, at, policies)
         case ChainCancel() | ChainResume():
             return _command(chain, message, at, policies)
 
 
 def _begin(
     chain: ChainRecord | None, requested: GenerationRequested, at: datetime, policies: Policies
-) -> Step:
+) -> StepResult:
     if chain is not None and chain.request is not None:
         if not _is_the_same(chain, requested):
             raise ChainIdConflict(requested.chain)
         return chain, ()
     if chain is None or chain.tenant != requested.tenant:
         chain = _new(requested.chain or requested.job_id, requested.tenant, at)
-    heard_of = (each for each in chain.early if each.job_id == requested.job_id)
-    first = next(heard_of, ChainTry(job_id=requested.job_id))
-    first = first.model_copy(update={"poses": tuple(sorted(getattr(requested.request, "only", ())))})
+    reported = (each for each in chain.early if each.job_id == requested.job_id)
+    first = next(reported, ChainTry(job_id=requested.job_id))
+    first = with_try(first, poses=tuple(sorted(getattr(requested.request, "only", ()))))
     follow_ups = (ChainStep(type=each.type, follow_up=each) for each in requested.then)
-    story = ChainStory(chain, at, policies)
-    story.set(
+    step = ChainTransition(chain, at, policies)
+    step.set(
         user_id=requested.user_id,
         character_id=requested.character_id,
         request=requested.request,
@@ -77,44 +81,46 @@ def _begin(
         early=(),
         steps=(ChainStep(type=requested.request.type, tries=(first,)), *follow_ups),
     )
-    go_on(story)
-    return story.chain, story.said
+    progress(step)
+    return step.chain, step.outputs
 
 
 def _is_the_same(chain: ChainRecord, requested: GenerationRequested) -> bool:
     first, *others = chain.steps
     known = (chain.tenant, chain.user_id, first.tries[0].job_id, chain.request)
-    asked = (requested.tenant, requested.user_id, requested.job_id, requested.request)
-    return known == asked and [step.follow_up for step in others] == list(requested.then)
+    new = (requested.tenant, requested.user_id, requested.job_id, requested.request)
+    return known == new and [step.follow_up for step in others] == list(requested.then)
 
 
-def _hear(chain: ChainRecord | None, event: JobNews, at: datetime, policies: Policies) -> Step:
-    """What became of a job. Jobs that are no try of this chain's steps change nothing."""
-    story = ChainStory(chain or _new(event.chain_id or event.job_id, event.tenant, at), at, policies)
-    if story.chain.tenant != event.tenant:
+def _job_reported(
+    chain: ChainRecord | None, event: JobOutcome, at: datetime, policies: Policies
+) -> StepResult:
+    """Apply an event of a job. Jobs that are no try of this chain change nothing."""
+    step = ChainTransition(chain or _new(event.chain_id or event.job_id, event.tenant, at), at, policies)
+    if step.chain.tenant != event.tenant:
         return chain, ()
-    if story.chain.request is None:
-        _hear_early(story, event)
-    for place, step in enumerate(story.chain.steps):
-        for n, known in enumerate(step.tries):
+    if step.chain.request is None:
+        _keep_early(step, event)
+    for place, each in enumerate(step.chain.steps):
+        for n, known in enumerate(each.tries):
             if known.job_id == event.job_id:
-                story.set_try(place, n, **_news(known, event))
-    if not story.changed:
+                step.set_try(place, n, **_changes(known, event))
+    if not step.changed:
         return chain, ()
-    go_on(story)
-    return story.chain, story.said
+    progress(step)
+    return step.chain, step.outputs
 
 
-def _hear_early(story: ChainStory, event: JobNews) -> None:
-    early = {each.job_id: each for each in story.chain.early}
+def _keep_early(step: ChainTransition, event: JobOutcome) -> None:
+    early = {each.job_id: each for each in step.chain.early}
     known = early.get(event.job_id) or ChainTry(job_id=event.job_id)
-    if event.job_id in early or len(early) < EARLY:
-        early[event.job_id] = known.model_copy(update=_news(known, event))
-        story.set(early=tuple(early.values()))
+    if event.job_id in early or len(early) < MAX_EARLY:
+        early[event.job_id] = with_try(known, **_changes(known, event))
+        step.set(early=tuple(early.values()))
 
 
-def _news(known: ChainTry, event: JobNews) -> dict[str, Any]:
-    """What a job's event changes of a try. An end that was presumed gives way to the one that is told."""
+def _changes(known: ChainTry, event: JobOutcome) -> TryChanges:
+    """Return the changes that an event makes to a try. A presumed end gives way to a reported one."""
     if isinstance(event, GenerationConflicted):
         return _end(known, "failed", JobError(code="job_id_conflict", message=event.reason), event.at)
     error = event.error
@@ -130,33 +136,33 @@ def _news(known: ChainTry, event: JobNews) -> dict[str, Any]:
         case "completed":
             return _end(known, "completed", error, event.at)
         case "failed":
-            state = "cancelled" if error and error.code == "cancelled" else "failed"
-            return _end(known, state, error, event.at)
+            cancelled = error is not None and error.code == "cancelled"
+            return _end(known, "cancelled" if cancelled else "failed", error, event.at)
     return {}
 
 
-def _end(known: ChainTry, state: str, error: JobError | None, at: datetime) -> dict[str, Any]:
-    if ENDS.index(state) <= ENDS.index(known.state):
+def _end(known: ChainTry, state: EndState, error: JobError | None, at: datetime) -> TryChanges:
+    if PRECEDENCE.index(state) <= PRECEDENCE.index(known.state):
         return {}
     return {"state": state, "error": error, "ended_at": at}
 
 
 def _command(
     chain: ChainRecord | None, command: ChainCancel | ChainResume, at: datetime, policies: Policies
-) -> Step:
-    """A command that is older than the newest one, or another tenant's, changes nothing."""
-    story = ChainStory(chain or _new(command.chain_id, command.tenant, at), at, policies)
-    known = [time for time in (story.chain.cancelled_at, story.chain.resumed_at) if time]
-    asked_at = min(command.requested_at or at, at)
-    if story.chain.tenant != command.tenant or any(asked_at <= time for time in known):
+) -> StepResult:
+    """Apply a command. One that is older than the newest, or another tenant's, changes nothing."""
+    step = ChainTransition(chain or _new(command.chain_id, command.tenant, at), at, policies)
+    known = [time for time in (step.chain.cancelled_at, step.chain.resumed_at) if time]
+    requested_at = min(command.requested_at or at, at)
+    if step.chain.tenant != command.tenant or any(requested_at <= time for time in known):
         return chain, ()
     if isinstance(command, ChainCancel):
-        story.set(cancelled_at=asked_at, cancel_reason=command.reason)
-        go_on(story)
+        step.set(cancelled_at=requested_at, cancel_reason=command.reason)
+        progress(step)
     else:
-        story.set(resumed_at=asked_at)
-        go_on(story, resumed=True)
-    return story.chain, story.said
+        step.set(resumed_at=requested_at)
+        progress(step, resumed=True)
+    return step.chain, step.outputs
 
 
 def _new(chain_id: str, tenant: str, at: datetime) -> ChainRecord:

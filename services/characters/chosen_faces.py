@@ -1,31 +1,32 @@
-"""Which face a character has, since when, and which trainings are of it. Pure."""
+"""The selected faces of a character, and the trainings that count for the present one. Pure."""
 
 from datetime import datetime
 from itertools import takewhile
 
 from contracts.base import AssetId
-from contracts.characters import CharacterRecord, ChosenFace, Training
+from contracts.characters import ChosenFace, Training
+from services.characters.changes import R, with_record
 
-KEPT = 20
-"""So many choices of a character are remembered."""
+MAX_FACES = 20
+"""Number of selections that a record keeps."""
 
 
-def with_face(record: CharacterRecord, image: AssetId, chain_id: str, at: datetime) -> CharacterRecord:
-    """The record with one more choice; one that is known already leaves it the same object."""
+def with_face(record: R, image: AssetId, chain_id: str, at: datetime) -> R:
+    """Return the record with one more selection; a known one leaves it the same object."""
     if any(face.chain_id == chain_id for face in record.faces):
         return record
     chosen = ChosenFace(base_image_id=image, chain_id=chain_id, at=at)
     faces = sorted((*record.faces, chosen), key=lambda face: _rank(record, face))
-    return record.model_copy(update={"faces": tuple(faces[-KEPT:])})
+    return with_record(record, faces=tuple(faces[-MAX_FACES:]))
 
 
-def _rank(record: CharacterRecord, face: ChosenFace) -> tuple[bool, datetime, str]:
-    """The newest is last. A choice counts more than a request that described the character."""
+def _rank(record: R, face: ChosenFace) -> tuple[bool, datetime, str]:
+    """Sort the newest last. A selection counts more than a request that described the character."""
     return face.chain_id != record.character_id, face.at, face.chain_id
 
 
-def trainings_of_the_face(record: CharacterRecord) -> tuple[Training, ...]:
-    """Those of a chain that began with this face, and those outside such chains since it was chosen."""
+def trainings_of_the_face(record: R) -> tuple[Training, ...]:
+    """Return the trainings of chains with the present face, and others since it was chosen."""
     if not record.faces:
         return record.trainings
     image = record.faces[-1].base_image_id

@@ -1,4 +1,4 @@
-"""creations, choices, requests that go on, sheets, trainings → characters, chains → requests, LoRA news"""
+"""creations, selections, chain requests, sheets, trainings → characters, chains → requests, announcements"""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -91,7 +91,7 @@ def _key(message: GenerationRequested | JobEvent) -> str | None:
 
 
 def chain_of(message: Message) -> str | None:
-    """The chain that a message may move."""
+    """Return the id of the chain that a message may advance."""
     match message:
         case ChainCancel() | ChainResume() | GenerationConflicted() | SelectionDue():
             return message.chain_id
@@ -103,7 +103,7 @@ def chain_of(message: Message) -> str | None:
 
 
 def jobs_to_read(batch: Sequence[Received[Message]]) -> Iterator[str]:
-    """The jobs that must be looked into: of chosen base images, and of sheets of described characters."""
+    """Yield the jobs to read: of selected base images, and of sheets of described characters."""
     for received in batch:
         message = received.message
         if isinstance(message, BaseImageSelected | SelectionDue):
@@ -115,8 +115,8 @@ def jobs_to_read(batch: Sequence[Received[Message]]) -> Iterator[str]:
 
 def apply_to_character(
     jobs: ImagesByJob, policies: Policies, record: Record | None, received: Received[CharacterMessage]
-) -> records.Step:
-    """Apply one message to a character's record."""
+) -> records.StepResult:
+    """Apply one message to a record."""
     return records.advance(record, received.message, at=received.at, jobs=jobs, policies=policies)
 
 
@@ -142,8 +142,8 @@ def apply_to_chain(
     policies: Policies,
     chain: ChainRecord | None,
     received: Received[ChainMessage | SelectionDue],
-) -> chains.Step:
-    """Apply one message to a chain. A selection that is refused begins the chain that its sheet job ends."""
+) -> chains.StepResult:
+    """Apply one message to a chain. A refused selection starts its chain; its rejected job ends it."""
     message: ChainMessage | SelectionDue = received.message
     if isinstance(message, SelectionDue):
         if selection_rules.refusal(message, jobs, policies.selection) is None:

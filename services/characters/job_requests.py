@@ -1,4 +1,4 @@
-"""The requests that the characters service makes by itself. Pure."""
+"""The requests that the characters service publishes on its own. Pure."""
 
 from collections.abc import Sequence
 from uuid import UUID, uuid5
@@ -11,7 +11,7 @@ from services.characters.trigger_words import with_trigger
 
 
 def job_id_of(cause: str, *parts: object) -> str:
-    """The id of a job that something else causes: the same whenever it is worked out."""
+    """Return the id of a job that follows from something else; the same for the same arguments."""
     return str(uuid5(UUID(cause), "/".join(map(str, parts))))
 
 
@@ -21,15 +21,15 @@ def training_on(
     *,
     character_id: str,
     policy: TrainingPolicy,
-    wish: TrainingFollowUp | None = None,
+    follow_up: TrainingFollowUp | None = None,
 ) -> LoraTrainingRequest:
-    """The training of a character's LoRA on at least `least_images` images."""
-    told = captions if any(captions) else ()
+    """Return the request to train a character's LoRA on at least `least_images` images."""
+    used = captions[: policy.most_images] if any(captions) else ()
     return LoraTrainingRequest(
         character_id=character_id,
         images=tuple(images[: policy.most_images]),
-        captions=tuple(with_trigger(caption, character_id) for caption in told[: policy.most_images]),
+        captions=tuple(with_trigger(caption, character_id) for caption in used),
         trigger_word=trigger_word(character_id),
-        steps=(wish and wish.steps) or policy.steps,
-        provider=wish and wish.provider,
+        steps=(follow_up and follow_up.steps) or policy.steps,
+        provider=follow_up and follow_up.provider,
     )

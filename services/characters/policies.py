@@ -1,4 +1,4 @@
-"""policies.yaml → typed policies: what a good sheet is, when a LoRA is trained, on what, where it is used."""
+"""policies.yaml → typed policies: selections, sheets, trainings, and the providers of LoRAs."""
 
 import math
 from datetime import timedelta
@@ -11,15 +11,16 @@ from pydantic import Field
 from contracts.base import Model, Provider
 from contracts.characters import Lora
 from contracts.renders import StoredLora
+from contracts.requests import SHEET_MIN_COMPLETED_RATIO
 
 
 class SheetPolicy(Model):
-    """When a sheet is good enough, by the images of all of its tries."""
+    """Completeness of a sheet, by the images of all of its tries."""
 
-    min_completed_ratio: float = Field(gt=0, le=1)
+    min_completed_ratio: float = Field(default=SHEET_MIN_COMPLETED_RATIO, gt=0, le=1)
 
     def min_images(self, wanted: int) -> int:
-        """The least number of images of so many poses that is good enough."""
+        """Return the smallest number of images that completes a sheet."""
         return max(1, math.ceil(self.min_completed_ratio * wanted))
 
 
@@ -40,7 +41,7 @@ class SelectionPolicy(Model):
 
 
 class TrainingPolicy(Model):
-    """What a training is made of, and when one starts by itself."""
+    """Images and steps of a training, and when one starts without a request."""
 
     least_images: int = Field(ge=4)
     most_images: int = Field(ge=4, le=50)
@@ -49,15 +50,15 @@ class TrainingPolicy(Model):
 
 
 class Policies(Model):
-    """All policies."""
+    """All policies of the characters service."""
 
     selection: SelectionPolicy
-    sheet: SheetPolicy
+    sheet: SheetPolicy = SheetPolicy()
     training: TrainingPolicy
     lora_providers: dict[str, tuple[Provider, ...]]
 
     def lora_of(self, stored: StoredLora) -> Lora:
-        """What requests are given of a trained LoRA."""
+        """Return the description of a trained LoRA for requests."""
         families = (family for family in self.lora_providers if family in stored.base_model.lower())
         family = next(families, None)
         return Lora(
@@ -69,6 +70,6 @@ class Policies(Model):
 
 
 def load_policies() -> Policies:
-    """The policies that ship with the service."""
+    """Return the policies that ship with the service."""
     text = files("services.characters").joinpath("policies.yaml").read_text()
     return Policies.model_validate(yaml.safe_load(text))

@@ -1,15 +1,14 @@
-"""The rules of a character's record: (record, message) → (record, what to say). No clock, no client.
+"""The rules of a character's record: (record, message) → (record, outputs). Pure.
 
-Who it is and its chosen face are here; which sheet counts is in `sheets.py`, what its trainings come
-to in `trainings.py`.
+The description and the selected face are here, sheets in `sheets.py`, trainings in `trainings.py`.
 
-Messages may come twice, late or in another order than they were caused; what is newer by its own
-time wins, and a rule returns the same record when it changes nothing.
+Messages may arrive twice, late or out of order. The newer one by its own time wins, and a rule returns
+the same record if nothing changes.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Unpack
 
 from contracts.base import Message
 from contracts.chains import BaseImageSelected, SelectionDue
@@ -18,12 +17,13 @@ from contracts.generation import GenerationRequested
 from contracts.jobs import CharacterSheetCompleted, JobEvent
 from contracts.requests import CharacterSheetRequest
 from prompts.trigger_words import trigger_word
+from services.characters.changes import CharacterChanges, RecordChanges, with_character, with_record
 from services.characters.chosen_faces import with_face
 from services.characters.job_images import ImagesByJob
 from services.characters.policies import Policies
 from services.characters.selections import refusal, selected_character
 from services.characters.sheets import SheetPart, sheet_of_parts, starts_training, training_of, with_part
-from services.characters.trainings import heard_of_training, standing
+from services.characters.trainings import apply_training_event, lora_status
 from shared.errors import PermanentError
 from shared.fold import Folded
 
@@ -38,14 +38,21 @@ CharacterMessage = (
 
 
 class Record(CharacterRecord, Folded):
-    """The `characters` document with what this service keeps for itself."""
+    """The `characters` document with the fields that only this service reads."""
 
     sheet_parts: tuple[SheetPart, ...] = ()
     created_as: Character | None = None
-    """Its description when it was created by itself, without a choice of face."""
+    """The description in `character.created`, if there was one."""
 
 
-Step = tuple[Record | None, Sequence[Message]]
+class OwnChanges(RecordChanges, total=False):
+    """Fields of a record that change, with those that only this service reads."""
+
+    sheet_parts: tuple[SheetPart, ...]
+    created_as: Character | None
+
+
+StepResult = tuple[Record | None, Sequence[Message]]
 
 
 class CharacterIdConflict(PermanentError):
@@ -59,74 +66,72 @@ class CharacterIdConflict(PermanentError):
 
 def advance(
     record: Record | None, message: CharacterMessage, *, at: datetime, jobs: ImagesByJob, policies: Policies
-) -> Step:
-    """Apply one message to a record. `at` is the message's time in the log.
+) -> StepResult:
+    """Apply one message to a record. `at` is the record's time in Kafka.
 
     Raises:
-        UnknownBaseImage: when a selection's image is not there, or nobody says who is on it.
-        CharacterIdConflict: when the character was created with another description.
+        UnknownBaseImage: if the image of a selection will not become ready, or shows an unknown character.
+        CharacterIdConflict: if the character was created with another description.
     """
     match message:
         case CharacterCreated():
             return _created(record, message, at), ()
         case BaseImageSelected():
-            who = selected_character(message, jobs, policies.selection)
-            return _selected(record, message, at, who) if who else (record, ())
+            character = selected_character(message, jobs, policies.selection)
+            return _selected(record, message, at, character) if character else (record, ())
         case SelectionDue():
             if refusal(message, jobs, policies.selection):
                 return record, ()
-            who = selected_character(message, jobs, policies.selection)
-            return _selected(record, message, at, who) if who else (record, ())
+            character = selected_character(message, jobs, policies.selection)
+            return _selected(record, message.selection, at, character) if character else (record, ())
         case GenerationRequested():
             return _described(record, message, at), ()
         case CharacterSheetCompleted():
             return _sheet_completed(record, message, at, jobs, policies)
         case JobEvent():
-            return _training_moved(record, message, at, policies)
+            return _training_reported(record, message, at, policies)
 
 
 def _created(record: Record | None, created: CharacterCreated, at: datetime) -> Record:
-    """The character as it was described first. A face that was chosen, by whichever message came
-    first, and what was said of it then stay."""
+    """Store the first description. A selected face and its description stay, whichever message came first."""
     if record is None:
-        who = _with(created.character, created.character_id)
-        record = _new(created.character_id, created.tenant, created.user_id, who, at)
+        character = _with_trigger_word(created.character, created.character_id)
+        record = _new(created.character_id, created.tenant, created.user_id, character, at)
     if record.created_as not in (None, created.character):
         raise CharacterIdConflict(created.character_id)
     return _changed(record, at, created_as=created.character)
 
 
 def _selected(
-    record: Record | None, message: BaseImageSelected | SelectionDue, at: datetime, who: Character
-) -> Step:
-    """The chosen face. The sheet is asked for also by a selection that a newer one has overtaken."""
-    selected = message.selection if isinstance(message, SelectionDue) else message
-    who = _with(who, selected.character_id, base_image_id=selected.base_image_id)
+    record: Record | None, selected: BaseImageSelected, at: datetime, character: Character
+) -> StepResult:
+    """Store the selected face and request its sheet, even if a newer selection was read before."""
+    character = _with_trigger_word(character, selected.character_id, base_image_id=selected.base_image_id)
     if record is None:
-        record = _new(selected.character_id, selected.tenant, selected.user_id, who, at)
-    chosen_at = min(selected.selected_at or at, at)
-    chosen = with_face(record, selected.base_image_id, selected.chain_id, chosen_at)
+        record = _new(selected.character_id, selected.tenant, selected.user_id, character, at)
+    selected_at = min(selected.selected_at or at, at)
+    chosen = with_face(record, selected.base_image_id, selected.chain_id, selected_at)
     if chosen is not record and chosen.faces[-1].chain_id == selected.chain_id:
         if record.character.base_image_id == selected.base_image_id:
-            who = _with(who, selected.character_id, lora=who.lora or record.character.lora)
-        chosen = chosen.model_copy(update={"character": who, "selected_at": chosen_at})
-    fields = {"faces": chosen.faces, "selected_at": chosen.selected_at} | standing(chosen)
-    return _changed(record, at, **fields), (selected.sheet,)
+            character = with_character(character, lora=character.lora or record.character.lora)
+        chosen = with_record(chosen, character=character, selected_at=selected_at)
+    changed = _changed(record, at, faces=chosen.faces, selected_at=chosen.selected_at, **lora_status(chosen))
+    return changed, (selected.sheet,)
 
 
 def _described(record: Record | None, requested: GenerationRequested, at: datetime) -> Record | None:
-    """Whom a chain's request describes: stored, for its later steps name the character by its id."""
+    """Store the character that a chain's request describes: its later steps name it by its id."""
     sheet, character_id = requested.request, requested.character_id
     if not isinstance(sheet, CharacterSheetRequest) or sheet.character is None or character_id is None:
         return record
     if record is None:
-        who = _with(sheet.character, character_id, base_image_id=sheet.base_image_id)
-        record = _new(character_id, requested.tenant, requested.user_id, who, at)
+        character = _with_trigger_word(sheet.character, character_id, base_image_id=sheet.base_image_id)
+        record = _new(character_id, requested.tenant, requested.user_id, character, at)
     described = with_face(record, sheet.base_image_id, character_id, at)
     if record.selected_at is None:
-        who = _with(record.character, character_id, base_image_id=sheet.base_image_id)
-        described = described.model_copy(update={"character": who})
-    return _changed(record, at, faces=described.faces, **standing(described))
+        character = _with_trigger_word(record.character, character_id, base_image_id=sheet.base_image_id)
+        described = with_record(described, character=character)
+    return _changed(record, at, faces=described.faces, **lora_status(described))
 
 
 def _sheet_completed(
@@ -135,51 +140,55 @@ def _sheet_completed(
     at: datetime,
     jobs: ImagesByJob,
     policies: Policies,
-) -> Step:
-    before, record = record, record or _told_by_job(completed, at, jobs)
+) -> StepResult:
+    before, record = record, record or _described_by_job(completed, at, jobs)
     if record is None:
         return before, ()
     parts = with_part(record.sheet_parts, record.sheet, completed)
     sheet = sheet_of_parts(parts)
     trains = starts_training(record, sheet, completed, policies.training)
-    said = (training_of(sheet, completed, policies.training),) if trains else ()
-    return _changed(record, at, sheet_parts=parts, sheet=sheet), said
+    outputs = (training_of(sheet, completed, policies.training),) if trains else ()
+    return _changed(record, at, sheet_parts=parts, sheet=sheet), outputs
 
 
-def _told_by_job(completed: CharacterSheetCompleted, at: datetime, jobs: ImagesByJob) -> Record | None:
-    """The record that the request of a chain will make, when the chain's sheet is heard of first."""
+def _described_by_job(completed: CharacterSheetCompleted, at: datetime, jobs: ImagesByJob) -> Record | None:
+    """Return the record that a chain's request will store, if the chain's sheet is read before it."""
     job = jobs.get(completed.job_id)
     if job is None or job.character is None or completed.chain_id != completed.character_id:
         return None
-    who = _with(job.character, completed.character_id)
-    return _new(completed.character_id, job.tenant, completed.user_id, who, at)
+    character = _with_trigger_word(job.character, completed.character_id)
+    return _new(completed.character_id, job.tenant, completed.user_id, character, at)
 
 
-def _training_moved(record: Record | None, event: JobEvent, at: datetime, policies: Policies) -> Step:
+def _training_reported(
+    record: Record | None, event: JobEvent, at: datetime, policies: Policies
+) -> StepResult:
     if record is None:
         return record, ()
-    fields, said = heard_of_training(record, event, policies)
-    return _changed(record, at, **fields), said
+    changes, outputs = apply_training_event(record, event, policies)
+    return _changed(record, at, **changes), outputs
 
 
-def _new(character_id: str, tenant: str, user_id: str, who: Character, at: datetime) -> Record:
+def _new(character_id: str, tenant: str, user_id: str, character: Character, at: datetime) -> Record:
     return Record(
         character_id=character_id,
         tenant=tenant,
         user_id=user_id,
-        character=who,
+        character=character,
         created_at=at,
         updated_at=at,
     )
 
 
-def _with(who: Character, character_id: str, **fields: Any) -> Character:
-    """The trigger word is fixed by the id, whatever a request says."""
-    return who.model_copy(update=fields | {"trigger_word": trigger_word(character_id)})
+def _with_trigger_word(
+    character: Character, character_id: str, **changes: Unpack[CharacterChanges]
+) -> Character:
+    """Return a description with the trigger word that its id determines, whatever a request contains."""
+    return with_character(with_character(character, **changes), trigger_word=trigger_word(character_id))
 
 
-def _changed(record: Record, at: datetime, **fields: Any) -> Record:
-    """What is so already leaves it the same object."""
-    if all(getattr(record, name) == value for name, value in fields.items()):
+def _changed(record: Record, at: datetime, **changes: Unpack[OwnChanges]) -> Record:
+    """Return the record with other values; equal values leave it the same object."""
+    if all(getattr(record, name) == value for name, value in changes.items()):
         return record
-    return record.model_copy(update=fields | {"updated_at": max(record.updated_at, at)})
+    return with_record(record.model_copy(update={**changes}), updated_at=max(record.updated_at, at))

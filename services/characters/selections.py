@@ -153,7 +153,12 @@ def _checked(
         return _with_pending(document, others), (_rejection(due, why),)
     if selected_character(due, jobs, policy) is not None:
         return _with_pending(document, others), ()
-    later = known.model_copy(update={"wake_at": max(due.due_at, at) + _pause(due, policy)})
+    later = PendingSelection(
+        selection=known.selection,
+        since=known.since,
+        wake_at=max(due.due_at, at) + _pause(due, policy),
+        trace=known.trace,
+    )
     return _with_pending(document, (*others, later)), ()
 
 

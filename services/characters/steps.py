@@ -1,4 +1,4 @@
-"""What a chain's steps are: which waits for which, how far one is, and what it asks for. Pure."""
+"""The steps of a chain: their order, their state and their requests. Pure."""
 
 from collections.abc import Sequence
 
@@ -25,13 +25,13 @@ NO_SHEET = JobError(
 
 
 def depends_on(steps: Sequence[ChainStep], place: int) -> int | None:
-    """The step that must be completed first: the last sheet or training before it, never a picture."""
+    """Return the step that must be completed first: the last sheet or training before it, never a picture."""
     earlier = range(place - 1, -1, -1)
     return next((each for each in earlier if each == 0 or steps[each].type == "lora_training"), None)
 
 
 def state_of(chain: Chain, place: int, policies: Policies) -> tuple[StepState, JobError | None]:
-    """How far a step is, by its tries."""
+    """Return the state of a step, by its tries."""
     step = chain.steps[place]
     if isinstance(step.follow_up, TrainingFollowUp) and chain.steps[place - 1].type != "character_sheet":
         return "failed", NO_SHEET
@@ -47,10 +47,10 @@ def state_of(chain: Chain, place: int, policies: Policies) -> tuple[StepState, J
 
 
 def _is_done(chain: Chain, place: int, policies: Policies) -> bool:
-    """Whether one of its tries did it; of a sheet, also whether all of them together did.
+    """Return whether a step is done: by one of its tries, or, for a sheet, by all of them together.
 
-    They are judged together once none runs, so that neither news that come earlier nor such that come
-    later change what is found. What was stopped is not good enough as long as an image is missing.
+    Tries are judged together once none runs, so that the order of messages does not matter. A cancelled
+    sheet is not done as long as an image is missing.
     """
     step = chain.steps[place]
     if any(attempt.state == "completed" for attempt in step.tries):
@@ -63,7 +63,7 @@ def _is_done(chain: Chain, place: int, policies: Policies) -> bool:
 
 
 def _too_few(chain: Chain, place: int, policies: Policies) -> JobError | None:
-    """A sheet that is too small to train on is not good enough where a training follows."""
+    """Return the error of a sheet that is too small for the training after it, or None."""
     next_type = chain.steps[place + 1].type if place + 1 < len(chain.steps) else None
     least, ready = policies.training.least_images, len(images_by_pose(chain.steps[place]))
     if chain.steps[place].type != "character_sheet" or next_type != "lora_training" or ready >= least:
@@ -73,7 +73,7 @@ def _too_few(chain: Chain, place: int, policies: Policies) -> JobError | None:
 
 
 def images_by_pose(step: ChainStep) -> dict[int, ChainImage]:
-    """The images of all tries of a sheet, in the order of its poses."""
+    """Return the images of all tries of a sheet, in the order of its poses."""
     found: dict[int, ChainImage] = {}
     for attempt in step.tries:
         for image in attempt.images:
@@ -83,7 +83,7 @@ def images_by_pose(step: ChainStep) -> dict[int, ChainImage]:
 
 
 def images_of(step: ChainStep) -> tuple[AssetId, ...]:
-    """What a step has given so far."""
+    """Return the images of a step so far."""
     if step.type == "character_sheet":
         return tuple(image.asset for image in images_by_pose(step).values())
     return tuple(image.asset for attempt in step.tries for image in attempt.images)
@@ -96,7 +96,7 @@ def _missing(sheet: CharacterSheetRequest, step: ChainStep) -> tuple[int, ...]:
 
 
 def _to_draw(sheet: CharacterSheetRequest, step: ChainStep) -> tuple[int, ...]:
-    """What is missing; where all that was asked for is there and still too few, the rest of the poses."""
+    """Return the missing poses; if none of the requested ones is missing, the rest of all poses."""
     ready = images_by_pose(step)
     if not ready:
         return tuple(sorted(sheet.only))
@@ -105,7 +105,7 @@ def _to_draw(sheet: CharacterSheetRequest, step: ChainStep) -> tuple[int, ...]:
 
 
 def request_of(chain: Chain, place: int, policies: Policies) -> tuple[GenerationRequest, tuple[int, ...]]:
-    """What the next try of a step asks for; of a sheet also which poses, where not all."""
+    """Return the request of the next try of a step, and the poses of a partial sheet."""
     step, about = chain.steps[place], {"character_id": chain.character_id}
     match step.follow_up:
         case TrainingFollowUp():
@@ -118,19 +118,21 @@ def request_of(chain: Chain, place: int, policies: Policies) -> tuple[Generation
     assert first is not None, "a chain has steps once its request is known"
     if isinstance(first, BaseImageRequest | LoraTrainingRequest):
         return first, ()
-    stored = first.model_copy(update=about | {"character": None})
-    if not isinstance(stored, CharacterSheetRequest):
-        return stored, ()
-    poses = _to_draw(stored, step)
-    return stored.model_copy(update={"only": poses}), poses
+    stored = first.model_dump() | about | {"character": None}
+    if not isinstance(first, CharacterSheetRequest):
+        return type(first).model_validate(stored), ()
+    poses = _to_draw(first, step)
+    return CharacterSheetRequest.model_validate(stored | {"only": poses}), poses
 
 
-def _training(chain: Chain, place: int, wish: TrainingFollowUp, policies: Policies) -> LoraTrainingRequest:
+def _training(
+    chain: Chain, place: int, follow_up: TrainingFollowUp, policies: Policies
+) -> LoraTrainingRequest:
     images = images_by_pose(chain.steps[place - 1]).values()
     return training_on(
         [image.asset for image in images],
         [image.caption for image in images],
         character_id=chain.character_id or chain.chain_id,
         policy=policies.training,
-        wish=wish,
+        follow_up=follow_up,
     )

@@ -1,75 +1,109 @@
-"""The rules of a character's trainings: which LoRA it has, and what is told of it."""
+"""The rules of a character's trainings: the LoRA that it has, and the announcements. Pure."""
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
 
 from contracts.base import Message
 from contracts.chains import LoraFailed, LoraReady
 from contracts.characters import CharacterRecord, Training
 from contracts.jobs import JobEvent
+from services.characters.changes import (
+    LoraStatus,
+    RecordChanges,
+    with_character,
+    with_record,
+    with_training,
+)
 from services.characters.chosen_faces import trainings_of_the_face
 from services.characters.policies import Policies
 
-ANOTHER_FACE = "another face was chosen since it was asked for"
+ANOTHER_FACE = "another face was chosen since it was requested"
 
-KEPT = 20
-"""So many trainings of a character are remembered."""
+MAX_TRAININGS = 20
+"""Number of trainings that a record keeps."""
 
 
-def heard_of_training(
+def apply_training_event(
     record: CharacterRecord, event: JobEvent, policies: Policies
-) -> tuple[dict[str, Any], Sequence[Message]]:
-    """The fields of the record that change, and what is to be said.
+) -> tuple[RecordChanges, Sequence[Message]]:
+    """Return the changes that an event of a training makes, and the announcements.
 
-    Trainings are in the order in which they were asked for: one that ends late does not replace
-    the LoRA of one that was asked for after it, and one that fails takes no LoRA away.
+    Trainings are in the order of their requests: one that ends late does not replace the LoRA of a
+    training that was requested later, and a failure takes no LoRA away.
     """
     known = next((each for each in record.trainings if each.job_id == event.job_id), _begun(event))
     if known.state != "training":
         return {}, ()
-    after = _moved(known, event, policies)
+    after = _after(known, event, policies)
     others = (each for each in record.trainings if each.job_id != event.job_id)
-    trainings = tuple(sorted((*others, after), key=lambda each: (each.requested_at, each.job_id)))[-KEPT:]
-    fields: dict[str, Any] = {"trainings": trainings}
-    fields |= standing(record.model_copy(update=fields))
-    lora = fields["character"].lora
-    about = {name: getattr(event, name) for name in ("character_id", "job_id", "tenant", "chain_id", "at")}
-    if after.state == "ready" and lora:
-        return fields, (LoraReady(**about, lora=lora),)
-    if after.state != "training":
-        return fields, (LoraFailed(**about, reason=after.error or ANOTHER_FACE),)
-    return fields, ()
+    ordered = sorted((*others, after), key=lambda each: (each.requested_at, each.job_id))
+    trainings = tuple(ordered[-MAX_TRAININGS:])
+    status = lora_status(with_record(record, trainings=trainings))
+    announcements = _announcements(event, after, status)
+    changes = RecordChanges(
+        trainings=trainings,
+        character=status["character"],
+        lora_state=status["lora_state"],
+        lora_error=status["lora_error"],
+        lora_failed_at=status["lora_failed_at"],
+    )
+    return changes, announcements
 
 
-def standing(record: CharacterRecord) -> dict[str, Any]:
-    """What the trainings on the present face come to; what was trained on another does not count."""
+def lora_status(record: CharacterRecord) -> LoraStatus:
+    """Return the state of the LoRA by the trainings of the present face; others do not count."""
     trainings = trainings_of_the_face(record)
     others = {each.lora.key for each in record.trainings if each.lora and each not in trainings}
     loras = [each.lora for each in trainings if each.lora]
-    told = record.character.lora
-    lora = loras[-1] if loras else None if told and told.key in others else told
+    described = record.character.lora
+    lora = loras[-1] if loras else None if described and described.key in others else described
     runs = any(each.state == "training" for each in trainings)
     newest = trainings[-1] if trainings and not runs else None
     failed_at = (each.failed_at for each in trainings if each.failed_at)
     return {
-        "character": record.character.model_copy(update={"lora": lora}),
+        "character": with_character(record.character, lora=lora),
         "lora_state": "training" if runs else newest.state if newest else "none",
         "lora_error": newest.error if newest else None,
         "lora_failed_at": max(failed_at, default=None) if newest else None,
     }
 
 
+def _announcements(event: JobEvent, training: Training, status: LoraStatus) -> Sequence[Message]:
+    """Return the announcement of a training that has ended, with the LoRA that the character has now."""
+    character_id, lora = event.character_id or "", status["character"].lora
+    if training.state == "ready" and lora:
+        ready = LoraReady(
+            character_id=character_id,
+            job_id=event.job_id,
+            tenant=event.tenant,
+            chain_id=event.chain_id,
+            at=event.at,
+            lora=lora,
+        )
+        return (ready,)
+    if training.state == "training":
+        return ()
+    failed = LoraFailed(
+        character_id=character_id,
+        job_id=event.job_id,
+        tenant=event.tenant,
+        chain_id=event.chain_id,
+        at=event.at,
+        reason=training.error or ANOTHER_FACE,
+    )
+    return (failed,)
+
+
 def _begun(event: JobEvent) -> Training:
-    asked_ago = timedelta(milliseconds=round(1000 * event.elapsed_seconds))
-    return Training(job_id=event.job_id, chain_id=event.chain_id, requested_at=event.at - asked_ago)
+    elapsed = timedelta(milliseconds=round(1000 * event.elapsed_seconds))
+    return Training(job_id=event.job_id, chain_id=event.chain_id, requested_at=event.at - elapsed)
 
 
-def _moved(training: Training, event: JobEvent, policies: Policies) -> Training:
+def _after(training: Training, event: JobEvent, policies: Policies) -> Training:
     stored = event.image.lora if event.image else None
     if stored is not None:
-        return training.model_copy(update={"state": "ready", "lora": policies.lora_of(stored)})
+        return with_training(training, state="ready", lora=policies.lora_of(stored))
     if event.event == "failed":
         why = f"{event.error.code}: {event.error.message}" if event.error else "no reason is known"
-        return training.model_copy(update={"state": "failed", "error": why, "failed_at": event.at})
+        return with_training(training, state="failed", error=why, failed_at=event.at)
     return training

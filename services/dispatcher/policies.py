@@ -13,6 +13,7 @@ from contracts.base import GenerationType, Model, Provider
 from contracts.characters import Lora
 from contracts.generation import RenderSpec
 from contracts.jobs import Attempt, Cost, Job
+from contracts.requests import SHEET_MIN_COMPLETED_RATIO
 
 Need = Literal["text_to_image", "reference", "face_swap", "lora", "workflow", "lora_training"]
 NextTry = Literal["again", "elsewhere", "unsure", "other_model", "never"]
@@ -205,5 +206,6 @@ def _listed(providers: Sequence[Provider]) -> str:
 
 def load_policies() -> Policies:
     """Return the policies that ship with the service."""
-    text = files("services.dispatcher").joinpath("policies.yaml").read_text()
-    return Policies.model_validate(yaml.safe_load(text))
+    policies = yaml.safe_load(files("services.dispatcher").joinpath("policies.yaml").read_text())
+    policies["types"]["character_sheet"]["min_completed_ratio"] = SHEET_MIN_COMPLETED_RATIO
+    return Policies.model_validate(policies)

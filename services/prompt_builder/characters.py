@@ -8,7 +8,7 @@ from shared.mongo import Collection, find_by_id
 
 
 class MongoCharacters(Characters):
-    """Characters by id; another tenant's do not exist."""
+    """Reads characters by tenant and id."""
 
     def __init__(self, collection: Collection) -> None:
         self._collection = collection

@@ -28,26 +28,26 @@ from shared.kafka.subscribe import Subscribe
 
 @dataclass(frozen=True, slots=True)
 class StoredCharacter:
-    """A character, and the choices of its face that its record shows, by their chains."""
+    """A character, and the chains of the base image selections that its record shows."""
 
     character: Character
     choices: frozenset[str] = frozenset()
 
 
 class Characters(Protocol):
-    """Stored characters, of which requests may give only the id."""
+    """Reads stored characters, which requests may name by id."""
 
     async def find(self, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], StoredCharacter]:
-        """Those that exist, by (tenant, character id); one round trip."""
+        """Return the characters that exist, by (tenant, character id); one round trip."""
 
 
 def handlers(subscribe: Subscribe, characters: Characters, catalogue: Catalogue) -> None:
-    """Declare what the prompt-builder listens to."""
+    """Declare the subscription of the prompt-builder."""
 
     @subscribe(GenerationRequested, group="prompt-builder", on_unreadable=refuse, on_failed=give_up)
     async def plan_generations(batch: Sequence[Received[GenerationRequested]]) -> list[Outgoing]:
         known = await characters.find({key for received in batch if (key := character_key(received.message))})
-        # In a thread: a hostile text of the largest size is searched for seconds, and health must answer.
+        # In a thread: checking the largest text takes seconds, and health checks must be answered meanwhile.
         return await asyncio.to_thread(plans, batch, known, catalogue)
 
 
@@ -61,7 +61,7 @@ def plans(
     for received in batch:
         requested = received.message
         key = character_key(requested)
-        at = asked_at(received)
+        at = requested_at_of(received)
         stored = known.get(key) if key else None
         if key and not (stored and is_complete(stored, requested)):
             outputs += caused_by(
@@ -85,8 +85,8 @@ def is_complete(stored: StoredCharacter, requested: GenerationRequested) -> bool
     return requested.awaited_choice is None or requested.awaited_choice in stored.choices
 
 
-def asked_at(received: Received[GenerationRequested]) -> datetime:
-    """Return when the user asked: never later than the record was written, never impossibly early."""
+def requested_at_of(received: Received[GenerationRequested]) -> datetime:
+    """Return the time of the request: never later than its record, never implausibly early."""
     return plausible(received.message.requested_at, received.at)
 
 
@@ -100,7 +100,7 @@ def refuse(record: ConsumerRecord, unreadable: Unreadable) -> Message | None:
 
 
 def give_up(received: Received[GenerationRequested], error: Exception) -> Message:
-    """A request that cannot be planned is rejected, so that its caller does not wait for ever."""
+    """Reject a request that cannot be planned, so that its job ends."""
     requested = received.message
     what = str(error) if isinstance(error, PermanentError) else type(error).__name__
     return GenerationRejected(
@@ -109,7 +109,7 @@ def give_up(received: Received[GenerationRequested], error: Exception) -> Messag
         user_id=requested.user_id,
         type=requested.request.type,
         request_hash=request_hash(requested),
-        requested_at=asked_at(received),
+        requested_at=requested_at_of(received),
         notify=requested.notify,
         chain_id=requested.chain,
         character_id=requested.character_id,

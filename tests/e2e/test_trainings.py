@@ -181,7 +181,7 @@ async def test_another_tenants_lora_cannot_be_used(
     request = {"type": "studio", "character": character, "provider": provider}
     (end,) = await platform.ended(await platform.publish(request))
     assert end.error is not None
-    assert end.error.code == "input_not_found"
+    assert (end.error.code, end.error.reasons[0].field) == ("rejected", "request.character.lora.key")
 
 
 async def test_a_posted_training_is_accepted_and_can_be_cancelled(platform: Platform, story: Story) -> None:

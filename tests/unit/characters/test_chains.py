@@ -14,7 +14,7 @@ from contracts.requests import (
     TrainingFollowUp,
 )
 from prompts.trigger_words import trigger_word
-from services.characters.chains import EARLY, ChainIdConflict
+from services.characters.chains import MAX_EARLY, ChainIdConflict
 from services.characters.job_requests import job_id_of
 from shared.ids import uuid7
 from tests.fakes.builders import CHARACTER, JOB
@@ -213,9 +213,9 @@ def test_news_of_the_first_job_may_come_before_the_request() -> None:
 
 
 def test_only_so_many_jobs_of_a_chain_that_never_began_are_remembered() -> None:
-    tale = Tale(*(an_event("completed", uuid7()) for _ in range(EARLY)))
+    tale = Tale(*(an_event("completed", uuid7()) for _ in range(MAX_EARLY)))
     before = tale.chain
-    assert len(before.early) == EARLY
+    assert len(before.early) == MAX_EARLY
     assert tale.hear(an_event("completed", uuid7())).stored is before
 
 

@@ -5,7 +5,7 @@ from typing import cast
 
 from contracts.chains import LoraFailed, LoraReady
 from contracts.characters import character_key
-from services.characters.chosen_faces import KEPT
+from services.characters.chosen_faces import MAX_FACES
 from services.characters.records import CharacterMessage
 from services.characters.trainings import ANOTHER_FACE
 from services.dispatcher.loras import MongoLoras
@@ -102,6 +102,6 @@ def test_a_described_character_that_gets_another_face_leaves_its_chains_lora_beh
 
 
 def test_only_the_newest_choices_are_remembered() -> None:
-    many = [a_selection(selected_at=after(place)) for place in range(KEPT + 5)]
+    many = [a_selection(selected_at=after(place)) for place in range(MAX_FACES + 5)]
     memory = Memory(*many, a_training_event("accepted", seconds=100, elapsed_seconds=10))
-    assert (len(memory.record.faces), memory.record.lora_state) == (KEPT, "training")
+    assert (len(memory.record.faces), memory.record.lora_state) == (MAX_FACES, "training")

@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 
 from contracts.chains import LoraFailed, LoraReady
-from services.characters.trainings import KEPT
+from services.characters.trainings import MAX_TRAININGS
 from shared.ids import uuid7
 from tests.fakes.builders import CHARACTER, after
 from tests.fakes.characters import TRAINING, a_lora, a_selection, a_training_event
@@ -85,6 +85,6 @@ def test_a_training_of_an_unknown_character_is_not_kept() -> None:
 
 
 def test_only_the_newest_trainings_are_remembered() -> None:
-    many = [a_training_event("accepted", uuid7(), seconds=place) for place in range(KEPT + 5)]
+    many = [a_training_event("accepted", uuid7(), seconds=place) for place in range(MAX_TRAININGS + 5)]
     memory = Memory(a_selection(), *many)
-    assert len(memory.record.trainings) == KEPT
+    assert len(memory.record.trainings) == MAX_TRAININGS

@@ -7,7 +7,7 @@ from structlog.testing import capture_logs
 
 from contracts.generation import GenerationPlanned, GenerationRejected
 from prompts.planner import request_hash
-from services.prompt_builder.handlers import asked_at, give_up
+from services.prompt_builder.handlers import give_up, requested_at_of
 from shared.errors import PermanentError, TransientError
 from tests.fakes.builders import CHAIN, received
 from tests.unit.prompt_builder.builder import ZERO, Builder
@@ -34,7 +34,7 @@ def test_a_rejection_names_the_request_and_the_kind_of_trouble() -> None:
         request_hash(asked),
         CHAIN,
     )
-    assert rejection.requested_at == asked_at(received(asked))
+    assert rejection.requested_at == requested_at_of(received(asked))
     (reason,) = rejection.reasons
     assert (reason.field, reason.message) == ("request", "could not be planned: KeyError")
 
