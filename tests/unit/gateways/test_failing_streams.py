@@ -157,3 +157,36 @@ async def test_an_unavailable_inventory_is_named_and_readiness_stays(harness: Ga
             assert "InventoryUnavailable: HTTP 500" in str(loops.problems(vital=False))
     assert [line["event"] for line in lines] == ["background_loop_failed"]
     assert executor.limits.min_poll_interval == 0.0, "without a list each attempt is polled as often as ever"
+
+
+class RecoveringList(FakeProvider):
+    """A provider whose list fails a number of times."""
+
+    def __init__(self, failures: int) -> None:
+        super().__init__()
+        self.failures = failures
+        self.listed = 0
+
+    async def unfinished(self) -> frozenset[str]:
+        self.listed += 1
+        if self.listed <= self.failures:
+            raise StatusUnavailable("HTTP 500")
+        return frozenset()
+
+
+async def test_a_requested_check_is_repeated_until_the_inventory_is_available(
+    harness: GatewayHarness,
+) -> None:
+    current.set(Loops("test"))
+    engine = Engine(as_step(never_polled), slots=1)
+    engine.add([set_state(await harness.accept(), "submitted", ref={"id": "x"})])
+    provider, limits = RecoveringList(failures=0), ProviderLimits(reconcile_interval=3600.0)
+    reconciler = Reconciler(harness.attempts.mongo, provider, engine, harness.lease, harness.executor, limits)
+    async with background(reconciler.run):
+        await until(lambda: provider.listed == 1)
+        await asyncio.sleep(30)
+        assert provider.listed == 1, "the next check is due in an hour"
+        provider.failures = 3
+        reconciler.request()
+        await asyncio.sleep(30)
+    assert provider.listed == 4, "two failures and a success"

@@ -70,8 +70,10 @@ class Reconciler:
         self._lease = lease
         self._pacing = pacing
         self._limits = limits
-        self._requested = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._check_requested = False
         self._full_at = 0.0
+        self._stranded_at = 0.0
         self._under_load = False
         self._unknown_ids: frozenset[str] = frozenset()
 
@@ -83,15 +85,15 @@ class Reconciler:
             self.turn,
             name="reconciliation",
             limit=TURN_LIMIT,
-            wake=self._requested,
+            wake=self._wake,
             survives=True,
             vital=False,
         )
 
     def request(self) -> None:
         """Compare with the inventory now: hints of the provider may have been missed."""
-        self._full_at = 0.0
-        self._requested.set()
+        self._check_requested = True
+        self._wake.set()
 
     async def turn(self) -> None:
         """Compare with the inventory under load, and with inventory and ledger when that is due.
@@ -100,17 +102,27 @@ class Reconciler:
             InventoryUnavailable: the provider did not answer.
         """
         time = asyncio.get_running_loop().time()
-        interval = self._load_interval()
-        full = time >= self._full_at
-        if full:
+        full = self._check_requested or time >= self._full_at
+        self._check_requested = False
+        if time >= self._stranded_at:
             await self._take_up_stranded()
-            if not isinstance(self._provider, ListsUnfinished):
-                self._engine.poll_all_now()
-        if isinstance(self._provider, ListsUnfinished) and (full or interval):
-            await self._compare(self._provider, interval, full=full)
-        self._pace_polls(interval)
+            self._stranded_at = time + self._limits.reconcile_interval
+        try:
+            await self._check(full=full)
+        except InventoryUnavailable:
+            self._check_requested |= full
+            raise
         if full:
             self._full_at = time + self._limits.reconcile_interval * random.uniform(0.8, 1.2)
+
+    async def _check(self, *, full: bool) -> None:
+        interval = self._load_interval()
+        if not isinstance(self._provider, ListsUnfinished):
+            if full:
+                self._engine.poll_all_now()
+        elif full or interval:
+            await self._compare(self._provider, interval, full=full)
+        self._pace_polls(interval)
 
     def _pace_polls(self, interval: float) -> None:
         """Poll rarely under load; poll all now when it ends, because their next polls may be far off."""
