@@ -53,7 +53,7 @@ def a_chain(*, failed: bool = False, **fields: Any) -> Chain:
 async def test_a_chosen_face_is_published_and_its_chain_can_be_read_at_once(harness: ApiHarness) -> None:
     answer = await select(harness, include_nsfw=True, notify={"webhook_url": "https://a.example"})
     assert answer.status_code == 202, answer.text
-    [selected] = harness.broker.said(BaseImageSelected)
+    [selected] = harness.broker.published(BaseImageSelected)
     assert (selected.character_id, selected.tenant, selected.user_id) == (CHARACTER, "acme", "ann")
     assert (selected.base_image_id, selected.include_nsfw) == (f"{JOB}/1", True)
     assert selected.notify.webhook_url == "https://a.example"
@@ -73,7 +73,7 @@ async def test_a_selection_names_its_follow_ups(harness: ApiHarness) -> None:
     then = [{"type": "lora_training"}, {"type": "studio", "scene": "beach"}]
     answer = await select(harness, then=then)
     assert [step["type"] for step in answer.json()["steps"]] == ["character_sheet", "lora_training", "studio"]
-    [selected] = harness.broker.said(BaseImageSelected)
+    [selected] = harness.broker.published(BaseImageSelected)
     assert selected.then == (TrainingFollowUp(), StudioFollowUp(scene="beach"))
 
 
@@ -82,7 +82,7 @@ async def test_the_same_key_gives_the_same_selection(harness: ApiHarness) -> Non
     harness.wait(5)
     again = await select(harness, headers={"Idempotency-Key": "k"})
     assert first.json()["id"] == again.json()["id"]
-    assert len(harness.broker.said(BaseImageSelected)) == 1
+    assert len(harness.broker.published(BaseImageSelected)) == 1
     for other in (
         await select(harness, headers={"Idempotency-Key": "k"}, include_nsfw=True),
         await select(harness, uuid7(), headers={"Idempotency-Key": "k"}),
@@ -184,7 +184,7 @@ async def test_a_chain_shows_each_step_with_its_jobs_and_images(harness: ApiHarn
 async def test_a_running_chain_is_cancelled(harness: ApiHarness) -> None:
     harness.chains.chains[JOB] = a_chain()
     assert (await harness.http.post(f"/v1/chains/{JOB}/cancel")).status_code == 202
-    [cancel] = harness.broker.said(ChainCancel)
+    [cancel] = harness.broker.published(ChainCancel)
     assert (cancel.chain_id, cancel.tenant, cancel.requested_at) == (JOB, "acme", harness.time)
 
 
@@ -192,9 +192,9 @@ async def test_a_failed_chain_is_resumed(harness: ApiHarness) -> None:
     harness.chains.chains[JOB] = a_chain(failed=True)
     assert (await harness.http.post(f"/v1/chains/{JOB}/cancel")).status_code == 200
     assert (await harness.http.post(f"/v1/chains/{JOB}/resume")).status_code == 202
-    [resume] = harness.broker.said(ChainResume)
+    [resume] = harness.broker.published(ChainResume)
     assert (resume.chain_id, resume.tenant) == (JOB, "acme")
-    assert harness.broker.said(ChainCancel) == []
+    assert harness.broker.published(ChainCancel) == []
 
 
 async def test_a_completed_chain_is_neither_cancelled_nor_resumed(harness: ApiHarness) -> None:
@@ -213,10 +213,10 @@ async def test_commands_are_not_lost_while_kafka_is_away(harness: ApiHarness) ->
     assert (await harness.http.post(f"/v1/chains/{chain_id}/resume")).status_code == 202
     harness.broker.away = False
     assert await harness.sweep() == 3
-    [cancel], [resume] = harness.broker.said(ChainCancel), harness.broker.said(ChainResume)
+    [cancel], [resume] = harness.broker.published(ChainCancel), harness.broker.published(ChainResume)
     assert cancel.requested_at is not None
     assert resume.requested_at == cancel.requested_at + timedelta(seconds=1)
-    assert len(harness.broker.said(BaseImageSelected)) == 1
+    assert len(harness.broker.published(BaseImageSelected)) == 1
     assert await harness.sweep() == 0
 
 

@@ -52,7 +52,7 @@ async def test_a_character_is_created_and_read_under_the_callers_own_id(
 ) -> None:
     answer = await create(harness, character_id)
     assert answer.status_code == 202, answer.text
-    [created] = harness.broker.said(CharacterCreated)
+    [created] = harness.broker.published(CharacterCreated)
     assert (created.character_id, created.tenant, created.character.name) == (character_id, "acme", "Mara")
     view = answer.json()
     assert (view["id"], view["state"], view["lora_state"]) == (character_id, "pending", "none")
@@ -84,7 +84,7 @@ async def test_a_uuid_in_upper_case_is_the_same_id(harness: ApiHarness) -> None:
 async def test_a_repeated_creation_returns_the_same_character(harness: ApiHarness) -> None:
     first = await create(harness, key="k")
     assert (await create(harness)).json() == (await create(harness, key="k")).json() == first.json()
-    assert len(harness.broker.said(CharacterCreated)) == 1
+    assert len(harness.broker.published(CharacterCreated)) == 1
     without_id = await create(harness, None, key="other")
     assert (await create(harness, None, key="other")).json()["id"] == without_id.json()["id"]
 
@@ -97,7 +97,7 @@ async def test_another_user_of_the_tenant_repeats_a_creation(harness: ApiHarness
         headers={"X-Tenant-Id": "acme", "X-User-Id": "bob"},
     )
     assert (again.status_code, again.json()) == (202, first.json())
-    assert len(harness.broker.said(CharacterCreated)) == 1
+    assert len(harness.broker.published(CharacterCreated)) == 1
 
 
 async def test_fields_that_the_service_sets_are_refused_in_a_creation(harness: ApiHarness) -> None:

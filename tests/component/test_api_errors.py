@@ -230,6 +230,6 @@ async def test_a_field_without_a_name_is_shown_as_one(harness: ApiHarness) -> No
 
 async def test_a_hint_names_only_what_is_really_close(harness: ApiHarness) -> None:
     answer = await harness.http.post("/v1/studio", json={"character": CHARACTER, "setId": "x", "sed": 1})
-    said = {error["field"]: error["message"] for error in answer.json()["errors"]}
-    assert said["sed"] == "is not a field here; did you mean 'seed'?"
-    assert said["setId"] == "is not a field here; 'set_id' is a field of type profile_pictures"
+    messages = {error["field"]: error["message"] for error in answer.json()["errors"]}
+    assert messages["sed"] == "is not a field here; did you mean 'seed'?"
+    assert messages["setId"] == "is not a field here; 'set_id' is a field of type profile_pictures"

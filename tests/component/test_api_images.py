@@ -41,7 +41,7 @@ async def ask(harness: ApiHarness, kind: str, job_id: str, **headers: Any) -> ht
     return await harness.http.post(path, json=body, **headers)
 
 
-def said(answer: httpx.Response) -> dict[str, str]:
+def errors_of(answer: httpx.Response) -> dict[str, str]:
     assert answer.status_code == 422, answer.text
     return {error["field"]: error["message"] for error in answer.json()["errors"]}
 
@@ -50,7 +50,7 @@ def said(answer: httpx.Response) -> dict[str, str]:
 async def test_an_image_of_a_job_that_does_not_exist_is_refused_by_field(
     harness: ApiHarness, kind: str
 ) -> None:
-    assert said(await ask(harness, kind, GONE)) == {naming(GONE)[kind][2]: f"job {GONE} does not exist"}
+    assert errors_of(await ask(harness, kind, GONE)) == {naming(GONE)[kind][2]: f"job {GONE} does not exist"}
     assert harness.broker.sent == []
 
 
@@ -60,7 +60,7 @@ async def test_another_tenants_job_does_not_exist(harness: ApiHarness, kind: str
     theirs = (await harness.submit("/v1/base-images")).json()["id"]
     for job_id in (JOB, theirs):
         answer = await ask(harness, kind, job_id, headers=OTHER)
-        assert list(said(answer).values()) == [f"job {job_id} does not exist"]
+        assert list(errors_of(answer).values()) == [f"job {job_id} does not exist"]
 
 
 @pytest.mark.parametrize("kind", naming(GONE))
@@ -80,7 +80,7 @@ async def test_a_job_that_came_over_kafka_can_be_named(harness: ApiHarness, kind
 async def test_the_creation_of_a_character_cannot_be_named_as_a_job(harness: ApiHarness) -> None:
     await harness.http.post("/v1/characters", json={"id": "char-1", "character": MIA})
     [kept] = harness.submissions.kept
-    assert list(said(await ask(harness, "sheet", kept)).values()) == [f"job {kept} does not exist"]
+    assert list(errors_of(await ask(harness, "sheet", kept)).values()) == [f"job {kept} does not exist"]
 
 
 async def test_each_unknown_job_of_a_training_is_named_once(harness: ApiHarness) -> None:
@@ -89,7 +89,7 @@ async def test_each_unknown_job_of_a_training_is_named_once(harness: ApiHarness)
     images = [f"{JOB}/0", f"{GONE}/0", f"{GONE}/1", f"{other}/0", f"{JOB}/1"]
     body = {"character_id": CHARACTER, "images": images, "trigger_word": "mkvrtz"}
     answer = await harness.http.post("/v1/lora-trainings", json=body)
-    assert said(answer) == {
+    assert errors_of(answer) == {
         "images.1": f"job {GONE} does not exist",
         "images.3": f"job {other} does not exist",
     }
@@ -108,7 +108,7 @@ async def test_a_face_that_cannot_be_chosen_is_refused_with_the_reason(
     renders = (a_render(0), a_render(1, stored=a_stored_image(JOB, 1), state="done"))
     harness.jobs.put(a_job(job_id=JOB, type="base_image", renders=renders, character=MARA))
     body = {"base_image_id": image, "character": MIA}
-    assert said(await harness.http.post("/v1/characters/c/base-image", json=body)) == {
+    assert errors_of(await harness.http.post("/v1/characters/c/base-image", json=body)) == {
         "base_image_id": message
     }
 
@@ -116,14 +116,14 @@ async def test_a_face_that_cannot_be_chosen_is_refused_with_the_reason(
 async def test_an_image_of_an_ended_job_that_it_did_not_draw_cannot_be_selected(harness: ApiHarness) -> None:
     harness.jobs.put(a_job(job_id=JOB, renders=(a_render(0),), character=MARA, status="failed"))
     answer = await select(harness, f"{JOB}/0")
-    assert said(answer) == {"base_image_id": f"job {JOB} has no image 0"}
+    assert errors_of(answer) == {"base_image_id": f"job {JOB} has no image 0"}
 
 
 async def test_an_image_of_a_running_job_can_be_selected(harness: ApiHarness) -> None:
     harness.jobs.put(a_job(job_id=JOB, renders=(a_render(0),), character=MARA, status="running"))
     answer = await select(harness, f"{JOB}/0")
     assert answer.status_code == 202, answer.text
-    [selection] = harness.broker.said(BaseImageSelected)
+    [selection] = harness.broker.published(BaseImageSelected)
     assert (selection.base_image_id, selection.job_accepted) == (f"{JOB}/0", True)
 
 
@@ -142,7 +142,9 @@ async def test_an_image_that_an_accepted_job_will_not_draw_cannot_be_selected(
     harness: ApiHarness,
 ) -> None:
     accepted = (await harness.submit("/v1/base-images")).json()["id"]
-    assert said(await select(harness, f"{accepted}/9")) == {"base_image_id": f"job {accepted} has no image 9"}
+    assert errors_of(await select(harness, f"{accepted}/9")) == {
+        "base_image_id": f"job {accepted} has no image 9"
+    }
 
 
 async def select(harness: ApiHarness, image: str) -> httpx.Response:

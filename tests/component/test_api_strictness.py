@@ -126,10 +126,10 @@ async def test_unknown_fields_and_numbers_as_text_are_refused_with_a_suggestion(
 
 
 async def test_a_field_in_camel_case_is_refused_with_its_name(harness: ApiHarness) -> None:
-    said = await errors(harness, {"characterId": JOB, "setId": "classic"}, "/v1/profile-pictures")
-    assert said["setId"] == "is not a field here; did you mean 'set_id'?"
-    assert said["set_id"] == "is required"
-    assert said["characterId"] == "is not a field here; did you mean 'character_id'?"
+    messages = await errors(harness, {"characterId": JOB, "setId": "classic"}, "/v1/profile-pictures")
+    assert messages["setId"] == "is not a field here; did you mean 'set_id'?"
+    assert messages["set_id"] == "is required"
+    assert messages["characterId"] == "is not a field here; did you mean 'character_id'?"
 
 
 AGE_ELSEWHERE = "is not a field here; did you mean 'character.age'?"
@@ -152,8 +152,8 @@ async def test_an_age_in_another_place_is_refused_with_the_right_place(
 
 @pytest.mark.parametrize("age", [[], True, {}, 1.5])
 async def test_an_invalid_age_is_refused_with_the_rule_for_ages(harness: ApiHarness, age: Any) -> None:
-    said = await errors(harness, {"character": MIA | {"age": age}})
-    assert said["character.age"].startswith("must be an age in years, as a number or in words, got ")
+    messages = await errors(harness, {"character": MIA | {"age": age}})
+    assert messages["character.age"].startswith("must be an age in years, as a number or in words, got ")
 
 
 @pytest.mark.parametrize("seed", [0, 2**53, 2**64 - 1, str(2**64 - 1)])
@@ -172,10 +172,10 @@ async def test_a_seed_reaches_the_prompt_builder_exactly(harness: ApiHarness, se
 async def test_captions_and_images_of_a_training_must_fit_each_other(harness: ApiHarness) -> None:
     images = [f"{JOB}/{index}" for index in range(4)]
     training = {"character_id": JOB, "trigger_word": "mar", "images": images}
-    said = await errors(harness, training | {"captions": ["x"] * 6}, "/v1/lora-trainings")
-    assert said == {"captions": "must be one per image or none at all: 6 captions for 4 images"}
-    said = await errors(harness, training | {"images": images[:1] * 4}, "/v1/lora-trainings")
-    assert said == {"images": "must be different images: number 2 repeats number 1"}
+    messages = await errors(harness, training | {"captions": ["x"] * 6}, "/v1/lora-trainings")
+    assert messages == {"captions": "must be one per image or none at all: 6 captions for 4 images"}
+    messages = await errors(harness, training | {"images": images[:1] * 4}, "/v1/lora-trainings")
+    assert messages == {"images": "must be different images: number 2 repeats number 1"}
 
 
 @pytest.mark.parametrize("digits", [20, 4000, 4301, 5000])
@@ -237,5 +237,5 @@ async def test_an_unusable_webhook_address_is_refused(harness: ApiHarness, url: 
 async def test_an_image_has_one_id_only(harness: ApiHarness, index: str) -> None:
     """Before, `…/0` and `…/00` were two images of a training."""
     training = {"character_id": JOB, "trigger_word": "mar", "images": [f"{JOB}/{index}"] * 4}
-    said = await errors(harness, training, "/v1/lora-trainings")
-    assert "its index without leading zeros" in said["images.0"]
+    messages = await errors(harness, training, "/v1/lora-trainings")
+    assert "its index without leading zeros" in messages["images.0"]

@@ -58,7 +58,7 @@ async def test_every_form_of_the_configuration_creates_the_same_character(
     first = await create(harness, {"id": "char-123", "character": NESTED})
     answer = await create(harness, {"id": "char-123"} | (answers if beside_id else {"character": answers}))
     assert (answer.status_code, answer.json()) == (202, first.json())
-    [created] = harness.broker.said(CharacterCreated)
+    [created] = harness.broker.published(CharacterCreated)
     assert created.character.model_dump(exclude_defaults=True) == NESTED
 
 

@@ -26,34 +26,34 @@ async def test_an_output_is_stored_under_its_hash_and_published_with_its_details
     harness: ResultStoreHarness,
 ) -> None:
     result = a_result(2, spec=a_spec(index=3, prompt="a pier", width=48, height=32))
-    [said] = await harness.store(result)
-    assert isinstance(said, ResultStored)
-    image = image_of(said)
+    [published] = await harness.store(result)
+    assert isinstance(published, ResultStored)
+    image = image_of(published)
     data = harness.bucket.objects[image.key]
     assert image.sha256 == hashlib.sha256(data).hexdigest()
     assert image.key == f"acme/{result.job_id}/3/{image.sha256}"
     assert (image.width, image.height, image.bytes) == (48, 32, len(data))
     assert (image.seed, image.prompt, image.provider, image.attempt) == (42, "a pier", "modal", 2)
-    assert (said.attempt_id, said.duplicate, said.cost_usd) == (result.attempt_id, False, 0.02)
+    assert (published.attempt_id, published.duplicate, published.cost_usd) == (result.attempt_id, False, 0.02)
     assert harness.bucket.types[image.key] == "image/png"
 
 
 async def test_the_asset_has_the_fields_that_other_services_read(harness: ResultStoreHarness) -> None:
     result = a_result()
-    [said] = await harness.store(result)
-    assert isinstance(said, ResultStored)
+    [published] = await harness.store(result)
+    assert isinstance(published, ResultStored)
     document = harness.document(result)
     assert (document["tenant"], document["job_id"]) == ("acme", result.job_id)
-    assert (document["state"], document["key"]) == ("stored", image_of(said).key)
+    assert (document["state"], document["key"]) == ("stored", image_of(published).key)
     assert document["attempt_id"] == result.attempt_id
 
 
 async def test_the_workflow_in_the_metadata_is_not_delivered(harness: ResultStoreHarness) -> None:
     raw = harness.fetch.outputs[PATH]
     assert isinstance(raw, bytes)
-    [said] = await harness.store(a_result())
-    assert isinstance(said, ResultStored)
-    kept = harness.bucket.objects[image_of(said).key]
+    [published] = await harness.store(a_result())
+    assert isinstance(published, ResultStored)
+    kept = harness.bucket.objects[image_of(published).key]
     assert SECRET in raw
     assert SECRET not in kept
     assert pixels(kept) == pixels(raw)
@@ -74,10 +74,14 @@ async def test_a_second_attempt_is_a_duplicate_that_is_neither_fetched_nor_store
     first = a_result(1)
     second = a_result(2, OTHER, job_id=first.job_id)
     [winner] = await harness.store(first)
-    [said] = await harness.store(second)
-    assert isinstance(said, ResultStored)
+    [published] = await harness.store(second)
+    assert isinstance(published, ResultStored)
     assert isinstance(winner, ResultStored)
-    assert (said.attempt_id, said.duplicate, said.image) == (second.attempt_id, True, winner.image)
+    assert (published.attempt_id, published.duplicate, published.image) == (
+        second.attempt_id,
+        True,
+        winner.image,
+    )
     assert set(harness.bucket.objects) == objects_of(winner)
 
 
@@ -86,10 +90,12 @@ async def test_one_of_two_concurrent_attempts_wins_and_the_losers_object_is_dele
 ) -> None:
     first = a_result(1)
     second = a_result(2, OTHER, job_id=first.job_id)
-    said = [message for message in await harness.store(first, second) if isinstance(message, ResultStored)]
-    assert [message.duplicate for message in said] == [False, True]
-    assert said[0].image == said[1].image
-    assert set(harness.bucket.objects) == objects_of(said[0])
+    published = [
+        message for message in await harness.store(first, second) if isinstance(message, ResultStored)
+    ]
+    assert [message.duplicate for message in published] == [False, True]
+    assert published[0].image == published[1].image
+    assert set(harness.bucket.objects) == objects_of(published[0])
     assert len(harness.bucket.deleted) == 2
     assert harness.document(first)["preview"]["key"] in harness.bucket.objects
 
@@ -110,9 +116,9 @@ async def test_orphaned_objects_of_a_loser_are_deleted_when_its_result_is_redeli
 
 async def test_the_same_picture_from_two_attempts_is_not_removed(harness: ResultStoreHarness) -> None:
     first = a_result(1)
-    said = await harness.store(first, a_result(2, job_id=first.job_id))
-    assert [message.duplicate for message in said if isinstance(message, ResultStored)] == [False, True]
-    assert set(harness.bucket.objects) == objects_of(said[0])
+    published = await harness.store(first, a_result(2, job_id=first.job_id))
+    assert [message.duplicate for message in published if isinstance(message, ResultStored)] == [False, True]
+    assert set(harness.bucket.objects) == objects_of(published[0])
     assert harness.bucket.deleted == []
 
 
@@ -123,17 +129,17 @@ async def test_another_process_may_have_stored_first(harness: ResultStoreHarness
     other.fetch.outputs = harness.fetch.outputs
     [winner] = await other.store(theirs)
     harness.fetch.meanwhile = lambda: harness.documents.kept.update(other.documents.kept)
-    [said] = await harness.store(mine)
-    assert isinstance(said, ResultStored)
+    [published] = await harness.store(mine)
+    assert isinstance(published, ResultStored)
     assert isinstance(winner, ResultStored)
-    assert (said.duplicate, said.image) == (True, winner.image)
+    assert (published.duplicate, published.image) == (True, winner.image)
     assert sorted(harness.bucket.puts) == sorted(harness.bucket.deleted)
     assert len(harness.bucket.deleted) == 2
 
 
 async def test_results_of_many_renders_cost_one_write(harness: ResultStoreHarness) -> None:
-    said = await harness.store(*(a_result() for _ in range(20)))
-    assert len(said) == 20
+    published = await harness.store(*(a_result() for _ in range(20)))
+    assert len(published) == 20
     assert harness.documents.bulk_writes == 1
 
 
@@ -151,9 +157,9 @@ async def test_an_unacceptable_output_is_a_failure_with_its_reason(
 ) -> None:
     harness.fetch.outputs[PATH] = output
     result = a_result()
-    [said] = await harness.store(result)
-    assert isinstance(said, RenderFailed)
-    assert (said.attempt_id, said.code, said.retryable, said.billed) == (
+    [published] = await harness.store(result)
+    assert isinstance(published, RenderFailed)
+    assert (published.attempt_id, published.code, published.retryable, published.billed) == (
         result.attempt_id,
         code,
         True,
@@ -165,15 +171,19 @@ async def test_an_unacceptable_output_is_a_failure_with_its_reason(
 async def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded() -> None:
     harness = ResultStoreHarness(max_pixels=100)
     harness.fetch.outputs[PATH] = comfyui_png()
-    [said] = await harness.store(a_result())
-    assert isinstance(said, RenderFailed)
-    assert said.code == "image_too_large"
+    [published] = await harness.store(a_result())
+    assert isinstance(published, RenderFailed)
+    assert published.code == "image_too_large"
 
 
 async def test_a_bad_image_does_not_harm_the_good_ones_beside_it(harness: ResultStoreHarness) -> None:
     harness.fetch.outputs["/bad"] = b"no"
-    said = await harness.store(a_result(), a_result(path="/bad"), a_result(path=OTHER))
-    assert [type(message).__name__ for message in said] == ["ResultStored", "RenderFailed", "ResultStored"]
+    published = await harness.store(a_result(), a_result(path="/bad"), a_result(path=OTHER))
+    assert [type(message).__name__ for message in published] == [
+        "ResultStored",
+        "RenderFailed",
+        "ResultStored",
+    ]
 
 
 async def test_an_output_without_a_flag_is_preferred_to_a_flagged_one(harness: ResultStoreHarness) -> None:
@@ -185,8 +195,8 @@ async def test_an_output_without_a_flag_is_preferred_to_a_flagged_one(harness: R
 async def test_an_outage_of_the_bucket_fails_the_batch_for_redelivery(harness: ResultStoreHarness) -> None:
     result = a_result()
     harness.bucket.failures = [TimeoutError("the bucket is away")]
-    [said] = await harness.store(result)
-    assert isinstance(said, RenderProgressed), "what takes too long is tried again in the background"
+    [published] = await harness.store(result)
+    assert isinstance(published, RenderProgressed), "what takes too long is tried again in the background"
     harness.documents.kept.clear()
     harness.bucket.failures = [ConnectionError("the bucket is away")]
     with pytest.raises(ConnectionError):

@@ -23,29 +23,29 @@ class Listening:
         self._kafka = FakeKafka(self.sender)
         handlers(self._kafka.subscribe, harness.results)
 
-    async def hear(self, *results: RenderSucceeded) -> dict[str, str]:
+    async def handle(self, *results: RenderSucceeded) -> dict[str, str]:
         """Handle a batch; return the outcome of each attempt: a failure's code, or `stored`."""
         consumer = FakeConsumer([], {TopicPartition(RenderSucceeded.topic, 0)})
         records = [a_record(result, offset=offset) for offset, result in enumerate(results)]
         await self._kafka.deliver(records, consumer)
-        said = {}
+        outcomes = {}
         for sent in self.sender.sent:
             if sent.topic == ResultStored.topic:
-                said[ResultStored.model_validate_json(sent.body).attempt_id] = "stored"
+                outcomes[ResultStored.model_validate_json(sent.body).attempt_id] = "stored"
             elif sent.topic == RenderFailed.topic:
                 failed = RenderFailed.model_validate_json(sent.body)
-                said[failed.attempt_id] = f"{failed.code}, {failed.retryable}, {failed.billed}"
-        return said
+                outcomes[failed.attempt_id] = f"{failed.code}, {failed.retryable}, {failed.billed}"
+        return outcomes
 
 
 async def test_an_unexpected_error_fails_only_its_own_attempt() -> None:
     harness = ResultStoreHarness()
     good, bad = a_result(), a_result(path="/bad")
     harness.fetch.outputs = {PATH: comfyui_png(), "/bad": AssertionError("a bug")}
-    listening = Listening(harness)
-    said = await listening.hear(good, bad)
-    assert said == {good.attempt_id: "stored", bad.attempt_id: "internal_error, True, yes"}
-    assert listening.sender.letters() == []
+    service = Listening(harness)
+    outcomes = await service.handle(good, bad)
+    assert outcomes == {good.attempt_id: "stored", bad.attempt_id: "internal_error, True, yes"}
+    assert service.sender.letters() == []
 
 
 async def test_an_image_that_breaks_its_check_is_corrupt() -> None:
@@ -54,10 +54,10 @@ async def test_an_image_that_breaks_its_check_is_corrupt() -> None:
 
     harness = ResultStoreHarness(check=broken)
     harness.fetch.outputs[PATH] = comfyui_png()
-    [said] = await harness.store(a_result())
-    assert isinstance(said, RenderFailed)
-    assert (said.code, said.retryable) == ("image_corrupt", True)
-    assert "AssertionError: a bug of a decoder" in said.message
+    [published] = await harness.store(a_result())
+    assert isinstance(published, RenderFailed)
+    assert (published.code, published.retryable) == ("image_corrupt", True)
+    assert "AssertionError: a bug of a decoder" in published.message
 
 
 async def test_an_unexpected_error_of_a_pending_output_is_final_after_the_last_pause() -> None:

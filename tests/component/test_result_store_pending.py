@@ -28,8 +28,8 @@ async def test_a_slow_output_is_fetched_in_the_background_and_published_once() -
     harness, result = ResultStoreHarness(fetch_seconds=0.02), a_result()
     harness.fetch.outputs[PATH] = comfyui_png()
     harness.fetch.slow[PATH] = asyncio.Event()
-    [said] = await harness.store(result)
-    assert isinstance(said, RenderProgressed)
+    [published] = await harness.store(result)
+    assert isinstance(published, RenderProgressed)
     harness.fetch.slow[PATH].set()
     harness.wake(result)
     await harness.run_late(lambda: harness.publisher.sent)
@@ -44,8 +44,8 @@ async def test_a_batch_has_one_time_limit_and_the_rest_is_fetched_later() -> Non
         harness.fetch.outputs[f"/slow/{place}"] = comfyui_png()
         harness.fetch.slow[f"/slow/{place}"] = asyncio.Event()
     async with asyncio.timeout(0.14):  # 12 of them, 4 at once, one after the other: 0.15 and more
-        said = await harness.store(*results)
-    assert [type(message) for message in said] == [RenderProgressed] * 12
+        published = await harness.store(*results)
+    assert [type(message) for message in published] == [RenderProgressed] * 12
     assert len(harness.fetch.fetched) == 4, "the others had not begun"
     assert {harness.document(result)["state"] for result in results} == {"pending"}
 
@@ -92,9 +92,9 @@ async def test_an_output_that_is_not_ready_is_fetched_in_the_background_and_publ
     result = a_result()
     harness.fetch.outputs[PATH] = OutputNotReady("503")
     for _ in range(2):
-        [said] = await harness.store(result)
-        assert isinstance(said, RenderProgressed)
-        assert (said.state, said.percent) == ("storing", 100)
+        [published] = await harness.store(result)
+        assert isinstance(published, RenderProgressed)
+        assert (published.state, published.percent) == ("storing", 100)
     assert harness.fetch.fetched == [PATH], "a redelivery does not fetch what is waited for already"
     harness.fetch.outputs[PATH] = comfyui_png()
     harness.wake(result)
@@ -147,7 +147,7 @@ async def test_a_crash_between_storing_and_publishing_leaves_the_message_in_the_
     await harness.run_late(lambda: harness.document(result).get("outbox"))
     harness.publisher.away = False
     assert await harness.outbox.sweep(timedelta(seconds=-1)) == 1
-    assert [said.attempt_id for said in harness.publisher.published(ResultStored)] == [result.attempt_id]
+    assert [each.attempt_id for each in harness.publisher.published(ResultStored)] == [result.attempt_id]
     assert "outbox" not in harness.document(result)
 
 

@@ -15,23 +15,23 @@ async def stored(data: bytes, *, free_size: bool = False, **spec: int) -> tuple[
     harness = ResultStoreHarness(max_pixels=3_000_000)
     harness.fetch.outputs[PATH] = data
     sides = {"width": 48, "height": 32} | spec
-    [said] = await harness.store(a_result(spec=a_spec(**sides), free_size=free_size))
-    return said, harness
+    [published] = await harness.store(a_result(spec=a_spec(**sides), free_size=free_size))
+    return published, harness
 
 
 @pytest.mark.parametrize("data", [*broken_pixels(), *cut_scans()])
 async def test_undecodable_pixels_are_corrupt_and_the_render_may_be_retried(data: bytes) -> None:
-    said, harness = await stored(data)
-    assert isinstance(said, RenderFailed)
-    assert (said.code, said.retryable, said.billed) == ("image_corrupt", True, "yes")
+    published, harness = await stored(data)
+    assert isinstance(published, RenderFailed)
+    assert (published.code, published.retryable, published.billed) == ("image_corrupt", True, "yes")
     assert (harness.bucket.objects, harness.documents.kept) == ({}, {})
 
 
 @pytest.mark.parametrize("data", with_broken_notes())
 async def test_damage_in_a_removed_part_does_not_refuse_the_image(data: bytes) -> None:
-    said, harness = await stored(data)
-    assert isinstance(said, ResultStored)
-    kept = harness.bucket.objects[image_of(said).key]
+    published, harness = await stored(data)
+    assert isinstance(published, ResultStored)
+    kept = harness.bucket.objects[image_of(published).key]
     assert pixels(kept)[1] == (48, 32)
     assert b"SECRET" not in kept
 
@@ -39,8 +39,8 @@ async def test_damage_in_a_removed_part_does_not_refuse_the_image(data: bytes) -
 @every_format
 async def test_bytes_after_the_end_of_an_image_are_removed(content_type: str) -> None:
     data = encoded(a_picture(), content_type.removeprefix("image/").upper())
-    said, harness = await stored(data + b"garbage after the end")
-    assert harness.bucket.objects[image_of(said).key] == data
+    published, harness = await stored(data + b"garbage after the end")
+    assert harness.bucket.objects[image_of(published).key] == data
 
 
 @pytest.mark.parametrize(
@@ -61,14 +61,16 @@ async def test_bytes_after_the_end_of_an_image_are_removed(content_type: str) ->
     ],
 )
 async def test_an_image_must_have_about_the_requested_size(width: int, height: int, is_right: bool) -> None:
-    said, _ = await stored(encoded(Image.new("L", (width, height)), "PNG"), width=896, height=1152)
-    assert isinstance(said, ResultStored) == is_right
-    if isinstance(said, RenderFailed) and width < 1792:
-        assert (said.code, said.retryable) == ("wrong_size", False)
-        assert f"{width}x{height} pixels instead of 896x1152" in said.message
+    published, _ = await stored(encoded(Image.new("L", (width, height)), "PNG"), width=896, height=1152)
+    assert isinstance(published, ResultStored) == is_right
+    if isinstance(published, RenderFailed) and width < 1792:
+        assert (published.code, published.retryable) == ("wrong_size", False)
+        assert f"{width}x{height} pixels instead of 896x1152" in published.message
 
 
 @pytest.mark.parametrize(("side", "is_right"), [(1, False), (15, False), (16, True), (2000, False)])
 async def test_a_size_chosen_by_the_provider_has_only_a_minimum(side: int, is_right: bool) -> None:
-    said, _ = await stored(encoded(Image.new("L", (side, 32)), "PNG"), free_size=True, width=896, height=1152)
-    assert isinstance(said, ResultStored) == (is_right or side == 2000)
+    published, _ = await stored(
+        encoded(Image.new("L", (side, 32)), "PNG"), free_size=True, width=896, height=1152
+    )
+    assert isinstance(published, ResultStored) == (is_right or side == 2000)

@@ -27,9 +27,9 @@ def a_bench(
 
 async def test_an_image_is_stored_with_a_preview_and_a_placeholder() -> None:
     harness, result = a_bench(), a_result()
-    [said] = await harness.store(result)
+    [published] = await harness.store(result)
     preview = harness.document(result)["preview"]
-    assert preview == {"key": f"{image_of(said).key}.preview.webp", "width": 48, "height": 32}
+    assert preview == {"key": f"{image_of(published).key}.preview.webp", "width": 48, "height": 32}
     assert harness.bucket.types[preview["key"]] == "image/webp"
     assert harness.bucket.objects[preview["key"]][8:12] == b"WEBP"
     assert harness.document(result)["placeholder"]
@@ -39,8 +39,8 @@ async def test_an_image_is_stored_with_a_preview_and_a_placeholder() -> None:
 async def test_an_image_is_stored_although_its_preview_cannot_be() -> None:
     harness, result = a_bench(), a_result()
     harness.bucket.refused = {".preview.webp"}
-    [said] = await harness.store(result)
-    assert set(harness.bucket.objects) == {image_of(said).key}
+    [published] = await harness.store(result)
+    assert set(harness.bucket.objects) == {image_of(published).key}
     assert "Could not connect to the endpoint" in harness.document(result)["preview_error"]
     assert harness.document(result)["preview_due_at"] == pytest.approx(
         now() + PREVIEW_PAUSES[0], abs=timedelta(seconds=5)
@@ -53,8 +53,8 @@ async def test_an_image_is_stored_although_its_preview_fails(error: Exception) -
         raise error
 
     harness, result = a_bench(fails), a_result()
-    [said] = await harness.store(result)
-    assert set(harness.bucket.objects) == {image_of(said).key}
+    [published] = await harness.store(result)
+    assert set(harness.bucket.objects) == {image_of(published).key}
     assert type(error).__name__ in harness.document(result)["preview_error"]
 
 
@@ -67,10 +67,10 @@ async def test_slow_previews_delay_no_image_and_have_a_readable_reason() -> None
 
     harness, result = a_bench(slow, preview_seconds=0.02), a_result()
     try:
-        [said] = await harness.store(result)
+        [published] = await harness.store(result)
     finally:
         go_on.set()
-    assert isinstance(said, ResultStored)
+    assert isinstance(published, ResultStored)
     assert harness.document(result)["preview_error"] == "the preview was not ready within 0.02 s"
 
 
@@ -86,8 +86,8 @@ async def test_an_image_that_cannot_be_stored_leaves_no_preview() -> None:
     with pytest.raises(ConnectionError):
         await harness.store(a_result())
     go_on.set()
-    [said] = await harness.store(a_result())
-    assert set(harness.bucket.objects) == objects_of(said)
+    [published] = await harness.store(a_result())
+    assert set(harness.bucket.objects) == objects_of(published)
 
 
 async def without_preview() -> tuple[ResultStoreHarness, str]:

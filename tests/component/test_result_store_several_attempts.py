@@ -37,12 +37,12 @@ async def test_a_late_losers_objects_are_deleted_and_the_winner_keeps_its_own() 
     harness.wake(waiting)
     async with background(harness.late.run):
         await until(lambda: len(harness.fetch.fetched) == 2)
-        [said] = await harness.store(winner)
+        [published] = await harness.store(winner)
         harness.fetch.slow[PATH].set()
         await until(lambda: len(harness.bucket.deleted) == 2 and harness.publisher.published(ResultStored))
-    assert isinstance(said, ResultStored)
-    assert set(harness.bucket.objects) == objects_of(said)
-    assert harness.document(winner)["preview"]["key"] == f"{image_of(said).key}.preview.webp"
+    assert isinstance(published, ResultStored)
+    assert set(harness.bucket.objects) == objects_of(published)
+    assert harness.document(winner)["preview"]["key"] == f"{image_of(published).key}.preview.webp"
     assert duplicates(harness) == {waiting.attempt_id: True}
 
 
@@ -52,8 +52,8 @@ async def test_orphaned_objects_of_a_pending_loser_are_deleted(
     waiting = a_result(1)
     harness.fetch.outputs[PATH] = OutputNotReady("503")
     await harness.store(waiting)
-    [said] = await harness.store(a_result(2, OTHER, job_id=waiting.job_id))
-    kept = image_of(said).key
+    [published] = await harness.store(a_result(2, OTHER, job_id=waiting.job_id))
+    kept = image_of(published).key
     harness.bucket.objects[f"{kept.rpartition('/')[0]}/left-by-a-crash"] = b""
     harness.wake_all()
     await harness.run_late(lambda: harness.publisher.published(ResultStored))
@@ -85,8 +85,8 @@ async def test_each_of_two_pending_attempts_is_announced(harness: ResultStoreHar
     pictures = dict(harness.fetch.outputs)
     harness.fetch.outputs = {PATH: OutputNotReady("503"), OTHER: OutputNotReady("503")}
     for batch in [(first, second)] if together else [(first,), (second,)]:
-        assert {type(said) for said in await harness.store(*batch)} == {RenderProgressed}
-    assert {type(said) for said in await harness.store(second, first)} == {RenderProgressed}, "once more"
+        assert {type(each) for each in await harness.store(*batch)} == {RenderProgressed}
+    assert {type(each) for each in await harness.store(second, first)} == {RenderProgressed}, "once more"
     harness.fetch.outputs |= pictures
     harness.wake_all()
     await harness.run_late(lambda: len(duplicates(harness)) == 2)
@@ -109,8 +109,8 @@ async def test_the_second_pending_attempt_is_stored_after_the_first_was_given_up
     harness.fetch.outputs = {PATH: OutputUnavailable("404"), OTHER: picture}
     harness.wake_all()
     await harness.run_late(lambda: len(harness.publisher.sent) >= 2)
-    assert [said.attempt_id for said in harness.publisher.published(RenderFailed)] == [first.attempt_id]
-    assert {said.attempt_id for said in harness.publisher.published(ResultStored)} == {second.attempt_id}
+    assert [each.attempt_id for each in harness.publisher.published(RenderFailed)] == [first.attempt_id]
+    assert {each.attempt_id for each in harness.publisher.published(ResultStored)} == {second.attempt_id}
     assert (await harness.asset(second)).state == "stored"
 
 
@@ -126,8 +126,8 @@ async def test_a_failure_is_published_although_another_attempt_is_stored_before_
     harness.fetch.outputs = {PATH: OutputUnavailable("404"), OTHER: picture}
     harness.wake_all()
     await harness.run_late(lambda: len(harness.publisher.sent) >= 2)
-    assert {said.attempt_id for said in harness.publisher.published(RenderFailed)} == {first.attempt_id}
-    assert {said.attempt_id for said in harness.publisher.published(ResultStored)} == {second.attempt_id}
+    assert {each.attempt_id for each in harness.publisher.published(RenderFailed)} == {first.attempt_id}
+    assert {each.attempt_id for each in harness.publisher.published(ResultStored)} == {second.attempt_id}
     assert "outbox" not in harness.document(second)
 
 
@@ -149,8 +149,8 @@ async def test_a_failure_stays_in_the_outbox_while_the_broker_is_away_and_anothe
     await harness.run_late(lambda: harness.document(second)["state"] == "stored")
     harness.publisher.away = False
     await harness.outbox.sweep(timedelta(seconds=-1))
-    assert [said.attempt_id for said in harness.publisher.published(RenderFailed)] == [first.attempt_id]
-    assert [said.attempt_id for said in harness.publisher.published(ResultStored)] == [second.attempt_id]
+    assert [each.attempt_id for each in harness.publisher.published(RenderFailed)] == [first.attempt_id]
+    assert [each.attempt_id for each in harness.publisher.published(ResultStored)] == [second.attempt_id]
     assert "outbox" not in harness.document(second)
 
 
@@ -161,10 +161,10 @@ async def test_a_pending_attempt_is_announced_after_another_was_stored_at_once(
     second = a_result(2, OTHER, job_id=first.job_id)
     harness.fetch.outputs[PATH] = OutputNotReady("503")
     await harness.store(first)
-    [said] = await harness.store(second)
-    assert isinstance(said, ResultStored)
+    [published] = await harness.store(second)
+    assert isinstance(published, ResultStored)
     harness.wake_all()
     await harness.run_late(lambda: harness.publisher.sent)
     [duplicate] = harness.publisher.published(ResultStored)
     assert (duplicate.attempt_id, duplicate.duplicate) == (first.attempt_id, True)
-    assert duplicate.image == said.image
+    assert duplicate.image == published.image

@@ -63,8 +63,8 @@ async def worked_off(harness: ResultStoreHarness, done: Callable[[], object]) ->
 
 async def stored(harness: ResultStoreHarness, result: RenderSucceeded) -> StoredLora:
     """Store a training, and check that it is published once."""
-    [said] = await harness.store(result)
-    assert isinstance(said, RenderProgressed)
+    [published] = await harness.store(result)
+    assert isinstance(published, RenderProgressed)
     await worked_off(harness, lambda: harness.publisher.published(ResultStored))
     [message] = harness.publisher.published(ResultStored)
     assert (message.attempt_id, message.duplicate, message.image) == (result.attempt_id, False, None)
@@ -122,8 +122,8 @@ async def test_a_batch_does_not_wait_for_weights(
 ) -> None:
     harness.fetch.slow[WEIGHTS] = asyncio.Event()
     harness.fetch.outputs[PATH] = comfyui_png()
-    said = await harness.store(a_training(), a_result())
-    assert [type(message) for message in said] == [RenderProgressed, ResultStored]
+    published = await harness.store(a_training(), a_result())
+    assert [type(message) for message in published] == [RenderProgressed, ResultStored]
     assert harness.fetch.fetched == [PATH]
 
 
@@ -134,18 +134,18 @@ async def test_a_redelivered_training_is_published_again_without_a_fetch(harness
     assert isinstance(again, RenderProgressed)
     lora = await stored(harness, result)
     objects = dict(harness.bucket.objects)
-    [said] = await harness.store(result)
-    assert isinstance(said, ResultStored)
-    assert (said.lora, said.duplicate) == (lora, False)
+    [published] = await harness.store(result)
+    assert isinstance(published, ResultStored)
+    assert (published.lora, published.duplicate) == (lora, False)
     assert (harness.fetch.fetched, harness.bucket.objects) == ([WEIGHTS], objects)
 
 
 async def test_a_second_attempt_is_a_duplicate_that_is_not_fetched(harness: ResultStoreHarness) -> None:
     first = a_training(1)
     lora = await stored(harness, first)
-    [said] = await harness.store(a_training(2, OTHER, job_id=first.job_id))
-    assert isinstance(said, ResultStored)
-    assert (said.duplicate, said.lora) == (True, lora)
+    [published] = await harness.store(a_training(2, OTHER, job_id=first.job_id))
+    assert isinstance(published, ResultStored)
+    assert (published.duplicate, published.lora) == (True, lora)
     assert harness.fetch.fetched == [WEIGHTS]
 
 
@@ -165,11 +165,11 @@ async def test_one_of_two_concurrent_trainings_wins_and_the_losers_objects_are_d
         await until(lambda: len(harness.bucket.puts) == 4 and harness.bucket.deleted)
         await until(lambda: len({each.attempt_id for each in harness.publisher.published(ResultStored)}) == 2)
     first_said = {each.attempt_id: each for each in harness.publisher.published(ResultStored)}
-    [said] = [each for each in first_said.values() if not each.duplicate]
-    assert said.lora is not None
-    assert set(harness.bucket.objects) == {said.lora.key, said.lora.manifest_key}
-    assert LoraManifest.model_validate_json(harness.bucket.objects[said.lora.manifest_key]).attempt == (
-        said.lora.attempt
+    [published] = [each for each in first_said.values() if not each.duplicate]
+    assert published.lora is not None
+    assert set(harness.bucket.objects) == {published.lora.key, published.lora.manifest_key}
+    assert LoraManifest.model_validate_json(harness.bucket.objects[published.lora.manifest_key]).attempt == (
+        published.lora.attempt
     )
 
 
@@ -242,7 +242,7 @@ async def test_a_crash_between_storing_and_publishing_leaves_the_message_in_the_
     await worked_off(harness, lambda: harness.document(result).get("outbox"))
     harness.publisher.away = False
     assert await harness.outbox.sweep(timedelta(seconds=-1)) == 1
-    assert [said.attempt_id for said in harness.publisher.published(ResultStored)] == [result.attempt_id]
+    assert [each.attempt_id for each in harness.publisher.published(ResultStored)] == [result.attempt_id]
 
 
 async def test_a_training_of_a_dead_process_is_claimed_by_another(harness: ResultStoreHarness) -> None:

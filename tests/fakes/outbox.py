@@ -31,14 +31,15 @@ class FakeBroker:
             raise BrokerAway("the broker is away")
         self.sent += envelopes
 
-    def said(self, kind: type[M]) -> list[M]:
+    def published(self, kind: type[M]) -> list[M]:
+        """Return the messages of one kind, in order."""
         return [kind.model_validate_json(sent.body) for sent in self.sent if sent.topic == kind.topic]
 
     def requests(self) -> list[GenerationRequested]:
-        return self.said(GenerationRequested)
+        return self.published(GenerationRequested)
 
     def cancels(self) -> list[GenerationCancel]:
-        return self.said(GenerationCancel)
+        return self.published(GenerationCancel)
 
 
 class FakeOutboxStore(OutboxStore):

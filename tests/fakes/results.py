@@ -164,11 +164,11 @@ class ResultStoreHarness:
     async def store(self, *results: RenderSucceeded) -> list[Message]:
         """Handle a batch; return the published messages."""
         batch = [received(result, offset) for offset, result in enumerate(results)]
-        said = []
+        published = []
         for outgoing in await self.results.store(batch):
             assert isinstance(outgoing.message, Message)
-            said.append(outgoing.message)
-        return said
+            published.append(outgoing.message)
+        return published
 
     async def asset(self, result: RenderSucceeded) -> Asset:
         id_ = self.id_of(result)
@@ -214,14 +214,14 @@ def a_result(n: int = 1, path: str = PATH, **fields: Any) -> RenderSucceeded:
     return RenderSucceeded.model_validate(known | fields)
 
 
-def image_of(said: Message) -> StoredImage:
+def image_of(published: Message) -> StoredImage:
     """Return the image of a message."""
-    assert isinstance(said, ResultStored)
-    assert said.image is not None
-    return said.image
+    assert isinstance(published, ResultStored)
+    assert published.image is not None
+    return published.image
 
 
-def objects_of(said: Message) -> set[str]:
+def objects_of(published: Message) -> set[str]:
     """Return the keys of an image and of its preview."""
-    key = image_of(said).key
+    key = image_of(published).key
     return {key, f"{key}.preview.webp"}

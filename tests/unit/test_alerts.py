@@ -24,7 +24,7 @@ def rules() -> list[dict[str, Any]]:
 def exported() -> set[str]:
     assert shared.observability.metrics
     for found in pkgutil.walk_packages(services.__path__, "services."):
-        if found.name.rpartition(".")[2] in ("endpoint_health", "job_sender", "submission_gate"):
+        if not found.name.endswith("__main__"):
             importlib.import_module(found.name)
     return {name for names in REGISTRY._collector_to_names.values() for name in names}
 
