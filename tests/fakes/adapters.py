@@ -57,7 +57,7 @@ def an_adapter(
 
 
 def quick_client(timeout_seconds: float, connect_seconds: float = 5.0) -> httpx.AsyncClient:
-    """`shared.http.client`, without reading the certificates that loopback has no use for."""
+    """Return a client as `shared.http.client` makes it, without certificates, for loopback."""
     timeout = request_timeout(timeout_seconds)
     timeout.connect = connect_seconds
     return httpx.AsyncClient(transport=HonestTransport(verify=False), timeout=timeout, trust_env=False)
@@ -94,14 +94,14 @@ class AdapterHarness:
         return await self.provider.submit(request, await self.provider.prepare(request))
 
     async def end(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
-        """Poll until it is done."""
+        """Poll until the submission has ended."""
         async with asyncio.timeout(5):
             while isinstance(status := await self.provider.poll(request, ref), InProgress):
                 await asyncio.sleep(0.005)
         return status
 
     async def reach(self, request: AttemptRequest, ref: SubmissionRef, state: str) -> InProgress:
-        """Poll until it is queued or running."""
+        """Poll until the submission is queued or running."""
         async with asyncio.timeout(5):
             while True:
                 status = await self.provider.poll(request, ref)

@@ -55,7 +55,7 @@ class GatewayHarness:
     async def accept(
         self, command: RenderRequested | None = None, *, with_intent: bool = False, **fields: Any
     ) -> Attempt:
-        """A new attempt of ours."""
+        """Return a new attempt of this process."""
         batch = [received(command or a_command(**fields))]
         [attempt] = await self.intake.accept(batch, await self.owner(), with_intent=with_intent)
         return attempt
@@ -78,7 +78,7 @@ class GatewayHarness:
         raise AssertionError(f"no end after {ENOUGH} steps: {self.provider.calls}")
 
     def entry(self, attempt: Attempt) -> dict[str, Any]:
-        """The document of an attempt."""
+        """Return the document of an attempt."""
         return self.attempts.kept[attempt.id]
 
     def age(self, attempt: Attempt, seconds: float) -> None:
@@ -101,6 +101,6 @@ class GatewayHarness:
 
 
 def set_state(attempt: Attempt, state: State, **facts: Any) -> Attempt:
-    """Put an attempt into a state; returns it."""
+    """Put an attempt into a state and return it."""
     attempt.facts = replace(attempt.facts, state=state, **facts)
     return attempt

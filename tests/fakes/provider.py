@@ -1,4 +1,4 @@
-"""A provider that does what a test tells it, and keeps books."""
+"""A provider with scripted answers that keeps a log of its calls."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
@@ -32,7 +32,7 @@ RUNNING = InProgress("running", percent=40)
 
 
 class FakeProvider(Provider):
-    """Each list holds what comes next, an answer or an error; when it is empty, all goes well."""
+    """Each list has the next answers or errors; an empty list means success."""
 
     name: ProviderName = "fal"
 

@@ -82,8 +82,7 @@ class Executor:
         if attempt.owner != self._lease.owner:
             return Release()  # its lease expired: the successor continues, which may be this process
         submission = SubmissionCall(self._provider, self._gate)
-        gate = self._gate
-        observation: Observation = Due(gate.wait(), gate.is_open, gate.breaker.reason)
+        observation: Observation = self._due(attempt)
         try:
             while True:
                 decision = advance(attempt, observation, self._limits_of(attempt), now())
@@ -94,6 +93,12 @@ class Executor:
                 observation = result
         finally:
             await submission.close()
+
+    def _due(self, attempt: Attempt) -> Due:
+        """Return the observation that begins a step. Only a submission asks the gate, which may probe."""
+        if attempt.state != "accepted":
+            return Due()
+        return Due(self._gate.wait(), self._gate.is_open, self._gate.breaker.reason)
 
     async def publish_progress(self, attempt: Attempt, percent: int) -> None:
         """Publish progress that the provider reported by itself."""

@@ -1,4 +1,4 @@
-"""The circuit breaker: failures in a row open it, one probe at a time closes it or opens it longer."""
+"""The circuit breaker: consecutive failures open it; one probe at a time closes it or opens it longer."""
 
 import pytest
 from hypothesis import given
@@ -21,7 +21,7 @@ def probe(breaker: Breaker, at: float) -> None:
 
 
 def states(breaker: Breaker) -> list[str]:
-    """Its state now, for a checker of types that believes it still is what it was."""
+    """Return the present state; a type checker would assume the earlier one."""
     return [breaker.state]
 
 

@@ -1,4 +1,4 @@
-"""A prompt's state from single answers: proxies, failed looks, long texts, and lists of jobs."""
+"""A prompt's state from single answers: proxies, failed copies of the queue, long texts, lists of jobs."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ NO_JOB = httpx.Response(404, json={"error": "Job not found"})
 
 
 class Server:
-    """Answers by the beginning of a path; the longest one that fits counts."""
+    """Answers by the beginning of a path; the longest match counts."""
 
     def __init__(self) -> None:
         self.answers: dict[str, httpx.Response] = {}

@@ -1,4 +1,4 @@
-"""ComfyUI's websocket: hints make polls come at once or rarely, and never decide anything."""
+"""ComfyUI's websocket: hints make polls immediate or rare, and never end an attempt."""
 
 import asyncio
 import json
@@ -57,7 +57,7 @@ class ProcessHarness:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[FakeService]:
-        """Once it listens."""
+        """Wait until the process listens."""
         service = FakeService(self.publisher)
         database = self.others | {"attempts": self.attempts}
         process = Process(self.provider, RARELY, cast(Database, database), service.service)
@@ -165,7 +165,7 @@ async def heard_by(provider: ComfyUIProvider) -> AsyncIterator[list[ProgressHint
 
 @asynccontextmanager
 async def scripted(*connections: list[Any]) -> AsyncIterator[tuple[str, list[str]]]:
-    """A server that says these, one list for each connection, and then nothing."""
+    """A server that sends one list of messages for each connection, and then nothing."""
     paths: list[str] = []
     left = list(connections)
 

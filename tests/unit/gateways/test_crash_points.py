@@ -1,4 +1,4 @@
-"""A process dies where a test wants it, and nowhere else."""
+"""A process dies at the armed crash point and nowhere else."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from shared.errors import StartupError
 
 
 def test_a_process_dies_at_its_point_as_if_it_were_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`tests/e2e/test_crash_points.py` has real ones die."""
+    """Real processes are killed in `tests/e2e/test_crash_points.py`."""
     killed: list[tuple[int, signal.Signals]] = []
     monkeypatch.setattr(os, "kill", lambda pid, number: killed.append((pid, number)))
     monkeypatch.setattr(crash_points, "_armed", "after_intent")

@@ -120,7 +120,7 @@ async def test_an_expired_owner_publishes_no_success_under_its_new_name(
 
 
 SCALED = draft_and_final()
-"""Takes the size that was asked for, and scales what it drew."""
+"""A workflow that draws in the requested size and scales the result."""
 UNSIZED = {"1": {"inputs": {"width": 640, "height": "{{height}}"}}}
 UNKNOWN_NODE = drawing() | {"6": {"class_type": "TheirDecoder", "inputs": {"samples": ["5", 0]}}}
 

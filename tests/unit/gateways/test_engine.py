@@ -1,4 +1,4 @@
-"""The engine: slots, priority, one chain of steps for each attempt, no task for who waits."""
+"""The engine: slots, priority, one step at a time for each attempt, no task for waiting attempts."""
 
 import asyncio
 from collections import Counter
@@ -19,7 +19,7 @@ def an_attempt(**fields: object) -> Attempt:
 
 
 class Steps:
-    """Sends each attempt, counts its steps and answers with the next pause of its plan."""
+    """Submits each attempt, counts its steps and returns the next pause of a plan."""
 
     def __init__(self, *plan: float | None) -> None:
         self.plan = plan
@@ -257,7 +257,7 @@ async def test_an_end_is_not_lost_when_a_poll_is_requested_at_the_same_moment(tu
 
 
 async def test_an_attempt_that_waits_with_nothing_sent_has_no_slot() -> None:
-    """And comes back when its pause is over; a cancel does not wait for that."""
+    """The attempt returns after its pause; a cancel does not wait for it."""
     time = asyncio.get_running_loop().time
     begun: list[tuple[int, float]] = []
 

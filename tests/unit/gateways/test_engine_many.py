@@ -1,4 +1,4 @@
-"""The engine with very many attempts: whose turn it is, and what none of them takes from the others."""
+"""The engine with very many attempts: their order, and no starvation."""
 
 import asyncio
 

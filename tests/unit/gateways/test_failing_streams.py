@@ -1,4 +1,4 @@
-"""A stream of hints that fails is in log, metric and health; readiness stays and attempts are polled."""
+"""A failing stream or list is in log, metric and health; readiness stays and attempts are polled."""
 
 import asyncio
 import math
@@ -27,7 +27,7 @@ Stream = Callable[[], AsyncGenerator[ProgressHint, None]]
 
 
 class StreamingProvider(FakeProvider):
-    """Opens streams of hints as the test says."""
+    """Opens the streams that a test gives."""
 
     def __init__(self, stream: Stream) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ async def test_a_server_that_accepts_and_never_answers_fails_before_a_stream_cou
 
 
 class SilentList(FakeProvider):
-    """A provider whose list of open submissions is not to be had."""
+    """A provider whose list of unfinished submissions is unavailable."""
 
     async def unfinished(self) -> frozenset[str]:
         raise StatusUnavailable("HTTP 500")

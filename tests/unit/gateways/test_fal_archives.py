@@ -1,4 +1,4 @@
-"""The zip that Fal's trainer reads: names, order, captions, and what does not go in."""
+"""The zip archive for Fal's trainer: names, order, captions, rejected files."""
 
 import io
 import zipfile

@@ -1,4 +1,4 @@
-"""A gateway and a simulated Fal that calls it: what a webhook changes of an attempt's way."""
+"""A gateway and a simulated Fal that calls its webhooks."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -64,7 +64,7 @@ class ProcessHarness:
     async def running(
         self, limits: ProviderLimits = RARELY, *, at_the_door: bool = True
     ) -> AsyncIterator[FakeService]:
-        """Only the process at the door gets webhooks, also those of others."""
+        """Run a process; only the one with the HTTP port receives webhooks, also those of others."""
         before = len(self.leases.kept)
         service, process = self.process(limits)
         if at_the_door:

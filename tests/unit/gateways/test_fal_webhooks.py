@@ -1,4 +1,4 @@
-"""Fal's webhooks: only Fal's word is taken, it is taken as a hint, and it settles what was not answered."""
+"""Fal's webhooks: verified, treated as hints, and able to resolve an unknown outcome."""
 
 import asyncio
 import hmac
@@ -38,7 +38,7 @@ SETTINGS = FalSettings(key=SecretStr("k"))
 
 
 class RecordingEngine(Engine):
-    """An engine that notes who is hurried, and holds what a test says."""
+    """An engine that records poll requests and has the attempts that a test gives."""
 
     def __init__(self) -> None:
         super().__init__(as_step(_no_step), slots=1)
@@ -75,7 +75,7 @@ class WebhookHarness:
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(app), verify=False)
 
     async def attempt(self, **fields: Any) -> str:
-        """One that was sent and not answered, unless the fields say otherwise."""
+        """Return an attempt with an unknown outcome, unless fields change it."""
         command = a_command()
         await self.ledger.accept([received(command)], "owner")
         entry = self.attempts.kept[command.attempt_id]

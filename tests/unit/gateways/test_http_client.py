@@ -1,4 +1,4 @@
-"""The HTTP client on real sockets: what it says of a connection decides whether money is spent again."""
+"""The HTTP client on real sockets: its errors decide whether a paid request may be repeated."""
 
 import asyncio
 import socket
@@ -18,7 +18,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
 class Server:
-    """Reads requests and does what the test says; keeps how many came, over how many connections."""
+    """Reads requests and behaves as a test defines; counts requests and connections."""
 
     def __init__(self, talk: Talk) -> None:
         self.requests = self.connections = 0
@@ -58,7 +58,7 @@ async def serving(talk: Talk) -> AsyncIterator[Server]:
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Break the connection off, as a killed machine does."""
+    """Abort the connection, as a killed machine does."""
     sock: socket.socket = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()

@@ -1,4 +1,4 @@
-"""Input files: a tenant's own only, as links or a part at a time."""
+"""Input files: only the tenant's own, as links or in parts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Commands → attempts: once each, however often they are delivered, by whomever."""
+"""Commands become attempts once each, however often they are delivered."""
 
 from typing import Any
 

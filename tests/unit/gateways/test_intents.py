@@ -1,4 +1,4 @@
-"""Intent before money: how long one holds, and what becomes of it when nothing is sent."""
+"""Intent before money: its lifetime, and its withdrawal when nothing is sent."""
 
 from datetime import timedelta
 

@@ -50,7 +50,7 @@ async def given_up(harness: GatewayHarness, *, cancel: bool = False) -> Attempt:
 
 
 async def unanswered(harness: GatewayHarness) -> Attempt:
-    """It was sent without an answer, and never found."""
+    """Return an attempt that was sent without an answer and never found."""
     attempt = await harness.accept()
     harness.provider.submissions = [OutcomeUnknown("lost")]
     await harness.step(attempt)
@@ -61,7 +61,7 @@ async def unanswered(harness: GatewayHarness) -> Attempt:
 
 
 async def look(harness: GatewayHarness, late: LateOutcomes, attempt: Attempt) -> None:
-    """It is time to ask, and the outbox is published."""
+    """Make the check due, and publish the outbox."""
     harness.entry(attempt)["next_check_at"] = now()
     assert await late.check_due() == 1
     await harness.outbox.sweep(timedelta(seconds=-1))
@@ -288,7 +288,7 @@ async def test_an_unexpected_error_in_one_check_stops_no_other(
 async def test_a_delivered_image_stays_billed_whatever_is_reported_later(
     harness: GatewayHarness, late: LateOutcomes, status: Any
 ) -> None:
-    """Its copy ran on, and was stopped."""
+    """A second submission of the same attempt ran on and was stopped."""
     attempt = await harness.accept()
     harness.provider.statuses = [PAID, RUNNING, status]
     await harness.finish(attempt)

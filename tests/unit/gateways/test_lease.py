@@ -14,7 +14,7 @@ from tests.fakes.waiting import background, until
 
 
 class LeaseHarness:
-    """A process with a lease; keeps what happened to it."""
+    """A process with a lease; records takeovers and lost leases."""
 
     def __init__(
         self, leases: FakeCollection, role: str = "gateway-fal", patience_seconds: float = 0.0
@@ -41,11 +41,11 @@ class LeaseHarness:
         self.leases_lost += 1
 
     def let_end(self) -> None:
-        """As if it had not renewed for long."""
+        """Act as if the lease had not been renewed for long."""
         self.let_end_before(1)
 
     def let_end_before(self, seconds: float) -> None:
-        """As if it had last renewed so much longer ago."""
+        """Act as if the last renewal had been earlier by some seconds."""
         self.leases.kept[self.lease.owner]["until"] = now() - timedelta(seconds=seconds)
 
 

@@ -18,7 +18,7 @@ from tests.fakes.waiting import background, until
 
 
 class HintingProvider(FakeProvider):
-    """Tells whether hints come, as the test says."""
+    """A provider that streams hints while `streams` is set."""
 
     streams = True
 

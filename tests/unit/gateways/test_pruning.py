@@ -1,4 +1,4 @@
-"""JSON cut to a depth while it streams: what is kept, whatever the chunks, and how little memory it takes."""
+"""JSON pruned to a depth while it streams: the kept parts for any chunks, and bounded memory."""
 
 import json
 import tracemalloc
@@ -18,7 +18,7 @@ VALUES = st.recursive(
 
 
 def cut(value: Any, depth: int) -> Any:
-    """The same by the definition: containers below `depth` become null."""
+    """Return the definition: containers below `depth` become null."""
     if isinstance(value, dict):
         return {key: cut(each, depth - 1) for key, each in value.items()} if depth else None
     if isinstance(value, list):

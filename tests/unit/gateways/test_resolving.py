@@ -23,7 +23,7 @@ from tests.fakes.provider import RUNNING
 
 @pytest.fixture
 async def lost(harness: GatewayHarness) -> Attempt:
-    """It was sent, and no one knows what became of it."""
+    """Return an attempt with an unknown outcome."""
     attempt = await harness.accept()
     harness.provider.submissions = [OutcomeUnknown("the answer was lost")]
     await harness.step(attempt)

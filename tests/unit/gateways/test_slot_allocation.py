@@ -1,4 +1,4 @@
-"""A provider's slots are shared by processes that come and go: never more are used than there are."""
+"""Allocation of a provider's slots to changing processes: the limit is never exceeded."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ def test_more_processes_than_slots_leave_some_with_none() -> None:
 
 @dataclass
 class Process:
-    """One process: what it believes of the others may be old."""
+    """One process, with possibly outdated knowledge of the others."""
 
     name: str
     shares: SlotAllocation
@@ -49,7 +49,7 @@ class Process:
 
 @dataclass
 class ProcessCluster:
-    """Processes over one document, and what they use of its `limit` slots."""
+    """Processes that share one document and its `limit` slots."""
 
     limit: int
     time: float = 0.0

@@ -1,4 +1,4 @@
-"""Failing steps of attempts: each is logged and counted, and what keeps failing is named in health."""
+"""Failing steps of attempts are logged and counted; steps that keep failing are named in health."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from tests.fakes.waiting import background
 
 
 class Steps:
-    """Polls of submitted attempts; those that `broken` names fail, or all of them."""
+    """Polls of submitted attempts; the ones named in `broken` fail, or all of them."""
 
     def __init__(self) -> None:
         self.broken: set[str] | None = set()

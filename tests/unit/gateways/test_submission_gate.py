@@ -13,6 +13,7 @@ from services.gateways.runtime.scheduling.rate import Rate
 from services.gateways.runtime.scheduling.submission_gate import SubmissionGate
 from tests.fakes.ledger import GatewayHarness
 from tests.fakes.mongo import FakeCollection
+from tests.fakes.provider import RUNNING
 from tests.fakes.publisher import BrokerAway, FakePublisher
 
 
@@ -133,7 +134,7 @@ async def test_an_announcement_is_a_document_and_an_event() -> None:
 
 
 class Guarded(GatewayHarness):
-    """A gateway behind a gate that two failures shut."""
+    """A gateway whose circuit opens after two failures."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -215,3 +216,14 @@ async def test_a_probe_that_ends_in_an_unforeseen_way_leaves_the_next_one_free()
     with pytest.raises(KeyError):
         await harness.step(attempt)
     assert harness.guard.gate.wait() == 0.0
+
+
+async def test_a_poll_does_not_end_the_pause_of_an_open_circuit() -> None:
+    harness = Guarded()
+    attempt = await harness.accept()
+    await harness.step(attempt)
+    await harness.guard.open_circuit()
+    harness.guard.clock.time += 5
+    harness.provider.statuses = [RUNNING]
+    await harness.step(attempt)
+    assert harness.guard.gate.is_open, "the next submission is the probe"

@@ -142,7 +142,7 @@ async def test_an_error_text_is_short_and_on_one_line() -> None:
 
 
 class Endless:
-    """A provider whose answer has no end; counts what was read of it."""
+    """A provider whose answer has no end; counts the bytes that were read."""
 
     def __init__(self) -> None:
         self.read = 0
@@ -171,7 +171,7 @@ async def test_an_endless_answer_to_a_question_is_none() -> None:
 
 
 class Dripping:
-    """A provider that says a little all the time, and never all of it."""
+    """A provider that sends a few bytes all the time and never finishes."""
 
     def __init__(self) -> None:
         self.said = 0

@@ -1,4 +1,4 @@
-"""Workflows with holes, and ids that are always the same for an attempt."""
+"""Workflows with placeholders, and idempotency keys that are always the same for an attempt."""
 
 from uuid import UUID
 
