@@ -102,7 +102,7 @@ class Results:
         except (OutputUnavailable, BadImage) as error:
             return failure(result, error)
         except (OutputNotReady, TimeoutError) as error:
-            log.warning("output_late", attempt_id=result.attempt_id, error=str(error))
+            log.warning("output_not_ready", attempt_id=result.attempt_id, error=str(error))
             return pending(result, received.trace)
         return Asset(id=asset_id(result), state="stored", result=result, trace=received.trace, **dict(stored))
 

@@ -75,7 +75,7 @@ def install_problems(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         if is_transient(error):
-            log.warning("request_delayed", path=request.url.path, error=f"{type(error).__name__}: {error}")
+            log.warning("answered_503", path=request.url.path, error=f"{type(error).__name__}: {error}")
             headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
             detail = f"Service temporarily unavailable; retry after {RETRY_AFTER_SECONDS} s."
             return problem(503, detail, headers=headers)
