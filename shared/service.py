@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import AsyncExitStack
-from typing import Any
 
 import structlog
 from fastapi import FastAPI
@@ -25,9 +24,8 @@ log = structlog.get_logger()
 class Service:
     """A named process on the broker.
 
-    Entering it opens the HTTP port, so that health and metrics answer, and then reaches the broker.
-    Handlers (`subscribe`) and loops (`background`) are declared before `run`; requests reach `http` from
-    `run` on.
+    Entering it opens the HTTP port, for health and metrics, and then reaches the broker. Handlers and
+    background loops are declared before `run`; requests reach `http` from `run` on.
 
     Args:
         wait_for_broker: False for a service that publishes from an outbox. It starts without the broker
@@ -38,8 +36,7 @@ class Service:
         self, name: str, kafka: KafkaSettings, process: ProcessSettings, *, wait_for_broker: bool = True
     ) -> None:
         self.name = name
-        self.address = ""
-        """`host:port` of the HTTP surface, once the service is entered."""
+        self.address = ""  # host:port of the HTTP surface, once the service is entered
         self.health = Health()
         self.http = FastAPI(title=f"imagegen {name}", docs_url=None, redoc_url=None)
         self.publisher = Publisher(name, kafka)
@@ -51,8 +48,7 @@ class Service:
         self._background.add("consumers", self._consumers.broken)
         self._background.examine(self._consumers.examine)
         self.background = self._background.add
-        self._startup = Startup()
-        self.health.add("start", self._startup.problem)
+        self._startup = Startup(self.health)
         self.waits_for = self._startup.report
         operational = operations(name, self._consumers.broker, self.health)
         self.front = Front(operational, self.http, self._startup.summary)
@@ -64,7 +60,7 @@ class Service:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self._server.stop)
             self.address = await self._server.listen()
-            log.info("health_answers", http=self.address)
+            log.info("http_listening", http=self.address)
             stack.push_async_callback(self._connection.close)
             if self._wait_for_broker:
                 await self._connection.open(self.waits_for)
@@ -74,7 +70,7 @@ class Service:
             self._stack = stack.pop_all()
         return self
 
-    async def __aexit__(self, *error: Any) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
     async def listen(self) -> None:
@@ -87,8 +83,7 @@ class Service:
 
     async def run(self) -> None:
         """Work until SIGTERM or SIGINT, or until a background loop fails; then drain and return."""
-        stop = asyncio.Event()
-        stop_on_signal(stop)
+        stop_on_signal(stop := asyncio.Event())
         async with asyncio.TaskGroup() as group:
             listening = group.create_task(self.listen())
             self._background.start(group)

@@ -1,10 +1,13 @@
 """Servers that a process waits for at start-up, for health and for early requests."""
 
+from shared.observability.health import Health
+
 
 class Startup:
     """Open waits by server. Until `finish` the process is not ready."""
 
-    def __init__(self) -> None:
+    def __init__(self, health: Health) -> None:
+        health.add("start", self.problem)
         self._waits: dict[str, str] = {}
         self._finished = False
 

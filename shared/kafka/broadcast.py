@@ -135,7 +135,7 @@ class Broadcast:
                 found.append(decode(record, self._kinds, record.offset, now()))
             except Unreadable as unreadable:
                 log.warning(
-                    "unreadable_in_broadcast",
+                    "broadcast_record_unreadable",
                     topic=record.topic,
                     partition=record.partition,
                     offset=record.offset,

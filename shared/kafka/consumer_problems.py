@@ -1,7 +1,6 @@
 """Problems of one consumer: logged once per cause, counted, and shown in health until they are resolved."""
 
 from collections.abc import Hashable
-from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
@@ -23,7 +22,7 @@ class ConsumerProblems:
         self._blocked = metrics.consumer_blocked.labels(service, group)
 
     def report(
-        self, place: Hashable, cause: str, text: str, *, count_each: bool = True, **where: Any
+        self, place: Hashable, cause: str, text: str, *, count_each: bool = True, **where: object
     ) -> None:
         """Report that reading fails. The same cause in the same place is logged once until resolved.
 

@@ -4,10 +4,9 @@ Every record ends in exactly one of three ways: handled, replaced by an answer (
 service has none of its own), or read again. Nothing is committed before its outputs are acknowledged.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence, Set
 from functools import partial
-from typing import Any, Generic
+from typing import Any, Generic, Unpack
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faststream import AckPolicy
@@ -16,29 +15,18 @@ from typing_extensions import TypeForm
 
 from contracts.base import Message, topics_of
 from shared.clock import Clock, now
-from shared.envelope import Outgoing
+from shared.kafka.options import DEFAULT_PAUSES, Pauses, SubscriberOptions
 from shared.kafka.partitions import PausedPartitions
 from shared.kafka.pipeline.answers import Answers
-from shared.kafka.pipeline.batch import Batch
 from shared.kafka.pipeline.dead_letters import DeadLetters
 from shared.kafka.pipeline.decoding import BatchDecoder, BatchParser
+from shared.kafka.pipeline.handler import described
 from shared.kafka.pipeline.in_hand import BatchInHand
 from shared.kafka.pipeline.pausing import Pauser, Pausing
 from shared.kafka.pipeline.publish import PublishThenCommit, Sender
 from shared.kafka.pipeline.retry import BoundedRetry
 from shared.kafka.pipeline.telemetry import Telemetry
 from shared.kafka.subscribe import Handler, M, OnFailed, OnUnreadable, message_types
-
-
-@dataclass(frozen=True, slots=True)
-class Pauses:
-    """Seconds before the first retry, of a partition after failures and when the process is full, and for
-    a batch in hand to end when partitions are revoked."""
-
-    retry: float = 0.1
-    paused: float = 5.0
-    full: float = 1.0
-    revoke: float = 10.0
 
 
 class Subscription(Generic[M]):
@@ -54,7 +42,7 @@ class Subscription(Generic[M]):
         on_unreadable: OnUnreadable | None = None,
         on_failed: OnFailed[M] | None = None,
         answered_elsewhere: Collection[type[Message]] = (),
-        pauses: Pauses = Pauses(),
+        pauses: Pauses = DEFAULT_PAUSES,
         now: Clock = now,
     ) -> None:
         by_topic = {topic: kind for kind in message_types(kinds) for topic in topics_of(kind)}
@@ -84,30 +72,23 @@ class Subscription(Generic[M]):
         return f"cannot handle {', '.join(waiting)}" if waiting else None
 
     def include_in(
-        self, broker: KafkaBroker, *, consumer: Callable[[], AIOKafkaConsumer] | None = None, **options: Any
+        self,
+        broker: KafkaBroker,
+        *,
+        consumer: Callable[[], AIOKafkaConsumer] | None = None,
+        **options: Unpack[SubscriberOptions],
     ) -> Any:
         """Declare this subscription on a broker and return FastStream's subscriber.
 
         Args:
             consumer: returns the consumer to commit with; the subscriber's own by default.
-            options: of the subscriber, such as its group.
+            options: of FastStream's subscriber.
         """
         parser = BatchParser(consumer or (lambda: subscriber.consumer))
         router = KafkaRouter(middlewares=self.middlewares, parser=parser.parse, decoder=self._decoder.decode)
         subscriber = router.subscriber(
             *self.topics, batch=True, ack_policy=AckPolicy.MANUAL, listener=self.in_hand, **options
         )
-        subscriber(_described(self._handler, self._kinds))
+        subscriber(described(self._handler, self._kinds))
         broker.include_router(router)
         return subscriber
-
-
-def _described(handler: Handler[M], kinds: TypeForm[M]) -> Callable[[Any], Awaitable[list[Outgoing]]]:
-    """Return what FastStream calls. Its name and annotation are those of the AsyncAPI page."""
-
-    async def handle(batch: Batch) -> list[Outgoing]:
-        return list(await handler(batch.messages))
-
-    handle.__name__ = getattr(handler, "__name__", "handle")
-    handle.__annotations__ = {"batch": kinds}
-    return handle

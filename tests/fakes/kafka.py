@@ -77,7 +77,7 @@ class FakeSender:
         self._journal.append(f"sent {len(envelopes)}")
 
     def letters(self) -> list[DeadLetter]:
-        """What was set aside."""
+        """Return the dead letters."""
         set_aside = (each for each in self.sent if each.topic == DeadLetter.topic)
         return [DeadLetter.model_validate_json(each.body) for each in set_aside]
 

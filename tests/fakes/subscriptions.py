@@ -9,9 +9,10 @@ from typing_extensions import TypeForm
 
 from contracts.base import Message, topics_of
 from shared.envelope import Outgoing, Received
+from shared.kafka.options import Pauses
 from shared.kafka.pipeline.publish import Sender
 from shared.kafka.subscribe import Handler, M, OnFailed, OnUnreadable, message_types
-from shared.kafka.subscription import Pauses, Subscription
+from shared.kafka.subscription import Subscription
 from tests.fakes.kafka import FakeConsumer
 
 QUICK = Pauses(retry=0.001, paused=0.005, revoke=0.005)

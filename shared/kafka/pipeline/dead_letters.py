@@ -6,7 +6,7 @@ from typing import Any
 from contracts.operations import DeadLetter
 from shared.kafka.pipeline.answers import Answers
 from shared.kafka.pipeline.batch import Batch, Entry
-from shared.kafka.pipeline.middleware import BatchMiddleware, Next
+from shared.kafka.pipeline.middleware import BatchMiddleware, ContextRepo, Next
 from shared.observability import metrics
 from shared.transient import is_transient
 
@@ -18,8 +18,8 @@ class DeadLetters(BatchMiddleware):
     nothing but invalid records is published and committed once.
     """
 
-    def __init__(self, msg: Any, /, *, answers: Answers, **options: Any) -> None:
-        super().__init__(msg, **options)
+    def __init__(self, msg: Any, /, *, context: ContextRepo, answers: Answers) -> None:
+        super().__init__(msg, context=context)
         self._answers = answers
         self._answered: list[Entry] = []
 

@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable
 from copy import copy
 from typing import Any
 
-from faststream import BaseMiddleware, StreamMessage
+from faststream import BaseMiddleware, ContextRepo, StreamMessage
 
 from shared.kafka.pipeline.batch import Batch
+
+__all__ = ["BatchMiddleware", "ContextRepo", "Next"]
 
 Next = Callable[[Batch], Awaitable[Any]]
 """The next middleware, or the handler. It may be called several times, with parts of the batch."""

@@ -10,7 +10,7 @@ from shared.errors import Backpressure
 from shared.kafka.partitions import PausedPartitions
 from shared.kafka.pipeline.batch import Batch
 from shared.kafka.pipeline.in_hand import BatchInHand
-from shared.kafka.pipeline.middleware import BatchMiddleware, Next
+from shared.kafka.pipeline.middleware import BatchMiddleware, ContextRepo, Next
 from shared.loops import watched
 from shared.transient import is_transient
 
@@ -54,8 +54,8 @@ class Pausing(BatchMiddleware):
     that fails again is paused.
     """
 
-    def __init__(self, msg: Any, /, *, pauser: Pauser, **options: Any) -> None:
-        super().__init__(msg, **options)
+    def __init__(self, msg: Any, /, *, context: ContextRepo, pauser: Pauser) -> None:
+        super().__init__(msg, context=context)
         self._pauser = pauser
 
     async def handle(self, proceed: Next, batch: Batch) -> None:

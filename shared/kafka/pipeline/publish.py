@@ -12,7 +12,7 @@ from shared.envelope import Envelope, Outgoing
 from shared.errors import PermanentError, TransientError
 from shared.kafka.pipeline.batch import Batch
 from shared.kafka.pipeline.in_hand import BatchInHand
-from shared.kafka.pipeline.middleware import BatchMiddleware, Next
+from shared.kafka.pipeline.middleware import BatchMiddleware, ContextRepo, Next
 from shared.limits import MAX_MESSAGE_BYTES
 
 log = structlog.get_logger()
@@ -47,8 +47,8 @@ class NotPublished(TransientError):
 class PublishThenCommit(BatchMiddleware):
     """The innermost middleware: it calls the handler, publishes, and commits exactly these offsets."""
 
-    def __init__(self, msg: Any, /, *, sender: Sender, in_hand: BatchInHand, **options: Any) -> None:
-        super().__init__(msg, **options)
+    def __init__(self, msg: Any, /, *, context: ContextRepo, sender: Sender, in_hand: BatchInHand) -> None:
+        super().__init__(msg, context=context)
         self._sender = sender
         self._in_hand = in_hand
 

@@ -7,7 +7,7 @@ import structlog
 
 from shared.errors import Backpressure
 from shared.kafka.pipeline.batch import Batch
-from shared.kafka.pipeline.middleware import BatchMiddleware, Next
+from shared.kafka.pipeline.middleware import BatchMiddleware, ContextRepo, Next
 from shared.transient import is_transient
 from shared.waiting import backoff
 
@@ -24,8 +24,8 @@ class BoundedRetry(BatchMiddleware):
         first_pause: seconds before the first retry; each further pause is up to three times as long.
     """
 
-    def __init__(self, msg: Any, /, *, first_pause: float, **options: Any) -> None:
-        super().__init__(msg, **options)
+    def __init__(self, msg: Any, /, *, context: ContextRepo, first_pause: float) -> None:
+        super().__init__(msg, context=context)
         self._first_pause = first_pause
 
     async def handle(self, proceed: Next, batch: Batch) -> Any:
@@ -40,7 +40,7 @@ class BoundedRetry(BatchMiddleware):
             except Exception as error:
                 if not is_transient(error):
                     raise
-                log.warning("batch_delayed", topic=batch.topic, error=_text(error), tries_left=left)
+                log.warning("batch_attempt_failed", topic=batch.topic, error=_text(error), tries_left=left)
                 if not left:
                     raise
             await asyncio.sleep(pause)

@@ -8,7 +8,7 @@ import structlog
 from opentelemetry.trace import Span
 
 from shared.kafka.pipeline.batch import Batch, Entry
-from shared.kafka.pipeline.middleware import BatchMiddleware, Next
+from shared.kafka.pipeline.middleware import BatchMiddleware, ContextRepo, Next
 from shared.observability import metrics
 from shared.observability.tracing import start_span, traceparent
 
@@ -18,8 +18,8 @@ log = structlog.get_logger()
 class Telemetry(BatchMiddleware):
     """Traces every message, and counts and logs those of a batch that was published and committed."""
 
-    def __init__(self, msg: Any, /, *, service: str, **options: Any) -> None:
-        super().__init__(msg, **options)
+    def __init__(self, msg: Any, /, *, context: ContextRepo, service: str) -> None:
+        super().__init__(msg, context=context)
         self._service = service
 
     async def handle(self, proceed: Next, batch: Batch) -> None:
