@@ -24,7 +24,7 @@ class CharacterList:
         Submissions are read before records: a character that is stored in between appears in both
         lists, and never in none.
         """
-        wider = query.model_copy(update={"limit": query.limit + 1})
+        wider = query.with_one_more()
         accepted = await self._not_stored(wider)
         records = await self._chains.page(wider)
         choices = await self._pending(query.tenant, (record.character_id for record in records))
@@ -54,7 +54,7 @@ class CharacterList:
             found |= {_character_id(each): each for each in batch if each in newest.values()}
             if len(found) >= query.limit or len(batch) < query.limit:
                 return found
-            query = query.model_copy(update={"before": (batch[-1].requested_at, _character_id(batch[-1]))})
+            query = query.from_position((batch[-1].requested_at, _character_id(batch[-1])))
 
     async def _pending(self, tenant: str, ids: Iterable[str]) -> dict[str, Accepted]:
         """Return the submission of each character: the newest choice of a face, or the creation."""

@@ -67,7 +67,7 @@ class JobQueries:
         Submissions are read before jobs: a job that is planned in between appears in both lists, and
         never in none.
         """
-        wider = query.model_copy(update={"limit": query.limit + 1})
+        wider = query.with_one_more()
         accepted = await self._unplanned(wider) if query.status in (None, "pending") else []
         planned = await self._jobs.page(wider)
         now = self._now()
@@ -91,7 +91,7 @@ class JobQueries:
             found += [other for other in batch if other.job_id not in planned]
             if len(found) >= query.limit or len(batch) < query.limit:
                 return found[: query.limit]
-            query = query.model_copy(update={"before": (batch[-1].requested_at, batch[-1].job_id)})
+            query = query.from_position((batch[-1].requested_at, batch[-1].job_id))
 
     async def results(self, job_id: str, tenant: str) -> Results:
         """Return the stored results, with fresh links.

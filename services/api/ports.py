@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from contracts.base import GenerationType, Model, Name, UserId
 from contracts.chains import Chain
@@ -21,6 +21,14 @@ class PageQuery(Model):
     user_id: UserId | None = None
     before: Position | None = None
     limit: int
+
+    def with_one_more(self) -> Self:
+        """Return the query with room for the first item of the next page."""
+        return self.model_copy(update={"limit": self.limit + 1})
+
+    def from_position(self, position: Position) -> Self:
+        """Return the query for the items after a position."""
+        return self.model_copy(update={"before": position})
 
 
 class JobQuery(PageQuery):
