@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from contracts.renders import Output
 from services.gateways.fal.adapter import FalProvider
 from services.gateways.fal.settings import FalSettings
-from services.gateways.fal.signatures import Keys, NotFals, verify
+from services.gateways.fal.signatures import Keys, NotFromFal, verify
 from services.gateways.kit.provider import AttemptRequest, Completed
 from shared.clock import now
 from tests.contract.recording import events_of
@@ -79,9 +79,9 @@ async def webhook_vector(sample: Sample) -> None:
     body, at = sample["body"].encode(), int(headers["x-fal-webhook-timestamp"])
     assert await verify(headers, body, keys, at) == ("RID", "user-1")
     for tampered in (body + b" ", body.replace(b"OK", b"KO")):
-        with pytest.raises(NotFals):
+        with pytest.raises(NotFromFal):
             await verify(headers, tampered, keys, at)
-    with pytest.raises(NotFals):
+    with pytest.raises(NotFromFal):
         await verify(headers, body, keys, at + 301)
     fal = Fal(json.loads(body)["payload"])
     request, ref = await fal.submitted()

@@ -30,7 +30,7 @@ LIST_DEPTH: Final = 3
 """`{"jobs": [{"id": …}]}`"""
 PAGE: Final = 1000
 """Jobs in one answer of `GET /api/jobs`."""
-MOST_PAGES: Final = 50
+MAX_PAGES: Final = 50
 JOB_DEPTH: Final = 6
 """Depth of a file in `outputs` and the list of cached nodes in `execution_status`."""
 HISTORY_DEPTH: Final = 7
@@ -130,7 +130,7 @@ class PromptLookup:
     async def _listed(self) -> dict[str, InProgress]:
         """Return all pages; they may overlap or leave a gap when a job ends meanwhile."""
         jobs: list[Any] = []
-        for page in range(MOST_PAGES):
+        for page in range(MAX_PAGES):
             asked = {"status": "pending,in_progress", "sort_order": "asc", "limit": PAGE}
             params = asked | {"offset": page * PAGE}
             answer = await ask(self._http, "GET", f"{self._url}/api/jobs", params=params, depth=LIST_DEPTH)

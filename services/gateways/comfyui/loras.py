@@ -23,7 +23,7 @@ PART = ".part"
 """The server lists only names with a suffix of weights."""
 STALE_SECONDS = 3600.0
 DAY_SECONDS = 24 * 3600.0
-MOST_BYTES = 2 * 1024**3
+MAX_BYTES = 2 * 1024**3
 
 
 class LoraFolder:
@@ -60,7 +60,7 @@ class LoraFolder:
         part = await asyncio.to_thread(self._new_part, name)
         try:
             with part.open("wb") as opened:
-                file = HashedFile(opened, MOST_BYTES)
+                file = HashedFile(opened, MAX_BYTES)
                 async with aclosing(self._inputs.lora(tenant, key)) as parts:
                     await file.take(parts)
             expected = OF_A_HASH.fullmatch(name)

@@ -22,7 +22,7 @@ ENDS = ("execution_success", "execution_error", "execution_interrupted")
 OPEN_SECONDS = 5.0
 SILENCE_SECONDS = 30.0
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024
-MOST_PROMPTS = 4096
+MAX_PROMPTS = 4096
 
 
 class Socket:
@@ -100,7 +100,7 @@ class Steps:
         names = {node: str(each.get("class_type")) for node, each in graph.items() if isinstance(each, dict)}
         samplers = [node for node, name in names.items() if "Sampler" in name and "Select" not in name]
         self._samplers[prompt_id] = dict.fromkeys(samplers, 0.0)
-        if len(self._samplers) > MOST_PROMPTS:
+        if len(self._samplers) > MAX_PROMPTS:
             self._samplers.popitem(last=False)
 
     def percent(self, prompt_id: str, kind: str, data: Mapping[str, Any]) -> int | None:

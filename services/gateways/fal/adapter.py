@@ -33,7 +33,7 @@ from shared.clock import now
 ALIASES = {"fal-ai/flux": "fal-ai/flux/dev"}
 NAMESPACES = ("workflows", "comfy")
 URLS = ("status_url", "response_url", "cancel_url")
-LONGEST = 2000
+MAX_LENGTH = 2000
 """Maximum length of an id or a link of Fal's."""
 
 
@@ -123,7 +123,7 @@ class FalProvider:
         answer = await send_paid(
             self._http,
             f"{self._url}/{payload['endpoint']}",
-            mark_of_taken="x-fal-request-id",
+            acceptance_header="x-fal-request-id",
             params={"fal_webhook": self._webhook_of(request.attempt_id)} if self._webhook_of else {},
             json=payload["body"],
             headers=headers,
@@ -133,7 +133,7 @@ class FalProvider:
         except StatusUnavailable as odd:
             raise OutcomeUnknown(str(odd)) from odd
         request_id = body.get("request_id")
-        if not isinstance(request_id, str) or not 0 < len(request_id) <= LONGEST:
+        if not isinstance(request_id, str) or not 0 < len(request_id) <= MAX_LENGTH:
             raise OutcomeUnknown(f"submit answered {excerpt(answer)}")
         return {"id": request_id} | self._links(payload["endpoint"], request_id, body)
 
@@ -144,7 +144,7 @@ class FalProvider:
 
     def _is_ours(self, url: object) -> bool:
         """Return whether our key may be sent to this URL: only to the queue's host."""
-        sendable = isinstance(url, str) and url.isascii() and url.isprintable() and len(url) <= LONGEST
+        sendable = isinstance(url, str) and url.isascii() and url.isprintable() and len(url) <= MAX_LENGTH
         return sendable and str(url).startswith(f"{self._url}/")
 
     async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
@@ -175,7 +175,7 @@ class FalProvider:
         self, request: AttemptRequest, ref: SubmissionRef, status: dict[str, Any]
     ) -> AttemptStatus:
         try:
-            answer = await self._ask("GET", ref["response_url"], errors_tell=True)
+            answer = await self._ask("GET", ref["response_url"], errors_are_results=True)
         except StatusUnavailable:
             if status.get("error_type"):
                 return failure_in(status)

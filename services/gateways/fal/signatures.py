@@ -31,7 +31,7 @@ TIMESTAMP = re.compile(r"[0-9]{1,12}")
 SIGNATURE = re.compile(r"[0-9a-fA-F]{128}")
 
 
-class NotFals(Exception):
+class NotFromFal(Exception):
     """The webhook does not come from Fal, or is too old."""
 
 
@@ -57,7 +57,7 @@ class Keys:
         """Check that one of the keys made this signature.
 
         Raises:
-            NotFals: no key did.
+            NotFromFal: no key did.
             KeysUnavailable: the keys cannot be read now.
         """
         if self._read_at is None or self._clock() > self._read_at + KEYS_SECONDS:
@@ -66,12 +66,12 @@ class Keys:
             return
         await self._read(REFETCH_SECONDS)
         if not _made_by_one_of(self._keys, signature, message):
-            raise NotFals("the signature is of none of Fal's keys")
+            raise NotFromFal("the signature is of none of Fal's keys")
 
-    async def _read(self, apart: float) -> None:
-        """Read the keys, unless they were read less than `apart` seconds ago."""
+    async def _read(self, min_interval: float) -> None:
+        """Read the keys, unless they were read less than `min_interval` seconds ago."""
         async with self._reading:
-            if self._asked_at is not None and self._clock() < self._asked_at + apart:
+            if self._asked_at is not None and self._clock() < self._asked_at + min_interval:
                 if self._read_at is None or self._read_at < self._asked_at:
                     raise KeysUnavailable(f"{redacted(self._url)} did not answer a moment ago")
                 return
@@ -99,15 +99,15 @@ async def verify(headers: Mapping[str, str], body: bytes, keys: Keys, at: float)
         at: now, in seconds since 1970.
 
     Raises:
-        NotFals, KeysUnavailable: see there.
+        NotFromFal, KeysUnavailable: see there.
     """
     request_id, user_id, timestamp, signature = (headers.get(f"x-fal-webhook-{name}", "") for name in SIGNED)
     if not (request_id and user_id and timestamp and signature):
-        raise NotFals("one of the four X-Fal-Webhook headers is missing")
+        raise NotFromFal("one of the four X-Fal-Webhook headers is missing")
     if not TIMESTAMP.fullmatch(timestamp) or abs(at - int(timestamp)) > SKEW_SECONDS:
-        raise NotFals(f"its time is more than {SKEW_SECONDS} s from now")
+        raise NotFromFal(f"its time is more than {SKEW_SECONDS} s from now")
     if not SIGNATURE.fullmatch(signature):
-        raise NotFals("the signature is not 64 bytes in hex")
+        raise NotFromFal("the signature is not 64 bytes in hex")
     message = "\n".join((request_id, user_id, timestamp, sha256(body).hexdigest()))
     await keys.verify(bytes.fromhex(signature), message.encode())
     return request_id, user_id

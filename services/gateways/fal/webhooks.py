@@ -14,7 +14,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from prometheus_client import Counter
 
-from services.gateways.fal.signatures import Keys, KeysUnavailable, NotFals, verify
+from services.gateways.fal.signatures import Keys, KeysUnavailable, NotFromFal, verify
 from services.gateways.kit.provider import AttemptRequest, SubmissionRef
 from services.gateways.runtime.recovery.webhook_intake import AddRoutes, WebhookIntake
 from shared.http.problems import Refusal, install_problems
@@ -59,16 +59,16 @@ class Webhooks:
         urls: WebhookUrls,
         keys: Keys,
         ref_of: RefBuilder,
-        pushes: WebhookIntake,
+        intake: WebhookIntake,
         user_id: str | None = None,
     ) -> None:
         self._urls = urls
         self._keys = keys
         self._handle_of = ref_of
-        self._pushes = pushes
+        self._intake = intake
         self._user_id = user_id
 
-    async def take(self, attempt_id: str, mac: str, headers: Mapping[str, str], body: bytes) -> str:
+    async def process(self, attempt_id: str, mac: str, headers: Mapping[str, str], body: bytes) -> str:
         """Process a webhook and return its result. A repeated webhook changes nothing.
 
         Raises:
@@ -79,10 +79,10 @@ class Webhooks:
         request_id = await self._verified(headers, body)
         if _request_id_in(body) != request_id:
             raise Refusal(400, "request_id in the body differs from the header")
-        pushed = await self._pushes.find(attempt_id)
-        if pushed is None:
+        target = await self._intake.find(attempt_id)
+        if target is None:
             raise Refusal(404, f"no attempt {attempt_id}")
-        adoption = await self._pushes.adopt(pushed, self._handle_of(pushed.request, request_id))
+        adoption = await self._intake.adopt(target, self._handle_of(target.request, request_id))
         if adoption == "other":
             log.error("webhook_for_another_request", attempt_id=attempt_id, request_id=request_id)
             raise Refusal(409, f"attempt {attempt_id} belongs to another request of Fal's")
@@ -90,14 +90,14 @@ class Webhooks:
             raise Refusal(
                 503, f"attempt {attempt_id} was not submitted yet; retry later", headers=RETRY_AFTER
             )
-        await self._pushes.poll_now(attempt_id)
+        await self._intake.poll_now(attempt_id)
         log.info("webhook_accepted", attempt_id=attempt_id, request_id=request_id, adoption=adoption)
         return adoption
 
     async def _verified(self, headers: Mapping[str, str], body: bytes) -> str:
         try:
             request_id, user_id = await verify(headers, body, self._keys, time.time())
-        except NotFals as error:
+        except NotFromFal as error:
             raise Refusal(401, str(error)) from error
         except KeysUnavailable as away:
             log.warning("webhook_keys_unavailable", error=str(away))
@@ -110,8 +110,8 @@ class Webhooks:
 def webhook_routes(urls: WebhookUrls, keys: Keys, ref_of: RefBuilder, user_id: str | None) -> AddRoutes:
     """Return a function that adds `POST /webhooks/fal` to a gateway's HTTP application."""
 
-    def add_routes(app: FastAPI, pushes: WebhookIntake) -> None:
-        taker = Webhooks(urls, keys, ref_of, pushes, user_id)
+    def add_routes(app: FastAPI, intake: WebhookIntake) -> None:
+        handler = Webhooks(urls, keys, ref_of, intake, user_id)
         install_problems(app)
 
         @app.post("/webhooks/fal", include_in_schema=False)
@@ -119,7 +119,7 @@ def webhook_routes(urls: WebhookUrls, keys: Keys, ref_of: RefBuilder, user_id: s
             attempt_id, mac = (request.query_params.get(name, "") for name in ("attempt", "mac"))
             try:
                 body = await _body_of(request)
-                result = await taker.take(attempt_id, mac, request.headers, body)
+                result = await handler.process(attempt_id, mac, request.headers, body)
             except Refusal as refusal:
                 webhooks.labels(f"rejected_{refusal.status}").inc()
                 log.warning("webhook_rejected", status=refusal.status, detail=refusal.detail)

@@ -10,7 +10,7 @@ Dialect = Literal["prose", "tags"]
 """The best input of a model: prose for Flux, weighted tags for SDXL."""
 
 
-def worded(command: RenderRequested, dialect: Dialect) -> RenderRequested:
+def in_dialect(command: RenderRequested, dialect: Dialect) -> RenderRequested:
     """Return the command with the prompt that is sent and published with the result.
 
     Flux reads prose and takes no negative prompt. A caller's workflow may use one all the same.

@@ -26,7 +26,7 @@ QUERY = re.compile(r"(https?://[^\s?\"']+)\?[^\s\"']*")
 log = structlog.get_logger()
 
 
-class TooMuch(Exception):
+class AnswerTooLarge(Exception):
     """The kept part of an answer exceeds the limit."""
 
 
@@ -40,7 +40,7 @@ async def send_paid(
     http: httpx.AsyncClient,
     url: str,
     *,
-    mark_of_taken: str = "",
+    acceptance_header: str = "",
     reason_in: Callable[[httpx.Response], str] = excerpt,
     depth: int | None = None,
     **request: Any,
@@ -49,7 +49,7 @@ async def send_paid(
 
     Args:
         depth: see `ask`.
-        mark_of_taken: a header of answers from behind the provider's front end: with it, even 429 or
+        acceptance_header: a header of answers from behind the provider's front end: with it, even 429 or
             503 may mean that the request was accepted.
         reason_in: returns the reason of a rejection, for providers whose reason is not at the beginning.
 
@@ -63,11 +63,13 @@ async def send_paid(
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         log.warning("provider_unreachable", url=redacted(url), error=redacted(str(error)))
         raise NotAccepted("provider_unreachable", f"no connection ({type(error).__name__})") from error
-    except (httpx.HTTPError, TooMuch, TimeoutError) as error:
+    except (httpx.HTTPError, AnswerTooLarge, TimeoutError) as error:
         raise OutcomeUnknown(f"{type(error).__name__}: {redacted(str(error))}") from error
     status = answer.status_code
-    if status in (429, 503) and mark_of_taken not in answer.headers:
-        raise NotAccepted("provider_busy", f"{status} {excerpt(answer)}", after_seconds=asked_pause(answer))
+    if status in (429, 503) and acceptance_header not in answer.headers:
+        raise NotAccepted(
+            "provider_busy", f"{status} {excerpt(answer)}", after_seconds=requested_pause(answer)
+        )
     if status in (401, 403):
         reason = f"{status} {excerpt(answer)}: check the credentials"
         raise Rejected("provider_unauthorized", reason, status=status)
@@ -83,29 +85,29 @@ async def ask(
     method: str,
     url: str,
     *,
-    errors_tell: bool = False,
-    most_bytes: int = MAX_ANSWER_BYTES,
+    errors_are_results: bool = False,
+    max_bytes: int = MAX_ANSWER_BYTES,
     depth: int | None = None,
     **request: Any,
 ) -> httpx.Response:
     """Ask about a submission; return any answer that is about the submission.
 
     Args:
-        errors_tell: a 5xx is an answer: the result failed, not the provider.
-        most_bytes: limit for the kept part of the answer.
+        errors_are_results: a 5xx is an answer: the result failed, not the provider.
+        max_bytes: limit for the kept part of the answer.
         depth: levels of the JSON answer that are kept (see `Pruner`); None keeps all.
 
     Raises:
         StatusUnavailable: the provider is away, limits our rate, fails or redirects: ask again later.
     """
     try:
-        answer = await _read(http, method, url, request, most_bytes=most_bytes, depth=depth)
-    except (httpx.HTTPError, TooMuch, TimeoutError) as error:
+        answer = await _read(http, method, url, request, max_bytes=max_bytes, depth=depth)
+    except (httpx.HTTPError, AnswerTooLarge, TimeoutError) as error:
         raise StatusUnavailable(
             f"{urlsplit(url).path}: {type(error).__name__}: {redacted(str(error))}"
         ) from error
     status = answer.status_code
-    if 300 <= status < 400 or status in (401, 403, 408, 429) or (status >= 500 and not errors_tell):
+    if 300 <= status < 400 or status in (401, 403, 408, 429) or (status >= 500 and not errors_are_results):
         raise StatusUnavailable(f"{urlsplit(url).path}: {status} {excerpt(answer)}", status)
     return answer
 
@@ -117,7 +119,7 @@ async def _read(
     request: dict[str, Any],
     *,
     paid: bool = False,
-    most_bytes: int = MAX_ANSWER_BYTES,
+    max_bytes: int = MAX_ANSWER_BYTES,
     depth: int | None = None,
 ) -> httpx.Response:
     """Read an answer in bounded memory and time: providers' answers are untrusted input.
@@ -131,8 +133,8 @@ async def _read(
             crash_point("after_send")
         async for chunk in answer.aiter_bytes():
             body += keep(chunk)
-            if len(body) > most_bytes:
-                raise TooMuch(f"the answer exceeds the limit of {most_bytes} bytes")
+            if len(body) > max_bytes:
+                raise AnswerTooLarge(f"the answer exceeds the limit of {max_bytes} bytes")
     headers = [(name, value) for name, value in answer.headers.multi_items() if name not in FRAMING]
     return httpx.Response(answer.status_code, headers=headers, content=bytes(body), request=answer.request)
 
@@ -159,7 +161,7 @@ def seed_in(value: object) -> int | None:
     return None
 
 
-def asked_pause(answer: httpx.Response) -> float | None:
+def requested_pause(answer: httpx.Response) -> float | None:
     """Return the seconds that the provider asks us to wait, at most an hour."""
     seconds = retry_after(answer.headers.get_list("Retry-After"), now())
     return None if seconds is None else min(3600.0, seconds)

@@ -126,7 +126,7 @@ class ModalProvider:
         try:
             url = f"{self._url}/submit"
             answer = await send_paid(
-                self._http, url, mark_of_taken=UNDECIDED, json=payload, headers=self._headers
+                self._http, url, acceptance_header=UNDECIDED, json=payload, headers=self._headers
             )
         except Rejected as refused:
             if refused.status == 404:  # the application always has this route
@@ -169,13 +169,13 @@ class ModalProvider:
 
     async def unfinished(self) -> frozenset[str]:
         """See `ListsUnfinished`."""
-        answer = await self._ask("GET", "/calls", most_bytes=LIST_BYTES)
+        answer = await self._ask("GET", "/calls", max_bytes=LIST_BYTES)
         return frozenset(call.id for call in _read(ModalUnfinished, answer).calls)
 
-    async def _ask(self, method: str, path: str, *, most_bytes: int = MAX_ANSWER_BYTES) -> httpx.Response:
+    async def _ask(self, method: str, path: str, *, max_bytes: int = MAX_ANSWER_BYTES) -> httpx.Response:
         """Return the application's answer. A plain-text 404 is Modal's own: no application runs there."""
         url = self._url + path
-        answer = await ask(self._http, method, url, most_bytes=most_bytes, headers=self._headers)
+        answer = await ask(self._http, method, url, max_bytes=max_bytes, headers=self._headers)
         if answer.status_code == 404 and not answer.headers.get("content-type", "").startswith(JSON):
             raise StatusUnavailable(f"{path}: {excerpt(answer)}: is the application deployed?")
         return answer

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from contracts.renders import RenderCancel, RenderRequested, ResultStored
 from services.gateways.kit.crash_points import crash_point
-from services.gateways.kit.dialects import worded
+from services.gateways.kit.dialects import in_dialect
 from services.gateways.kit.provider import Lookup, Provider
 from services.gateways.runtime.ledger.intake import LedgerIntake
 from services.gateways.runtime.lifecycle.attempt import request_of
@@ -36,7 +36,9 @@ def handlers(
     async def accept(batch: Sequence[Received[GatewayMessage]]) -> list[Outgoing]:
         lease.check(lease.owner, "accepting a batch")
         commands = [
-            received.with_message(worded(received.message, provider.dialect(request_of(received.message))))
+            received.with_message(
+                in_dialect(received.message, provider.dialect(request_of(received.message)))
+            )
             for received in of_type(batch, RenderRequested)
         ]
         cancels = [received.message for received in of_type(batch, RenderCancel)]

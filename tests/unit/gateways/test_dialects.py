@@ -6,7 +6,7 @@ import pytest
 
 from contracts.renders import RenderSucceeded
 from services.gateways.comfyui.graphs import reads
-from services.gateways.kit.dialects import Dialect, dialect_of, model_names, worded
+from services.gateways.kit.dialects import Dialect, dialect_of, in_dialect, model_names
 from tests.fakes.ledger import GatewayHarness
 from tests.fakes.provider import a_command, a_spec, an_attempt_request
 from tests.fakes.waiting import background, until
@@ -20,7 +20,7 @@ OPEN_GRAPH = {"1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_nam
 
 
 def _sent(dialect: Dialect, spec: dict[str, Any] = SPEC, **fields: Any) -> tuple[str, str, str]:
-    sent = worded(a_command(spec=a_spec(**spec), **fields), dialect).spec
+    sent = in_dialect(a_command(spec=a_spec(**spec), **fields), dialect).spec
     return sent.prompt, sent.tag_prompt, sent.negative_prompt
 
 
@@ -42,7 +42,7 @@ def test_a_callers_workflow_may_use_the_negative_prompt_whatever_it_runs() -> No
 
 def test_a_training_is_left_alone() -> None:
     command = a_command(spec=a_spec(kind="lora_training", **SPEC))
-    assert worded(command, "tags") is command
+    assert in_dialect(command, "tags") is command
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from services.gateways.fal.signatures import (
     RETRY_SECONDS,
     SKEW_SECONDS,
     KeysUnavailable,
-    NotFals,
+    NotFromFal,
     verify,
 )
 from tests.fakes.fal import SENT_AT, VECTOR, Fal
@@ -28,7 +28,7 @@ async def test_the_recorded_webhook_is_fals() -> None:
     fal.published = VECTOR["jwks"]
     headers, body = httpx.Headers(VECTOR["headers"]), VECTOR["body"].encode()
     assert await verify(headers, body, fal.keys, SENT_AT) == ("RID", "user-1")
-    with pytest.raises(NotFals):
+    with pytest.raises(NotFromFal):
         await verify(headers, body + b" ", fal.keys, SENT_AT)
 
 
@@ -36,7 +36,7 @@ async def test_the_recorded_webhook_is_fals() -> None:
 async def test_a_webhook_of_another_time_is_refused_although_its_signature_holds(fal: Fal, late: int) -> None:
     headers = httpx.Headers(fal.signed(b"{}", at=SENT_AT))
     await verify(headers, b"{}", fal.keys, SENT_AT + (SKEW_SECONDS if late > 0 else -SKEW_SECONDS))
-    with pytest.raises(NotFals, match="time"):
+    with pytest.raises(NotFromFal, match="time"):
         await verify(headers, b"{}", fal.keys, SENT_AT + late)
 
 
@@ -44,7 +44,7 @@ async def test_a_webhook_of_another_time_is_refused_although_its_signature_holds
 @pytest.mark.parametrize("value", ["", "0", "9" * 20, "zz", "é", "0x10"])
 async def test_every_signed_header_counts(fal: Fal, name: str, value: str) -> None:
     await fal.verify()
-    with pytest.raises(NotFals):
+    with pytest.raises(NotFromFal):
         await fal.verify(**{f"X-Fal-Webhook-{name}": value})
 
 
@@ -62,7 +62,7 @@ async def test_a_new_key_of_fals_is_found_and_bad_signatures_do_not_make_us_ask_
     await fal.verify()
     fal.rotate()
     for _ in range(5):
-        with pytest.raises(NotFals):
+        with pytest.raises(NotFromFal):
             await fal.verify()
     assert fal.asked == 1, "the keys were read a moment ago"
     fal.published = fal.jwks

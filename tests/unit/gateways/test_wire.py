@@ -215,14 +215,14 @@ async def test_a_large_answer_within_the_limit_is_read_whole() -> None:
 async def test_a_server_error_is_unavailable_unless_errors_are_results(status: int) -> None:
     with pytest.raises(StatusUnavailable):
         await ask(answering(status), "GET", URL)
-    answer = await ask(answering(status, '{"detail": "x"}'), "GET", URL, errors_tell=True)
+    answer = await ask(answering(status, '{"detail": "x"}'), "GET", URL, errors_are_results=True)
     assert (answer.status_code, json_of(answer)) == (status, {"detail": "x"})
 
 
 @pytest.mark.parametrize("status", [401, 403, 408, 429])
 async def test_an_authentication_error_is_never_the_result(status: int) -> None:
     with pytest.raises(StatusUnavailable):
-        await ask(answering(status), "GET", URL, errors_tell=True)
+        await ask(answering(status), "GET", URL, errors_are_results=True)
 
 
 SECRETS = "cannot read https://user:hunter2@bucket.example/a.png?X-Signature=s3cr3t&x=1 'there'"
@@ -258,6 +258,6 @@ def test_text_without_links_is_unchanged() -> None:
 @pytest.mark.parametrize("status", [429, 503])
 async def test_a_busy_answer_from_behind_the_front_end_may_mean_acceptance(status: int) -> None:
     with pytest.raises(OutcomeUnknown):
-        await send_paid(answering(status, X_Request_Id="17"), URL, mark_of_taken="x-request-id", json={})
+        await send_paid(answering(status, X_Request_Id="17"), URL, acceptance_header="x-request-id", json={})
     with pytest.raises(NotAccepted):
-        await send_paid(answering(status), URL, mark_of_taken="x-request-id", json={})
+        await send_paid(answering(status), URL, acceptance_header="x-request-id", json={})
