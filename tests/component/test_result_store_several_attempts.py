@@ -6,7 +6,11 @@ from datetime import timedelta
 import pytest
 
 from contracts.renders import RenderFailed, RenderProgressed, ResultStored
+from services.result_store.assets import Asset
 from services.result_store.fetching import OutputNotReady, OutputUnavailable
+from services.result_store.image_store import failure
+from shared.clock import now
+from shared.outbox import MongoOutboxStore
 from tests.fakes.results import PATH, ResultStoreHarness, a_result, image_of, objects_of
 from tests.fakes.waiting import background, until
 from tests.unit.result_store.pictures import a_picture, comfyui_png
@@ -152,6 +156,24 @@ async def test_a_failure_stays_in_the_outbox_while_the_broker_is_away_and_anothe
     assert [each.attempt_id for each in harness.publisher.published(RenderFailed)] == [first.attempt_id]
     assert [each.attempt_id for each in harness.publisher.published(ResultStored)] == [second.attempt_id]
     assert "outbox" not in harness.document(second)
+
+
+async def test_an_outbox_entry_that_grows_during_its_publication_is_published_again(
+    harness: ResultStoreHarness,
+) -> None:
+    at, first = now(), a_result(1)
+    second = a_result(2, job_id=first.job_id)
+    gone = OutputUnavailable("404")
+    store = MongoOutboxStore(harness.documents.mongo)
+    asset = Asset(id=harness.id_of(first), state="failed", result=first)
+    await harness.assets.save([asset.publishing(failure(first, gone), at)])
+    read = await store.pending([asset.id])
+    await harness.assets.save([asset.publishing(failure(second, gone), at)])
+    await store.remove(read)
+    await harness.outbox.flush([asset.id])
+    published = [each.attempt_id for each in harness.publisher.published(RenderFailed)]
+    assert published == [first.attempt_id, second.attempt_id]
+    assert "outbox" not in harness.document(first)
 
 
 async def test_a_pending_attempt_is_announced_after_another_was_stored_at_once(
