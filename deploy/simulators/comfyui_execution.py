@@ -15,6 +15,7 @@ from deploy.simulators import drawing
 from deploy.simulators.behaviour import FaultInjector
 from deploy.simulators.comfyui_disk import Disk, escapes
 from deploy.simulators.comfyui_jobs import ComfyJob, now_ms
+from deploy.simulators.comfyui_models import Models
 from deploy.simulators.comfyui_nodes import node_classes
 from deploy.simulators.comfyui_picture import READERS, ancestors, batch_of, linked, read_picture
 from deploy.simulators.comfyui_sockets import Sockets
@@ -46,6 +47,7 @@ class ServerState(Protocol):
     injector: FaultInjector
     sockets: Sockets
     disk: Disk
+    models: Models
     cache: dict[str, Any]
 
 
@@ -168,7 +170,8 @@ class Execution:
     async def _pictures(self, node: str) -> list[bytes]:
         tiny, outcome = self._server.injector.behaviour.tiny, self._job.outcome
         batch = batch_of(self._graph, node)
-        picture = read_picture(self._graph, node, (lambda _: b"") if tiny else self._server.disk.load)
+        load = (lambda _: b"") if tiny else self._server.disk.load
+        picture = read_picture(self._graph, node, load, self._server.models.lora_dir)
         if tiny:
             return [drawing.tiny("png", picture.spec.width, picture.spec.height)] * batch
         text = self._metadata()

@@ -12,7 +12,7 @@ class Models:
     """Lists of model files. The LoRA folder is read on each call, so that a new file appears at once."""
 
     def __init__(self, lora_dir: Path | None = None) -> None:
-        self._lora_dir = lora_dir
+        self.lora_dir = lora_dir
 
     def folders(self) -> list[str]:
         return list(MODEL_FILES)
@@ -20,9 +20,9 @@ class Models:
     def files(self, folder: str) -> list[str] | None:
         """Return the files of a folder, or None if there is no such folder."""
         built_in = MODEL_FILES.get(folder)
-        if built_in is None or folder != LORAS or self._lora_dir is None:
+        if built_in is None or folder != LORAS or self.lora_dir is None:
             return built_in
-        found = (path.name for path in self._lora_dir.glob("*") if path.name.endswith(ENDINGS))
+        found = (path.name for path in self.lora_dir.glob("*") if path.name.endswith(ENDINGS))
         return [*built_in, *sorted(found)]
 
     def with_current_choices(self, item: Input) -> Input:

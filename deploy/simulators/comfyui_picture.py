@@ -3,10 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any, Final
 
 from deploy.simulators.comfyui_validation import Graph
 from deploy.simulators.drawing import PictureSpec
+from deploy.simulators.loras import lora_in
 
 TEXTS: Final = ("text", "t5xxl", "text_g", "clip_l", "value")
 CONDITIONING: Final = ("positive", "conditioning", "conditioning_1", "guider")
@@ -22,7 +24,9 @@ class Picture:
     """Colour of a plain picture: from EmptyImage without a sampler, or black after a non-finite number."""
 
 
-def read_picture(graph: Graph, output: str, read: Callable[[str], bytes]) -> Picture:
+def read_picture(
+    graph: Graph, output: str, read: Callable[[str], bytes], lora_dir: Path | None = None
+) -> Picture:
     """Return the picture of an output. Nodes nearer to the output win: an ImageScale overrides the latent
     size."""
     nodes = [graph[node_id] for node_id in ancestors(graph, output)]
@@ -34,14 +38,15 @@ def read_picture(graph: Graph, output: str, read: Callable[[str], bytes]) -> Pic
     seeds = (entry.get("seed", entry.get("noise_seed")) for entry in inputs)
     seed = next((value for value in seeds if isinstance(value, int)), 0)
     colours = [node["inputs"]["color"] for node in nodes if node["class_type"] == "EmptyImage"]
-    label = loras[0].removesuffix(".safetensors") if loras else None
+    lora = lora_in(lora_dir, loras[0]) if loras else None
     spec = PictureSpec(
         prompt or graph[output]["class_type"],
         seed,
         width,
         height,
         tuple(read(str(name)) for name in names),
-        label,
+        lora.label if lora else None,
+        identity=lora.identity if lora else None,
     )
     if any(isinstance(value, float) and not isfinite(value) for entry in inputs for value in entry.values()):
         return Picture(spec, BLACK)

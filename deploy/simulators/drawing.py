@@ -1,6 +1,6 @@
 """Draw a picture from a prompt, seed, size and references; the same input always gives the same bytes.
 
-The person depends on the first reference, else on the label, so that pictures of one identity show one face.
+The person is that of the first reference, else of the LoRA or its label, so that one identity has one face.
 The background and the pose depend on the prompt and the seed. Looks that the prompt names are drawn so.
 """
 
@@ -43,6 +43,8 @@ class PictureSpec:
     label: str | None = None
     black: bool = False
     """Draw plain black, as safety checkers return flagged pictures."""
+    identity: str | None = None
+    """The person whom a LoRA has learned. A reference takes precedence."""
 
 
 def draw(spec: PictureSpec) -> Image.Image:
@@ -105,12 +107,14 @@ def open_image(data: bytes) -> Image.Image:
 
 
 def _identity(spec: PictureSpec) -> str:
-    """Return the person as 16 hexadecimal digits: from the reference, else from the label, else a new person.
+    """Return the person as 16 hexadecimal digits: of the reference, the LoRA or the label, else a new one.
 
     The first half of a new person's digits encodes the looks.
     """
     if spec.references:
         return read_watermark(open_image(spec.references[0])) or _digest(spec.references[0])
+    if spec.identity:
+        return spec.identity
     digest = _digest((spec.label or f"{spec.seed}|{spec.prompt}").encode())
     looks = Looks.of("" if spec.label else spec.prompt, Random(digest))
     return looks.code() + digest[:8]

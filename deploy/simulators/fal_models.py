@@ -13,7 +13,7 @@ from deploy.simulators.behaviour import Outcome
 from deploy.simulators.drawing import MIME_TYPES, PictureSpec
 from deploy.simulators.fetching import fetch_all
 from deploy.simulators.files import FileStore
-from deploy.simulators.loras import lora_label
+from deploy.simulators.loras import TrainedPerson, fetch_lora
 from deploy.simulators.renderer import render_in_thread
 
 PRESETS: Final = {
@@ -106,13 +106,20 @@ async def draw_identity(arguments: dict[str, Any], outcome: Outcome, context: Mo
 
 
 async def _images(arguments: ImageInput, outcome: Outcome, context: ModelContext) -> dict[str, Any]:
-    label = None if context.tiny else await _lora_label(arguments.loras, context.client)
+    lora = None if context.tiny else await _first_lora(arguments.loras, context.client)
     urls = [url for url in (arguments.reference_image_url, arguments.image_url) if url]
     references = () if context.tiny else await fetch_all(context.client, urls)
     seed = secrets.randbits(48) if arguments.seed is None else arguments.seed
     images = []
     for index in range(arguments.num_images):
-        spec = PictureSpec(arguments.prompt, seed + index, *arguments.size, references, label)
+        spec = PictureSpec(
+            arguments.prompt,
+            seed + index,
+            *arguments.size,
+            references,
+            lora.label if lora else None,
+            identity=lora.identity if lora else None,
+        )
         data = await render_in_thread(
             spec,
             outcome,
@@ -149,6 +156,7 @@ async def swap_face(arguments: dict[str, Any], outcome: Outcome, context: ModelC
     return {"image": image | {"width": spec.width, "height": spec.height}}
 
 
-async def _lora_label(loras: list[Lora], client: httpx.AsyncClient) -> str | None:
-    labels = [await lora_label(client, lora.path) for lora in loras]
-    return labels[0] if labels else None
+async def _first_lora(loras: list[Lora], client: httpx.AsyncClient) -> TrainedPerson | None:
+    """Read all LoRAs, as a model does, and return the first."""
+    found = [await fetch_lora(client, lora.path) for lora in loras]
+    return found[0] if found else None

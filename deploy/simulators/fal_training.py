@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from deploy.simulators.behaviour import Outcome
 from deploy.simulators.fal_models import ModelContext
 from deploy.simulators.fetching import fetch
+from deploy.simulators.loras import metadata
 
 MIN_IMAGES: Final = 4
 BARS: Final = 20
@@ -48,9 +49,8 @@ async def train_lora(arguments: dict[str, Any], outcome: Outcome, context: Model
         "images": len(pictures),
         "captions": len(captions),
     }
-    lora = context.store(
-        _safetensors(word, archive), "pytorch_lora_weights.safetensors", "application/octet-stream"
-    )
+    weights = await asyncio.to_thread(_safetensors, word, archive, pictures)
+    lora = context.store(weights, "pytorch_lora_weights.safetensors", "application/octet-stream")
     config_file = context.store(json.dumps(config).encode(), "config.json", "application/json")
     return {"diffusers_lora_file": lora, "config_file": config_file}
 
@@ -79,10 +79,12 @@ def _names(archive: bytes) -> list[str]:
     return names
 
 
-def _safetensors(trigger_word: str, archive: bytes) -> bytes:
+def _safetensors(trigger_word: str, archive: bytes, pictures: list[str]) -> bytes:
     """Return a minimal valid safetensors file: a header, and a digest as weights."""
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        about = metadata(trigger_word, map(opened.read, pictures))
     header = {
-        "__metadata__": {"trigger_word": trigger_word},
+        "__metadata__": about,
         "lora.weight": {"dtype": "F32", "shape": [8], "data_offsets": [0, 32]},
     }
     text = json.dumps(header).encode()

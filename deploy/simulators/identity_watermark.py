@@ -4,6 +4,8 @@ A real model recognises a face; the simulators read this watermark, so that a pi
 shows the reference's person. It survives lossless storage and the loss of metadata.
 """
 
+import re
+
 from PIL import Image
 
 MAGIC = b"face"
@@ -27,6 +29,11 @@ def read_watermark(picture: Image.Image) -> str | None:
     for x in range(BYTES * 8):
         data[x // 8] |= (_pixel(picture, x)[0] & 1) << (x % 8)
     return data[len(MAGIC) :].hex() if data.startswith(MAGIC) else None
+
+
+def is_identity(text: str) -> bool:
+    """Return whether a text is an identity."""
+    return re.fullmatch(r"[0-9a-f]{16}", text) is not None
 
 
 def _bits(data: bytes) -> list[int]:

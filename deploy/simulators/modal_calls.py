@@ -30,7 +30,7 @@ from deploy.simulators.drawing import MIME_TYPES, PictureSpec, UnreadableImage
 from deploy.simulators.fetching import Unreachable, fetch_all
 from deploy.simulators.files import FileStore
 from deploy.simulators.job_queue import JobQueue
-from deploy.simulators.loras import lora_label
+from deploy.simulators.loras import fetch_lora
 from deploy.simulators.renderer import render_in_thread
 from deploy.simulators.submission_log import Submission, SubmissionLog
 from shared.http.certificates import certificates
@@ -176,8 +176,16 @@ class ModalCalls:
         urls = [url for url in (request.reference_url, request.face_url) if url]
         tiny = self.injector.behaviour.tiny
         references = () if tiny else await fetch_all(self._client, urls)
-        label = await lora_label(self._client, request.lora.url) if request.lora and not tiny else None
-        spec = PictureSpec(request.prompt, request.seed, request.width, request.height, references, label)
+        lora = await fetch_lora(self._client, request.lora.url) if request.lora and not tiny else None
+        spec = PictureSpec(
+            request.prompt,
+            request.seed,
+            request.width,
+            request.height,
+            references,
+            lora.label if lora else None,
+            identity=lora.identity if lora else None,
+        )
         return await render_in_thread(spec, call.outcome, tiny=tiny)
 
     async def _run_graph(self, call: Call, graph: Graph) -> list[bytes]:

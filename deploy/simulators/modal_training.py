@@ -1,5 +1,6 @@
 """Simulated training on Modal: captioned pictures become a small LoRA file that depends only on them."""
 
+import asyncio
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import httpx
 from contracts.modal_app import ModalManifest, ModalTrainingInput
 from deploy.simulators.drawing import UnreadableImage
 from deploy.simulators.fetching import fetch, fetch_all
+from deploy.simulators.loras import metadata
 
 PICTURES: Final = (".png", ".jpg", ".jpeg", ".webp")
 BASE_MODEL: Final = "black-forest-labs/FLUX.1-dev"
@@ -22,8 +24,10 @@ async def train(client: httpx.AsyncClient, request: ModalTrainingInput, *, tiny:
     if tiny:
         return safetensors(request, ())
     if request.images_zip_url:
-        return safetensors(request, _pictures(await fetch(client, request.images_zip_url)))
-    return safetensors(request, await fetch_all(client, [image.url for image in request.images]))
+        pictures = _pictures(await fetch(client, request.images_zip_url))
+    else:
+        pictures = await fetch_all(client, [image.url for image in request.images])
+    return await asyncio.to_thread(safetensors, request, pictures)
 
 
 def manifest(request: ModalTrainingInput, path: str, data: bytes) -> ModalManifest:
@@ -43,7 +47,7 @@ def safetensors(request: ModalTrainingInput, pictures: tuple[bytes, ...]) -> byt
     known = request.model_dump_json(include={"trigger_word", "steps", "rank", "seed"}).encode()
     weights = hashlib.sha256(b"".join([known, *pictures])).digest()
     header = {
-        "__metadata__": {"trigger_word": request.trigger_word},
+        "__metadata__": metadata(request.trigger_word, pictures),
         "transformer.lora_A.weight": {"dtype": "I8", "shape": [len(weights)], "data_offsets": [0, 32]},
     }
     text = json.dumps(header).encode()
