@@ -22,7 +22,7 @@ from services.gateways.runtime.lifecycle.decisions import (
 )
 from services.gateways.runtime.lifecycle.observations import Due, Observation, Polled, SuccessPublished
 from services.gateways.runtime.lifecycle.submitting import LEASE_MARGIN, LEASE_RETRY
-from tests.fakes.provider import OUTPUT
+from tests.fakes.provider import OUTPUT, a_spec
 from tests.unit.gateways.lifecycle.driver import ABSENT, LEASE, REF, START, UNSUPPORTED, an_attempt, decide
 from tests.unit.gateways.lifecycle.test_submitting import kinds, the_end
 
@@ -218,3 +218,20 @@ def test_a_message_of_a_success_names_the_spec_and_the_cost() -> None:
     message = publish.message
     assert isinstance(message, RenderSucceeded)
     assert (message.spec, message.cost_usd, message.at) == (attempt.command.spec, 0.03, START)
+
+
+@pytest.mark.parametrize(
+    ("flags", "allowed", "delivered"),
+    [([True], False, False), ([True], True, True), ([True, False], False, True), ([False], False, True)],
+)
+def test_outputs_fail_if_all_are_flagged_and_unsafe_images_are_not_allowed(
+    flags: list[bool], allowed: bool, delivered: bool
+) -> None:
+    outputs = tuple(OUTPUT.model_copy(update={"nsfw": flag}) for flag in flags)
+    attempt = an_attempt("submitted", ref=REF, spec=a_spec(nsfw_allowed=allowed))
+    [action] = decide(attempt, polled(Completed(outputs, cost_usd=0.03))).actions
+    assert isinstance(action, PublishSuccess) == delivered
+    if isinstance(action, End):
+        assert isinstance(action.message, RenderFailed)
+        assert (action.message.code, action.message.retryable) == ("nsfw", False)
+        assert (action.billed, action.cost_usd, action.message.cost_usd) == ("yes", 0.03, 0.03)
