@@ -1,4 +1,4 @@
-"""The characters service as its neighbours see it: records in, records out, whatever happens in between."""
+"""The characters service from outside: records in, records out, with faults in between."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -47,8 +47,8 @@ IDA = MARA.model_copy(update={"name": "Ida"})
 TRAINING = job_id_of(JOB, 1, 1)
 
 
-class Characters:
-    """A whole characters service whose broker and database are fakes."""
+class CharactersHarness:
+    """A characters service with a fake broker and database."""
 
     def __init__(self) -> None:
         self.characters = FakeDocuments(Record)
@@ -62,18 +62,18 @@ class Characters:
         handlers(self._kafka.subscribe, self.characters, self.chains, self.selections, self.jobs, POLICIES)
 
     def records(self, *messages: Message) -> list[ConsumerRecord]:
-        """The messages as they lie in the log; each is put there once."""
+        """Return the messages as records of the log."""
         return [a_record(message, offset=next(self._offsets)) for message in messages]
 
     async def consume(self, *records: ConsumerRecord) -> list[Envelope]:
-        """One batch; what is sent because of it."""
+        """Handle one batch and return its outputs."""
         before = len(self.sender.sent)
         self.consumer.assigned |= {TopicPartition(record.topic, record.partition) for record in records}
         await self._kafka.deliver(records, self.consumer)
         return self.sender.sent[before:]
 
-    async def hear(self, *messages: Message) -> list[str]:
-        """One batch; in short what is said because of it."""
+    async def receive(self, *messages: Message) -> list[str]:
+        """Handle one batch and return its outputs in short form."""
         return [in_short(envelope) for envelope in await self.consume(*self.records(*messages))]
 
     def record(self, character_id: str = JOB, *, tenant: str = "acme") -> Record:
@@ -116,14 +116,14 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-async def test_a_chosen_face_becomes_a_character_and_a_request_that_begins_its_chain() -> None:
-    service = Characters()
-    said = await service.consume(*service.records(a_selection()))
-    assert service.record(CHARACTER).character.name == "Mara"
-    asked = read(said[0])
+async def test_a_selection_stores_a_character_and_publishes_the_request_that_starts_its_chain() -> None:
+    harness = CharactersHarness()
+    outputs = await harness.consume(*harness.records(a_selection()))
+    assert harness.record(CHARACTER).character.name == "Mara"
+    asked = read(outputs[0])
     assert isinstance(asked, GenerationRequested)
-    assert await service.hear(asked) == []
-    chain = service.chains.get(a_selection().chain_id)
+    assert await harness.receive(asked) == []
+    chain = harness.chains.get(a_selection().chain_id)
     assert chain is not None
     assert (chain.character_id, [step.type for step in chain.steps]) == (
         CHARACTER,
@@ -132,162 +132,162 @@ async def test_a_chosen_face_becomes_a_character_and_a_request_that_begins_its_c
 
 
 async def test_a_chain_goes_from_the_sheet_over_the_lora_to_its_pictures() -> None:
-    service = Characters()
-    assert await service.hear(a_beginning()) == []
-    assert await service.hear(*a_drawn_sheet()) == ["please: lora_training"]
-    assert await service.hear(*a_finished_training()) == [
+    harness = CharactersHarness()
+    assert await harness.receive(a_beginning()) == []
+    assert await harness.receive(*a_drawn_sheet()) == ["please: lora_training"]
+    assert await harness.receive(*a_finished_training()) == [
         "lora.ready.v1",
         "please: studio",
         "please: profile_pictures",
     ]
-    assert service.record().character.lora is not None
+    assert harness.record().character.lora is not None
     ends = [an_event("completed", job_id_of(JOB, place, 1)) for place in (2, 3)]
-    assert await service.hear(*ends) == []
-    assert service.chain.state == "completed"
+    assert await harness.receive(*ends) == []
+    assert harness.chain.state == "completed"
 
 
-async def test_all_that_happened_while_it_was_away_may_come_in_one_batch_in_any_order_of_topics() -> None:
-    service = Characters()
-    service.jobs.kept[JOB] = faces()
+async def test_everything_since_an_outage_may_arrive_in_one_batch_in_any_order_of_topics() -> None:
+    harness = CharactersHarness()
+    harness.jobs.kept[JOB] = faces()
     sheet = a_sheet(character_id=JOB, chain_id=JOB)
-    said = await service.hear(sheet, *a_drawn_sheet(), a_beginning())
-    assert said == ["please: lora_training"]
-    assert service.record().sheet is not None
-    assert service.jobs.reads == [{JOB}]
+    outputs = await harness.receive(sheet, *a_drawn_sheet(), a_beginning())
+    assert outputs == ["please: lora_training"]
+    assert harness.record().sheet is not None
+    assert harness.jobs.reads == [{JOB}]
 
 
-async def test_a_chain_asks_for_pictures_only_after_the_lora_is_in_the_record() -> None:
-    service = Characters()
-    await service.hear(a_beginning(), *a_drawn_sheet())
+async def test_a_chain_requests_pictures_only_after_the_lora_is_in_the_record() -> None:
+    harness = CharactersHarness()
+    await harness.receive(a_beginning(), *a_drawn_sheet())
     stored: list[bool] = []
-    send = service.sender.send
+    send = harness.sender.send
 
     async def looking(envelopes: Any) -> None:
-        stored.append(service.record().character.lora is not None)
+        stored.append(harness.record().character.lora is not None)
         await send(envelopes)
 
-    service.sender.send = looking  # type: ignore[method-assign]
-    await service.hear(*a_finished_training())
+    harness.sender.send = looking  # type: ignore[method-assign]
+    await harness.receive(*a_finished_training())
     assert stored == [True]
 
 
 async def test_a_lora_is_announced_under_its_character_with_its_chain() -> None:
-    service = Characters()
-    await service.hear(a_beginning(), *a_drawn_sheet())
-    ready, *_ = await service.consume(*service.records(*a_finished_training()))
+    harness = CharactersHarness()
+    await harness.receive(a_beginning(), *a_drawn_sheet())
+    ready, *_ = await harness.consume(*harness.records(*a_finished_training()))
     message = read(ready)
     assert isinstance(message, LoraReady)
     assert (ready.key, message.chain_id, message.job_id) == (JOB, JOB, TRAINING)
 
 
 async def test_a_failed_training_is_announced_and_fails_its_chain() -> None:
-    service = Characters()
-    await service.hear(a_beginning(), *a_drawn_sheet())
+    harness = CharactersHarness()
+    await harness.receive(a_beginning(), *a_drawn_sheet())
     failure = a_failure(TRAINING, type="lora_training")
-    assert await service.hear(failure) == ["lora.failed.v1"]
-    assert service.chain.state == "failed"
-    assert await service.hear(a_resume()) == ["please: lora_training"]
+    assert await harness.receive(failure) == ["lora.failed.v1"]
+    assert harness.chain.state == "failed"
+    assert await harness.receive(a_resume()) == ["please: lora_training"]
 
 
 async def test_a_cancel_stops_the_jobs_of_its_chain() -> None:
-    service = Characters()
-    await service.hear(a_beginning())
-    assert await service.hear(a_chain_cancel(tenant="other")) == []
-    assert await service.hear(a_chain_cancel()) == [f"stop {JOB}"]
+    harness = CharactersHarness()
+    await harness.receive(a_beginning())
+    assert await harness.receive(a_chain_cancel(tenant="other")) == []
+    assert await harness.receive(a_chain_cancel()) == [f"stop {JOB}"]
 
 
 async def test_two_tenants_have_characters_of_the_same_id() -> None:
-    service = Characters()
+    harness = CharactersHarness()
     about = {"character_id": "char-123"}
-    service.jobs.kept[JOB] = faces(tenant="other")
-    await service.hear(a_creation(**about), a_creation(**about, tenant="other", character=IDA))
+    harness.jobs.kept[JOB] = faces(tenant="other")
+    await harness.receive(a_creation(**about), a_creation(**about, tenant="other", character=IDA))
     theirs = a_selection(**about, tenant="other", base_image_id=f"{JOB}/0", character=IDA)
-    await service.hear(a_selection(**about), theirs)
-    await service.hear(a_training_event("accepted", **about), a_lora(**about))
-    ours, others = service.record("char-123"), service.record("char-123", tenant="other")
+    await harness.receive(a_selection(**about), theirs)
+    await harness.receive(a_training_event("accepted", **about), a_lora(**about))
+    ours, others = harness.record("char-123"), harness.record("char-123", tenant="other")
     assert (ours.character.name, others.character.name) == ("Mara", "Ida")
     assert (ours.lora_state, others.lora_state, others.character.lora) == ("ready", "none", None)
-    assert service.sender.letters() == []
+    assert harness.sender.letters() == []
 
 
-async def test_a_second_description_under_an_id_goes_aside_with_its_reason() -> None:
-    service = Characters()
-    await service.hear(a_creation(), a_creation(character=IDA, created_at=after(1)))
-    assert [letter.reason for letter in service.sender.letters()] == ["character_id_conflict"]
-    assert service.record(CHARACTER).character.name == "Mara"
+async def test_a_second_description_under_an_id_is_a_dead_letter_with_its_reason() -> None:
+    harness = CharactersHarness()
+    await harness.receive(a_creation(), a_creation(character=IDA, created_at=after(1)))
+    assert [letter.reason for letter in harness.sender.letters()] == ["character_id_conflict"]
+    assert harness.record(CHARACTER).character.name == "Mara"
 
 
 async def test_an_image_that_will_never_be_ready_is_a_dead_letter_and_others_are_selected() -> None:
-    service = Characters()
-    service.jobs.kept[JOB] = faces(ended=True)
+    harness = CharactersHarness()
+    harness.jobs.kept[JOB] = faces(ended=True)
     unknown = a_selection(base_image_id=f"{JOB}/7", character_id=JOB)
-    said = await service.hear(unknown, a_selection())
-    assert sorted(said) == ["dead-letters.v1", "please: character_sheet"]
-    assert [letter.reason for letter in service.sender.letters()] == ["unknown_base_image"]
+    outputs = await harness.receive(unknown, a_selection())
+    assert sorted(outputs) == ["dead-letters.v1", "please: character_sheet"]
+    assert [letter.reason for letter in harness.sender.letters()] == ["unknown_base_image"]
 
 
-async def test_another_request_under_a_chains_id_goes_aside_and_the_chain_goes_on() -> None:
-    service = Characters()
-    await service.hear(a_beginning())
+async def test_another_request_under_a_chains_id_is_a_dead_letter_and_the_chain_continues() -> None:
+    harness = CharactersHarness()
+    await harness.receive(a_beginning())
     another = a_beginning(job_id=CHARACTER, chain_id=JOB)
-    said = await service.hear(another, *a_drawn_sheet())
-    assert said == ["dead-letters.v1", "please: lora_training"]
-    assert [letter.reason for letter in service.sender.letters()] == ["chain_id_conflict"]
+    outputs = await harness.receive(another, *a_drawn_sheet())
+    assert outputs == ["dead-letters.v1", "please: lora_training"]
+    assert [letter.reason for letter in harness.sender.letters()] == ["chain_id_conflict"]
 
 
-async def test_an_unreadable_request_is_the_prompt_builders_to_answer() -> None:
-    service = Characters()
+async def test_an_unreadable_request_is_left_to_the_prompt_builder() -> None:
+    harness = CharactersHarness()
     poison = raw_record(GenerationRequested.topic, b"{", offset=7)
-    said = await service.consume(poison, *service.records(a_beginning()))
-    assert said == []
-    assert service.chain.state == "running"
-    assert service.consumer.committed == {TopicPartition(GenerationRequested.topic, 0): 101}
+    outputs = await harness.consume(poison, *harness.records(a_beginning()))
+    assert outputs == []
+    assert harness.chain.state == "running"
+    assert harness.consumer.committed == {TopicPartition(GenerationRequested.topic, 0): 101}
 
 
-async def test_other_poison_goes_aside() -> None:
-    service = Characters()
+async def test_other_unreadable_records_are_dead_letters() -> None:
+    harness = CharactersHarness()
     topics = ["character.base-image-selected.v1", "chain.cancel.v1", "chain.resume.v1"]
-    await service.consume(*(raw_record(topic, b"{", offset=7) for topic in topics))
-    assert [letter.original_topic for letter in service.sender.letters()] == topics
+    await harness.consume(*(raw_record(topic, b"{", offset=7) for topic in topics))
+    assert [letter.original_topic for letter in harness.sender.letters()] == topics
 
 
-async def test_a_crash_before_the_commit_says_the_same_bytes_again() -> None:
-    service = Characters()
-    records = service.records(a_selection(), a_beginning(), *a_drawn_sheet())
-    first = await service.consume(*records)
-    before = (service.record(), service.chain)
-    assert await service.consume(*records) == first
-    assert (service.record(), service.chain) == before
+async def test_a_crash_before_the_commit_publishes_the_same_bytes() -> None:
+    harness = CharactersHarness()
+    records = harness.records(a_selection(), a_beginning(), *a_drawn_sheet())
+    first = await harness.consume(*records)
+    before = (harness.record(), harness.chain)
+    assert await harness.consume(*records) == first
+    assert (harness.record(), harness.chain) == before
 
 
 async def test_a_crash_before_the_publish_loses_nothing() -> None:
-    service = Characters()
-    await service.hear(a_beginning())
-    records = service.records(*a_drawn_sheet())
-    service.sender.failures = [TransientError("the broker is away")] * 10
-    assert await service.consume(*records) == []
-    assert service.chain.steps[1].state == "running", "it is written, but nobody has heard of it"
-    service.sender.failures = []
-    assert [in_short(each) for each in await service.consume(*records)] == ["please: lora_training"]
+    harness = CharactersHarness()
+    await harness.receive(a_beginning())
+    records = harness.records(*a_drawn_sheet())
+    harness.sender.failures = [TransientError("the broker is away")] * 10
+    assert await harness.consume(*records) == []
+    assert harness.chain.steps[1].state == "running", "it is written, but nobody has heard of it"
+    harness.sender.failures = []
+    assert [in_short(each) for each in await harness.consume(*records)] == ["please: lora_training"]
 
 
-async def test_two_processes_with_messages_of_one_chain_ask_for_each_job_once() -> None:
-    one, other = Characters(), Characters()
-    await one.hear(a_beginning(), *a_drawn_sheet())
-    await one.hear(*a_finished_training())
+async def test_two_processes_with_messages_of_one_chain_request_each_job_once() -> None:
+    one, other = CharactersHarness(), CharactersHarness()
+    await one.receive(a_beginning(), *a_drawn_sheet())
+    await one.receive(*a_finished_training())
     other.chains.put(JOB, one.chain)
     studio, profile = (job_id_of(JOB, place, 1) for place in (2, 3))
-    await other.hear(a_failure(studio, type="studio"))
+    await other.receive(a_failure(studio, type="studio"))
     one.chains.rival({JOB: other.chain})
-    await one.hear(an_event("completed", profile))
+    await one.receive(an_event("completed", profile))
     assert [step.state for step in one.chain.steps] == ["completed", "completed", "failed", "completed"]
     assert one.chain.state == "failed"
 
 
-async def test_what_it_says_belongs_to_the_trace_of_what_caused_it() -> None:
-    service = Characters()
-    (said,) = await service.consume(*service.records(a_selection()))
-    assert dict(said.headers)["traceparent"].decode().split("-")[1] == TRACE.split("-")[1]
+async def test_outputs_belong_to_the_trace_of_their_cause() -> None:
+    harness = CharactersHarness()
+    (outputs,) = await harness.consume(*harness.records(a_selection()))
+    assert dict(outputs.headers)["traceparent"].decode().split("-")[1] == TRACE.split("-")[1]
 
 
 @pytest.mark.parametrize(
@@ -302,5 +302,5 @@ async def test_what_it_says_belongs_to_the_trace_of_what_caused_it() -> None:
         a_training_event("accepted", character_id=None),
     ],
 )
-def test_what_is_about_no_chain_and_no_record_is_passed_over(message: Message) -> None:
+def test_messages_about_no_chain_and_no_record_are_ignored(message: Message) -> None:
     assert (character_of(message), chain_of(message)) == (None, None)

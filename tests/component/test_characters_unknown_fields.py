@@ -1,4 +1,4 @@
-"""Records of callers to the characters service with a field that is not known: set aside, named, counted."""
+"""Callers' records with an unknown field are dead letters that name it, and are counted."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from contracts.base import Message, key_of, topic_of
-from tests.component.test_characters import Characters
+from tests.component.test_characters import CharactersHarness
 from tests.fakes.builders import CHARACTER, JOB
 from tests.fakes.characters import a_creation, a_selection
 from tests.fakes.kafka import raw_record
@@ -44,30 +44,30 @@ def counted() -> float:
 
 
 @pytest.mark.parametrize(("message", "fields", "error"), CASES.values(), ids=CASES)
-async def test_a_record_with_an_unknown_field_is_a_dead_letter_that_names_it_and_harms_no_other(
+async def test_a_record_with_an_unknown_field_is_a_dead_letter_that_names_it_and_others_are_handled(
     message: Message, fields: dict[str, Any], error: str
 ) -> None:
-    service, before = Characters(), counted()
+    harness, before = CharactersHarness(), counted()
     value = json.dumps(json.loads(message.model_dump_json()) | fields).encode()
     odd = raw_record(topic_of(message), value, key=key_of(message).encode(), offset=7)
-    others = service.records(a_creation(character_id=JOB), a_selection(character_id=JOB))
+    others = harness.records(a_creation(character_id=JOB), a_selection(character_id=JOB))
     with capture_logs() as logs:
-        await service.consume(odd, *others)
-    [letter] = service.sender.letters()
+        await harness.consume(odd, *others)
+    [letter] = harness.sender.letters()
     assert (letter.reason, letter.error) == ("invalid", error)
     assert (letter.original_topic, letter.original_offset) == (topic_of(message), 7)
     assert base64.b64decode(letter.original_value) == value
     [logged] = [log for log in logs if log["event"] == "message_dead_lettered"]
     assert (logged["log_level"], logged["reason"], logged["error"]) == ("warning", "invalid", error)
     assert counted() == before + 1
-    assert service.characters.get(f"acme/{CHARACTER}") is None, "nothing of the odd record is stored"
-    assert service.record(JOB).character.base_image_id is not None, "the others are handled"
+    assert harness.characters.get(f"acme/{CHARACTER}") is None, "nothing of the odd record is stored"
+    assert harness.record(JOB).character.base_image_id is not None, "the others are handled"
 
 
 async def test_the_corrected_record_is_handled_after_its_dead_letter() -> None:
-    service, message = Characters(), a_creation()
+    harness, message = CharactersHarness(), a_creation()
     odd = json.dumps(json.loads(message.model_dump_json()) | {"charakter": {}}).encode()
-    await service.consume(raw_record(topic_of(message), odd, key=CHARACTER.encode()))
-    await service.hear(message)
-    assert len(service.sender.letters()) == 1
-    assert service.record(CHARACTER).character.name == "Mara"
+    await harness.consume(raw_record(topic_of(message), odd, key=CHARACTER.encode()))
+    await harness.receive(message)
+    assert len(harness.sender.letters()) == 1
+    assert harness.record(CHARACTER).character.name == "Mara"

@@ -1,4 +1,4 @@
-"""The dispatcher as its neighbours see it: records in, records out, whatever happens in between."""
+"""The dispatcher from outside: records in, records out, with faults in between."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -46,8 +46,8 @@ from tests.fakes.subscriptions import FakeKafka
 KINDS = {topic: kind for kind in MESSAGES for topic in topics_of(kind)}
 
 
-class Dispatcher:
-    """A whole dispatcher whose broker, database and clock are fakes."""
+class DispatcherHarness:
+    """A dispatcher with a fake broker, database and clock."""
 
     def __init__(self) -> None:
         self.now = START
@@ -60,18 +60,18 @@ class Dispatcher:
         handlers(self._kafka.subscribe, self.jobs, self.loras, POLICIES, lambda: self.now)
 
     def records(self, *messages: Message) -> list[ConsumerRecord]:
-        """The messages as they lie in the log; each is put there once."""
+        """Return the messages as records of the log."""
         return [a_record(message, offset=next(self._offsets)) for message in messages]
 
     async def consume(self, *records: ConsumerRecord) -> list[Envelope]:
-        """One batch; what is sent because of it."""
+        """Handle one batch and return its outputs."""
         before = len(self.sender.sent)
         self.consumer.assigned |= {TopicPartition(record.topic, record.partition) for record in records}
         await self._kafka.deliver(records, self.consumer)
         return self.sender.sent[before:]
 
-    async def hear(self, *messages: Message) -> list[str]:
-        """One batch; in short what is said because of it."""
+    async def receive(self, *messages: Message) -> list[str]:
+        """Handle one batch and return its outputs in short form."""
         return [in_short(envelope) for envelope in await self.consume(*self.records(*messages))]
 
     @property
@@ -101,65 +101,65 @@ def _quiet() -> Iterator[None]:
 
 
 async def test_a_plan_becomes_renders_and_their_results_complete_the_job() -> None:
-    dispatcher = Dispatcher()
-    assert await dispatcher.hear(a_plan(images=2)) == ["accepted 1", "modal: /0/1", "modal: /1/1"]
-    assert await dispatcher.hear(progressed(0)) == ["started 2", "progressed 2"]
-    assert await dispatcher.hear(stored(0)) == ["image_ready 3"]
-    assert await dispatcher.hear(stored(1)) == ["image_ready 4", "completed 5"]
-    assert (dispatcher.job.status, dispatcher.job.version) == ("completed", 4)
+    harness = DispatcherHarness()
+    assert await harness.receive(a_plan(images=2)) == ["accepted 1", "modal: /0/1", "modal: /1/1"]
+    assert await harness.receive(progressed(0)) == ["started 2", "progressed 2"]
+    assert await harness.receive(stored(0)) == ["image_ready 3"]
+    assert await harness.receive(stored(1)) == ["image_ready 4", "completed 5"]
+    assert (harness.job.status, harness.job.version) == ("completed", 4)
 
 
 async def test_a_rejected_request_is_a_failed_job() -> None:
-    dispatcher = Dispatcher()
-    assert await dispatcher.hear(a_rejection()) == ["failed 1"]
-    assert dispatcher.job.error is not None
-    assert dispatcher.job.error.code == "rejected"
+    harness = DispatcherHarness()
+    assert await harness.receive(a_rejection()) == ["failed 1"]
+    assert harness.job.error is not None
+    assert harness.job.error.code == "rejected"
 
 
-async def test_a_failed_render_is_tried_again_when_its_timer_calls() -> None:
-    dispatcher = Dispatcher()
-    assert await dispatcher.hear(a_plan(), failed()) == ["accepted 1", "modal: /0/1", "started 2"]
-    assert dispatcher.job.wake_at is not None
-    dispatcher.now = dispatcher.job.wake_at
-    assert await dispatcher.hear(due(dispatcher.now)) == ["modal: /0/2"]
-    assert await dispatcher.hear(stored(n=2)) == ["image_ready 3", "completed 4"]
+async def test_a_failed_render_is_retried_when_its_timer_is_due() -> None:
+    harness = DispatcherHarness()
+    assert await harness.receive(a_plan(), failed()) == ["accepted 1", "modal: /0/1", "started 2"]
+    assert harness.job.wake_at is not None
+    harness.now = harness.job.wake_at
+    assert await harness.receive(due(harness.now)) == ["modal: /0/2"]
+    assert await harness.receive(stored(n=2)) == ["image_ready 3", "completed 4"]
 
 
 async def test_a_job_ends_at_its_deadline_even_if_no_provider_ever_answers() -> None:
-    dispatcher = Dispatcher()
-    await dispatcher.hear(a_plan())
-    assert dispatcher.job.wake_at == START + timedelta(seconds=300)
-    dispatcher.now = dispatcher.job.wake_at
-    said = await dispatcher.hear(due(dispatcher.now))
-    assert said == ["render.cancel.modal.v1", "image_failed 2", "failed 3"]
+    harness = DispatcherHarness()
+    await harness.receive(a_plan())
+    assert harness.job.wake_at == START + timedelta(seconds=300)
+    harness.now = harness.job.wake_at
+    outputs = await harness.receive(due(harness.now))
+    assert outputs == ["render.cancel.modal.v1", "image_failed 2", "failed 3"]
 
 
-async def test_a_call_that_comes_again_publishes_the_waiting_request_with_the_same_bytes() -> None:
-    dispatcher = Dispatcher()
-    await dispatcher.hear(a_wait())
-    dispatcher.loras.known = {MIA: KnownLora()}
-    calls = dispatcher.records(due(START, character_id=CHARACTER))
-    first = await dispatcher.consume(*calls)
+async def test_a_repeated_timer_publishes_the_waiting_request_with_the_same_bytes() -> None:
+    harness = DispatcherHarness()
+    await harness.receive(a_wait())
+    harness.loras.known = {MIA: KnownLora()}
+    calls = harness.records(due(START, character_id=CHARACTER))
+    first = await harness.consume(*calls)
     assert [envelope.topic for envelope in first] == ["generation.requested.v1"]
-    dispatcher.loras.known = {}
-    assert await dispatcher.consume(*calls) == first
-    assert await dispatcher.hear(a_plan(character_id=CHARACTER)) == ["accepted 2", "modal: /0/1"]
-    assert await dispatcher.consume(*calls) == first
+    harness.loras.known = {}
+    assert await harness.consume(*calls) == first
+    assert await harness.receive(a_plan(character_id=CHARACTER)) == ["accepted 2", "modal: /0/1"]
+    assert await harness.consume(*calls) == first
 
 
-async def test_characters_are_looked_up_once_for_all_calls_of_a_batch() -> None:
-    dispatcher = Dispatcher()
-    await dispatcher.hear(a_waiting_plan())
-    dispatcher.loras.known = {MIA: KnownLora(LORA)}
+async def test_characters_are_read_once_for_all_due_jobs_of_a_batch() -> None:
+    harness = DispatcherHarness()
+    await harness.receive(a_waiting_plan())
+    harness.loras.known = {MIA: KnownLora(LORA)}
     calls = [due(START + timedelta(seconds=n), character_id=CHARACTER) for n in range(3)]
-    assert await dispatcher.hear(*calls) == ["modal: /0/1"]
-    assert dispatcher.loras.asked == [set(), {MIA}]
+    assert await harness.receive(*calls) == ["modal: /0/1"]
+    assert harness.loras.asked == [set(), {MIA}]
 
 
 async def test_the_messages_of_a_job_may_all_come_in_one_batch() -> None:
-    dispatcher = Dispatcher()
-    said = await dispatcher.hear(a_plan(images=2), progressed(0), refused(1), stored(0))
-    assert said == [
+    harness = DispatcherHarness()
+    outputs = await harness.receive(a_plan(images=2), progressed(0), refused(1), stored(0))
+    assert outputs == [
         "accepted 1",
         "modal: /0/1",
         "modal: /1/1",
@@ -169,39 +169,39 @@ async def test_the_messages_of_a_job_may_all_come_in_one_batch() -> None:
         "image_ready 4",
         "completed 5",
     ]
-    assert (dispatcher.job.version, dispatcher.jobs.saves) == (1, 1)
+    assert (harness.job.version, harness.jobs.saves) == (1, 1)
 
 
 async def test_progress_never_follows_the_end_of_its_job() -> None:
-    dispatcher = Dispatcher()
-    await dispatcher.hear(a_plan())
-    said = await dispatcher.hear(progressed(percent=10), progressed(percent=90), stored())
-    assert said == ["started 2", "progressed 2", "image_ready 3", "completed 4"]
+    harness = DispatcherHarness()
+    await harness.receive(a_plan())
+    outputs = await harness.receive(progressed(percent=10), progressed(percent=90), stored())
+    assert outputs == ["started 2", "progressed 2", "image_ready 3", "completed 4"]
 
 
 async def test_a_character_sheet_is_announced_under_its_character() -> None:
-    dispatcher = Dispatcher()
-    await dispatcher.hear(a_plan(type="character_sheet", character_id=CHARACTER))
-    *_, sheet = await dispatcher.consume(*dispatcher.records(stored()))
+    harness = DispatcherHarness()
+    await harness.receive(a_plan(type="character_sheet", character_id=CHARACTER))
+    *_, sheet = await harness.consume(*harness.records(stored()))
     assert (sheet.topic, sheet.key) == (CharacterSheetCompleted.topic, CHARACTER)
 
 
-async def test_what_a_trainer_is_to_be_told_is_said_with_each_image_and_with_the_sheet() -> None:
-    dispatcher = Dispatcher()
+async def test_captions_for_training_are_published_with_each_image_and_with_the_sheet() -> None:
+    harness = DispatcherHarness()
     spec = a_spec(caption="{trigger}, front view")
-    await dispatcher.hear(a_plan(type="character_sheet", character_id=CHARACTER, renders=(spec,)))
-    said = [read(each) for each in await dispatcher.consume(*dispatcher.records(stored()))]
-    (ready,) = [each for each in said if isinstance(each, JobEvent) and each.event == "image_ready"]
-    (sheet,) = [each for each in said if isinstance(each, CharacterSheetCompleted)]
+    await harness.receive(a_plan(type="character_sheet", character_id=CHARACTER, renders=(spec,)))
+    outputs = [read(each) for each in await harness.consume(*harness.records(stored()))]
+    (ready,) = [each for each in outputs if isinstance(each, JobEvent) and each.event == "image_ready"]
+    (sheet,) = [each for each in outputs if isinstance(each, CharacterSheetCompleted)]
     assert ready.image is not None
     assert (ready.image.caption, ready.character_id) == ("{trigger}, front view", CHARACTER)
     assert sheet.captions == ("{trigger}, front view",)
 
 
 async def test_each_message_goes_out_under_the_key_that_keeps_its_order() -> None:
-    dispatcher = Dispatcher()
+    harness = DispatcherHarness()
     plan = a_plan(renders=(a_spec(0), a_spec(1, face=f"{JOB}/0")))
-    keys = {(each.topic, each.key) for each in await dispatcher.consume(*dispatcher.records(plan))}
+    keys = {(each.topic, each.key) for each in await harness.consume(*harness.records(plan))}
     assert keys == {
         ("job.events.v1", JOB),
         ("render.requested.modal.v1", f"{JOB}/0"),
@@ -210,105 +210,105 @@ async def test_each_message_goes_out_under_the_key_that_keeps_its_order() -> Non
 
 
 async def test_a_crash_before_the_commit_publishes_the_same_bytes_again() -> None:
-    dispatcher = Dispatcher()
-    records = dispatcher.records(a_plan(images=2), stored(0))
-    first = await dispatcher.consume(*records)
-    job = dispatcher.job
-    dispatcher.now += timedelta(seconds=30)
-    assert await dispatcher.consume(*records) == first
-    assert dispatcher.job == job
+    harness = DispatcherHarness()
+    records = harness.records(a_plan(images=2), stored(0))
+    first = await harness.consume(*records)
+    job = harness.job
+    harness.now += timedelta(seconds=30)
+    assert await harness.consume(*records) == first
+    assert harness.job == job
 
 
 async def test_a_crash_before_the_publish_loses_nothing() -> None:
-    dispatcher = Dispatcher()
-    records = dispatcher.records(a_plan())
-    dispatcher.sender.failures = [TransientError("the broker is away")] * 10
-    assert await dispatcher.consume(*records) == []
-    assert dispatcher.job.seq == 1, "it is written, but nobody has heard of it"
-    assert dispatcher.consumer.committed == {}
-    dispatcher.sender.failures = []
-    assert [in_short(each) for each in await dispatcher.consume(*records)] == ["accepted 1", "modal: /0/1"]
+    harness = DispatcherHarness()
+    records = harness.records(a_plan())
+    harness.sender.failures = [TransientError("the broker is away")] * 10
+    assert await harness.consume(*records) == []
+    assert harness.job.seq == 1, "it is written, but nobody has heard of it"
+    assert harness.consumer.committed == {}
+    harness.sender.failures = []
+    assert [in_short(each) for each in await harness.consume(*records)] == ["accepted 1", "modal: /0/1"]
 
 
-async def test_the_numbered_events_stay_in_the_document_as_they_were_said() -> None:
-    dispatcher = Dispatcher()
-    said = await dispatcher.consume(*dispatcher.records(a_plan(), progressed(), stored()))
-    events = [message for each in said if isinstance(message := read(each), JobEvent)]
-    assert list(dispatcher.job.events) == [event for event in events if event.event != "progressed"]
+async def test_the_numbered_events_stay_in_the_document_as_they_were_published() -> None:
+    harness = DispatcherHarness()
+    outputs = await harness.consume(*harness.records(a_plan(), progressed(), stored()))
+    events = [message for each in outputs if isinstance(message := read(each), JobEvent)]
+    assert list(harness.job.events) == [event for event in events if event.event != "progressed"]
 
 
-async def test_commands_are_dropped_from_the_document_once_they_are_safely_said() -> None:
-    dispatcher = Dispatcher()
-    await dispatcher.hear(a_plan(images=3))
-    await dispatcher.hear(refused(0), refused(1))
-    kept = [(cause.topic, len(cause.outputs)) for cause in dispatcher.job.handled]
+async def test_commands_are_dropped_from_the_document_once_they_are_safely_published() -> None:
+    harness = DispatcherHarness()
+    await harness.receive(a_plan(images=3))
+    await harness.receive(refused(0), refused(1))
+    kept = [(cause.topic, len(cause.outputs)) for cause in harness.job.handled]
     assert kept == [("generation.planned.v1", 4), ("render.failed.v1", 2), ("render.failed.v1", 1)]
-    await dispatcher.hear(failed(2))
-    kept = [(cause.topic, len(cause.outputs)) for cause in dispatcher.job.handled]
+    await harness.receive(failed(2))
+    kept = [(cause.topic, len(cause.outputs)) for cause in harness.job.handled]
     assert kept == [("generation.planned.v1", 4), ("render.failed.v1", 0)]
 
 
-async def test_at_its_end_a_job_keeps_what_it_told_but_no_command() -> None:
-    dispatcher = Dispatcher()
-    plan, one, two = dispatcher.records(a_plan(images=2), stored(0), stored(1))
-    said = await dispatcher.consume(plan, one, two)
-    assert len(said) == 7
-    topics = [message.topic for cause in dispatcher.job.handled for message in cause.outputs]
+async def test_at_its_end_a_job_keeps_its_events_and_no_command() -> None:
+    harness = DispatcherHarness()
+    plan, one, two = harness.records(a_plan(images=2), stored(0), stored(1))
+    outputs = await harness.consume(plan, one, two)
+    assert len(outputs) == 7
+    topics = [message.topic for cause in harness.job.handled for message in cause.outputs]
     assert topics == ["job.events.v1"] * 5
-    again = await dispatcher.consume(plan, one, two)
-    assert again == [each for each in said if not each.topic.startswith("render.")]
+    again = await harness.consume(plan, one, two)
+    assert again == [each for each in outputs if not each.topic.startswith("render.")]
 
 
-async def test_the_commands_that_stop_what_runs_are_said_again_with_the_end_they_belong_to() -> None:
-    dispatcher = Dispatcher()
-    await dispatcher.hear(a_plan(images=2))
-    (cancel,) = dispatcher.records(a_cancel())
-    said = await dispatcher.consume(cancel)
-    assert [each.topic for each in said].count("render.cancel.modal.v1") == 2
-    assert await dispatcher.consume(cancel) == said
+async def test_cancel_commands_are_published_again_with_the_end_that_caused_them() -> None:
+    harness = DispatcherHarness()
+    await harness.receive(a_plan(images=2))
+    (cancel,) = harness.records(a_cancel())
+    outputs = await harness.consume(cancel)
+    assert [each.topic for each in outputs].count("render.cancel.modal.v1") == 2
+    assert await harness.consume(cancel) == outputs
 
 
 async def test_a_cancel_of_another_tenant_does_not_hide_the_owners() -> None:
-    dispatcher = Dispatcher()
-    await dispatcher.hear(a_plan())
-    assert await dispatcher.hear(a_cancel(tenant="other")) == []
-    assert (await dispatcher.hear(a_cancel()))[-1] == "failed 3"
+    harness = DispatcherHarness()
+    await harness.receive(a_plan())
+    assert await harness.receive(a_cancel(tenant="other")) == []
+    assert (await harness.receive(a_cancel()))[-1] == "failed 3"
 
 
-async def test_a_conflicting_plan_goes_aside_and_the_first_job_goes_on() -> None:
-    dispatcher = Dispatcher()
-    await dispatcher.hear(a_plan())
-    said = await dispatcher.hear(a_plan(request_hash="def"), stored())
-    assert said == ["dead-letters.v1", "started 2", "image_ready 3", "completed 4"]
-    assert [letter.reason for letter in dispatcher.sender.letters()] == ["job_id_conflict"]
+async def test_a_conflicting_plan_is_a_dead_letter_and_the_first_job_continues() -> None:
+    harness = DispatcherHarness()
+    await harness.receive(a_plan())
+    outputs = await harness.receive(a_plan(request_hash="def"), stored())
+    assert outputs == ["dead-letters.v1", "started 2", "image_ready 3", "completed 4"]
+    assert [letter.reason for letter in harness.sender.letters()] == ["job_id_conflict"]
 
 
-async def test_poison_on_any_of_its_topics_does_not_stop_the_dispatcher() -> None:
-    dispatcher = Dispatcher()
-    (plan,) = dispatcher.records(a_plan())
+async def test_an_unreadable_record_on_any_topic_does_not_stop_the_dispatcher() -> None:
+    harness = DispatcherHarness()
+    (plan,) = harness.records(a_plan())
     poison = [
-        raw_record(topic_of(message), b"{", offset=next(dispatcher._offsets))
+        raw_record(topic_of(message), b"{", offset=next(harness._offsets))
         for message in (a_plan(), a_rejection(), a_cancel(), progressed(), failed(), stored(), due(START))
     ]
-    said = await dispatcher.consume(*poison, plan)
-    assert [in_short(each) for each in said[-2:]] == ["accepted 1", "modal: /0/1"]
-    assert len(dispatcher.sender.letters()) == 7
+    outputs = await harness.consume(*poison, plan)
+    assert [in_short(each) for each in outputs[-2:]] == ["accepted 1", "modal: /0/1"]
+    assert len(harness.sender.letters()) == 7
 
 
-async def test_two_dispatchers_at_once_say_each_event_once() -> None:
-    dispatcher, other = Dispatcher(), Dispatcher()
-    await dispatcher.hear(a_plan(images=2))
-    other.jobs.put(JOB, dispatcher.job)
-    await other.hear(stored(0))
-    dispatcher.jobs.rival({JOB: other.job})
-    assert await dispatcher.hear(stored(1)) == ["image_ready 4", "completed 5"]
+async def test_two_dispatchers_at_once_publish_each_event_once() -> None:
+    harness, other = DispatcherHarness(), DispatcherHarness()
+    await harness.receive(a_plan(images=2))
+    other.jobs.put(JOB, harness.job)
+    await other.receive(stored(0))
+    harness.jobs.rival({JOB: other.job})
+    assert await harness.receive(stored(1)) == ["image_ready 4", "completed 5"]
 
 
-async def test_all_that_a_job_says_and_keeps_belongs_to_the_trace_of_its_request() -> None:
-    dispatcher = Dispatcher()
-    said = await dispatcher.consume(*dispatcher.records(a_plan()))
+async def test_all_outputs_of_a_job_belong_to_the_trace_of_its_request() -> None:
+    harness = DispatcherHarness()
+    outputs = await harness.consume(*harness.records(a_plan()))
     trace_id = TRACE.split("-")[1]
-    traces: set[Any] = {dict(each.headers)["traceparent"].decode().split("-")[1] for each in said}
+    traces: set[Any] = {dict(each.headers)["traceparent"].decode().split("-")[1] for each in outputs}
     assert traces == {trace_id}
-    assert dispatcher.job.trace is not None
-    assert dispatcher.job.trace.split("-")[1] == trace_id
+    assert harness.job.trace is not None
+    assert harness.job.trace.split("-")[1] == trace_id

@@ -1,4 +1,4 @@
-"""No accepted job without an end: where its document cannot be stored, it fails with one that can."""
+"""Every accepted job ends: if its document cannot be stored, it fails with one that can."""
 
 from collections.abc import Iterator
 from itertools import count
@@ -25,8 +25,8 @@ TOO_LARGE = "x" * 40_000
 BEYOND_BSON = {"1": {"inputs": {"n": 10**40}}}
 
 
-class Dispatcher:
-    """A dispatcher whose collection encodes documents as the driver does."""
+class DispatcherHarness:
+    """A dispatcher whose collection encodes documents like the driver."""
 
     def __init__(self) -> None:
         self.collection = FakeCollection()
@@ -37,7 +37,7 @@ class Dispatcher:
         self._kafka = FakeKafka(self.sender)
         handlers(self._kafka.subscribe, self.jobs, FakeLoras(), POLICIES, lambda: START)
 
-    async def hear(self, *messages: Message) -> None:
+    async def receive(self, *messages: Message) -> None:
         records = [a_record(message, offset=next(self._offsets)) for message in messages]
         consumer = FakeConsumer([], {TopicPartition(each.topic, each.partition) for each in records})
         await self._kafka.deliver(records, consumer)
@@ -67,8 +67,8 @@ def _quiet() -> Iterator[None]:
     ids=["number", "name", "size", "rejection"],
 )
 async def test_a_first_message_that_cannot_be_stored_ends_its_job_with_a_reason(message: Message) -> None:
-    dispatcher = Dispatcher()
-    await dispatcher.hear(message)
+    dispatcher = DispatcherHarness()
+    await dispatcher.receive(message)
     job = await dispatcher.job()
     assert job.status == "failed"
     assert job.error is not None
@@ -77,9 +77,9 @@ async def test_a_first_message_that_cannot_be_stored_ends_its_job_with_a_reason(
 
 
 async def test_a_later_message_that_cannot_be_stored_ends_its_job_and_cancels_what_runs() -> None:
-    dispatcher = Dispatcher()
-    await dispatcher.hear(a_plan())
-    await dispatcher.hear(refused(message=TOO_LARGE))
+    dispatcher = DispatcherHarness()
+    await dispatcher.receive(a_plan())
+    await dispatcher.receive(refused(message=TOO_LARGE))
     job = await dispatcher.job()
     assert (job.status, job.error and job.error.code) == ("failed", "not_storable")
     assert dispatcher.events() == ["accepted", "image_failed", "failed"]
@@ -87,17 +87,17 @@ async def test_a_later_message_that_cannot_be_stored_ends_its_job_and_cancels_wh
 
 
 async def test_a_message_that_cannot_be_stored_leaves_the_others_of_its_batch_alone() -> None:
-    dispatcher = Dispatcher()
+    dispatcher = DispatcherHarness()
     other = "0195940a-5b40-7d3e-b0c4-8a6b2d7e9f02"
-    await dispatcher.hear(a_plan(), a_plan(job_id=other, workflow=BEYOND_BSON))
+    await dispatcher.receive(a_plan(), a_plan(job_id=other, workflow=BEYOND_BSON))
     assert (await dispatcher.job()).status == "pending"
     assert (await dispatcher.job(other)).status == "failed"
 
 
 async def test_a_seed_of_comfyui_in_a_workflow_is_stored_exactly() -> None:
-    dispatcher = Dispatcher()
+    dispatcher = DispatcherHarness()
     workflow = {"5": {"inputs": {"seed": 2**64 - 1}}}
-    await dispatcher.hear(a_plan(workflow=workflow, renders=(a_spec(seed=2**64 - 1),)))
+    await dispatcher.receive(a_plan(workflow=workflow, renders=(a_spec(seed=2**64 - 1),)))
     job = await dispatcher.job()
     assert job.workflow == workflow
     assert job.renders[0].spec.seed == 2**64 - 1

@@ -37,7 +37,7 @@ async def test_a_picture_is_drawn_once_whenever_its_character_comes(makes: list[
 
 
 @given(seed=st.integers(0, 2**32))
-async def test_a_picture_asked_for_after_a_choice_of_face_has_that_face(seed: int) -> None:
+async def test_a_picture_requested_after_a_selection_has_that_face(seed: int) -> None:
     order = Random(seed)
     harness = ReferencesHarness(order)
     chosen = a_selection()

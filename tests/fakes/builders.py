@@ -1,4 +1,4 @@
-"""Messages about one job, and small policies to judge them by. Every field can be given."""
+"""Messages about one job, and small policies. Every field can be set."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -75,7 +75,7 @@ POLICIES = Policies.model_validate(
 
 
 def after(seconds: float) -> datetime:
-    """So long after the request."""
+    """Return the time this many seconds after the request."""
     return START + timedelta(seconds=seconds)
 
 
@@ -97,7 +97,7 @@ def a_plan(images: int = 1, **fields: Any) -> GenerationPlanned:
 
 
 def a_waiting_plan(images: int = 1, **fields: Any) -> GenerationPlanned:
-    """A plan of a character's picture, for which its LoRA must be ready first."""
+    """Return the plan of a picture that waits for its character's LoRA."""
     return a_plan(images, **{"waits_for_lora": True, "character_id": CHARACTER} | fields)
 
 
@@ -144,13 +144,13 @@ def progressed(index: int = 0, n: int = 1, *, state: str = "running", **fields: 
 
 
 def failed(index: int = 0, n: int = 1, **fields: Any) -> RenderFailed:
-    """A failure that may be tried again, unless told otherwise."""
+    """Return a retryable failure by default."""
     known = {"code": "provider_unreachable", "message": "no answer", "retryable": True, "billed": "no"}
     return RenderFailed.model_validate(_news(index, n) | known | fields)
 
 
 def refused(index: int = 0, n: int = 1, **fields: Any) -> RenderFailed:
-    """A failure that no retry mends."""
+    """Return a failure that no retry can fix."""
     known = {"code": "nsfw", "message": "refused by the safety checker", "retryable": False}
     return failed(index, n, **known | fields)
 
@@ -186,7 +186,7 @@ def a_job(images: int = 1, **fields: Any) -> JobRecord:
 def received(
     message: M, *, partition: int = 0, offset: int = 0, batch_start: int | None = None, **fields: Any
 ) -> Received[M]:
-    """A message as a handler gets it; alone in its batch unless `batch_start` says otherwise."""
+    """Return a message as a handler receives it, alone in its batch by default."""
     known: dict[str, Any] = {
         "id": id_of(message),
         "topic": topic_of(message),

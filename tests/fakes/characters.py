@@ -1,4 +1,4 @@
-"""Messages about one character and its chain, as the characters service hears them."""
+"""Messages about one character and its chain."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -76,7 +76,7 @@ def a_character_record(**fields: Any) -> CharacterRecord:
 
 
 def a_beginning(**fields: Any) -> GenerationRequested:
-    """A sheet of a character that is described inline, and what is to follow it."""
+    """Return a request for a sheet of an inline character, with follow-ups."""
     request = {"type": "character_sheet", "character": MARA, "base_image_id": FACE}
     known = {
         "job_id": JOB,
@@ -89,7 +89,7 @@ def a_beginning(**fields: Any) -> GenerationRequested:
 
 
 def an_event(kind: str, job_id: str = JOB, *, seconds: float = 10.0, **fields: Any) -> JobEvent:
-    """What happened to a job of the chain, so long after the chain began."""
+    """Return an event of a job of the chain, this many seconds after the chain began."""
     known = {
         "event": kind,
         "job_id": job_id,
@@ -112,7 +112,7 @@ def an_event(kind: str, job_id: str = JOB, *, seconds: float = 10.0, **fields: A
 
 
 def an_image(index: int, job_id: str = JOB, *, label: str | None = None, **fields: Any) -> JobEvent:
-    """An image of a job is ready; of a sheet, with its caption."""
+    """Return the event of a ready image, with its caption."""
     stored = StoredImage(
         key=f"acme/{job_id}/{index}/aa",
         content_type="image/png",
@@ -141,7 +141,7 @@ def a_failure(job_id: str = JOB, *, code: str = "provider_failed", **fields: Any
 
 
 def a_conflict(job_id: str = JOB, **fields: Any) -> GenerationConflicted:
-    """Another request has the job id that the chain was begun with."""
+    """Return the conflict of a chain whose first job id is taken."""
     known = {"job_id": job_id, "tenant": "acme", "chain_id": JOB, "reason": "it is taken", "at": after(10)}
     return GenerationConflicted.model_validate(known | fields)
 
@@ -163,13 +163,13 @@ def a_stored_lora(key: str = "acme/lora", **fields: Any) -> StoredLora:
 
 
 def a_training_event(kind: str, job_id: str = TRAINING, **fields: Any) -> JobEvent:
-    """What happened to a training of the character; asked for at the start of all, unless told."""
+    """Return an event of a training of the character."""
     known = {"type": "lora_training", "character_id": CHARACTER, "chain_id": None}
     return an_event(kind, job_id, **known | fields)
 
 
 def a_lora(job_id: str = TRAINING, *, key: str = "acme/lora", **fields: Any) -> JobEvent:
-    """A training's LoRA is there."""
+    """Return the event of a training's LoRA."""
     stored = a_stored_lora(key, **fields.pop("stored", {}))
     return a_training_event("image_ready", job_id, **{"image": ImageEvent(index=0, lora=stored)} | fields)
 
@@ -200,13 +200,13 @@ def a_resume(seconds: float = 30.0, **fields: Any) -> ChainResume:
 
 
 def faces(**fields: Any) -> JobImages:
-    """The job that drew the candidates, all of them ready."""
+    """Return the job that drew the candidates, all of them ready."""
     known: dict[str, Any] = {"tenant": "acme", "character": MARA, "ready": frozenset({0, 1, 2}), "planned": 3}
     return JobImages(**known | fields)
 
 
 class FakeJobs(JobReader):
-    """`jobs`, as far as this service reads it."""
+    """Jobs in memory, with what the characters service reads of them."""
 
     def __init__(self) -> None:
         self.kept: dict[str, JobImages] = {FACES: faces()}
@@ -220,4 +220,4 @@ class FakeJobs(JobReader):
 
 
 LATE = timedelta(days=1)
-"""When the tests' messages lie in the log, so that no time in them is clamped."""
+"""Time of the records after START, late enough that no time in them is clamped."""

@@ -1,4 +1,4 @@
-"""A whole dispatcher around one log, whose steps the test takes, and may break off or cut into."""
+"""A dispatcher around one log. The test runs its steps, and may kill or interrupt them."""
 
 import json
 from collections import defaultdict
@@ -30,12 +30,12 @@ from tests.fakes.kafka import FakeConsumer, raw_record
 from tests.fakes.subscriptions import FakeKafka
 
 Point = Literal["read", "write", "send", "commit", "call"]
-"""After characters were read; before jobs are written, outputs sent, offsets committed, timers call."""
+"""Points of interruption: after a read of characters; before a write, send, commit or timer's publish."""
 Step = Callable[[], Awaitable[None]]
 
 
 class FakeLoras(Loras):
-    """`known` is what the characters service wrote; `asked` is for whom each batch asked."""
+    """Characters in memory. `asked` has the characters that each batch read."""
 
     def __init__(self) -> None:
         self.known: dict[CharacterRef, KnownLora] = {}
@@ -48,11 +48,11 @@ class FakeLoras(Loras):
 
 
 class Killed(BaseException):
-    """The process is gone at this line: nobody catches that."""
+    """The process is killed at this line; no handler catches it."""
 
 
-class World:
-    """The log, the stores, and the steps of those who use them; each takes a millisecond."""
+class DispatcherSimulation:
+    """The log, the stores, and the steps of their users. Each step takes a millisecond."""
 
     def __init__(self) -> None:
         self.now = START
@@ -66,10 +66,10 @@ class World:
         self._jobs = _Jobs(self)
         self._kafka = FakeKafka(_Sender(self))
         self._consumers: dict[str, _Consumer] = {}
-        self._owed: list[Message] = []
+        self._unannounced: list[Message] = []
         self._timers = self._new_timers()
         jobs: MongoDocuments[JobRecord] = MongoDocuments(cast(Collection, self._jobs), JobRecord)
-        handlers(self._kafka.subscribe, jobs, _Looked(self), POLICIES, lambda: self.now)
+        handlers(self._kafka.subscribe, jobs, _InterceptedLoras(self), POLICIES, lambda: self.now)
         wakeups(self._kafka.subscribe, cast(Collection, self._jobs))
 
     @property
@@ -96,67 +96,67 @@ class World:
         self.chains.kept[CHAIN] |= {"state": state}
 
     def put(self, job: JobRecord) -> None:
-        """A job that came to be before."""
+        """Store a job from before."""
         self._jobs.kept[job.job_id] = {"_id": job.job_id} | job.model_dump()
 
-    def said(self, topic: str) -> list[Document]:
-        """What lies on a topic, as far as it differs."""
+    def published(self, topic: str) -> list[Document]:
+        """Return the distinct messages of a topic."""
         bodies = dict.fromkeys(record.value for record in self.log[topic])
         return [_body(value) for value in bodies]
 
     async def plan(self) -> None:
-        """The prompt-builder plans a picture that waits."""
+        """Publish the plan of a picture that waits for its LoRA."""
         self._tick()
         if not self.log[GenerationPlanned.topic]:
             self._put(a_waiting_plan())
 
     async def train(self) -> None:
-        """The characters service writes the LoRA, and owes its announcement."""
+        """Write the LoRA as the characters service does, before its announcement."""
         self._write(character={"name": "Mia", "age": 27, "lora": LORA.model_dump()}, lora_state="ready")
-        self._owed.append(LoraReady(**self._about(), lora=LORA))
+        self._unannounced.append(LoraReady(**self._about(), lora=LORA))
 
     async def fail(self) -> None:
-        """The characters service writes that the training failed, and owes the announcement."""
+        """Write the failure of the training, before its announcement."""
         self._write(lora_state="failed", lora_error="too few images", lora_failed_at=self.now)
-        self._owed.append(LoraFailed(**self._about(), reason="too few images"))
+        self._unannounced.append(LoraFailed(**self._about(), reason="too few images"))
 
     async def announce(self) -> None:
-        """What was written is announced."""
+        """Publish the announcements of what was written."""
         self._tick()
-        while self._owed:
-            self._put(self._owed.pop(0))
+        while self._unannounced:
+            self._put(self._unannounced.pop(0))
 
-    async def hear(self) -> None:
-        """The dispatcher hears of LoRAs and calls those who wait."""
+    async def read_announcements(self) -> None:
+        """Let the dispatcher read announcements and wake the waiting jobs."""
         await self._run(partial(self._catch_up, "dispatcher-wakeups"))
 
     async def dispatch(self) -> None:
-        """The dispatcher handles what lies there for it."""
+        """Let the dispatcher handle its unread messages."""
         await self._run(partial(self._catch_up, "dispatcher"))
 
     async def look(self) -> None:
-        """The timers look for due jobs."""
+        """Let the timers publish the messages of due jobs."""
         await self._run(self._timers.publish_due)
 
     async def die(self) -> None:
-        """Whoever is at work now is killed; nothing of it is left but what it wrote."""
+        """Kill the process of the present step; only its writes remain."""
         raise Killed
 
     async def settle(self) -> None:
-        """Everybody goes on until there is nothing to do, for far less than 30 seconds."""
+        """Run all steps until there is nothing to do, for far less than 30 seconds."""
         self.meanwhile = {}
         await self.announce()
         for _ in range(4):
-            for step in (self.hear, self.dispatch, self.look, self.dispatch):
+            for step in (self.read_announcements, self.dispatch, self.look, self.dispatch):
                 await step()
 
     async def at(self, point: Point) -> None:
-        """Someone has come to this point: what is to happen meanwhile happens, once."""
+        """Run the step that is planned for this point, once."""
         if step := self.meanwhile.pop(point, None):
             await step()
 
     async def publish(self, outputs: Iterable[Outgoing]) -> None:
-        """As the timers' publisher."""
+        """Publish for the timers."""
         await self.at("call")
         self.keep(encode(cast(Message, each.message), source="test", trace=each.trace) for each in outputs)
 
@@ -203,12 +203,12 @@ class World:
 
 
 class _Sender:
-    """Publishes into the world's log."""
+    """Publishes into the simulation's log."""
 
     source = "dispatcher"
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, simulation: DispatcherSimulation) -> None:
+        self._simulation = simulation
 
     def encode(self, outgoing: Outgoing) -> Envelope:
         if isinstance(outgoing.message, Envelope):
@@ -216,37 +216,37 @@ class _Sender:
         return encode(outgoing.message, source=self.source, trace=outgoing.trace)
 
     async def send(self, envelopes: Sequence[Envelope]) -> None:
-        await self._world.at("send")
-        self._world.keep(envelopes)
+        await self._simulation.at("send")
+        self._simulation.keep(envelopes)
 
 
 class _Consumer(FakeConsumer):
-    def __init__(self, world: World, assigned: set[TopicPartition]) -> None:
+    def __init__(self, simulation: DispatcherSimulation, assigned: set[TopicPartition]) -> None:
         super().__init__([], assigned)
-        self._world = world
+        self._simulation = simulation
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
-        await self._world.at("commit")
+        await self._simulation.at("commit")
         await super().commit(offsets)
 
 
 class _Jobs(FakeCollection):
-    def __init__(self, world: World) -> None:
+    def __init__(self, simulation: DispatcherSimulation) -> None:
         super().__init__()
-        self._world = world
+        self._simulation = simulation
 
     async def bulk_write(self, writes: Sequence[Any], *, ordered: bool) -> None:
-        await self._world.at("write")
+        await self._simulation.at("write")
         await super().bulk_write(writes, ordered=ordered)
 
 
-class _Looked(Loras):
-    def __init__(self, world: World) -> None:
-        self._world = world
+class _InterceptedLoras(Loras):
+    def __init__(self, simulation: DispatcherSimulation) -> None:
+        self._simulation = simulation
 
     async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
-        found = await MongoLoras(*self._world.read_only()).of(wanted)
-        await self._world.at("read")
+        found = await MongoLoras(*self._simulation.read_only()).of(wanted)
+        await self._simulation.at("read")
         return found
 
 

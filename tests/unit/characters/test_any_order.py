@@ -1,4 +1,4 @@
-"""Whatever comes, in whatever order and however often: a chain ends the same and asks for each job once."""
+"""In any order of messages, with any repetitions, a chain ends the same and requests each job once."""
 
 from collections.abc import Sequence
 from random import Random
@@ -42,20 +42,22 @@ THEN = st.sampled_from(
 )
 
 
-class World:
-    """Does the jobs that a chain asks for, and delivers the news of them in an order of its own.
+class ChainSimulation:
+    """Runs the jobs that a chain requests, and delivers their events in a shuffled order.
 
-    News of one job stay in order, for they lie in one partition; all else is shuffled, and some of
-    it comes twice. How a try ends depends on its step and its number alone. Held back is only what
-    makes a user resume: a sheet's try that fails with what was still missing does not.
+    Events of one job stay in order, as in one partition; all others are shuffled, and some are
+    repeated. The end of a try depends only on its step and number. Failures that make a user resume
+    may be held back until the next resume.
     """
 
-    def __init__(self, beginning: GenerationRequested, fates: Sequence[bool], order: Random | None) -> None:
+    def __init__(
+        self, beginning: GenerationRequested, outcomes: Sequence[bool], order: Random | None
+    ) -> None:
         self.chain: ChainRecord | None = None
         self.asked: dict[str, GenerationRequested] = {}
         self.time = 0.0
         self.drawn: set[int] = set()
-        self._fates = fates
+        self._outcomes = outcomes
         self._order = order
         self._lines: list[list[ChainMessage]] = [[beginning]]
         self._delivered: list[ChainMessage] = []
@@ -63,7 +65,7 @@ class World:
         self._do(beginning, first=True)
 
     def play(self) -> None:
-        """Until all is told; what was held back comes with the next resumption."""
+        """Deliver all messages, except those held back for the next resume."""
         while self._lines:
             line = self._order.choice(self._lines) if self._order else self._lines[0]
             self._deliver(line.pop(0))
@@ -72,14 +74,14 @@ class World:
                 self._deliver(self._order.choice(self._delivered))
 
     def resume(self) -> None:
-        """What the user does who has seen that it failed, perhaps sooner than the chain has."""
+        """Resume as a user does, perhaps before the chain has received the failure."""
         self.time += 1
         resume: ChainResume = a_resume(self.time)
         self._lines = [*self._held_back, [resume]]
         self._held_back = []
 
     def play_out(self) -> None:
-        """Until nothing is held back any more."""
+        """Play until no message is held back."""
         while self._lines or self._held_back:
             self._lines += self._held_back
             self._held_back = []
@@ -87,8 +89,8 @@ class World:
 
     def _deliver(self, message: ChainMessage) -> None:
         self._delivered.append(message)
-        self.chain, said = advance(self.chain, message, at=START + LATE, policies=POLICIES)
-        for each in said:
+        self.chain, outputs = advance(self.chain, message, at=START + LATE, policies=POLICIES)
+        for each in outputs:
             assert isinstance(each, GenerationRequested), "nothing is cancelled here"
             assert each.job_id not in self.asked, "each try is asked for once"
             self._do(each)
@@ -118,7 +120,7 @@ class World:
         return place * 7 + n
 
     def _news(self, asked: GenerationRequested, number: int) -> list[ChainMessage]:
-        well = self._fates[number % len(self._fates)]
+        well = self._outcomes[number % len(self._outcomes)]
         request = asked.request
         about: dict[str, Any] = {"type": request.type, "seconds": self.time}
         if not isinstance(request, CharacterSheetRequest):
@@ -132,28 +134,31 @@ class World:
         return [*ready, end]
 
     def end(self) -> dict[str, Any]:
-        """Where the chain stands, without the times, of which some depend on the order."""
+        """Return the chain without its times, because some depend on the order."""
         assert self.chain is not None
         times = {"created_at", "updated_at", "finished_at", "resumed_at"}
-        told = self.chain.model_dump(exclude=times)
-        for step in told["steps"]:
+        reported = self.chain.model_dump(exclude=times)
+        for step in reported["steps"]:
             for attempt in step["tries"]:
                 del attempt["ended_at"], attempt["resumed_at"]
-        return told
+        return reported
 
 
 @settings(BOUNDED, max_examples=80)
 @given(
     then=THEN,
-    fates=st.lists(st.booleans(), min_size=1, max_size=12),
+    outcomes=st.lists(st.booleans(), min_size=1, max_size=12),
     seed=st.integers(0, 2**32),
     count=st.integers(7, 10),
 )
 def test_any_order_ends_in_the_same_state_with_the_same_requests(
-    then: Any, fates: list[bool], seed: int, count: int
+    then: Any, outcomes: list[bool], seed: int, count: int
 ) -> None:
     beginning = a_beginning(then=then, request={"count": count})
-    straight, shuffled = World(beginning, fates, None), World(beginning, fates, Random(seed))
+    straight, shuffled = (
+        ChainSimulation(beginning, outcomes, None),
+        ChainSimulation(beginning, outcomes, Random(seed)),
+    )
     for _ in range(4):
         straight.play()
         shuffled.play()
@@ -168,7 +173,7 @@ def test_any_order_ends_in_the_same_state_with_the_same_requests(
 
 
 def strange_messages() -> st.SearchStrategy[ChainMessage | tuple[int, int, str]]:
-    """Commands and conflicts at any time; news of a step's try by its place and number."""
+    """Commands and conflicts at any time; events of a try by its step and number."""
     times = st.sampled_from([5.0, 15.0, 25.0, 35.0, 45.0])
     return st.one_of(
         st.tuples(
@@ -204,7 +209,7 @@ def meant(step: ChainMessage | tuple[int, int, str], chain: ChainRecord | None) 
 
 
 def check(before: ChainRecord | None, chain: ChainRecord | None) -> None:
-    """What holds after every message."""
+    """Check the invariants that hold after every message."""
     if chain is None:
         return
     running = [each for step in chain.steps for each in step.tries if each.state == "running"]
@@ -217,18 +222,18 @@ def check(before: ChainRecord | None, chain: ChainRecord | None) -> None:
 
 @settings(BOUNDED, max_examples=150)
 @given(story=st.lists(strange_messages(), max_size=30))
-def test_no_order_of_messages_breaks_a_promise(story: list[Any]) -> None:
+def test_no_order_of_messages_breaks_an_invariant(story: list[Any]) -> None:
     chain: ChainRecord | None = None
     asked: list[str] = []
     for step in [*story, a_beginning(), *story]:
         message = meant(step, chain)
         try:
-            after, said = advance(chain, message, at=START + LATE, policies=POLICIES)
+            after, outputs = advance(chain, message, at=START + LATE, policies=POLICIES)
         except ChainIdConflict:
             assert isinstance(message, GenerationRequested)
             continue
         check(chain, after)
-        new = [each.job_id for each in said if isinstance(each, GenerationRequested)]
+        new = [each.job_id for each in outputs if isinstance(each, GenerationRequested)]
         assert not new or (after is not None and not after.is_cancelled), "a cancelled chain starts nothing"
         asked += new
         again, nothing = advance(after, message, at=START + LATE, policies=POLICIES)
@@ -240,7 +245,9 @@ def test_no_order_of_messages_breaks_a_promise(story: list[Any]) -> None:
 
 @settings(BOUNDED, max_examples=40)
 @given(story=st.lists(strange_messages(), max_size=20))
-async def test_a_redelivery_says_the_same_bytes_however_far_the_chain_has_moved(story: list[Any]) -> None:
+async def test_a_redelivery_publishes_the_same_bytes_after_any_progress_of_the_chain(
+    story: list[Any],
+) -> None:
     documents = FakeDocuments(ChainRecord)
     answers: list[tuple[Received[ChainMessage], list[Envelope]]] = []
 
@@ -256,9 +263,9 @@ async def test_a_redelivery_says_the_same_bytes_however_far_the_chain_has_moved(
 
     for place, step in enumerate([a_beginning(), *story]):
         message = meant(step, documents.get(JOB))
-        heard = received(message, offset=place, batch_start=0, at=START + LATE, id=str(place))
-        answers.append((heard, await deliver(heard)))
+        incoming = received(message, offset=place, batch_start=0, at=START + LATE, id=str(place))
+        answers.append((incoming, await deliver(incoming)))
     last = documents.get(JOB)
-    for heard, answer in answers:
-        assert await deliver(heard) == answer
+    for incoming, answer in answers:
+        assert await deliver(incoming) == answer
     assert documents.get(JOB) == last

@@ -1,4 +1,4 @@
-"""A trigger word is short, fixed by its character's id, and no word."""
+"""A trigger word is short, follows from its character's id, and is no real word."""
 
 from prompts.adults import find_minor
 from prompts.catalogue import default_catalogue
@@ -28,6 +28,6 @@ def test_it_is_never_explicit_and_never_a_minor() -> None:
         assert find_minor(word, catalogue.underage) is None
 
 
-def test_a_caption_gets_it_where_it_wants_it() -> None:
+def test_a_caption_has_it_in_place_of_its_placeholder() -> None:
     assert with_trigger("{trigger}, front view", CHARACTER) == f"{trigger_word(CHARACTER)}, front view"
     assert with_trigger("front view {x}", CHARACTER) == "front view {x}"

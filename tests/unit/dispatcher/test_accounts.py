@@ -1,4 +1,4 @@
-"""At a job's end every image is accounted for: done, or failed with its own reason."""
+"""At the end of a job every image is done, or has failed with a reason of its own."""
 
 from typing import Any
 
@@ -7,21 +7,21 @@ import pytest
 from contracts.jobs import JobEvent
 from contracts.renders import RenderRequested
 from tests.fakes.builders import a_cancel, a_plan, a_spec, after, due, failed, progressed, refused, stored
-from tests.unit.dispatcher.life import Life
+from tests.unit.dispatcher.job_harness import JobHarness
 
 DUE = due(after(300))
 
 
-def accounted(life: Life) -> list[JobEvent]:
-    """Nothing is open or missing, and the failures were said before the end."""
-    job = life.job
+def accounted(harness: JobHarness) -> list[JobEvent]:
+    """Check that no image is open or missing, and that failures were published before the end."""
+    job = harness.job
     assert job.terminal
     assert {render.state for render in job.renders} <= {"done", "failed"}
     assert (job.delivered + job.failed, len(job.renders)) == (job.requested, job.requested)
     assert job.failed == sum(render.state == "failed" for render in job.renders)
     assert all(render.error for render in job.renders if render.state == "failed")
     assert not any(render.retry_at for render in job.renders)
-    events = life.only(JobEvent)
+    events = harness.only(JobEvent)
     assert [event.seq for event in events] == sorted({event.seq for event in events})
     assert events[-1].event in ("completed", "failed")
     assert events[-1].failed == job.failed
@@ -29,67 +29,67 @@ def accounted(life: Life) -> list[JobEvent]:
 
 
 def why(events: list[JobEvent]) -> list[tuple[int, str]]:
-    """Which images failed, and the codes of their reasons."""
+    """Return the failed images with the codes of their reasons."""
     return [(e.image.index, e.image.error.code) for e in events if e.image and e.image.error]
 
 
-def test_what_is_not_ready_by_the_deadline_of_a_completed_job_has_failed() -> None:
-    life = Life(a_plan(images=4), stored(0), stored(2), progressed(1)).at(300).hear(DUE)
-    assert why(accounted(life)) == [(1, "deadline_exceeded"), (3, "deadline_exceeded")]
-    assert (life.job.status, life.job.delivered, life.job.failed) == ("completed", 2, 2)
+def test_images_not_ready_by_the_deadline_of_a_completed_job_have_failed() -> None:
+    harness = JobHarness(a_plan(images=4), stored(0), stored(2), progressed(1)).at(300).receive(DUE)
+    assert why(accounted(harness)) == [(1, "deadline_exceeded"), (3, "deadline_exceeded")]
+    assert (harness.job.status, harness.job.delivered, harness.job.failed) == ("completed", 2, 2)
 
 
-def test_what_is_not_ready_by_the_deadline_of_a_failed_job_has_failed_with_it() -> None:
-    life = Life(a_plan(images=4), stored(0), refused(1)).at(300).hear(DUE)
-    assert why(accounted(life)) == [(2, "deadline_exceeded"), (3, "deadline_exceeded")]
-    assert life.job.renders[1].error is not None
-    assert life.job.renders[1].error.code == "nsfw", "what failed before keeps its own reason"
+def test_images_not_ready_by_the_deadline_of_a_failed_job_fail_with_it() -> None:
+    harness = JobHarness(a_plan(images=4), stored(0), refused(1)).at(300).receive(DUE)
+    assert why(accounted(harness)) == [(2, "deadline_exceeded"), (3, "deadline_exceeded")]
+    assert harness.job.renders[1].error is not None
+    assert harness.job.renders[1].error.code == "nsfw", "what failed before keeps its own reason"
 
 
 @pytest.mark.parametrize("meanwhile", [[], [progressed()], [failed()], [progressed(state="storing")]])
-def test_a_cancelled_job_says_so_of_each_image_whatever_its_state(meanwhile: list[Any]) -> None:
-    life = Life(a_plan(images=2), stored(1), *meanwhile).hear(a_cancel())
-    assert why(accounted(life)) == [(0, "cancelled")]
-    assert life.event("failed").failed == 1
+def test_a_cancelled_job_gives_each_open_image_that_reason(meanwhile: list[Any]) -> None:
+    harness = JobHarness(a_plan(images=2), stored(1), *meanwhile).receive(a_cancel())
+    assert why(accounted(harness)) == [(0, "cancelled")]
+    assert harness.event("failed").failed == 1
 
 
-def test_a_job_that_was_cancelled_before_its_plan_accounts_for_all_of_it() -> None:
-    life = Life(a_cancel()).hear(a_plan(images=3))
-    assert why(accounted(life)) == [(index, "cancelled") for index in range(3)]
+def test_a_job_cancelled_before_its_plan_counts_every_image() -> None:
+    harness = JobHarness(a_cancel()).receive(a_plan(images=3))
+    assert why(accounted(harness)) == [(index, "cancelled") for index in range(3)]
 
 
-def test_a_job_without_a_provider_accounts_for_all_of_it() -> None:
-    life = Life(a_plan(renders=(a_spec(0), a_spec(1)), provider="fal", workflow={"3": {}}))
-    assert why(accounted(life)) == [(0, "no_provider"), (1, "no_provider")]
+def test_a_job_without_a_provider_counts_every_image() -> None:
+    harness = JobHarness(a_plan(renders=(a_spec(0), a_spec(1)), provider="fal", workflow={"3": {}}))
+    assert why(accounted(harness)) == [(0, "no_provider"), (1, "no_provider")]
 
 
-def test_a_plan_that_came_too_late_accounts_for_all_of_it() -> None:
-    life = Life().at(300).hear(a_plan(images=2))
-    assert why(accounted(life)) == [(0, "deadline_exceeded"), (1, "deadline_exceeded")]
+def test_a_job_whose_plan_came_too_late_counts_every_image() -> None:
+    harness = JobHarness().at(300).receive(a_plan(images=2))
+    assert why(accounted(harness)) == [(0, "deadline_exceeded"), (1, "deadline_exceeded")]
 
 
 def test_a_job_that_settled_by_itself_counts_no_image_twice() -> None:
-    life = Life(a_plan(images=2), stored(0)).hear(refused(1))
-    assert why(accounted(life)) == [(1, "nsfw")]
-    assert life.job.failed == 1
+    harness = JobHarness(a_plan(images=2), stored(0)).receive(refused(1))
+    assert why(accounted(harness)) == [(1, "nsfw")]
+    assert harness.job.failed == 1
 
 
-def test_a_late_image_does_not_change_the_account() -> None:
-    life = Life(a_plan(images=2), stored(0)).at(300).hear(DUE)
-    before = life.job
-    assert not life.at(301).hear(stored(1)).said
-    assert life.job is before
+def test_a_late_image_changes_no_count() -> None:
+    harness = JobHarness(a_plan(images=2), stored(0)).at(300).receive(DUE)
+    before = harness.job
+    assert not harness.at(301).receive(stored(1)).outputs
+    assert harness.job is before
 
 
-def test_the_end_says_what_was_paid_also_for_what_failed() -> None:
-    life = Life(a_plan(images=2), stored(0, cost_usd=0.5), refused(1, billed="unknown"))
-    cost = life.event("completed").cost
+def test_the_terminal_event_has_the_cost_of_failed_attempts_too() -> None:
+    harness = JobHarness(a_plan(images=2), stored(0, cost_usd=0.5), refused(1, billed="unknown"))
+    cost = harness.event("completed").cost
     assert cost is not None
     assert (cost.attempts, cost.usd, cost.unknown, cost.estimated) == (2, 0.5, 1, True)
 
 
-def test_a_command_says_whether_another_provider_could_do_it() -> None:
-    (command,) = Life(a_plan()).only(RenderRequested)
+def test_a_command_states_whether_another_provider_is_able() -> None:
+    (command,) = JobHarness(a_plan()).only(RenderRequested)
     assert command.alternatives
-    (command,) = Life(a_plan(provider="fal")).only(RenderRequested)
+    (command,) = JobHarness(a_plan(provider="fal")).only(RenderRequested)
     assert not command.alternatives

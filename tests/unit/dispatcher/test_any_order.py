@@ -1,4 +1,4 @@
-"""Whatever comes, in whatever order and however often: a job keeps its promises."""
+"""A job keeps its invariants whatever messages arrive, in any order and any number of times."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ DUE = "called, asked or not"
 
 @dataclass(frozen=True)
 class News:
-    """Of an attempt: the newest one there is, or the one numbered so."""
+    """Number of the attempt, or None for the newest one."""
 
     make: Any
     index: int
@@ -55,7 +55,7 @@ class News:
 
 
 Step = tuple[float, JobMessage | News | KnownLora | str]
-"""After so many seconds: something is heard, or the characters service writes something down."""
+"""After this many seconds, a message arrives or the characters service writes its record."""
 
 
 def often(strategy: st.SearchStrategy[Any], times: int) -> list[st.SearchStrategy[Any]]:
@@ -83,7 +83,7 @@ def news() -> st.SearchStrategy[Any]:
 
 
 def loras() -> st.SearchStrategy[KnownLora]:
-    """What becomes of the LoRA that a job may wait for; mostly it takes its time."""
+    """Possible ends of the LoRA that a job may wait for."""
     trains, ready = KnownLora(), KnownLora(LORA)
     failure = KnownLora(failure="too few images", failed_at=START)
     return st.sampled_from([trains, trains, ready, ready, failure])
@@ -110,24 +110,24 @@ def steps(*kinds: st.SearchStrategy[Any], least: int = 0, most: int = 30) -> st.
 
 
 def stories() -> st.SearchStrategy[list[Step]]:
-    """What a job may hear after its plan, a third of the times with a cancel in between."""
+    """Messages after a plan, in a third of the cases with a cancel among them."""
     cancels = st.sampled_from([[], [], [(0.0, a_cancel())]])
     parts = st.tuples(steps(news(), loras(), least=8), cancels, steps(news(), most=4))
     return parts.map(lambda three: [*three[0], *three[1], *three[2]])
 
 
 class Witness:
-    """Applies messages one by one, and checks after each what must always hold."""
+    """Applies messages one by one and checks the invariants after each."""
 
     def __init__(self) -> None:
         self.now = START
         self.job: JobRecord | None = None
-        self.said: list[Message] = []
+        self.outputs: list[Message] = []
         self.loras: dict[CharacterRef, KnownLora] = {}
         self.has_waited = False
 
     def message(self, step: JobMessage | News | str) -> JobMessage:
-        """The message that a step means now."""
+        """Return the message of a step in the present state."""
         if isinstance(step, News):
             renders = self.job.renders if self.job else ()
             newest = len(renders[step.index].attempts) if step.index < len(renders) else 0
@@ -139,7 +139,7 @@ class Witness:
             return due(self.now)
         return step
 
-    def hear(self, message: JobMessage) -> None:
+    def receive(self, message: JobMessage) -> None:
         before = self.job
         try:
             self.job, said = self.advanced(before, message)
@@ -147,7 +147,7 @@ class Witness:
             assert before is not None
             assert getattr(message, "request_hash", "") != before.request_hash
             return
-        self.said += said
+        self.outputs += said
         self.check(before, said)
         again, nothing = self.advanced(self.job, message)
         assert again is self.job, "a repetition changes nothing"
@@ -173,7 +173,7 @@ class Witness:
         self.check_all_that_was_said()
 
     def check_waiting(self, job: JobRecord) -> None:
-        commands = [each for each in self.said if isinstance(each, RenderRequested)]
+        commands = [each for each in self.outputs if isinstance(each, RenderRequested)]
         if is_waiting(job):
             self.has_waited = True
             assert not commands, "what waits for its LoRA commands nothing"
@@ -185,16 +185,16 @@ class Witness:
         return [each.n for render in renders for each in render.attempts if each.outcome == "open"]
 
     def check_all_that_was_said(self) -> None:
-        events = [each for each in self.said if isinstance(each, JobEvent) and not is_progress(each)]
+        events = [each for each in self.outputs if isinstance(each, JobEvent) and not is_progress(each)]
         assert [event.seq for event in events] == list(range(1, len(events) + 1)), "no gaps"
         assert sum(event.event in ("completed", "failed") for event in events) <= 1
-        attempts = [each.attempt_id for each in self.said if isinstance(each, RenderRequested)]
+        attempts = [each.attempt_id for each in self.outputs if isinstance(each, RenderRequested)]
         assert len(attempts) == len(set(attempts)), "nothing is submitted twice"
 
     def wait_until_after_the_deadline(self) -> None:
         last = self.job.deadline_at if self.job else START
         self.now = max(self.now, last, after(DEADLINE_SECONDS)) + timedelta(seconds=1)
-        self.hear(due(self.now))
+        self.receive(due(self.now))
 
 
 def play(witness: Witness, story: Sequence[Step]) -> None:
@@ -203,11 +203,11 @@ def play(witness: Witness, story: Sequence[Step]) -> None:
         if isinstance(step, KnownLora):
             witness.loras = {MIA: step}
         else:
-            witness.hear(witness.message(step))
+            witness.receive(witness.message(step))
 
 
 @given(early=steps(news(), loras(), STRANGE, most=2), plan=ANY_PLAN, later=stories())
-def test_a_planned_job_keeps_its_promises(early: list[Step], plan: Any, later: list[Step]) -> None:
+def test_a_planned_job_keeps_its_invariants(early: list[Step], plan: Any, later: list[Step]) -> None:
     witness = Witness()
     play(witness, [*early, (0.0, plan), *later])
     witness.wait_until_after_the_deadline()
@@ -218,7 +218,7 @@ def test_a_planned_job_keeps_its_promises(early: list[Step], plan: Any, later: l
 
 
 @given(story=steps(news(), loras(), STRANGE, ANY_PLAN))
-def test_no_order_of_messages_breaks_a_promise(story: list[Step]) -> None:
+def test_no_order_of_messages_breaks_an_invariant(story: list[Step]) -> None:
     witness = Witness()
     play(witness, story)
     witness.wait_until_after_the_deadline()
@@ -226,7 +226,7 @@ def test_no_order_of_messages_breaks_a_promise(story: list[Step]) -> None:
 
 
 class Folder(Witness):
-    """The same through the fold, each message delivered twice."""
+    """Applies messages through the fold, each delivered twice."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -256,7 +256,7 @@ class Folder(Witness):
 
 
 @given(plan=ANY_PLAN, story=stories())
-async def test_a_redelivery_says_the_same_bytes_however_far_the_job_has_moved(
+async def test_a_redelivery_publishes_the_same_bytes_however_far_the_job_has_advanced(
     plan: Any, story: list[Step]
 ) -> None:
     folder = Folder()
@@ -275,7 +275,9 @@ async def test_a_redelivery_says_the_same_bytes_however_far_the_job_has_moved(
 
 
 @given(plan=ANY_PLAN, known=loras(), story=stories())
-async def test_one_batch_says_what_many_batches_say(plan: Any, known: KnownLora, story: list[Step]) -> None:
+async def test_one_batch_publishes_the_same_as_many_batches(
+    plan: Any, known: KnownLora, story: list[Step]
+) -> None:
     witness, folder = Witness(), Folder()
     witness.loras = folder.loras = {MIA: known}  # read once for a batch
     batch: list[Received[JobMessage]] = []
@@ -283,10 +285,10 @@ async def test_one_batch_says_what_many_batches_say(plan: Any, known: KnownLora,
         if isinstance(step, KnownLora):
             continue
         message = witness.message(step)
-        witness.hear(message)
+        witness.receive(message)
         place = len(batch)
         batch.append(received(message, offset=place, batch_start=0, at=witness.now, id=str(place)))
     outputs = await fold(batch, folder.documents, folder.apply, source="dispatcher", snapshot=is_progress)
     said = [each.message.id for each in outputs if isinstance(each.message, Envelope)]
-    assert said == [id_of(message) for message in witness.said if not is_progress(message)]
+    assert said == [id_of(message) for message in witness.outputs if not is_progress(message)]
     assert folder.documents.saves == 1

@@ -1,4 +1,4 @@
-"""Which providers are passed over."""
+"""Providers that are avoided because of open circuits."""
 
 from datetime import timedelta
 from typing import cast
@@ -17,7 +17,7 @@ def said(provider: str, state: str, instance: str = "") -> Received[ProviderHeal
     return Received(health, "id", ProviderHealth.topic, 0, 0, now(), None, 0)
 
 
-async def test_an_open_circuit_is_passed_over_until_it_is_half_open_or_closed() -> None:
+async def test_a_provider_with_an_open_circuit_is_avoided_until_it_is_half_open_or_closed() -> None:
     circuits = OpenCircuits(cast(Collection, FakeCollection()))
     circuits.receive([said("modal", "open"), said("fal", "open")])
     assert circuits.down == {"modal", "fal"}
@@ -25,7 +25,7 @@ async def test_an_open_circuit_is_passed_over_until_it_is_half_open_or_closed() 
     assert circuits.down == frozenset()
 
 
-async def test_what_was_said_before_a_start_is_read_from_the_documents() -> None:
+async def test_circuits_from_before_the_start_are_read_from_the_documents() -> None:
     health = FakeCollection()
     health.kept["comfyui"] = {"_id": "comfyui", "state": "open", "reason": "r", "at": now()}
     circuits = OpenCircuits(health.mongo)
@@ -33,7 +33,7 @@ async def test_what_was_said_before_a_start_is_read_from_the_documents() -> None
     assert circuits.down == {"comfyui"}
 
 
-async def test_an_open_circuit_that_no_one_speaks_of_any_more_lapses() -> None:
+async def test_an_open_circuit_without_further_reports_lapses() -> None:
     health = FakeCollection()
     long_ago = now() - timedelta(minutes=5)
     health.kept["fal"] = {"_id": "fal", "state": "open", "reason": "r", "at": long_ago}
@@ -42,7 +42,7 @@ async def test_an_open_circuit_that_no_one_speaks_of_any_more_lapses() -> None:
     assert circuits.down == frozenset()
 
 
-async def test_a_process_whose_circuit_closes_does_not_speak_for_another() -> None:
+async def test_a_closed_circuit_of_one_process_does_not_close_that_of_another() -> None:
     circuits = OpenCircuits(cast(Collection, FakeCollection()))
     circuits.receive([said("fal", "open", "one"), said("fal", "open", "two"), said("fal", "closed", "one")])
     assert circuits.down == {"fal"}
@@ -50,7 +50,7 @@ async def test_a_process_whose_circuit_closes_does_not_speak_for_another() -> No
     assert circuits.down == frozenset()
 
 
-async def test_a_document_that_was_read_does_not_undo_what_was_heard_since() -> None:
+async def test_an_older_document_does_not_undo_a_newer_message() -> None:
     health = FakeCollection()
     before = now() - timedelta(seconds=1)
     health.kept["fal/one"] = {

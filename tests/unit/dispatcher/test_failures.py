@@ -12,16 +12,16 @@ from contracts.base import Provider
 from contracts.jobs import Attempt, JobError
 from services.dispatcher.policies import load_policies
 from tests.fakes.builders import START, a_plan, due, failed
-from tests.unit.dispatcher.life import Life
+from tests.unit.dispatcher.job_harness import JobHarness
 from tests.unit.workflow_graphs import drawing
 
 POLICIES = load_policies()
 ROUTE: tuple[Provider, ...] = ("comfyui", "modal")
 ONLY: tuple[Provider, ...] = ("comfyui",)
 SAYING = {"Failed": 0, "Rejected": 0, "NotAccepted": 0}
-"""Calls that name a failure's code, and which argument it is."""
+"""Constructors that take a failure's code, with the position of that argument."""
 UNNAMED = {"handler_failed"}
-"""Reasons of dead letters, which no attempt fails with."""
+"""Reasons of dead letters. No attempt fails with them."""
 
 
 def after(code: str, route: tuple[Provider, ...], *, retryable: bool, workflow: bool) -> Provider | None:
@@ -57,7 +57,7 @@ def test_every_failure_code_is_tried_again_as_its_rule_says(code: str, rule: str
     ) == BY_RULE[rule]
 
 
-def test_every_code_that_a_gateway_or_the_result_store_says_has_a_rule() -> None:
+def test_every_failure_code_in_the_code_has_a_rule() -> None:
     packages = (services.gateways, services.result_store)
     files = [path for package in packages for path in Path(package.__path__[0]).rglob("*.py")]
     said = {code for path in files for code in _codes(ast.parse(path.read_text()))}
@@ -79,19 +79,19 @@ def _codes(tree: ast.AST) -> Iterator[str]:
 @pytest.mark.parametrize(
     "code", ["not_an_image", "image_unsupported", "image_too_large", "wrong_size", "no_output"]
 )
-def test_a_workflow_whose_output_is_of_the_wrong_kind_is_bought_once(code: str) -> None:
-    life = Life(a_plan(workflow=drawing()), policies=POLICIES)
-    life.hear(failed(code=code, retryable=True, billed="yes"))
-    assert life.job.status == "failed"
-    assert len(life.job.renders[0].attempts) == 1
-    assert life.job.cost is not None
-    assert life.job.cost.usd == POLICIES.prices_usd["modal"]["workflow"]
+def test_a_workflow_with_an_output_of_the_wrong_kind_is_submitted_once(code: str) -> None:
+    harness = JobHarness(a_plan(workflow=drawing()), policies=POLICIES)
+    harness.receive(failed(code=code, retryable=True, billed="yes"))
+    assert harness.job.status == "failed"
+    assert len(harness.job.renders[0].attempts) == 1
+    assert harness.job.cost is not None
+    assert harness.job.cost.usd == POLICIES.prices_usd["modal"]["workflow"]
 
 
-def test_a_damaged_image_of_a_workflow_is_bought_again() -> None:
-    life = Life(a_plan(workflow=drawing()), policies=POLICIES)
-    life.hear(failed(code="image_corrupt", retryable=True, billed="yes"))
-    retry_at = life.job.wake_at
+def test_a_damaged_image_of_a_workflow_is_rendered_again() -> None:
+    harness = JobHarness(a_plan(workflow=drawing()), policies=POLICIES)
+    harness.receive(failed(code="image_corrupt", retryable=True, billed="yes"))
+    retry_at = harness.job.wake_at
     assert retry_at is not None
-    life.now = retry_at
-    assert len(life.hear(due(retry_at)).commands()) == 1
+    harness.now = retry_at
+    assert len(harness.receive(due(retry_at)).commands()) == 1

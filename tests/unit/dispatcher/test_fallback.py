@@ -1,4 +1,4 @@
-"""Who is asked after a failure, and what all attempts cost, by the policies that ship."""
+"""Providers after a failure, and the cost of all attempts, by the shipped policies."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from contracts.base import Provider
 from contracts.jobs import Attempt, Job, JobError, Render
 from services.dispatcher.policies import load_policies
 from tests.fakes.builders import START, a_plan, a_spec, failed, stored
-from tests.unit.dispatcher.life import Life
+from tests.unit.dispatcher.job_harness import JobHarness
 
 POLICIES = load_policies()
 ROUTE: tuple[Provider, ...] = ("modal", "comfyui", "fal")
@@ -31,7 +31,7 @@ def after(*failures: tuple[Provider, str, bool], down: frozenset[Provider] = NON
     return POLICIES.retries.next_provider(ROUTE, tried(*failures), down)
 
 
-def test_a_provider_that_failed_for_a_moment_is_asked_once_more_and_then_the_next() -> None:
+def test_a_transient_failure_is_retried_once_and_then_at_the_next_provider() -> None:
     assert after(("modal", "provider_error", True)) == "modal"
     assert after(("modal", "provider_error", True), ("modal", "provider_error", True)) == "comfyui"
 
@@ -39,12 +39,12 @@ def test_a_provider_that_failed_for_a_moment_is_asked_once_more_and_then_the_nex
 @pytest.mark.parametrize(
     "code", ["provider_unreachable", "provider_busy", "provider_unauthorized", "lost", "invalid_request"]
 )
-def test_what_is_this_providers_own_trouble_goes_elsewhere_at_once(code: str) -> None:
+def test_a_failure_of_one_provider_only_is_retried_elsewhere_at_once(code: str) -> None:
     assert after(("modal", code, code != "invalid_request")) == "comfyui"
 
 
 @pytest.mark.parametrize("code", ["nsfw", "input_not_found", "deadline_exceeded"])
-def test_what_no_provider_would_do_better_is_given_up(code: str) -> None:
+def test_a_failure_that_no_provider_would_avoid_fails_the_image(code: str) -> None:
     assert after(("modal", code, True)) is None
 
 
@@ -54,12 +54,12 @@ def test_an_unknown_outcome_is_tried_elsewhere_only_where_paying_twice_may_be_ri
     assert after(("fal", code, False)) is None
 
 
-def test_a_failure_for_good_at_the_only_provider_is_given_up() -> None:
+def test_a_permanent_failure_at_the_only_provider_fails_the_image() -> None:
     attempts = tried(("fal", "invalid_request", False))
     assert POLICIES.retries.next_provider(("fal",), attempts, NONE_DOWN) is None
 
 
-def test_a_provider_whose_circuit_is_open_is_passed_over() -> None:
+def test_a_provider_with_an_open_circuit_is_avoided() -> None:
     assert POLICIES.retries.next_provider(ROUTE, [], frozenset({"modal"})) == "comfyui"
     assert after(("modal", "provider_error", True), down=frozenset({"modal", "comfyui"})) == "fal"
 
@@ -74,23 +74,23 @@ def test_the_number_of_attempts_is_bounded() -> None:
 
 
 def test_the_terminal_event_sums_what_all_attempts_cost() -> None:
-    life = Life(a_plan(images=1), stored())
-    cost = life.said[-1].model_dump()["cost"]
+    harness = JobHarness(a_plan(images=1), stored())
+    cost = harness.outputs[-1].model_dump()["cost"]
     assert cost["attempts"] == 1
-    assert life.job.cost == life.event("completed").cost
+    assert harness.job.cost == harness.event("completed").cost
 
 
-def test_costs_are_as_billed_else_from_the_price_list_and_unknown_ones_are_counted_apart() -> None:
+def test_costs_are_as_billed_else_from_the_price_list_and_unknown_ones_are_counted_separately() -> None:
     billed = Attempt(n=1, provider="fal", requested_at=START, outcome="succeeded", billed="yes", cost_usd=0.5)
     listed = Attempt(n=1, provider="modal", requested_at=START, outcome="failed", billed="yes")
     unknown = Attempt(n=2, provider="fal", requested_at=START, outcome="failed", billed="unknown")
     free = Attempt(n=3, provider="fal", requested_at=START, outcome="failed", billed="no")
-    life = Life(a_plan(images=2))
+    harness = JobHarness(a_plan(images=2))
     renders = (
         Render(spec=a_spec(0), attempts=(billed,)),
         Render(spec=a_spec(1), attempts=(listed, unknown, free)),
     )
-    job: Job = life.job.model_copy(update={"renders": renders})
+    job: Job = harness.job.model_copy(update={"renders": renders})
     cost = POLICIES.cost_of(job)
     assert (cost.attempts, cost.unknown, cost.estimated) == (4, 1, True)
     assert cost.usd == 0.5 + POLICIES.prices_usd["modal"]["text_to_image"]
@@ -102,5 +102,5 @@ def test_every_provider_has_a_price_for_everything_that_it_can_do() -> None:
 
 
 def test_a_render_that_went_elsewhere_names_both_providers() -> None:
-    life = Life(a_plan()).hear(failed(code="provider_unreachable"))
-    assert life.job.renders[0].attempts[0].error is not None
+    harness = JobHarness(a_plan()).receive(failed(code="provider_unreachable"))
+    assert harness.job.renders[0].attempts[0].error is not None

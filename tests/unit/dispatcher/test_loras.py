@@ -1,4 +1,4 @@
-"""How far a character's LoRA is, read from its record."""
+"""State of a character's LoRA, read from its record."""
 
 from typing import Any, cast
 
@@ -45,17 +45,17 @@ async def read(document: dict[str, Any], *chains: dict[str, Any]) -> KnownLora |
 
 
 @pytest.mark.parametrize("state", ["none", "training"])
-async def test_a_lora_that_is_not_there_may_still_come(state: str) -> None:
+async def test_a_lora_that_is_not_ready_may_still_come(state: str) -> None:
     assert await known(lora_state=state) == KnownLora()
 
 
 @pytest.mark.parametrize("state", ["ready", "training"])
-async def test_a_lora_is_there_also_while_another_is_trained(state: str) -> None:
+async def test_a_lora_is_usable_while_another_is_trained(state: str) -> None:
     assert await known(lora_state=state, character=TRAINED) == KnownLora(LORA)
 
 
 @pytest.mark.parametrize(("error", "why"), [("too dark", "too dark"), (None, "it gave no reason")])
-async def test_a_failed_training_says_why_and_when(error: str | None, why: str) -> None:
+async def test_a_failed_training_has_a_reason_and_a_time(error: str | None, why: str) -> None:
     told = await known(lora_state="failed", lora_error=error, lora_failed_at=START)
     assert told == KnownLora(failure=why, failed_at=START)
 
@@ -66,7 +66,7 @@ PRESENT, EARLIER = [{"base_image_id": f"{JOB}/{index}", "chain_id": CHAIN, "at":
 
 @pytest.mark.parametrize("chain", AHEAD)
 @pytest.mark.parametrize("faces", [[], [PRESENT], [EARLIER | {"chain_id": JOB}]])
-async def test_a_training_ahead_in_a_running_chain_outlives_the_failure_of_another(
+async def test_a_failure_does_not_count_while_a_running_chain_has_a_training_ahead(
     chain: dict[str, Any], faces: list[dict[str, Any]]
 ) -> None:
     state = await known(chain, lora_state="failed", lora_failed_at=START, faces=faces)
@@ -84,27 +84,27 @@ async def test_a_training_ahead_in_a_running_chain_outlives_the_failure_of_anoth
         a_chain("running", "waiting", character_id=JOB),
     ],
 )
-async def test_a_chain_that_will_not_train_this_character_outlives_no_failure(chain: dict[str, Any]) -> None:
+async def test_a_failure_counts_if_no_running_chain_will_train_the_character(chain: dict[str, Any]) -> None:
     state = await known(chain, lora_state="failed", lora_failed_at=START)
     assert state is not None
     assert state.failed_at == START
 
 
-async def test_a_training_ahead_on_an_earlier_face_outlives_no_failure() -> None:
+async def test_a_failure_counts_if_the_training_ahead_is_on_an_earlier_face() -> None:
     faces = [EARLIER, PRESENT | {"chain_id": JOB}]
     state = await known(AHEAD[0], lora_state="failed", lora_failed_at=START, faces=faces)
     assert state is not None
     assert state.failed_at == START
 
 
-async def test_a_record_that_cannot_be_read_is_not_known_and_ends_nobody() -> None:
+async def test_a_record_that_cannot_be_read_counts_as_unknown() -> None:
     document = {"_id": character_key(*MIA)} | a_record(lora_state="failed").model_dump()
     with capture_logs() as logs:
         assert await read(document | {"character": {"lora": {"key": 7}}}) is None
     assert [(each["event"], each["character_id"]) for each in logs] == [("lora_unreadable", CHARACTER)]
 
 
-def test_characters_are_read_only_for_calls_of_those_who_wait() -> None:
+def test_characters_are_read_only_for_waiting_jobs() -> None:
     calls = [JobDue(job_id=JOB, due_at=START), *[due(START, character_id=CHARACTER)] * 2]
     batch: list[Any] = [received(message) for message in (*calls, a_plan(character_id=JOB))]
     assert waited_for(batch) == {MIA}

@@ -1,4 +1,4 @@
-"""Who renders what: the request's own wish first, then the need, then the type's order."""
+"""Routes of renders: the requested provider first, then the need, then the order of the type."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from contracts.generation import RenderSpec
 from contracts.renders import RenderRequested
 from services.dispatcher.policies import load_policies
 from tests.fakes.builders import JOB, LORA, POLICIES, a_plan, a_spec, after, due, failed
-from tests.unit.dispatcher.life import Life
+from tests.unit.dispatcher.job_harness import JobHarness
 
 FACE = f"{JOB}/0"
 
 
 def providers_of(plan: Any) -> list[str]:
-    return [command.provider for command in Life(plan).only(RenderRequested)]
+    return [command.provider for command in JobHarness(plan).only(RenderRequested)]
 
 
 def routed(spec: RenderSpec, **asked: Any) -> tuple[str, ...]:
@@ -23,7 +23,7 @@ def routed(spec: RenderSpec, **asked: Any) -> tuple[str, ...]:
     return POLICIES.route("studio", spec, **wishes)
 
 
-def test_without_a_wish_the_types_order_counts() -> None:
+def test_without_a_requested_provider_the_order_of_the_type_counts() -> None:
     assert routed(a_spec()) == ("modal", "comfyui", "fal")
     assert providers_of(a_plan(type="profile_pictures")) == ["comfyui"]
 
@@ -38,7 +38,7 @@ def test_without_a_wish_the_types_order_counts() -> None:
         ({"kind": "lora_training"}, ()),
     ],
 )
-def test_only_those_who_can_do_it_are_asked_and_those_preferred_for_it_first(
+def test_only_able_providers_are_used_the_preferred_ones_first(
     needs: dict[str, Any], able: tuple[str, ...]
 ) -> None:
     assert routed(a_spec(**needs)) == able
@@ -56,16 +56,16 @@ def test_a_lora_is_used_only_where_its_weights_work(
     assert routed(a_spec(lora=lora), workflow=True) == able
 
 
-def test_a_lora_that_works_nowhere_here_fails_by_name() -> None:
-    life = Life(a_plan(renders=(a_spec(lora=LORA.model_copy(update={"providers": ("fal",)})),)))
-    assert life.job.error is not None
-    assert (life.job.error.code, life.job.error.message) == (
+def test_a_lora_that_no_configured_provider_can_use_fails_the_job_with_the_reason() -> None:
+    harness = JobHarness(a_plan(renders=(a_spec(lora=LORA.model_copy(update={"providers": ("fal",)})),)))
+    assert harness.job.error is not None
+    assert (harness.job.error.code, harness.job.error.message) == (
         "no_provider",
         "'shot 0': no provider is able to use a LoRA; the LoRA's weights work only at fal",
     )
 
 
-def test_an_own_workflow_goes_to_who_runs_workflows() -> None:
+def test_a_workflow_is_routed_to_providers_that_run_workflows() -> None:
     assert routed(a_spec(), workflow=True) == ("modal", "comfyui")
     assert providers_of(a_plan(provider="comfyui", workflow={"3": {}})) == ["comfyui"]
 
@@ -84,21 +84,21 @@ def test_an_explicit_provider_wins_over_the_models() -> None:
     assert routed(a_spec(), provider="modal", model="fal-ai/flux/dev") == ("modal",)
 
 
-def test_each_image_of_a_set_goes_where_it_can_be_done() -> None:
+def test_each_image_of_a_set_is_routed_to_an_able_provider() -> None:
     plan = a_plan(renders=(a_spec(0), a_spec(1, face=FACE)))
     assert providers_of(plan) == ["modal", "fal"]
 
 
-def test_what_the_asked_provider_cannot_do_fails_by_name() -> None:
-    life = Life(a_plan(provider="fal", workflow={"3": {}}))
-    assert life.events() == ["accepted", "image_failed", "failed"]
-    assert life.job.error is not None
-    assert life.job.error.code == "no_provider"
-    assert life.job.error.message == (
+def test_a_request_that_its_provider_cannot_fulfil_fails_with_the_reason() -> None:
+    harness = JobHarness(a_plan(provider="fal", workflow={"3": {}}))
+    assert harness.events() == ["accepted", "image_failed", "failed"]
+    assert harness.job.error is not None
+    assert harness.job.error.code == "no_provider"
+    assert harness.job.error.message == (
         "'shot 0': the request names provider 'fal', which cannot run a caller's workflow; "
         "providers that can: modal, comfyui"
     )
-    assert not life.commands()
+    assert not harness.commands()
 
 
 def test_the_reason_of_a_missing_route_names_the_provider_the_model_or_the_lora_that_rules_it_out() -> None:
@@ -117,15 +117,15 @@ def test_the_reason_of_a_missing_route_names_the_provider_the_model_or_the_lora_
     }
 
 
-def test_a_set_of_which_one_image_has_no_provider_is_called_off_whole() -> None:
-    life = Life(a_plan(renders=(a_spec(0), a_spec(1, lora=LORA)), provider="fal"))
-    assert life.events() == ["accepted", "image_failed", "image_failed", "failed"]
-    assert life.commands() == life.stopped() == [f"{JOB}/0/1"]
+def test_a_set_with_an_image_that_no_provider_can_draw_is_cancelled() -> None:
+    harness = JobHarness(a_plan(renders=(a_spec(0), a_spec(1, lora=LORA)), provider="fal"))
+    assert harness.events() == ["accepted", "image_failed", "image_failed", "failed"]
+    assert harness.commands() == harness.cancelled() == [f"{JOB}/0/1"]
 
 
 def test_a_retry_is_routed_as_the_first_attempt_was() -> None:
-    life = Life(a_plan(provider="comfyui"), failed()).at(2).hear(due(after(2)))
-    assert [command.provider for command in life.only(RenderRequested)] == ["comfyui"]
+    harness = JobHarness(a_plan(provider="comfyui"), failed()).at(2).receive(due(after(2)))
+    assert [command.provider for command in harness.only(RenderRequested)] == ["comfyui"]
 
 
 def test_the_shipped_policies_give_every_image_type_a_provider() -> None:
@@ -144,12 +144,12 @@ def test_the_shipped_policies_give_every_image_type_a_provider() -> None:
         ("lora_training", 3600, 7200),
     ],
 )
-def test_the_shipped_policies_promise_what_we_say(kind: Any, target: float, deadline: float) -> None:
+def test_the_shipped_policies_have_the_documented_targets(kind: Any, target: float, deadline: float) -> None:
     policy = load_policies().types[kind]
     assert (policy.target_seconds, policy.deadline_seconds) == (target, deadline)
 
 
-def test_a_waiting_job_looks_every_30_seconds_as_shipped() -> None:
+def test_the_shipped_interval_between_lora_checks_is_30_seconds() -> None:
     assert load_policies().look_for_lora_seconds == 30
 
 
@@ -162,7 +162,7 @@ def test_a_quick_face_swap_goes_to_fal_as_shipped() -> None:
     ("kind", "requested", "least"),
     [("base_image", 3, 1), ("character_sheet", 7, 5), ("studio", 1, 1), ("studio", 10, 1)],
 )
-def test_the_least_number_of_images_is_rounded_up_and_never_none(
+def test_the_smallest_number_of_images_is_rounded_up_and_at_least_one(
     kind: Any, requested: int, least: int
 ) -> None:
     assert load_policies().types[kind].min_images(requested) == least

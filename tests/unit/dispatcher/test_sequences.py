@@ -1,4 +1,4 @@
-"""Whole sequences of attempts: which providers one failure code leads to, until the image is given up."""
+"""Sequences of attempts: the providers that a failure code leads to until the image fails."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ def sequence(
     workflow: bool = False,
     down: frozenset[Provider] = frozenset(),
 ) -> list[Provider]:
-    """Return who is asked when every attempt fails in the same way."""
+    """Return the providers used when every attempt fails in the same way."""
     attempts: list[Attempt] = []
     while provider := POLICIES.retries.next_provider(route, attempts, down, workflow=workflow):
         attempts.append(failure(provider, code, retryable, len(attempts) + 1))
@@ -40,7 +40,7 @@ def failure(provider: Provider, code: str, retryable: bool, n: int = 1) -> Attem
 @pytest.mark.parametrize("route", [ALL, WORKFLOW, TRAINING, ("modal",)])
 @pytest.mark.parametrize("code", sorted(POLICIES.retries.failures))
 @pytest.mark.parametrize("workflow", [False, True])
-def test_a_provider_that_fails_for_good_is_asked_once(
+def test_a_provider_that_fails_permanently_is_used_once(
     route: tuple[Provider, ...], code: str, workflow: bool
 ) -> None:
     asked = sequence(route, code, workflow=workflow)
@@ -49,20 +49,20 @@ def test_a_provider_that_fails_for_good_is_asked_once(
 
 
 @pytest.mark.parametrize("code", ["wrong_size", "image_unsupported", "no_output", "invalid_input"])
-def test_every_provider_of_the_route_gets_its_chance(code: str) -> None:
+def test_every_provider_of_the_route_is_tried(code: str) -> None:
     assert sequence(ALL, code) == ["modal", "comfyui", "fal"]
 
 
-def test_a_workflow_whose_node_fails_is_bought_once() -> None:
+def test_a_workflow_whose_node_fails_is_submitted_once() -> None:
     assert sequence(WORKFLOW, "provider_error", workflow=True) == ["modal"]
 
 
-def test_a_workflow_that_one_server_refuses_is_offered_to_the_other_once() -> None:
+def test_a_workflow_that_one_server_rejects_is_tried_at_the_other_once() -> None:
     assert sequence(WORKFLOW, "invalid_workflow", workflow=True) == ["modal", "comfyui"]
 
 
 @pytest.mark.parametrize("code", ["pickled_weights", "bad_weights", "weights_too_large"])
-def test_a_training_with_unusable_weights_is_bought_once_at_each_provider(code: str) -> None:
+def test_a_training_with_unusable_weights_is_submitted_once_at_each_provider(code: str) -> None:
     assert sequence(TRAINING, code) == ["fal", "modal"]
 
 
@@ -78,7 +78,7 @@ def test_a_provider_whose_circuit_is_open_comes_last() -> None:
     assert sequence(ALL, "invalid_input", down=down) == ["modal", "fal", "comfyui"]
 
 
-def test_a_provider_that_refused_earlier_is_passed_over_for_the_whole_render() -> None:
+def test_a_provider_that_rejected_a_render_is_not_used_for_it_again() -> None:
     tried = [failure("modal", "invalid_input", retryable=False), failure("comfyui", "internal_error", True)]
     assert POLICIES.retries.next_provider(WORKFLOW, tried, frozenset()) == "comfyui"
     assert POLICIES.retries.next_provider(ALL, tried, frozenset()) == "fal"

@@ -1,4 +1,4 @@
-"""Jobs whose time has come are called, once for each time they asked for."""
+"""Due jobs are called, once for each wake-up time."""
 
 import asyncio
 from collections.abc import Iterable
@@ -24,19 +24,19 @@ SECOND = timedelta(seconds=1)
 
 
 class FakePublisher:
-    """Keeps what it was given, unless it fails."""
+    """Keeps the published messages, unless it fails."""
 
     def __init__(self) -> None:
-        self.said: list[Outgoing] = []
+        self.outputs: list[Outgoing] = []
         self.pages: list[int] = []
         self.failures: list[Exception] = []
 
     async def publish(self, outputs: Iterable[Outgoing]) -> None:
         if self.failures:
             raise self.failures.pop(0)
-        before = len(self.said)
-        self.said += outputs
-        self.pages.append(len(self.said) - before)
+        before = len(self.outputs)
+        self.outputs += outputs
+        self.pages.append(len(self.outputs) - before)
 
 
 class Bench:
@@ -51,13 +51,13 @@ class Bench:
         self.jobs.kept[JOB]["wake_at"] = now() + timedelta(seconds=seconds)
 
     def called(self) -> list[Any]:
-        return [each.message for each in self.publisher.said]
+        return [each.message for each in self.publisher.outputs]
 
 
-async def test_a_job_whose_time_has_come_is_called_in_its_own_trace() -> None:
+async def test_a_due_job_is_called_in_its_own_trace() -> None:
     bench = Bench(wake_in=-1)
     await bench.timers.publish_due()
-    (outgoing,) = bench.publisher.said
+    (outgoing,) = bench.publisher.outputs
     assert outgoing.message == JobDue(job_id=JOB, due_at=bench.jobs.kept[JOB]["wake_at"])
     assert outgoing.trace == TRACE
 
@@ -71,7 +71,7 @@ async def test_a_job_whose_time_has_come_is_called_in_its_own_trace() -> None:
         (None, (None, None)),
     ],
 )
-async def test_a_call_names_the_character_that_is_waited_for(
+async def test_a_due_message_names_the_awaited_character(
     phase: str | None, named: tuple[str | None, str | None]
 ) -> None:
     bench = Bench(wake_in=-1)
@@ -81,20 +81,20 @@ async def test_a_call_names_the_character_that_is_waited_for(
 
 
 @pytest.mark.parametrize("wake_in", [60, None])
-async def test_a_job_whose_time_has_not_come_is_left_alone(wake_in: float | None) -> None:
+async def test_a_job_that_is_not_due_is_not_called(wake_in: float | None) -> None:
     bench = Bench(wake_in)
     await bench.timers.publish_due()
     assert not bench.called()
 
 
-async def test_a_job_is_not_called_at_every_look_while_its_call_is_on_the_way() -> None:
+async def test_a_job_is_not_called_again_while_its_message_is_on_the_way() -> None:
     bench = Bench(wake_in=-1)
     await bench.timers.publish_due()
     await bench.timers.publish_due()
     assert len(bench.called()) == 1
 
 
-async def test_a_job_that_asks_for_another_time_is_called_again() -> None:
+async def test_a_job_with_another_wake_up_time_is_called_again() -> None:
     bench = Bench(wake_in=-2)
     await bench.timers.publish_due()
     bench.wake(-1)
@@ -102,7 +102,7 @@ async def test_a_job_that_asks_for_another_time_is_called_again() -> None:
     assert len({call.due_at for call in bench.called()}) == 2
 
 
-async def test_a_call_that_could_not_be_published_is_made_at_the_next_look() -> None:
+async def test_a_message_that_could_not_be_published_is_published_at_the_next_tick() -> None:
     bench = Bench(wake_in=-1)
     bench.publisher.failures = [TransientError("the broker is away")]
     with pytest.raises(TransientError):
@@ -127,7 +127,7 @@ async def test_a_bug_does_end_them() -> None:
         await bench.timers.run()
 
 
-async def test_all_who_are_due_are_called_page_by_page() -> None:
+async def test_all_due_jobs_are_called_page_by_page() -> None:
     bench = Bench(wake_in=-1)
     for place in range(3 * PAGE):
         bench.jobs.kept[str(place)] = {"_id": str(uuid7()), "trace": None, "wake_at": now() - SECOND}

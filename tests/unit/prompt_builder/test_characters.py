@@ -13,7 +13,7 @@ OTHER = "0190a6a0-0000-7000-8000-0000000000c2"
 
 
 def a_record(character_id: str, character: Character) -> dict[str, object]:
-    """As the characters service writes it."""
+    """Return a record as the characters service writes it."""
     record = CharacterRecord(
         character_id=character_id,
         tenant="acme",

@@ -1,4 +1,4 @@
-"""A request that cannot be planned is rejected: its caller does not wait for ever."""
+"""A request that cannot be planned is rejected, so that its job ends."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from prompts.planner import request_hash
 from services.prompt_builder.handlers import give_up, requested_at_of
 from shared.errors import PermanentError, TransientError
 from tests.fakes.builders import CHAIN, received
-from tests.unit.prompt_builder.builder import ZERO, Builder
+from tests.unit.prompt_builder.harness import ZERO, PromptBuilderHarness
 from tests.unit.prompts.examples import requested
 
 
 class NoPrompts(PermanentError):
-    """A reason for people."""
+    """An error with a readable reason."""
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def test_a_rejection_names_the_request_and_the_kind_of_trouble() -> None:
+def test_a_rejection_names_the_request_and_the_kind_of_error() -> None:
     asked = requested().model_copy(update={"chain_id": CHAIN})
     rejection = give_up(received(asked), KeyError("/srv/secret"))
     assert isinstance(rejection, GenerationRejected)
@@ -39,23 +39,23 @@ def test_a_rejection_names_the_request_and_the_kind_of_trouble() -> None:
     assert (reason.field, reason.message) == ("request", "could not be planned: KeyError")
 
 
-def test_a_reason_for_people_is_told_and_cut() -> None:
+def test_a_readable_reason_is_reported_and_shortened() -> None:
     rejection = give_up(received(requested()), NoPrompts("no prompts " * 100))
     assert isinstance(rejection, GenerationRejected)
     assert rejection.reasons[0].message.startswith("could not be planned: no prompts no prompts")
     assert len(rejection.reasons[0].message) == 500
 
 
-async def test_a_request_that_breaks_the_builder_is_rejected_and_not_set_aside() -> None:
-    builder = Builder()
-    builder.trouble = lambda: KeyError("a bug")
-    assert await builder.hear(requested()) == [GenerationRejected.topic]
-    assert builder.consumer.committed == {ZERO: 8}
+async def test_a_request_that_breaks_the_builder_is_rejected_and_no_dead_letter() -> None:
+    harness = PromptBuilderHarness()
+    harness.trouble = lambda: KeyError("a bug")
+    assert await harness.receive(requested()) == [GenerationRejected.topic]
+    assert harness.consumer.committed == {ZERO: 8}
 
 
 async def test_a_database_that_is_away_rejects_nothing() -> None:
-    builder = Builder()
-    builder.trouble = lambda: TransientError("away")
-    assert await builder.hear(requested()) == []
-    builder.trouble = None
-    assert await builder.hear(requested()) == [GenerationPlanned.topic]
+    harness = PromptBuilderHarness()
+    harness.trouble = lambda: TransientError("away")
+    assert await harness.receive(requested()) == []
+    harness.trouble = None
+    assert await harness.receive(requested()) == [GenerationPlanned.topic]

@@ -4,7 +4,7 @@ import asyncio
 
 from contracts.generation import GenerationPlanned, GenerationRequested
 from tests.fakes.builders import JOB
-from tests.unit.prompt_builder.builder import Builder
+from tests.unit.prompt_builder.harness import PromptBuilderHarness
 
 HOSTILE = "she is one of " * 280
 
@@ -17,7 +17,7 @@ def a_request(**fields: object) -> GenerationRequested:
     )
 
 
-async def test_the_event_loop_turns_while_a_hostile_text_is_searched() -> None:
+async def test_the_event_loop_runs_while_a_hostile_text_is_searched() -> None:
     turns = 0
 
     async def count() -> None:
@@ -30,6 +30,6 @@ async def test_the_event_loop_turns_while_a_hostile_text_is_searched() -> None:
     await asyncio.sleep(0)
     turns = 0
     request = a_request(prompt=HOSTILE)
-    assert await Builder().hear(request) == [GenerationPlanned.topic]
+    assert await PromptBuilderHarness().receive(request) == [GenerationPlanned.topic]
     counting.cancel()
     assert turns > 20

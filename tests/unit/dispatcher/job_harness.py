@@ -1,4 +1,4 @@
-"""A job, told message by message, at times that the test chooses."""
+"""A job that receives messages one by one, at times that the test chooses."""
 
 from typing import TypeVar
 
@@ -14,51 +14,51 @@ from tests.fakes.builders import POLICIES, START, after
 M = TypeVar("M", bound=Message)
 
 
-class Life:
-    """Applies messages to a job and keeps what the last call of `hear` made it say."""
+class JobHarness:
+    """Applies messages to a job and keeps the outputs of the last call of `receive`."""
 
     def __init__(self, *messages: JobMessage, policies: Policies = POLICIES) -> None:
         self.now = START
         self.stored: JobRecord | None = None
-        self.said: list[Message] = []
+        self.outputs: list[Message] = []
         self.loras: dict[CharacterRef, KnownLora] = {}
         self._policies = policies
-        self.hear(*messages)
+        self.receive(*messages)
 
     @property
     def job(self) -> JobRecord:
         assert self.stored is not None
         return self.stored
 
-    def at(self, seconds: float) -> "Life":
-        """So long after the request."""
+    def at(self, seconds: float) -> "JobHarness":
+        """Set the clock to this many seconds after the request."""
         self.now = after(seconds)
         return self
 
-    def hear(self, *messages: JobMessage) -> "Life":
-        self.said = []
+    def receive(self, *messages: JobMessage) -> "JobHarness":
+        self.outputs = []
         for message in messages:
             self.stored, said = advance(
                 self.stored, message, policies=self._policies, now=self.now, loras=self.loras
             )
-            self.said += said
+            self.outputs += said
         return self
 
     def only(self, kind: type[M]) -> list[M]:
-        return [message for message in self.said if isinstance(message, kind)]
+        return [message for message in self.outputs if isinstance(message, kind)]
 
     def events(self) -> list[str]:
         return [event.event for event in self.only(JobEvent)]
 
     def event(self, kind: str) -> JobEvent:
-        """The one event of this kind."""
+        """Return the only event of this kind."""
         (event,) = (event for event in self.only(JobEvent) if event.event == kind)
         return event
 
     def commands(self) -> list[str]:
-        """The attempts that were asked for."""
+        """Return the ids of the requested attempts."""
         return [command.attempt_id for command in self.only(RenderRequested)]
 
-    def stopped(self) -> list[str]:
-        """The attempts that were called off."""
+    def cancelled(self) -> list[str]:
+        """Return the ids of the cancelled attempts."""
         return [command.attempt_id for command in self.only(RenderCancel)]

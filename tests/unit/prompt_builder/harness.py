@@ -14,8 +14,8 @@ from tests.fakes.subscriptions import FakeKafka
 ZERO = TopicPartition(GenerationRequested.topic, 0)
 
 
-class Builder:
-    """A prompt-builder; finding characters fails as the test wants."""
+class PromptBuilderHarness:
+    """A prompt-builder whose reads of characters fail if the test sets `trouble`."""
 
     def __init__(self) -> None:
         self.sender = FakeSender([])
@@ -33,7 +33,7 @@ class Builder:
         """Handle one batch."""
         await self._kafka.deliver(records, self.consumer)
 
-    async def hear(self, message: Message) -> list[str]:
-        """Handle one message; returns the topics that were published to."""
+    async def receive(self, message: Message) -> list[str]:
+        """Handle one message and return the topics of the outputs."""
         await self.consume(a_record(message, offset=7))
         return [envelope.topic for envelope in self.sender.sent]

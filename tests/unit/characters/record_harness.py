@@ -1,4 +1,4 @@
-"""A character's record, told message by message."""
+"""A character's record that receives messages one by one."""
 
 from contracts.base import Message
 from contracts.characters import Lora
@@ -9,15 +9,15 @@ from tests.fakes.builders import START
 from tests.fakes.characters import FACES, LATE, POLICIES, faces
 
 
-class Memory:
-    """Applies messages to a record and keeps what they made it say."""
+class RecordHarness:
+    """Applies messages to a record and keeps the outputs."""
 
     def __init__(self, *messages: CharacterMessage, drawn: ImagesByJob | None = None) -> None:
         self.stored: Record | None = None
-        self.said: list[Message] = []
+        self.outputs: list[Message] = []
         self.drawn = {FACES: faces()} if drawn is None else drawn
         self.policies: Policies = POLICIES
-        self.hear(*messages)
+        self.receive(*messages)
 
     @property
     def record(self) -> Record:
@@ -28,11 +28,11 @@ class Memory:
     def lora(self) -> Lora | None:
         return self.record.character.lora
 
-    def hear(self, *messages: CharacterMessage) -> "Memory":
-        self.said = []
+    def receive(self, *messages: CharacterMessage) -> "RecordHarness":
+        self.outputs = []
         for message in messages:
-            self.stored, said = advance(
+            self.stored, outputs = advance(
                 self.stored, message, at=START + LATE, jobs=self.drawn, policies=self.policies
             )
-            self.said += said
+            self.outputs += outputs
         return self
