@@ -8,11 +8,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 BENCH_READY := $(VENV)/.bench-ready
+MUTATION_READY := $(VENV)/.mutation-ready
 # KAFKA_BROKERS=3 runs all that starts a stack on three nodes of Kafka. `up`, `demo` and
 # `kafka-up` install Kafka by themselves, and only if they start one.
 SERVERS := $(READY) kafka-files
 
-.PHONY: help up down status demo check lint quick fast unit component test properties test-faults test-comfyui servers chaos chaos-short chaos-broken outages kafka-up \
+.PHONY: help up down status demo check lint quick fast unit component test properties test-faults test-comfyui servers chaos chaos-short chaos-broken outages mutation kafka-up \
 	kafka-down kafka-files bench bench-check bench-redis contracts format clean
 
 help:  ## list the targets
@@ -81,6 +82,13 @@ chaos-broken: $(SERVERS)  ## builds with a fault each, and two without: the chec
 
 outages: $(SERVERS)  ## broker, MongoDB and S3 away for a minute each, under load
 	@$(BIN)/python -m tests.chaos --outages 60 --jobs 250 --minutes 14
+
+mutation: $(MUTATION_READY)  ## change the rules at MUTANTS=500 places drawn by SEED=1; 85 % must fail a test (about 25 min)
+	@$(BIN)/python -m tests.mutation --mutants $(or $(MUTANTS),500) --seed $(or $(SEED),1) $(if $(ONLY),--only '$(ONLY)')
+
+$(MUTATION_READY): $(READY)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[local,dev,modal,mutation]'
+	@touch $@
 
 kafka-up: $(READY)  ## start Kafka alone (KAFKA_BROKERS=3: a cluster)
 	@$(BIN)/python -m deploy.local up --only broker --ports fixed --state .imagegen/kafka
