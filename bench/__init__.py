@@ -1,1 +1,1 @@
-"""What the platform costs and carries, beside what a user would pick instead: `make bench`."""
+"""Benchmark of the platform beside its alternatives: `make bench`."""

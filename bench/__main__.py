@@ -1,4 +1,4 @@
-"""python -m bench: measure, write the report, print the figures as the last line."""
+"""Run the benchmark, write its report and print the figures as the last line: python -m bench"""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from bench.growth import growth
 from bench.hops import hops
 from bench.in_flight import in_flight
 from bench.latency import latency
-from bench.out_folder import NotOurs, prepare
+from bench.out_folder import ForeignFolder, prepare
 from bench.regression import NothingToCompare, record, recorded_on, regressions
 from bench.results import Machine, Results, now
 from bench.rounds import rounds
@@ -37,14 +37,15 @@ SEPARATED: Final = "separated by commas"
 async def measure(
     folder: Path, sizes: Sizes, names: Sequence[str], parts: Sequence[str]
 ) -> tuple[Results, list[str]]:
-    """One part after the other, and which of them failed; what was measured is kept at once."""
+    """Measure the parts in order; return the results and the names of failed parts. Each part is saved at
+    once."""
     results, failed = Results(machine=_machine()), list[str]()
     for part in (each for each in PARTS if each in parts):
         start = time.monotonic()
         try:
             results = results.model_copy(update=await _part(part, folder, sizes, names, results))
         except Exception:
-            log.exception("%s failed: nothing of it is reported", part)
+            log.exception("%s failed; its results are missing", part)
             failed.append(part)
         results.save(folder)
         log.info("%s took %.0f s", part, time.monotonic() - start)
@@ -91,27 +92,29 @@ app = typer.Typer(pretty_exceptions_enable=False)
 @app.command()
 def main(
     only: Annotated[str, typer.Option(help=f"contestants, {SEPARATED}")] = ",".join(NAMES),
-    parts: Annotated[str, typer.Option(help=f"what to measure, {SEPARATED}")] = ",".join(PARTS),
-    quick: Annotated[bool, typer.Option(help="see that it works: small sizes, no report")] = False,
+    parts: Annotated[str, typer.Option(help=f"parts to measure, {SEPARATED}")] = ",".join(PARTS),
+    quick: Annotated[bool, typer.Option(help="small sizes and no report, to check that it works")] = False,
     check: Annotated[bool, typer.Option(help="fail when a ratio is a fifth worse than recorded")] = False,
-    out: Annotated[Path, typer.Option(help="for results, logs and the servers' data")] = Path("out/bench"),
+    out: Annotated[Path, typer.Option(help="folder for results, logs and the servers' data")] = Path(
+        "out/bench"
+    ),
 ) -> None:
-    """Measure this platform beside others. The last line is a JSON object."""
+    """Measure this platform beside its alternatives. The last line is a JSON object."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     log.setLevel(logging.INFO)
-    names, wanted = _chosen(only, NAMES), _chosen(parts, PARTS)
+    names, chosen_parts = _chosen(only, NAMES), _chosen(parts, PARTS)
     try:
         before = recorded_on(_broker()) if check else {}
     except NothingToCompare as error:
         raise typer.BadParameter(str(error)) from None
     try:
         prepare(out)
-    except NotOurs as refusal:
+    except ForeignFolder as refusal:
         typer.echo(str(refusal), err=True)
         raise typer.Exit(code=2) from None
-    from bench.report import write_report  # missing plot libraries fail here, before hours of measuring
+    from bench.report import write_report  # fails before hours of measuring if plot libraries are missing
 
-    results, failed = asyncio.run(measure(out.absolute(), QUICK if quick else FULL, names, wanted))
+    results, failed = asyncio.run(measure(out.absolute(), QUICK if quick else FULL, names, chosen_parts))
     found = figures(results)
     worse = regressions(found, before)
     if not quick and not check:

@@ -1,4 +1,4 @@
-"""CPU milliseconds per image by process group: the steadiest figure, taken from the rounds."""
+"""CPU milliseconds per image by process group, the most stable figure of the rounds."""
 
 import statistics
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from bench.results import Round
 
 
 def cpu_by_group(rounds: Sequence[Round], name: str) -> dict[str, float]:
-    """The median of a contestant's rounds for each of its groups and each server."""
-    mine = [each for each in rounds if each.contestant == name]
-    groups = mine[0].cpu_ms if mine else {}
-    return {group: statistics.median(each.cpu_ms[group] for each in mine) for group in groups}
+    """Return the median of a contestant's rounds for each of its groups and each server."""
+    own = [each for each in rounds if each.contestant == name]
+    groups = own[0].cpu_ms if own else {}
+    return {group: statistics.median(each.cpu_ms[group] for each in own) for group in groups}
 
 
 def own_cpu(rounds: Sequence[Round], name: str) -> float | None:
-    """Of its own processes, without the shared servers."""
-    mine = [each.own_cpu_ms for each in rounds if each.contestant == name]
-    return statistics.median(mine) if mine else None
+    """Return the median CPU time of a contestant's own processes, without the shared servers."""
+    own = [each.own_cpu_ms for each in rounds if each.contestant == name]
+    return statistics.median(own) if own else None

@@ -1,4 +1,4 @@
-"""The figures of the last line: how ours compares, and what it costs."""
+"""Figures of the last line: the comparison of this platform with the others, and its costs."""
 
 import statistics
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ from bench.results import Latency, Results, Round
 Figures = dict[str, float | int | str | None]
 
 DIGITS: Final = 4
-"""That mean something, at the most."""
+"""Number of significant digits."""
 
 
 def figures(results: Results) -> Figures:
-    """None where it was not measured."""
+    """Return the figures; None for unmeasured ones."""
     ours = throughput(results.rounds, "ours")
 
     def ratio(other: str) -> float | None:
-        theirs = throughput(results.rounds, other)
-        return ours / theirs if ours and theirs else None
+        rate = throughput(results.rounds, other)
+        return ours / rate if ours and rate else None
 
-    mine, floors = alone(results.latency, "ours"), alone(results.latency, "floor")
+    own, floors = alone(results.latency, "ours"), alone(results.latency, "floor")
     found: Figures = {
         "images_per_s": ours,
         "floor_ratio": ratio("floor"),
@@ -30,10 +30,10 @@ def figures(results: Results) -> Figures:
         "celery_one_ratio": ratio("celery_one"),
         "temporal_ratio": ratio("temporal"),
         "cpu_ms_per_image": own_cpu(results.rounds, "ours"),
-        "latency_p50_ms": mine.times.p50 if mine else None,
-        "latency_p99_ms": mine.times.p99 if mine else None,
-        "latency_p50_ratio": mine.times.p50 / floors.times.p50 if mine and floors else None,
-        "latency_p99_ratio": mine.times.p99 / floors.times.p99 if mine and floors else None,
+        "latency_p50_ms": own.times.p50 if own else None,
+        "latency_p99_ms": own.times.p99 if own else None,
+        "latency_p50_ratio": own.times.p50 / floors.times.p50 if own and floors else None,
+        "latency_p99_ratio": own.times.p99 / floors.times.p99 if own and floors else None,
         "in_flight_kb": max(results.in_flight, key=lambda each: each.attempts).kilobytes_each
         if results.in_flight
         else None,
@@ -45,18 +45,18 @@ def figures(results: Results) -> Figures:
 
 
 def throughput(rounds: Sequence[Round], name: str) -> float | None:
-    """The median of a contestant's rounds, in images per second."""
-    mine = rates(rounds, name)
-    return statistics.median(mine) if mine else None
+    """Return the median throughput of a contestant's rounds, in images per second."""
+    own = rates(rounds, name)
+    return statistics.median(own) if own else None
 
 
 def rates(rounds: Sequence[Round], name: str) -> list[float]:
-    """Images per second of each of its rounds."""
+    """Return the throughput of each of a contestant's rounds, in images per second."""
     return [each.images_per_s for each in rounds if each.contestant == name]
 
 
 def alone(latency: Sequence[Latency], name: str) -> Latency | None:
-    """Its latency one job at a time."""
+    """Return a contestant's latency with one job at a time."""
     return next((each for each in latency if each.contestant == name and each.load == ALONE), None)
 
 

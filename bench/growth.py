@@ -1,4 +1,4 @@
-"""What a job costs beside many finished ones, which are inserted in bulk."""
+"""Cost of a job beside many finished ones, which are inserted in bulk."""
 
 import logging
 import statistics
@@ -9,7 +9,7 @@ from uuid import UUID
 import bson
 from bson.raw_bson import RawBSONDocument
 
-from bench.contestants.contestant import Place, database_of
+from bench.contestants.contestant import SharedServers, database_of
 from bench.contestants.ours import Ours
 from bench.results import Growth, Round
 from bench.rounds import turn
@@ -22,17 +22,19 @@ PAGE: Final = 500
 
 
 async def growth(folder: Path, sizes: Sizes) -> tuple[Growth, ...]:
-    """With each number of finished jobs in turn; those of before stay."""
+    """Measure with each number of finished jobs in turn; earlier ones stay."""
     found: list[Growth] = []
     stored = 0
-    async with shared_servers(folder / "growth") as place:
-        await turn(place, Ours(place), 0, sizes)  # leaves finished jobs to copy
-        for wanted in sizes.finished_jobs:
-            await _insert(place, stored, wanted)
-            stored = wanted
-            runs = [await turn(place, Ours(place), wanted + n, sizes) for n in range(sizes.growth_rounds)]
-            found.append(_growth(wanted, runs))
-            log.info("%d finished jobs: %.1f ms of CPU per image", wanted, found[-1].cpu_ms)
+    async with shared_servers(folder / "growth") as shared:
+        await turn(shared, Ours(shared), 0, sizes)  # creates finished jobs to copy
+        for finished_jobs in sizes.finished_jobs:
+            await _insert(shared, stored, finished_jobs)
+            stored = finished_jobs
+            runs = [
+                await turn(shared, Ours(shared), finished_jobs + n, sizes) for n in range(sizes.growth_rounds)
+            ]
+            found.append(_growth(finished_jobs, runs))
+            log.info("%d finished jobs: %.1f ms of CPU per image", finished_jobs, found[-1].cpu_ms)
     return tuple(found)
 
 
@@ -44,9 +46,9 @@ def _growth(finished: int, runs: list[Round]) -> Growth:
     )
 
 
-async def _insert(place: Place, first: int, end: int) -> None:
-    """Copies of one finished job, each under its own id, in every collection."""
-    async with database_of(place) as database:
+async def _insert(shared: SharedServers, first: int, end: int) -> None:
+    """Insert copies of one finished job, each under its own id, into every collection."""
+    async with database_of(shared) as database:
         job = await database["jobs"].find_one({"status": "completed"})
         assert job is not None, "a round has left finished jobs"
         keys = {"jobs": job["_id"], "attempts": f"{job['_id']}/0/1", "assets": f"{job['_id']}/0"}
@@ -60,5 +62,5 @@ async def _insert(place: Place, first: int, end: int) -> None:
 
 
 def _copy(written: bytes, old_id: str, number: int) -> RawBSONDocument:
-    """The same document of another job, whose id is as long: no other byte changes."""
+    """Return the document for another job. Its id has the same length, so no other byte changes."""
     return RawBSONDocument(written.replace(old_id.encode(), str(UUID(int=number, version=4)).encode()))

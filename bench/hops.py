@@ -1,4 +1,4 @@
-"""Where the time of one image goes, hop by hop: from the spans that the services write."""
+"""Time of one image, hop by hop, from the spans that the services export."""
 
 import asyncio
 import json
@@ -26,43 +26,43 @@ PATH: Final = (
     ("result-store", "render.succeeded.v1"),
     ("dispatcher", "result.stored.v1"),
 )
-"""Who handles what on the way of an image, in this order."""
+"""Service and topic of each hop of an image, in order."""
 FLUSH_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One message, handled. Seconds since the epoch."""
+    """The handling of one message, in seconds since the epoch."""
 
     trace: str
-    place: tuple[str, str]
+    stage: tuple[str, str]
     """The service and the topic."""
     start: float
     end: float
 
 
 async def hops(folder: Path, sizes: Sizes) -> tuple[Hop, ...]:
-    """One job at a time, every trace recorded."""
-    async with shared_servers(folder / "hops", environment=TRACED) as place:
-        ours = Ours(place)
-        async with running(place, ours), Load(ours, "hops").listening() as load:
+    """Measure one job at a time with every trace recorded."""
+    async with shared_servers(folder / "hops", environment=TRACED) as shared:
+        ours = Ours(shared)
+        async with running(shared, ours), Load(ours, "hops").listening() as load:
             await load.closed(sizes.warm_up, 8)
             await asyncio.sleep(FLUSH_SECONDS)
-            warm = {span.trace for span in _spans(place.stack.folder.logs)}
+            warm = {span.trace for span in _spans(shared.stack.folder.logs)}
             alone = await load.one_at_a_time(sizes.one_at_a_time)
             await asyncio.sleep(FLUSH_SECONDS)
-            spans = [span for span in _spans(place.stack.folder.logs) if span.trace not in warm]
-    return of_jobs(spans, alone.latencies)
+            spans = [span for span in _spans(shared.stack.folder.logs) if span.trace not in warm]
+    return hops_of(spans, alone.latencies)
 
 
-def of_jobs(spans: Sequence[Span], latencies: Sequence[float]) -> tuple[Hop, ...]:
-    """How long each message waited for the one before, and was handled; the rest is before and after."""
+def hops_of(spans: Sequence[Span], latencies: Sequence[float]) -> tuple[Hop, ...]:
+    """Return waiting and handling times of each hop; the last entry is the time outside all hops."""
     traces: dict[str, dict[tuple[str, str], Span]] = {}
     for span in spans:
-        if span.place in PATH:
-            traces.setdefault(span.trace, {}).setdefault(span.place, span)
+        if span.stage in PATH:
+            traces.setdefault(span.trace, {}).setdefault(span.stage, span)
     whole = [
-        [by_place[place] for place in PATH] for by_place in traces.values() if len(by_place) == len(PATH)
+        [by_stage[stage] for stage in PATH] for by_stage in traces.values() if len(by_stage) == len(PATH)
     ]
     if len(whole) < len(latencies):
         raise LookupError(f"{len(latencies)} jobs have ended, but only {len(whole)} left a whole trace")
@@ -80,7 +80,7 @@ def of_jobs(spans: Sequence[Span], latencies: Sequence[float]) -> tuple[Hop, ...
         )
     inside = Percentiles.of(path[-1].end - path[0].start for path in whole)
     outside = max(0.0, Percentiles.of(latencies).p50 - inside.p50) / 1000
-    ends = Percentiles.of([outside])  # the difference of two medians: it has no p99
+    ends = Percentiles.of([outside])  # the difference of two medians has no p99
     return (*found, Hop(service="upstream", topic="job.events.v1", waited=ends, handled=None))
 
 

@@ -1,4 +1,4 @@
-"""How long one image takes: alone, and at a share of what each contestant can carry."""
+"""Latency of one image: alone, and at a share of each contestant's capacity."""
 
 import asyncio
 import logging
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench.contestants.all import contestant
+from bench.contestants.all import contestant_factory
 from bench.load import Load
 from bench.process_times import CpuClock
 from bench.results import IdleCpu, Latency, Percentiles
@@ -27,17 +27,20 @@ Times = dict[tuple[str, str], list[float]]
 async def latency(
     folder: Path, sizes: Sizes, names: Sequence[str], capacity: Mapping[str, float]
 ) -> tuple[tuple[Latency, ...], tuple[IdleCpu, ...]]:
-    """Of each contestant under each load, all rounds together; and what it uses while it waits."""
+    """Measure each contestant under each load, over all rounds, and its CPU usage while idle."""
     times: Times = {}
     idle: dict[str, list[float]] = {}
-    wanted = [name for name in CONTESTANTS if name in names]
-    async with shared_servers(folder / "latency") as place:
+    measured_names = [name for name in CONTESTANTS if name in names]
+    async with shared_servers(folder / "latency") as shared:
         for number in range(sizes.latency_rounds):
-            for name in wanted:
-                player = contestant(name)(place)
-                async with running(place, player), Load(player, f"{name[:6]}-{number}").listening() as load:
+            for name in measured_names:
+                contestant = contestant_factory(name)(shared)
+                async with (
+                    running(shared, contestant),
+                    Load(contestant, f"{name[:6]}-{number}").listening() as load,
+                ):
                     await load.closed(sizes.warm_up, 8)
-                    clock = CpuClock(player.processes)
+                    clock = CpuClock(contestant.processes)
                     await asyncio.sleep(IDLE_SECONDS)
                     idle.setdefault(name, []).append(100 * sum(clock.seconds().values()) / IDLE_SECONDS)
                     await _loads(load, name, sizes, capacity.get(name), times)
@@ -45,7 +48,10 @@ async def latency(
     rates = {(name, _label(share)): share * capacity[name] for name in capacity for share in SHARES}
     found = tuple(
         Latency(
-            contestant=name, load=label, per_second=rates.get((name, label)), times=Percentiles.of(values)
+            contestant=name,
+            load=label,
+            per_second=rates.get((name, label)),
+            times=Percentiles.of(values),
         )
         for (name, label), values in times.items()
     )

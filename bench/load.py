@@ -1,4 +1,4 @@
-"""How jobs are asked for: so many open at once, one after the other, or at a steady rate."""
+"""Load generation: a fixed number of open jobs, one job at a time, or a steady rate."""
 
 import asyncio
 import time
@@ -11,19 +11,19 @@ from bench.contestants.contestant import Contestant
 from shared.ids import uuid7
 
 PATIENCE_SECONDS: Final = 120.0
-"""No job of these takes longer, whoever does it."""
+"""Maximum seconds of a job of any contestant."""
 
 
 @dataclass
 class Measured:
-    """What came of the jobs that were asked for."""
+    """Results of the submitted jobs."""
 
     seconds: float = 0.0
     latencies: list[float] = field(default_factory=list)
     notifications: int = 0
-    """Of different jobs: each of these."""
+    """Number of jobs with a notification."""
     repeated: int = 0
-    """Notifications that were said again, which is allowed (they have the same id), but is work."""
+    """Number of duplicate notifications. They are allowed, as they have the same id, but cost work."""
 
     @property
     def jobs(self) -> int:
@@ -34,24 +34,24 @@ class Measured:
         return self.jobs / self.seconds if self.seconds else 0.0
 
 
-Asking = Callable[[Measured], Coroutine[Any, Any, None]]
+Work = Callable[[Measured], Coroutine[Any, Any, None]]
 
 
 class Load:
-    """Asks a contestant for images of one tenant, and hears when they are there."""
+    """Submits jobs of one tenant to a contestant and receives their notifications."""
 
     def __init__(self, contestant: Contestant, tenant: str) -> None:
         self._contestant = contestant
         self._tenant = tenant
         self._open: dict[str, asyncio.Future[float]] = {}
         self._known: set[str] = set()
-        self._heard = 0
+        self._notified = 0
         self._repeated = 0
         self._listening: asyncio.Task[None]
 
     @asynccontextmanager
     async def listening(self) -> AsyncIterator["Load"]:
-        """Hear notifications for as long as the block lasts."""
+        """Receive notifications inside the block."""
         ready = asyncio.Event()
         task = self._listening = asyncio.create_task(self._contestant.listen(self._finished, ready))
         waiting = asyncio.create_task(ready.wait())
@@ -64,7 +64,7 @@ class Load:
             await asyncio.gather(task, return_exceptions=True)
 
     async def closed(self, seconds: float, open_jobs: int) -> Measured:
-        """So many jobs open at once: each that ends is followed by another, until the time is over."""
+        """Keep a fixed number of jobs open: another follows each finished job until the time is over."""
         end = time.perf_counter() + seconds
 
         async def one_after_the_other(measured: Measured) -> None:
@@ -74,7 +74,7 @@ class Load:
         return await self._measure(*[one_after_the_other] * open_jobs)
 
     async def one_at_a_time(self, jobs: int) -> Measured:
-        """No job waits for another."""
+        """Run jobs in sequence, so that no job waits for another."""
 
         async def all_of_them(measured: Measured) -> None:
             for _ in range(jobs):
@@ -83,46 +83,46 @@ class Load:
         return await self._measure(all_of_them)
 
     async def steady(self, per_second: float, seconds: float) -> Measured:
-        """At a fixed rate, however long the jobs take (no coordinated omission)."""
+        """Submit at a fixed rate, independent of the jobs' duration (no coordinated omission)."""
         start = time.perf_counter()
 
         async def at(measured: Measured, number: int) -> None:
             due = start + number / per_second
             await asyncio.sleep(max(0.0, due - time.perf_counter()))
-            measured.latencies.append(await self._one(asked_at=due))
+            measured.latencies.append(await self._one(requested_at=due))
 
-        def numbered(number: int) -> Asking:
+        def numbered(number: int) -> Work:
             return lambda measured: at(measured, number)
 
         jobs = max(1, round(per_second * seconds))
         return await self._measure(*(numbered(number) for number in range(jobs)))
 
-    async def _measure(self, *asking: Asking) -> Measured:
+    async def _measure(self, *workers: Work) -> Measured:
         measured, start = Measured(), time.perf_counter()
-        heard, repeated = self._heard, self._repeated
-        work = asyncio.ensure_future(_all(each(measured) for each in asking))
+        notified, repeated = self._notified, self._repeated
+        work = asyncio.ensure_future(_all(each(measured) for each in workers))
         await asyncio.wait([work, self._listening], return_when=asyncio.FIRST_COMPLETED)
         if self._listening.done():
             work.cancel()
             self._listening.result()
         await work
         measured.seconds = time.perf_counter() - start
-        measured.notifications = self._heard - heard
+        measured.notifications = self._notified - notified
         measured.repeated = self._repeated - repeated
         return measured
 
-    async def _one(self, asked_at: float | None = None) -> float:
+    async def _one(self, requested_at: float | None = None) -> float:
         job_id = uuid7()
         self._known.add(job_id)
         future = self._open[job_id] = asyncio.get_running_loop().create_future()
-        start = asked_at or time.perf_counter()
+        start = requested_at or time.perf_counter()
         await self._contestant.submit(job_id, self._tenant)
         ended: float = await asyncio.wait_for(future, PATIENCE_SECONDS)
         return ended - start
 
     def _finished(self, job_id: str) -> None:
         if future := self._open.pop(job_id, None):
-            self._heard += 1
+            self._notified += 1
             if not future.done():
                 future.set_result(time.perf_counter())
         elif job_id in self._known:

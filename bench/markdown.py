@@ -1,4 +1,4 @@
-"""Tables in Markdown, and the places between markers that commands write."""
+"""Markdown tables, and the places between markers that commands write."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,7 +8,7 @@ Row = Sequence[object]
 
 
 def write_between_markers(page: Path, parts: Mapping[str, str]) -> None:
-    """Replace what stands between `<!-- NAME -->` and `<!-- /NAME -->`, for each name.
+    """Replace the text between `<!-- NAME -->` and `<!-- /NAME -->`, for each name.
 
     Raises:
         LookupError: when a name has no such place, or several.
@@ -27,13 +27,13 @@ def write_between_markers(page: Path, parts: Mapping[str, str]) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Row]) -> str:
-    """Nothing where there are no rows."""
+    """Return a table, or an empty string without rows."""
     lines = [f"| {' | '.join(map(text, row))} |" for row in rows]
     return "\n".join([f"| {' | '.join(columns)} |", "|---" * len(columns) + "|", *lines]) if lines else ""
 
 
 def text(value: object) -> str:
-    """Three digits that count, and no more."""
+    """Format a value with three significant digits."""
     if isinstance(value, float):
         return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
     return f"{value:,}" if isinstance(value, int) else "" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Results → plots as SVG, each for light and for dark pages."""
+"""SVG plots of the results, each for light and for dark pages."""
 
 import statistics
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ Draw = Callable[[Any, Results, Theme], None]
 
 
 def write_plots(results: Results, folder: Path) -> list[Path]:
-    """One file per plot and theme; a part not measured has none."""
+    """Write one file per plot and theme; an unmeasured part has none."""
     folder.mkdir(parents=True, exist_ok=True)
     return [
         _write(draw, results, theme, folder / f"{name}-{theme.name}.svg")
@@ -68,7 +68,7 @@ def _style(theme: Theme) -> Iterator[None]:
 
 
 def throughput(axes: Any, results: Results, theme: Theme) -> None:
-    """A bar for each contestant, with the spread of its rounds."""
+    """Plot a bar for each contestant, with the spread of its rounds."""
     names = list(dict.fromkeys(each.contestant for each in results.rounds))[::-1]
     found = [rates(results.rounds, name) for name in names]
     medians = [statistics.median(each) for each in found]
@@ -79,22 +79,24 @@ def throughput(axes: Any, results: Results, theme: Theme) -> None:
     colours = [theme.ours if name == "ours" else theme.others for name in names]
     labels = [NAMES[name] for name in names]
     axes.barh(labels, medians, color=colours, xerr=spread, ecolor=theme.ink, capsize=3, height=0.62)
-    for place, value in enumerate(medians):
-        axes.text(max(found[place]), place, f"  {text(value)}", va="center")
+    for position, value in enumerate(medians):
+        axes.text(max(found[position]), position, f"  {text(value)}", va="center")
     axes.set_xlabel("images per second (median; lines: slowest and fastest round)")
     axes.margins(x=0.12)
 
 
 def latency(axes: Any, results: Results, theme: Theme) -> None:
-    """One job at a time: from p50 to p99."""
+    """Plot the latency of one job at a time, from p50 to p99."""
     found = [each for each in results.latency if each.load == ALONE][::-1]
     labels = [NAMES[each.contestant] for each in found]
-    for place, each in enumerate(found):
+    for position, each in enumerate(found):
         colour = theme.ours if each.contestant == "ours" else theme.others
-        axes.plot([each.times.p50, each.times.p99], [place, place], color=colour, linewidth=3)
-        axes.plot([each.times.p50], [place], "o", color=colour, markersize=9)
-        axes.plot([each.times.p99], [place], "|", color=colour, markersize=14, markeredgewidth=3)
-        axes.text(each.times.p99, place, f"   {text(each.times.p50)} / {text(each.times.p99)}", va="center")
+        axes.plot([each.times.p50, each.times.p99], [position, position], color=colour, linewidth=3)
+        axes.plot([each.times.p50], [position], "o", color=colour, markersize=9)
+        axes.plot([each.times.p99], [position], "|", color=colour, markersize=14, markeredgewidth=3)
+        axes.text(
+            each.times.p99, position, f"   {text(each.times.p50)} / {text(each.times.p99)}", va="center"
+        )
     axes.set_yticks(range(len(found)), labels)
     axes.set_ylim(-0.6, len(found) - 0.4)
     axes.set_xlim(0, 1.2 * max(each.times.p99 for each in found))
@@ -102,7 +104,7 @@ def latency(axes: Any, results: Results, theme: Theme) -> None:
 
 
 def scale_out(axes: Any, results: Results, theme: Theme) -> None:
-    """Images per second against processes."""
+    """Plot images per second against processes."""
     found = results.scale_out
     places = [each.processes_each for each in found]
     axes.plot(places, [each.images_per_s for each in found], "o-", color=theme.ours)
@@ -114,7 +116,7 @@ def scale_out(axes: Any, results: Results, theme: Theme) -> None:
 
 
 def growth(axes: Any, results: Results, theme: Theme) -> None:
-    """The cost of a job against the finished ones."""
+    """Plot the cost of a job against the number of finished ones."""
     found = results.growth
     axes.plot([each.finished_jobs for each in found], [each.cpu_ms for each in found], "o-", color=theme.ours)
     axes.set_xscale("log")

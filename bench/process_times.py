@@ -1,4 +1,4 @@
-"""What processes used: CPU seconds and memory of whole process trees, from /proc."""
+"""CPU seconds and memory of process trees, from /proc."""
 
 import os
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from pathlib import Path
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 PPID, UTIME, STIME, CUTIME, CSTIME = 1, 11, 12, 13, 14
-"""Places behind the name in /proc/<pid>/stat; the times of children count once these are reaped."""
+"""Positions after the name in /proc/<pid>/stat. Times of children count once they are reaped."""
 
 
 def tree(root: int) -> list[int]:
-    """A process and everything below it."""
+    """Return the ids of a process and its descendants."""
     parents = {int(each): _stat(int(each)) for each in os.listdir("/proc") if each.isdigit()}
     found = [root]
     for pid in found:
@@ -21,16 +21,16 @@ def tree(root: int) -> list[int]:
 
 
 def cpu_seconds(root: int) -> float:
-    """CPU time of a process, its living descendants and those that they have reaped."""
+    """Return the CPU time of a process, its living descendants and those that they have reaped."""
     ticks = 0
     for pid in tree(root):
         if stat := _stat(pid):
-            ticks += sum(int(stat[place]) for place in (UTIME, STIME, CUTIME, CSTIME))
+            ticks += sum(int(stat[field]) for field in (UTIME, STIME, CUTIME, CSTIME))
     return ticks / TICKS
 
 
 def memory_bytes(root: int) -> int:
-    """Resident memory of a process and its descendants; pages that they share count for each."""
+    """Return the resident memory of a process and its descendants; shared pages count for each."""
     total = 0
     for pid in tree(root):
         with suppress(OSError):
@@ -39,19 +39,19 @@ def memory_bytes(root: int) -> int:
 
 
 class CpuClock:
-    """CPU seconds of named process groups since it was made."""
+    """CPU seconds of named process groups since its creation."""
 
     def __init__(self, groups: Mapping[str, int]) -> None:
         self._groups = dict(groups)
         self._start = {name: cpu_seconds(pid) for name, pid in self._groups.items()}
 
     def seconds(self) -> dict[str, float]:
-        """By group."""
+        """Return the CPU seconds by group."""
         return {name: cpu_seconds(pid) - self._start[name] for name, pid in self._groups.items()}
 
 
 def _stat(pid: int) -> list[str] | None:
-    """The fields behind the process's name, which may contain spaces."""
+    """Return the fields after the process's name, which may contain spaces."""
     with suppress(OSError):
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return None

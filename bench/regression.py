@@ -1,4 +1,5 @@
-"""`make bench-check`: ratios against the recorded ones, which hold on other machines with the same broker."""
+"""Comparison of ratios with the recorded ones, which hold on any machine with the same broker: `make
+bench-check`."""
 
 import json
 import re
@@ -26,7 +27,7 @@ def recorded(file: Path = RECORDED) -> Figures:
 
 
 def recorded_on(broker: str, file: Path = RECORDED) -> Figures:
-    """Return the recorded figures, which are of this broker.
+    """Return the recorded figures of this broker.
 
     Raises:
         NothingToCompare: when nothing is recorded, or figures of another broker.
@@ -54,7 +55,7 @@ def merged(now: Figures, before: Figures) -> Figures:
 
 
 def _same_broker(figures: Figures, broker: str) -> bool:
-    """Compare the names; another version of a broker may be faster or slower, and is to be compared."""
+    """Return True for the same broker in any version, as a new version may be faster or slower."""
     return _without_version(str(figures.get("broker"))) == _without_version(broker)
 
 

@@ -1,4 +1,4 @@
-"""results.json → tables and plots in docs/."""
+"""Report of the results: tables and plots in docs/."""
 
 from pathlib import Path
 from typing import Final
@@ -7,18 +7,18 @@ from bench.plots import write_plots
 from bench.results import Results
 from bench.scaling.costs import costs_of
 from bench.scaling.tables import write_scaling
-from bench.tables import write_aside, write_tables
+from bench.tables import write_faster_mongo, write_tables
 
 DOCS: Final = Path(__file__).parents[1] / "docs"
 
 
 def write_report(results: Results, docs: Path = DOCS) -> None:
-    """Write what was measured into docs/performance.md and beside it; docs/scaling.md follows from it.
+    """Write the results into docs/performance.md, its plots, and docs/scaling.md, which depends on them.
 
-    With a faster MongoDB server it is an aside.
+    Results with a faster MongoDB server go into a separate section.
     """
     if results.machine.faster_mongo:
-        write_aside(results, docs / "performance.md")
+        write_faster_mongo(results, docs / "performance.md")
         return
     write_tables(results, docs / "performance.md")
     write_plots(results, docs / "images" / "performance")

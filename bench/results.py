@@ -1,4 +1,4 @@
-"""What was measured, as it is kept in results.json."""
+"""Results of a run, stored in results.json."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -12,19 +12,19 @@ NAME: Final = "results.json"
 
 
 class Record(BaseModel):
-    """Frozen."""
+    """Base of all results: frozen, without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Machine(Record):
-    """Where and on what it was measured."""
+    """The machine and servers of a run."""
 
     cores: int
     python: str
     broker: str
     faster_mongo: bool = False
-    """Whether MONGO_SERVER named another server than the one that everybody has."""
+    """True if MONGO_SERVER named another server than the default one."""
     at: datetime
 
 
@@ -36,11 +36,11 @@ class Round(Record):
     images: int
     seconds: float
     repeated: int
-    """Notifications that were said more than once."""
+    """Number of duplicate notifications."""
     cpu_ms: dict[str, float]
     """CPU milliseconds per image, by process group."""
     own_groups: tuple[str, ...]
-    """Those of the groups that are the contestant's, not the shared servers'."""
+    """Groups of the contestant, without the shared servers."""
 
     @property
     def images_per_s(self) -> float:
@@ -56,7 +56,7 @@ class Round(Record):
 
 
 class Percentiles(Record):
-    """Milliseconds."""
+    """Percentiles in milliseconds."""
 
     count: int
     p50: float
@@ -74,34 +74,34 @@ class Percentiles(Record):
 
 
 class Latency(Record):
-    """From the request's publishing to the notification, under one load."""
+    """Time from publishing a request to its notification, under one load."""
 
     contestant: str
     load: str
     per_second: float | None
-    """What was asked for; None for one at a time."""
+    """Submitted jobs per second; None for one at a time."""
     times: Percentiles
 
 
 class Hop(Record):
-    """One message on the way of an image, from the traces, one job at a time."""
+    """One message on the path of an image, from the traces, one job at a time."""
 
     service: str
     topic: str
     waited: Percentiles | None
-    """Since the one before was handled; None for the first, whose wait is the last one's."""
+    """Time since the previous message was handled; None for the first hop, whose wait is in the last one."""
     handled: Percentiles | None
 
 
 class IdleCpu(Record):
-    """Of a contestant that has nothing to do."""
+    """CPU usage of a contestant without jobs."""
 
     contestant: str
     percent_of_a_core: float
 
 
 class InFlight(Record):
-    """One gateway process with so many attempts at its provider."""
+    """One gateway process with this number of attempts at its provider."""
 
     provider: str
     attempts: int
@@ -109,11 +109,11 @@ class InFlight(Record):
     cpu_percent: float
     polls_per_s: float
     delay: Percentiles
-    """From the end at the provider to the end in the ledger."""
+    """Time from the end at the provider to the end in the ledger."""
 
 
 class Growth(Record):
-    """The cost of a job beside so many finished ones."""
+    """Cost of a job beside this number of finished ones."""
 
     finished_jobs: int
     images_per_s: float
@@ -121,7 +121,7 @@ class Growth(Record):
 
 
 class ScaleOut(Record):
-    """With so many processes of each service, on a provider that takes 200 ms."""
+    """Throughput with this number of processes of each service, on a provider that takes 200 ms."""
 
     processes_each: int
     images_per_s: float
@@ -138,7 +138,7 @@ class StartUp(Record):
 
 
 class Results(Record):
-    """Everything; a part that was not measured is empty."""
+    """Results of all parts; an unmeasured part is empty."""
 
     machine: Machine
     rounds: tuple[Round, ...] = ()

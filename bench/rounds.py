@@ -1,4 +1,4 @@
-"""The contestants take turns, A B A B: images per second and CPU per image, and what each left behind."""
+"""Rounds of the contestants in turn, A B A B: images per second, CPU per image, and a check of their work."""
 
 import logging
 from collections.abc import AsyncIterator, Sequence
@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.contestants.all import contestant
-from bench.contestants.contestant import Contestant, Place, check_work, count_work
+from bench.contestants.all import contestant_factory
+from bench.contestants.contestant import Contestant, SharedServers, check_work, count_work
 from bench.load import Load, Measured
 from bench.process_times import CpuClock
 from bench.results import Round
@@ -18,43 +18,46 @@ log = logging.getLogger("bench")
 
 
 async def rounds(folder: Path, sizes: Sizes, names: Sequence[str]) -> tuple[Round, ...]:
-    """So many rounds, in each of which every contestant has its turn on the same servers."""
+    """Run all rounds; in each, every contestant has its turn on the same servers."""
     taken: list[Round] = []
-    async with shared_servers(folder / "rounds") as place:
+    async with shared_servers(folder / "rounds") as shared:
         for number in range(1, sizes.rounds + 1):
             for name in names:
-                taken.append(await turn(place, contestant(name)(place), number, sizes))
+                taken.append(await turn(shared, contestant_factory(name)(shared), number, sizes))
                 log.info("round %d, %s: %.1f images/s", number, name, taken[-1].images_per_s)
     return tuple(taken)
 
 
-async def turn(place: Place, player: Contestant, number: int, sizes: Sizes) -> Round:
-    """Start, warm up, measure, check, stop. Raises LessWork."""
-    open_jobs = min(player.open_jobs, sizes.most_open)
-    tenant = f"{player.name.replace('_', '-')}-{number}"
-    async with running(place, player):
-        before = await count_work(place, player.database, tenant)
-        async with Load(player, tenant).listening() as load:
+async def turn(shared: SharedServers, contestant: Contestant, number: int, sizes: Sizes) -> Round:
+    """Start a contestant, warm it up, measure it, check its work and stop it. Raise IncompleteWork if some is
+    missing."""
+    open_jobs = min(contestant.open_jobs, sizes.max_open_jobs)
+    tenant = f"{contestant.name.replace('_', '-')}-{number}"
+    async with running(shared, contestant):
+        before = await count_work(shared, contestant.database, tenant)
+        async with Load(contestant, tenant).listening() as load:
             warm = await load.closed(sizes.warm_up, open_jobs)
-            groups = {**player.processes, **place.servers}
+            groups = {**contestant.processes, **shared.servers}
             clock = CpuClock(groups)
             measured = await load.closed(sizes.measured, open_jobs)
             cpu = clock.seconds()
-        done = await count_work(place, player.database, tenant) - before
-        check_work(player.name, done, warm.jobs + measured.jobs, warm.notifications + measured.notifications)
-        own = tuple(player.processes)
-    return _round(player.name, number, measured, cpu, own)
+        done = await count_work(shared, contestant.database, tenant) - before
+        check_work(
+            contestant.name, done, warm.jobs + measured.jobs, warm.notifications + measured.notifications
+        )
+        own = tuple(contestant.processes)
+    return _round(contestant.name, number, measured, cpu, own)
 
 
 @asynccontextmanager
-async def running(place: Place, player: Contestant, **behaviour: Any) -> AsyncIterator[None]:
-    """Alone on the machine, with a provider that has forgotten the one before."""
-    await reset_provider(place, **behaviour)
+async def running(shared: SharedServers, contestant: Contestant, **behaviour: Any) -> AsyncIterator[None]:
+    """Run a contestant alone on the machine, with a reset provider."""
+    await reset_provider(shared, **behaviour)
     try:
-        await player.start()
+        await contestant.start()
         yield
     finally:
-        await player.stop()
+        await contestant.stop()
 
 
 def _round(name: str, number: int, measured: Measured, cpu: dict[str, float], own: tuple[str, ...]) -> Round:

@@ -1,4 +1,4 @@
-"""The messages and documents of one job, cut from the contracts' examples: the same bytes for everyone."""
+"""Messages and documents of one job, from the contracts' examples: the same bytes for every contestant."""
 
 import json
 from functools import cache
@@ -23,9 +23,9 @@ Headers = list[tuple[str, bytes]]
 def _example(name: str) -> Document:
     example: Document = json.loads((EXAMPLES / f"{name}.v1.json").read_text())
     body = example["body"]
-    body.pop("notify", None)  # nobody has a webhook here
+    body.pop("notify", None)  # no webhooks here
     if name == "generation.requested.base_image":
-        del body["requested_at"]  # long ago: its deadline is over
+        del body["requested_at"]  # its deadline would have passed
         body["request"] |= {"count": 1, "provider": "modal"}
     if name == "generation.planned":
         body["renders"] = body["renders"][:1]
@@ -38,32 +38,32 @@ def _body_text(name: str) -> str:
 
 
 def body(name: str, job_id: str, tenant: str) -> bytes:
-    """A message's body as it goes over the wire."""
+    """Return the serialized body of a message."""
     return _body_text(name).replace(JOB_ID, job_id).replace(TENANT, tenant).encode()
 
 
 def fields(name: str, job_id: str, tenant: str) -> Document:
-    """A message's body as a new dictionary."""
+    """Return the body of a message as a new dictionary."""
     found: Document = json.loads(body(name, job_id, tenant))
     return found
 
 
 def headers(name: str, job_id: str) -> Headers:
-    """A message's CloudEvents headers; each job begins a trace of its own."""
+    """Return the CloudEvents headers of a message; each job begins a trace of its own."""
     known: dict[str, str] = _example(name)["headers"]
     return [(key, value.replace(JOB_ID, job_id).encode()) for key, value in known.items() if key != TRACE]
 
 
 def submission(job_id: str) -> Document:
-    """What is sent to the provider."""
+    """Return the request to the provider."""
     spec = fields("render.requested.modal", job_id, TENANT)["spec"]
     known = ("prompt", "negative_prompt", "seed", "width", "height")
-    our_id = str(uuid5(NAMESPACE_URL, f"imagegen:{job_id}/0/1"))
-    return {"id": our_id, "kind": "image", "input": {key: spec[key] for key in known}}
+    idempotency_key = str(uuid5(NAMESPACE_URL, f"imagegen:{job_id}/0/1"))
+    return {"id": idempotency_key, "kind": "image", "input": {key: spec[key] for key in known}}
 
 
 def job_document(job_id: str, tenant: str) -> Document:
-    """A job that was accepted."""
+    """Return the document of an accepted job."""
     plan = fields("generation.planned", job_id, tenant)
     renders = plan.pop("renders")
     return {
@@ -80,7 +80,7 @@ def job_document(job_id: str, tenant: str) -> Document:
 
 
 def completed(job: Document) -> Document:
-    """The same job at its end, with all its events."""
+    """Return the document of the completed job, with all its events."""
     job_id, tenant = job["_id"], job["tenant"]
     image = fields("result.stored", job_id, tenant)["image"]
     render = {**job["renders"][0], "state": "done", "stored": image}
@@ -97,7 +97,7 @@ def completed(job: Document) -> Document:
 
 
 def attempt_document(job_id: str, tenant: str) -> Document:
-    """The intent: written before the provider is called."""
+    """Return the intent, which is written before the provider is called."""
     command = fields("render.requested.modal", job_id, tenant)
     return {
         "_id": f"{job_id}/0/1",
@@ -111,13 +111,13 @@ def attempt_document(job_id: str, tenant: str) -> Document:
 
 
 def attempt_end(call_id: str) -> Document:
-    """What the attempt's document learns from the provider."""
+    """Return the update of the attempt's document with the provider's result."""
     known = {"state": "succeeded", "external_id": call_id, "billed": "yes", "submissions": 1}
     return {"$set": known, "$unset": {"owner": ""}}
 
 
 def asset_document(job_id: str, tenant: str) -> Document:
-    """A stored image."""
+    """Return the document of a stored image."""
     return {
         "_id": f"{job_id}/0",
         "state": "stored",
@@ -127,5 +127,5 @@ def asset_document(job_id: str, tenant: str) -> Document:
 
 
 def object_key(job_id: str, tenant: str) -> str:
-    """Where the image lies in the bucket."""
+    """Return the key of the image in the bucket."""
     return f"{tenant}/{job_id}/0/{PICTURE_SHA256}"

@@ -1,4 +1,4 @@
-"""Each service alone: how soon it is ready, what it holds, what it uses while it waits."""
+"""Start-up of each service alone: time until ready, memory, and CPU usage while idle."""
 
 import asyncio
 import logging
@@ -17,14 +17,14 @@ IDLE_SECONDS: Final = 3.0
 
 
 async def startup(folder: Path) -> tuple[StartUp, ...]:
-    """All services, one after the other, on servers that are already there."""
+    """Start all services, one after the other, on running servers."""
     found: list[StartUp] = []
-    async with shared_servers(folder / "startup", simulators=("modal", "comfyui", "fal")) as place:
+    async with shared_servers(folder / "startup", simulators=("modal", "comfyui", "fal")) as shared:
         for service in SERVICES:
             start = time.perf_counter()
-            name = await place.stack.start_service(service)
+            name = await shared.stack.start_service(service)
             seconds = time.perf_counter() - start
-            pid = place.stack.processes[name].pid
+            pid = shared.stack.processes[name].pid
             assert pid is not None, f"{name} is ready"
             clock = CpuClock({name: pid})
             await asyncio.sleep(IDLE_SECONDS)
@@ -36,6 +36,6 @@ async def startup(folder: Path) -> tuple[StartUp, ...]:
                     idle_cpu_percent=100 * clock.seconds()[name] / IDLE_SECONDS,
                 )
             )
-            await place.stack.stop_service(name)
+            await shared.stack.stop_service(name)
             log.info("%s: ready after %.1f s", service, seconds)
     return tuple(found)

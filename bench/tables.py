@@ -1,4 +1,4 @@
-"""Results → the tables of docs/performance.md, between its markers."""
+"""Tables of docs/performance.md, written between its markers."""
 
 import statistics
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ NAMES: Final = {
 
 
 def write_tables(results: Results, page: Path) -> None:
-    """Write each part's table into its place; a part not measured stays."""
+    """Write each part's table into its place; unmeasured parts stay unchanged."""
     write_between_markers(page, tables(results))
 
 
-def write_aside(results: Results, page: Path) -> None:
-    """Write the rounds with a faster MongoDB server into the place that they have."""
+def write_faster_mongo(results: Results, page: Path) -> None:
+    """Write the rounds with a faster MongoDB server into their own place."""
     if results.rounds:
         both = f"{_throughput(results.rounds)}\n\n{_cpu(results.rounds)}"
         write_between_markers(page, {"faster_mongo": both})
 
 
 def tables(results: Results) -> dict[str, str]:
-    """Markdown by the name of its markers, for each part that was measured."""
+    """Return Markdown by the name of its markers, for each measured part."""
     found = {
         "machine": machine_line(results),
         "throughput": _throughput(results.rounds),
@@ -42,7 +42,7 @@ def tables(results: Results) -> dict[str, str]:
             ((NAMES[e.contestant], e.load, e.per_second, *_times(e.times)) for e in results.latency),
         ),
         "hops": table(
-            ("service", "message", "waits, p50 ms", "p99 ms", "is handled in, p50 ms", "p99 ms"),
+            ("service", "message", "waiting, p50 ms", "p99 ms", "handling, p50 ms", "p99 ms"),
             ((e.service, e.topic, *_ends(e.waited), *_ends(e.handled)) for e in results.hops),
         ),
         "idle": table(
@@ -50,7 +50,7 @@ def tables(results: Results) -> dict[str, str]:
             ((NAMES[e.contestant], e.percent_of_a_core) for e in results.idle),
         ),
         "in_flight": table(
-            ("provider", "in flight", "kB each", "CPU, % of a core", "polls/s", "seen after p50 s", "p99 s"),
+            ("provider", "in flight", "kB each", "CPU, % of a core", "polls/s", "delay p50 s", "p99 s"),
             (
                 (e.provider, e.attempts, e.kilobytes_each, e.cpu_percent, e.polls_per_s, *_seconds(e.delay))
                 for e in results.in_flight
@@ -85,7 +85,7 @@ def _seconds(times: Percentiles) -> Row:
 
 
 def machine_line(results: Results) -> str:
-    """When and on what it was measured."""
+    """Return a line with date and machine of the measurement."""
     machine = results.machine
     return (
         f"Measured on {machine.at:%Y-%m-%d}: {machine.cores} cores, Python {machine.python}, "
@@ -96,11 +96,11 @@ def machine_line(results: Results) -> str:
 def _throughput(rounds: Sequence[Round]) -> str:
     rows: list[Row] = []
     for name in dict.fromkeys(each.contestant for each in rounds):
-        mine, found = [each for each in rounds if each.contestant == name], rates(rounds, name)
-        own = statistics.median(each.own_cpu_ms for each in mine)
-        whole = statistics.median(each.all_cpu_ms for each in mine)
+        turns, found = [each for each in rounds if each.contestant == name], rates(rounds, name)
+        own = statistics.median(each.own_cpu_ms for each in turns)
+        total = statistics.median(each.all_cpu_ms for each in turns)
         spread = f"{text(min(found))} to {text(max(found))}"
-        rows.append((NAMES[name], statistics.median(found), spread, own, whole, len(mine)))
+        rows.append((NAMES[name], statistics.median(found), spread, own, total, len(turns)))
     columns = ("contestant", "images/s", "spread", "own CPU ms per image", "with servers", "rounds")
     return table(columns, rows)
 

@@ -1,1 +1,1 @@
-"""The same durable job, done in several ways, on the same servers."""
+"""Contestants: one durable job in several implementations, on the same servers."""

@@ -1,17 +1,17 @@
-"""The contestants by name. Each is imported when it is wanted: not all of them are always installed."""
+"""Contestants by name, imported on demand because not all of them are always installed."""
 
 from collections.abc import Callable
 from typing import Final
 
-from bench.contestants.contestant import Contestant, Place
+from bench.contestants.contestant import Contestant, SharedServers
 from bench.contestants.floor import Floor
 from bench.contestants.ours import Ours
 
 NAMES: Final = ("ours", "floor", "celery_chain", "celery_one", "temporal")
 
 
-def contestant(name: str) -> Callable[[Place], Contestant]:
-    """What makes it."""
+def contestant_factory(name: str) -> Callable[[SharedServers], Contestant]:
+    """Return the factory of a contestant."""
     if name == "ours":
         return Ours
     if name == "floor":

@@ -1,4 +1,4 @@
-"""The Celery application: the steps as six tasks, and as one."""
+"""Celery application: the steps as six tasks, and as one task."""
 
 import os
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Any
 from celery import Celery, chain, signals
 from kombu.connection import Connection
 
-from bench.contestants.children import tell_ready
+from bench.contestants.children import signal_ready
 from bench.contestants.steps import Steps
 
 Document = dict[str, Any]
@@ -27,13 +27,13 @@ app.conf.update(
 
 
 @signals.worker_ready.connect
-def _tell(**_: object) -> None:
-    tell_ready(os.environ)
+def _signal_ready(**_: object) -> None:
+    signal_ready(os.environ)
 
 
 @cache
 def steps() -> Steps:
-    """One set of clients per worker process, made when the first task comes."""
+    """Return the clients of this worker process, created for its first task."""
     return Steps(os.environ)
 
 
@@ -68,17 +68,17 @@ def notify(event: Document) -> None:
 
 
 @app.task
-def everything(request: Document) -> None:
-    steps().everything(request)
+def all_steps(request: Document) -> None:
+    steps().all_steps(request)
 
 
 def send_chain(request: Document, connection: Connection) -> None:
-    """Ask for a job of six tasks."""
+    """Submit a job of six tasks."""
     chain(plan.s(request), open_job.s(), render.s(), store.s(), complete.s(), notify.s()).apply_async(
         connection=connection
     )
 
 
 def send_one(request: Document, connection: Connection) -> None:
-    """Ask for a job of one task."""
-    everything.apply_async((request,), connection=connection)
+    """Submit a job of one task."""
+    all_steps.apply_async((request,), connection=connection)

@@ -1,4 +1,4 @@
-"""Celery on Redis: `acks_late`, one prefork process per core, clients made once per process."""
+"""Celery on Redis: `acks_late`, one prefork process per core, clients created once per process."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from kombu.connection import Connection
 from bench import samples
 from bench.contestants.celery_app import app, send_chain, send_one
 from bench.contestants.children import Children
-from bench.contestants.contestant import Contestant, Finished, Place
+from bench.contestants.contestant import Contestant, Finished, SharedServers
 from bench.contestants.kafka_load import REQUEST
 from bench.contestants.redis_server import NOTICES, RedisServer
 
@@ -20,14 +20,14 @@ Send = Callable[[dict[str, Any], Connection], None]
 
 
 class CeleryWorkers(Contestant):
-    """What the chain and the one task share."""
+    """Common base of the chain and the single task."""
 
     open_jobs: ClassVar[int] = 32
     send: ClassVar[Send]
 
-    def __init__(self, place: Place) -> None:
-        folder = place.folder / self.name
-        self._place = place
+    def __init__(self, shared: SharedServers) -> None:
+        folder = shared.folder / self.name
+        self._shared = shared
         self._children = Children(folder)
         self._redis = RedisServer(self._children, folder)
         self._connection: Any = None
@@ -36,7 +36,7 @@ class CeleryWorkers(Contestant):
         await self._redis.start()
         self._connection = app.connection_for_write(self._redis.url)
         environment = {
-            **self._place.environment,
+            **self._shared.environment,
             "REDIS_URL": self._redis.url,
             "BENCH_NOTICES": NOTICES,
             "MONGO_DATABASE": self.database,
@@ -67,14 +67,14 @@ class CeleryWorkers(Contestant):
 
 
 class CeleryChain(CeleryWorkers):
-    """Six tasks."""
+    """Celery with a chain of six tasks."""
 
     name: ClassVar[str] = "celery_chain"
     send: ClassVar[Send] = staticmethod(send_chain)
 
 
 class CeleryOne(CeleryWorkers):
-    """One task."""
+    """Celery with a single task."""
 
     name: ClassVar[str] = "celery_one"
     send: ClassVar[Send] = staticmethod(send_one)

@@ -1,4 +1,4 @@
-"""The processes that a contestant starts by itself: they end with the benchmark."""
+"""Processes of a contestant, which end with the benchmark."""
 
 import asyncio
 import sys
@@ -13,7 +13,7 @@ from deploy.local.together import together
 
 
 class Children:
-    """Started together, stopped together."""
+    """A group of processes that start and stop together."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -21,7 +21,7 @@ class Children:
 
     @property
     def pids(self) -> dict[str, int]:
-        """By name."""
+        """Process ids by name."""
         return {name: process.pid for name, process in self._running.items()}
 
     async def start(
@@ -31,7 +31,7 @@ class Children:
         ready: Probe,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Raises ProcessFailed, with the end of its log, when it does not become ready."""
+        """Start a process. Raise ProcessFailed, with the end of its log, if it does not become ready."""
         self._folder.mkdir(parents=True, exist_ok=True)
         command = Command(
             name=name,
@@ -49,7 +49,7 @@ class Children:
     async def start_modules(
         self, module: str, count: int, environment: Mapping[str, str], *more: str
     ) -> None:
-        """So many processes of one Python module, each of which makes a file once it is ready."""
+        """Start several processes of one Python module; each creates a file once it is ready."""
         await together(*(self._start_module(module, number, environment, more) for number in range(count)))
 
     async def _start_module(
@@ -66,11 +66,11 @@ class Children:
         await self.start(name, arguments, is_marked, {**environment, "BENCH_READY": str(mark)})
 
     async def stop(self) -> None:
-        """The last started first asked; all gone when this returns."""
+        """Ask all processes to stop, the last started first, and wait until all have ended."""
         running, self._running = self._running, {}
         await asyncio.gather(*(each.stop() for each in reversed(running.values())))
 
 
-def tell_ready(environment: Mapping[str, str]) -> None:
-    """What such a module calls."""
+def signal_ready(environment: Mapping[str, str]) -> None:
+    """Mark this process as ready; called by modules that `start_modules` runs."""
     Path(environment["BENCH_READY"]).touch()

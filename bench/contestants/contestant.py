@@ -1,4 +1,4 @@
-"""What every contestant can do, and how one durable job is counted."""
+"""Interface of a contestant, and the check that it did all the work of a durable job."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -14,24 +14,24 @@ from pymongo.asynchronous.database import AsyncDatabase
 from deploy.local.stack import Stack
 
 Finished = Callable[[str], None]
-"""Called with the id of each job of which a notification came."""
+"""Called with the id of a job for each of its notifications."""
 
 
 @dataclass(frozen=True)
-class Place:
-    """The servers that all contestants share, and a folder for their own files."""
+class SharedServers:
+    """The running servers that all contestants share, and a folder for their own files."""
 
     stack: Stack
     folder: Path
 
     @property
     def environment(self) -> dict[str, str]:
-        """Where the servers are, as the services are told."""
+        """The variables with the servers' addresses, as services get them."""
         return self.stack.environment
 
     @property
     def servers(self) -> dict[str, int]:
-        """The processes of the shared servers, by name."""
+        """Process ids of the shared servers, by name."""
         return {
             name: state.pid
             for name, state in self.stack.processes.items()
@@ -40,36 +40,36 @@ class Place:
 
 
 class Contestant(Protocol):
-    """One way to do the job. It is started, given jobs, and stopped, once per round."""
+    """One implementation of the job. It is started, given jobs and stopped once per round."""
 
     name: ClassVar[str]
     open_jobs: ClassVar[int]
-    """So many at once give it its highest throughput."""
+    """Number of concurrently open jobs with the highest throughput."""
 
     async def start(self) -> None:
-        """All its processes are ready."""
+        """Start all processes and wait until they are ready."""
 
     async def submit(self, job_id: str, tenant: str) -> None:
-        """Ask for one image."""
+        """Submit a job of one image."""
 
     async def listen(self, finished: Finished, ready: asyncio.Event) -> None:
-        """Hear notifications until cancelled."""
+        """Report notifications to `finished` until cancelled."""
 
     async def stop(self) -> None:
-        """Nothing of it runs any more."""
+        """Stop all processes."""
 
     @property
     def processes(self) -> Mapping[str, int]:
-        """Its processes' roots, by the name of their group."""
+        """Process ids by group name; a group is the process and its descendants."""
 
     @property
     def database(self) -> str:
-        """Where its documents are."""
+        """Name of the contestant's database."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many durable things there are."""
+    """Number of durable records and objects."""
 
     completed_jobs: int
     attempts: int
@@ -81,38 +81,40 @@ class Outcome:
         return Outcome(**{name: mine[name] - theirs[name] for name in mine})
 
 
-class LessWork(Exception):
-    """A contestant did not leave what a job has to leave."""
+class IncompleteWork(Exception):
+    """A contestant did not leave everything that a job has to leave."""
 
 
 def check_work(name: str, done: Outcome, jobs: int, notifications: int) -> None:
-    """Raises LessWork when a document, an object or a notification is missing or was made twice."""
+    """Raise IncompleteWork if a document, an object or a notification is missing or duplicated."""
     found = {**vars(done), "notifications": notifications}
     if wrong := {what: count for what, count in found.items() if count != jobs}:
-        raise LessWork(f"{name}: {jobs} jobs were asked for, but there are {wrong}")
+        raise IncompleteWork(f"{name}: {jobs} jobs were submitted, but there are {wrong}")
 
 
 @asynccontextmanager
-async def database_of(place: Place, name: str = "") -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
-    """Our database, or that of another contestant."""
-    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(place.environment["MONGO_URL"], tz_aware=True)
+async def database_of(shared: SharedServers, name: str = "") -> AsyncIterator[AsyncDatabase[dict[str, Any]]]:
+    """Open the platform's database, or that of another contestant."""
+    client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(
+        shared.environment["MONGO_URL"], tz_aware=True
+    )
     async with client:
-        yield client[name or place.environment["MONGO_DATABASE"]]
+        yield client[name or shared.environment["MONGO_DATABASE"]]
 
 
-async def count_work(place: Place, database: str, tenant: str) -> Outcome:
-    """What is in the stores now."""
-    async with database_of(place, database) as stored:
+async def count_work(shared: SharedServers, database: str, tenant: str) -> Outcome:
+    """Count the records and objects in the stores."""
+    async with database_of(shared, database) as stored:
         return Outcome(
             completed_jobs=await stored["jobs"].count_documents({"tenant": tenant, "status": "completed"}),
             attempts=await stored["attempts"].estimated_document_count(),
             assets=await stored["assets"].estimated_document_count(),
-            objects=await _count_objects(place.environment, tenant),
+            objects=await _count_objects(shared.environment, tenant),
         )
 
 
 async def _count_objects(environment: Mapping[str, str], tenant: str) -> int:
-    """Images of a tenant; previews, which only ours makes, do not count."""
+    """Count the images of a tenant without previews, which only this platform makes."""
     session = aioboto3.Session(environment["S3_ACCESS_KEY"], environment["S3_SECRET_KEY"])
     count = 0
     async with session.client("s3", endpoint_url=environment["S3_ENDPOINT"], region_name="us-east-1") as s3:

@@ -1,4 +1,4 @@
-"""The same hops, bytes, bulk writes, provider calls and puts without any logic: the machine's limit."""
+"""Contestant "floor": the same hops, bytes, bulk writes, provider calls and puts, without any logic."""
 
 import asyncio
 import os
@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from pymongo import IndexModel
 
 from bench.contestants.children import Children
-from bench.contestants.contestant import Contestant, Finished, Place, database_of
+from bench.contestants.contestant import Contestant, Finished, SharedServers, database_of
 from bench.contestants.floor_stages import TOPICS
 from bench.contestants.kafka_load import KafkaLoad
 from contracts.catalog import PARTITIONS
@@ -26,15 +26,15 @@ INDEXES: Final[dict[str, tuple[IndexModel, ...]]] = {
 
 
 class Floor(Contestant):
-    """One process per core, each with all five stages."""
+    """One process per core, each with all five stages. Its throughput is the limit of the machine."""
 
     name: ClassVar[str] = "floor"
     open_jobs: ClassVar[int] = 192
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._children = Children(place.folder / "floor")
-        environment = place.environment
+    def __init__(self, shared: SharedServers) -> None:
+        self._shared = shared
+        self._children = Children(shared.folder / "floor")
+        environment = shared.environment
         self._bootstrap = environment["KAFKA_BOOTSTRAP"]
         self._partitions = int(environment.get("KAFKA_PARTITIONS", PARTITIONS))
         self._prefix = uuid7()
@@ -46,7 +46,7 @@ class Floor(Contestant):
         await self._make_indexes()
         await self._load.start()
         own = {"MONGO_DATABASE": self.database, "BENCH_PREFIX": self._prefix}
-        environment = {**self._place.environment, **own}
+        environment = {**self._shared.environment, **own}
         await self._children.start_modules("bench.contestants.floor_worker", os.cpu_count() or 1, environment)
 
     async def submit(self, job_id: str, tenant: str) -> None:
@@ -68,8 +68,8 @@ class Floor(Contestant):
         return "floor"
 
     async def _make_indexes(self) -> None:
-        """Those that our collections have: they are a part of what a write costs."""
-        async with database_of(self._place, self.database) as database:
+        """Create the platform's indexes, because they are a part of the cost of a write."""
+        async with database_of(self._shared, self.database) as database:
             for name, indexes in INDEXES.items():
                 await database[name].create_indexes(list(indexes))
 

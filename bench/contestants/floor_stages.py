@@ -1,4 +1,4 @@
-"""Five stages, each from one topic to the next, a batch at a time."""
+"""Stages of the floor: each reads batches from one topic and writes to the next."""
 
 import asyncio
 import json
@@ -13,12 +13,12 @@ from bench import samples
 from bench.contestants.signing import signed_put
 
 Document = dict[str, Any]
-ASK_AGAIN_SECONDS: Final = 0.002
+POLL_SECONDS: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One record: whose it is, and what it says."""
+    """One record: its job, its tenant and its body."""
 
     job_id: str
     tenant: str
@@ -26,8 +26,8 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """One record to be sent: the example of this name, and what differs from it."""
+class OutgoingRecord:
+    """One record to publish: the name of its example, and the differences from it."""
 
     name: str
     work: Work
@@ -35,7 +35,7 @@ class Said:
 
 
 class Clients:
-    """The fastest that were found: aiohttp for the provider and signed puts, PyMongo's own asyncio."""
+    """The fastest known clients: aiohttp for the provider and signed puts, PyMongo's asyncio API."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self.environment = environment
@@ -46,7 +46,7 @@ class Clients:
         self._keys = {"Modal-Key": environment["MODAL_KEY"], "Modal-Secret": environment["MODAL_SECRET"]}
 
     async def draw(self, job_id: str) -> tuple[str, str]:
-        """Submit and ask until it is there; the call's id and the output's path."""
+        """Submit, poll until the result is ready, and return the call's id and the output's path."""
         sent = samples.submission(job_id)
         async with self.http.post(f"{self._modal}/submit", json=sent, headers=self._keys) as answer:
             call_id: str = (await answer.json())["call_id"]
@@ -54,10 +54,10 @@ class Clients:
             async with self.http.get(f"{self._modal}/result/{call_id}", headers=self._keys) as answer:
                 if answer.status == 200:
                     return call_id, (await answer.json())["outputs"][0]["path"]
-            await asyncio.sleep(ASK_AGAIN_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def store(self, work: Work) -> None:
-        """Fetch the picture and put it into the bucket."""
+        """Download the picture and put it into the bucket."""
         path = work.body["outputs"][0]["path"]
         async with self.http.get(f"{self._modal}{path}", headers=self._keys) as answer:
             data = await answer.read()
@@ -72,18 +72,18 @@ class Clients:
         await self.mongo.close()
 
 
-async def plan(clients: Clients, batch: Sequence[Work]) -> list[Said]:
-    return [Said("generation.planned", work) for work in batch]
+async def plan(clients: Clients, batch: Sequence[Work]) -> list[OutgoingRecord]:
+    return [OutgoingRecord("generation.planned", work) for work in batch]
 
 
-async def open_jobs(clients: Clients, batch: Sequence[Work]) -> list[Said]:
+async def open_jobs(clients: Clients, batch: Sequence[Work]) -> list[OutgoingRecord]:
     jobs = [samples.job_document(work.job_id, work.tenant) for work in batch]
     await clients.database["jobs"].bulk_write([InsertOne(job) for job in jobs], ordered=False)
     names = ("job.events.accepted", "render.requested.modal")
-    return [Said(name, work) for work in batch for name in names]
+    return [OutgoingRecord(name, work) for work in batch for name in names]
 
 
-async def render(clients: Clients, batch: Sequence[Work]) -> list[Said]:
+async def render(clients: Clients, batch: Sequence[Work]) -> list[OutgoingRecord]:
     attempts = clients.database["attempts"]
     intents = [samples.attempt_document(work.job_id, work.tenant) for work in batch]
     await attempts.bulk_write([InsertOne(intent) for intent in intents], ordered=False)
@@ -93,17 +93,19 @@ async def render(clients: Clients, batch: Sequence[Work]) -> list[Said]:
         for intent, (call_id, _) in zip(intents, drawn, strict=True)
     ]
     await attempts.bulk_write(ends, ordered=False)
-    return [Said("render.succeeded", work, path) for work, (_, path) in zip(batch, drawn, strict=True)]
+    return [
+        OutgoingRecord("render.succeeded", work, path) for work, (_, path) in zip(batch, drawn, strict=True)
+    ]
 
 
-async def store(clients: Clients, batch: Sequence[Work]) -> list[Said]:
+async def store(clients: Clients, batch: Sequence[Work]) -> list[OutgoingRecord]:
     await asyncio.gather(*(clients.store(work) for work in batch))
     assets = [InsertOne(samples.asset_document(work.job_id, work.tenant)) for work in batch]
     await clients.database["assets"].bulk_write(assets, ordered=False)
-    return [Said("result.stored", work) for work in batch]
+    return [OutgoingRecord("result.stored", work) for work in batch]
 
 
-async def complete(clients: Clients, batch: Sequence[Work]) -> list[Said]:
+async def complete(clients: Clients, batch: Sequence[Work]) -> list[OutgoingRecord]:
     jobs = clients.database["jobs"]
     ids = [work.job_id for work in batch]
     found = await jobs.find({"_id": {"$in": ids}}).to_list(None)
@@ -112,15 +114,15 @@ async def complete(clients: Clients, batch: Sequence[Work]) -> list[Said]:
     ]
     await jobs.bulk_write(ends, ordered=False)
     names = ("job.events.started", "job.events.image_ready", "job.events.completed")
-    return [Said(name, work) for work in batch for name in names]
+    return [OutgoingRecord(name, work) for work in batch for name in names]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """What reads a topic, and what it does with a batch."""
+    """A topic, and the handler of its batches."""
 
     source: str
-    act: Callable[[Clients, Sequence[Work]], Awaitable[list[Said]]]
+    act: Callable[[Clients, Sequence[Work]], Awaitable[list[OutgoingRecord]]]
 
 
 EVENTS: Final = "floor.job.events"
@@ -134,18 +136,18 @@ STAGES: Final = (
 TOPICS: Final = (*(stage.source for stage in STAGES), EVENTS)
 
 
-def topic_of(said: Said) -> str:
-    """Where a message goes."""
-    return EVENTS if said.name.startswith("job.events") else f"floor.{said.name}"
+def topic_of(outgoing: OutgoingRecord) -> str:
+    """Return the topic of a record."""
+    return EVENTS if outgoing.name.startswith("job.events") else f"floor.{outgoing.name}"
 
 
-def body_of(said: Said) -> bytes:
-    """Its bytes."""
-    body = samples.body(said.name, said.work.job_id, said.work.tenant)
-    return body.replace(samples.OUTPUT.encode(), said.output.encode()) if said.output else body
+def body_of(outgoing: OutgoingRecord) -> bytes:
+    """Return the serialized body of a record."""
+    body = samples.body(outgoing.name, outgoing.work.job_id, outgoing.work.tenant)
+    return body.replace(samples.OUTPUT.encode(), outgoing.output.encode()) if outgoing.output else body
 
 
 def work_of(value: bytes) -> Work:
-    """Read a record."""
+    """Parse a record."""
     body: Document = json.loads(value)
     return Work(body["job_id"], body["tenant"], body)

@@ -1,4 +1,4 @@
-"""One process of the floor: `python -m bench.contestants.floor_worker`."""
+"""Worker process of the floor: `python -m bench.contestants.floor_worker`."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 
 from bench import samples
-from bench.contestants.children import tell_ready
+from bench.contestants.children import signal_ready
 from bench.contestants.floor_stages import STAGES, Clients, Stage, body_of, topic_of, work_of
 
 MAX_RECORDS = 500
@@ -20,7 +20,7 @@ JOIN_SECONDS = 15.0
 async def follow(
     stage: Stage, consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, clients: Clients
 ) -> None:
-    """Batch after batch: act, send, wait for the acknowledgements, commit."""
+    """For each batch: handle it, publish its outputs, wait for the acknowledgements, commit."""
     prefix = clients.environment["BENCH_PREFIX"]
     while True:
         records = await consumer.getmany(timeout_ms=1000, max_records=MAX_RECORDS)
@@ -28,16 +28,16 @@ async def follow(
         if not batch:
             continue
         sent = []
-        for said in await stage.act(clients, batch):
-            job_id = said.work.job_id
-            headers = samples.headers(said.name, job_id)
+        for outgoing in await stage.act(clients, batch):
+            job_id = outgoing.work.job_id
+            headers = samples.headers(outgoing.name, job_id)
             sent.append(
                 await producer.send(
-                    f"{prefix}.{topic_of(said)}", body_of(said), key=job_id.encode(), headers=headers
+                    f"{prefix}.{topic_of(outgoing)}", body_of(outgoing), key=job_id.encode(), headers=headers
                 )
             )
         await asyncio.gather(*sent)
-        await consumer.commit({place: several[-1].offset + 1 for place, several in records.items()})
+        await consumer.commit({partition: several[-1].offset + 1 for partition, several in records.items()})
 
 
 async def joined(stage: Stage, environment: Mapping[str, str]) -> AIOKafkaConsumer:
@@ -51,7 +51,7 @@ async def joined(stage: Stage, environment: Mapping[str, str]) -> AIOKafkaConsum
 
 
 def consumer_of(stage: Stage, environment: Mapping[str, str]) -> AIOKafkaConsumer:
-    """As ours is set."""
+    """Return a consumer with the platform's settings."""
     return AIOKafkaConsumer(
         f"{environment['BENCH_PREFIX']}.{stage.source}",
         bootstrap_servers=environment["KAFKA_BOOTSTRAP"],
@@ -63,7 +63,7 @@ def consumer_of(stage: Stage, environment: Mapping[str, str]) -> AIOKafkaConsume
 
 
 async def main(environment: Mapping[str, str]) -> None:
-    """Until SIGTERM."""
+    """Run all stages until SIGTERM."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     clients = Clients(environment)
@@ -74,7 +74,7 @@ async def main(environment: Mapping[str, str]) -> None:
         asyncio.create_task(follow(stage, consumer, producer, clients))
         for stage, consumer in zip(STAGES, consumers, strict=True)
     ]
-    tell_ready(environment)
+    signal_ready(environment)
     ended = asyncio.create_task(stopped.wait())
     done, _ = await asyncio.wait([ended, *tasks], return_when=asyncio.FIRST_COMPLETED)
     for task in done - {ended}:

@@ -1,4 +1,4 @@
-"""Requests into Kafka and completed jobs out of it: how ours and the floor are asked."""
+"""Load over Kafka, for this platform and the floor: requests in, completed jobs out."""
 
 import asyncio
 import json
@@ -14,14 +14,14 @@ REQUEST = "generation.requested.base_image"
 
 
 class JobFailed(Exception):
-    """A job of a benchmark has to succeed."""
+    """A job of the benchmark failed."""
 
     def __init__(self, event: dict[str, Any]) -> None:
         super().__init__(f"job {event['job_id']} failed: {event['error']}")
 
 
 class KafkaLoad:
-    """An upstream service: publishes requests to one topic, hears the end of jobs on another."""
+    """An upstream service: publishes requests to one topic and reads the end of jobs from another."""
 
     def __init__(self, bootstrap: str, requests: str, events: str) -> None:
         self._bootstrap = bootstrap
@@ -36,7 +36,7 @@ class KafkaLoad:
         await self._producer.stop()
 
     async def submit(self, job_id: str, tenant: str) -> None:
-        """Returns when the request is in the producer's batch: its latency counts from here."""
+        """Submit a request and return once it is in the producer's batch; its latency counts from here."""
         await self._producer.send(
             self._requests,
             samples.body(REQUEST, job_id, tenant),
@@ -45,7 +45,7 @@ class KafkaLoad:
         )
 
     async def listen(self, finished: Finished, ready: asyncio.Event) -> None:
-        """From the beginning of the topic on."""
+        """Report completed jobs from the beginning of the topic on."""
         consumer = AIOKafkaConsumer(
             self._events,
             bootstrap_servers=self._bootstrap,
@@ -56,12 +56,12 @@ class KafkaLoad:
             ready.set()
             async for record in consumer:
                 if b'"completed"' in record.value or b'"failed","job_id"' in record.value:
-                    self._hear(json.loads(record.value), finished)
+                    self._handle(json.loads(record.value), finished)
         finally:
             with suppress(Exception):
                 await consumer.stop()
 
-    def _hear(self, event: dict[str, Any], finished: Finished) -> None:
+    def _handle(self, event: dict[str, Any], finished: Finished) -> None:
         if event["event"] == "failed":
             raise JobFailed(event)
         if event["event"] == "completed":

@@ -1,4 +1,4 @@
-"""Redis on a free port, in memory only: Celery's broker, and where notices are read."""
+"""In-memory Redis on a free port: Celery's broker, and a stream of notifications."""
 
 import asyncio
 import shutil
@@ -16,17 +16,17 @@ NOTICES = "notices"
 
 
 class MissingRedis(Exception):
-    """There is no Redis on this machine."""
+    """Redis is not installed."""
 
     def __init__(self) -> None:
         super().__init__(
             "redis-server is not installed: `apt-get install redis-server`, "
-            "or leave out what needs it: make bench ONLY=ours,floor"
+            "or run only contestants without it: make bench ONLY=ours,floor"
         )
 
 
 class RedisServer:
-    """Runs among a contestant's processes."""
+    """A Redis server among a contestant's processes."""
 
     def __init__(self, children: Children, folder: Path) -> None:
         self._children = children
@@ -35,7 +35,7 @@ class RedisServer:
         self.url = f"redis://{HOST}:{self._port}/0"
 
     async def start(self) -> None:
-        """Raises MissingRedis."""
+        """Start Redis. Raise MissingRedis if it is not installed."""
         program = shutil.which("redis-server")
         if program is None:
             raise MissingRedis
@@ -46,7 +46,7 @@ class RedisServer:
         await self._children.start("redis", tuple(arguments), accepts(self._port))
 
     async def listen(self, finished: Finished, ready: asyncio.Event) -> None:
-        """Hear notices until cancelled."""
+        """Report notifications until cancelled."""
         client = redis.asyncio.Redis.from_url(self.url)
         last: bytes | str = "0"
         ready.set()
@@ -54,8 +54,8 @@ class RedisServer:
             while True:
                 answer: Any = await client.xread({NOTICES: last}, count=500, block=1000)
                 for _, entries in answer or ():
-                    for place, notice in entries:
-                        last = place
+                    for entry_id, notice in entries:
+                        last = entry_id
                         finished(notice[b"job_id"].decode())
         finally:
             await client.aclose()

@@ -1,4 +1,4 @@
-"""An S3 PUT signed by hand (AWS Signature Version 4): the least that a put can cost."""
+"""S3 PUT with a hand-made signature (AWS Signature Version 4), the cheapest possible put."""
 
 import hashlib
 import hmac
@@ -10,7 +10,7 @@ SIGNED = "host;x-amz-content-sha256;x-amz-date"
 
 
 def signed_put(environment: Mapping[str, str], host: str, path: str, data: bytes) -> dict[str, str]:
-    """The headers of a PUT; `path` contains no character that would have to be escaped."""
+    """Return the headers of a PUT. `path` must not contain characters that need escaping."""
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     region, digest = environment["S3_REGION"], hashlib.sha256(data).hexdigest()
     scope = f"{moment[:8]}/{region}/s3/aws4_request"

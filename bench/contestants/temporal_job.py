@@ -1,4 +1,4 @@
-"""The steps as a Temporal workflow of activities; run as `python -m bench.contestants.temporal_job`."""
+"""The steps as a Temporal workflow of activities: `python -m bench.contestants.temporal_job`."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 with workflow.unsafe.imports_passed_through():
-    from bench.contestants.children import tell_ready
+    from bench.contestants.children import signal_ready
     from bench.contestants.steps import Steps
 
 Document = dict[str, Any]
@@ -25,7 +25,7 @@ ORDER: Final = ("plan", "open_job", "render", "store", "complete", "notify")
 
 @workflow.defn
 class GenerateImage:
-    """Six activities, one after the other, each given what the one before returned."""
+    """Six activities in sequence; each gets the result of the previous one."""
 
     @workflow.run
     async def run(self, request: Document) -> None:
@@ -35,12 +35,12 @@ class GenerateImage:
 
 
 def activities(steps: Steps) -> list[Callable[..., Any]]:
-    """One for each step, under its name."""
+    """Return one activity per step, under the step's name."""
     return [activity.defn(name=name)(_named(getattr(steps, name), name)) for name in ORDER]
 
 
 def _named(step: Callable[[Document], Document | None], name: str) -> Callable[[Document], Document | None]:
-    """A function of its own, as Temporal writes its marks on it."""
+    """Return a new function for a step, because Temporal sets attributes on it."""
 
     def act(given: Document) -> Document | None:
         return step(given)
@@ -50,7 +50,7 @@ def _named(step: Callable[[Document], Document | None], name: str) -> Callable[[
 
 
 async def main() -> None:
-    """One worker, until SIGTERM."""
+    """Run one worker until SIGTERM."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     client = await Client.connect(os.environ["TEMPORAL_ADDRESS"])
@@ -62,10 +62,10 @@ async def main() -> None:
             activities=activities(Steps(os.environ)),
             activity_executor=threads,
             max_concurrent_activities=THREADS,
-            workflow_runner=UnsandboxedWorkflowRunner(),  # the sandbox costs, and protects nothing here
+            workflow_runner=UnsandboxedWorkflowRunner(),  # the sandbox costs time and has no use here
         )
         async with worker:
-            tell_ready(os.environ)
+            signal_ready(os.environ)
             await stopped.wait()
 
 

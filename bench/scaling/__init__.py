@@ -1,1 +1,1 @@
-"""A model on paper of how the platform scales: measured costs and stated assumptions → docs/scaling.md."""
+"""Scaling model: docs/scaling.md computed from measured costs and stated assumptions."""

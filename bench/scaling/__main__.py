@@ -1,4 +1,4 @@
-"""python -m bench.scaling: what was measured, and what is assumed → docs/scaling.md."""
+"""Write docs/scaling.md from measured costs and assumptions: python -m bench.scaling"""
 
 import sys
 from pathlib import Path
@@ -13,12 +13,14 @@ PAGE: Final = Path(__file__).parents[2] / "docs" / "scaling.md"
 
 
 def main(
-    results: Annotated[Path, typer.Option(help="what a run of make bench left")] = Path("out/bench") / NAME,
+    results: Annotated[Path, typer.Option(help="results of a run of make bench")] = Path("out/bench") / NAME,
 ) -> None:
     """Write the tables of docs/scaling.md."""
     found = Results.model_validate_json(results.read_text()) if results.exists() else None
     if found is None:
-        sys.stderr.write(f"{results} is not there: make bench writes it. Costs stay unmeasured.\n")
+        sys.stderr.write(
+            f"{results} does not exist; make bench writes it. The page says that costs are not measured.\n"
+        )
     write_scaling(found, PAGE)
 
 

@@ -1,9 +1,9 @@
-"""What a rate of images needs: processes, partitions, slots, machines and money."""
+"""Resources that a rate of images needs: processes, partitions, slots, machines and money."""
 
 import math
 from dataclasses import dataclass
 
-from bench.contestants.ours import ON_THE_WAY
+from bench.contestants.ours import IMAGE_PATH_SERVICES
 from bench.scaling.assumptions import DAY, HOUR, MONTH_DAYS, Assumptions
 from bench.scaling.costs import GATEWAY, Costs, cpu_ms
 from bench.scaling.stores import Stores
@@ -11,14 +11,14 @@ from contracts.catalog import PARTITIONS
 from services.gateways.runtime.lifecycle.limits import MAX_IN_MEMORY
 
 
-def little(rate: float, seconds: float) -> int:
-    """How many are under way at once, when so many begin per second and each takes so long."""
+def littles_law(rate: float, seconds: float) -> int:
+    """Return the number of jobs in flight at a rate and a duration, by Little's law."""
     return math.ceil(rate * seconds)
 
 
 @dataclass(frozen=True)
-class Money:
-    """USD per month."""
+class MonthlyCost:
+    """Costs in USD per month."""
 
     gpus: float
     machines: float
@@ -31,23 +31,23 @@ class Money:
 
 @dataclass(frozen=True)
 class Needs:
-    """What so many images per second need, by the measured costs."""
+    """Resources for a rate of images, by the measured costs."""
 
     stores: Stores
     slots: int
-    """Attempts at the provider at once, and so GPUs."""
+    """Concurrent attempts at the provider, and so GPUs."""
     processes: dict[str, int]
-    """By service; each has a core."""
+    """Processes by service; each has a core."""
     brokers: int
     mongo_nodes: int
     service_machines: int
     gateway_mb: float | None
-    """Memory of one gateway process with its part of the slots; None where it was not measured."""
-    money: Money
+    """Memory of one gateway process with its part of the slots; None if it was not measured."""
+    monthly_cost: MonthlyCost
 
     @property
     def machines(self) -> int:
-        """Of our own: services, Kafka, MongoDB."""
+        """Own machines: services, Kafka, MongoDB."""
         return self.service_machines + self.brokers + self.mongo_nodes
 
     @property
@@ -56,22 +56,22 @@ class Needs:
 
     @property
     def partitions(self) -> int:
-        """A group has no more busy processes than its topics have partitions."""
+        """Partitions per topic: a consumer group has no more busy processes than partitions."""
         return max(self.processes.values())
 
     @property
     def too_few_partitions(self) -> bool:
-        """Whether the catalog declares fewer than that."""
+        """True if the catalog declares fewer partitions."""
         return self.partitions > PARTITIONS
 
 
 def needs(rate: float, costs: Costs, assumed: Assumptions) -> Needs:
-    """What so many images per second need."""
+    """Return the resources for a rate of images."""
     stores, each_ms = Stores(rate, assumed), cpu_ms(costs, assumed)
     cores = {name: rate * ms / 1000 / assumed.busy for name, ms in each_ms.items()}
-    machines = {name: wanted / assumed.cores_per_machine for name, wanted in cores.items()}
-    slots = little(rate, assumed.image_seconds)
-    processes = {name: math.ceil(cores[name]) for name in ON_THE_WAY}
+    machines = {name: number / assumed.cores_per_machine for name, number in cores.items()}
+    slots = littles_law(rate, assumed.image_seconds)
+    processes = {name: math.ceil(cores[name]) for name in IMAGE_PATH_SERVICES}
     processes[GATEWAY] = max(processes[GATEWAY], math.ceil(slots / MAX_IN_MEMORY))
     brokers = max(stores.brokers, math.ceil(machines["kafka"] * assumed.replication))
     mongo_nodes = assumed.replication * max(stores.shards, math.ceil(machines["mongo"]))
@@ -85,7 +85,7 @@ def needs(rate: float, costs: Costs, assumed: Assumptions) -> Needs:
         mongo_nodes=mongo_nodes,
         service_machines=service_machines,
         gateway_mb=_gateway_mb(costs, slots / processes[GATEWAY]),
-        money=Money(
+        monthly_cost=MonthlyCost(
             gpus=gpu_usd_per_month(rate, assumed),
             machines=all_cores * assumed.core_hour_usd * MONTH_DAYS * DAY / HOUR,
             storage=stores.usd_per_month,
@@ -94,7 +94,7 @@ def needs(rate: float, costs: Costs, assumed: Assumptions) -> Needs:
 
 
 def gpu_usd_per_month(rate: float, assumed: Assumptions) -> float:
-    """GPUs are paid by the second, and only while they draw."""
+    """Return the cost of GPUs, which are billed by the second while they draw."""
     return rate * assumed.image_seconds * assumed.gpu_second_usd * MONTH_DAYS * DAY
 
 

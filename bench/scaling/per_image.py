@@ -1,4 +1,4 @@
-"""What one image causes: messages on Kafka and their bytes, writes to MongoDB, documents, polls."""
+"""Effects of one image: messages on Kafka and their bytes, writes to MongoDB, documents, polls."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -26,14 +26,14 @@ from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from shared.envelope import encode
 
 TRACE: Final = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-PACE: Final = ProviderLimits()
+LIMITS: Final = ProviderLimits()
 MEASURED_PROGRESS: Final = 0
-"""The benchmark's provider is done before the first poll."""
+"""Progress messages in the benchmark, whose provider ends before the first poll."""
 
 
 @dataclass(frozen=True)
-class Said:
-    """A message, from whom and how often per image."""
+class MessageCost:
+    """A message, its sender, and its number per image."""
 
     kind: type[Message]
     example: str
@@ -42,25 +42,25 @@ class Said:
 
     @property
     def retention_seconds(self) -> int:
-        """How long its topic keeps it."""
+        """Retention of the topic."""
         return RETENTION_SECONDS[self.kind]
 
     @property
     def topic(self) -> str:
-        """With the provider's name, where there is one topic per provider."""
+        """Name of the topic, with the provider's name if there is one topic per provider."""
         return topic_of(_message(self.kind, self.example))
 
     @property
     def bytes(self) -> int:
-        """Body, key and headers of one; Kafka's framing is not counted, nor is anything compressed."""
+        """Size of body, key and headers, without Kafka's framing and without compression."""
         envelope = encode(_message(self.kind, self.example), source=self.source, trace=TRACE)
         headers = sum(len(name) + len(value) for name, value in envelope.headers)
         return len(envelope.body) + len(envelope.key) + headers
 
 
 @dataclass(frozen=True)
-class Written:
-    """A write to MongoDB, why, and how often per image."""
+class WriteCost:
+    """A write to MongoDB, its reason, and its number per image."""
 
     collection: str
     why: str
@@ -76,69 +76,69 @@ def _message(kind: type[Message], example: str) -> Message:
 
 
 def polls(image_seconds: float) -> int:
-    """How often a gateway asks for an image that takes so long, the last time included."""
-    count, pause, asked_at = 1, PACE.first_poll_interval, PACE.first_poll_interval
-    while asked_at < image_seconds:
-        pause = next_interval(pause, PACE.first_poll_interval, PACE.max_poll_interval)
-        asked_at += pause
+    """Return the number of polls for an image of this duration, the last one included."""
+    count, pause, requested_at = 1, LIMITS.first_poll_interval, LIMITS.first_poll_interval
+    while requested_at < image_seconds:
+        pause = next_interval(pause, LIMITS.first_poll_interval, LIMITS.max_poll_interval)
+        requested_at += pause
         count += 1
     return count
 
 
 def progress_of(image_seconds: float) -> int:
-    """Messages of progress, at the most: each poll but the last finds another percentage."""
+    """Return the maximum number of progress messages: one for each poll but the last."""
     return polls(image_seconds) - 1
 
 
-def messages(progress: int) -> tuple[Said, ...]:
-    """All that is said of a job of one image, drawn by Modal at the first attempt."""
+def messages(progress: int) -> tuple[MessageCost, ...]:
+    """Return all messages of a job of one image that Modal draws at the first attempt."""
     dispatcher, gateway = "dispatcher", "gateway-modal"
     return (
-        Said(GenerationRequested, "generation.requested.base_image", "api", 1),
-        Said(GenerationPlanned, "generation.planned", "prompt-builder", 1),
-        Said(JobEvent, "job.events.accepted", dispatcher, 1),
-        Said(RenderRequested, "render.requested.modal", dispatcher, 1),
-        Said(RenderProgressed, "render.progressed", gateway, progress),
-        Said(JobEvent, "job.events.started", dispatcher, 1),
-        Said(JobEvent, "job.events.progressed", dispatcher, progress),
-        Said(RenderSucceeded, "render.succeeded", gateway, 1),
-        Said(ResultStored, "result.stored", "result-store", 1),
-        Said(JobEvent, "job.events.image_ready", dispatcher, 1),
-        Said(JobEvent, "job.events.completed", dispatcher, 1),
+        MessageCost(GenerationRequested, "generation.requested.base_image", "api", 1),
+        MessageCost(GenerationPlanned, "generation.planned", "prompt-builder", 1),
+        MessageCost(JobEvent, "job.events.accepted", dispatcher, 1),
+        MessageCost(RenderRequested, "render.requested.modal", dispatcher, 1),
+        MessageCost(RenderProgressed, "render.progressed", gateway, progress),
+        MessageCost(JobEvent, "job.events.started", dispatcher, 1),
+        MessageCost(JobEvent, "job.events.progressed", dispatcher, progress),
+        MessageCost(RenderSucceeded, "render.succeeded", gateway, 1),
+        MessageCost(ResultStored, "result.stored", "result-store", 1),
+        MessageCost(JobEvent, "job.events.image_ready", dispatcher, 1),
+        MessageCost(JobEvent, "job.events.completed", dispatcher, 1),
     )
 
 
-def writes(progress: int) -> tuple[Written, ...]:
-    """All that is written for it: one for each message that the dispatcher folds, then ledger and assets."""
+def writes(progress: int) -> tuple[WriteCost, ...]:
+    """Return all writes for it: one per message that the dispatcher folds, then ledger and assets."""
     return (
-        Written("jobs", "`generation.planned` begins it", 1),
-        Written("jobs", "`render.progressed` moves it", progress),
-        Written("jobs", "`result.stored` ends it", 1),
-        Written("attempts", "`take_in`: the command is taken, and about to be sent", 1),
-        Written("attempts", "`move`: the provider works on it, under this handle", min(1, progress)),
-        Written("attempts", "`finish`: the end", 1),
-        Written("assets", "`keep`: the image is stored, and its preview", 1),
+        WriteCost("jobs", "`generation.planned` creates the job", 1),
+        WriteCost("jobs", "`render.progressed` updates it", progress),
+        WriteCost("jobs", "`result.stored` completes it", 1),
+        WriteCost("attempts", "`accept`: the command and the intent to submit it", 1),
+        WriteCost("attempts", "`save_ref`: the provider accepted it under this reference", min(1, progress)),
+        WriteCost("attempts", "`finish`: the outcome", 1),
+        WriteCost("assets", "the stored image and its preview", 1),
     )
 
 
-def count(each: tuple[Said, ...] | tuple[Written, ...]) -> int:
-    """How many in all."""
+def count(each: tuple[MessageCost, ...] | tuple[WriteCost, ...]) -> int:
+    """Return the total number."""
     return sum(one.times for one in each)
 
 
 def kafka_bytes(progress: int) -> int:
-    """Of all messages of one image, written once."""
+    """Return the bytes of all messages of one image, written once."""
     return sum(each.times * each.bytes for each in messages(progress))
 
 
 def kafka_byte_seconds(progress: int) -> int:
-    """Bytes of one image times the seconds that its topics keep them."""
+    """Return the bytes of one image times the retention of their topics in seconds."""
     return sum(each.times * each.bytes * each.retention_seconds for each in messages(progress))
 
 
 @cache
 def document_bytes() -> dict[str, int]:
-    """BSON of a finished job's documents, by collection; without indexes, not compressed."""
+    """Return the BSON size of a finished job's documents, by collection; without indexes, not compressed."""
     attempt = attempt_document(JOB_ID, TENANT) | attempt_end(JOB_ID)["$set"]
     documents = {
         "jobs": completed(job_document(JOB_ID, TENANT)),

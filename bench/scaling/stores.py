@@ -1,4 +1,4 @@
-"""What a rate of images means for Kafka, MongoDB and S3: bytes, writes, objects, and what they cost."""
+"""Load of Kafka, MongoDB and S3 at a rate of images: bytes, writes, objects and costs."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from bench.scaling.per_image import (
 )
 
 OBJECTS: Final = 2
-"""Of one image in the bucket: itself and its preview."""
+"""Objects per image in the bucket: the image and its preview."""
 MB: Final = 10**6
 GB: Final = 10**9
 TB: Final = 10**12
@@ -24,29 +24,29 @@ TB: Final = 10**12
 
 @dataclass(frozen=True)
 class Stores:
-    """What Kafka, MongoDB and S3 have to take at so many images per second."""
+    """Load of Kafka, MongoDB and S3 at a rate of images per second."""
 
     rate: float
     assumed: Assumptions
 
     @cached_property
     def progress(self) -> int:
-        """Messages of progress per image."""
+        """Progress messages per image."""
         return progress_of(self.assumed.image_seconds)
 
     @property
     def kafka_mb_per_s(self) -> float:
-        """MB/s that producers send; each copy is written once more."""
+        """MB/s from producers; each further replica is written once more."""
         return self.rate * kafka_bytes(self.progress) / MB
 
     @property
     def kafka_disk_gb(self) -> float:
-        """GB on all brokers' disks, once the longest retention is over."""
+        """GB on all brokers' disks once the longest retention has passed."""
         return self.rate * kafka_byte_seconds(self.progress) * self.assumed.replication / GB
 
     @property
     def brokers(self) -> int:
-        """Kafka brokers, by the bytes that each has to take in."""
+        """Kafka brokers, by incoming bytes."""
         copies = self.assumed.replication
         return max(copies, math.ceil(self.kafka_mb_per_s * copies / self.assumed.broker_mb_per_s))
 
@@ -77,12 +77,12 @@ class Stores:
 
     @property
     def result_store_gbit_per_s(self) -> float:
-        """Gbit/s through the result-stores: each picture comes in and goes out."""
+        """Gbit/s through the result-stores: each picture is downloaded and uploaded."""
         return self.rate * (self.assumed.image_bytes + self._object_bytes) * 8 / GB
 
     @property
     def usd_per_month(self) -> float:
-        """Objects, PUTs, and the disks of Kafka and MongoDB."""
+        """Cost of objects, PUTs, and the disks of Kafka and MongoDB."""
         assumed = self.assumed
         objects_gb = self.rate * self._object_bytes * assumed.kept_days * DAY / GB
         thousand_puts = self.s3_puts_per_s * MONTH_DAYS * DAY / 1000

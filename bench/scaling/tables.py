@@ -1,16 +1,16 @@
-"""The model → the tables of docs/scaling.md, between its markers."""
+"""Tables of docs/scaling.md, written between its markers."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from bench.contestants.ours import ON_THE_WAY
+from bench.contestants.ours import IMAGE_PATH_SERVICES
 from bench.markdown import table, text, write_between_markers
 from bench.results import Results
 from bench.scaling.assumptions import DAY, RATES, Assumptions
 from bench.scaling.costs import Costs, costs_of, cpu_ms
-from bench.scaling.limits import SLOTS, breaks_first
-from bench.scaling.needs import Needs, gpu_usd_per_month, little, needs
+from bench.scaling.limits import SLOTS, limits_by_rate
+from bench.scaling.needs import Needs, gpu_usd_per_month, littles_law, needs
 from bench.scaling.per_image import count, document_bytes, kafka_bytes, messages, polls, progress_of, writes
 from bench.scaling.stores import Stores
 from bench.tables import machine_line
@@ -24,12 +24,12 @@ COLUMNS: Final = ("images/s", *map(text, RATES))
 
 
 def write_scaling(results: Results | None, page: Path, assumed: Assumptions = ASSUMED) -> None:
-    """Write all tables; those that need a measured cost say so where there is none."""
+    """Write all tables; those that need a measured cost say so if there is none."""
     write_between_markers(page, scaling_tables(results, assumed))
 
 
 def scaling_tables(results: Results | None, assumed: Assumptions) -> dict[str, str]:
-    """Markdown by the name of its markers."""
+    """Return Markdown by the name of its markers."""
     progress, costs = progress_of(assumed.image_seconds), costs_of(results)
     return {
         "assumptions": _assumptions(assumed),
@@ -47,20 +47,20 @@ def _measured(results: Results | None, costs: Costs | None, assumed: Assumptions
     if results is None or costs is None:
         return dict.fromkeys(("measured", "costs", "processes", "money", "limits"), UNMEASURED)
     found = [needs(rate, costs, assumed) for rate in RATES]
-    limits = ((each.what, each.images_per_s, each.then) for each in breaks_first(costs, assumed))
+    limits = ((each.name, each.images_per_s, each.remedy) for each in limits_by_rate(costs, assumed))
     return {
         "measured": machine_line(results),
         "costs": _costs(costs, assumed),
         "processes": _processes(found),
         "money": _money(found),
-        "limits": table(("what", "images/s", "then"), limits),
+        "limits": table(("limit", "images/s", "remedy"), limits),
     }
 
 
 def _assumptions(assumed: Assumptions) -> str:
     fields = Assumptions.model_fields.items()
     rows = ((f"`{name}`", getattr(assumed, name), field.description) for name, field in fields)
-    return table(("assumption", "value", "unit, and why"), rows)
+    return table(("assumption", "value", "unit and reason"), rows)
 
 
 def _settings(assumed: Assumptions) -> str:
@@ -68,7 +68,7 @@ def _settings(assumed: Assumptions) -> str:
         ("partitions of each topic", PARTITIONS, "`PARTITIONS`, contracts/catalog.py"),
         ("slots of a gateway by default, all processes", SLOTS, "services/gateways/runtime/settings.py"),
         (
-            "attempts that one gateway process holds",
+            "attempts in memory of one gateway process",
             MAX_IN_MEMORY,
             "services/gateways/runtime/lifecycle/limits.py",
         ),
@@ -82,24 +82,24 @@ def _settings(assumed: Assumptions) -> str:
 
 
 def _messages(progress: int) -> str:
-    said = messages(progress)
+    costs_per_message = messages(progress)
     rows = [
         (f"`{each.example}`", f"`{each.topic}`", each.times, each.bytes, each.retention_seconds / DAY)
-        for each in said
+        for each in costs_per_message
     ]
-    whole = ("all", "", count(said), kafka_bytes(progress), None)
-    return table(("example", "topic", "per image", "bytes", "kept, days"), [*rows, whole])
+    whole = ("total", "", count(costs_per_message), kafka_bytes(progress), None)
+    return table(("example", "topic", "per image", "bytes", "retention, days"), [*rows, whole])
 
 
 def _writes(progress: int) -> str:
     written = writes(progress)
     rows = [(f"`{each.collection}`", each.why, each.times) for each in written]
-    return table(("collection", "write", "per image"), [*rows, ("all", "", count(written))])
+    return table(("collection", "write", "per image"), [*rows, ("total", "", count(written))])
 
 
 def _documents() -> str:
     found = document_bytes()
-    rows = [*((f"`{name}`", size) for name, size in found.items()), ("all", sum(found.values()))]
+    rows = [*((f"`{name}`", size) for name, size in found.items()), ("total", sum(found.values()))]
     return table(("collection", "bytes per image"), rows)
 
 
@@ -112,7 +112,7 @@ def _costs(costs: Costs, assumed: Assumptions) -> str:
     rows += [
         (f"{gateway}, CPU ms per poll", _known(costs.poll_ms), None),
         (f"{gateway}, kB", _known(costs.attempt_kb), None),
-        ("gateways.modal with nothing to do, MB", _known(costs.gateway_mb), None),
+        ("idle gateways.modal, MB", _known(costs.gateway_mb), None),
     ]
     return table(("cost", "measured", "in the model"), rows)
 
@@ -124,7 +124,7 @@ def _known(value: float | None) -> float | str:
 def _stores(found: Sequence[Stores]) -> str:
     rows: tuple[tuple[str, Callable[[Stores], object]], ...] = (
         ("Kafka, MB/s in", lambda each: each.kafka_mb_per_s),
-        ("Kafka, GB on disks, all copies", lambda each: each.kafka_disk_gb),
+        ("Kafka, GB on disks, all replicas", lambda each: each.kafka_disk_gb),
         ("Kafka brokers, by bytes", lambda each: each.brokers),
         ("MongoDB, writes/s", lambda each: each.mongo_writes_per_s),
         ("MongoDB shards, by writes", lambda each: each.shards),
@@ -139,21 +139,23 @@ def _stores(found: Sequence[Stores]) -> str:
 
 def _provider(assumed: Assumptions) -> str:
     rows = (
-        ("slots, and GPUs", *(little(rate, assumed.image_seconds) for rate in RATES)),
+        ("slots, and GPUs", *(littles_law(rate, assumed.image_seconds) for rate in RATES)),
         ("GPUs, USD per month", *(gpu_usd_per_month(rate, assumed) for rate in RATES)),
     )
     return table(COLUMNS, rows)
 
 
 def _processes(found: Sequence[Needs]) -> str:
-    processes = [(f"{name}, processes", *(each.processes[name] for each in found)) for name in ON_THE_WAY]
+    processes = [
+        (f"{name}, processes", *(each.processes[name] for each in found)) for name in IMAGE_PATH_SERVICES
+    ]
     rows: tuple[tuple[str, Callable[[Needs], object]], ...] = (
         ("partitions needed per topic", _partitions),
         ("one gateway process, MB", lambda each: _known(each.gateway_mb)),
         ("machines for services", lambda each: each.service_machines),
         ("Kafka brokers", lambda each: each.brokers),
         ("MongoDB nodes", lambda each: each.mongo_nodes),
-        ("machines in all", lambda each: each.machines),
+        ("machines in total", lambda each: each.machines),
     )
     return table(COLUMNS, [*processes, *((name, *map(value, found)) for name, value in rows)])
 
@@ -165,11 +167,11 @@ def _partitions(each: Needs) -> str:
 
 def _money(found: Sequence[Needs]) -> str:
     rows: tuple[tuple[str, Callable[[Needs], object]], ...] = (
-        ("GPUs", lambda each: each.money.gpus),
-        ("own machines", lambda each: each.money.machines),
-        ("storage", lambda each: each.money.storage),
-        ("all", lambda each: each.money.total),
-        ("USD per 1 000 images", lambda each: 1000 * each.money.total / each.images_per_month),
+        ("GPUs", lambda each: each.monthly_cost.gpus),
+        ("own machines", lambda each: each.monthly_cost.machines),
+        ("storage", lambda each: each.monthly_cost.storage),
+        ("total", lambda each: each.monthly_cost.total),
+        ("USD per 1 000 images", lambda each: 1000 * each.monthly_cost.total / each.images_per_month),
     )
     columns = ("USD per month at images/s", *COLUMNS[1:])
     return table(columns, ((name, *map(value, found)) for name, value in rows))

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.contestants.contestant import LessWork, Outcome, check_work
+from bench.contestants.contestant import IncompleteWork, Outcome, check_work
 from bench.figures import Figures, figures
 from bench.regression import NothingToCompare, merged, recorded_on, regressions
 from bench.results import Machine, Percentiles, Results, Round, now
-from bench.tables import tables, write_aside
+from bench.tables import tables, write_faster_mongo
 
 PAGE = Path(__file__).parents[3] / "docs" / "performance.md"
 
@@ -85,7 +85,7 @@ def test_recorded_figures_of_another_broker_are_dropped_and_of_the_same_one_kept
 
 
 def test_a_contestant_that_leaves_an_image_out_is_not_compared() -> None:
-    with pytest.raises(LessWork, match="'objects': 9"):
+    with pytest.raises(IncompleteWork, match="'objects': 9"):
         check_work("quick", Outcome(completed_jobs=10, attempts=10, assets=10, objects=9), 10, 10)
 
 
@@ -100,7 +100,7 @@ def test_a_part_that_was_not_measured_has_no_table() -> None:
 def test_rounds_with_a_faster_database_are_written_beside_the_main_table(tmp_path: Path) -> None:
     page, before = tmp_path / "performance.md", PAGE.read_text()
     page.write_text(before)
-    write_aside(results(a_round("ours", 1, 100), faster_mongo=True), page)
+    write_faster_mongo(results(a_round("ours", 1, 100), faster_mongo=True), page)
     start, end = "<!-- faster_mongo -->", "<!-- /faster_mongo -->"
     assert "this platform" in page.read_text().partition(start)[2].partition(end)[0]
     assert page.read_text().partition(start)[0] == before.partition(start)[0]

@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.__main__ import app
-from bench.out_folder import MARKER, NotOurs, prepare
+from bench.out_folder import MARKER, ForeignFolder, prepare
 
 
 @pytest.mark.parametrize("parts", [[], ["--quick"], ["--parts", "rounds"]])
@@ -30,7 +30,7 @@ def test_a_file_or_a_link_is_rejected(tmp_path: Path, kind: str) -> None:
         out.write_text("a file")
     else:
         out.symlink_to(elsewhere)
-    with pytest.raises(NotOurs, match="is not a folder"):
+    with pytest.raises(ForeignFolder, match="is not a folder"):
         prepare(out)
     assert (elsewhere / MARKER).exists()
 

@@ -9,7 +9,7 @@ from bench.hops import PATH
 from bench.results import InFlight, Machine, Percentiles, Results, Round, now
 from bench.scaling.assumptions import RATES, Assumptions
 from bench.scaling.costs import GATEWAY, Costs, costs_of, cpu_ms
-from bench.scaling.limits import SLOTS, breaks_first
+from bench.scaling.limits import SLOTS, limits_by_rate
 from bench.scaling.needs import Needs, needs
 from bench.scaling.per_image import count, messages, polls, progress_of, writes
 from bench.scaling.tables import UNMEASURED, scaling_tables, write_scaling
@@ -55,13 +55,13 @@ def at(rate: float, **assumed: float) -> Needs:
 
 
 def figures(found: Needs) -> list[float]:
-    stores, money = found.stores, found.money
+    stores, monthly_cost = found.stores, found.monthly_cost
     return [
         *(float(found.processes[name]) for name in SERVICES),
         *map(float, (found.slots, found.partitions, found.machines, found.brokers, found.mongo_nodes)),
         *(stores.kafka_mb_per_s, stores.kafka_disk_gb, stores.mongo_writes_per_s, stores.mongo_gb_per_day),
         *(stores.s3_puts_per_s, stores.s3_tb_per_month, stores.result_store_gbit_per_s),
-        *(money.gpus, money.machines, money.storage),
+        *(monthly_cost.gpus, monthly_cost.machines, monthly_cost.storage),
     ]
 
 
@@ -102,12 +102,12 @@ def test_a_lack_of_partitions_is_reported() -> None:
 
 
 def test_money_is_the_sum_of_its_parts() -> None:
-    money = at(100.0).money
-    assert money.total == money.gpus + money.machines + money.storage
-    assert at(100.0, gpu_second_usd=0.0).money.total == pytest.approx(money.total - money.gpus)
-    assert at(100.0, core_hour_usd=0.0).money.total == pytest.approx(money.total - money.machines)
+    cost = at(100.0).monthly_cost
+    assert cost.total == cost.gpus + cost.machines + cost.storage
+    assert at(100.0, gpu_second_usd=0.0).monthly_cost.total == pytest.approx(cost.total - cost.gpus)
+    assert at(100.0, core_hour_usd=0.0).monthly_cost.total == pytest.approx(cost.total - cost.machines)
     free = dict.fromkeys(("s3_gb_month_usd", "s3_1000_puts_usd", "disk_gb_month_usd"), 0.0)
-    assert at(100.0, **free).money.total == pytest.approx(money.total - money.storage)
+    assert at(100.0, **free).monthly_cost.total == pytest.approx(cost.total - cost.storage)
 
 
 def test_all_nodes_of_the_broker_are_one_cost_and_the_provider_is_none() -> None:
@@ -137,14 +137,14 @@ def test_the_messages_pass_all_measured_hops() -> None:
 
 
 def test_the_first_limit_reached_is_the_lowest_one() -> None:
-    limits = breaks_first(measured(), ASSUMED)
+    limits = limits_by_rate(measured(), ASSUMED)
     rates = [each.images_per_s for each in limits]
     assert rates == sorted(rates)
-    assert (limits[0].what, rates[0]) == ("`MODAL_SLOTS` as it is by default", SLOTS / ASSUMED.image_seconds)
+    assert (limits[0].name, rates[0]) == ("`MODAL_SLOTS` at its default", SLOTS / ASSUMED.image_seconds)
 
 
 def test_a_partition_limit_is_the_rate_at_which_partitions_run_out() -> None:
-    limits = {each.what: each.images_per_s for each in breaks_first(measured(), ASSUMED)}
+    limits = {each.name: each.images_per_s for each in limits_by_rate(measured(), ASSUMED)}
     rate = limits["dispatcher, one process per partition"]
     assert at(0.999 * rate).processes["dispatcher"] == PARTITIONS
     assert at(1.001 * rate).processes["dispatcher"] == PARTITIONS + 1

@@ -1,4 +1,4 @@
-"""python -m bench.counted MODULE: a gateway whose polls are counted, in the file that BENCH_POLLS names."""
+"""Run a gateway that counts its polls into the file BENCH_POLLS: python -m bench.poll_counter MODULE"""
 
 import asyncio
 import os
@@ -15,7 +15,7 @@ WRITE_EVERY_SECONDS = 0.5
 
 
 class Counter:
-    """Counts, and writes the count now and then."""
+    """A counter that writes its value to a file from time to time."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -31,7 +31,7 @@ class Counter:
 
 
 def count_polls(kind: Any, counter: Counter) -> None:
-    """Every poll of this adapter is counted, and done as before."""
+    """Count every poll of this adapter class."""
     poll = kind.poll
 
     async def counted(self: Any, request: Any, ref: Any) -> Any:
