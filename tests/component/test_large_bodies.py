@@ -76,8 +76,8 @@ def parsed() -> Iterator[tuple[str, int, bytes]]:
     yield "more lists", 413, unknown(repeated(b"[]", 110_000))
     yield "fields", 422, b'{"character":{},' + numbered('"%x":1', 99_000) + b"}"
     yield "more fields", 413, b"{" + numbered('"%x":1', 110_000) + b"}"
-    yield "deep lists", 400, unknown(b"[" * 45_000 + b"]" * 45_000)
-    yield "invalid UTF-8", 400, b'{"prompt":"' + b"x" * 1_900_000 + b'\xff"}'
+    yield "deep lists", 422, unknown(b"[" * 45_000 + b"]" * 45_000)
+    yield "invalid UTF-8", 422, b'{"prompt":"' + b"x" * 1_900_000 + b'\xff"}'
     yield "UTF-16", 422, unknown(repeated(b"1", 400_000)).decode().encode("utf-16-le")
 
 
