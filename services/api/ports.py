@@ -56,8 +56,8 @@ class Jobs(Protocol):
     async def existing(self, ids: Iterable[str]) -> set[str]:
         """Return the ids that have a document."""
 
-    async def of_tenant(self, tenant: str, ids: Iterable[str]) -> set[str]:
-        """Return the ids that are jobs of the tenant."""
+    async def of_tenant(self, tenant: str, ids: Iterable[str]) -> dict[str, Job]:
+        """Return the tenant's jobs among these ids, by id."""
 
 
 class Submissions(Protocol):
@@ -71,8 +71,8 @@ class Submissions(Protocol):
 
     async def get(self, job_id: str) -> Accepted | None: ...
 
-    async def of_tenant(self, tenant: str, job_ids: Iterable[str]) -> set[str]:
-        """Return the ids under which the tenant requested a job."""
+    async def of_tenant(self, tenant: str, job_ids: Iterable[str]) -> dict[str, Accepted]:
+        """Return the submissions under these ids in which the tenant requested a job, by job id."""
 
     async def storing(self, tenant: str, character_id: str) -> Accepted | None:
         """Return the newest submission that chooses the face of a character, else the one that creates

@@ -58,9 +58,9 @@ class MongoJobs(Jobs):
     async def existing(self, ids: Iterable[str]) -> set[str]:
         return {found["_id"] for found in await find_by_id(self._collection, ids, {"_id": 1})}
 
-    async def of_tenant(self, tenant: str, ids: Iterable[str]) -> set[str]:
-        found = await find_by_id(self._collection, ids, {"tenant": 1})
-        return {job["_id"] for job in found if job["tenant"] == tenant}
+    async def of_tenant(self, tenant: str, ids: Iterable[str]) -> dict[str, Job]:
+        found = await find_by_id(self._collection, ids, _UNUSED_FIELDS)
+        return {each["_id"]: Job.model_validate(each) for each in found if each["tenant"] == tenant}
 
 
 class MongoSubmissions(Submissions):
@@ -88,9 +88,10 @@ class MongoSubmissions(Submissions):
         found = await self._collection.find_one({"_id": job_id}, {"outbox": 0})
         return Accepted.model_validate(found) if found else None
 
-    async def of_tenant(self, tenant: str, job_ids: Iterable[str]) -> set[str]:
-        found = await find_by_id(self._collection, job_ids, {"tenant": 1, "type": 1})
-        return {each["_id"] for each in found if each["tenant"] == tenant and each.get("type")}
+    async def of_tenant(self, tenant: str, job_ids: Iterable[str]) -> dict[str, Accepted]:
+        found = await find_by_id(self._collection, job_ids, {"outbox": 0})
+        accepted = (Accepted.model_validate(each) for each in found if each["tenant"] == tenant)
+        return {each.job_id: each for each in accepted if each.is_job}
 
     async def storing(self, tenant: str, character_id: str) -> Accepted | None:
         wanted = {"tenant": tenant, "character_id": character_id, "character": {"$exists": True}}

@@ -143,6 +143,7 @@ async def test_a_character_shows_its_description_and_the_state_of_its_lora(harne
 @pytest.mark.parametrize("path", ["/v1/character-sheets", "/v1/lora-trainings"])
 async def test_a_request_may_name_follow_ups(harness: ApiHarness, path: str) -> None:
     training = {"character_id": CHARACTER, "images": [f"{JOB}/{n}" for n in range(4)], "trigger_word": "mia7"}
+    harness.jobs.put(a_job(job_id=JOB, renders=tuple(map(a_render, range(4)))))
     harness.chains.put(a_character_record())
     body: dict[str, Any] = SHEET if path == "/v1/character-sheets" else training
     answer = await harness.http.post(path, json=body | {"then": [{"type": "studio", "count": 2}]})

@@ -65,16 +65,45 @@ async def test_another_tenants_job_does_not_exist(harness: ApiHarness, kind: str
 
 @pytest.mark.parametrize("kind", naming(GONE))
 async def test_an_accepted_job_can_be_named(harness: ApiHarness, kind: str) -> None:
-    accepted = (await harness.submit("/v1/base-images")).json()["id"]
+    accepted = (await harness.submit("/v1/studio", count=4)).json()["id"]
     answer = await ask(harness, kind, accepted)
     assert answer.status_code == 202, answer.text
 
 
 @pytest.mark.parametrize("kind", naming(GONE))
 async def test_a_job_that_came_over_kafka_can_be_named(harness: ApiHarness, kind: str) -> None:
-    harness.jobs.put(a_job(job_id=JOB))
+    harness.jobs.put(a_job(job_id=JOB, renders=tuple(map(a_render, range(4)))))
     answer = await ask(harness, kind, JOB)
     assert answer.status_code == 202, answer.text
+
+
+@pytest.mark.parametrize("kind", naming(GONE))
+async def test_an_image_that_a_job_does_not_have_is_refused_by_field(harness: ApiHarness, kind: str) -> None:
+    failed = tuple(a_render(index, state="failed") for index in range(4))
+    harness.jobs.put(a_job(job_id=JOB, renders=failed, status="failed", phase=None))
+    answer = await ask(harness, kind, JOB)
+    assert next(iter(errors_of(answer).items())) == (naming(JOB)[kind][2], f"job {JOB} has no image 0")
+    assert harness.broker.sent == []
+
+
+async def test_a_training_has_no_images_to_name(harness: ApiHarness) -> None:
+    harness.jobs.put(a_job(job_id=JOB, type="lora_training"))
+    message = f"job {JOB} is a training and has no images"
+    assert errors_of(await ask(harness, "sheet", JOB)) == {"base_image_id": message}
+
+
+async def test_an_image_beyond_the_count_of_an_accepted_request_is_refused(harness: ApiHarness) -> None:
+    accepted = (await harness.submit("/v1/studio", count=2)).json()["id"]
+    images = [f"{accepted}/{place}" for place in range(4)]
+    body = {"character_id": CHARACTER, "images": images, "trigger_word": "mkvrtz"}
+    assert errors_of(await harness.http.post("/v1/lora-trainings", json=body)) == {
+        f"images.{place}": f"job {accepted} has no image {place}" for place in (2, 3)
+    }
+
+
+async def test_an_image_of_a_job_without_a_plan_can_be_named(harness: ApiHarness) -> None:
+    harness.jobs.put(a_job(job_id=JOB, renders=(), phase="waiting_for_character", requested=3))
+    assert (await ask(harness, "sheet", JOB)).status_code == 202
 
 
 async def test_the_creation_of_a_character_cannot_be_named_as_a_job(harness: ApiHarness) -> None:
@@ -84,7 +113,7 @@ async def test_the_creation_of_a_character_cannot_be_named_as_a_job(harness: Api
 
 
 async def test_each_unknown_job_of_a_training_is_named_once(harness: ApiHarness) -> None:
-    harness.jobs.put(a_job(job_id=JOB))
+    harness.jobs.put(a_job(job_id=JOB, renders=(a_render(0), a_render(1))))
     other = uuid7()
     images = [f"{JOB}/0", f"{GONE}/0", f"{GONE}/1", f"{other}/0", f"{JOB}/1"]
     body = {"character_id": CHARACTER, "images": images, "trigger_word": "mkvrtz"}

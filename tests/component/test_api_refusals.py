@@ -54,7 +54,7 @@ REFUSED: tuple[tuple[str, dict[str, Any], list[str]], ...] = (
 @pytest.fixture
 def harness() -> ApiHarness:
     harness = ApiHarness()
-    renders = (a_render(0, stored=a_stored_image(JOB, 0), state="done"),)
+    renders = tuple(a_render(at, stored=a_stored_image(JOB, at), state="done") for at in range(4))
     harness.jobs.put(a_job(job_id=JOB, type="base_image", renders=renders, character=MARA))
     return harness
 

@@ -9,7 +9,7 @@ from tests.fakes.api import OTHER, ApiHarness
 from tests.fakes.builders import CHARACTER as CHARACTER_ID
 from tests.fakes.builders import JOB
 from tests.fakes.characters import a_character_record
-from tests.fakes.jobs import a_job
+from tests.fakes.jobs import a_job, a_render
 
 BASE_IMAGE_ID = f"{JOB}/0"
 IMAGE_IDS = [f"{JOB}/{index}" for index in range(4)]
@@ -39,7 +39,7 @@ async def test_each_type_of_request_is_accepted_and_published(
     harness: ApiHarness, path: str, body: dict[str, object], kind: str
 ) -> None:
     harness.chains.put(a_character_record())
-    harness.jobs.put(a_job(job_id=JOB))
+    harness.jobs.put(a_job(job_id=JOB, renders=tuple(map(a_render, range(4)))))
     answer = await harness.http.post(path, json=body)
     assert answer.status_code == 202, answer.text
     view = answer.json()

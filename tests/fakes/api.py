@@ -70,9 +70,9 @@ class FakeSubmissions(Submissions):
     async def get(self, job_id: str) -> Accepted | None:
         return self.kept.get(job_id)
 
-    async def of_tenant(self, tenant: str, job_ids: Iterable[str]) -> set[str]:
+    async def of_tenant(self, tenant: str, job_ids: Iterable[str]) -> dict[str, Accepted]:
         found = [self.kept[each] for each in job_ids if each in self.kept]
-        return {each.job_id for each in found if each.tenant == tenant and each.is_job}
+        return {each.job_id: each for each in found if each.tenant == tenant and each.is_job}
 
     async def storing(self, tenant: str, character_id: str) -> Accepted | None:
         wanted = (tenant, character_id)
@@ -174,8 +174,9 @@ class FakeJobs(Jobs):
     async def existing(self, ids: Iterable[str]) -> set[str]:
         return set(ids) & self.kept.keys()
 
-    async def of_tenant(self, tenant: str, ids: Iterable[str]) -> set[str]:
-        return {each for each in ids if each in self.kept and self.kept[each].tenant == tenant}
+    async def of_tenant(self, tenant: str, ids: Iterable[str]) -> dict[str, Job]:
+        found = [self.kept[each] for each in ids if each in self.kept]
+        return {each.job_id: each for each in found if each.tenant == tenant}
 
 
 class FakeAssets(Assets):
