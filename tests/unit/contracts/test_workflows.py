@@ -1,4 +1,4 @@
-"""A caller's workflow: which of its pictures is the result, and which seed it uses."""
+"""Rules for a caller's workflow: its result, its seed and its placeholders."""
 
 from typing import Any
 
@@ -9,30 +9,30 @@ from tests.unit.workflow_graphs import Graph, draft_and_final, drawing, files, s
 
 
 def chosen(graph: Graph, outputs: dict[str, Any]) -> tuple[str, list[str]]:
-    """The name of the result, and of what is dropped."""
+    """Return the file names of the result and of the dropped images."""
     result = result_of(graph, outputs)
     assert result is not None
     return result.file["filename"], [file["filename"] for file in result.dropped]
 
 
 @pytest.mark.parametrize("order", [("7", "11"), ("11", "7")])
-def test_the_picture_at_the_end_of_the_longest_chain_is_the_result(order: tuple[str, ...]) -> None:
+def test_the_image_at_the_end_of_the_longest_chain_is_the_result(order: tuple[str, ...]) -> None:
     saved = {"7": files("draft.png"), "11": files("final.png")}
     assert chosen(draft_and_final(), {node: saved[node] for node in order}) == ("final.png", ["draft.png"])
 
 
-def test_a_node_titled_result_wins() -> None:
+def test_a_node_titled_result_takes_precedence() -> None:
     graph = draft_and_final()
     graph["7"]["_meta"] = {"title": " Result "}
     assert chosen(graph, {"7": files("draft.png"), "11": files("final.png")})[0] == "draft.png"
 
 
-def test_of_nodes_as_far_from_the_start_the_last_listed_is_the_result() -> None:
+def test_the_last_listed_of_equally_distant_nodes_is_the_result() -> None:
     graph = drawing() | {"8": saving("6", "second")}
     assert chosen(graph, {"8": files("second.png"), "7": files("first.png")}) == ("second.png", ["first.png"])
 
 
-def test_of_a_batch_the_first_picture_is_the_result_and_the_others_are_dropped() -> None:
+def test_the_first_image_of_a_batch_is_the_result_and_the_others_are_dropped() -> None:
     assert chosen(drawing(), {"7": files("a.png", "b.png", "c.png")}) == ("a.png", ["b.png", "c.png"])
 
 
@@ -45,13 +45,13 @@ def test_previews_are_neither_the_result_nor_dropped() -> None:
 @pytest.mark.parametrize(
     "output", [None, 1, "x", [], {}, {"images": None}, {"images": [1, {"type": "output"}, None]}]
 )
-def test_odd_outputs_and_graphs_break_nothing(output: Any) -> None:
+def test_malformed_outputs_and_graphs_are_tolerated(output: Any) -> None:
     for graph in ({}, {"7": None}, {"7": {"inputs": 1}}, {"7": {"inputs": {"x": ["7", 0]}}}, drawing()):
         result_of(graph, {"7": output})
         seed_of(graph, 1)
 
 
-def test_a_long_chain_and_a_cycle_are_no_trouble() -> None:
+def test_a_long_chain_and_a_cycle_are_handled() -> None:
     chain = {str(n): {"inputs": {"image": [str(n - 1), 0]}} for n in range(20_000)}
     assert depths(chain)["19999"] == 19_999
     assert depths({"1": {"inputs": {"x": ["2", 0]}}, "2": {"inputs": {"x": ["1", 0]}}}) == {}
@@ -94,20 +94,20 @@ LOOP = {"20": {"inputs": {"seed": 1, "x": ["21", 0]}}, "21": {"inputs": {"x": ["
         ({"1": {"inputs": {"image": "a.png"}}}, None),
     ],
 )
-def test_the_seed_is_ours_through_a_hole_else_the_only_one_of_the_graph(
+def test_the_seed_is_the_given_one_for_a_placeholder_else_the_only_one_of_the_graph(
     graph: Graph, seed: int | None
 ) -> None:
     assert seed_of(graph, 7) == seed
 
 
-def test_a_loop_that_the_result_does_not_need_changes_nothing() -> None:
+def test_a_cycle_outside_of_the_result_has_no_effect() -> None:
     graph = draft_and_final() | LOOP
     saved = {"11": files("final.png"), "7": files("draft.png")}
     listed_last = {node: graph[node] for node in graph if node != "7"} | {"7": graph["7"]}
     assert chosen(listed_last, saved) == ("final.png", ["draft.png"])
 
 
-def test_a_saving_node_that_was_expanded_stands_where_its_origin_does() -> None:
+def test_an_expanded_saving_node_has_the_position_of_its_original() -> None:
     saved = {"11.0.0.2": files("final.png"), "7": files("draft.png")}
     assert chosen(draft_and_final(), saved) == ("final.png", ["draft.png"])
 
@@ -126,13 +126,13 @@ def test_the_batch_of_a_graph_is_read_from_its_latent_image(graph: Graph, images
     assert batch_of(graph | {"8": {"inputs": {"batch_size": 9}}}) == images
 
 
-def test_holes_of_nodes_that_the_result_does_not_need_do_not_change_the_picture() -> None:
+def test_placeholders_of_nodes_outside_of_the_result_do_not_count() -> None:
     graph = drawing(seed=1) | {"8": {"inputs": {"text": "{{seed}}"}}}
     assert "seed" not in placeholders_of(graph)
     assert "seed" not in placeholders_of(drawing(seed=1) | {"7": NAMED_BY_SEED})
 
 
-def test_holes_of_a_files_name_do_not_change_the_picture() -> None:
+def test_placeholders_in_file_names_do_not_count() -> None:
     assert placeholders_of(drawing(seed=1, prefix="{{prefix}}_{{seed}}")) == {
         "prompt",
         "negative_prompt",
