@@ -92,7 +92,7 @@ async def validation_errors(recording: Recording) -> None:
             rejected[note] = f"unknown: {unknown}"
         else:
             if note == "one_good_one_bad_output":
-                status = await recording.poll("49e1", refused=ref["refused"])  # the history shows a success
+                status = await recording.poll("49e1", rejected=ref["rejected"])  # the history shows a success
                 assert isinstance(status, Failed)
                 rejected[note] = f"{status.code}: {status.message} (billed {status.billed})"
             else:

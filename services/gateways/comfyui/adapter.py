@@ -7,7 +7,7 @@ import httpx
 
 from contracts.base import Provider as ProviderName
 from contracts.renders import Billed
-from services.gateways.comfyui.answers import Run, end_of, is_from_cache, node_problem_in, refusal_in
+from services.gateways.comfyui.answers import Run, end_of, is_from_cache, node_problem_in, rejection_reason_in
 from services.gateways.comfyui.graphs import graph_of, loads_lora, reads
 from services.gateways.comfyui.lookup import PromptLookup, UnreadablePrompt
 from services.gateways.comfyui.loras import LoraFolder
@@ -42,7 +42,7 @@ FILE_GONE: Final = (
 UNREADABLE: Final = "the server answers with an error whenever it is asked for the end of this prompt"
 NOT_COMFYUI: Final = (404, 405)
 """Statuses with which a ComfyUI server never answers a prompt: another server is at the address."""
-REFUSAL_DEPTH: Final = 5
+REJECTION_DEPTH: Final = 5
 """Depth of a node's error; below it the server lists every model that it has."""
 
 
@@ -111,15 +111,17 @@ class ComfyUIProvider:
         self._socket.steps.expect(request.idempotency_key, payload["prompt"])
         url = f"{self._url}/prompt"
         try:
-            answer = await send_paid(self._http, url, reason_in=refusal_in, depth=REFUSAL_DEPTH, json=payload)
-        except Rejected as refused:
-            if refused.code in LOCKED_OUT or refused.status in NOT_COMFYUI:
+            answer = await send_paid(
+                self._http, url, reason_in=rejection_reason_in, depth=REJECTION_DEPTH, json=payload
+            )
+        except Rejected as rejection:
+            if rejection.code in LOCKED_OUT or rejection.status in NOT_COMFYUI:
                 raise
-            reason = refused.message.removeprefix(f"{refused.status} ")
-            raise _refused_workflow(reason, refused.status) from refused
+            reason = rejection.message.removeprefix(f"{rejection.status} ")
+            raise _rejected_workflow(reason, rejection.status) from rejection
         except OutcomeUnknown as unknown:
             if await self._could_not_read(request, unknown):
-                raise _refused_workflow("the server cannot read it", unknown.status) from unknown
+                raise _rejected_workflow("the server cannot read it", unknown.status) from unknown
             raise
         ref = {"id": request.idempotency_key}
         try:
@@ -130,7 +132,7 @@ class ComfyUIProvider:
             raise OutcomeUnknown(f"submit answered for prompt {str(body.get('prompt_id'))[:100]!r}")
         if body.get("node_errors"):
             reason = node_problem_in(body["node_errors"]) or "the server dropped a part of it"
-            return ref | {"refused": reason[:500]}
+            return ref | {"rejected": reason[:500]}
         return ref | {"client_id": self._client_id}
 
     async def _could_not_read(self, request: AttemptRequest, unknown: OutcomeUnknown) -> bool:
@@ -152,22 +154,22 @@ class ComfyUIProvider:
 
     def is_recoverable(self, ref: SubmissionRef) -> bool:
         """See `Lookup`."""
-        return "refused" not in ref  # a lookup does not return the rejection
+        return "rejected" not in ref  # a lookup does not return the rejection
 
     async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:
         """See `Provider`. A prompt that is not found is looked up once more."""
-        prompt_id, refusal = ref["id"], ref.get("refused")
+        prompt_id, rejection = ref["id"], ref.get("rejected")
         try:
             found = await self._lookup.state_of(prompt_id) or await self._lookup.state_of(prompt_id)
         except UnreadablePrompt as error:
             return NotFound(f"{UNREADABLE}: {error}", code="result_unreadable", retryable=False)
-        if refusal and isinstance(found, InProgress):
+        if rejection and isinstance(found, InProgress):
             await self.cancel(request, ref)
         if isinstance(found, InProgress):
             return found
-        if refusal:
+        if rejection:
             billed: Billed = "no" if found is None else "yes"
-            return Failed("invalid_workflow", f"{REJECTED}: {refusal}", retryable=False, billed=billed)
+            return Failed("invalid_workflow", f"{REJECTED}: {rejection}", retryable=False, billed=billed)
         if found is None:
             return Failed("lost", "neither in the queue nor in the history", retryable=True, billed="no")
         return await self._end(request, found)
@@ -206,6 +208,6 @@ class ComfyUIProvider:
         return self._socket.is_open and ref.get("client_id") == self._client_id
 
 
-def _refused_workflow(reason: str, status: int | None) -> Rejected:
+def _rejected_workflow(reason: str, status: int | None) -> Rejected:
     """Return the rejection of a workflow; code and text are the same for 400, 413, 500 and node errors."""
     return Rejected("invalid_workflow", f"{REJECTED}: {reason}", status=status)

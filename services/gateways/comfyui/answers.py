@@ -106,7 +106,7 @@ def end_of(run: Run, graph: Graph) -> AttemptStatus:
     return Failed("provider_error", message, retryable="OutOfMemory" in kind, billed="yes")
 
 
-def refusal_in(answer: httpx.Response) -> str:
+def rejection_reason_in(answer: httpx.Response) -> str:
     """Return the reason of a rejection: the first node with a problem, else the server's own text."""
     try:
         body = json_of(answer)

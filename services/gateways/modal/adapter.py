@@ -128,10 +128,10 @@ class ModalProvider:
             answer = await send_paid(
                 self._http, url, acceptance_header=UNDECIDED, json=payload, headers=self._headers
             )
-        except Rejected as refused:
-            if refused.status == 404:  # the application always has this route
-                reason = f"{refused.message}: is the application deployed?"
-                raise Rejected("provider_not_deployed", reason, status=404) from refused
+        except Rejected as rejection:
+            if rejection.status == 404:  # the application always has this route
+                reason = f"{rejection.message}: is the application deployed?"
+                raise Rejected("provider_not_deployed", reason, status=404) from rejection
             raise
         try:
             return {"id": ModalSubmitted.model_validate_json(answer.content).call_id}

@@ -115,7 +115,7 @@ async def test_a_cancelled_attempt_with_an_unknown_outcome_ends_with_unknown_cos
 @pytest.mark.parametrize(
     "outcome",
     [NotAccepted("provider_busy", "429", after_seconds=30.0), Rejected("invalid_request", "422")],
-    ids=["not taken", "refused"],
+    ids=["not accepted", "rejected"],
 )
 async def test_a_cancel_during_the_submission_ends_a_refused_attempt_silently(
     harness: GatewayHarness, outcome: Exception
