@@ -5,10 +5,10 @@ from functools import partial
 from pymongo import IndexModel
 
 from contracts.operations import ProviderHealth
+from services.dispatcher.character_reader import MongoCharacterReader
 from services.dispatcher.circuits import OpenCircuits
 from services.dispatcher.handlers import handlers
 from services.dispatcher.job_record import JobRecord
-from services.dispatcher.loras import MongoLoras
 from services.dispatcher.policies import load_policies
 from services.dispatcher.timers import job_timers
 from services.dispatcher.wakeups import WAITING_INDEX, wakeups
@@ -45,8 +45,8 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
             service=service.name,
         )
         jobs = MongoDocuments(database["jobs"], JobRecord)
-        loras = MongoLoras(database["characters"], database["chains"], database["selections"])
-        handlers(service.subscribe, jobs, loras, load_policies(), clock.now, lambda: circuits.down)
+        characters = MongoCharacterReader(database["characters"], database["chains"], database["selections"])
+        handlers(service.subscribe, jobs, characters, load_policies(), clock.now, lambda: circuits.down)
         wakeups(service.subscribe, database["jobs"])
         service.background("circuits", circuits.run)
         service.background("provider health", health_events.run)

@@ -10,9 +10,9 @@ from contracts.generation import GenerationRequested, GenerationWaiting, PlanReq
 from contracts.jobs import Job
 from contracts.requests import result_count
 from services.dispatcher.job_record import CharacterWait, JobRecord
+from services.dispatcher.lora_waits import CharacterStates
 from services.dispatcher.policies import Policies
 from services.dispatcher.transition import JobTransition
-from services.dispatcher.waiting import KnownLoras
 
 MAX_PAUSE_SHARE = 4
 """The pause between two checks is at most this part of the time waited."""
@@ -55,7 +55,7 @@ def continue_wait(step: JobTransition) -> None:
         step.set(wake_at=min(step.now + _pause(step), step.job.deadline_at))
 
 
-def check_character(step: JobTransition, known: KnownLoras) -> None:
+def check_character(step: JobTransition, known: CharacterStates) -> None:
     """Publish the request again if the character is stored with the awaited face; fail at the deadline;
     otherwise check later.
     """

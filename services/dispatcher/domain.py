@@ -25,6 +25,7 @@ from services.dispatcher import character_waits
 from services.dispatcher.character_waits import check_character, is_planned_by, is_waiting_for_character
 from services.dispatcher.events import elapsed
 from services.dispatcher.job_record import JobRecord, with_job
+from services.dispatcher.lora_waits import CharacterStates, begin_wait, check_lora, is_waiting
 from services.dispatcher.policies import Policies
 from services.dispatcher.rendering import (
     attempt_failed,
@@ -34,7 +35,6 @@ from services.dispatcher.rendering import (
     start_due_attempts,
 )
 from services.dispatcher.transition import JobTransition
-from services.dispatcher.waiting import KnownLoras, begin_wait, check_lora, is_waiting
 from shared.errors import PermanentError
 
 JobMessage = (
@@ -48,7 +48,7 @@ JobMessage = (
     | JobDue
 )
 StepResult = tuple[JobRecord | None, Sequence[Message]]
-NO_LORAS: KnownLoras = MappingProxyType({})
+NO_CHARACTERS: CharacterStates = MappingProxyType({})
 
 
 class JobIdConflict(PermanentError):
@@ -67,11 +67,11 @@ def advance(
     policies: Policies,
     now: datetime,
     down: frozenset[Provider] = frozenset(),
-    loras: KnownLoras = NO_LORAS,
+    characters: CharacterStates = NO_CHARACTERS,
 ) -> StepResult:
     """Apply one message to a job.
 
-    `down` are the providers with an open circuit, `loras` the states of the characters whose jobs are due.
+    `down` are the providers with an open circuit, `characters` the states of the characters of due jobs.
     Both were read after the message arrived.
 
     Raises:
@@ -90,11 +90,11 @@ def advance(
     step = JobTransition(job, now, policies, down)
     if is_waiting_for_character(job):
         if isinstance(message, JobDue):
-            check_character(step, loras)
+            check_character(step, characters)
         return step.job, step.outputs
     if is_waiting(job):
         if isinstance(message, JobDue):
-            check_lora(step, loras)
+            check_lora(step, characters)
         return step.job, step.outputs
     match message:
         case RenderProgressed():

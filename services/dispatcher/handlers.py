@@ -10,9 +10,9 @@ from contracts.base import Message, Provider
 from contracts.jobs import JobDue, JobEvent
 from services.dispatcher.domain import JobMessage, advance
 from services.dispatcher.job_record import JobRecord, events_only, with_job
+from services.dispatcher.lora_waits import CharacterRef, CharacterState, CharacterStates
 from services.dispatcher.policies import Policies
 from services.dispatcher.unstorable import fail_unstorable
-from services.dispatcher.waiting import CharacterRef, KnownLora, KnownLoras
 from shared.clock import Clock
 from shared.envelope import Outgoing, Received
 from shared.errors import UnstorableDocument
@@ -22,17 +22,17 @@ from shared.kafka.subscribe import Subscribe
 log = structlog.get_logger()
 
 
-class Loras(Protocol):
+class CharacterReader(Protocol):
     """Reads the state of characters and of their LoRAs."""
 
-    async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
+    async def states(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, CharacterState]:
         """Return the characters that exist, by owner and id; one round trip, none for no characters."""
 
 
 def handlers(
     subscribe: Subscribe,
     jobs: Documents[JobRecord],
-    loras: Loras,
+    characters: CharacterReader,
     policies: Policies,
     now: Clock,
     down: Callable[[], frozenset[Provider]] = frozenset,
@@ -41,7 +41,7 @@ def handlers(
 
     @subscribe(JobMessage, group="dispatcher")
     async def advance_jobs(batch: Sequence[Received[JobMessage]]) -> list[Outgoing]:
-        known = await loras.of(waited_for(batch))
+        known = await characters.states(waited_for(batch))
         try:
             return await fold(batch, jobs, partial(apply, known), source="dispatcher", snapshot=is_progress)
         except UnstorableDocument as error:
@@ -56,10 +56,10 @@ def handlers(
         return fail_unstorable(job, received.message, why, policies=policies, now=now())
 
     def apply(
-        known: KnownLoras, job: JobRecord | None, received: Received[JobMessage]
+        known: CharacterStates, job: JobRecord | None, received: Received[JobMessage]
     ) -> tuple[JobRecord | None, Sequence[Message]]:
         after, outputs = advance(
-            job, received.message, policies=policies, now=now(), down=down(), loras=known
+            job, received.message, policies=policies, now=now(), down=down(), characters=known
         )
         if after is not None and after is not job and after.trace is None:
             after = with_job(after, trace=received.trace)

@@ -47,7 +47,7 @@ async def find_waiting_jobs(
 
 
 def owner_of(message: LoraMessage) -> CharacterOwner:
-    """Owner LoRA it is: another tenant's character of the same id is another one."""
+    """Return the tenant and character of a LoRA: ids of characters are unique per tenant."""
     return message.tenant, message.character_id
 
 

@@ -15,7 +15,7 @@ from contracts.jobs import CharacterSheetCompleted, JobEvent
 from contracts.renders import RenderRequested
 from services.dispatcher.handlers import handlers
 from services.dispatcher.job_record import JobRecord
-from services.dispatcher.waiting import KnownLora
+from services.dispatcher.lora_waits import CharacterState
 from shared.envelope import Envelope
 from shared.errors import TransientError
 from tests.fakes.builders import (
@@ -38,7 +38,7 @@ from tests.fakes.builders import (
     refused,
     stored,
 )
-from tests.fakes.dispatcher import FakeLoras
+from tests.fakes.dispatcher import FakeCharacterReader
 from tests.fakes.documents import FakeDocuments
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record, raw_record
 from tests.fakes.subscriptions import FakeKafka
@@ -52,12 +52,12 @@ class DispatcherHarness:
     def __init__(self) -> None:
         self.now = START
         self.jobs = FakeDocuments(JobRecord)
-        self.loras = FakeLoras()
+        self.characters = FakeCharacterReader()
         self.sender = FakeSender([])
         self.consumer = FakeConsumer([], set())
         self._offsets = count(100)
         self._kafka = FakeKafka(self.sender)
-        handlers(self._kafka.subscribe, self.jobs, self.loras, POLICIES, lambda: self.now)
+        handlers(self._kafka.subscribe, self.jobs, self.characters, POLICIES, lambda: self.now)
 
     def records(self, *messages: Message) -> list[ConsumerRecord]:
         """Return the messages as records of the log."""
@@ -137,11 +137,11 @@ async def test_a_job_ends_at_its_deadline_even_if_no_provider_ever_answers() -> 
 async def test_a_repeated_timer_publishes_the_waiting_request_with_the_same_bytes() -> None:
     harness = DispatcherHarness()
     await harness.receive(a_wait())
-    harness.loras.known = {MIA: KnownLora()}
+    harness.characters.known = {MIA: CharacterState()}
     calls = harness.records(due(START, character_id=CHARACTER))
     first = await harness.consume(*calls)
     assert [envelope.topic for envelope in first] == ["generation.requested.v1"]
-    harness.loras.known = {}
+    harness.characters.known = {}
     assert await harness.consume(*calls) == first
     assert await harness.receive(a_plan(character_id=CHARACTER)) == ["accepted 2", "modal: /0/1"]
     assert await harness.consume(*calls) == first
@@ -150,10 +150,10 @@ async def test_a_repeated_timer_publishes_the_waiting_request_with_the_same_byte
 async def test_characters_are_read_once_for_all_due_jobs_of_a_batch() -> None:
     harness = DispatcherHarness()
     await harness.receive(a_waiting_plan())
-    harness.loras.known = {MIA: KnownLora(LORA)}
+    harness.characters.known = {MIA: CharacterState(LORA)}
     calls = [due(START + timedelta(seconds=n), character_id=CHARACTER) for n in range(3)]
     assert await harness.receive(*calls) == ["modal: /0/1"]
-    assert harness.loras.asked == [set(), {MIA}]
+    assert harness.characters.asked == [set(), {MIA}]
 
 
 async def test_the_messages_of_a_job_may_all_come_in_one_batch() -> None:

@@ -16,7 +16,7 @@ from services.dispatcher.job_record import JobRecord
 from shared.mongo import Collection
 from shared.mongo.documents import MongoDocuments
 from tests.fakes.builders import JOB, POLICIES, START, a_plan, a_rejection, a_spec, refused
-from tests.fakes.dispatcher import FakeLoras
+from tests.fakes.dispatcher import FakeCharacterReader
 from tests.fakes.documents import FakeCollection
 from tests.fakes.kafka import FakeConsumer, FakeSender, a_record
 from tests.fakes.subscriptions import FakeKafka
@@ -35,7 +35,7 @@ class DispatcherHarness:
         self.sender = FakeSender([])
         self._offsets = count()
         self._kafka = FakeKafka(self.sender)
-        handlers(self._kafka.subscribe, self.jobs, FakeLoras(), POLICIES, lambda: START)
+        handlers(self._kafka.subscribe, self.jobs, FakeCharacterReader(), POLICIES, lambda: START)
 
     async def receive(self, *messages: Message) -> None:
         records = [a_record(message, offset=next(self._offsets)) for message in messages]

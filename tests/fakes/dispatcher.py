@@ -13,11 +13,11 @@ from contracts.base import Message
 from contracts.chains import LoraFailed, LoraReady
 from contracts.characters import character_key
 from contracts.generation import GenerationPlanned
-from services.dispatcher.handlers import Loras, handlers
+from services.dispatcher.character_reader import MongoCharacterReader
+from services.dispatcher.handlers import CharacterReader, handlers
 from services.dispatcher.job_record import JobRecord
-from services.dispatcher.loras import MongoLoras
+from services.dispatcher.lora_waits import CharacterRef, CharacterState
 from services.dispatcher.timers import job_timers
-from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.dispatcher.wakeups import wakeups
 from shared.due_timers import DueTimers
 from shared.envelope import Envelope, Outgoing, encode
@@ -34,14 +34,14 @@ Point = Literal["read", "write", "send", "commit", "call"]
 Step = Callable[[], Awaitable[None]]
 
 
-class FakeLoras(Loras):
+class FakeCharacterReader(CharacterReader):
     """Characters in memory. `asked` has the characters that each batch read."""
 
     def __init__(self) -> None:
-        self.known: dict[CharacterRef, KnownLora] = {}
+        self.known: dict[CharacterRef, CharacterState] = {}
         self.asked: list[set[CharacterRef]] = []
 
-    async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
+    async def states(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, CharacterState]:
         wanted = set(wanted)
         self.asked.append(wanted)
         return {key: known for key, known in self.known.items() if key in wanted}
@@ -69,7 +69,7 @@ class DispatcherSimulation:
         self._unannounced: list[Message] = []
         self._timers = self._new_timers()
         jobs: MongoDocuments[JobRecord] = MongoDocuments(cast(Collection, self._jobs), JobRecord)
-        handlers(self._kafka.subscribe, jobs, _InterceptedLoras(self), POLICIES, lambda: self.now)
+        handlers(self._kafka.subscribe, jobs, _InterceptedReader(self), POLICIES, lambda: self.now)
         wakeups(self._kafka.subscribe, cast(Collection, self._jobs))
 
     @property
@@ -240,12 +240,12 @@ class _Jobs(FakeCollection):
         await super().bulk_write(writes, ordered=ordered)
 
 
-class _InterceptedLoras(Loras):
+class _InterceptedReader(CharacterReader):
     def __init__(self, simulation: DispatcherSimulation) -> None:
         self._simulation = simulation
 
-    async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
-        found = await MongoLoras(*self._simulation.read_only()).of(wanted)
+    async def states(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, CharacterState]:
+        found = await MongoCharacterReader(*self._simulation.read_only()).states(wanted)
         await self._simulation.at("read")
         return found
 

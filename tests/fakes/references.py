@@ -22,8 +22,8 @@ from services.characters.records import Record
 from services.characters.selections import PendingSelections, due_messages
 from services.dispatcher import handlers as dispatcher
 from services.dispatcher.job_record import JobRecord
+from services.dispatcher.lora_waits import CharacterRef, CharacterState
 from services.dispatcher.timers import due_messages as job_due_messages
-from services.dispatcher.waiting import CharacterRef, KnownLora
 from services.prompt_builder import handlers as prompt_builder
 from services.prompt_builder.handlers import StoredCharacter
 from shared.envelope import Envelope, Received, encode
@@ -78,13 +78,13 @@ class ReferencesHarness:
             if record
         }
 
-    async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
+    async def states(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, CharacterState]:
         """Return the characters as the dispatcher reads them."""
         wanted = set(wanted)
         found = (await self.find(wanted)).items()
-        states = {ref: KnownLora(who.character.lora, choices=who.choices) for ref, who in found}
+        states = {ref: CharacterState(who.character.lora, choices=who.choices) for ref, who in found}
         waiting = {ref: self.selections.get(character_key(*ref)) for ref in wanted - states.keys()}
-        unstored = KnownLora(is_stored=False)
+        unstored = CharacterState(is_stored=False)
         return states | {
             ref: unstored for ref, selections in waiting.items() if selections and selections.wake_at
         }

@@ -8,8 +8,8 @@ from contracts.characters import character_key
 from services.characters.chosen_faces import MAX_FACES
 from services.characters.records import CharacterMessage
 from services.characters.trainings import ANOTHER_FACE
-from services.dispatcher.loras import MongoLoras
-from services.dispatcher.waiting import KnownLora
+from services.dispatcher.character_reader import MongoCharacterReader
+from services.dispatcher.lora_waits import CharacterState
 from shared.mongo import Collection
 from tests.fakes.builders import CHARACTER, JOB, MIA, after
 from tests.fakes.characters import (
@@ -43,11 +43,11 @@ OF_THE_SECOND = a_lora(
 )
 
 
-async def as_the_dispatcher_reads(harness: RecordHarness) -> KnownLora:
+async def as_the_dispatcher_reads(harness: RecordHarness) -> CharacterState:
     document = {"_id": character_key(*MIA)} | harness.record.model_dump()
     empty = cast(Collection, FakeCollection())
-    loras = MongoLoras(cast(Collection, FakeCollection(document)), empty, empty)
-    return (await loras.of([MIA]))[MIA]
+    reader = MongoCharacterReader(cast(Collection, FakeCollection(document)), empty, empty)
+    return (await reader.states([MIA]))[MIA]
 
 
 async def test_another_face_has_neither_the_lora_nor_the_failure_of_the_earlier_one() -> None:
@@ -58,7 +58,7 @@ async def test_another_face_has_neither_the_lora_nor_the_failure_of_the_earlier_
         assert harness.record.character.base_image_id == f"{FACES}/2"
         assert (harness.record.lora_state, len(harness.record.trainings)) == ("none", 1)
         choices = frozenset(face.chain_id for face in harness.record.faces)
-        assert await as_the_dispatcher_reads(harness) == KnownLora(choices=choices)
+        assert await as_the_dispatcher_reads(harness) == CharacterState(choices=choices)
 
 
 def test_the_lora_is_that_of_the_present_face_in_any_order() -> None:

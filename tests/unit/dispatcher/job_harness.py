@@ -7,8 +7,8 @@ from contracts.jobs import JobEvent
 from contracts.renders import RenderCancel, RenderRequested
 from services.dispatcher.domain import JobMessage, advance
 from services.dispatcher.job_record import JobRecord
+from services.dispatcher.lora_waits import CharacterRef, CharacterState
 from services.dispatcher.policies import Policies
-from services.dispatcher.waiting import CharacterRef, KnownLora
 from tests.fakes.builders import POLICIES, START, after
 
 M = TypeVar("M", bound=Message)
@@ -21,7 +21,7 @@ class JobHarness:
         self.now = START
         self.stored: JobRecord | None = None
         self.outputs: list[Message] = []
-        self.loras: dict[CharacterRef, KnownLora] = {}
+        self.characters: dict[CharacterRef, CharacterState] = {}
         self._policies = policies
         self.receive(*messages)
 
@@ -39,7 +39,7 @@ class JobHarness:
         self.outputs = []
         for message in messages:
             self.stored, said = advance(
-                self.stored, message, policies=self._policies, now=self.now, loras=self.loras
+                self.stored, message, policies=self._policies, now=self.now, characters=self.characters
             )
             self.outputs += said
         return self

@@ -14,7 +14,7 @@ from contracts.renders import RenderRequested
 from services.dispatcher.domain import JobIdConflict, JobMessage, advance
 from services.dispatcher.handlers import is_progress
 from services.dispatcher.job_record import JobRecord
-from services.dispatcher.waiting import CharacterRef, KnownLora, is_waiting
+from services.dispatcher.lora_waits import CharacterRef, CharacterState, is_waiting
 from shared.envelope import Envelope, Received
 from shared.fold import fold
 from tests.fakes.builders import (
@@ -54,7 +54,7 @@ class News:
     fields: dict[str, Any]
 
 
-Step = tuple[float, JobMessage | News | KnownLora | str]
+Step = tuple[float, JobMessage | News | CharacterState | str]
 """After this many seconds, a message arrives or the characters service writes its record."""
 
 
@@ -82,10 +82,10 @@ def news() -> st.SearchStrategy[Any]:
     )
 
 
-def loras() -> st.SearchStrategy[KnownLora]:
+def character_states() -> st.SearchStrategy[CharacterState]:
     """Possible ends of the LoRA that a job may wait for."""
-    trains, ready = KnownLora(), KnownLora(LORA)
-    failure = KnownLora(failure="too few images", failed_at=START)
+    trains, ready = CharacterState(), CharacterState(LORA)
+    failure = CharacterState(failure="too few images", failed_at=START)
     return st.sampled_from([trains, trains, ready, ready, failure])
 
 
@@ -112,7 +112,7 @@ def steps(*kinds: st.SearchStrategy[Any], least: int = 0, most: int = 30) -> st.
 def stories() -> st.SearchStrategy[list[Step]]:
     """Messages after a plan, in a third of the cases with a cancel among them."""
     cancels = st.sampled_from([[], [], [(0.0, a_cancel())]])
-    parts = st.tuples(steps(news(), loras(), least=8), cancels, steps(news(), most=4))
+    parts = st.tuples(steps(news(), character_states(), least=8), cancels, steps(news(), most=4))
     return parts.map(lambda three: [*three[0], *three[1], *three[2]])
 
 
@@ -123,7 +123,7 @@ class Witness:
         self.now = START
         self.job: JobRecord | None = None
         self.outputs: list[Message] = []
-        self.loras: dict[CharacterRef, KnownLora] = {}
+        self.characters: dict[CharacterRef, CharacterState] = {}
         self.has_waited = False
 
     def message(self, step: JobMessage | News | str) -> JobMessage:
@@ -156,7 +156,7 @@ class Witness:
     def advanced(
         self, job: JobRecord | None, message: JobMessage
     ) -> tuple[JobRecord | None, Sequence[Message]]:
-        return advance(job, message, policies=POLICIES, now=self.now, loras=self.loras)
+        return advance(job, message, policies=POLICIES, now=self.now, characters=self.characters)
 
     def check(self, before: JobRecord | None, said: Sequence[Message]) -> None:
         if before is not None and before.terminal and before.seq:
@@ -200,13 +200,13 @@ class Witness:
 def play(witness: Witness, story: Sequence[Step]) -> None:
     for wait, step in story:
         witness.now += timedelta(seconds=wait)
-        if isinstance(step, KnownLora):
-            witness.loras = {MIA: step}
+        if isinstance(step, CharacterState):
+            witness.characters = {MIA: step}
         else:
             witness.receive(witness.message(step))
 
 
-@given(early=steps(news(), loras(), STRANGE, most=2), plan=ANY_PLAN, later=stories())
+@given(early=steps(news(), character_states(), STRANGE, most=2), plan=ANY_PLAN, later=stories())
 def test_a_planned_job_keeps_its_invariants(early: list[Step], plan: Any, later: list[Step]) -> None:
     witness = Witness()
     play(witness, [*early, (0.0, plan), *later])
@@ -217,7 +217,7 @@ def test_a_planned_job_keeps_its_invariants(early: list[Step], plan: Any, later:
     play(witness, [(0.0, plan), *later, *early])
 
 
-@given(story=steps(news(), loras(), STRANGE, ANY_PLAN))
+@given(story=steps(news(), character_states(), STRANGE, ANY_PLAN))
 def test_no_order_of_messages_breaks_an_invariant(story: list[Step]) -> None:
     witness = Witness()
     play(witness, story)
@@ -237,7 +237,7 @@ class Folder(Witness):
     def apply(
         self, job: JobRecord | None, given: Received[JobMessage]
     ) -> tuple[JobRecord | None, Sequence[Message]]:
-        return advance(job, given.message, policies=POLICIES, now=given.at, loras=self.loras)
+        return advance(job, given.message, policies=POLICIES, now=given.at, characters=self.characters)
 
     async def deliver(self, given: Received[JobMessage]) -> list[Envelope]:
         outputs = await fold([given], self.documents, self.apply, source="dispatcher", snapshot=is_progress)
@@ -262,8 +262,8 @@ async def test_a_redelivery_publishes_the_same_bytes_however_far_the_job_has_adv
     folder = Folder()
     for wait, step in [(0.0, plan), *story, (PATIENCE_SECONDS, DUE)]:
         folder.now += timedelta(seconds=wait)
-        if isinstance(step, KnownLora):
-            folder.loras = {MIA: step}
+        if isinstance(step, CharacterState):
+            folder.characters = {MIA: step}
         else:
             await folder.deliver_twice(folder.message(step))
     last = folder.job
@@ -274,15 +274,15 @@ async def test_a_redelivery_publishes_the_same_bytes_however_far_the_job_has_adv
     assert folder.job == last
 
 
-@given(plan=ANY_PLAN, known=loras(), story=stories())
+@given(plan=ANY_PLAN, known=character_states(), story=stories())
 async def test_one_batch_publishes_the_same_as_many_batches(
-    plan: Any, known: KnownLora, story: list[Step]
+    plan: Any, known: CharacterState, story: list[Step]
 ) -> None:
     witness, folder = Witness(), Folder()
-    witness.loras = folder.loras = {MIA: known}  # read once for a batch
+    witness.characters = folder.characters = {MIA: known}  # read once for a batch
     batch: list[Received[JobMessage]] = []
     for _, step in [(0.0, plan), *story]:
-        if isinstance(step, KnownLora):
+        if isinstance(step, CharacterState):
             continue
         message = witness.message(step)
         witness.receive(message)

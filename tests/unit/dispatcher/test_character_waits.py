@@ -12,8 +12,8 @@ from contracts.generation import GenerationRequested
 from contracts.jobs import JobError, JobEvent
 from contracts.notices import Notice
 from services.dispatcher.domain import JobIdConflict, JobMessage
+from services.dispatcher.lora_waits import CharacterState
 from services.dispatcher.policies import load_policies
-from services.dispatcher.waiting import KnownLora
 from tests.fakes.builders import (
     CHARACTER,
     DEADLINE_SECONDS,
@@ -42,7 +42,7 @@ def waiting(*, accepted: bool = False, at: float = 0.0) -> JobHarness:
 
 def looks(harness: JobHarness, at: float, *, stored: bool) -> JobHarness:
     """Make the job check, with its character stored or not."""
-    harness.loras = {MIA: KnownLora()} if stored else {}
+    harness.characters = {MIA: CharacterState()} if stored else {}
     return harness.at(at).receive(due(after(at), character_id=CHARACTER))
 
 
@@ -223,7 +223,7 @@ def test_another_request_under_the_id_of_a_waiting_job_is_a_conflict() -> None:
 def test_a_job_may_wait_for_its_character_and_then_for_the_lora() -> None:
     harness = looks(waiting(), 5, stored=True).at(6).receive(a_waiting_plan())
     assert (harness.job.phase, harness.job.deadline_at) == ("waiting_for_lora", after(PATIENCE_SECONDS))
-    harness.loras = {MIA: KnownLora(LORA)}
+    harness.characters = {MIA: CharacterState(LORA)}
     assert harness.at(20).receive(due(after(20), character_id=CHARACTER)).commands() == [f"{JOB}/0/1"]
 
 
@@ -252,7 +252,7 @@ def test_in_any_order_a_waiting_job_ends_once_and_requests_only_a_stored_charact
     for pause, step in [*steps, (0.0, a_wait()), *[(100.0, "look")] * 9]:
         at += pause
         if step == "stored":
-            harness.loras = {MIA: KnownLora()}
+            harness.characters = {MIA: CharacterState()}
             continue
         message = due(after(at), character_id=CHARACTER) if isinstance(step, str) else step
         ended = harness.stored is not None and harness.stored.terminal and not harness.stored.placeholder
@@ -260,7 +260,7 @@ def test_in_any_order_a_waiting_job_ends_once_and_requests_only_a_stored_charact
         events += harness.events()
         asked += len(harness.only(GenerationRequested))
         assert not (ended and harness.outputs), "nothing is said after the end"
-        assert not harness.only(GenerationRequested) or harness.loras
+        assert not harness.only(GenerationRequested) or harness.characters
     assert harness.job.terminal
     assert events.count("failed") + events.count("completed") == 1
     assert [event.seq for event in harness.job.events] == list(range(1, harness.job.seq + 1))
@@ -281,7 +281,7 @@ def test_a_job_that_awaits_a_choice_of_face_is_not_planned_before_it_is_stored()
     assert not looks(harness, 5, stored=True).outputs, (
         "the character is stored, and has no face or another one"
     )
-    harness.loras = {MIA: KnownLora(choices=frozenset({JOB}))}
+    harness.characters = {MIA: CharacterState(choices=frozenset({JOB}))}
     assert harness.at(9).receive(due(after(9), character_id=CHARACTER)).outputs == [requested]
 
 

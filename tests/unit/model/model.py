@@ -24,7 +24,7 @@ from services.gateways.runtime.lifecycle.limits import ProviderLimits
 from shared.clock import now
 from shared.envelope import Envelope, Received
 from tests.fakes.builders import JOB, POLICIES, START, failed, stored
-from tests.fakes.dispatcher import FakeLoras
+from tests.fakes.dispatcher import FakeCharacterReader
 from tests.fakes.documents import FakeDocuments
 from tests.fakes.subscriptions import Handlers
 from tests.unit.model.gateways import ModelGateway, Process
@@ -55,7 +55,14 @@ class ModelHarness:
         self._offsets: dict[str, int] = defaultdict(int)
         self._winners: dict[str, str] = {}
         self._handlers = Handlers()
-        handlers(self._handlers.subscribe, self._jobs, FakeLoras(), POLICIES, lambda: self.now, self._down)
+        handlers(
+            self._handlers.subscribe,
+            self._jobs,
+            FakeCharacterReader(),
+            POLICIES,
+            lambda: self.now,
+            self._down,
+        )
         sent = self.referee.sent
         self.gateways = {name: ModelGateway(name, lambda: self.elapsed, sent, PACE) for name in PROVIDERS}
         for gateway in self.gateways.values():

@@ -1,4 +1,4 @@
-"""Read from `characters` and `chains` how far the LoRAs are that jobs wait for."""
+"""Read the states of characters, and of the LoRAs that jobs wait for."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -7,8 +7,8 @@ import structlog
 from pydantic import ValidationError
 
 from contracts.characters import Lora, character_key
-from services.dispatcher.handlers import Loras
-from services.dispatcher.waiting import CharacterRef, KnownLora
+from services.dispatcher.handlers import CharacterReader
+from services.dispatcher.lora_waits import CharacterRef, CharacterState
 from shared.kafka.decoding import explain
 from shared.mongo import Collection, Document, find_by_id
 
@@ -28,7 +28,7 @@ SELECTION_FIELDS = ("tenant", "character_id", "wake_at")
 CHAIN_FIELDS = ("tenant", "character_id", "chain_id", "steps.type", "steps.state")
 
 
-class MongoLoras(Loras):
+class MongoCharacterReader(CharacterReader):
     """Reads what the characters service stores. A character that cannot be read counts as unknown."""
 
     def __init__(self, characters: Collection, chains: Collection, selections: Collection) -> None:
@@ -36,8 +36,8 @@ class MongoLoras(Loras):
         self._chains = chains
         self._selections = selections
 
-    async def of(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, KnownLora]:
-        """See `Loras`."""
+    async def states(self, wanted: Iterable[CharacterRef]) -> dict[CharacterRef, CharacterState]:
+        """See `CharacterReader`."""
         wanted = set(wanted)
         records = await find_by_id(self._characters, _keys(wanted), dict.fromkeys(FIELDS, 1))
         chains = await self._running_chains([_ref(record) for record in records if _has_failed(record)])
@@ -45,10 +45,10 @@ class MongoLoras(Loras):
         pending = await self._pending(wanted - stored.keys())
         return {ref: known for ref, known in stored.items() if known} | pending
 
-    async def _pending(self, characters: set[CharacterRef]) -> dict[CharacterRef, KnownLora]:
+    async def _pending(self, characters: set[CharacterRef]) -> dict[CharacterRef, CharacterState]:
         """Return the characters that are not stored because their base image is not ready."""
         found = await find_by_id(self._selections, _keys(characters), dict.fromkeys(SELECTION_FIELDS, 1))
-        return {_ref(each): KnownLora(is_stored=False) for each in found if each.get("wake_at")}
+        return {_ref(each): CharacterState(is_stored=False) for each in found if each.get("wake_at")}
 
     async def _running_chains(self, characters: Sequence[CharacterRef]) -> dict[CharacterRef, list[Document]]:
         """Return the running chains of these characters; no query for no characters."""
@@ -73,7 +73,7 @@ def _has_failed(record: Document) -> bool:
     return bool(record.get("lora_state") == "failed")
 
 
-def _known(record: Document, running_chains: Sequence[Document]) -> KnownLora | None:
+def _known(record: Document, running_chains: Sequence[Document]) -> CharacterState | None:
     stored = (record.get("character") or {}).get("lora")
     try:
         lora = Lora.model_validate(stored) if stored else None
@@ -81,7 +81,7 @@ def _known(record: Document, running_chains: Sequence[Document]) -> KnownLora | 
         log.warning("lora_unreadable", character_id=record.get("character_id"), error=explain(error))
         return None
     failed = _has_failed(record) and not any(_will_train(chain, record) for chain in running_chains)
-    return KnownLora(
+    return CharacterState(
         lora=lora,
         failure=(record.get("lora_error") or "it gave no reason") if failed else None,
         failed_at=record.get("lora_failed_at") if failed else None,

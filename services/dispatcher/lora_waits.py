@@ -14,7 +14,7 @@ from services.dispatcher.transition import JobTransition
 
 
 @dataclass(frozen=True, slots=True)
-class KnownLora:
+class CharacterState:
     """State of a character's LoRA and of its face, as its record shows."""
 
     lora: Lora | None = None
@@ -34,7 +34,7 @@ class KnownLora:
 CharacterRef = tuple[str, str]
 """Tenant and id of a character: ids are unique per tenant."""
 
-KnownLoras = Mapping[CharacterRef, KnownLora]
+CharacterStates = Mapping[CharacterRef, CharacterState]
 """By character, without those that were not read or do not exist."""
 
 
@@ -57,10 +57,10 @@ def begin_wait(step: JobTransition) -> None:
     )
 
 
-def check_lora(step: JobTransition, loras: KnownLoras) -> None:
+def check_lora(step: JobTransition, characters: CharacterStates) -> None:
     """Render if the LoRA is ready, fail if none will come, otherwise check later."""
     job = step.job
-    known = loras.get((job.tenant, job.character_id or ""))
+    known = characters.get((job.tenant, job.character_id or ""))
     if step.now >= job.deadline_at:
         waited = (job.deadline_at - job.requested_at).total_seconds()
         step.fail("deadline_exceeded", f"it waited {waited:g} s for the character's LoRA, which is not ready")

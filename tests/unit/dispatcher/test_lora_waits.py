@@ -7,7 +7,7 @@ import pytest
 from contracts.characters import Character, Lora
 from contracts.jobs import JobEvent
 from contracts.renders import RenderRequested
-from services.dispatcher.waiting import KnownLora
+from services.dispatcher.lora_waits import CharacterState
 from tests.fakes.builders import (
     CHARACTER,
     JOB,
@@ -27,9 +27,9 @@ from tests.fakes.builders import (
 )
 from tests.unit.dispatcher.job_harness import JobHarness
 
-READY = KnownLora(lora=LORA)
-TRAINS = KnownLora()
-FAILED = KnownLora(failure="the images are too much alike", failed_at=after(50))
+READY = CharacterState(lora=LORA)
+TRAINS = CharacterState()
+FAILED = CharacterState(failure="the images are too much alike", failed_at=after(50))
 PERSON = Character(name="Mia", age=27, trigger_word="mia_tok")
 
 
@@ -37,9 +37,9 @@ def waiting(images: int = 1, **fields: Any) -> JobHarness:
     return JobHarness(a_waiting_plan(images, **fields))
 
 
-def looks(harness: JobHarness, at: float, known: KnownLora | None) -> JobHarness:
+def looks(harness: JobHarness, at: float, known: CharacterState | None) -> JobHarness:
     """Make the job check, with this state of its character."""
-    harness.loras = {MIA: known} if known else {}
+    harness.characters = {MIA: known} if known else {}
     return harness.at(at).receive(due(after(at), character_id=CHARACTER))
 
 
@@ -78,11 +78,12 @@ def test_a_waiting_job_checks_no_later_than_at_its_deadline() -> None:
 
 
 @pytest.mark.parametrize(
-    "others", [{}, {("other", CHARACTER): READY}, {("other", CHARACTER): KnownLora(None, "no", after(5))}]
+    "others",
+    [{}, {("other", CHARACTER): READY}, {("other", CHARACTER): CharacterState(None, "no", after(5))}],
 )
 def test_a_missing_character_or_another_tenants_leaves_the_job_waiting(others: Any) -> None:
     harness = waiting()
-    harness.loras = others
+    harness.characters = others
     harness.at(10).receive(due(after(10), character_id=CHARACTER))
     assert not harness.outputs
     assert harness.job.wake_at == after(40)
@@ -100,7 +101,7 @@ def test_texts_begin_with_the_trigger_word_of_the_lora() -> None:
     """A LoRA may have another trigger word than the plan."""
     spec = a_spec(index=0, prompt="mia_tok, a woman", tag_prompt="mia_tok, (woman:1.2)")
     other = LORA.model_copy(update={"trigger_word": "qdvg"})
-    harness = looks(waiting(renders=(spec,), character=PERSON), 100, KnownLora(other))
+    harness = looks(waiting(renders=(spec,), character=PERSON), 100, CharacterState(other))
     (command,) = harness.only(RenderRequested)
     assert (command.spec.prompt, command.spec.tag_prompt) == ("qdvg, a woman", "qdvg, (woman:1.2)")
 
@@ -157,7 +158,7 @@ def test_a_failed_training_fails_the_job_with_lora_failed() -> None:
 
 
 def test_a_failure_ends_the_job_only_after_five_seconds_without_another_training() -> None:
-    recent = KnownLora(failure="too dark", failed_at=after(98))
+    recent = CharacterState(failure="too dark", failed_at=after(98))
     harness = looks(waiting(), 100, recent)
     assert not harness.outputs
     assert (harness.job.phase, harness.job.wake_at) == ("waiting_for_lora", after(103))
@@ -168,13 +169,13 @@ def test_a_failure_ends_the_job_only_after_five_seconds_without_another_training
 
 def test_a_training_that_failed_before_the_request_does_not_end_the_job() -> None:
     for failed_at in (after(-1), None):  # None: by a record from before the time was kept
-        harness = looks(waiting(), 100, KnownLora(failure="too dark", failed_at=failed_at))
+        harness = looks(waiting(), 100, CharacterState(failure="too dark", failed_at=failed_at))
         assert not harness.outputs
         assert (harness.job.phase, harness.job.wake_at) == ("waiting_for_lora", after(130))
 
 
 def test_an_older_lora_is_used_although_its_retraining_failed() -> None:
-    harness = looks(waiting(), 100, KnownLora(LORA, "cancelled", after(50)))
+    harness = looks(waiting(), 100, CharacterState(LORA, "cancelled", after(50)))
     assert harness.commands() == [f"{JOB}/0/1"]
 
 
@@ -223,7 +224,7 @@ def test_events_of_unknown_attempts_do_not_end_the_wait() -> None:
 
 
 def test_a_lora_that_the_requested_provider_cannot_use_fails_the_job_with_the_reason() -> None:
-    known = KnownLora(Lora(key="k", trigger_word="mia", providers=("fal",)))
+    known = CharacterState(Lora(key="k", trigger_word="mia", providers=("fal",)))
     harness = looks(waiting(provider="modal"), 100, known)
     assert harness.job.error is not None
     assert (harness.job.error.code, harness.job.error.message) == (

@@ -7,9 +7,9 @@ from structlog.testing import capture_logs
 
 from contracts.characters import Character, CharacterRecord, character_key
 from contracts.jobs import JobDue
+from services.dispatcher.character_reader import MongoCharacterReader
 from services.dispatcher.handlers import waited_for
-from services.dispatcher.loras import MongoLoras
-from services.dispatcher.waiting import KnownLora
+from services.dispatcher.lora_waits import CharacterState
 from shared.mongo import Collection
 from tests.fakes.builders import CHAIN, CHARACTER, JOB, LORA, MIA, START, a_plan, due, received
 from tests.fakes.documents import FakeCollection
@@ -31,33 +31,33 @@ def a_chain(*states: str, **fields: Any) -> dict[str, Any]:
     return known | {"state": "running", "steps": steps} | fields
 
 
-async def known(*chains: dict[str, Any], **fields: Any) -> KnownLora | None:
+async def known(*chains: dict[str, Any], **fields: Any) -> CharacterState | None:
     return await read({"_id": character_key(*MIA)} | a_record(**fields).model_dump(), *chains)
 
 
-async def read(document: dict[str, Any], *chains: dict[str, Any]) -> KnownLora | None:
+async def read(document: dict[str, Any], *chains: dict[str, Any]) -> CharacterState | None:
     wanted = [MIA, ("acme", JOB), ("other", CHARACTER)]
     collections = (FakeCollection(document), FakeCollection(*chains), FakeCollection())
     characters, stored_chains, selections = (cast(Collection, each) for each in collections)
-    found = await MongoLoras(characters, stored_chains, selections).of(wanted)
+    found = await MongoCharacterReader(characters, stored_chains, selections).states(wanted)
     assert set(found) <= {MIA}
     return found.get(MIA)
 
 
 @pytest.mark.parametrize("state", ["none", "training"])
 async def test_a_lora_that_is_not_ready_may_still_come(state: str) -> None:
-    assert await known(lora_state=state) == KnownLora()
+    assert await known(lora_state=state) == CharacterState()
 
 
 @pytest.mark.parametrize("state", ["ready", "training"])
 async def test_a_lora_is_usable_while_another_is_trained(state: str) -> None:
-    assert await known(lora_state=state, character=TRAINED) == KnownLora(LORA)
+    assert await known(lora_state=state, character=TRAINED) == CharacterState(LORA)
 
 
 @pytest.mark.parametrize(("error", "why"), [("too dark", "too dark"), (None, "it gave no reason")])
 async def test_a_failed_training_has_a_reason_and_a_time(error: str | None, why: str) -> None:
     told = await known(lora_state="failed", lora_error=error, lora_failed_at=START)
-    assert told == KnownLora(failure=why, failed_at=START)
+    assert told == CharacterState(failure=why, failed_at=START)
 
 
 AHEAD = [a_chain("running", "waiting"), a_chain("completed", "running")]
