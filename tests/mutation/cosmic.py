@@ -40,8 +40,7 @@ def all_mutants(targets: Iterable[Target], scratch: Path) -> Iterator[Mutant]:
             mutations = [item.mutations[0] for item in database.work_items]
         for each in mutations:
             module = each.module_path.relative_to(ROOT).as_posix()
-            where = (*each.start_pos, each.operator_name, each.occurrence, each.definition_name)
-            yield Mutant(target.name, module, *where)
+            yield Mutant(target.name, module, *each.start_pos, each.operator_name, each.occurrence)
 
 
 def changes_code(mutant: Mutant) -> bool:
@@ -102,6 +101,5 @@ def _work_item(id_: str, mutant: Mutant) -> WorkItem:
         occurrence=mutant.occurrence,
         start_pos=(mutant.line, mutant.column),
         end_pos=(mutant.line, mutant.column + 1),
-        definition_name=mutant.definition,
     )
     return WorkItem.single(id_, spec)

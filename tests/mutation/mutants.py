@@ -6,9 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-NUMBER = "core/NumberReplacer"
-EXCLUDED = frozenset({"core/RemoveDecorator", "core/NoOp"})
-"""Without its decorator a property or a dataclass fails in every test: such a mutant shows little."""
 COMPARISON = "core/ReplaceComparisonOperator_"
 IDENTITY = frozenset({"Is", "IsNot"})
 """`is` in place of `==` does the same for enums and constants; with a literal it is not valid."""
@@ -16,7 +13,7 @@ IDENTITY = frozenset({"Is", "IsNot"})
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change at one place, by one operator of Cosmic Ray; `definition` is the function or class."""
+    """One change at one place, by one operator of Cosmic Ray."""
 
     target: str
     module: str
@@ -24,7 +21,6 @@ class Mutant:
     column: int
     operator: str
     occurrence: int
-    definition: str | None
 
     @property
     def place(self) -> tuple[str, int, int]:
@@ -33,9 +29,7 @@ class Mutant:
 
     @property
     def can_be_killed(self) -> bool:
-        """False for an equivalent mutant, and for numbers at module level: tests use those by name."""
-        if self.operator in EXCLUDED or (self.operator == NUMBER and self.definition is None):
-            return False
+        """False for `is` in place of `==`."""
         if not self.operator.startswith(COMPARISON):
             return True
         return len(IDENTITY.intersection(self.operator.split("_")[1:])) != 1
@@ -62,19 +56,36 @@ def sample(
 
 
 def differ(source: str, mutated: str) -> bool:
-    """Return whether mutated code is valid and differs in more than the annotations of functions."""
+    """Return whether mutated code is valid and has other rules."""
     try:
-        return _without_annotations(source) != _without_annotations(mutated)
+        return _rules_of(source) != _rules_of(mutated)
     except SyntaxError:
         return False
 
 
-def _without_annotations(source: str) -> str:
+def _rules_of(source: str) -> str:
+    """Return the syntax tree without settings, annotations of functions and decorators.
+
+    Settings are numbers outside of functions: tests use them by name. Without its decorator a property
+    or a dataclass fails in every test.
+    """
     tree = ast.parse(source)
     compile(source, "mutant", "exec")
     for node in ast.walk(tree):
         if isinstance(node, ast.arg):
             node.annotation = None
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.returns = None
+            node.returns, node.decorator_list = None, []
+        elif isinstance(node, ast.ClassDef):
+            node.decorator_list = []
+        if isinstance(node, ast.Module | ast.ClassDef):
+            _drop_settings(node.body)
     return ast.dump(tree)
+
+
+def _drop_settings(body: list[ast.stmt]) -> None:
+    for statement in body:
+        if isinstance(statement, ast.Assign | ast.AnnAssign):
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+                    node.value = 0
