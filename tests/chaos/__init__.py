@@ -1,1 +1,1 @@
-"""Breaks a running platform on purpose, and checks afterwards that nothing was lost or doubled."""
+"""Inject faults into a running platform and check that nothing was lost or doubled."""

@@ -1,4 +1,4 @@
-"""python -m tests.chaos: breaks a running platform on purpose and reports what it lost or doubled."""
+"""`python -m tests.chaos`: inject faults into a running platform and report lost and doubled work."""
 
 import argparse
 import asyncio
@@ -14,20 +14,23 @@ from tests.chaos.run import run
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 1 when a promise was not kept."""
+    """Return 1 when a promise was broken."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument(
         "--seed", type=int, default=None, help="the same seed plans the same; default: a new one"
     )
-    parser.add_argument("--minutes", type=float, default=28.0, help="end within this time, come what may")
+    parser.add_argument("--minutes", type=float, default=28.0, help="upper limit of the run")
     parser.add_argument("--out", type=Path, default=Path("out/chaos"))
     parser.add_argument("--instances", type=int, default=2, help="of each service")
     parser.add_argument(
-        "--outages", type=float, metavar="SECONDS", help="kill nothing; each server is away for so long"
+        "--outages",
+        type=float,
+        metavar="SECONDS",
+        help="disconnect each server for this time instead of killing processes",
     )
     parser.add_argument(
-        "--broken", default=None, help="run services with this fault built in (tests.chaos.broken)"
+        "--broken", default=None, help="inject this fault into the services (tests.chaos.broken)"
     )
     options = parser.parse_args(arguments)
     quiet()
@@ -50,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def quiet() -> None:
-    """The log of the run itself; what clients of broken servers have to say is no news."""
+    """Configure the log of the run; leave out the clients of the servers that the run breaks."""
     logging.basicConfig(format="%(asctime)s %(message)s", datefmt="%H:%M:%S", level=logging.INFO)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -1,19 +1,19 @@
-"""Draws at random, but everything once before anything a second time."""
+"""Random draws that return each item once before any item a second time."""
 
 from collections.abc import Callable, Iterable
 from random import Random
 
 
-class Bag:
-    """A shuffled list that is filled anew when it is empty; the same dice shuffle it the same way."""
+class ShuffleBag:
+    """A shuffled list that is refilled when it is empty; the same generator gives the same order."""
 
-    def __init__(self, things: Iterable[str], dice: Random) -> None:
+    def __init__(self, things: Iterable[str], rng: Random) -> None:
         self._things = list(things)
-        self._dice = dice
+        self._dice = rng
         self._left: list[str] = []
 
     def draw(self, possible: Callable[[str], bool] = lambda _: True) -> str | None:
-        """The next one that is possible now; those that are passed over keep their turn."""
+        """Return the next item that is possible now; skipped items keep their place."""
         if not self._left:
             self._left = self._things.copy()
             self._dice.shuffle(self._left)

@@ -1,4 +1,4 @@
-"""python -m tests.chaos.broken FAULT MODULE: a service with a fault built in, for the checker to find.
+"""`python -m tests.chaos.broken FAULT MODULE`: run a service with an injected fault, for the checker to find.
 
 The services themselves have no switch for this: each fault replaces one function from outside, and
 waits a moment where a process must die to show it.
@@ -24,7 +24,7 @@ A_MOMENT = 0.3
 
 
 def commit_before_publish() -> None:
-    """A batch is committed first: what a crash interrupts is never handled."""
+    """Commit a batch before it is handled: records of an interrupted batch are lost."""
 
     async def handle(self: Any, proceed: Any, batch: Any) -> None:
         await batch.consumer.commit(batch.ends())
@@ -36,7 +36,7 @@ def commit_before_publish() -> None:
 
 
 def two_at_once() -> None:
-    """No fault: each dispatcher reads everything, so that writes meet. The guards must hold."""
+    """No fault: each dispatcher reads all records, so that writes conflict. The guards must hold."""
     subscribe = Consumers.subscribe
 
     def alone(self: Any, kinds: Any, /, *, group: str, **more: Any) -> Any:
@@ -47,7 +47,7 @@ def two_at_once() -> None:
 
 
 def unguarded_write() -> None:
-    """A document is written whatever happened to it since it was read."""
+    """Write a document even if it has changed since it was read."""
     two_at_once()
 
     async def save(self: Any, documents: Any) -> set[str]:
@@ -61,7 +61,7 @@ def unguarded_write() -> None:
 
 
 def submit_before_intent() -> None:
-    """The provider is called before the ledger knows of it."""
+    """Call the provider before the intent is in the ledger."""
     begin = Executor.__init__
 
     def hasty(self: Any, provider: Any, *rest: Any, **more: Any) -> None:
@@ -82,7 +82,7 @@ def submit_before_intent() -> None:
 
 
 def forgetful_webhooks() -> None:
-    """A webhook is tried once."""
+    """Try a webhook only once."""
 
     def tried(delivery: Delivery, outcome: Outcome, now: Any) -> Delivery:
         return after_attempt(delivery, replace_outcome(outcome), now)
@@ -106,7 +106,7 @@ FAULTS: dict[str, Callable[[], None]] = {
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Build the fault in and run the module."""
+    """Inject the fault and run the module."""
     fault, module = arguments
     FAULTS[fault]()
     runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,4 +1,4 @@
-"""python -m tests.chaos.broken_builds: builds each fault in, and sees whether the checker reports it."""
+"""`python -m tests.chaos.broken_builds`: inject each fault and verify that the checker reports it."""
 
 import argparse
 import asyncio
@@ -23,13 +23,13 @@ EXPECTED: dict[str, frozenset[Kind]] = {
     "submit_before_intent": frozenset({"unexplained_submission"}),
     "forgetful_webhooks": frozenset({"missing_notification"}),
 }
-"""What a build with this fault breaks, at least one of it; nothing that is only slow breaks that.
-A control breaks nothing: no fault at all may be reported of it."""
+"""Kinds of faults of which the checker must report at least one; a slow run alone causes none of them.
+A control has none: the checker must report nothing."""
 PLAN = Plan(jobs=80, seed=0, seconds=300.0, rest_seconds=80.0, out=Path("out/chaos-broken"))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit code 1 when a fault was not reported, or one where there is none."""
+    """Return 1 when a fault was not reported, or one was reported for a control."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.broken_builds", description=__doc__)
     parser.add_argument(
         "faults", nargs="*", default=list(EXPECTED), metavar="FAULT", help=", ".join(EXPECTED)
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def as_expected(fault: str, kinds: Collection[str]) -> bool:
-    """Whether the checker said of a build what it should have: of a control nothing."""
+    """Return whether the checker reported the expected kinds for a build, or nothing for a control."""
     expected = EXPECTED[fault]
     return bool(expected & set(kinds)) if expected else not kinds
 

@@ -1,10 +1,10 @@
-"""Evidence → faults. Pure, and written without the services' own rules: it trusts nobody's word."""
+"""Find faults in the evidence of a run. Pure; shares no rules with the services."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tests.chaos.ends import chains, ends, wrong_ends
-from tests.chaos.evidence import Document, Evidence, Said, events_by_job
+from tests.chaos.evidence import Document, Evidence, PublishedEvent, events_by_job
 from tests.chaos.faults import Fault
+from tests.chaos.outcomes import chains, ends, wrong_outcomes
 from tests.chaos.results import orphans, results
 from tests.chaos.submissions import submissions
 from tests.chaos.webhooks import notifications
@@ -13,11 +13,11 @@ __all__ = ["Fault", "check"]
 
 
 def check(evidence: Evidence) -> list[Fault]:
-    """All faults; none when every promise was kept."""
+    """Return all faults; none if every promise was kept."""
     events = events_by_job(evidence)
     return [
         *ends(evidence, events),
-        *wrong_ends(evidence),
+        *wrong_outcomes(evidence),
         *chains(evidence),
         *_left_over(evidence),
         *_numbering(evidence, events),
@@ -29,22 +29,22 @@ def check(evidence: Evidence) -> list[Fault]:
 
 
 def _left_over(evidence: Evidence) -> Iterator[Fault]:
-    """Nothing is under way for ever, and nothing that was asked here is set aside."""
+    """Find work that never came to rest, and records of the run that became dead letters."""
     for entry in evidence.under_way:
         yield Fault("stuck", entry, "still so when the time was up")
-    for letter in evidence.dead_letters:
-        where = "{original_topic}/{original_partition}/{original_offset}".format(**letter)
-        yield Fault("dead_letter", where, "{service}: {reason}: {error}".format(**letter))
+    for dead_letter in evidence.dead_letters:
+        where = "{original_topic}/{original_partition}/{original_offset}".format(**dead_letter)
+        yield Fault("dead_letter", where, "{service}: {reason}: {error}".format(**dead_letter))
 
 
-def _numbering(evidence: Evidence, events: Mapping[str, Sequence[Said]]) -> Iterator[Fault]:
-    """Numbers run from 1 without gaps up to the document's; an event said again says the same."""
-    for job_id, said in events.items():
-        numbers = sorted({each.body["seq"] for each in said})
+def _numbering(evidence: Evidence, events: Mapping[str, Sequence[PublishedEvent]]) -> Iterator[Fault]:
+    """Find gaps in the numbers of events (from 1 to the number in the document), and changed copies."""
+    for job_id, published in events.items():
+        numbers = sorted({each.body["seq"] for each in published})
         last = evidence.jobs.get(job_id, {}).get("seq", 0)
         if numbers != list(range(1, max(last, *numbers) + 1)):
             yield Fault("seq_gap", job_id, f"numbers {numbers}, the document is at {last}")
         bodies: dict[int, Document] = {}
-        for each in said:
+        for each in published:
             if bodies.setdefault(each.body["seq"], each.body) != each.body:
-                yield Fault("event_changed", f"{job_id}/{each.body['seq']}", "said in two versions")
+                yield Fault("event_changed", f"{job_id}/{each.body['seq']}", "published in two versions")

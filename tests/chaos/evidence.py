@@ -1,4 +1,4 @@
-"""What the checker is given: everything that was kept or said, as it is found there."""
+"""Input of the checker: all stored and published data, as found."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,29 +13,29 @@ Document = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Said:
+class PublishedEvent:
     """A record of `job.events`."""
 
     id: str
-    """Its CloudEvents id."""
+    """The CloudEvents id."""
     body: Document
 
 
 @dataclass(frozen=True)
 class Submission:
-    """An entry of a provider's own books. `our_id` is what we put into the request."""
+    """An entry of a provider's submission log, under the idempotency key of the request."""
 
     provider: str
     id: str
-    our_id: str | None
+    idempotency_key: str | None
     state: str
     at: datetime
-    asked: int = 1
-    """How often it was asked for; a provider that knows our id starts it once all the same."""
+    requests: int = 1
+    """Number of requests; a provider that knows the key starts the work once all the same."""
 
 
 @dataclass(frozen=True)
-class Got:
+class ReceivedWebhook:
     """A webhook as its receiver acknowledged it."""
 
     id: str
@@ -47,39 +47,39 @@ class Got:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All of it, after everything has come to rest."""
+    """The data of a run, read after the platform has come to rest."""
 
     asked: Sequence[str] = ()
-    """The ids of all jobs that were asked for and acknowledged."""
+    """Ids of the jobs whose submission was acknowledged."""
     orders: Mapping[str, Order] = field(default_factory=dict)
-    """What there was to be asked for, by job."""
-    told: Mapping[str, str] = field(default_factory=dict)
-    """The webhook of each job that named one."""
+    """The orders of the run, by job id."""
+    webhook_urls: Mapping[str, str] = field(default_factory=dict)
+    """Webhook address of each job that named one."""
     jobs: Mapping[str, Document] = field(default_factory=dict)
     chains: Mapping[str, Document] = field(default_factory=dict)
-    events: Sequence[Said] = ()
+    events: Sequence[PublishedEvent] = ()
     dead_letters: Sequence[Document] = ()
     assets: Mapping[str, Document] = field(default_factory=dict)
     objects: Mapping[str, str] = field(default_factory=dict)
     """Key and SHA-256 of the content of every object in the bucket."""
     attempts: Mapping[str, Document] = field(default_factory=dict)
     submissions: Sequence[Submission] = ()
-    got: Sequence[Got] = ()
-    """In the order in which they came."""
+    webhooks: Sequence[ReceivedWebhook] = ()
+    """In the order of arrival."""
     under_way: Sequence[str] = ()
-    """What had not come to rest when the time was up: `{where}: {what}`."""
+    """Open work when the time was up: `{where}: {what}`."""
     secret: str = ""
-    """Ours, from which each tenant's secret for its webhooks is made."""
+    """The secret from which each tenant's webhook secret is derived."""
 
 
 def id_at_provider(attempt_id: str) -> str:
-    """What Modal and ComfyUI are given; Fal's webhook carries the attempt id itself."""
+    """Return the idempotency key for Modal and ComfyUI; Fal's webhook address has the attempt id."""
     return str(uuid5(NAMESPACE_URL, f"imagegen:{attempt_id}"))
 
 
-def events_by_job(evidence: Evidence) -> dict[str, list[Said]]:
-    """The numbered ones."""
-    found: dict[str, list[Said]] = defaultdict(list)
+def events_by_job(evidence: Evidence) -> dict[str, list[PublishedEvent]]:
+    """Return the numbered events, by job id."""
+    found: dict[str, list[PublishedEvent]] = defaultdict(list)
     for each in evidence.events:
         if each.body["event"] != "progressed":
             found[each.body["job_id"]].append(each)
@@ -87,10 +87,10 @@ def events_by_job(evidence: Evidence) -> dict[str, list[Said]]:
 
 
 def taken_by_attempt(evidence: Evidence) -> dict[str | None, list[Submission]]:
-    """The providers' books, by our attempt; under None what is of no entry of our ledger."""
+    """Return the submissions by attempt id; submissions without a ledger entry are under None."""
     names = {id_at_provider(attempt_id): attempt_id for attempt_id in evidence.attempts}
     found: dict[str | None, list[Submission]] = defaultdict(list)
     for submission in evidence.submissions:
-        attempt_id = names.get(submission.our_id or "", submission.our_id)
+        attempt_id = names.get(submission.idempotency_key or "", submission.idempotency_key)
         found[attempt_id if attempt_id in evidence.attempts else None].append(submission)
     return found

@@ -1,4 +1,4 @@
-"""What a run may be found guilty of."""
+"""Kinds of faults that the checker reports."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,12 +28,12 @@ Kind = Literal[
     "run",
 ]
 LOST: tuple[Kind, ...] = ("lost", "unfinished", "wrong_end", "stalled_chain")
-"""What the last line of a run counts as lost: a request that had no end, or not the one it should."""
+"""Kinds that the last line of a run counts as lost: no outcome, or the wrong one."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A promise that was not kept: which, and where. `run`: the run itself did not do its work."""
+    """A broken promise and its place. Kind `run`: the run itself was incomplete."""
 
     kind: Kind
     where: str

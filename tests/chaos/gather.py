@@ -1,4 +1,4 @@
-"""The evidence, read from the places themselves: MongoDB, the bucket, the topic, the providers' books."""
+"""Reads the evidence: MongoDB, the bucket, the topics and the providers' submission logs."""
 
 import asyncio
 import hashlib
@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from pymongo import AsyncMongoClient
 
 from deploy.local.stack import Stack
-from tests.chaos.evidence import Evidence, Got, Said, Submission
+from tests.chaos.evidence import Evidence, PublishedEvent, ReceivedWebhook, Submission
 from tests.chaos.load import Order
 
 PROVIDERS = ("modal", "comfyui", "fal")
@@ -29,10 +29,10 @@ async def gather(
     stack: Stack,
     asked: Sequence[str],
     orders: Sequence[Order],
-    got: Sequence[Got],
+    webhooks: Sequence[ReceivedWebhook],
     under_way: Sequence[str],
 ) -> Evidence:
-    """Everything, once all has come to rest."""
+    """Return the evidence of a platform at rest."""
     environment = stack.environment
     bootstrap = environment["KAFKA_BOOTSTRAP"]
     documents = await read_documents(environment)
@@ -42,28 +42,28 @@ async def gather(
         for job_id, job in jobs.items()
         if (job.get("notify") or {}).get("webhook_url")
     }
-    said = await read_topic(bootstrap, EVENTS)
+    published = await read_topic(bootstrap, EVENTS)
     return Evidence(
         asked=asked,
         orders={order.job_id: order for order in orders},
-        told=by_chain
+        webhook_urls=by_chain
         | {order.job_id: order.webhook for order in orders if order.webhook and order.job_id in asked},
         jobs=jobs,
         chains=documents["chains"],
-        events=[Said(dict(r.headers)["ce_id"].decode(), json.loads(r.value)) for r in said],
+        events=[PublishedEvent(dict(r.headers)["ce_id"].decode(), json.loads(r.value)) for r in published],
         dead_letters=[json.loads(record.value) for record in await read_topic(bootstrap, DEAD_LETTERS)],
         assets=documents["assets"],
         objects=await read_objects(environment),
         attempts=documents["attempts"],
-        submissions=await read_books(stack),
-        got=got,
+        submissions=await read_submissions(stack),
+        webhooks=webhooks,
         under_way=under_way,
         secret=environment["NOTIFIER_WEBHOOK_SECRET"],
     )
 
 
 async def read_documents(environment: dict[str, str]) -> dict[str, dict[str, dict[str, Any]]]:
-    """Whole collections, by id."""
+    """Return whole collections, by id."""
     client: AsyncMongoClient[dict[str, Any]] = AsyncMongoClient(environment["MONGO_URL"], tz_aware=True)
     found: dict[str, dict[str, dict[str, Any]]] = {}
     try:
@@ -76,7 +76,7 @@ async def read_documents(environment: dict[str, str]) -> dict[str, dict[str, dic
 
 
 async def read_topic(bootstrap: str, topic: str) -> list[ConsumerRecord]:
-    """A topic from its beginning to its end, as of now."""
+    """Return all records of a topic up to its current end."""
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     records: list[ConsumerRecord] = []
@@ -94,10 +94,10 @@ async def read_topic(bootstrap: str, topic: str) -> list[ConsumerRecord]:
 
 
 async def parts_of(bootstrap: str, *topics: str) -> list[TopicPartition]:
-    """As the broker tells them: a consumer that has just connected has not heard of them.
+    """Return the partitions of topics from the broker: a new consumer has no metadata of them yet.
 
     Raises:
-        LookupError: when there is no such topic.
+        LookupError: when a topic does not exist.
     """
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -112,7 +112,7 @@ async def parts_of(bootstrap: str, *topics: str) -> list[TopicPartition]:
 
 
 async def read_objects(environment: dict[str, str]) -> dict[str, str]:
-    """Every object's SHA-256, of the bytes that are read back."""
+    """Return the SHA-256 of the content of every object."""
     session = aioboto3.Session(
         environment["S3_ACCESS_KEY"], environment["S3_SECRET_KEY"], region_name=environment["S3_REGION"]
     )
@@ -131,8 +131,8 @@ async def read_objects(environment: dict[str, str]) -> dict[str, str]:
         return dict(await asyncio.gather(*map(digest, keys)))
 
 
-async def read_books(stack: Stack) -> list[Submission]:
-    """What each provider says it took."""
+async def read_submissions(stack: Stack) -> list[Submission]:
+    """Return the entries of the submission log of each provider."""
     found = []
     async with httpx.AsyncClient(timeout=60.0, trust_env=False) as http:
         for provider in PROVIDERS:
@@ -142,12 +142,12 @@ async def read_books(stack: Stack) -> list[Submission]:
 
 
 def submission_of(provider: str, entry: dict[str, Any]) -> Submission:
-    """An entry of a simulator's books."""
+    """Return one entry of a simulator's submission log."""
     return Submission(
         provider=provider,
         id=entry["id"],
-        our_id=entry["our_id"],
+        idempotency_key=entry["our_id"],
         state=entry["state"],
         at=datetime.fromisoformat(entry["at"]),
-        asked=entry["asked"],
+        requests=entry["asked"],
     )

@@ -1,4 +1,4 @@
-"""What the services have not read yet, as the broker tells it."""
+"""Consumer lag of the services, as reported by the broker."""
 
 from collections.abc import Iterator, Mapping
 
@@ -11,7 +11,7 @@ Offsets = Mapping[TopicPartition, int]
 
 
 async def unread(bootstrap: str) -> list[str]:
-    """`lag: {group}: {topic}/{partition}: {count}` of each group and partition that has something left."""
+    """Return `lag: {group}: {topic}/{partition}: {count}` for partitions with unread records."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
     await admin.start()
@@ -22,8 +22,8 @@ async def unread(bootstrap: str) -> list[str]:
         ends = await consumer.end_offsets(parts)
         found: list[str] = []
         for group, _ in await admin.list_consumer_groups():
-            told = await admin.list_consumer_group_offsets(group, partitions=parts)
-            found += lag_of(group, {part: each.offset for part, each in told.items()}, ends)
+            offsets = await admin.list_consumer_group_offsets(group, partitions=parts)
+            found += lag_of(group, {part: each.offset for part, each in offsets.items()}, ends)
         return found
     finally:
         await consumer.stop()
@@ -31,7 +31,7 @@ async def unread(bootstrap: str) -> list[str]:
 
 
 def lag_of(group: str, committed: Offsets, ends: Offsets) -> Iterator[str]:
-    """A group reads the topics of which it has committed anything."""
+    """Yield the lag of a group on the topics for which it has committed offsets."""
     read = {part.topic for part, offset in committed.items() if offset >= 0}
     for part, end in sorted(ends.items()):
         left = end - max(0, committed.get(part, 0))

@@ -1,4 +1,4 @@
-"""Each server away for a while, one after the other, and what it did to the memory of the services."""
+"""Outages of one server after the other, and the memory of the services meanwhile."""
 
 import asyncio
 import logging
@@ -14,33 +14,33 @@ log = logging.getLogger("chaos")
 
 SERVERS = ("kafka", "mongo", "s3")
 BEFORE_SECONDS = 10.0
-"""Of load before the first, and of rest after each."""
-LOOK_SECONDS = 1.0
+"""Seconds of load before the first outage, and of rest after each."""
+MEASURE_SECONDS = 1.0
 
 
 @dataclass
 class Outages:
-    """Cut off, for `seconds` each: neither old nor new connections work, whatever was sent is lost."""
+    """Outages of `seconds` each: existing connections are cut, new ones refused, data in flight is lost."""
 
     stack: Stack
     seconds: float
     done: Counter[str] = field(default_factory=Counter)
     before_mb: dict[str, int] = field(default_factory=dict)
-    """The resident memory of each service at its largest before the first outage, by process."""
+    """Largest resident memory of each service process before the first outage."""
     most_mb: dict[str, int] = field(default_factory=dict)
-    """The same over the whole time."""
+    """Largest resident memory over the whole run."""
     failures: list[str] = field(default_factory=list)
     now: str = "no outage"
     kills: int = 0
 
     @property
-    def spared(self) -> list[str]:
-        """Servers that were not away."""
+    def missed(self) -> list[str]:
+        """Return the servers that had no outage."""
         return [name for name in SERVERS if not self.done[f"away {name}"]]
 
     async def run(self) -> None:
-        """Until each was away; returns by itself."""
-        looking = asyncio.create_task(self._look())
+        """Disconnect each server once, then return."""
+        measuring = asyncio.create_task(self._measure())
         try:
             await asyncio.sleep(BEFORE_SECONDS)
             self.before_mb = dict(self.most_mb)
@@ -51,12 +51,12 @@ class Outages:
             self.failures.append(repr(error))
             log.exception("the outages ended early")
         finally:
-            looking.cancel()
-            await asyncio.gather(looking, return_exceptions=True)
+            measuring.cancel()
+            await asyncio.gather(measuring, return_exceptions=True)
 
     async def _away(self, server: str) -> None:
         names = [each for each in self.stack.proxies if each.startswith(server)]
-        log.info("%s: away for %.0f s", ", ".join(names), self.seconds)
+        log.info("%s: disconnected for %.0f s", ", ".join(names), self.seconds)
         proxies = [self.stack.proxies[name] for name in names]
         self.now = server
         try:
@@ -69,17 +69,17 @@ class Outages:
             self.now = "no outage"
         self.done[f"away {server}"] += 1
 
-    async def _look(self) -> None:
+    async def _measure(self) -> None:
         while True:
             for name, process in self.stack.processes.items():
                 if process.kind == "service" and process.pid is not None:
-                    with suppress(OSError):  # it ended just now
+                    with suppress(OSError):  # the process has just ended
                         self.most_mb[name] = max(self.most_mb.get(name, 0), _resident_mb(process.pid))
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(MEASURE_SECONDS)
 
 
 def lasts(seconds: float) -> float:
-    """How long all outages take together, with the time before and after them."""
+    """Return the seconds that all outages take together, with the time before and after them."""
     return BEFORE_SECONDS + len(SERVERS) * (seconds + BEFORE_SECONDS)
 
 

@@ -1,14 +1,14 @@
-"""What a run is to do."""
+"""The plan of a run."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.chaos.monkey import Temper
+from tests.chaos.monkey import FaultProfile
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done."""
+    """Size, seed and faults of a run."""
 
     jobs: int
     seed: int
@@ -16,8 +16,8 @@ class Plan:
     out: Path
     instances: int = 2
     rest_seconds: float = 240.0
-    """Of its time so much is kept for coming to rest and for the checker."""
+    """Part of the time that is reserved for coming to rest and for the checker."""
     broken: str | None = None
     outages: float | None = None
-    """Seconds for which each server is away; then nothing else is broken."""
-    temper: Temper = field(default_factory=Temper)
+    """Seconds of the outage of each server; other faults are not injected then."""
+    profile: FaultProfile = field(default_factory=FaultProfile)

@@ -1,4 +1,4 @@
-"""Which failures this load accounts for: its own cancels and nonsense, and what the providers broke."""
+"""Failures that the load explains: its cancels, its invalid input and injected provider faults."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,18 +7,18 @@ from tests.chaos.evidence import Document, Evidence, Submission
 Taken = Mapping[str | None, Sequence[Submission]]
 
 BY_RENDERS = (None, "provider_failed", "too_few_images")
-"""Codes of jobs whose images say why. None is a completed job: some of its images may have failed."""
+"""Codes of jobs that are explained by their images. None is a completed job: some images may have failed."""
 ALL_TRIES = 4
-NOBODY_ANSWERED = "outcome_unknown"
+NO_ANSWER = "outcome_unknown"
 
 
 def why_not(evidence: Evidence, taken: Taken, job_id: str, job: Document) -> str | None:
-    """Why a job should not have ended so; None when all is as it was to be expected."""
+    """Return why the outcome of a job is not explained, or None."""
     order = evidence.orders.get(job_id)
     code = job["error"]["code"] if job["error"] else None
     if code == "cancelled":
         wanted = order is not None and order.cancelled_after is not None
-        return None if wanted else "cancelled, and nobody wanted that"
+        return None if wanted else "cancelled, and no cancel was requested"
     nonsense = order is not None and order.kind == "nonsense"
     if nonsense or code == "rejected":
         return None if nonsense and code == "rejected" else f"{job['status']} ({code}), the order is {order}"
@@ -51,24 +51,26 @@ def _why_not_of_renders(evidence: Evidence, taken: Taken, job_id: str, job: Docu
 
 
 def _why_not_of_render(evidence: Evidence, taken: Taken, where: str, render: Document) -> str | None:
-    """All tries must have been used up, and each must have failed in the provider's own books."""
+    """Return why a failure is not explained: tries are left, or a submission log has no failure."""
     attempts = render["attempts"]
     if not attempts:
-        return "nobody was asked for it"
+        return "it was never submitted"
     for attempt in attempts:
         if attempt["outcome"] != "failed":
             return f"attempt {attempt['n']} is {attempt['outcome']}"
         if not _broken_by_provider(evidence, taken, f"{where}/{attempt['n']}", attempt):
-            return f"the provider's books do not say that attempt {attempt['n']} failed: {attempt['error']}"
+            return (
+                f"the provider's submission log has no failure of attempt {attempt['n']}: {attempt['error']}"
+            )
     if len(attempts) < ALL_TRIES and attempts[-1]["retryable"]:
         return f"it was given up after {len(attempts)} attempts"
     return None
 
 
 def _broken_by_provider(evidence: Evidence, taken: Taken, attempt_id: str, attempt: Document) -> bool:
-    """It failed there; or its answer was lost, and the provider cannot be asked what it took."""
+    """Return whether the provider failed it, or lost the answer and offers no lookup."""
     if any(each.state == "failed" for each in taken.get(attempt_id, ())):
         return True
     entry = evidence.attempts.get(attempt_id, {})
-    unanswered = (attempt["error"] or {}).get("code") == NOBODY_ANSWERED
+    unanswered = (attempt["error"] or {}).get("code") == NO_ANSWER
     return unanswered and attempt["provider"] == "fal" and entry.get("submissions", 0) > 0

@@ -1,33 +1,33 @@
-"""Webhook receivers that are slow, fail, drop and are down for a while; they remember what they took."""
+"""Webhook receivers that are slow, fail, close connections or are down; they record accepted webhooks."""
 
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
-from tests.chaos.evidence import Got
+from tests.chaos.evidence import ReceivedWebhook
 
 MOST_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Manners:
-    """How a receiver behaves: shares of its answers, and seconds."""
+class ReceiverBehaviour:
+    """Shares of the responses of a receiver, and its delay in seconds."""
 
     fails: float = 0.0
-    """Answers 500 and has not taken it."""
+    """Share answered with 500 and not recorded."""
     forgets: float = 0.0
-    """Has taken it and closes the connection instead of answering."""
+    """Share recorded without an answer: the connection is closed."""
     delay: float = 0.0
 
 
 class Receiver:
-    """One endpoint on loopback; `got` is in the order of arrival."""
+    """One endpoint on loopback; `received` is in the order of arrival."""
 
-    def __init__(self, manners: Manners, got: list[Got], dice: Random) -> None:
-        self.manners = manners
-        self._got = got
-        self._dice = dice
+    def __init__(self, behaviour: ReceiverBehaviour, received: list[ReceivedWebhook], rng: Random) -> None:
+        self.behaviour = behaviour
+        self._received = received
+        self._dice = rng
         self._server: asyncio.Server | None = None
         self._serving: set[asyncio.Task[None]] = set()
         self.down = False
@@ -63,15 +63,15 @@ class Receiver:
         lines = (line.partition(":") for line in head.splitlines()[1:])
         headers = {name.lower(): value.strip() for name, _, value in lines}
         body = await reader.readexactly(int(headers.get("content-length", "0")))
-        if self.manners.delay:
-            await asyncio.sleep(self._dice.uniform(0, 2 * self.manners.delay))
+        if self.behaviour.delay:
+            await asyncio.sleep(self._dice.uniform(0, 2 * self.behaviour.delay))
         chance = self._dice.random()
-        if self.down or chance < self.manners.fails:
+        if self.down or chance < self.behaviour.fails:
             writer.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
         else:
             signed = (headers.get("webhook-timestamp", ""), headers.get("webhook-signature", ""))
-            self._got.append(Got(headers["webhook-id"], self.url, body, *signed))
-            if chance < self.manners.fails + self.manners.forgets:
-                raise ConnectionError("taken, and not answered")
+            self._received.append(ReceivedWebhook(headers["webhook-id"], self.url, body, *signed))
+            if chance < self.behaviour.fails + self.behaviour.forgets:
+                raise ConnectionError("recorded, and not answered")
             writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
         await writer.drain()

@@ -1,4 +1,4 @@
-"""What a run found: its last line, and all that the verdict rests on."""
+"""The report of a run: its last line, and the data behind the verdict."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from tests.chaos.work import Work
 
 @dataclass(frozen=True)
 class Report:
-    """What came of a plan."""
+    """The result of a plan."""
 
     plan: Plan
     evidence: Evidence
@@ -23,7 +23,7 @@ class Report:
     seconds: float
 
     def last_line(self) -> dict[str, object]:
-        """The verdict."""
+        """Return the verdict."""
         kinds = Counter(fault.kind for fault in self.faults)
         terminal = sum(job["status"] in ("completed", "failed") for job in self.evidence.jobs.values())
         return {
@@ -39,7 +39,7 @@ class Report:
         }
 
     def whole(self) -> dict[str, object]:
-        """The verdict, and what it rests on."""
+        """Return the verdict and the data behind it."""
         jobs, work = self.evidence.jobs.values(), self.work
         return self.last_line() | {
             "seconds": round(self.seconds),
@@ -51,7 +51,7 @@ class Report:
             "images": sum(job["delivered"] for job in jobs),
             "chains": Counter(chain["state"] for chain in self.evidence.chains.values()),
             "submissions": Counter(each.provider for each in self.evidence.submissions),
-            "webhooks": len(self.evidence.got),
+            "webhooks": len(self.evidence.webhooks),
             "done": dict(sorted(self.done.items())),
             "answers": work.answers,
             "before_mb": work.before_mb,

@@ -1,4 +1,4 @@
-"""One run: a stack, faces, orders while a monkey breaks things, rest, evidence, verdict."""
+"""One run: a stack, faces, orders under injected faults, rest, evidence, verdict."""
 
 import asyncio
 import logging
@@ -13,9 +13,8 @@ import httpx
 
 from deploy.local.services import SERVICES
 from deploy.local.stack import Stack, StackOptions
-from tests.chaos.asking import Upstream
 from tests.chaos.checker import check
-from tests.chaos.evidence import Got
+from tests.chaos.evidence import ReceivedWebhook
 from tests.chaos.faces import make_faces
 from tests.chaos.gather import PROVIDERS, gather
 from tests.chaos.load import orders
@@ -23,16 +22,17 @@ from tests.chaos.loading import Loading
 from tests.chaos.monkey import Monkey
 from tests.chaos.outages import SERVERS, Outages, lasts
 from tests.chaos.plan import Plan
-from tests.chaos.receiver import Manners, Receiver
+from tests.chaos.receiver import Receiver, ReceiverBehaviour
 from tests.chaos.report import Report
 from tests.chaos.settling import all_ready, at_rest, ended
+from tests.chaos.upstream import Upstream
 from tests.chaos.watching import Watcher
-from tests.chaos.work import Work, undone
+from tests.chaos.work import Work, unfinished_work
 
 log = logging.getLogger("chaos")
 
 MOST_OPEN_JOBS = 60
-"""So many are under way at once, in a large run."""
+"""Maximum number of open jobs in a large run."""
 FAULTY_PROVIDERS: dict[str, Any] = {
     "tiny": True,
     "latency_seconds": 0.3,
@@ -44,22 +44,26 @@ FAULTY_PROVIDERS: dict[str, Any] = {
     "webhook_duplicates": 1,
     "webhook_delay_seconds": 0.5,
 }
-MANNERS = (Manners(), Manners(fails=0.2, forgets=0.05), Manners(delay=0.2, fails=0.05))
+BEHAVIOURS = (
+    ReceiverBehaviour(),
+    ReceiverBehaviour(fails=0.2, forgets=0.05),
+    ReceiverBehaviour(delay=0.2, fails=0.05),
+)
 SHORT_WAITS = {"FAL_GRACE_SECONDS": "15"}
 
 
 async def run(plan: Plan) -> Report:
-    """Do it, within the plan's time."""
+    """Carry out a plan within its time."""
     shutil.rmtree(plan.out / "stack", ignore_errors=True)  # the same seed gives the same ids
-    started, dice, got = time.monotonic(), Random(plan.seed), list[Got]()
+    started, rng, got = time.monotonic(), Random(plan.seed), list[ReceivedWebhook]()
 
     def left() -> float:
         return plan.seconds - plan.rest_seconds - (time.monotonic() - started)
 
     async with AsyncExitStack() as opened:
         receivers = [
-            await opened.enter_async_context(Receiver(manners, got, Random(plan.seed + n)))
-            for n, manners in enumerate(MANNERS)
+            await opened.enter_async_context(Receiver(behaviour, got, Random(plan.seed + n)))
+            for n, behaviour in enumerate(BEHAVIOURS)
         ]
         stack = await opened.enter_async_context(Stack(_options(plan)))
         bootstrap = stack.environment["KAFKA_BOOTSTRAP"]
@@ -67,32 +71,32 @@ async def run(plan: Plan) -> Report:
         watcher = Watcher(bootstrap)
         watching = asyncio.create_task(watcher.run())
         await _behave(stack, tiny=True)
-        faces, first = await make_faces(upstream, watcher, dice)
+        faces, first = await make_faces(upstream, watcher, rng)
         await _behave(stack, **FAULTY_PROVIDERS, seed=plan.seed)
-        trouble = _trouble(plan, stack, receivers)
-        upstream.now = lambda: trouble.now
-        breaking = asyncio.create_task(trouble.run())
-        wanted = orders(plan.jobs, dice, faces, [receiver.url for receiver in receivers])
+        injection = _faults_of(plan, stack, receivers)
+        upstream.now = lambda: injection.now
+        breaking = asyncio.create_task(injection.run())
+        wanted = orders(plan.jobs, rng, faces, [receiver.url for receiver in receivers])
         loading = _loading(plan, upstream, watcher)
         await loading.run(wanted, left())
         asked = [*(order.job_id for order in first), *loading.asked]
         late = await ended(watcher, asked, max(60.0, left()))
-        log.info("%d jobs ended, %d late; all is left in peace", len(watcher.ended), len(late))
+        log.info("%d jobs ended, %d late; no further faults", len(watcher.ended), len(late))
         if plan.outages:
             await breaking
         breaking.cancel()
         await asyncio.gather(breaking, return_exceptions=True)
         await _behave(stack, **dict.fromkeys(("fail_rate", "lose_answer_rate"), 0.0))
         for receiver in receivers:
-            receiver.manners = Manners()
+            receiver.behaviour = ReceiverBehaviour()
         await all_ready(stack, 60.0)
         under_way = await at_rest(stack, plan.rest_seconds / 2)
         watching.cancel()
         evidence = await gather(stack, asked, [*first, *wanted], got, under_way)
-    work = _work(plan, loading, trouble)
-    faults = [*undone(work), *check(evidence)]
+    work = _work(plan, loading, injection)
+    faults = [*unfinished_work(work), *check(evidence)]
     seconds = time.monotonic() - started
-    return Report(plan, evidence, work, faults, trouble.done, trouble.kills, seconds)
+    return Report(plan, evidence, work, faults, injection.done, injection.kills, seconds)
 
 
 def _options(plan: Plan) -> StackOptions:
@@ -106,27 +110,27 @@ def _options(plan: Plan) -> StackOptions:
     )
 
 
-def _trouble(plan: Plan, stack: Stack, receivers: Sequence[Receiver]) -> Monkey | Outages:
+def _faults_of(plan: Plan, stack: Stack, receivers: Sequence[Receiver]) -> Monkey | Outages:
     if plan.outages:
         return Outages(stack, plan.outages)
-    return Monkey(stack, receivers, Random(plan.seed), plan.temper)
+    return Monkey(stack, receivers, Random(plan.seed), plan.profile)
 
 
 def _loading(plan: Plan, upstream: Upstream, watcher: Watcher) -> Loading:
-    """It lasts as long as the trouble, or one round of it; in an outage orders come all the same."""
+    """Return a load that lasts as long as one round of faults, or as all outages."""
     if plan.outages:
         return Loading(upstream, watcher, every=lasts(plan.outages) / plan.jobs)
     most = min(MOST_OPEN_JOBS, max(10, plan.jobs // 4))
-    return Loading(upstream, watcher, every=plan.temper.round_seconds / plan.jobs, most_open=most)
+    return Loading(upstream, watcher, every=plan.profile.round_seconds / plan.jobs, most_open=most)
 
 
-def _work(plan: Plan, loading: Loading, trouble: Monkey | Outages) -> Work:
-    outages = trouble if isinstance(trouble, Outages) else None
+def _work(plan: Plan, loading: Loading, injection: Monkey | Outages) -> Work:
+    outages = injection if isinstance(injection, Outages) else None
     return Work(
         planned=plan.jobs,
         asked=len(loading.asked),
-        failures=trouble.failures,
-        spared=trouble.spared,
+        failures=injection.failures,
+        missed=injection.missed,
         answers=loading.upstream.answers,
         outages=SERVERS if outages else (),
         before_mb=outages.before_mb if outages else {},

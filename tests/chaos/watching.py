@@ -1,4 +1,4 @@
-"""Follows `job.events` while all goes wrong: which jobs there are, and which have ended."""
+"""Follows `job.events` during a run: known jobs and ended jobs."""
 
 import asyncio
 import json
@@ -11,16 +11,16 @@ from tests.chaos.gather import EVENTS
 
 
 class Watcher:
-    """Hears every job's beginning and end."""
+    """Receives the first and the terminal event of every job."""
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self.seen: set[str] = set()
         self.ended: set[str] = set()
 
     async def run(self) -> None:
-        """Until cancelled; a broker that is away is waited for."""
+        """Read events until cancelled; reconnect after an outage of the broker."""
         while True:
             consumer = AIOKafkaConsumer(
                 EVENTS, bootstrap_servers=self._bootstrap, auto_offset_reset="earliest"
@@ -28,22 +28,22 @@ class Watcher:
             try:
                 await consumer.start()
                 async for record in consumer:
-                    self._hear(json.loads(record.value))
+                    self._receive(json.loads(record.value))
             except KafkaError:
                 await asyncio.sleep(1.0)
             finally:
                 with suppress(Exception):
                     await consumer.stop()
 
-    def _hear(self, event: dict[str, str]) -> None:
+    def _receive(self, event: dict[str, str]) -> None:
         self.seen.add(event["job_id"])
         if event["event"] in ("completed", "failed"):
             self.ended.add(event["job_id"])
-            self._news.set()
+            self._changed.set()
 
     async def until_open(self, asked: int, most: int) -> None:
-        """Wait until no more than `most` of so many asked jobs are open."""
+        """Wait until at most `most` of the submitted jobs are open."""
         while asked - len(self.ended) > most:
-            self._news.clear()
+            self._changed.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), 1.0)
+                await asyncio.wait_for(self._changed.wait(), 1.0)

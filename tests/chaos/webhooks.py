@@ -1,4 +1,4 @@
-"""Whether every receiver got what it was to be told, signed, once per event and in order."""
+"""Checks that every receiver got its events: signed, under one id each, first copies in order."""
 
 import base64
 import hmac
@@ -6,27 +6,33 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from tests.chaos.ends import ENDS
-from tests.chaos.evidence import Evidence, Got, Said
+from tests.chaos.evidence import Evidence, PublishedEvent, ReceivedWebhook
 from tests.chaos.faults import Fault
+from tests.chaos.outcomes import ENDS
 
 SAME = ("job_id", "seq", "event", "status")
-"""What a webhook must share with the event that it tells of."""
+"""Fields that a webhook shares with its event."""
 
 
-def notifications(evidence: Evidence, events: Mapping[str, Sequence[Said]]) -> Iterator[Fault]:
-    """Every receiver has every end, each event under one id with one content, first copies in order."""
-    by_id: dict[str, list[Got]] = defaultdict(list)
-    for got in evidence.got:
-        job_id = got.id.rpartition("/")[0]
-        if got.url != evidence.told.get(job_id):
-            yield Fault("stray_notification", got.id, f"{got.url} got what is {evidence.told.get(job_id)}'s")
+def notifications(evidence: Evidence, events: Mapping[str, Sequence[PublishedEvent]]) -> Iterator[Fault]:
+    """Find terminal events that never arrived, changed or misplaced copies, and wrong order."""
+    by_id: dict[str, list[ReceivedWebhook]] = defaultdict(list)
+    for webhook in evidence.webhooks:
+        job_id = webhook.id.rpartition("/")[0]
+        if webhook.url != evidence.webhook_urls.get(job_id):
+            yield Fault(
+                "stray_notification",
+                webhook.id,
+                f"{webhook.url} received a webhook of {evidence.webhook_urls.get(job_id)}",
+            )
             continue
-        by_id[got.id].append(got)
-        if not _tells_of(got, events.get(job_id, ())):
-            yield Fault("changed_notification", got.id, f"no such event was said: {got.body[:200]!r}")
-        if evidence.secret and not is_signed(got, _secret_of(evidence, job_id)):
-            yield Fault("bad_signature", got.id, f"{got.signature!r} at {got.timestamp!r}")
+        by_id[webhook.id].append(webhook)
+        if not _matches_event(webhook, events.get(job_id, ())):
+            yield Fault(
+                "changed_notification", webhook.id, f"no such event was published: {webhook.body[:200]!r}"
+            )
+        if evidence.secret and not is_signed(webhook, _secret_of(evidence, job_id)):
+            yield Fault("bad_signature", webhook.id, f"{webhook.signature!r} at {webhook.timestamp!r}")
     yield from _missing(evidence, events, by_id)
     for webhook_id, copies in by_id.items():
         if len({_without_links(copy.body) for copy in copies}) > 1:
@@ -35,7 +41,7 @@ def notifications(evidence: Evidence, events: Mapping[str, Sequence[Said]]) -> I
 
 
 def _without_links(body: bytes) -> bytes:
-    """Return a body without its links, which are signed anew for each copy."""
+    """Return a body without its links, which are signed for each copy."""
     try:
         event = json.loads(body)
     except ValueError:
@@ -46,9 +52,11 @@ def _without_links(body: bytes) -> bytes:
 
 
 def _missing(
-    evidence: Evidence, events: Mapping[str, Sequence[Said]], by_id: Mapping[str, Sequence[Got]]
+    evidence: Evidence,
+    events: Mapping[str, Sequence[PublishedEvent]],
+    by_id: Mapping[str, Sequence[ReceivedWebhook]],
 ) -> Iterator[Fault]:
-    for job_id in evidence.told:
+    for job_id in evidence.webhook_urls:
         ends = [each for each in events.get(job_id, ()) if each.body["event"] in ENDS]
         webhook_id = f"{job_id}/{ends[0].body['seq']}" if ends else ""
         still_tried = any(
@@ -59,7 +67,7 @@ def _missing(
             yield Fault("missing_notification", job_id, f"event {ends[0].body['seq']} never arrived")
 
 
-def _unordered(by_id: Mapping[str, Sequence[Got]]) -> Iterator[Fault]:
+def _unordered(by_id: Mapping[str, Sequence[ReceivedWebhook]]) -> Iterator[Fault]:
     first: dict[str, list[int]] = defaultdict(list)
     for webhook_id in by_id:  # in the order of first arrival
         job_id, _, seq = webhook_id.rpartition("/")
@@ -69,28 +77,28 @@ def _unordered(by_id: Mapping[str, Sequence[Got]]) -> Iterator[Fault]:
             yield Fault("unordered_notification", job_id, f"first copies came as {numbers}")
 
 
-def _tells_of(got: Got, said: Sequence[Said]) -> bool:
-    """Whether it carries the event whose id it has."""
+def _matches_event(webhook: ReceivedWebhook, published: Sequence[PublishedEvent]) -> bool:
+    """Return whether the webhook has the content of the event with its id."""
     try:
-        body = json.loads(got.body)
+        body = json.loads(webhook.body)
     except ValueError:
         return False
-    seq = int(got.id.rpartition("/")[2])
+    seq = int(webhook.id.rpartition("/")[2])
     return any(
         each.body["seq"] == seq and all(body.get(name) == each.body.get(name) for name in SAME)
-        for each in said
+        for each in published
     )
 
 
 def _secret_of(evidence: Evidence, job_id: str) -> bytes:
-    """The tenant's own, made of ours."""
+    """Return the tenant's secret, derived from the platform's."""
     ours = base64.b64decode(evidence.secret.removeprefix("whsec_"))
     tenant = evidence.jobs.get(job_id, {}).get("tenant", "")
     return hmac.digest(ours, f"webhooks of {tenant}".encode(), "sha256")
 
 
-def is_signed(got: Got, secret: bytes) -> bool:
-    """As Standard Webhooks says: one of its signatures is that of id, time and body."""
-    content = b".".join((got.id.encode(), got.timestamp.encode(), got.body))
+def is_signed(webhook: ReceivedWebhook, secret: bytes) -> bool:
+    """Return whether one signature is that of id, time and body, as Standard Webhooks defines it."""
+    content = b".".join((webhook.id.encode(), webhook.timestamp.encode(), webhook.body))
     right = "v1," + base64.b64encode(hmac.digest(secret, content, "sha256")).decode()
-    return any(hmac.compare_digest(each, right) for each in got.signature.split())
+    return any(hmac.compare_digest(each, right) for each in webhook.signature.split())

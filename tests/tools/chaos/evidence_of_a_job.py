@@ -1,4 +1,4 @@
-"""Evidence of one job, in which every promise was kept, and ways to spoil it."""
+"""Evidence of one job in which every promise was kept, and ways to change it."""
 
 import base64
 import hmac
@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tests.chaos.evidence import Evidence, Got, Said, Submission, id_at_provider
+from tests.chaos.evidence import Evidence, PublishedEvent, ReceivedWebhook, Submission, id_at_provider
 from tests.chaos.load import Order
 
 JOB, SHA = "11111111-1111-4111-8111-111111111111", "ab" * 32
@@ -25,18 +25,18 @@ def at(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
 
 
-def said(seq: int, kind: str, **more: Any) -> Said:
+def published(seq: int, kind: str, **more: Any) -> PublishedEvent:
     image = {"index": 0, "stored": {"key": KEY, "sha256": SHA}}
     body = {"job_id": JOB, "seq": seq, "event": kind, "image": image} | more
-    return Said(f"job.events:{JOB}/{seq}/{kind}", body)
+    return PublishedEvent(f"job.events:{JOB}/{seq}/{kind}", body)
 
 
-def got(seq: int, body: bytes | None = None, url: str = URL, tenant: str = "acme") -> Got:
+def webhook(seq: int, body: bytes | None = None, url: str = URL, tenant: str = "acme") -> ReceivedWebhook:
     kind = EVENTS[seq - 1] if seq <= len(EVENTS) else "failed"
-    body = json.dumps(said(seq, kind).body).encode() if body is None else body
+    body = json.dumps(published(seq, kind).body).encode() if body is None else body
     key = hmac.digest(b"0" * 32, f"webhooks of {tenant}".encode(), "sha256")
     sign = hmac.digest(key, f"{JOB}/{seq}.1700000000.".encode() + body, "sha256")
-    return Got(f"{JOB}/{seq}", url, body, "1700000000", f"v1,{base64.b64encode(sign).decode()}")
+    return ReceivedWebhook(f"{JOB}/{seq}", url, body, "1700000000", f"v1,{base64.b64encode(sign).decode()}")
 
 
 def attempt(n: int, outcome: str, code: str | None = None, **more: Any) -> dict[str, Any]:
@@ -48,7 +48,7 @@ ORDER = Order(JOB, "acme", "studio", {"type": "studio"}, webhook=URL)
 GOOD = Evidence(
     asked=(JOB,),
     orders={JOB: ORDER},
-    told={JOB: URL},
+    webhook_urls={JOB: URL},
     jobs={
         JOB: {
             "status": "completed",
@@ -67,7 +67,7 @@ GOOD = Evidence(
             ],
         }
     },
-    events=tuple(said(seq, kind) for seq, kind in enumerate(EVENTS, 1)),
+    events=tuple(published(seq, kind) for seq, kind in enumerate(EVENTS, 1)),
     assets={f"{JOB}/0": {"state": "stored", "key": KEY}},
     objects={KEY: SHA, f"{KEY}.preview.webp": "cd" * 32},
     attempts={
@@ -78,7 +78,7 @@ GOOD = Evidence(
         Submission("fal", "f1", FIRST, "failed", at(1)),
         Submission("modal", "m1", id_at_provider(SECOND), "succeeded", at(3)),
     ),
-    got=tuple(got(seq) for seq in (1, 2, 3, 4)),
+    webhooks=tuple(webhook(seq) for seq in (1, 2, 3, 4)),
     secret=SECRET,
 )
 

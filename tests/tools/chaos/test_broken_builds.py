@@ -1,4 +1,4 @@
-"""What the checker has to say of each build, and that slowness alone is not taken for a fault."""
+"""Expected reports of the checker for each build; a slow run alone is not a fault."""
 
 import pytest
 
@@ -11,22 +11,22 @@ BY_SLOWNESS: set[Kind] = {"unfinished", "stuck", "wrong_end", "stalled_chain", "
 CONTROLS = (NO_FAULT, "two_at_once")
 
 
-def test_every_build_that_there_is_can_be_named() -> None:
+def test_every_build_can_be_selected_by_name() -> None:
     assert set(EXPECTED) == {NO_FAULT, *FAULTS}
 
 
-def test_a_control_must_be_free_of_faults() -> None:
+def test_a_control_must_have_no_fault() -> None:
     for control in CONTROLS:
         assert as_expected(control, set())
         assert not as_expected(control, {"run"})
 
 
-def test_no_fault_is_believed_found_because_of_what_slowness_yields() -> None:
+def test_a_kind_that_slowness_causes_does_not_count_as_found() -> None:
     for fault, kinds in EXPECTED.items():
         assert not kinds & BY_SLOWNESS
         assert fault in CONTROLS or not as_expected(fault, BY_SLOWNESS)
 
 
-def test_a_name_that_there_is_not_is_told_at_once() -> None:
+def test_an_unknown_name_is_refused_at_once() -> None:
     with pytest.raises(SystemExit):
         broken_builds.main(["no_such_fault"])

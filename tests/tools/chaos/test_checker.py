@@ -1,4 +1,4 @@
-"""The checker reports each broken promise, and nothing where all were kept."""
+"""The checker reports each broken promise, and nothing if all were kept."""
 
 from dataclasses import replace
 
@@ -18,24 +18,31 @@ from tests.tools.chaos.evidence_of_a_job import (
     attempt,
     changed,
     entry,
-    got,
     job,
+    published,
     render,
-    said,
+    webhook,
     without,
 )
 
 
-def test_promises_that_were_kept_are_no_faults() -> None:
+def test_kept_promises_are_not_reported() -> None:
     assert check(GOOD) == []
 
 
-def test_an_event_or_a_webhook_that_is_said_again_is_no_fault() -> None:
-    assert check(replace(GOOD, events=(*GOOD.events, *GOOD.events), got=(*GOOD.got, got(1), got(4)))) == []
+def test_a_repeated_event_or_webhook_is_not_reported() -> None:
+    assert (
+        check(
+            replace(
+                GOOD, events=(*GOOD.events, *GOOD.events), webhooks=(*GOOD.webhooks, webhook(1), webhook(4))
+            )
+        )
+        == []
+    )
 
 
 def test_progress_is_not_numbered() -> None:
-    assert check(replace(GOOD, events=(*GOOD.events, said(2, "progressed")))) == []
+    assert check(replace(GOOD, events=(*GOOD.events, published(2, "progressed")))) == []
 
 
 def test_a_submission_that_the_provider_lost_may_be_repeated() -> None:
@@ -44,16 +51,16 @@ def test_a_submission_that_the_provider_lost_may_be_repeated() -> None:
     assert check(replace(doubtful, submissions=twice)) == []
 
 
-def test_a_result_that_came_after_its_render_was_given_up_is_no_fault_of_the_bucket() -> None:
+def test_a_late_result_in_the_bucket_is_not_reported() -> None:
     late = replace(changed("jobs", render(state="failed")), events=GOOD.events[:2])
     assert not {"orphan_object", "missing_asset"} & {fault.kind for fault in check(late)}
 
 
-def test_a_stored_lora_is_a_result_too() -> None:
+def test_a_stored_lora_counts_as_a_result() -> None:
     lora = {f"{JOB}/0": {"state": "stored", "lora": {"key": KEY}}}
-    told = {"key": KEY, "sha256": SHA}
-    trained = changed("jobs", render(stored=None, lora=told))
-    ready = said(3, "image_ready", image={"index": 0, "lora": told})
+    webhook_urls = {"key": KEY, "sha256": SHA}
+    trained = changed("jobs", render(stored=None, lora=webhook_urls))
+    ready = published(3, "image_ready", image={"index": 0, "lora": webhook_urls})
     events = (*GOOD.events[:2], ready, GOOD.events[3])
     assert check(replace(trained, assets=lora, events=events)) == []
 
@@ -70,10 +77,13 @@ FAULTS: dict[str, tuple[str, Evidence]] = {
             lambda jobs: jobs | {"x": {"status": "pending", "seq": 0, "renders": [], "error": None}},
         ),
     ),
-    "two ends": ("ended_twice", replace(GOOD, events=(*GOOD.events, said(5, "failed")))),
+    "two ends": ("ended_twice", replace(GOOD, events=(*GOOD.events, published(5, "failed")))),
     "a gap": ("seq_gap", replace(GOOD, events=(*GOOD.events[:1], *GOOD.events[2:]))),
     "the last is missing": ("seq_gap", changed("jobs", job(seq=5))),
-    "one number, two events": ("event_changed", replace(GOOD, events=(*GOOD.events, said(2, "accepted")))),
+    "one number, two events": (
+        "event_changed",
+        replace(GOOD, events=(*GOOD.events, published(2, "accepted"))),
+    ),
     "no asset": ("missing_asset", changed("assets", lambda _: {})),
     "an asset that was given up": ("missing_asset", changed("assets", entry(f"{JOB}/0", state="failed"))),
     "no object": ("missing_asset", changed("objects", without(KEY))),
@@ -84,7 +94,7 @@ FAULTS: dict[str, tuple[str, Evidence]] = {
     ),
     "delivered twice": (
         "duplicate_asset",
-        replace(GOOD, events=(*GOOD.events[:3], said(4, "image_ready"), said(5, "completed"))),
+        replace(GOOD, events=(*GOOD.events[:3], published(4, "image_ready"), published(5, "completed"))),
     ),
     "no ledger entry": ("unexplained_submission", changed("attempts", without(SECOND))),
     "an id that nobody knows": (
@@ -117,7 +127,7 @@ FAULTS: dict[str, tuple[str, Evidence]] = {
     ),
     "asked for again under the same id": (
         "unexplained_submission",
-        replace(GOOD, submissions=(GOOD.submissions[0], replace(GOOD.submissions[1], asked=2))),
+        replace(GOOD, submissions=(GOOD.submissions[0], replace(GOOD.submissions[1], requests=2))),
     ),
     "an object that no asset names": (
         "orphan_object",
@@ -129,7 +139,7 @@ FAULTS: dict[str, tuple[str, Evidence]] = {
             GOOD,
             events=(
                 *GOOD.events[:2],
-                said(3, "image_ready", image={"index": 0, "stored": {"key": "x", "sha256": SHA}}),
+                published(3, "image_ready", image={"index": 0, "stored": {"key": "x", "sha256": SHA}}),
                 GOOD.events[3],
             ),
         ),
@@ -140,7 +150,7 @@ FAULTS: dict[str, tuple[str, Evidence]] = {
     ),
     "done, and never said": (
         "missing_asset",
-        replace(GOOD, events=(*GOOD.events[:2], said(3, "started"), GOOD.events[3])),
+        replace(GOOD, events=(*GOOD.events[:2], published(3, "started"), GOOD.events[3])),
     ),
     "still under way": ("stuck", replace(GOOD, under_way=("deliveries: x/1",))),
     "a dead letter": (
@@ -159,27 +169,30 @@ FAULTS: dict[str, tuple[str, Evidence]] = {
             ],
         ),
     ),
-    "an end that never arrived": ("missing_notification", replace(GOOD, got=GOOD.got[:3])),
+    "an end that never arrived": ("missing_notification", replace(GOOD, webhooks=GOOD.webhooks[:3])),
     "it went to somebody else": (
         "stray_notification",
-        replace(GOOD, got=(*GOOD.got, got(4, url="http://x/"))),
+        replace(GOOD, webhooks=(*GOOD.webhooks, webhook(4, url="http://x/"))),
     ),
     "only somebody else got it": (
         "missing_notification",
-        replace(GOOD, got=(*GOOD.got[:3], got(4, url="http://x/"))),
+        replace(GOOD, webhooks=(*GOOD.webhooks[:3], webhook(4, url="http://x/"))),
     ),
     "it carries another event": (
         "changed_notification",
-        replace(GOOD, got=(*GOOD.got[:3], got(4, GOOD.got[2].body))),
+        replace(GOOD, webhooks=(*GOOD.webhooks[:3], webhook(4, GOOD.webhooks[2].body))),
     ),
     "it is signed with another tenant's secret": (
         "bad_signature",
-        replace(GOOD, got=(*GOOD.got[:3], got(4, tenant="globex"))),
+        replace(GOOD, webhooks=(*GOOD.webhooks[:3], webhook(4, tenant="globex"))),
     ),
-    "copies that differ": ("changed_notification", replace(GOOD, got=(*GOOD.got, got(2, b"{ }")))),
+    "copies that differ": (
+        "changed_notification",
+        replace(GOOD, webhooks=(*GOOD.webhooks, webhook(2, b"{ }"))),
+    ),
     "first copies out of order": (
         "unordered_notification",
-        replace(GOOD, got=(got(2), got(1), got(3), got(4))),
+        replace(GOOD, webhooks=(webhook(2), webhook(1), webhook(3), webhook(4))),
     ),
 }
 
@@ -194,7 +207,7 @@ def test_each_broken_promise_is_reported(name: str) -> None:
     "left",
     [
         "lag: dispatcher: render.failed.v1/0: 3",
-        "submissions owes: x",
+        "submissions outbox: x",
         f"attempts: {FIRST}",
         f"assets: {JOB}/0",
     ],
@@ -204,11 +217,13 @@ def test_a_job_with_work_left_to_do_is_slow_and_not_lost(left: str) -> None:
     assert {fault.kind for fault in check(slow)} == {"unfinished", "stuck"}
 
 
-def test_a_job_that_rests_before_its_next_try_is_slow_and_not_lost() -> None:
+def test_a_job_that_waits_for_its_next_try_is_slow_and_not_lost() -> None:
     resting = changed("jobs", job(status="running", wake_at=at(1), deadline_at=at(9)))
     assert {fault.kind for fault in check(resting)} == {"unfinished"}
 
 
 @pytest.mark.parametrize("left", [f"deliveries: {JOB}/{len(EVENTS)}", "lag: notifier: job.events.v1/0: 1"])
-def test_a_webhook_that_is_still_tried_is_stuck_and_not_missing(left: str) -> None:
-    assert {fault.kind for fault in check(replace(GOOD, got=GOOD.got[:3], under_way=(left,)))} == {"stuck"}
+def test_a_webhook_with_tries_left_is_stuck_and_not_missing(left: str) -> None:
+    assert {fault.kind for fault in check(replace(GOOD, webhooks=GOOD.webhooks[:3], under_way=(left,)))} == {
+        "stuck"
+    }

@@ -1,4 +1,4 @@
-"""The load is what it says it is: all kinds, and only nonsense is refused by the planner."""
+"""The load has all kinds of requests, and the planner rejects only the invalid ones."""
 
 from datetime import UTC, datetime
 from random import Random
@@ -25,7 +25,7 @@ def planned(order: Order) -> Message:
     return plan(requested, character=stored, requested_at=now, catalogue=default_catalogue())
 
 
-def test_only_nonsense_is_rejected() -> None:
+def test_only_invalid_requests_are_rejected() -> None:
     wanted = orders(30, Random(1), FACES, ("http://x/",))
     assert {order.kind for order in wanted} == set(WEIGHTS)
     assert {order.kind for order in wanted if isinstance(planned(order), GenerationRejected)} == {"nonsense"}

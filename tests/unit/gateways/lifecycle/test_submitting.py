@@ -95,7 +95,9 @@ def test_nothing_is_sent_within_the_margin_of_the_lease(
     assert decision.facts.state == ("submitting" if expected == [Send()] else "accepted")
 
 
-@pytest.mark.parametrize(("age", "expected"), [(1.999, [Send()]), (2.0, [WriteIntent()])])
+@pytest.mark.parametrize(
+    ("age", "expected"), [(1.999, [Send()]), (2.0, [WriteIntent()]), (60.0, [WriteIntent()])]
+)
 def test_an_intent_that_came_with_the_command_holds_for_two_seconds(
     age: float, expected: list[Action]
 ) -> None:

@@ -1,4 +1,4 @@
-"""Which ends of jobs and chains a run accounts for, and which are faults."""
+"""Outcomes of jobs and chains that a run explains, and outcomes that are faults."""
 
 from dataclasses import replace
 from typing import Any
@@ -17,8 +17,8 @@ from tests.tools.chaos.evidence_of_a_job import (
     attempt,
     changed,
     job,
+    published,
     render,
-    said,
 )
 
 STEPS = ({"type": "lora_training"}, {"type": "studio"})
@@ -30,14 +30,14 @@ def kinds(evidence: Evidence) -> set[Kind]:
 
 
 def failed(code: str, **order: Any) -> Evidence:
-    """The job failed, nothing of it was rendered."""
+    """Return evidence of a job that failed without a render."""
     error = {"code": code, "message": "why"}
     jobs = changed("jobs", job(status="failed", error=error, renders=[])).jobs
     return replace(GOOD, jobs=jobs, orders={JOB: replace(ORDER, **order)})
 
 
 def broken(*codes: str, submission_log: str = "failed", outcome: str = "failed") -> Evidence:
-    """The job failed because all attempts of its image did, each with one of these codes."""
+    """Return evidence of a job whose attempts all failed, with these codes."""
     attempts = [attempt(n, outcome, code) for n, code in enumerate(codes, 1)]
     dead = changed("jobs", render(state="failed", attempts=attempts, error=None)).jobs
     error = {"code": "provider_failed", "message": "why"}
@@ -48,34 +48,34 @@ def broken(*codes: str, submission_log: str = "failed", outcome: str = "failed")
         jobs={JOB: {**dead[JOB], "status": "failed", "error": error, "failed": 1}},
         attempts=dict.fromkeys(names, times),
         submissions=[Submission("fal", name, name, submission_log, at(1)) for name in names],
-        events=(*GOOD.events[:2], said(3, "image_failed"), said(4, "failed")),
+        events=(*GOOD.events[:2], published(3, "image_failed"), published(4, "failed")),
     )
 
 
 @pytest.mark.parametrize(
     "code", ["deadline_exceeded", "no_provider", "input_not_found", "job_id_conflict", "lora_failed", "odd"]
 )
-def test_nothing_in_the_load_leads_to_these_codes(code: str) -> None:
+def test_a_code_that_the_load_cannot_cause_is_a_fault(code: str) -> None:
     assert kinds(failed(code)) == {"wrong_end"}
 
 
-def test_only_what_was_to_be_cancelled_may_be_cancelled() -> None:
+def test_only_an_order_with_a_cancel_may_be_cancelled() -> None:
     assert kinds(failed("cancelled")) == {"wrong_end"}
     assert kinds(failed("cancelled", cancelled_after=1.0)) == set()
 
 
-def test_nonsense_is_rejected_and_nothing_else_is() -> None:
+def test_only_invalid_input_may_be_rejected() -> None:
     assert kinds(failed("rejected", kind="nonsense")) == set()
     assert kinds(failed("rejected")) == {"wrong_end"}
     assert kinds(failed("provider_failed", kind="nonsense")) == {"wrong_end"}
     assert kinds(replace(GOOD, orders={JOB: replace(ORDER, kind="nonsense")})) == {"wrong_end"}
 
 
-def test_a_failure_that_the_providers_books_confirm_four_times_is_none_of_ours() -> None:
+def test_four_failures_in_the_submission_log_explain_a_failed_job() -> None:
     assert kinds(broken(*BY_PROVIDER)) == set()
 
 
-def test_an_answer_of_fal_that_was_lost_is_none_of_ours() -> None:
+def test_a_lost_answer_of_fal_explains_a_failed_job() -> None:
     assert kinds(broken(*BY_PROVIDER[:3], "outcome_unknown")) == set()
 
 
@@ -93,12 +93,12 @@ def test_an_answer_of_fal_that_was_lost_is_none_of_ours() -> None:
     ],
     ids=["not broken", "unreachable", "given up", "stopped", "never tried", "partial", "open", "no image"],
 )
-def test_a_failure_that_nothing_confirms_is_a_fault(evidence: Evidence) -> None:
+def test_a_failure_without_confirmation_is_a_fault(evidence: Evidence) -> None:
     assert kinds(evidence) == {"wrong_end"}
 
 
 def chain(state: str, *job_ids: str) -> Evidence:
-    """A chain of the job and two more, and the jobs that its steps were tried by."""
+    """Return evidence of a chain of three steps with the jobs of their tries."""
     steps = [{"tries": [{"job_id": job_id}]} for job_id in job_ids]
     order = Order(JOB, "acme", "chain", {"type": "character_sheet"}, then=STEPS, webhook=ORDER.webhook)
     good = GOOD.jobs[JOB]
@@ -131,7 +131,7 @@ def test_a_chain_that_stalls_or_ends_without_a_reason_is_a_fault(evidence: Evide
     assert "stalled_chain" in kinds(evidence)
 
 
-def test_a_picture_that_waited_for_a_lora_may_fail_with_its_training() -> None:
+def test_an_image_that_waited_for_a_lora_may_fail_with_its_training() -> None:
     waiting = {**failed("lora_failed").jobs[JOB], "chain_id": "c"}
     training = {**waiting, "type": "lora_training", "error": {"code": "cancelled", "message": ""}}
     orders = {"t": replace(ORDER, cancelled_after=1.0)}

@@ -1,4 +1,4 @@
-"""Says orders as upstream services do, patiently: what is acknowledged counts as asked for."""
+"""Submit orders as upstream services do; an order counts as submitted once it is acknowledged."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from tests.chaos.load import Order
-from tests.chaos.work import KAFKA_SILENT, KAFKA_TAKEN, LATER, SILENT, TAKEN
+from tests.chaos.work import ACCEPTED, KAFKA_ACCEPTED, KAFKA_SILENT, LATER, SILENT
 
 PATHS = {
     "base_image": "/v1/base-images",
@@ -24,13 +24,13 @@ PATHS = {
 USER = "chaos"
 PATIENCE_SECONDS = 240.0
 ANSWER_SECONDS = 30.0
-"""For one answer: the API waits 20 s for a database that is away before it says so."""
+"""Timeout of one response: the API waits 20 s for an unavailable database before it answers."""
 
 
 class Upstream:
     """A caller that repeats a request under the same id until it is acknowledged.
 
-    `answers` is how often it was answered how, by what `now` said when it asked.
+    `answers` counts the responses, by the outage that `now` named when the request was sent.
     """
 
     def __init__(
@@ -59,18 +59,18 @@ class Upstream:
             await self._producer.stop()
 
     async def ask(self, order: Order) -> None:
-        """Say it, once or twice.
+        """Submit an order, once or twice.
 
         Raises:
-            TimeoutError: when nothing acknowledged it for a long time.
+            TimeoutError: when it was not acknowledged in time.
         """
-        for _ in range(2 if order.said_twice else 1):
-            await _until_taken(lambda: self.post(order) if order.over_http else self._publish(order))
+        for _ in range(2 if order.repeated else 1):
+            await _until_accepted(lambda: self.post(order) if order.over_http else self._publish(order))
 
     async def cancel(self, order: Order) -> None:
-        """Ask for its end."""
+        """Request the cancellation of an order."""
         body = {"job_id": order.job_id, "tenant": order.tenant, "reason": "changed my mind"}
-        await _until_taken(lambda: self._send("generation.cancel.v1", order.job_id, body))
+        await _until_accepted(lambda: self._send("generation.cancel.v1", order.job_id, body))
 
     async def _publish(self, order: Order) -> bool:
         body: dict[str, Any] = {"job_id": order.job_id, "tenant": order.tenant, "user_id": USER}
@@ -85,8 +85,8 @@ class Upstream:
             producer = await self._connected()
             await producer.send_and_wait(topic, json.dumps(body).encode(), key=key.encode())
         except KafkaError:
-            return self._heard(when, KAFKA_SILENT)
-        return self._heard(when, KAFKA_TAKEN)
+            return self._count(when, KAFKA_SILENT)
+        return self._count(when, KAFKA_ACCEPTED)
 
     async def _connected(self) -> AIOKafkaProducer:
         async with self._connecting:
@@ -102,7 +102,7 @@ class Upstream:
         return self._producer
 
     async def post(self, order: Order) -> bool:
-        """Try once, at each instance of the API; whether one of them took it."""
+        """Try each instance of the API once; return whether one accepted the order."""
         body = {name: value for name, value in order.request.items() if name != "type"}
         body |= {"job_id": order.job_id}
         body |= {"notify": {"webhook_url": order.webhook}} if order.webhook else {}
@@ -112,27 +112,27 @@ class Upstream:
             try:
                 answer = await self._http.post(url + PATHS[order.request["type"]], json=body, headers=headers)
             except httpx.HTTPError:
-                self._heard(when, SILENT)
+                self._count(when, SILENT)
                 continue
-            if self._heard(when, _named(answer)):
+            if self._count(when, _name_of(answer)):
                 return True
         return False
 
-    def _heard(self, when: str, answer: str) -> bool:
-        """Count it under what was so when it was asked; whether it is a yes."""
+    def _count(self, when: str, answer: str) -> bool:
+        """Count a response under the outage of its request; return whether it is an acceptance."""
         self.answers[when][answer] += 1
-        return answer in (TAKEN, KAFKA_TAKEN)
+        return answer in (ACCEPTED, KAFKA_ACCEPTED)
 
 
-def _named(answer: httpx.Response) -> str:
+def _name_of(answer: httpx.Response) -> str:
     if answer.status_code == 503 and "retry-after" in answer.headers:
         return LATER
-    return TAKEN if answer.status_code == 202 else f"{answer.status_code} {answer.text[:200]}"
+    return ACCEPTED if answer.status_code == 202 else f"{answer.status_code} {answer.text[:200]}"
 
 
-async def _until_taken(say: Callable[[], Awaitable[bool]]) -> None:
+async def _until_accepted(send: Callable[[], Awaitable[bool]]) -> None:
     pause = 0.1
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await say():
+        while not await send():
             await asyncio.sleep(pause)
             pause = min(2.0, 2 * pause)

@@ -1,8 +1,8 @@
-"""Whether every job and every chain has ended, once, and in a way that the load accounts for."""
+"""Checks that every job and every chain ended once, with an outcome that the load explains."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from tests.chaos.evidence import Document, Evidence, Said, taken_by_attempt
+from tests.chaos.evidence import Document, Evidence, PublishedEvent, taken_by_attempt
 from tests.chaos.faults import Fault, Kind
 from tests.chaos.reasons import why_not
 
@@ -10,41 +10,41 @@ ENDS = ("completed", "failed")
 OWN_WORK = ("attempts", "assets")
 
 
-def ends(evidence: Evidence, events: Mapping[str, Sequence[Said]]) -> Iterator[Fault]:
-    """Every job that was asked for, or that a chain began, has ended: once, and said so."""
+def ends(evidence: Evidence, events: Mapping[str, Sequence[PublishedEvent]]) -> Iterator[Fault]:
+    """Find jobs, submitted or begun by a chain, that did not end exactly once with a terminal event."""
     for job_id in dict.fromkeys([*evidence.asked, *evidence.jobs]):
         document = evidence.jobs.get(job_id)
-        said = ends_of(events.get(job_id, ()))
-        kind: Kind = "unfinished" if _goes_on(evidence, job_id) else "lost"
+        published = ends_of(events.get(job_id, ()))
+        kind: Kind = "unfinished" if _is_only_slow(evidence, job_id) else "lost"
         if document is None:
             yield Fault(kind, job_id, "there is no document of it")
         elif document["status"] not in ENDS:
             yield Fault(kind, job_id, f"it is still {document['status']}")
-        elif not said:
-            yield Fault("lost", job_id, "its end was never said")
-        if len(said) > 1:
-            yield Fault("ended_twice", job_id, f"{len(said)} terminal events")
+        elif not published:
+            yield Fault("lost", job_id, "no terminal event was published")
+        if len(published) > 1:
+            yield Fault("ended_twice", job_id, f"{len(published)} terminal events")
 
 
-def ends_of(said: Sequence[Said]) -> set[str]:
-    """The ids of the terminal events."""
-    return {each.id for each in said if each.body["event"] in ENDS}
+def ends_of(published: Sequence[PublishedEvent]) -> set[str]:
+    """Return the ids of the terminal events."""
+    return {each.id for each in published if each.body["event"] in ENDS}
 
 
-def _goes_on(evidence: Evidence, job_id: str) -> bool:
-    """Whether it is only slow: work of it, or messages that nobody has read or said yet, were there."""
+def _is_only_slow(evidence: Evidence, job_id: str) -> bool:
+    """Return whether the job is only slow: open work, unread records or unpublished messages remain."""
     document = evidence.jobs.get(job_id, {})
     wakes, deadline = document.get("wake_at"), document.get("deadline_at")
     if wakes and deadline and wakes < deadline:
-        return True  # it rests before its next try
+        return True  # it waits for its next try
     return any(
-        entry.startswith("lag") or " owes" in entry or (entry.startswith(OWN_WORK) and job_id in entry)
+        entry.startswith("lag") or " outbox" in entry or (entry.startswith(OWN_WORK) and job_id in entry)
         for entry in evidence.under_way
     )
 
 
-def wrong_ends(evidence: Evidence) -> Iterator[Fault]:
-    """What failed, wholly or in part, failed for a reason that was put there."""
+def wrong_outcomes(evidence: Evidence) -> Iterator[Fault]:
+    """Find jobs that failed, completely or in part, for a reason that the run did not inject."""
     taken = taken_by_attempt(evidence)
     for job_id, document in evidence.jobs.items():
         if document["status"] in ENDS and (why := why_not(evidence, taken, job_id, document)):
@@ -52,7 +52,7 @@ def wrong_ends(evidence: Evidence) -> Iterator[Fault]:
 
 
 def chains(evidence: Evidence) -> Iterator[Fault]:
-    """Every chain that was asked for has ended, and only because of its jobs."""
+    """Find chains that did not end, or that ended for another reason than their jobs."""
     ordered = [job_id for job_id in evidence.asked if _begins_chain(evidence, job_id)]
     for chain_id in dict.fromkeys([*ordered, *evidence.chains]):
         chain = evidence.chains.get(chain_id)
@@ -79,5 +79,5 @@ def _why_stalled(evidence: Evidence, chain_id: str, chain: Document) -> str | No
     if chain["state"] not in ("failed", "cancelled"):
         return f"it is still {chain['state']}"
     if not any(job.get("failed") or job.get("status") == "failed" for jobs in tried for job in jobs):
-        return f"{chain['state']}, but nothing of its jobs has failed"
+        return f"{chain['state']}, but none of its jobs has failed"
     return None
