@@ -1,4 +1,4 @@
-"""One stack for all stories of a module; every story uses job ids of its own."""
+"""One stack for all tests of a module; every test uses its own job ids."""
 
 from collections.abc import AsyncIterator
 

@@ -1,7 +1,7 @@
-"""Gateway processes that die at a marked point, beside others that finish what they held.
+"""Gateway processes that crash at a given point, beside others that finish their attempts.
 
-A process that is to die reads its command from a broker on which nobody else reads, so that no other
-process gets it. Ledger and providers are shared with all others.
+A process that is to crash reads its command from a broker of its own, so that no other process gets
+it. Ledger and providers are shared with all others.
 """
 
 import asyncio
@@ -40,12 +40,12 @@ QUICK = {
     "KAFKA_PARTITIONS": "1",
 }
 PATIENCE = 150.0
-"""Seconds; on a machine that does nothing else everything takes a tenth of it."""
+"""Seconds to wait on a busy machine; an idle one needs a tenth."""
 ENDS: tuple[type[RenderSucceeded | RenderFailed], ...] = (RenderSucceeded, RenderFailed)
 
 
-class Scene:
-    """Brokers and gateway processes beside a stack; all end with it."""
+class CrashHarness:
+    """Brokers and gateway processes beside a stack; they are stopped with it."""
 
     def __init__(self, stack: Stack, folder: Path, exits: AsyncExitStack) -> None:
         self.stack = stack
@@ -56,12 +56,12 @@ class Scene:
 
     @property
     def bootstrap(self) -> str:
-        """The broker of those who live."""
+        """The address of the broker of the processes that do not crash."""
         return self.stack.environment["KAFKA_BOOTSTRAP"]
 
     @asynccontextmanager
     async def broker(self, *commands: RenderRequested) -> AsyncIterator[str]:
-        """One more broker, with these commands on it; yields its address."""
+        """Start another broker with these commands on it; yield its address."""
         process = await Process.start(command := await self._broker_command(), self._log(command))
         self._exits.push_async_callback(process.stop, 0)
         await process.wait_ready()
@@ -74,7 +74,7 @@ class Scene:
                     sent.topic, sent.body, key=sent.key.encode(), headers=[*sent.headers]
                 )
         yield settings.bootstrap
-        await self._hear(settings.bootstrap)
+        await self._collect(settings.bootstrap)
         await process.stop(0)
 
     async def _broker_command(self) -> Command:
@@ -85,19 +85,19 @@ class Scene:
         site.data.mkdir()
         return node(name, 1, [member], site, await install(logging.getLogger("deploy.local").info))
 
-    async def live(self, provider: Provider, database: str) -> str:
-        """A process that lives; its address."""
+    async def start_gateway(self, provider: Provider, database: str) -> str:
+        """Start a gateway that does not crash; return its address."""
         process = await self._start(self._gateway(provider, database, self.bootstrap))
         await process.wait_ready()
         return process.command.address
 
-    async def die(
+    async def crash(
         self, provider: Provider, database: str, point: CrashPoint, bootstrap: str, **environment: str
     ) -> int:
-        """A process that dies by itself; its exit code."""
+        """Start a gateway that crashes at a point; return its exit code."""
         own = {
             VARIABLE: point,
-            "HTTP_PORT": "0",  # nobody calls it, so any free port will do
+            "HTTP_PORT": "0",  # any free port: it gets no requests
         }
         command = self._gateway(provider, database, bootstrap, **environment, **own)
         process = await self._start(replace(command, name=f"{database}-{provider}-{point}"))
@@ -118,24 +118,24 @@ class Scene:
         return self._site.data / f"{command.name}.log"
 
     async def entries(self, database: str, attempts: int) -> list[Document]:
-        """The ledger, once so many attempts have ended and nothing is left to be said of them."""
+        """Return the ledger once this number of attempts has ended and no outbox entry is left."""
         url = SecretStr(self.stack.environment["MONGO_URL"])
         async with mongo.connect(MongoSettings(url=url, database=database)) as found:
-            going_on = {"$or": [{"finished_at": {"$exists": False}}, {"outbox": {"$exists": True}}]}
+            unfinished = {"$or": [{"finished_at": {"$exists": False}}, {"outbox": {"$exists": True}}]}
             async with asyncio.timeout(PATIENCE):
                 while (
                     await found["attempts"].count_documents({}) < attempts
-                    or await found["attempts"].count_documents(going_on) > 0
+                    or await found["attempts"].count_documents(unfinished) > 0
                 ):
                     await asyncio.sleep(0.5)
             return await found["attempts"].find({}, {"command": 0}).to_list(None)
 
-    async def said(self) -> dict[str, set[str]]:
-        """Return the ends that were published of each attempt, on whichever broker."""
-        await self._hear(self.bootstrap)
+    async def published_ends(self) -> dict[str, set[str]]:
+        """Return the topics of the final messages of each attempt, from all brokers."""
+        await self._collect(self.bootstrap)
         return self._ends
 
-    async def _hear(self, bootstrap: str) -> None:
+    async def _collect(self, bootstrap: str) -> None:
         topics = {kind.topic: kind for kind in ENDS}
         for record in await read_all(bootstrap, list(topics)):
             message = topics[record.topic].model_validate_json(record.value)
@@ -143,7 +143,7 @@ class Scene:
 
 
 @asynccontextmanager
-async def a_scene(stack: Stack, folder: Path) -> AsyncIterator[Scene]:
-    """Everything that it starts is stopped."""
+async def a_crash_harness(stack: Stack, folder: Path) -> AsyncIterator[CrashHarness]:
+    """Yield a harness; stop everything that it started."""
     async with AsyncExitStack() as exits:
-        yield Scene(stack, folder, exits)
+        yield CrashHarness(stack, folder, exits)

@@ -1,4 +1,4 @@
-"""Kafka is killed under the running platform: services wait, go on by themselves, lose nothing."""
+"""Kafka is killed under the running platform: services wait, continue by themselves and lose nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ PROVIDERS = ("modal", "comfyui", "fal")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Platform]:
-    """A stack with a broker of its own, which can be killed."""
+    """Yield a client of a stack whose own broker can be killed."""
     state = tmp_path_factory.mktemp("stack")
     options = StackOptions(state=state, brokers=1, environment={"FAL_GRACE_SECONDS": "20"})
     async with Stack(options) as stack, platform_of(stack) as client:
@@ -51,7 +51,7 @@ async def test_jobs_complete_although_the_broker_is_killed_and_no_service_is_res
 ) -> None:
     before = {name: platform.stack.processes[name].pid for name in SERVICES}
     jobs = await several_jobs(platform)
-    await platform.heard(jobs[0], "accepted")
+    await platform.received(jobs[0], "accepted")
     await platform.stack.broker.kill()
     await asyncio.sleep(3)
     await platform.stack.broker.start()

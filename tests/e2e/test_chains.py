@@ -1,4 +1,4 @@
-"""A face is chosen, and its sheet, its LoRA and its pictures follow: each once, whoever is killed when."""
+"""A chosen base image leads to its sheet, LoRA and images: each once, whichever process is killed."""
 
 import asyncio
 import signal
@@ -28,7 +28,7 @@ KILLED_DURING = {
     1: ("characters", "result_store", "gateways.fal"),
     2: ("notifier", "api", "gateways.modal"),
 }
-"""By the step that runs meanwhile: the sheet at ComfyUI, the training at Fal, pictures at Modal."""
+"""Processes to kill during each step: the sheet at ComfyUI, the training at Fal, images at Modal."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -40,15 +40,15 @@ async def database(platform: Platform) -> AsyncIterator[Database]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def face(platform: Platform) -> str:
-    """A base image that can be chosen."""
+    """Return a base image that can be chosen."""
     job_id = await platform.publish({"type": "base_image", "character": CHARACTER, "count": 1})
     (end,) = await platform.ended(job_id)
     assert end.event == "completed", end.error
     return f"{job_id}/0"
 
 
-async def say(platform: Platform, message: Message) -> None:
-    """As an upstream service does."""
+async def publish(platform: Platform, message: Message) -> None:
+    """Publish a message as an upstream service does."""
     await platform.publish_raw(
         message.model_dump_json().encode(), key=key_of(message), topic=topic_of(message)
     )
@@ -60,7 +60,7 @@ async def take_their_time(platform: Platform, seconds: float) -> None:
 
 
 async def chain_when(database: Database, chain_id: str, holds: Callable[[Chain], bool]) -> Chain:
-    """The chain's document, once this holds for it."""
+    """Return the chain's document once the condition holds."""
     async with asyncio.timeout(180):
         while True:
             found = await database["chains"].find_one({"_id": chain_id})
@@ -82,7 +82,7 @@ async def check_one_job_per_step(database: Database, chain: Chain) -> None:
 
 
 @pytest.mark.timeout(400)
-async def test_a_face_that_is_chosen_over_http_gets_all_although_every_service_is_killed_meanwhile(
+async def test_a_chain_begun_over_http_completes_although_every_service_is_killed(
     platform: Platform, database: Database, face: str
 ) -> None:
     assert sorted(SERVICES) == sorted(name for names in KILLED_DURING.values() for name in names)
@@ -94,7 +94,7 @@ async def test_a_face_that_is_chosen_over_http_gets_all_although_every_service_i
     chain_id = answer.json()["id"]
     for place, names in KILLED_DURING.items():
         chain = await chain_when(database, chain_id, partial(has_begun, place))
-        await platform.heard(chain.steps[place].tries[0].job_id, "started")
+        await platform.received(chain.steps[place].tries[0].job_id, "started")
         for name in names:
             await platform.stack.kill(name, signal.SIGKILL)
         chain = await chain_when(database, chain_id, lambda _: True)
@@ -105,13 +105,13 @@ async def test_a_face_that_is_chosen_over_http_gets_all_although_every_service_i
     await platform.stack.wait_ready("api")
     character = (await platform.get(f"/v1/characters/{chain.character_id}")).json()
     assert (character["lora_state"], len(character["sheet"]["images"])) == ("ready", 7)
-    picture = await platform.heard(chain.steps[2].tries[0].job_id, "image_ready")
+    picture = await platform.received(chain.steps[2].tries[0].job_id, "image_ready")
     assert picture.image is not None
     assert picture.image.stored is not None
     assert picture.image.stored.prompt.startswith(character["character"]["trigger_word"])
 
 
-async def test_a_face_that_is_chosen_on_kafka_has_its_chain_cancelled_and_resumed(
+async def test_a_chain_begun_over_kafka_is_cancelled_and_resumed(
     platform: Platform, database: Database, face: str
 ) -> None:
     await take_their_time(platform, 30.0)
@@ -123,10 +123,10 @@ async def test_a_face_that_is_chosen_on_kafka_has_its_chain_cancelled_and_resume
         then=(TrainingFollowUp(), StudioFollowUp()),
         selected_at=datetime.now(UTC),
     )
-    await say(platform, chosen)
-    await platform.heard(chosen.chain_id, "started")
+    await publish(platform, chosen)
+    await platform.received(chosen.chain_id, "started")
     about = {"chain_id": chosen.chain_id, "tenant": TENANT}
-    await say(platform, ChainCancel.model_validate(about | {"requested_at": datetime.now(UTC)}))
+    await publish(platform, ChainCancel.model_validate(about | {"requested_at": datetime.now(UTC)}))
     (end,) = await platform.ended(chosen.chain_id)
     assert end.error is not None
     assert end.error.code == "cancelled"
@@ -136,7 +136,7 @@ async def test_a_face_that_is_chosen_on_kafka_has_its_chain_cancelled_and_resume
         ["cancelled", "waiting", "waiting"],
     )
     await take_their_time(platform, 0.2)
-    await say(platform, ChainResume.model_validate(about | {"requested_at": datetime.now(UTC)}))
+    await publish(platform, ChainResume.model_validate(about | {"requested_at": datetime.now(UTC)}))
     chain = await chain_when(database, chosen.chain_id, lambda chain: chain.state in ("completed", "failed"))
     assert chain.state == "completed", [step.error for step in chain.steps]
     assert [[attempt.state for attempt in step.tries] for step in chain.steps] == [
@@ -147,7 +147,7 @@ async def test_a_face_that_is_chosen_on_kafka_has_its_chain_cancelled_and_resume
     assert len(chain.steps[0].images) == 7
 
 
-async def test_a_chain_under_a_job_id_that_is_taken_fails_with_that_reason(
+async def test_a_chain_under_a_used_job_id_fails_with_that_reason(
     platform: Platform, database: Database, face: str
 ) -> None:
     taken = face.partition("/")[0]
@@ -159,7 +159,7 @@ async def test_a_chain_under_a_job_id_that_is_taken_fails_with_that_reason(
         request=CharacterSheetRequest.model_validate(character),
         then=(TrainingFollowUp(),),
     )
-    await say(platform, request)
+    await publish(platform, request)
     chain = await chain_when(database, taken, lambda chain: chain.state != "running")
     error = chain.steps[0].error
     assert error is not None

@@ -1,4 +1,4 @@
-"""On three nodes of Apache Kafka the loss of one is not noticed."""
+"""Three nodes of Apache Kafka tolerate the loss of one."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,19 +29,19 @@ async def test_jobs_complete_although_a_node_is_killed_and_stays_away(
     await platform.behave("modal", tiny=True, concurrency=8)
     request = {"type": "base_image", "character": CHARACTER, "provider": "modal"}
     jobs = [await platform.publish(request) for _ in range(5)]
-    await platform.heard(jobs[0], "accepted")
+    await platform.received(jobs[0], "accepted")
     await platform.stack.broker.kill(number)
     jobs += [await platform.publish(request) for _ in range(5)]
     ends = await platform.ended(*jobs, seconds=180)
     assert [end.event for end in ends] == ["completed"] * 10
     await platform.stack.broker.start(number)
-    async with asyncio.timeout(60):  # or the next kill takes a second node away
+    async with asyncio.timeout(60):  # otherwise the next kill removes a second node
         while not await all_in_sync(platform.stack.environment["KAFKA_BOOTSTRAP"]):
             await asyncio.sleep(0.5)
 
 
 async def all_in_sync(bootstrap: str) -> bool:
-    """Whether every partition has all its copies."""
+    """Return whether every partition has all its replicas in sync."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         await admin.start()

@@ -1,4 +1,4 @@
-"""`imagegen demo` as its user runs it, with killed services, Ctrl-C, and a Kafka of the user."""
+"""`imagegen demo` with killed services, with Ctrl-C, and with a Kafka of its user."""
 
 import asyncio
 import json

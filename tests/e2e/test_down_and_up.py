@@ -1,6 +1,6 @@
 """`make down` with jobs in flight, then `make up`: every job ends with all its images.
 
-The simulated providers forget what they had, so their renders are submitted again after the grace period.
+The simulated providers lose their work, so their renders are submitted again after the grace period.
 """
 
 import asyncio
@@ -18,14 +18,14 @@ IMAGES = 3
 
 
 async def all_at_their_provider(platform: Platform) -> None:
-    """Wait until every provider works on something."""
+    """Wait until every provider has work."""
     async with asyncio.timeout(60):
         for provider in PROVIDERS:
             while not await platform.submissions(provider):
                 await asyncio.sleep(0.1)
 
 
-async def test_jobs_in_flight_arrive_completely_after_a_stop_and_a_start_on_the_same_folder(
+async def test_jobs_in_flight_complete_after_a_stop_and_a_start_on_the_same_folder(
     tmp_path: Path,
 ) -> None:
     options = StackOptions(
@@ -40,9 +40,9 @@ async def test_jobs_in_flight_arrive_completely_after_a_stop_and_a_start_on_the_
         request = {"type": "base_image", "character": CHARACTER, "count": IMAGES}
         jobs = [await before.publish(request | {"provider": each}) for each in PROVIDERS]
         for job_id in jobs:
-            await before.heard(job_id, "accepted")
+            await before.received(job_id, "accepted")
         await all_at_their_provider(before)
-        late = await before.publish(request)  # perhaps read by nobody before the stop
+        late = await before.publish(request)  # it may be unread before the stop
     assert not [event for job_id in jobs for event in before.events[job_id] if event.event == "image_ready"]
 
     async with Stack(options) as stack, platform_of(stack) as after:

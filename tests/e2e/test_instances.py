@@ -40,23 +40,25 @@ async def test_two_of_each_service_complete_every_job_once(platform: Platform) -
     assert len(submissions) == len(set(submissions)) == 60
 
 
-async def test_a_rolling_restart_is_no_storm_and_asks_nothing_twice(platform: Platform) -> None:
-    """SIGTERM to one instance of each service under load: each ends in order within ten seconds."""
+async def test_a_rolling_restart_submits_nothing_twice(platform: Platform) -> None:
+    """Send SIGTERM to one instance of each service under load: each exits cleanly within ten seconds."""
     for provider in PROVIDERS:
         await platform.behave(provider, tiny=True, concurrency=8, latency_seconds=2.0)
     request = {"type": "base_image", "character": CHARACTER, "count": 1}
     jobs, in_time = list[str](), list[str]()
     for name in SERVICES:
         jobs += [await platform.publish(request | {"provider": provider}) for provider in PROVIDERS * 2]
-        await platform.heard(jobs[-1], "accepted")
-        with suppress(TimeoutError):  # after ten seconds, on a machine that is busy with other things
+        await platform.received(jobs[-1], "accepted")
+        with suppress(TimeoutError):  # ten seconds, on a busy machine
             await platform.stack.kill(f"{name}-2", signal.SIGTERM)
             in_time.append(name)
     assert len(in_time) >= len(SERVICES) - 2, in_time
     ends = await platform.ended(*jobs, seconds=120)
     assert [end.event for end in ends] == ["completed"] * len(jobs)
-    said = Counter((each.job_id, each.seq) for job_id in jobs for each in numbered(platform, job_id))
-    again = {each: times - 1 for each, times in said.items() if times > 1}
+    published_ends = Counter(
+        (each.job_id, each.seq) for job_id in jobs for each in numbered(platform, job_id)
+    )
+    again = {each: times - 1 for each, times in published_ends.items() if times > 1}
     assert sum(again.values()) <= len(SERVICES), "more than a batch in hand when a partition moved"
     submissions = [each["our_id"] for name in PROVIDERS for each in await platform.submissions(name)]
     assert len(submissions) == len(set(submissions))

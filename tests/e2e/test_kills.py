@@ -1,4 +1,4 @@
-"""A process of any service is killed in the middle of its work and nothing happens."""
+"""Killing a process of any service in the middle of its work loses nothing."""
 
 import signal
 from uuid import NAMESPACE_URL, uuid5
@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 @pytest.mark.timeout(400)
 async def test_jobs_complete_although_a_process_of_each_service_is_killed(platform: Platform) -> None:
-    """One after the other, each with jobs of every provider under way."""
+    """Kill one process after the other, each with jobs of every provider in flight."""
     for provider in PROVIDERS:
         await platform.behave(provider, latency_seconds=0.5, tiny=True, concurrency=4)
     killed: dict[str, str] = {}
@@ -24,7 +24,7 @@ async def test_jobs_complete_although_a_process_of_each_service_is_killed(platfo
             await platform.publish({"type": "base_image", "character": CHARACTER, "provider": provider})
             for provider in PROVIDERS * 2
         ]
-        await platform.heard(jobs[-1], "accepted", "completed")
+        await platform.received(jobs[-1], "accepted", "completed")
         await platform.stack.kill(service, signal.SIGKILL)
         late = await platform.publish({"type": "base_image", "character": CHARACTER, "provider": "modal"})
         killed |= dict.fromkeys([*jobs, late], service)
@@ -37,7 +37,7 @@ async def test_jobs_complete_although_a_process_of_each_service_is_killed(platfo
         assert numbered == set(range(1, 7))
 
 
-async def test_every_submission_is_in_the_ledger_and_none_that_can_be_asked_for_is_sent_twice(
+async def test_every_submission_is_in_the_ledger_and_none_that_a_lookup_finds_is_sent_twice(
     platform: Platform,
 ) -> None:
     ledger = await platform.ledger()
@@ -52,7 +52,7 @@ async def test_every_submission_is_in_the_ledger_and_none_that_can_be_asked_for_
     assert 0 < len(await platform.submissions("fal")) <= fal
 
 
-async def test_a_render_is_tried_again_only_after_a_failure_or_an_unknown_outcome(
+async def test_a_render_is_retried_only_after_a_failure_or_an_unknown_outcome(
     platform: Platform,
 ) -> None:
     ledger = {entry["_id"]: entry for entry in await platform.ledger()}

@@ -64,7 +64,7 @@ def read_start(file: Path) -> bytes:
     return file.read_bytes()[:4]
 
 
-def filled(arguments: list[str], known: dict[str, str]) -> list[str]:
+def with_ids(arguments: list[str], known: dict[str, str]) -> list[str]:
     """Return a command with its placeholders replaced by real ids."""
     return [known.get(word, word) for word in arguments]
 
@@ -87,7 +87,7 @@ async def test_every_imagegen_command_runs(platform: Platform) -> None:
         for arguments in commands_in(block):
             if arguments[0] in ("up", "down", "status"):
                 continue  # they are about the default stack: tests/integration/test_local_stack.py
-            out = await output_of("-m", "clients.cli", *filled(arguments, known), **environment)
+            out = await output_of("-m", "clients.cli", *with_ids(arguments, known), **environment)
             assert out.strip(), arguments
             ran.append(arguments[0])
             if arguments[0] == "select" and (chain := re.search(r"chain +([0-9a-f-]{36})", out)):

@@ -1,4 +1,4 @@
-"""Accepted requests can be referred to at once, in any order, over HTTP and Kafka."""
+"""Requests can refer to accepted requests at once, in any order, over HTTP and Kafka."""
 
 import asyncio
 from contextlib import aclosing
@@ -27,22 +27,22 @@ OTHER = {"X-Tenant-Id": "other", "X-User-Id": "ida"}
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def face(platform: Platform) -> str:
-    """A base image that can be chosen."""
+    """Return a base image that can be chosen."""
     job_id = await platform.publish({"type": "base_image", "character": CHARACTER, "count": 1})
     (end,) = await platform.ended(job_id)
     assert end.event == "completed", end.error
     return f"{job_id}/0"
 
 
-async def say(platform: Platform, message: Message) -> None:
-    """As an upstream service does."""
+async def publish(platform: Platform, message: Message) -> None:
+    """Publish a message as an upstream service does."""
     await platform.publish_raw(
         message.model_dump_json().encode(), key=key_of(message), topic=topic_of(message)
     )
 
 
 async def phase_of(platform: Platform, job_id: str, wanted: str) -> dict[str, Any]:
-    """The job as the API shows it, once it is in this phase."""
+    """Return the job as the API shows it, once it is in this phase."""
     async with asyncio.timeout(20):
         while True:
             answer = await platform.get(f"/v1/jobs/{job_id}")
@@ -62,7 +62,7 @@ async def first_event(platform: Platform, job_id: str) -> tuple[str | None, JobE
 
 
 @pytest.mark.timeout(300)
-async def test_a_face_is_chosen_and_drawn_in_the_same_moment_thirty_times(
+async def test_a_base_image_is_chosen_and_drawn_at_the_same_moment_thirty_times(
     platform: Platform, face: str
 ) -> None:
     async def round_(place: int) -> httpx.Response:
@@ -87,7 +87,7 @@ async def test_a_face_is_chosen_and_drawn_in_the_same_moment_thirty_times(
         await platform.post(f"/v1/jobs/{answer.json()['id']}/cancel", {})
 
 
-async def test_over_kafka_a_picture_may_be_asked_for_before_its_face_is_chosen(
+async def test_an_image_may_be_requested_over_kafka_before_its_base_image_is_chosen(
     platform: Platform, face: str
 ) -> None:
     character_id = f"char-{uuid7()}"
@@ -98,14 +98,14 @@ async def test_over_kafka_a_picture_may_be_asked_for_before_its_face_is_chosen(
     assert (event_id, event.event, event.phase) == ("1", "accepted", "waiting_for_character")
     about = {"character_id": character_id, "tenant": TENANT, "user_id": USER}
     chosen = {"base_image_id": face, "then": [{"type": "studio"}], "selected_at": datetime.now(UTC)}
-    await say(platform, BaseImageSelected.model_validate(about | chosen))
+    await publish(platform, BaseImageSelected.model_validate(about | chosen))
     (end,) = await platform.ended(job_id)
     assert (end.event, end.delivered, end.character_id) == ("completed", 1, character_id)
     numbers = [event.seq for event in platform.events[job_id] if event.event != "progressed"]
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-async def test_over_kafka_pictures_may_be_asked_for_before_their_character_is_created(
+async def test_images_may_be_requested_over_kafka_before_their_character_is_created(
     platform: Platform,
 ) -> None:
     character_id = f"char-{uuid7()}"
@@ -118,7 +118,7 @@ async def test_over_kafka_pictures_may_be_asked_for_before_their_character_is_cr
     assert end.error is not None
     assert end.error.code == "cancelled"
     created = {"character_id": character_id, "tenant": TENANT, "user_id": USER, "character": CHARACTER}
-    await say(platform, CharacterCreated.model_validate(created | {"created_at": datetime.now(UTC)}))
+    await publish(platform, CharacterCreated.model_validate(created | {"created_at": datetime.now(UTC)}))
     (end,) = await platform.ended(drawn)
     assert end.event == "completed", end.error
 
@@ -140,7 +140,7 @@ async def test_a_created_character_is_drawn_at_once_and_only_for_its_tenant(plat
     assert (view["state"], view["character"]["name"]) == ("stored", Character.model_validate(CHARACTER).name)
 
 
-async def test_over_kafka_a_character_that_never_comes_is_waited_for_a_minute(platform: Platform) -> None:
+async def test_a_request_over_kafka_waits_a_minute_for_its_character(platform: Platform) -> None:
     job_id = await platform.publish({"type": "studio", "character_id": "char-nobody"})
     await phase_of(platform, job_id, "waiting_for_character")
     (end,) = await platform.ended(job_id, seconds=90)
@@ -152,7 +152,7 @@ async def test_over_kafka_a_character_that_never_comes_is_waited_for_a_minute(pl
     assert 60 <= end.elapsed_seconds < 75
 
 
-async def test_a_character_that_nobody_knows_is_refused_over_http_at_once(platform: Platform) -> None:
+async def test_an_unknown_character_is_refused_over_http_at_once(platform: Platform) -> None:
     answer = await platform.post("/v1/studio", {"character_id": "char-nobody"})
     assert answer.status_code == 422
     assert answer.json()["errors"] == [

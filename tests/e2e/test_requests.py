@@ -1,4 +1,4 @@
-"""A request published to Kafka or posted over HTTP comes out as stored, announced images."""
+"""A request over Kafka or HTTP leads to stored, announced images."""
 
 import asyncio
 import hashlib
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def a_base_image(platform: Platform) -> str:
-    """A finished base image; its asset id."""
+    """Return the asset id of a finished base image."""
     job_id = await platform.publish({"type": "base_image", "character": CHARACTER})
     (end,) = await platform.ended(job_id)
     assert end.event == "completed", end.error
@@ -54,7 +54,7 @@ async def test_events_of_a_job_are_numbered_without_gaps(platform: Platform) -> 
     ]
 
 
-async def test_a_stored_image_is_what_its_record_says_and_carries_no_metadata(platform: Platform) -> None:
+async def test_a_stored_image_matches_its_record_and_has_no_metadata(platform: Platform) -> None:
     job_id = await platform.publish({"type": "base_image", "character": CHARACTER, "provider": "comfyui"})
     await platform.ended(job_id)
     results = (await platform.get(f"/v1/jobs/{job_id}/results")).json()
@@ -69,7 +69,7 @@ async def test_a_stored_image_is_what_its_record_says_and_carries_no_metadata(pl
             assert image["provider"] == "comfyui"
 
 
-async def test_previews_and_placeholders_are_there_at_completion(platform: Platform) -> None:
+async def test_a_completed_job_has_previews_and_placeholders(platform: Platform) -> None:
     job_id = await platform.publish({"type": "base_image", "character": CHARACTER})
     await platform.ended(job_id)
     images = (await platform.get(f"/v1/jobs/{job_id}/results")).json()["images"]
@@ -80,7 +80,7 @@ async def test_previews_and_placeholders_are_there_at_completion(platform: Platf
     assert max(preview.size) <= 512
 
 
-async def test_the_same_request_again_changes_nothing(platform: Platform) -> None:
+async def test_a_repeated_request_changes_nothing(platform: Platform) -> None:
     request = {"type": "base_image", "character": CHARACTER, "provider": "modal"}
     job_id = await platform.publish(request)
     (end,) = await platform.ended(job_id)
@@ -92,13 +92,13 @@ async def test_the_same_request_again_changes_nothing(platform: Platform) -> Non
     assert [event.seq for event in platform.events[job_id] if event.event == "completed"] == [end.seq]
 
 
-async def test_another_request_under_the_same_job_id_is_set_aside(platform: Platform) -> None:
+async def test_another_request_under_the_same_job_id_becomes_a_dead_letter(platform: Platform) -> None:
     job_id = await platform.publish({"type": "base_image", "character": CHARACTER})
     await platform.ended(job_id)
     count = len(platform.dead_letters)
     await platform.publish({"type": "base_image", "character": CHARACTER, "count": 1}, job_id=job_id)
-    letters = await platform.set_aside(count + 1)
-    assert letters[-1].reason == "job_id_conflict"
+    dead_letters = await platform.dead_lettered(count + 1)
+    assert dead_letters[-1].reason == "job_id_conflict"
     assert (await platform.get(f"/v1/jobs/{job_id}")).json()["delivered"] == 3
 
 
@@ -113,7 +113,7 @@ BAD_REQUESTS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
-async def test_bad_requests_are_rejected_by_field_and_the_good_ones_beside_them_complete(
+async def test_invalid_requests_are_rejected_by_field_and_valid_ones_beside_them_complete(
     platform: Platform,
 ) -> None:
     bad = [(field, await platform.publish(request)) for field, request in BAD_REQUESTS]
@@ -127,13 +127,13 @@ async def test_bad_requests_are_rejected_by_field_and_the_good_ones_beside_them_
     assert (await platform.ended(good))[0].event == "completed"
 
 
-async def test_records_that_are_no_requests_are_set_aside_with_their_reason(platform: Platform) -> None:
+async def test_unreadable_records_become_dead_letters_with_their_reason(platform: Platform) -> None:
     count = len(platform.dead_letters)
     await platform.publish_raw(b"\xff\xfe", key="one")
     await platform.publish_raw(b"[1, 2]", key="two")
     await platform.publish_raw(b"{}", key="three", ce_type="something.else.v1")
-    letters = (await platform.set_aside(count + 3))[count:]
-    reasons = {letter.original_key: letter.reason for letter in letters}
+    dead_letters = (await platform.dead_lettered(count + 3))[count:]
+    reasons = {letter.original_key: letter.reason for letter in dead_letters}
     assert reasons == {"one": "not_json", "two": "invalid", "three": "wrong_type"}
 
 
@@ -154,7 +154,7 @@ async def test_a_job_can_be_posted_listed_and_read(platform: Platform) -> None:
 async def test_a_cancelled_job_ends_once_and_stops_at_its_provider(platform: Platform) -> None:
     request = {"type": "base_image", "character": CHARACTER, "provider": "modal", "prompt": "sim-slow sea"}
     job_id = await platform.publish(request)
-    await platform.heard(job_id, "started")
+    await platform.received(job_id, "started")
     answer = await platform.post(f"/v1/jobs/{job_id}/cancel", {})
     assert answer.status_code == 202
     (end,) = await platform.ended(job_id)
@@ -177,7 +177,7 @@ async def test_a_job_whose_provider_fails_is_retried_and_then_fails_with_the_rea
     assert end.error.code == "provider_failed"
 
 
-async def test_server_sent_events_of_a_job_resume_where_they_were_left(platform: Platform) -> None:
+async def test_server_sent_events_of_a_job_resume_after_the_last_event_id(platform: Platform) -> None:
     job_id = await platform.publish({"type": "base_image", "character": CHARACTER})
     await platform.ended(job_id)
     url = f"{platform.stack.notifier_url}/v1/jobs/{job_id}/events"
@@ -192,7 +192,7 @@ def ids_of(stream: str) -> list[str]:
     return [line.removeprefix("id:").strip() for line in stream.splitlines() if line.startswith("id:")]
 
 
-async def test_a_request_that_was_just_accepted_can_be_followed_and_an_unknown_job_is_404(
+async def test_an_accepted_request_can_be_followed_at_once_and_an_unknown_job_is_404(
     platform: Platform,
 ) -> None:
     async with httpx.AsyncClient(timeout=30, base_url=platform.stack.notifier_url, headers=IDENTITY) as user:

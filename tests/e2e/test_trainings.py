@@ -1,4 +1,4 @@
-"""Pictures of a character become a LoRA, at Fal and at Modal, and the LoRA draws it at all three."""
+"""A LoRA is trained at Fal and at Modal, and draws its character at all three providers."""
 
 import hashlib
 import io
@@ -22,8 +22,8 @@ TRAINERS: tuple[Provider, ...] = ("fal", "modal")
 CAPTIONS = ["mara7, front view", "left profile", "", "mara7 laughing"]
 
 
-class Story:
-    """What the tests hand on to each other."""
+class TrainingSteps:
+    """Data that later tests of this module use."""
 
     def __init__(self, character_id: str, images: list[str]) -> None:
         self.character_id = character_id
@@ -33,27 +33,27 @@ class Story:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def story(platform: Platform) -> AsyncIterator[Story]:
-    """A stored character with four pictures."""
+async def steps(platform: Platform) -> AsyncIterator[TrainingSteps]:
+    """Yield a stored character with four images."""
     character_id = f"char-{uuid7()}"
     answer = await platform.post("/v1/characters", {"id": character_id, "character": CHARACTER})
     assert answer.status_code == 202, answer.text
     pictures = await platform.publish({"type": "studio", "character": CHARACTER, "count": 4})
     (end,) = await platform.ended(pictures)
     assert end.delivered == 4
-    yield Story(character_id, [f"{pictures}/{index}" for index in range(4)])
+    yield TrainingSteps(character_id, [f"{pictures}/{index}" for index in range(4)])
 
 
 async def read(url: str) -> bytes:
-    """As anyone who has the link."""
+    """Read a file as the owner of its link does."""
     async with httpx.AsyncClient() as anyone:
         answer = await anyone.get(url)
         answer.raise_for_status()
         return answer.content
 
 
-async def book_of(platform: Platform, provider: Provider, job_id: str) -> list[dict[str, Any]]:
-    """What a provider took of a job, found by the ledger's words."""
+async def submissions_of_job(platform: Platform, provider: Provider, job_id: str) -> list[dict[str, Any]]:
+    """Return the submissions of a job at a provider, found by the keys in the ledger."""
     ledger = [entry for entry in await platform.ledger() if entry["_id"].startswith(job_id)]
     known = {entry.get("external_id") for entry in ledger if entry["provider"] == provider}
     return [entry for entry in await platform.submissions(provider) if entry["id"] in known]
@@ -61,25 +61,25 @@ async def book_of(platform: Platform, provider: Provider, job_id: str) -> list[d
 
 @pytest.mark.parametrize("trainer", TRAINERS)
 async def test_a_training_goes_from_kafka_to_a_stored_lora(
-    platform: Platform, story: Story, trainer: Provider
+    platform: Platform, steps: TrainingSteps, trainer: Provider
 ) -> None:
     await platform.behave(trainer, latency_seconds=2.0)
     request = {
         "type": "lora_training",
-        "character_id": story.character_id,
-        "images": story.images,
+        "character_id": steps.character_id,
+        "images": steps.images,
         "captions": CAPTIONS,
         "trigger_word": "mara7",
         "steps": 1200,
         "provider": trainer,
     }
-    job_id = story.jobs[trainer] = await platform.publish(request)
+    job_id = steps.jobs[trainer] = await platform.publish(request)
     (end,) = await platform.ended(job_id)
     assert (end.event, end.delivered, end.type) == ("completed", 1, "lora_training"), end.error
-    ready = await platform.heard(job_id, "image_ready")
+    ready = await platform.received(job_id, "image_ready")
     assert ready.image is not None
     assert ready.image.lora is not None
-    lora = story.loras[trainer] = ready.image.lora
+    lora = steps.loras[trainer] = ready.image.lora
     assert lora.key == f"{TENANT}/{job_id}/0/{lora.sha256}.safetensors"
     assert (lora.trigger_word, lora.base_model, lora.steps, lora.provider) == (
         "mara7",
@@ -95,37 +95,37 @@ async def test_a_training_goes_from_kafka_to_a_stored_lora(
 
 
 @pytest.mark.parametrize("trainer", TRAINERS)
-async def test_the_weights_and_their_manifest_are_read_back_as_they_were_announced(
-    platform: Platform, story: Story, trainer: Provider
+async def test_the_stored_weights_and_manifest_match_their_announcement(
+    platform: Platform, steps: TrainingSteps, trainer: Provider
 ) -> None:
-    lora = story.loras[trainer]
-    results = (await platform.get(f"/v1/jobs/{story.jobs[trainer]}/results")).json()
+    lora = steps.loras[trainer]
+    results = (await platform.get(f"/v1/jobs/{steps.jobs[trainer]}/results")).json()
     [found] = results["loras"]
     assert (found["key"], found["sha256"], found["bytes"]) == (lora.key, lora.sha256, lora.bytes)
     weights = await read(found["url"])
     assert (len(weights), hashlib.sha256(weights).hexdigest()) == (lora.bytes, lora.sha256)
     manifest = LoraManifest.model_validate_json(await read(found["manifest_url"]))
     assert (manifest.key, manifest.sha256, manifest.provider) == (lora.key, lora.sha256, trainer)
-    assert list(manifest.training_images) == story.images
+    assert list(manifest.training_images) == steps.images
     assert list(manifest.captions) == CAPTIONS
 
 
-async def test_fal_was_given_an_archive_of_the_stored_images_with_captions(
-    platform: Platform, story: Story
+async def test_fal_receives_an_archive_of_the_stored_images_with_captions(
+    platform: Platform, steps: TrainingSteps
 ) -> None:
-    [entry] = await book_of(platform, "fal", story.jobs["fal"])
+    [entry] = await submissions_of_job(platform, "fal", steps.jobs["fal"])
     assert (entry["input"]["trigger_word"], entry["input"]["steps"]) == ("mara7", 1200)
     archive = zipfile.ZipFile(io.BytesIO(await read(entry["input"]["images_data_url"])))
     assert archive.namelist() == [f"00{n}.{kind}" for n in range(4) for kind in ("png", "txt")]
     texts = [archive.read(f"00{number}.txt").decode() for number in range(4)]
     assert texts == ["mara7, front view", "mara7, left profile", "mara7", "mara7 laughing"]
-    results = (await platform.get(f"/v1/jobs/{story.images[0].partition('/')[0]}/results")).json()
+    results = (await platform.get(f"/v1/jobs/{steps.images[0].partition('/')[0]}/results")).json()
     hashes = {image["sha256"] for image in results["images"]}
     assert {hashlib.sha256(archive.read(f"00{n}.png")).hexdigest() for n in range(4)} == hashes
 
 
-async def test_modal_was_given_signed_links_with_captions(platform: Platform, story: Story) -> None:
-    [entry] = await book_of(platform, "modal", story.jobs["modal"])
+async def test_modal_receives_signed_links_with_captions(platform: Platform, steps: TrainingSteps) -> None:
+    [entry] = await submissions_of_job(platform, "modal", steps.jobs["modal"])
     asked = entry["input"]["input"]
     assert entry["input"]["kind"] == "lora_training"
     assert [image["caption"] for image in asked["images"]] == [
@@ -140,16 +140,16 @@ async def test_modal_was_given_signed_links_with_captions(platform: Platform, st
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize("trainer", TRAINERS)
-async def test_a_lora_draws_at_every_provider_whoever_trained_it(
-    platform: Platform, story: Story, trainer: Provider, provider: Provider
+async def test_a_lora_of_each_trainer_draws_at_every_provider(
+    platform: Platform, steps: TrainingSteps, trainer: Provider, provider: Provider
 ) -> None:
-    lora = story.loras[trainer]
+    lora = steps.loras[trainer]
     known = {"key": lora.key, "trigger_word": lora.trigger_word, "scale": 0.8}
     character = CHARACTER | {"lora": known}
     job_id = await platform.publish({"type": "studio", "character": character, "provider": provider})
     (end,) = await platform.ended(job_id)
     assert (end.event, end.delivered) == ("completed", 1), end.error
-    [entry] = await book_of(platform, provider, job_id)
+    [entry] = await submissions_of_job(platform, provider, job_id)
     assert entry["prompt"].startswith("mara7")
     match provider:
         case "fal":
@@ -162,11 +162,13 @@ async def test_a_lora_draws_at_every_provider_whoever_trained_it(
             assert entry["input"]["8"]["inputs"]["lora_name"] == f"{lora.sha256}.safetensors"
 
 
-async def test_without_a_wish_a_lora_goes_where_policy_says(platform: Platform, story: Story) -> None:
-    character = CHARACTER | {"lora": {"key": story.loras["fal"].key, "trigger_word": "mara7"}}
+async def test_a_lora_without_a_requested_provider_follows_the_policy(
+    platform: Platform, steps: TrainingSteps
+) -> None:
+    character = CHARACTER | {"lora": {"key": steps.loras["fal"].key, "trigger_word": "mara7"}}
     job_id = await platform.publish({"type": "studio", "character": character})
     await platform.ended(job_id)
-    ready = await platform.heard(job_id, "image_ready")
+    ready = await platform.received(job_id, "image_ready")
     assert ready.image is not None
     assert ready.image.stored is not None
     assert ready.image.stored.provider == "modal"
@@ -174,9 +176,9 @@ async def test_without_a_wish_a_lora_goes_where_policy_says(platform: Platform, 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_another_tenants_lora_cannot_be_used(
-    platform: Platform, story: Story, provider: Provider
+    platform: Platform, steps: TrainingSteps, provider: Provider
 ) -> None:
-    key = story.loras["fal"].key.replace(TENANT, "other", 1)
+    key = steps.loras["fal"].key.replace(TENANT, "other", 1)
     character = CHARACTER | {"lora": {"key": key, "trigger_word": "mara7"}}
     request = {"type": "studio", "character": character, "provider": provider}
     (end,) = await platform.ended(await platform.publish(request))
@@ -184,13 +186,15 @@ async def test_another_tenants_lora_cannot_be_used(
     assert (end.error.code, end.error.reasons[0].field) == ("rejected", "request.character.lora.key")
 
 
-async def test_a_posted_training_is_accepted_and_can_be_cancelled(platform: Platform, story: Story) -> None:
+async def test_a_posted_training_is_accepted_and_can_be_cancelled(
+    platform: Platform, steps: TrainingSteps
+) -> None:
     await platform.behave("fal", latency_seconds=30)
-    body = {"character_id": story.character_id, "images": story.images, "trigger_word": "mara7"}
+    body = {"character_id": steps.character_id, "images": steps.images, "trigger_word": "mara7"}
     answer = await platform.post("/v1/lora-trainings", body)
     assert answer.status_code == 202
     job_id = answer.json()["id"]
-    await platform.heard(job_id, "started")
+    await platform.received(job_id, "started")
     assert (await platform.post(f"/v1/jobs/{job_id}/cancel", {})).status_code == 202
     (end,) = await platform.ended(job_id)
     assert end.error is not None
@@ -198,7 +202,7 @@ async def test_a_posted_training_is_accepted_and_can_be_cancelled(platform: Plat
     await platform.behave("fal", latency_seconds=0.3)
 
 
-async def test_the_books_of_the_providers_agree_with_the_ledger(platform: Platform) -> None:
+async def test_the_submission_logs_agree_with_the_ledger(platform: Platform) -> None:
     ledger = await platform.ledger()
     for provider in PROVIDERS:
         sent = [entry for entry in ledger if entry["provider"] == provider and entry["submissions"]]

@@ -1,4 +1,4 @@
-"""A picture is asked for while its character's LoRA is still being made; it comes with the LoRA."""
+"""An image that is requested during its character's training is drawn with the LoRA."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def begin_a_chain(platform: Platform) -> str:
-    """A sheet and then its training are under way; the id of the character that they are of."""
+    """Begin a sheet with a training; return the id of the character."""
     base = await platform.publish({"type": "base_image", "character": CHARACTER})
     (end,) = await platform.ended(base)
     assert end.event == "completed", end.error
@@ -33,7 +33,7 @@ async def ask_for_pictures(platform: Platform, character_id: str, **wishes: Any)
     answer = await platform.post("/v1/studio", studio | wishes)
     assert answer.status_code == 202, answer.text
     job_id = str(answer.json()["id"])
-    accepted = await platform.heard(job_id, "accepted", "failed")
+    accepted = await platform.received(job_id, "accepted", "failed")
     assert (accepted.event, accepted.phase) == ("accepted", "waiting_for_lora")
     view = (await platform.get(f"/v1/jobs/{job_id}")).json()
     assert (view["status"], view["phase"], view["attempts"]) == ("pending", "waiting_for_lora", 0)
@@ -56,7 +56,7 @@ async def check_that_it_was_drawn_with_the_lora(platform: Platform, job_id: str,
     assert numbered == list(range(1, job.seq + 1))
 
 
-async def test_pictures_wait_for_the_lora_and_come_with_it(platform: Platform) -> None:
+async def test_images_wait_for_the_lora_and_are_drawn_with_it(platform: Platform) -> None:
     await platform.behave("fal", latency_seconds=3.0)
     character_id = await begin_a_chain(platform)
     jobs = [await ask_for_pictures(platform, character_id, mode=mode) for mode in ("auto", "lora")]
@@ -65,7 +65,7 @@ async def test_pictures_wait_for_the_lora_and_come_with_it(platform: Platform) -
         await check_that_it_was_drawn_with_the_lora(platform, job_id, character_id)
 
 
-async def test_whoever_is_killed_meanwhile_they_come(platform: Platform) -> None:
+async def test_waiting_images_are_drawn_although_processes_are_killed(platform: Platform) -> None:
     await platform.behave("fal", latency_seconds=3.0)
     character_id = await begin_a_chain(platform)
     job_id = await ask_for_pictures(platform, character_id)
@@ -75,7 +75,7 @@ async def test_whoever_is_killed_meanwhile_they_come(platform: Platform) -> None
     await check_that_it_was_drawn_with_the_lora(platform, job_id, character_id)
 
 
-async def test_pictures_that_wait_can_be_cancelled(
+async def test_waiting_images_can_be_cancelled(
     platform: Platform,
 ) -> None:
     await platform.behave("fal", latency_seconds=30.0)
