@@ -45,10 +45,10 @@ class View:
         firsts, lasts = self._traced
         return firsts[start], lasts[end - 1] + 1
 
-    def matches(self, start: int, spelled: re.Pattern[str]) -> bool:
+    def matches(self, start: int, spelled: str) -> bool:
         """Return whether the word at a position, with its repeated letters, matches a pattern."""
         words, raw = self._starts
-        return spelled.match(self.raw, raw[bisect_right(words, start) - 1]) is not None
+        return _pattern(spelled).match(self.raw, raw[bisect_right(words, start) - 1]) is not None
 
     @cached_property
     def _starts(self) -> tuple[list[int], list[int]]:
@@ -143,12 +143,20 @@ def without_leet(word: str) -> str:
     return word.translate(_APART)
 
 
-def with_repeats(word: str) -> re.Pattern[str] | None:
-    """Return a pattern for the spellings of a word in `View.raw`, or None if it has no repeated letters."""
+def with_repeats(word: str) -> str | None:
+    """Return a pattern for the spellings of a word in `View.raw`, or None if it has no repeated letters.
+
+    It is compiled when a text first needs it: a vocabulary has tens of thousands.
+    """
     if without_disguise(word) == without_leet(word):
         return None
     runs = re.finditer(r"([^\W\d_])\1*|.", without_leet(word))
-    return re.compile("".join(f"{re.escape(run[0][0])}{{{len(run[0])},}}" for run in runs))
+    return "".join(f"{re.escape(run[0][0])}{{{len(run[0])},}}" for run in runs)
+
+
+@lru_cache(maxsize=4096)
+def _pattern(spelled: str) -> re.Pattern[str]:
+    return re.compile(spelled)
 
 
 def _once(run: re.Match[str]) -> str:

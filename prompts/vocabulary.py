@@ -84,7 +84,7 @@ class Lexicon(Generic[Meaning]):
 class _Word:
     """A word, or the part of a phrase before or after a gap."""
 
-    spelled: re.Pattern[str] | None = None
+    spelled: str | None = None
     """Required spelling for words with repeated letters."""
     opens: frozenset[int] = frozenset()
     """Phrases that it starts."""
