@@ -50,9 +50,13 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
             service.background("outbox", outbox.run)
         chains = MongoChainStore(database["chains"], database["characters"])
         commands, assets = MongoCommands(database["commands"]), MongoAssets(database["assets"])
+        submission_service = SubmissionService(
+            jobs, chains, submissions, commands, outboxes, clock.now, default_catalogue()
+        )
+        await submission_service.load_filters()
         build(
             service.http,
-            SubmissionService(jobs, chains, submissions, commands, outboxes, clock.now, default_catalogue()),
+            submission_service,
             JobQueries(jobs, submissions, assets, bucket, clock.now, settings.link_seconds),
             ChainQueries(chains, submissions),
         )

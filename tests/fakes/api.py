@@ -200,13 +200,18 @@ class FakeLinks(Links):
         return f"https://bucket.example/{key}?signature={self.signed}"
 
 
-_INTAKE, _READING, _CHAINS = StandIn(), StandIn(), StandIn()
+_SUBMISSION_SERVICE, _JOB_QUERIES, _CHAIN_QUERIES = StandIn(), StandIn(), StandIn()
 
 
 @cache
 def _application() -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None)
-    build(app, cast(SubmissionService, _INTAKE), cast(JobQueries, _READING), cast(ChainQueries, _CHAINS))
+    build(
+        app,
+        cast(SubmissionService, _SUBMISSION_SERVICE),
+        cast(JobQueries, _JOB_QUERIES),
+        cast(ChainQueries, _CHAIN_QUERIES),
+    )
     return app
 
 
@@ -227,9 +232,9 @@ class ApiHarness:
         )
         clock = lambda: self.time  # noqa: E731 - the harness changes its time
         stores = (self.jobs, self.chains, self.submissions, self.commands)
-        _INTAKE.part = SubmissionService(*stores, self.outboxes, clock, default_catalogue())
-        _READING.part = JobQueries(self.jobs, self.submissions, self.assets, FakeLinks(), clock, 600)
-        _CHAINS.part = ChainQueries(self.chains, self.submissions)
+        _SUBMISSION_SERVICE.part = SubmissionService(*stores, self.outboxes, clock, default_catalogue())
+        _JOB_QUERIES.part = JobQueries(self.jobs, self.submissions, self.assets, FakeLinks(), clock, 600)
+        _CHAIN_QUERIES.part = ChainQueries(self.chains, self.submissions)
         self.app = _application()
         transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://api", headers=ACME)
