@@ -240,7 +240,7 @@ class Execution:
         self._emit("executed", {"node": node, "display_node": node, "output": output})
 
     def _emit(self, kind: str, data: dict[str, Any], *, to_all: bool = False) -> None:
-        """Send an event to the job's client; without a client, to nobody or, with `to_all`, to everybody."""
+        """Send an event to the job's client; without a client, to no client or, with `to_all`, to all."""
         full = {"prompt_id": self._job.id, **data}
         if self._job.client_id is not None:
             self._server.sockets.send(kind, full, self._job.client_id)

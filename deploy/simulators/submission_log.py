@@ -20,7 +20,7 @@ class Submission:
     input: Any
     state: State = "queued"
     asked: int = 1
-    """Number of submits with this key; a provider that knows the key starts one job for all."""
+    """Number of submits with this key; a provider with idempotency keys starts one job for all."""
 
 
 @dataclass

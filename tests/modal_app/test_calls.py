@@ -59,7 +59,7 @@ async def test_the_builtin_timeout_means_pending_and_progress_means_running() ->
 @pytest.mark.parametrize(
     "error", [raised.OutputExpiredError(), raised.NotFoundError("no call"), raised.InvalidError("no id")]
 )
-async def test_a_call_that_modal_no_longer_knows_is_none(error: Exception) -> None:
+async def test_an_expired_or_unknown_call_has_no_state(error: Exception) -> None:
     assert await Case(error).calls.status("fc-1") is None
 
 
@@ -104,7 +104,7 @@ def test_modals_timeouts_are_not_the_builtin_one() -> None:
         raised.ClientClosed("closing"),
     ],
 )
-async def test_a_failed_query_says_nothing_about_the_call(error: Exception) -> None:
+async def test_a_failed_query_leaves_the_state_of_the_call_unknown(error: Exception) -> None:
     with pytest.raises(Unavailable):
         await Case(error).calls.status("fc-1")
     with pytest.raises(Unavailable):
@@ -118,7 +118,7 @@ async def test_a_cancelled_call_reports_if_it_had_begun() -> None:
     assert await case.calls.status("fc-1") == Stopped(started=True)
 
 
-async def test_a_call_that_we_cancelled_is_stopped_and_not_failed() -> None:
+async def test_a_call_cancelled_on_request_is_stopped_and_not_failed() -> None:
     """Modal reports a cancelled call as an empty RemoteError."""
     for error in (raised.RemoteError(""), raised.OutputExpiredError(), raised.InputCancellation()):
         case = Case(error)

@@ -42,7 +42,7 @@ def test_figures_without_a_measurement_are_none() -> None:
     assert {found["temporal_ratio"], found["latency_p50_ms"], found["growth_ratio"]} == {None}
 
 
-def test_the_cpu_time_of_servers_does_not_count_as_ours() -> None:
+def test_the_cpu_time_of_servers_is_not_that_of_the_contestant() -> None:
     assert figures(results(a_round("ours", 1, 100)))["cpu_ms_per_image"] == 4.0
 
 

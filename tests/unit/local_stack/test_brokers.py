@@ -57,7 +57,7 @@ def test_three_nodes_keep_three_replicas_and_two_must_be_in_sync(
     assert environment["KAFKA_REPLICATION"] == str(copies)
 
 
-def test_the_nodes_know_each_other_and_listen_on_loopback() -> None:
+def test_the_nodes_have_each_others_addresses_and_listen_on_loopback() -> None:
     settings = properties(2, THREE, Path("log"))
     assert settings["controller.quorum.voters"] == "1@127.0.0.1:12011,2@127.0.0.1:12012,3@127.0.0.1:12013"
     assert settings["listeners"] == "BROKER://127.0.0.1:12002,CONTROLLER://127.0.0.1:12012"
