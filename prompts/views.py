@@ -133,9 +133,9 @@ def disguised_views(normalized: str) -> tuple[View, ...]:
     return tuple(View(_REPEATED.sub(_once, raw), prepared, table, raw) for raw, table in raws)
 
 
-def without_disguise(word: str) -> str:
-    """Return a normalised word in the spelling of disguised views."""
-    return _REPEATED.sub(_once, without_leet(word))
+def without_repeats(word: str) -> str:
+    """Replace repeated letters with one: the spelling of disguised views for a word without digits."""
+    return _REPEATED.sub(_once, word)
 
 
 def without_leet(word: str) -> str:
@@ -143,20 +143,14 @@ def without_leet(word: str) -> str:
     return word.translate(_APART)
 
 
-def with_repeats(word: str) -> str | None:
-    """Return a pattern for the spellings of a word in `View.raw`, or None if it has no repeated letters.
-
-    It is compiled when a text first needs it: a vocabulary has tens of thousands.
-    """
-    if without_disguise(word) == without_leet(word):
-        return None
-    runs = re.finditer(r"([^\W\d_])\1*|.", without_leet(word))
-    return "".join(f"{re.escape(run[0][0])}{{{len(run[0])},}}" for run in runs)
-
-
 @lru_cache(maxsize=4096)
-def _pattern(spelled: str) -> re.Pattern[str]:
-    return re.compile(spelled)
+def _pattern(word: str) -> re.Pattern[str]:
+    """Return the pattern for the spellings of a word in `View.raw`: each letter as often as in it, or more.
+
+    It is made when a text first needs it: a vocabulary has tens of thousands of words.
+    """
+    runs = re.finditer(r"([^\W\d_])\1*|.", word)
+    return re.compile("".join(f"{re.escape(run[0][0])}{{{len(run[0])},}}" for run in runs))
 
 
 def _once(run: re.Match[str]) -> str:

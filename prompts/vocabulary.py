@@ -15,9 +15,8 @@ from prompts.views import (
     CLAUSE_END,
     disguised_views,
     plain_view,
-    with_repeats,
-    without_disguise,
     without_leet,
+    without_repeats,
 )
 
 Meaning = TypeVar("Meaning")
@@ -175,12 +174,15 @@ def _add(vocabulary: Vocabulary, pattern: str, word: _Word) -> None:
     spellings = {spelled} | ({joined} if len(joined) >= _SHORTEST_JOINED else set())
     for one in sorted(spellings):
         vocabulary.plain.add(f"{start}{one}{end}", word)
-        hidden = without_disguise(one)
+        letters = without_leet(one)
+        hidden = without_repeats(letters)
         if len(hidden) >= _SHORTEST_HIDDEN:
-            vocabulary.disguised.add(f"{start}{hidden}{end}", replace(word, spelled=with_repeats(one)))
+            repeated = word if hidden == letters else replace(word, spelled=letters)
+            vocabulary.disguised.add(f"{start}{hidden}{end}", repeated)
     shortest = 2 if is_unspaced(spelled) else _SHORTEST_SPELLED
-    if joined == spelled and len(spelled) >= shortest and len(without_disguise(spelled)) >= _SHORTEST_HIDDEN:
-        vocabulary.disguised.add(" ".join(without_leet(spelled)), word)
+    letters = without_leet(spelled)
+    if joined == spelled and len(spelled) >= shortest and len(without_repeats(letters)) >= _SHORTEST_HIDDEN:
+        vocabulary.disguised.add(" ".join(letters), word)
 
 
 def _whole(matches: Iterable[tuple[int, int, _Word]], text: str) -> Iterator[Span]:

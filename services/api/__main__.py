@@ -1,8 +1,9 @@
 """Entry point: read settings, open clients, build routes, run."""
 
+import asyncio
 from functools import partial
 
-from prompts.catalogue import default_catalogue
+from prompts.loading import load_catalogue_and_filters
 from services.api.app import build
 from services.api.chain_queries import ChainQueries
 from services.api.job_queries import JobQueries
@@ -50,10 +51,10 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
             service.background("outbox", outbox.run)
         chains = MongoChainStore(database["chains"], database["characters"])
         commands, assets = MongoCommands(database["commands"]), MongoAssets(database["assets"])
+        catalogue = await asyncio.to_thread(load_catalogue_and_filters)
         submission_service = SubmissionService(
-            jobs, chains, submissions, commands, outboxes, clock.now, default_catalogue()
+            jobs, chains, submissions, commands, outboxes, clock.now, catalogue
         )
-        await submission_service.load_filters()
         build(
             service.http,
             submission_service,

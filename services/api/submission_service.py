@@ -58,12 +58,6 @@ class SubmissionService:
         self._submission_outbox, self._command_outbox = outboxes
         self._now = now
 
-    async def load_filters(self) -> None:
-        """Load the filters for content before the first request, which would wait seconds for them."""
-        sample = BaseImageRequest(character=Character(name="sample", age=30))
-        requested = GenerationRequested(job_id=uuid7(), tenant="sample", user_id="sample", request=sample)
-        await asyncio.to_thread(admission_reasons, requested, None, self._catalogue)
-
     async def submit(
         self, submission: AnySubmission, caller: Caller, key: str | None, trace: str | None
     ) -> tuple[Accepted, bool]:

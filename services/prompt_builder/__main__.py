@@ -1,8 +1,9 @@
 """Settings → clients → handlers → run."""
 
+import asyncio
 from functools import partial
 
-from prompts.catalogue import default_catalogue
+from prompts.loading import load_catalogue_and_filters
 from services.prompt_builder.characters import MongoCharacters
 from services.prompt_builder.handlers import handlers
 from shared import mongo
@@ -18,7 +19,8 @@ async def serve(kafka: KafkaSettings, process: ProcessSettings) -> None:
         mongo.connect(read_settings(MongoSettings), service.waits_for) as database,
     ):
         service.health.add("mongo", partial(mongo.ping, database))
-        handlers(service.subscribe, MongoCharacters(database["characters"]), default_catalogue())
+        catalogue = await asyncio.to_thread(load_catalogue_and_filters)
+        handlers(service.subscribe, MongoCharacters(database["characters"]), catalogue)
         await service.run()
 
 
