@@ -105,6 +105,42 @@ async def test_an_image_may_be_requested_over_kafka_before_its_base_image_is_cho
     assert numbers == list(range(1, len(numbers) + 1))
 
 
+async def test_over_kafka_a_base_image_may_be_selected_before_it_is_drawn(platform: Platform) -> None:
+    character_id = f"char-{uuid7()}"
+    drawing = await platform.publish({"type": "base_image", "character": CHARACTER, "count": 1})
+    about = {"character_id": character_id, "tenant": TENANT, "user_id": USER}
+    selected = {"base_image_id": f"{drawing}/0", "then": [{"type": "studio"}]}
+    await say(platform, BaseImageSelected.model_validate(about | selected))
+    studio = await platform.publish({"type": "studio", "character_id": character_id, "mode": "face_swap"})
+    drawn, end = await platform.ended(drawing, studio)
+    assert (drawn.event, end.event, end.delivered) == ("completed", "completed", 1)
+    view = await platform.get(f"/v1/characters/{character_id}")
+    assert view.json()["character"]["base_image_id"] == f"{drawing}/0"
+
+
+async def test_over_http_an_image_of_an_accepted_job_is_selected_and_drawn(platform: Platform) -> None:
+    accepted = await platform.post("/v1/base-images", {"character": CHARACTER, "count": 1})
+    drawing, character_id = accepted.json()["id"], f"char-{uuid7()}"
+    body = {"base_image_id": f"{drawing}/0", "then": [{"type": "studio"}]}
+    selected = await platform.post(f"/v1/characters/{character_id}/base-image", body)
+    assert selected.status_code == 202, selected.text
+    studio = await platform.post("/v1/studio", {"character_id": character_id, "mode": "face_swap"})
+    assert studio.status_code == 202, studio.text
+    (end,) = await platform.ended(studio.json()["id"])
+    assert (end.event, end.delivered) == ("completed", 1), end.error
+
+
+@pytest.mark.timeout(180)
+async def test_a_selection_from_a_job_that_never_comes_ends_with_the_reason(platform: Platform) -> None:
+    missing, about = uuid7(), {"tenant": TENANT, "user_id": USER, "selected_at": datetime.now(UTC)}
+    image = {"character_id": f"char-{uuid7()}", "base_image_id": f"{missing}/0"}
+    selection = BaseImageSelected.model_validate(about | image)
+    await say(platform, selection)
+    (end,) = await platform.ended(selection.chain_id, seconds=120)
+    assert end.error is not None
+    assert end.error.message == f"base_image_id: job {missing} is not known after 60 s"
+
+
 async def test_images_may_be_requested_over_kafka_before_their_character_is_created(
     platform: Platform,
 ) -> None:
