@@ -110,7 +110,7 @@ async def test_over_kafka_a_base_image_may_be_selected_before_it_is_drawn(platfo
     drawing = await platform.publish({"type": "base_image", "character": CHARACTER, "count": 1})
     about = {"character_id": character_id, "tenant": TENANT, "user_id": USER}
     selected = {"base_image_id": f"{drawing}/0", "then": [{"type": "studio"}]}
-    await say(platform, BaseImageSelected.model_validate(about | selected))
+    await publish(platform, BaseImageSelected.model_validate(about | selected))
     studio = await platform.publish({"type": "studio", "character_id": character_id, "mode": "face_swap"})
     drawn, end = await platform.ended(drawing, studio)
     assert (drawn.event, end.event, end.delivered) == ("completed", "completed", 1)
@@ -135,7 +135,7 @@ async def test_a_selection_from_a_job_that_never_comes_ends_with_the_reason(plat
     missing, about = uuid7(), {"tenant": TENANT, "user_id": USER, "selected_at": datetime.now(UTC)}
     image = {"character_id": f"char-{uuid7()}", "base_image_id": f"{missing}/0"}
     selection = BaseImageSelected.model_validate(about | image)
-    await say(platform, selection)
+    await publish(platform, selection)
     (end,) = await platform.ended(selection.chain_id, seconds=120)
     assert end.error is not None
     assert end.error.message == f"base_image_id: job {missing} is not known after 60 s"
