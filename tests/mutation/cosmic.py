@@ -40,7 +40,8 @@ def all_mutants(targets: Iterable[Target], scratch: Path) -> Iterator[Mutant]:
             mutations = [item.mutations[0] for item in database.work_items]
         for each in mutations:
             module = each.module_path.relative_to(ROOT).as_posix()
-            yield Mutant(target.name, module, *each.start_pos, each.operator_name, each.occurrence)
+            line, column = each.start_pos
+            yield Mutant(target.name, module, line, column, each.operator_name, each.occurrence)
 
 
 def changes_code(mutant: Mutant) -> bool:
