@@ -1,4 +1,4 @@
-"""Event loops of the tests (those that need no server do not sleep), profiles of properties, one Kafka."""
+"""Event loops of the tests (without servers, they skip time), profiles of properties, one Kafka."""
 
 import asyncio
 import gc
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.fakes.skipping_time import SkippingLoop
 
-sys.dont_write_bytecode = False  # rewriting the assertions of all tests takes longer than most of them
+sys.dont_write_bytecode = False  # rewriting all assertions again is slower than most tests
 
 HERE = Path(__file__).parent
 WITHOUT_SERVERS = ("unit", "component", "modal_app", "tools")
@@ -24,7 +24,7 @@ for name, examples in (("quick", 25), ("thorough", 150)):
     )
 settings.load_profile("quick")
 
-structlog.configure(  # as it is by itself, but for tracebacks: drawing one takes longer than most tests
+structlog.configure(  # the default, but plain tracebacks: a drawn one takes longer than most tests
     processors=[
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -32,7 +32,7 @@ structlog.configure(  # as it is by itself, but for tracebacks: drawing one take
     ]
 )
 
-gc.disable()  # until all is collected: nothing of it is garbage, and looking for some takes a second
+gc.disable()  # until all tests are collected: nothing is garbage, and a search takes a second
 
 
 def pytest_collection_finish() -> None:
@@ -49,8 +49,8 @@ def pytest_asyncio_loop_factories(
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def workers_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
-    """The address of a Kafka that runs until this pytest worker ends."""
-    from tests.servers import running_kafka  # not needed, and slow to import, for tests without servers
+    """Yield the address of a Kafka that runs until this pytest worker ends."""
+    from tests.servers import running_kafka  # slow to import, and not needed by tests without servers
 
     async with running_kafka(tmp_path_factory.mktemp("kafka")) as bootstrap:
         yield bootstrap
@@ -58,7 +58,7 @@ async def workers_kafka(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterat
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def kafka(workers_kafka: str) -> str:
-    """The worker's Kafka, without the topics and offsets of the modules before."""
+    """Return the address of the worker's Kafka, without topics and offsets of earlier modules."""
     from tests.servers import remove_topics
 
     await remove_topics(workers_kafka)

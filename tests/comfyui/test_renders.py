@@ -8,38 +8,38 @@ from PIL import Image
 
 from contracts.renders import RenderFailed, RenderSucceeded
 from tests.comfyui import graphs
-from tests.comfyui.bench import Bench
+from tests.comfyui.harness import ComfyuiHarness
 
 
-async def test_a_render_succeeds_and_its_file_can_be_read(bench: Bench) -> None:
-    end = await bench.run(graphs.plain())
+async def test_a_render_succeeds_and_its_file_can_be_read(harness: ComfyuiHarness) -> None:
+    end = await harness.run(graphs.plain())
     assert isinstance(end, RenderSucceeded), end
-    picture = await bench.delivered(end)
+    picture = await harness.delivered(end)
     assert (picture.status_code, picture.headers["content-type"]) == (200, "image/png")
     assert Image.open(io.BytesIO(picture.content)).size == (64, 48)
     assert (end.seed, end.notices, end.dropped) == (None, (), ())
 
 
-async def test_of_several_outputs_the_final_picture_is_delivered(bench: Bench) -> None:
-    end = await bench.run(graphs.two_pictures())
+async def test_the_final_image_of_several_outputs_is_delivered(harness: ComfyuiHarness) -> None:
+    end = await harness.run(graphs.two_pictures())
     assert isinstance(end, RenderSucceeded), end
-    picture = await bench.delivered(end)
+    picture = await harness.delivered(end)
     assert Image.open(io.BytesIO(picture.content)).size == (96, 96)
     [dropped] = end.dropped
     assert "draft" in str(dropped.path), "the preview does not count"
     assert [notice.code for notice in end.notices] == ["outputs_dropped"]
 
 
-async def test_of_a_batch_one_picture_is_delivered_and_the_others_are_named(bench: Bench) -> None:
-    end = await bench.run(graphs.plain(batch_size=4))
+async def test_one_image_of_a_batch_is_delivered_and_the_others_are_listed(harness: ComfyuiHarness) -> None:
+    end = await harness.run(graphs.plain(batch_size=4))
     assert isinstance(end, RenderSucceeded), end
     assert (len(end.outputs), len(end.dropped)) == (1, 3)
     assert "3 more images" in end.notices[0].message
 
 
-async def test_a_repeated_workflow_has_a_file_of_its_own_with_the_same_picture(bench: Bench) -> None:
-    ends = [await bench.run(graphs.plain(colour=0x336699)) for _ in range(2)]
-    pictures = [await bench.delivered(end) for end in ends]
+async def test_a_repeated_workflow_makes_its_own_file_with_the_same_image(harness: ComfyuiHarness) -> None:
+    ends = [await harness.run(graphs.plain(colour=0x336699)) for _ in range(2)]
+    pictures = [await harness.delivered(end) for end in ends]
     assert all(picture.status_code == 200 for picture in pictures)
     assert isinstance(ends[0], RenderSucceeded)
     assert isinstance(ends[1], RenderSucceeded)
@@ -49,32 +49,34 @@ async def test_a_repeated_workflow_has_a_file_of_its_own_with_the_same_picture(b
 
 
 async def test_a_repeated_workflow_with_a_linked_prefix_is_answered_from_the_cache(
-    bench: Bench, beside: httpx.AsyncClient
+    harness: ComfyuiHarness, beside: httpx.AsyncClient
 ) -> None:
     if "PrimitiveString" not in (await beside.get("/object_info")).json():
         pytest.skip("the server has no node PrimitiveString")
     workflow = graphs.linked_prefix()
-    ends = [await bench.run(workflow) for _ in range(2)]
+    ends = [await harness.run(workflow) for _ in range(2)]
     assert isinstance(ends[0], RenderSucceeded), ends[0]
     assert isinstance(ends[1], RenderSucceeded), ends[1]
     assert ends[0].outputs == ends[1].outputs, "the server ran nothing again"
-    assert (await bench.delivered(ends[1])).status_code == 200
+    assert (await harness.delivered(ends[1])).status_code == 200
 
 
-async def test_an_invalid_workflow_is_refused_with_the_node_and_costs_nothing(bench: Bench) -> None:
-    end = await bench.run(graphs.invalid())
+async def test_an_invalid_workflow_is_refused_with_the_node_and_costs_nothing(
+    harness: ComfyuiHarness,
+) -> None:
+    end = await harness.run(graphs.invalid())
     assert isinstance(end, RenderFailed), end
     assert (end.code, end.retryable, end.billed) == ("invalid_workflow", False, "no")
     assert end.message.startswith("the server refused the workflow: node 1 (EmptyImage): Value 1000000000")
 
 
-async def test_a_workflow_that_fails_while_it_runs_is_billed_and_not_tried_again(
-    bench: Bench, beside: httpx.AsyncClient
+async def test_a_workflow_that_fails_while_it_runs_is_billed_and_not_retried(
+    harness: ComfyuiHarness, beside: httpx.AsyncClient
 ) -> None:
     form = {"type": "input", "subfolder": "imagegen-test", "overwrite": "true"}
     text = {"image": ("no-picture.png", b"this is no picture", "image/png")}
     stored = (await beside.post("/upload/image", files=text, data=form)).json()
-    end = await bench.run(graphs.unreadable(f"{stored['subfolder']}/{stored['name']}"))
+    end = await harness.run(graphs.unreadable(f"{stored['subfolder']}/{stored['name']}"))
     assert isinstance(end, RenderFailed), end
     assert (end.code, end.retryable, end.billed) == ("provider_error", False, "yes")
     assert end.message.startswith("LoadImage: ")

@@ -11,7 +11,7 @@ FENCED = re.compile(r"^```(?P<language>[\w+-]*)[^\n]*\n(?P<text>.*?)^```\s*$", r
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block. `language` is empty for a shell block without one."""
+    """One fenced block. `language` may be empty for a shell block."""
 
     file: str
     line: int
@@ -41,7 +41,7 @@ def shell_blocks_of(file: str) -> list[Block]:
 
 
 def commands_in(block: Block) -> list[list[str]]:
-    """Return the arguments of each `imagegen` command; several on one line are apart by `·`."""
+    """Return the arguments of each `imagegen` command; several on one line are separated by `·`."""
     return [shlex.split(found["arguments"]) for found in COMMAND.finditer(block.text)]
 
 

@@ -109,7 +109,7 @@ def test_every_curl_command_goes_to_the_port_of_the_service_that_has_its_path() 
 
 
 @pytest.mark.parametrize("block", written_in("python"), ids=str)
-def test_python_is_python(block: Block) -> None:
+def test_python_blocks_compile(block: Block) -> None:
     compile(block.text, str(block), "exec")
 
 

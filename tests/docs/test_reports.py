@@ -10,7 +10,7 @@ ROWS = [line.split(" | ") for line in (ROOT / "docs/reports.md").read_text("utf-
 TABLE = {cells[0].removeprefix("| "): cells for cells in ROWS if re.match(r"\| A?\d+$", cells[0])}
 
 
-def test_every_row_is_there() -> None:
+def test_every_row_is_present() -> None:
     assert set(TABLE) == {*map(str, range(1, 51)), "A1", "A2", "A8", "A9"}
 
 

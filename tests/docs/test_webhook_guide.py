@@ -1,4 +1,4 @@
-"""The receivers of docs/webhooks.md, run as they stand there, verify what the notifier really sends."""
+"""The receivers of docs/webhooks.md, run unchanged, verify real deliveries of the notifier."""
 
 import asyncio
 import os
@@ -28,7 +28,7 @@ PROGRAMS = {"python": sys.executable, "javascript": shutil.which("node")}
 
 @asynccontextmanager
 async def receiver(language: str, folder: Path) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
-    """The address of a receiver from the guide, and its process."""
+    """Yield the address and process of a receiver from the guide."""
     program = PROGRAMS[language]
     if program is None:
         pytest.skip("node is not installed: the receiver for Node was not run")
@@ -85,7 +85,7 @@ async def test_a_receiver_takes_a_real_delivery_and_reads_its_link(language: str
 
 
 @pytest.mark.parametrize("language", RECEIVERS)
-async def test_a_receiver_refuses_whatever_is_not_ours(language: str, tmp_path: Path) -> None:
+async def test_a_receiver_refuses_webhooks_with_a_wrong_signature(language: str, tmp_path: Path) -> None:
     sent: list[httpx.Request] = []
 
     def record(request: httpx.Request) -> httpx.Response:

@@ -97,12 +97,12 @@ def a_plan(images: int = 1, **fields: Any) -> GenerationPlanned:
 
 
 def a_waiting_plan(images: int = 1, **fields: Any) -> GenerationPlanned:
-    """Return the plan of a picture that waits for its character's LoRA."""
+    """Return the plan of an image that waits for its character's LoRA."""
     return a_plan(images, **{"waits_for_lora": True, "character_id": CHARACTER} | fields)
 
 
 def a_wait(*, accepted: bool = False, **fields: Any) -> GenerationWaiting:
-    """A request for a picture of a character that is not stored yet."""
+    """Return a request for an image of a character that is not stored yet."""
     known = a_plan(character_id=CHARACTER).model_dump(exclude={"renders"})
     known["requested"] = {
         "job_id": JOB,
@@ -177,7 +177,7 @@ def due(at: datetime, **fields: Any) -> JobDue:
 
 
 def a_job(images: int = 1, **fields: Any) -> JobRecord:
-    """A job whose plan has just been accepted."""
+    """Return a job whose plan has just been accepted."""
     job, _ = advance(None, a_plan(images, **fields), policies=POLICIES, now=START)
     assert job is not None
     return job

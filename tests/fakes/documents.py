@@ -1,4 +1,4 @@
-"""Documents in memory, guarded by their version; and a collection as deep as we use it."""
+"""Documents in memory, guarded by their version, and a collection with the calls that we use."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ D = TypeVar("D", bound=Folded)
 
 
 class FakeDocuments(Documents[D]):
-    """Keeps what a database would: dumped on the way in, validated on the way out."""
+    """Documents in memory: dumped when written, validated when read."""
 
     def __init__(self, kind: type[D]) -> None:
         self._kind = kind
@@ -27,7 +27,7 @@ class FakeDocuments(Documents[D]):
         self.saves = 0
 
     def rival(self, documents: dict[str, D]) -> None:
-        """Another process writes these between a load and the save after it; one call, one race."""
+        """Let another process write these between the next load and its save."""
         self._rivals.append(documents)
 
     def put(self, key: str, document: D) -> None:
@@ -60,7 +60,7 @@ _OPTIONS: CodecOptions[Document] = CodecOptions(tz_aware=True, type_registry=TYP
 
 
 def encoded(document: Mapping[str, Any]) -> bytes:
-    """As the driver does it: refuses what BSON does not hold."""
+    """Encode as the driver does; refuse values that BSON cannot hold."""
     return bson.encode(document, codec_options=_OPTIONS)
 
 
@@ -69,7 +69,7 @@ def decoded(document: bytes) -> Document:
 
 
 class FakeCursor:
-    """What `find` gives."""
+    """The result of `find`."""
 
     def __init__(self, found: Sequence[Document]) -> None:
         self._found = list(found)
@@ -89,7 +89,7 @@ class FakeCursor:
 
 
 class FakeCollection:
-    """Finds by `_id` or by a range of times, and does bulk writes of guarded upserts."""
+    """A collection with `find` by `_id` or time range, and bulk writes of guarded upserts."""
 
     def __init__(self, *documents: Document) -> None:
         self.kept: dict[str, Document] = {document["_id"]: document for document in documents}

@@ -1,4 +1,4 @@
-"""Fal as far as it signs: its recorded webhook, and one with keys of its own."""
+"""Signatures of Fal: its recorded webhook, and webhooks signed with generated keys."""
 
 import json
 import time
@@ -26,7 +26,7 @@ SENT_AT = int(VECTOR["headers"]["X-Fal-Webhook-Timestamp"])
 
 
 class Fal:
-    """Signs as Fal does, publishes its keys, and may be away."""
+    """Signs as Fal does and publishes its keys; it may be unreachable."""
 
     def __init__(self) -> None:
         self.rotate()

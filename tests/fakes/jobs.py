@@ -1,4 +1,4 @@
-"""Job documents and events for the tests of those who read them."""
+"""Job documents and events for tests of their readers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -91,12 +91,12 @@ def an_event(kind: str, seq: int, **fields: Any) -> JobEvent:
 
 
 def a_story(*kinds: str, **fields: Any) -> tuple[JobEvent, ...]:
-    """Numbered events from 1."""
+    """Return events with numbers from 1."""
     return tuple(an_event(kind, seq, **fields) for seq, kind in enumerate(kinds, 1))
 
 
 def job_of(events: tuple[JobEvent, ...], **fields: Any) -> Job:
-    """The document from which these events come."""
+    """Return the document of these events."""
     last = events[-1]
     return a_job(
         job_id=last.job_id,

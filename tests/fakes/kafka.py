@@ -1,4 +1,4 @@
-"""A consumer and a sender that write down, in one journal, what was asked of them."""
+"""A consumer and a sender that record their calls in one journal."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ def raw_record(
     headers: Sequence[tuple[str, bytes | None]] = (),
     timestamp: int = RECORD_MILLISECONDS,
 ) -> ConsumerRecord:
-    """Any bytes on a topic."""
+    """Return a record with any bytes."""
     return ConsumerRecord(
         topic=topic,
         partition=partition,
@@ -43,7 +43,7 @@ def raw_record(
 def a_record(
     message: Message, *, partition: int = 0, offset: int = 0, trace: str | None = TRACE
 ) -> ConsumerRecord:
-    """A message as the broker hands it over."""
+    """Return a message as a record of the broker."""
     envelope = encode(message, source="upstream", trace=trace)
     return raw_record(
         envelope.topic,
@@ -83,7 +83,7 @@ class FakeSender:
 
 
 class FakeConsumer:
-    """As strict as the real one: it commits only offsets, and only of partitions that are its own."""
+    """A consumer as strict as the real one: it commits only offsets of its own partitions."""
 
     def __init__(self, journal: list[str], assigned: set[TopicPartition]) -> None:
         self._journal = journal

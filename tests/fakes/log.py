@@ -1,4 +1,4 @@
-"""A broker's log without a broker: answers the fetches of a real consumer with batches made here."""
+"""A broker's log in memory that answers the fetches of a real consumer."""
 
 import asyncio
 import struct
@@ -19,7 +19,7 @@ _CRC_AT, _ATTRIBUTES_AT = 17, 21
 
 
 def a_batch(*values: bytes, codec: str = "none", headers: Sequence[tuple[str, bytes]] = ()) -> bytes:
-    """A record batch as a producer sends it, of records with the key `k`."""
+    """Return a record batch as a producer sends it, with key `k`."""
     builder = DefaultRecordBatchBuilder(2, NUMBERS[codec], 0, -1, -1, -1, 1 << 30)
     for number, value in enumerate(values):
         builder.append(number, 1_700_000_000_000, b"k", value, list(headers))
@@ -27,12 +27,12 @@ def a_batch(*values: bytes, codec: str = "none", headers: Sequence[tuple[str, by
 
 
 def damaged(batch: bytes) -> bytes:
-    """The batch with one byte changed on its way: its checksum is wrong."""
+    """Return the batch with one changed byte and a wrong checksum."""
     return batch[:-1] + bytes([batch[-1] ^ 1])
 
 
 def changed(batch: bytes, *, codec: int | None = None, body: bytes | None = None) -> bytes:
-    """The batch with another codec's number or other data, and a checksum that fits."""
+    """Return the batch with another codec or other data, and a correct checksum."""
     changed = bytearray(batch[:61] + (batch[61:] if body is None else body))
     if codec is not None:
         changed[_ATTRIBUTES_AT + 1] = codec
@@ -42,12 +42,12 @@ def changed(batch: bytes, *, codec: int | None = None, body: bytes | None = None
 
 
 def overwritten(batch: bytes, at: int, field: bytes) -> bytes:
-    """The batch with other bytes at one place, and the checksum that it had."""
+    """Return the batch with other bytes at one place, and its old checksum."""
     return batch[:at] + field + batch[at + len(field) :]
 
 
 class Log:
-    """Partitions with batches. `errors` are answered by number instead of records."""
+    """Partitions with batches. `errors` has error codes that are answered instead of records."""
 
     def __init__(self, *partitions: TopicPartition) -> None:
         self._batches: dict[TopicPartition, list[tuple[int, int, bytes]]] = {tp: [] for tp in partitions}
@@ -56,7 +56,7 @@ class Log:
         self.fetches = 0
 
     def append(self, tp: TopicPartition, *batches: bytes) -> None:
-        """Give each the next offset."""
+        """Append batches at the next offsets."""
         for batch in batches:
             stored = self._batches[tp]
             first = stored[-1][1] + 1 if stored else 0
@@ -69,20 +69,20 @@ class Log:
         self._batches[tp][number] = first, last, struct.pack(">q", first) + batch[8:]
 
     def overwrite(self, tp: TopicPartition, number: int, at: int, field: bytes) -> None:
-        """Damage one batch as a disk does: the log still finds it where it was."""
+        """Damage one stored batch; its position stays the same."""
         first, last, batch = self._batches[tp][number]
         self._batches[tp][number] = first, last, overwritten(batch, at, field)
 
     def end(self, tp: TopicPartition) -> int:
-        """The offset after the last record."""
+        """Return the offset after the last record."""
         return self._batches[tp][-1][1] + 1 if self._batches[tp] else 0
 
     def read(self, tp: TopicPartition, offset: int) -> bytes:
-        """All batches from this offset on."""
+        """Return all batches from this offset on."""
         return b"".join(batch for _, last, batch in self._batches[tp] if last >= offset)
 
     async def consumer(self, **options: Any) -> BatchConsumer:
-        """A consumer of all partitions, started."""
+        """Yield a started consumer of all partitions."""
         consumer = BatchConsumer(service="test", group_id=None, auto_offset_reset="earliest", **options)
         consumer._client = FakeClient(self, self._batches)
         consumer.assign(list(self._batches))
@@ -91,7 +91,7 @@ class Log:
 
 
 class FakeClient:
-    """As much of `AIOKafkaClient` as a consumer without a group uses."""
+    """The part of `AIOKafkaClient` that a consumer without a group uses."""
 
     _metadata_max_age_ms = 300_000
 
@@ -110,13 +110,13 @@ class FakeClient:
         """Do nothing."""
 
     def set_topics(self, topics: Sequence[str]) -> None:
-        """Known from the start."""
+        """Do nothing: the metadata is complete."""
 
     async def _wait_on_metadata(self, topic: str) -> None:
-        """Known from the start."""
+        """Do nothing: the metadata is complete."""
 
     async def _maybe_wait_metadata(self) -> None:
-        """Known from the start."""
+        """Do nothing: the metadata is complete."""
 
     def force_metadata_update(self) -> "asyncio.Future[bool]":
         updated: asyncio.Future[bool] = self._loop.create_future()

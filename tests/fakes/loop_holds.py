@@ -1,4 +1,4 @@
-"""How long an event loop is held: measured in CPU time, so that a busy machine changes nothing."""
+"""Time for which an event loop is blocked, in CPU time, so that a busy machine changes nothing."""
 
 import asyncio
 import time

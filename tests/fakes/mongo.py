@@ -29,14 +29,14 @@ COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
 
 @dataclass
 class Changed:
-    """What an update or delete tells."""
+    """The result of an update or delete."""
 
     matched_count: int = 0
     modified_count: int = 0
 
 
 class Cursor:
-    """Found documents, as they are when they are read."""
+    """Found documents, in the state at the time of the query."""
 
     def __init__(self, documents: Iterable[Document]) -> None:
         self._documents = list(documents)
@@ -62,8 +62,10 @@ class Cursor:
 
 
 class FakeCollection:
-    """`kept` is what is stored, by `_id`. An error in `failures` is raised by the next write;
-    while it is `silent`, writes are not answered."""
+    """A collection in memory; `kept` has the documents by `_id`.
+
+    An error in `failures` is raised by the next write; while it is `silent`, writes are not answered.
+    """
 
     def __init__(self) -> None:
         self.kept: dict[str, Document] = {}
@@ -73,7 +75,7 @@ class FakeCollection:
 
     @property
     def mongo(self) -> Collection:
-        """As the code under test wants to have it."""
+        """Return the collection with the type that the code under test expects."""
         return cast(Collection, self)
 
     async def insert_one(self, document: Document) -> None:
@@ -146,7 +148,7 @@ class FakeCollection:
         return result
 
     def _candidates(self, query: Document) -> list[str]:
-        """Whose ids fit, by what every collection has: an index on them."""
+        """Return the ids that may match, by the index on `_id`."""
         wanted = query.get("_id")
         if isinstance(wanted, str):
             return [wanted] if wanted in self.kept else []
@@ -155,7 +157,7 @@ class FakeCollection:
         return list(self.kept)
 
     async def _round_trip(self) -> None:
-        """Others come first, as on a network."""
+        """Let other tasks run, as a network call does."""
         await asyncio.sleep(0)
         if self.silent:
             await asyncio.sleep(3600)

@@ -38,7 +38,7 @@ class FakePublisher(Publisher):
 
 
 def received(message: M, offset: int = 0) -> Received[M]:
-    """A message as a handler gets it."""
+    """Return a message as a handler receives it."""
     return Received(
         message=message,
         id=id_of(message),

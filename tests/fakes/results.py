@@ -31,7 +31,7 @@ PATH = "/outputs/0.png"
 
 
 class FakeBucket(Bucket):
-    """Objects in memory; `puts` and `deleted` tell what was done."""
+    """Objects in memory; `puts` and `deleted` record the calls."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}

@@ -15,7 +15,7 @@ from tests.fakes.waiting import background
 
 
 class FakeService(Handlers):
-    """As much of `Service` as a process's parts use."""
+    """The part of `Service` that the parts of a process use."""
 
     def __init__(self, publisher: FakePublisher) -> None:
         super().__init__()
@@ -26,14 +26,14 @@ class FakeService(Handlers):
 
     @property
     def service(self) -> Service:
-        """As the code under test wants to have it."""
+        """Return the service with the type that the code under test expects."""
         return cast(Service, self)
 
     def background(self, name: str, loop: Callable[[], Awaitable[None]]) -> None:
         self._loops.append(loop)
 
     async def deliver(self, *messages: Message) -> list[Any]:
-        """One batch."""
+        """Deliver one batch."""
         batch = [received(message, at) for at, message in enumerate(messages)]
         (group,) = self.topics
         return await self.call(group, batch)
@@ -45,5 +45,5 @@ class FakeService(Handlers):
             await self._stop.wait()
 
     def stop(self) -> None:
-        """As SIGTERM does."""
+        """Stop as SIGTERM does."""
         self._stop.set()

@@ -1,4 +1,4 @@
-"""An event loop in which nobody waits: with nothing else left to do, its clock jumps to the next timer."""
+"""An event loop that skips time: when nothing is ready, its clock jumps to the next timer."""
 
 import asyncio
 import selectors
@@ -11,13 +11,13 @@ T = TypeVar("T")
 Arguments = TypeVarTuple("Arguments")
 
 TURN = 0.0001
-"""A turn of the loop that has something to do takes so long, whatever it takes on this machine."""
+"""Seconds of loop time for each iteration that has work, independent of the machine."""
 GRACE, MOST_GRACE = 0.01, 0.05
-"""Before a jump over 0.1 s or more, what is on its way through a socket gets this part of it for real."""
+"""Part of a jump of 0.1 s or more that is waited for real, for data in flight on sockets."""
 
 
 class _Selector(selectors.DefaultSelector):
-    """Keeps the time: it passes where the loop would wait, and nowhere else."""
+    """Selector with its own clock: time passes only where the loop would wait."""
 
     now = 0.0
     threads = 0
@@ -44,7 +44,7 @@ class _Selector(selectors.DefaultSelector):
 class SkippingLoop(asyncio.SelectorEventLoop):
     """Sleeping takes no time; timers keep their order and distance, however slow the machine.
 
-    A thread is waited for on the real clock: this loop cannot know what it is about to bring.
+    A thread is waited for on the real clock: the loop cannot know when it returns.
     """
 
     def __init__(self) -> None:

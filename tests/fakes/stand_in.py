@@ -1,10 +1,10 @@
-"""Making an application takes longer than most tests of it: it is made once, its parts for every test."""
+"""A replaceable part of an application: making one is slow, so all tests share one application."""
 
 from typing import Any
 
 
 class StandIn:
-    """Is given to an application in place of a part, and passes everything on to `part`."""
+    """A proxy for a part of an application; forwards everything to `part`."""
 
     part: Any = None
 

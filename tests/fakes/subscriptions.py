@@ -19,7 +19,7 @@ QUICK = Pauses(retry=0.001, paused=0.005, revoke=0.005)
 
 
 class Handlers:
-    """Keeps declared handlers, to be called by hand."""
+    """Declared handlers, called by hand."""
 
     def __init__(self) -> None:
         self._handlers: dict[str, Handler[Any]] = {}
@@ -98,7 +98,7 @@ class FakeKafka:
     async def deliver(
         self, records: Sequence[ConsumerRecord], consumer: FakeConsumer, group: str | None = None
     ) -> None:
-        """Deliver one batch to a group; the only one by default."""
+        """Deliver one batch to a group, by default the only one."""
         if group is None:
             (group,) = self._subscribers
         self._consumer = consumer

@@ -1,4 +1,4 @@
-"""Waiting for what other tasks bring about."""
+"""Waiting for conditions that other tasks fulfil."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -14,7 +14,7 @@ async def until(condition: Callable[[], object], seconds: float = 3.0) -> None:
 
 @asynccontextmanager
 async def background(loop: Callable[[], Awaitable[None]]) -> AsyncIterator[asyncio.Task[None]]:
-    """Run an endless loop meanwhile; its failure is the test's."""
+    """Run an endless loop in the background; its failure fails the test."""
 
     async def run() -> None:
         await loop()

@@ -39,7 +39,7 @@ async def deny_everything(stack: Stack, topic: str) -> None:
 
 
 async def remove_entries(stack: Stack, topic: str) -> None:
-    """Remove all entries of a topic: it is everyone's again."""
+    """Remove all entries of a topic: anyone may use it again."""
     answer = await _send(stack, DeleteAclsRequest(TOPIC, topic, LITERAL, None, None, ANY, ANY))
     ((code, message, entries),) = answer.filter_responses
     assert code == 0, message

@@ -1,4 +1,4 @@
-"""The servers, without services, for one module of tests."""
+"""Servers without services, for one module of tests."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Numbered messages about a few jobs, and several workers whose handling is written in one journal."""
+"""Numbered messages about a few jobs, and workers that record their handling in one journal."""
 
 import asyncio
 from collections.abc import Iterable, Sequence
@@ -18,22 +18,22 @@ from tests.integration.workers import Worker, kafka_settings
 Journal = list[tuple[str, int]]
 
 
-class Hand(Worker):
-    """A worker that writes which job's which number it handles, in the order of all workers."""
+class OrderedWorker(Worker):
+    """A worker that records each handled job and number in the journal of all workers."""
 
     def __init__(self, stack: Stack, group: str, journal: Journal) -> None:
         super().__init__(stack, group)
         self._journal = journal
 
     async def handle(self, batch: Sequence[Received[Any]]) -> Iterable[Outgoing]:
-        await asyncio.sleep(0.01)  # long enough for a rebalance to fall into
+        await asyncio.sleep(0.01)  # long enough for a rebalance to happen meanwhile
         for received in batch:
             self._journal.append((received.message.job_id, int(received.message.reason)))
         return await super().handle(batch)
 
 
 class Load:
-    """Says number after number about each job, until it is told to end. What is refused is said again."""
+    """Publishes consecutive numbers for each job until it is stopped; failed sends are repeated."""
 
     def __init__(self, stack: Stack, jobs: int = 12) -> None:
         self.jobs = [uuid7() for _ in range(jobs)]
@@ -51,12 +51,12 @@ class Load:
         await self.end()
 
     async def end(self) -> None:
-        """All that was begun is acknowledged."""
+        """Stop, once every started message is acknowledged."""
         self._end.set()
         await self._task
 
     async def more(self, count: int, seconds: float = 60.0) -> None:
-        """Wait until so many more numbers are acknowledged."""
+        """Wait until this many more numbers are acknowledged."""
         wanted = self.said + count
         async with asyncio.timeout(seconds):
             while self.said < wanted:
@@ -93,7 +93,7 @@ class Load:
 
 
 def first_times(journal: Journal, job: str) -> list[int]:
-    """The numbers of one job in the order in which they were handled first."""
+    """Return the numbers of one job in the order of their first handling."""
     return list(dict.fromkeys(number for each, number in journal if each == job))
 
 
@@ -105,7 +105,7 @@ async def all_is_committed(stack: Stack, group: str, seconds: float = 30.0) -> N
 
 
 async def left_to_commit(stack: Stack, group: str) -> dict[TopicPartition, int]:
-    """How far the group's offsets are from the ends of the topic, where they are not there."""
+    """Return the lag of the group on partitions that have one."""
     bootstrap = stack.environment["KAFKA_BOOTSTRAP"]
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     partitions = [

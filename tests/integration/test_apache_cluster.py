@@ -1,4 +1,4 @@
-"""Apache Kafka, three nodes: any one may go, and what two acknowledged is safe."""
+"""Apache Kafka, three nodes: any one may fail, and a record that two acknowledged is safe."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from deploy.local.stack import Stack, StackOptions
 from shared.envelope import Envelope
 from shared.kafka.publisher import Publisher
 from shared.kafka.topics import ensure_topics
-from tests.integration.load import Hand, Journal, Load, all_is_committed, first_times
+from tests.integration.load import Journal, Load, OrderedWorker, all_is_committed, first_times
 from tests.integration.workers import kafka_settings
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
@@ -28,12 +28,12 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
         yield stack
 
 
-async def test_every_partition_of_our_topics_lies_on_all_three(stack: Stack) -> None:
+async def test_every_partition_of_our_topics_is_on_all_three_nodes(stack: Stack) -> None:
     await ensure_topics(kafka_settings(stack))
     admin = AIOKafkaAdminClient(bootstrap_servers=stack.environment["KAFKA_BOOTSTRAP"])
     await admin.start()
     try:
-        async with asyncio.timeout(30):  # a node that answers may not have heard of the topic yet
+        async with asyncio.timeout(30):  # a node may not know the topic yet
             partitions: list[dict[str, Any]] = []
             while not partitions:
                 (topic,) = await admin.describe_topics([GenerationCancel.topic])
@@ -44,10 +44,10 @@ async def test_every_partition_of_our_topics_lies_on_all_three(stack: Stack) -> 
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-async def test_producing_and_consuming_go_on_while_a_node_is_away(stack: Stack, number: int) -> None:
+async def test_producing_and_consuming_continue_while_a_node_is_down(stack: Stack, number: int) -> None:
     journal: Journal = []
     group = f"without-{number}"
-    one, two = Hand(stack, group, journal), Hand(stack, group, journal)
+    one, two = OrderedWorker(stack, group, journal), OrderedWorker(stack, group, journal)
     async with one.running(), two.running(), Load(stack) as load:
         await load.more(30)
         await stack.broker.kill(number)

@@ -1,4 +1,4 @@
-"""Apache Kafka, one node: rebalances under load, a broker that is killed, producers that are numbered."""
+"""Apache Kafka, one node: rebalances under load, a killed broker, idempotent producers."""
 
 import asyncio
 import struct
@@ -18,7 +18,7 @@ from shared.envelope import Envelope
 from shared.kafka.publisher import Publisher
 from shared.kafka.topics import ensure_topics
 from shared.waiting import wait_until_up
-from tests.integration.load import Hand, Journal, Load, all_is_committed, first_times
+from tests.integration.load import Journal, Load, OrderedWorker, all_is_committed, first_times
 from tests.integration.workers import Worker, kafka_settings, ready, saw, say
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
@@ -34,7 +34,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 async def test_consumers_join_and_leave_under_load_and_nothing_is_lost_or_out_of_order(stack: Stack) -> None:
     journal: Journal = []
-    first, second, third = (Hand(stack, "rebalances", journal) for _ in range(3))
+    first, second, third = (OrderedWorker(stack, "rebalances", journal) for _ in range(3))
     async with first.running(), Load(stack) as load, AsyncExitStack() as later:
         await load.more(50)
         async with second.running():
@@ -51,9 +51,9 @@ async def test_consumers_join_and_leave_under_load_and_nothing_is_lost_or_out_of
     assert all(first_times(journal, job) == list(range(load.said)) for job in load.jobs)
 
 
-async def test_a_killed_broker_comes_back_and_all_go_on_where_they_were(stack: Stack) -> None:
+async def test_all_continue_at_their_offsets_after_the_broker_was_killed(stack: Stack) -> None:
     journal: Journal = []
-    one, two = Hand(stack, "killed", journal), Hand(stack, "killed", journal)
+    one, two = OrderedWorker(stack, "killed", journal), OrderedWorker(stack, "killed", journal)
     async with one.running(), two.running(), Load(stack) as load:
         await load.more(50)
         await stack.broker.kill()
@@ -84,7 +84,7 @@ async def test_offsets_outlive_the_broker(stack: Stack) -> None:
         assert await after.saw(1) == ["after"]
 
 
-async def test_a_publisher_says_soon_that_the_broker_is_away_and_goes_on_afterwards(
+async def test_a_publisher_fails_fast_while_the_broker_is_down_and_recovers(
     stack: Stack,
 ) -> None:
     settings = kafka_settings(stack, send_seconds=2.0)
@@ -100,14 +100,14 @@ async def test_a_publisher_says_soon_that_the_broker_is_away_and_goes_on_afterwa
 
 
 @pytest.mark.parametrize("how", ["kill", "pause"])
-async def test_a_process_ends_soon_although_the_broker_is_away(stack: Stack, how: str) -> None:
+async def test_a_process_ends_quickly_while_the_broker_is_down(stack: Stack, how: str) -> None:
     envelope = Envelope(topic=GenerationCancel.topic, key="k", body=b"{}", headers=())
     async with Worker(stack, "ends").running() as worker:
         await worker.service.publisher.send([envelope])
         await getattr(stack.broker, how)()
         waiting = asyncio.create_task(worker.service.publisher.send([envelope]))
         await asyncio.sleep(0.5)
-        async with asyncio.timeout(30):  # aiokafka alone: for ever, and 40 s
+        async with asyncio.timeout(30):  # aiokafka alone waits forever, and for 40 s
             await worker.service.stop_listening()
             await worker.service.__aexit__()
         waiting.cancel()
@@ -115,7 +115,7 @@ async def test_a_process_ends_soon_although_the_broker_is_away(stack: Stack, how
     await (stack.broker.start() if how == "kill" else stack.broker.resume())
 
 
-async def test_a_batch_that_the_broker_refuses_does_not_stop_those_after_it(stack: Stack) -> None:
+async def test_a_batch_that_the_broker_refuses_does_not_stop_later_batches(stack: Stack) -> None:
     address = stack.environment["KAFKA_BOOTSTRAP"]
     await wait_until_up("Kafka", address, partial(declare_narrow, address), seconds=30.0)
     small, large = (Envelope(topic="narrow", key="k", body=b"x" * size, headers=()) for size in (10, 5000))
@@ -144,7 +144,7 @@ async def test_a_broker_that_is_away_is_a_problem_until_it_is_back(stack: Stack)
 
 
 async def declare_narrow(address: str) -> None:
-    """A broker that was away a moment ago may not know yet that it is there itself."""
+    """Declare a topic, once the restarted broker has registered itself."""
     admin = AIOKafkaAdminClient(bootstrap_servers=address)
     try:
         await admin.start()
@@ -153,7 +153,7 @@ async def declare_narrow(address: str) -> None:
         await admin.close()
 
 
-async def test_every_batch_of_ours_carries_a_producers_number(stack: Stack) -> None:
+async def test_every_batch_has_a_producer_id(stack: Stack) -> None:
     await ensure_topics(kafka_settings(stack))
     async with Load(stack, jobs=1) as load:
         await load.more(5)
@@ -164,7 +164,7 @@ async def test_every_batch_of_ours_carries_a_producers_number(stack: Stack) -> N
 
 
 def batches(log: Path) -> Iterator[bytes]:
-    """Record batches as they lie on disk: offset, length, and so many bytes."""
+    """Yield the record batches of a log segment: offset, length, content."""
     data = log.read_bytes()
     at = 0
     while at + 61 <= len(data) and (length := struct.unpack_from(">i", data, at + 8)[0]):

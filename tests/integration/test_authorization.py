@@ -41,7 +41,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 
 class Upstream:
-    """Publishes plans and rejections, and reads the events that the dispatcher publishes about them."""
+    """Publishes plans and rejections, and reads their events."""
 
     def __init__(self, publisher: Publisher, events: AIOKafkaConsumer) -> None:
         self._publisher = publisher
@@ -95,7 +95,7 @@ async def metric(stack: Stack, name: str, **labels: str) -> float:
 
 
 def logged(stack: Stack, event: str) -> list[dict[str, Any]]:
-    """The dispatcher's log lines of one kind."""
+    """Return the dispatcher's log lines of one kind."""
     lines = (stack.folder.logs / "dispatcher.log").read_text().splitlines()
     read = (json.loads(line) for line in lines if line.startswith("{"))
     return [line for line in read if line["event"] == event]

@@ -41,7 +41,7 @@ async def test_every_character_is_listed_once_in_order_and_found_stored_once(dat
     listing = CharacterList(MongoChainStore(database["chains"], database["characters"]), submissions)
     start, expected = now(), []
     for n in range(20):
-        name, at = f"char-{n:02}", start + timedelta(seconds=n // 3)  # three of each moment
+        name, at = f"char-{n:02}", start + timedelta(seconds=n // 3)  # three with each time
         accepted, _ = accept_creation(name, MIA, ANN, key=None, now=at)
         assert await submissions.add(accepted, {"at": at, "messages": []})
         if n % 2:

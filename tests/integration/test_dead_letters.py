@@ -22,13 +22,13 @@ pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
 class Broken(PermanentError):
-    """The handler has a bug."""
+    """An error of a handler with a bug."""
 
     reason = "handler_bug"
 
 
 class Faulty:
-    """Service whose handler fails until it is repaired."""
+    """A service whose handler fails until it is repaired."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self.repaired = False

@@ -22,18 +22,18 @@ from tests.fakes.publisher import FakePublisher
 from tests.fakes.service import FakeService
 from tests.fakes.waiting import until
 
-pytestmark = pytest.mark.stack  # needs no server, but its time: it stands with those that do
+pytestmark = pytest.mark.stack  # needs no server, but takes as long as tests that do
 
 MANY = 10_000
 SAMPLE = 1_000
 BATCH = 500
 PATIENCE = 120.0
 NOT_OURS = ("*/tests/fakes/*", "*/copy.py", "*/tracemalloc.py")
-"""The database and broker in memory, which a process does not hold."""
+"""Bytes of the database and broker in memory, which a real process does not hold."""
 
 
 class Slow(FakeProvider):
-    """Works until it may end; notes how many tasks there were."""
+    """Works until it may end; records the number of tasks."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Slow(FakeProvider):
 
 
 def commands(many: int) -> Iterator[list[RenderRequested]]:
-    """As they come from the broker: in batches, each read from its own bytes."""
+    """Yield batches of commands, each decoded from its own bytes, as from the broker."""
     known = a_command()
     text = known.model_dump_json()
     for start in range(0, many, BATCH):
@@ -86,13 +86,13 @@ class InFlightHarness:
         await task
 
     async def fly(self, many: int) -> None:
-        """Take in so many, until all are at the provider."""
+        """Accept this many commands and wait until all are at the provider."""
         for batch in commands(many):
             await self._deliver(batch)
         await self.reach("submitted")
 
     async def _deliver(self, batch: list[RenderRequested]) -> None:
-        """On a busy machine the lease may be over for a moment: the batch is handed over again."""
+        """Deliver a batch; repeat it while the lease is expired on a busy machine."""
         while True:
             try:
                 await self.service.deliver(*batch)
@@ -102,7 +102,7 @@ class InFlightHarness:
                 return
 
     async def reach(self, state: str) -> None:
-        """Look seldom: looking at all takes time."""
+        """Wait for a condition; check rarely, because a check is slow."""
         async with asyncio.timeout(PATIENCE):
             while {entry["state"] for entry in self.attempts.kept.values()} != {state}:
                 await asyncio.sleep(0.2)
@@ -110,7 +110,7 @@ class InFlightHarness:
 
 @pytest.fixture
 def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
-    """To the terminal, whatever is captured."""
+    """Print to the terminal, also while output is captured."""
 
     def say(line: str) -> None:
         with capsys.disabled():
@@ -120,7 +120,9 @@ def say(capsys: pytest.CaptureFixture[str]) -> Callable[[str], None]:
 
 
 @pytest.mark.timeout(400)
-async def test_ten_thousand_are_in_flight_at_once_and_all_end_once(say: Callable[[str], None]) -> None:
+async def test_ten_thousand_attempts_are_in_flight_at_once_and_all_end_once(
+    say: Callable[[str], None],
+) -> None:
     async with InFlightHarness().running() as harness:
         await harness.fly(MANY)
         say(f"{MANY} attempts in flight, at most {harness.provider.most_tasks} tasks")
@@ -132,7 +134,7 @@ async def test_ten_thousand_are_in_flight_at_once_and_all_end_once(say: Callable
 
 
 @pytest.mark.timeout(400)
-async def test_what_is_in_flight_takes_some_kilobytes_each(say: Callable[[str], None]) -> None:
+async def test_an_attempt_in_flight_takes_a_few_kilobytes(say: Callable[[str], None]) -> None:
     async with InFlightHarness().running() as harness:
         tracemalloc.start()
         before = traced_bytes()

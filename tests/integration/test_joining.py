@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module"), pytes
 
 TIMES = 20
 SECONDS = 20.0
-"""For one of them, on a busy machine; alone it takes a tenth."""
+"""Seconds for one start on a busy machine; an idle one needs a tenth."""
 
 
 async def test_services_start_while_others_leave_twenty_times_in_a_row(servers: Stack) -> None:

@@ -1,4 +1,4 @@
-"""The subscription on a real broker: what is committed, what comes again, who shares what."""
+"""The subscription on a real broker: commits, redelivery, shared partitions."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ from tests.integration.workers import Worker, kafka_settings, say
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="module")]
 
 
-async def test_a_process_that_ends_goes_on_where_it_had_committed(servers: Stack) -> None:
+async def test_a_restarted_process_continues_at_its_committed_offset(servers: Stack) -> None:
     async with Worker(servers, "resume").running() as first:
         await say(servers, (f"a{n}" for n in range(20)))
         before = sorted(mark for mark in await first.saw(20) if mark.startswith("a"))
@@ -25,7 +25,7 @@ async def test_a_process_that_ends_goes_on_where_it_had_committed(servers: Stack
     assert before == sorted(f"a{n}" for n in range(20))
 
 
-async def test_a_transient_failure_is_tried_again_and_nothing_is_lost(servers: Stack) -> None:
+async def test_a_transient_failure_is_retried_and_nothing_is_lost(servers: Stack) -> None:
     worker = Worker(servers, "transient")
     worker.failures = [TimeoutError("away"), TimeoutError("away")]
     async with worker.running():
@@ -36,7 +36,7 @@ async def test_a_transient_failure_is_tried_again_and_nothing_is_lost(servers: S
                 await asyncio.sleep(0.02)
 
 
-async def test_a_poisonous_record_is_set_aside_and_the_others_pass(servers: Stack) -> None:
+async def test_a_poisoned_record_becomes_a_dead_letter_and_the_others_are_handled(servers: Stack) -> None:
     bootstrap = servers.environment["KAFKA_BOOTSTRAP"]
     async with Worker(servers, "poison").running() as worker:
         await say(servers, ["before"])
@@ -58,7 +58,7 @@ async def test_a_poisonous_record_is_set_aside_and_the_others_pass(servers: Stac
 async def test_two_processes_of_a_group_share_the_messages(servers: Stack) -> None:
     async with Worker(servers, "share").running() as one, Worker(servers, "share").running() as two:
         marks = [f"c{n}" for n in range(60)]
-        await asyncio.sleep(4)  # both have joined
+        await asyncio.sleep(4)  # both have joined the group
         await say(servers, marks)
         async with asyncio.timeout(20):
             while len({mark for mark in one.seen + two.seen if mark.startswith("c")}) < 60:
@@ -69,7 +69,7 @@ async def test_two_processes_of_a_group_share_the_messages(servers: Stack) -> No
         assert ones.isdisjoint(twos)
 
 
-async def test_all_that_comes_while_a_batch_is_handled_is_the_next_batch(servers: Stack) -> None:
+async def test_records_that_arrive_during_a_batch_are_the_next_batch(servers: Stack) -> None:
     async with Worker(servers, "batches").running() as worker:
         await say(servers, ["first"])
         await worker.saw(1)
@@ -87,7 +87,7 @@ async def test_all_that_comes_while_a_batch_is_handled_is_the_next_batch(servers
     assert set(worker.batches[-1]) == marks
 
 
-async def test_what_there_is_no_room_for_waits_while_others_pass(servers: Stack) -> None:
+async def test_a_full_handler_pauses_its_partition_while_others_continue(servers: Stack) -> None:
     async with Worker(servers, "room").running() as worker:
         await say(servers, ["ready"])
         async with asyncio.timeout(20):
@@ -107,7 +107,7 @@ async def test_what_there_is_no_room_for_waits_while_others_pass(servers: Stack)
                 await asyncio.sleep(0.02)
 
 
-async def test_a_process_works_although_one_of_several_addresses_does_not_answer(servers: Stack) -> None:
+async def test_a_process_works_although_one_broker_address_does_not_answer(servers: Stack) -> None:
     nobody = "127.0.0.1:9"
     async with Worker(
         servers, "addresses", bootstrap=f"{nobody},{servers.environment['KAFKA_BOOTSTRAP']}"

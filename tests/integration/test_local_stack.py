@@ -1,4 +1,4 @@
-"""The local stack, servers only: it comes up, answers, comes back, and leaves nothing."""
+"""The local stack with servers only: it starts, answers, restarts and leaves no process."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 
 @pytest.fixture
 def detached(tmp_path: Path) -> Iterator[Path]:
-    """A stack started from the command line."""
+    """Yield a stack started from the command line."""
     state = tmp_path / "state"
     up = local("up", "--state", str(state), "--only", "servers")
     assert up.returncode == 0, up.stderr
@@ -73,7 +73,7 @@ def ports_of(state: Path) -> list[int]:
 
 
 def carriers(state: Path) -> list[int]:
-    """Every process of the machine that was started by this stack."""
+    """Return every process that this stack started."""
     mark = f"{TOKEN_VARIABLE}={StateFolder(state).read().token}".encode()
     found = []
     for entry in Path("/proc").glob("[0-9]*"):
@@ -112,7 +112,7 @@ def object_store(environment: dict[str, str]) -> Any:
     )
 
 
-async def test_a_message_comes_back_from_the_broker(stack: Stack) -> None:
+async def test_a_message_is_read_back_from_the_broker(stack: Stack) -> None:
     bootstrap = stack.environment["KAFKA_BOOTSTRAP"]
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -128,7 +128,7 @@ async def test_a_message_comes_back_from_the_broker(stack: Stack) -> None:
     assert (record.key, record.value) == (b"k", b"hello")
 
 
-async def test_an_object_comes_back_from_the_bucket(stack: Stack) -> None:
+async def test_an_object_is_read_back_from_the_bucket(stack: Stack) -> None:
     bucket = stack.environment["S3_BUCKET"]
     async with object_store(stack.environment) as client:
         await client.put_object(Bucket=bucket, Key="a/b.png", Body=b"png")
@@ -136,7 +136,7 @@ async def test_an_object_comes_back_from_the_bucket(stack: Stack) -> None:
         assert await found["Body"].read() == b"png"
 
 
-async def test_a_killed_database_comes_back_with_its_data(stack: Stack) -> None:
+async def test_a_killed_database_restarts_with_its_data(stack: Stack) -> None:
     client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(stack.environment["MONGO_URL"])
     try:
         jobs = client[stack.environment["MONGO_DATABASE"]]["jobs"]
@@ -151,7 +151,7 @@ async def test_a_killed_database_comes_back_with_its_data(stack: Stack) -> None:
     assert (mongo.restarts, mongo.pid == killed) == (1, False)
 
 
-async def test_a_killed_object_store_comes_back_with_its_data(stack: Stack) -> None:
+async def test_a_killed_object_store_restarts_with_its_data(stack: Stack) -> None:
     bucket = stack.environment["S3_BUCKET"]
     async with object_store(stack.environment) as client:
         await client.put_object(Bucket=bucket, Key="kept", Body=b"kept")
@@ -161,7 +161,7 @@ async def test_a_killed_object_store_comes_back_with_its_data(stack: Stack) -> N
         assert await found["Body"].read() == b"kept"
 
 
-async def test_what_is_stored_outlives_a_stop(tmp_path: Path) -> None:
+async def test_stored_data_survives_a_stop(tmp_path: Path) -> None:
     options = servers_only(tmp_path / "state")
     async with Stack(options) as first, object_store(first.environment) as client:
         await client.put_object(Bucket="imagegen", Key="kept", Body=b"kept")
@@ -188,14 +188,14 @@ async def test_a_second_stack_in_the_same_folder_is_refused(stack: Stack) -> Non
             pass
 
 
-async def test_a_service_that_cannot_start_is_named_with_its_log(tmp_path: Path) -> None:
+async def test_a_service_that_cannot_start_is_reported_with_its_log(tmp_path: Path) -> None:
     with pytest.raises(ProcessFailed, match=r"(?s)no_such_service .*exited with 1.*No module"):
         async with Stack(servers_only(tmp_path / "state", services=("no_such_service",))):
             pass
     assert nothing_is_left(tmp_path / "state")
 
 
-def test_the_command_line_starts_shows_refuses_and_stops(detached: Path) -> None:
+def test_the_command_line_starts_shows_and_stops_a_stack(detached: Path) -> None:
     again = local("up", "--state", str(detached), "--only", "servers")
     assert (again.returncode, "already running" in again.stderr) == (1, True)
     shown = json.loads(local("status", "--state", str(detached), "--json").stdout)
@@ -215,7 +215,7 @@ def test_a_signal_ends_everything_in_order(detached: Path, number: signal.Signal
     assert folder.read().phase == "stopped"
 
 
-def test_nothing_outlives_a_killed_supervisor(detached: Path) -> None:
+def test_no_process_survives_a_killed_supervisor(detached: Path) -> None:
     assert len(carriers(detached)) == len(NAMES)
     os.kill(StateFolder(detached).holder() or 0, signal.SIGKILL)
     assert eventually(lambda: nothing_is_left(detached), 3)
@@ -267,7 +267,7 @@ async def test_a_stack_on_a_broker_elsewhere_starts_none_and_leaves_it_running(
         assert producer.client.cluster.brokers()
 
 
-def test_up_on_a_broker_elsewhere_asks_no_repository_for_kafka(tmp_path: Path, kafka: str) -> None:
+def test_up_on_a_broker_elsewhere_does_not_download_kafka(tmp_path: Path, kafka: str) -> None:
     state, cache = tmp_path / "state", tmp_path / "cache"
     nowhere = {
         "KAFKA_BOOTSTRAP": kafka,

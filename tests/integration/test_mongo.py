@@ -1,4 +1,4 @@
-"""What only a real server shows: guards, races, group commits, and that every poll has its index."""
+"""Behaviour of a real server: guards, races, group commits, and an index for every poll."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -44,7 +44,7 @@ def guarded(key: str, owner: str) -> UpdateOne:
     return UpdateOne({"_id": key, "owner": owner}, {"$set": {"seen": True}}, upsert=True)
 
 
-async def test_a_guarded_bulk_write_names_exactly_the_writes_that_lost(database: Database) -> None:
+async def test_a_guarded_bulk_write_reports_exactly_the_writes_that_lost(database: Database) -> None:
     items = database["items"]
     await items.insert_many([{"_id": str(n), "owner": "me" if n % 3 else "other"} for n in range(30)])
     lost = await write_guarded(items, [guarded(str(n), "me") for n in range(30)])
@@ -53,7 +53,7 @@ async def test_a_guarded_bulk_write_names_exactly_the_writes_that_lost(database:
     assert await items.count_documents({}) == 30
 
 
-async def test_grouped_writes_tell_each_caller_its_own_outcome(database: Database) -> None:
+async def test_grouped_writes_return_each_caller_its_own_outcome(database: Database) -> None:
     items = database["items"]
     await items.insert_many([{"_id": str(n), "owner": "me" if n % 2 else "other"} for n in range(200)])
     group = guarded_writes(items)
@@ -65,7 +65,7 @@ class Counter(Folded):
     count: int = 0
 
 
-async def test_of_two_writers_of_one_version_one_is_told_that_it_lost(database: Database) -> None:
+async def test_one_of_two_writers_of_a_version_learns_that_it_lost(database: Database) -> None:
     counters = MongoDocuments(database["counters"], Counter)
     assert await counters.save({"a": Counter(version=1, count=1)}) == set()
     saves = [counters.save({"a": Counter(version=2, count=n)}) for n in range(8)]
@@ -108,7 +108,7 @@ async def test_every_repeated_query_reads_an_index(
     assert "IXSCAN" in stages, stages
 
 
-async def test_a_job_that_waits_no_more_is_not_called_again(database: Database) -> None:
+async def test_a_job_that_no_longer_waits_is_not_woken_again(database: Database) -> None:
     jobs = database["jobs"]
     await mongo.ensure_indexes(jobs, *JOB_INDEXES)
     waiting = {"tenant": "acme", "character_id": "mia"} | WAITING
@@ -122,7 +122,7 @@ async def test_a_job_that_waits_no_more_is_not_called_again(database: Database) 
     assert {job["_id"] for job in found["acme", "mia"]} == {"waits 0", "waits 1"}
 
 
-async def test_what_a_dead_process_held_is_taken_over_once(database: Database) -> None:
+async def test_attempts_of_a_dead_process_are_taken_over_once(database: Database) -> None:
     leases = database["leases"]
     heirs: list[str] = []
 
@@ -148,7 +148,7 @@ async def test_what_a_dead_process_held_is_taken_over_once(database: Database) -
     assert dead.owner != before
 
 
-async def test_whole_numbers_beyond_64_bits_come_back_exactly(database: Database) -> None:
+async def test_integers_beyond_64_bits_are_read_back_exactly(database: Database) -> None:
     numbers = [2**63 - 1, 2**63, 2**64 - 1, -(2**63) - 1, 10**34 - 1]
     writes = [InsertOne({"_id": f"{place}", "free": {"n": [n]}}) for place, n in enumerate(numbers)]
     assert await write_guarded(database["items"], writes) == set()
@@ -156,6 +156,6 @@ async def test_whole_numbers_beyond_64_bits_come_back_exactly(database: Database
     assert [document["free"]["n"] for document in found] == [[n] for n in numbers]
 
 
-async def test_a_document_beyond_the_servers_limit_is_refused_for_good(database: Database) -> None:
+async def test_a_document_beyond_the_servers_limit_is_a_permanent_failure(database: Database) -> None:
     with pytest.raises(UnstorableDocument):
         await write_guarded(database["items"], [InsertOne({"_id": "a", "text": "x" * 17 * 1024 * 1024})])

@@ -1,4 +1,4 @@
-"""The proxy in front of a server: what passes, what is cut, what is refused."""
+"""The proxy in front of a server: it forwards, cuts and refuses connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ async def connected(proxy: Proxy) -> AsyncIterator[tuple[asyncio.StreamReader, a
 
 
 async def passes(proxy: Proxy) -> bool:
-    """Whether what is said comes back."""
+    """Return whether sent bytes are echoed."""
     async with connected(proxy) as (reader, writer):
         writer.write(b"hello")
         with suppress(OSError, asyncio.IncompleteReadError):
@@ -44,7 +44,7 @@ async def passes(proxy: Proxy) -> bool:
         return False
 
 
-async def test_connections_are_cut_and_new_ones_pass(echo: str) -> None:
+async def test_connections_are_cut_and_new_ones_work(echo: str) -> None:
     async with Proxy(echo) as proxy, connected(proxy) as (reader, writer):
         writer.write(b"hello")
         assert await reader.readexactly(5) == b"hello"
@@ -54,7 +54,7 @@ async def test_connections_are_cut_and_new_ones_pass(echo: str) -> None:
         assert await passes(proxy)
 
 
-async def test_a_closed_proxy_passes_nothing_until_it_is_open_again(echo: str) -> None:
+async def test_a_closed_proxy_forwards_nothing_until_it_is_opened(echo: str) -> None:
     async with Proxy(echo) as proxy:
         proxy.close()
         assert not await passes(proxy)

@@ -1,4 +1,4 @@
-"""Readers on a real broker: every codec, a record that unpacks to too much, joining a group."""
+"""Readers on a real broker: every codec, an oversized decompressed record, joining a group."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -39,7 +39,7 @@ async def test_a_message_of_every_codec_is_handled(servers: Stack, codec: str | 
         await saw(worker, mark)
 
 
-async def test_a_record_that_unpacks_to_too_much_is_a_dead_letter_and_the_next_is_handled(
+async def test_an_oversized_decompressed_record_is_a_dead_letter_and_the_next_is_handled(
     servers: Stack,
 ) -> None:
     async with Worker(servers, "bomb").running() as worker, _producer(servers, "gzip") as producer:
@@ -72,7 +72,7 @@ async def _dead_letter(servers: Stack, reason: str) -> DeadLetter:
     raise AssertionError("the topic ended")
 
 
-async def test_health_says_joining_until_the_group_is_joined_and_then_nothing(servers: Stack) -> None:
+async def test_health_reports_joining_until_the_group_is_joined(servers: Stack) -> None:
     worker = Worker(servers, "joins")
     async with worker.service:
         assert (await ready(worker.service))[1]["consumer joins"] == "joining group joins"

@@ -1,4 +1,4 @@
-"""What only a real S3 shows: objects come back as they were, links are kept, and an outage passes."""
+"""Behaviour of a real S3: objects are read back unchanged, links work, an outage is survived."""
 
 import asyncio
 import hashlib
@@ -57,7 +57,7 @@ async def followed(url: str) -> httpx.Response:
 
 @asynccontextmanager
 async def answering(status: int) -> AsyncIterator[str]:
-    """An S3 that has the bucket and nothing in it, and answers each put so."""
+    """Yield an S3 with an empty bucket that answers each put with this status."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = await reader.readuntil(b"\r\n\r\n")
@@ -74,7 +74,7 @@ async def answering(status: int) -> AsyncIterator[str]:
 
 
 def a_large_file(path: Path) -> str:
-    """No two parts of it are alike; gives its hash."""
+    """Write a large file whose parts all differ; return its hash."""
     known = hashlib.sha256()
     with path.open("wb") as opened:
         for number in range(LARGE // MIB):
@@ -84,7 +84,7 @@ def a_large_file(path: Path) -> str:
     return known.hexdigest()
 
 
-async def test_a_large_file_is_put_and_read_back_in_parts(bucket: Bucket, tmp_path: Path) -> None:
+async def test_a_large_file_is_stored_and_read_back_in_parts(bucket: Bucket, tmp_path: Path) -> None:
     sha256, key = a_large_file(tmp_path / "weights"), f"acme/{uuid7()}.safetensors"
     with (tmp_path / "weights").open("rb") as opened:
         await bucket.put_file(key, opened, "application/octet-stream")
@@ -98,13 +98,13 @@ async def test_a_large_file_is_put_and_read_back_in_parts(bucket: Bucket, tmp_pa
     assert await bucket.keys(f"{place}/") == []
 
 
-async def test_an_object_that_is_not_there_is_none_to_read_in_parts(bucket: Bucket) -> None:
+async def test_a_missing_object_is_none_when_read_in_parts(bucket: Bucket) -> None:
     with pytest.raises(NoSuchObject):
         await anext(bucket.parts("acme/none"))
 
 
 @pytest.mark.parametrize("size", [0, 4096, 7 * MIB], ids=["empty", "small", "big"])
-async def test_an_object_is_put_and_read_back_with_its_type(bucket: Bucket, size: int) -> None:
+async def test_an_object_is_stored_and_read_back_with_its_type(bucket: Bucket, size: int) -> None:
     key, data = f"acme/{uuid7()}", os.urandom(size)
     await bucket.put(key, data, "image/webp")
     assert hashlib.sha256(await bucket.get(key)).digest() == hashlib.sha256(data).digest()
@@ -120,7 +120,7 @@ async def test_the_same_key_again_replaces_data_and_type(bucket: Bucket) -> None
 
 
 @pytest.mark.parametrize("name", ["two words", "Ünï 画 🎨", "a+b&c=%41?#[x]~*'()!", "a@b:c._-"])
-async def test_a_key_may_be_of_any_letters(bucket: Bucket, name: str) -> None:
+async def test_a_key_may_have_any_letters(bucket: Bucket, name: str) -> None:
     key = f"{uuid7()}/{name}.png"
     await bucket.put(key, b"png", "image/png")
     assert await bucket.keys(key.partition("/")[0]) == [key]
@@ -131,7 +131,7 @@ async def test_a_key_may_be_of_any_letters(bucket: Bucket, name: str) -> None:
         await bucket.get(key)
 
 
-async def test_a_link_is_for_one_object_and_its_time_only(bucket: Bucket) -> None:
+async def test_a_link_is_valid_for_one_object_and_a_limited_time(bucket: Bucket) -> None:
     key, other = f"acme/{uuid7()}", f"acme/{uuid7()}"
     for each in (key, other):
         await bucket.put(each, b"png", "image/png")
@@ -160,7 +160,9 @@ async def test_links_name_the_public_endpoint(servers: Stack, proxy: Proxy) -> N
     assert (await followed(url)).content == b"png"
 
 
-async def test_a_server_that_is_away_is_known_as_such_and_found_again(servers: Stack, proxy: Proxy) -> None:
+async def test_an_unreachable_server_is_a_transient_failure_until_it_returns(
+    servers: Stack, proxy: Proxy
+) -> None:
     async with open_bucket(settings_of(servers, endpoint=f"http://{proxy.address}")) as bucket:
         await bucket.put("acme/kept", b"before", "image/png")
         proxy.close()
@@ -183,7 +185,9 @@ async def test_a_server_that_is_away_is_known_as_such_and_found_again(servers: S
     ("status", "passes"),
     [(400, False), (403, False), (404, False), (429, True), (500, True), (503, True)],
 )
-async def test_what_an_answer_means_is_known_by_its_status(servers: Stack, status: int, passes: bool) -> None:
+async def test_the_status_decides_whether_a_failure_is_transient(
+    servers: Stack, status: int, passes: bool
+) -> None:
     async with answering(status) as address, open_bucket(settings_of(servers, endpoint=address)) as bucket:
         with pytest.raises(ClientError, match="SlowDown") as raised:
             await bucket.put("acme/x", b"png", "image/png")
@@ -191,7 +195,7 @@ async def test_what_an_answer_means_is_known_by_its_status(servers: Stack, statu
     assert is_transient(raised.value) == passes
 
 
-async def test_what_the_environment_says_of_aws_is_not_heard(
+async def test_aws_variables_of_the_environment_are_ignored(
     servers: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "another's")

@@ -1,4 +1,4 @@
-"""On real servers: no order of `lora.ready` and the job's waiting loses the wake-up, and no kill does."""
+"""Wake-ups on real servers: neither the order of `lora.ready` and the job nor a kill loses one."""
 
 import asyncio
 import signal
@@ -34,8 +34,8 @@ MIA = Character(name="Mia", age=27, trigger_word="mia_tok")
 LORA = Lora(key="acme/loras/mia.safetensors", trigger_word="mia_tok")
 
 
-class Room:
-    """Upstream, the characters service and a gateway, around a real prompt-builder and dispatcher."""
+class WaitHarness:
+    """Upstream, characters service and gateway in the test, around a real prompt-builder and dispatcher."""
 
     def __init__(self, stack: Stack, database: Database, publisher: Publisher) -> None:
         self.stack = stack
@@ -45,7 +45,7 @@ class Room:
         self._publisher = publisher
 
     async def listen(self, consumer: AIOKafkaConsumer) -> None:
-        """Hear commands and calls until cancelled."""
+        """Collect commands and wake-ups until cancelled."""
         async for record in consumer:
             if record.topic == JobDue.topic:
                 call = JobDue.model_validate_json(record.value)
@@ -55,7 +55,7 @@ class Room:
                 self.commands.setdefault(command.job_id, []).append(command)
 
     async def character(self) -> str:
-        """A stored character whose LoRA is being trained."""
+        """Store a character whose LoRA is being trained."""
         record = CharacterRecord(
             character_id=uuid7(),
             tenant="acme",
@@ -70,14 +70,14 @@ class Room:
         return record.character_id
 
     async def request(self, character_id: str) -> str:
-        """Upstream asks for a picture that waits."""
+        """Request an image that waits."""
         job_id = uuid7()
         studio = StudioRequest(character_id=character_id, wait_for_lora=True)
         await self.say(GenerationRequested(job_id=job_id, tenant="acme", user_id="ann", request=studio))
         return job_id
 
     async def plan(self, character_id: str) -> str:
-        """A picture that was planned before its LoRA was ready, and is heard of only now."""
+        """Publish a plan from before the LoRA was ready."""
         job_id = uuid7()
         await self.say(
             GenerationPlanned(
@@ -95,7 +95,7 @@ class Room:
         return job_id
 
     async def ready(self, character_id: str) -> LoraReady:
-        """The LoRA is written, then announced, as the characters service does it."""
+        """Write the LoRA, then announce it, as the characters service does."""
         about: dict[str, Any] = {"character_id": character_id, "job_id": uuid7(), "tenant": "acme"}
         trained = MIA.model_copy(update={"lora": LORA}).model_dump()
         await self._write(character_id, character=trained, lora_state="ready")
@@ -104,7 +104,7 @@ class Room:
         return announcement
 
     async def failed(self, character_id: str) -> None:
-        """The training failed: written, then announced."""
+        """Write the failure of the training, then announce it."""
         about: dict[str, Any] = {"character_id": character_id, "job_id": uuid7(), "tenant": "acme"}
         failure = {"lora_error": "too few images", "lora_failed_at": now()}
         await self._write(character_id, lora_state="failed", **failure)
@@ -123,7 +123,7 @@ class Room:
         return Job.model_validate(found) if found else None
 
     async def has_looked(self, job_id: str) -> Job:
-        """The job waits, and has looked once: it will look again, but not soon."""
+        """Wait until a waiting job has been checked once; the next check is far off."""
         async with asyncio.timeout(60):
             while not ((job := await self.job(job_id)) and job.wake_at and job.wake_at > job.accepted_at):
                 await asyncio.sleep(0.02)
@@ -137,7 +137,7 @@ class Room:
         return job
 
     async def woken(self, *job_ids: str, seconds: float = 60.0) -> None:
-        """Each job has commanded its one picture, with the LoRA, and once."""
+        """Check that each job commanded its image once, with the LoRA."""
         async with asyncio.timeout(seconds):
             while missing := [job_id for job_id in job_ids if job_id not in self.commands]:
                 assert missing
@@ -152,7 +152,7 @@ class Room:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def room(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncIterator[Room]:
+async def room(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncIterator[WaitHarness]:
     state = tmp_path_factory.mktemp("waiting")
     services = ("prompt_builder", DISPATCHER)
     options = StackOptions(state=state, bootstrap=kafka, simulators=(), services=services)
@@ -167,7 +167,7 @@ async def room(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncIte
         stored = MongoSettings(url=SecretStr(stack.environment["MONGO_URL"]))
         await consumer.start()
         async with Publisher("characters", settings) as publisher, mongo.connect(stored) as database:
-            room = Room(stack, database, publisher)
+            room = WaitHarness(stack, database, publisher)
             ear = asyncio.create_task(room.listen(consumer))
             try:
                 yield room
@@ -177,7 +177,7 @@ async def room(tmp_path_factory: pytest.TempPathFactory, kafka: str) -> AsyncIte
                 await consumer.stop()
 
 
-async def test_a_job_that_waits_is_called_by_the_lora(room: Room) -> None:
+async def test_a_waiting_job_is_woken_by_the_lora(room: WaitHarness) -> None:
     character_id = await room.character()
     job_id = await room.request(character_id)
     waiting = await room.has_looked(job_id)
@@ -188,14 +188,14 @@ async def test_a_job_that_waits_is_called_by_the_lora(room: Room) -> None:
     assert {call.character_id for call in room.calls[job_id]} == {character_id}
 
 
-async def test_a_lora_that_was_announced_before_there_was_a_job_is_found_by_its_first_look(
-    room: Room,
+async def test_a_lora_announced_before_the_job_is_found_by_its_first_check(
+    room: WaitHarness,
 ) -> None:
     character_id = await room.character()
     earlier = await room.request(character_id)
     await room.has_looked(earlier)
     await room.ready(character_id)
-    await room.woken(earlier)  # so the announcement was heard
+    await room.woken(earlier)  # the announcement was read
     job_id = await room.plan(character_id)
     await room.woken(job_id)
     job = await room.job(job_id)
@@ -203,7 +203,7 @@ async def test_a_lora_that_was_announced_before_there_was_a_job_is_found_by_its_
     assert {call.due_at for call in room.calls[job_id]} == {job.accepted_at}
 
 
-async def test_neither_order_is_missed_while_a_killed_dispatcher_is_away(room: Room) -> None:
+async def test_neither_order_is_missed_while_the_dispatcher_is_down(room: WaitHarness) -> None:
     waited, first, second = [await room.character() for _ in range(3)]
     jobs = [await room.request(waited)]
     await room.has_looked(jobs[0])
@@ -218,7 +218,7 @@ async def test_neither_order_is_missed_while_a_killed_dispatcher_is_away(room: R
     await room.woken(*jobs)
 
 
-async def test_a_dispatcher_that_is_killed_in_between_wakes_everyone_once(room: Room) -> None:
+async def test_a_dispatcher_killed_in_between_wakes_every_job_once(room: WaitHarness) -> None:
     characters = [await room.character() for _ in range(21)]
     jobs = []
     for place, character_id in enumerate(characters):
@@ -234,7 +234,7 @@ async def test_a_dispatcher_that_is_killed_in_between_wakes_everyone_once(room: 
     await room.woken(*jobs, seconds=90)
 
 
-async def test_a_failed_training_ends_those_who_wait(room: Room) -> None:
+async def test_a_failed_training_ends_waiting_jobs(room: WaitHarness) -> None:
     character_id = await room.character()
     job_id = await room.request(character_id)
     await room.has_looked(job_id)

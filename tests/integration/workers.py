@@ -1,4 +1,4 @@
-"""A service with one handler that remembers, and an upstream that speaks to it."""
+"""A service with one handler that records its messages, and a publisher of them."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from shared.settings import KafkaSettings, ProcessSettings
 
 
 def kafka_settings(stack: Stack, **other: Any) -> KafkaSettings:
-    """As the services of this stack have them, but for some."""
+    """Return the settings of the stack's services with some changes."""
     given = {name.partition("_"): value for name, value in stack.environment.items()}
     return KafkaSettings.model_validate(
         {field.lower(): value for (prefix, _, field), value in given.items() if prefix == "KAFKA"} | other
@@ -27,12 +27,12 @@ def kafka_settings(stack: Stack, **other: Any) -> KafkaSettings:
 
 
 class Worker:
-    """A service with one handler, which remembers what it was given."""
+    """A service with one handler that records its messages."""
 
     def __init__(self, stack: Stack, group: str, **settings: Any) -> None:
         self.seen: list[str] = []
         self.batches: list[list[str]] = []
-        """Also those that could not be handled."""
+        """All messages, including failed ones."""
         self.takes_seconds = 0.0
         self.has_room = True
         self.failures: list[Exception] = []
@@ -67,7 +67,7 @@ class Worker:
 
 
 async def say(stack: Stack, marks: Iterable[str], *, raw: bytes | None = None) -> None:
-    """One message for each mark, each about a job of its own."""
+    """Publish one message for each mark, each about its own job."""
     producer = AIOKafkaProducer(bootstrap_servers=stack.environment["KAFKA_BOOTSTRAP"])
     await producer.start()
     try:
@@ -87,7 +87,7 @@ async def ready(service: Service) -> tuple[int, dict[str, str]]:
 
 
 async def saw(worker: Worker, mark: str) -> None:
-    """Wait until the worker was given a message with this mark."""
+    """Wait until the worker received a message with this mark."""
     async with asyncio.timeout(30):
         while mark not in worker.seen:
             await asyncio.sleep(0.02)

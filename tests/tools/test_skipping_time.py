@@ -1,4 +1,4 @@
-"""The loop of these tests: nobody waits, and nothing overtakes what it would not overtake on a real clock."""
+"""The event loop of these tests: no test waits, and the order of events is that of a real clock."""
 
 import asyncio
 import socket
@@ -25,14 +25,14 @@ async def test_sleepers_wake_in_order_and_at_their_time() -> None:
     assert woken == [1, 1.5, 2, 3]
 
 
-async def test_what_a_thread_brings_is_waited_for() -> None:
+async def test_the_result_of_a_thread_is_waited_for() -> None:
     release = threading.Event()
     threading.Timer(0.05, release.set).start()
     async with asyncio.timeout(HOUR):
         assert await asyncio.to_thread(release.wait)
 
 
-async def test_what_is_on_its_way_through_a_socket_comes_before_a_far_timer() -> None:
+async def test_data_in_flight_on_a_socket_arrives_before_a_far_timer() -> None:
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
@@ -43,6 +43,6 @@ async def test_what_is_on_its_way_through_a_socket_comes_before_a_far_timer() ->
                 assert await loop.sock_recv(ours, 1) == bytes([number])
 
 
-async def test_what_never_comes_times_out() -> None:
+async def test_a_missing_result_times_out() -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(asyncio.Event().wait(), HOUR)

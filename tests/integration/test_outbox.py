@@ -1,4 +1,4 @@
-"""What only real servers show: unique keys, guards, claims, and where a reader without a group begins."""
+"""Behaviour of real servers: unique keys, guards, claims, and the start of a reader without a group."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ async def stack(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack
 
 
 def direct(stack: Stack) -> SecretStr:
-    """Not through the proxy."""
+    """Return the address of MongoDB without the proxy."""
     return SecretStr(f"mongodb://{stack.addresses['mongo']}/?journal=true&directConnection=true")
 
 
@@ -71,7 +71,7 @@ def a_submission(key: str | None = None, tenant: str = "acme") -> tuple[Accepted
     return accepted, outbox_entry(message, source="api", trace=None, at=now())
 
 
-async def test_of_many_submissions_with_one_key_one_is_kept(database: Database) -> None:
+async def test_one_of_many_submissions_with_one_key_is_stored(database: Database) -> None:
     submissions = MongoSubmissions(database["submissions"])
     many = [a_submission(key="k") for _ in range(30)]
     kept = await asyncio.gather(*(submissions.add(*each) for each in many))
@@ -96,7 +96,7 @@ async def test_keys_are_unique_per_tenant_and_may_be_left_out(database: Database
     assert await submissions.unplanned(JobQuery(tenant="acme", limit=5)) == newest[1:]
 
 
-async def test_only_a_submission_that_asks_for_a_job_has_events(database: Database) -> None:
+async def test_only_a_submission_for_a_job_has_events(database: Database) -> None:
     submissions, listened = MongoSubmissions(database["submissions"]), Listened(database["submissions"])
     accepted, outbox = a_submission()
     creation = accepted.model_copy(update={"job_id": uuid7(), "type": None})
@@ -119,7 +119,7 @@ async def test_entries_are_swept_once_oldest_first(database: Database) -> None:
     assert await outbox.sweep(timedelta(seconds=-1)) == 0
 
 
-async def test_an_entry_that_was_replaced_meanwhile_stays(database: Database) -> None:
+async def test_an_entry_that_was_replaced_is_not_removed(database: Database) -> None:
     submissions = MongoSubmissions(database["submissions"])
     accepted, outbox = a_submission()
     await submissions.add(accepted, outbox)
@@ -131,7 +131,7 @@ async def test_an_entry_that_was_replaced_meanwhile_stays(database: Database) ->
     assert len(await store.pending([accepted.job_id])) == 1
 
 
-async def test_an_entry_that_grew_within_a_millisecond_stays_until_all_of_it_is_published(
+async def test_an_entry_that_grew_within_a_millisecond_stays_until_it_is_published_completely(
     database: Database,
 ) -> None:
     assets, store = MongoAssets(database["assets"]), MongoOutboxStore(database["assets"])
@@ -156,7 +156,7 @@ async def test_an_entry_that_grew_within_a_millisecond_stays_until_all_of_it_is_
     assert "outbox" not in (await database["assets"].find_one({}) or {})
 
 
-async def test_a_delivery_is_noted_once_and_claimed_once(database: Database) -> None:
+async def test_a_delivery_is_stored_once_and_claimed_once(database: Database) -> None:
     deliveries = MongoDeliveries(database["deliveries"])
     job_id = uuid7()
     one, two = (
@@ -176,7 +176,7 @@ async def test_a_delivery_is_noted_once_and_claimed_once(database: Database) -> 
     assert (await deliveries.heads([job_id]))[job_id].id == two.id
 
 
-async def test_a_reader_without_a_group_begins_at_the_end_and_misses_nothing_after(stack: Stack) -> None:
+async def test_a_reader_without_a_group_starts_at_the_end_and_misses_nothing_later(stack: Stack) -> None:
     settings = kafka_settings(stack)
     await ensure_topics(settings)
     seen: list[int] = []
@@ -203,7 +203,7 @@ async def test_a_reader_without_a_group_begins_at_the_end_and_misses_nothing_aft
     assert sorted(seen) == list(range(1001, 1101))
 
 
-async def test_an_api_that_starts_without_the_broker_accepts_and_publishes_when_it_is_there(
+async def test_an_api_that_starts_without_the_broker_accepts_requests_and_publishes_later(
     stack: Stack,
 ) -> None:
     stack.proxies["kafka"].close()
@@ -224,7 +224,7 @@ async def test_an_api_that_starts_without_the_broker_accepts_and_publishes_when_
         stack.proxies["kafka"].open()
 
 
-async def test_processes_end_within_ten_seconds_although_broker_and_database_are_away(stack: Stack) -> None:
+async def test_processes_end_within_ten_seconds_while_broker_and_database_are_down(stack: Stack) -> None:
     names = ["gateways.fal", "notifier", "dispatcher"]
     await asyncio.gather(*map(stack.start_service, names))
     mongo = stack.processes["mongo"].pid

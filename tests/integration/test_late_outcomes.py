@@ -1,4 +1,4 @@
-"""Late ends and reconciliation on a real database: its guards, nulls and times decide who enters what."""
+"""Late outcomes and reconciliation on a real database: guards, nulls and times."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +36,7 @@ OWNER = "gateway-fal:someone"
 
 
 class ListingProvider(FakeProvider):
-    """Says that it has these."""
+    """A provider that lists these submissions."""
 
     def __init__(self, *commands: RenderRequested) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ async def database(servers: Stack) -> AsyncIterator[Database]:
 
 
 async def an_end(attempts: Collection, command: RenderRequested, **fields: object) -> None:
-    """An attempt that failed a minute ago, whose bill is unknown."""
+    """Return an attempt that failed a minute ago with an unknown cost."""
     await LedgerIntake(attempts).accept([received(command)], OWNER)
     end: dict[str, object] = {"state": "failed", "billed": "unknown", "submission_ref": {"id": "external"}}
     ended = end | {"finished_at": now() - timedelta(minutes=1)}
@@ -64,7 +64,7 @@ async def an_end(attempts: Collection, command: RenderRequested, **fields: objec
     await attempts.update_one({"_id": command.attempt_id}, change)
 
 
-async def test_of_many_processes_one_asks_and_what_it_hears_is_said_once(database: Database) -> None:
+async def test_one_of_many_processes_checks_and_publishes_the_outcome_once(database: Database) -> None:
     attempts, command = database["attempts"], a_command()
     await an_end(attempts, command, next_check_at=now())
     provider, publisher = FakeProvider(), FakePublisher("gateway-fal")
@@ -77,7 +77,7 @@ async def test_of_many_processes_one_asks_and_what_it_hears_is_said_once(databas
     assert (entry["billed"], entry["final_outcome"], "next_check_at" in entry) == ("yes", "succeeded", False)
 
 
-async def test_the_last_look_is_the_last(database: Database) -> None:
+async def test_no_check_follows_the_last_one(database: Database) -> None:
     attempts, command, provider = database["attempts"], a_command(), FakeProvider()
     await an_end(attempts, command, next_check_at=now(), checks=MAX_CHECKS)
     provider.statuses = [StatusUnavailable("502")]
@@ -85,7 +85,7 @@ async def test_the_last_look_is_the_last(database: Database) -> None:
     assert [await late.check_due() for _ in range(2)] == [1, 0]
 
 
-async def test_an_orphan_is_asked_for_and_entered_although_it_had_no_more_looks(database: Database) -> None:
+async def test_an_orphan_without_checks_left_is_still_resolved(database: Database) -> None:
     attempts, over, fresh = database["attempts"], a_command(), a_command()
     await an_end(attempts, over, next_check_at=None, billed="no")
     await an_end(attempts, fresh, finished_at=now(), billed="no")
@@ -98,7 +98,7 @@ async def test_an_orphan_is_asked_for_and_entered_although_it_had_no_more_looks(
     assert (entry["billed"], entry["final_outcome"]) == ("yes", "succeeded")
 
 
-async def test_what_is_ours_and_not_in_hand_is_found_whatever_it_is(database: Database) -> None:
+async def test_every_listed_submission_that_is_not_in_memory_is_found(database: Database) -> None:
     attempts = database["attempts"]
     ours = [a_command() for _ in range(3)]
     await LedgerIntake(attempts).accept([received(command) for command in ours], OWNER)

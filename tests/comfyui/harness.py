@@ -1,4 +1,4 @@
-"""A whole gateway process with the real adapter, at a server that somebody else runs."""
+"""A whole gateway process with the real adapter, at an external server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,12 +31,12 @@ PACE = ProviderLimits(
     reconcile_interval=3600.0,
 )
 SECONDS = 120.0
-"""A server without a graphics card is slow."""
+"""Seconds; a server without a graphics card is slow."""
 
 
 @dataclass
-class Bench:
-    """The process, what it wrote and said, and a client beside it."""
+class ComfyuiHarness:
+    """The process with its ledger and messages, and a client of the server."""
 
     http: httpx.AsyncClient
     provider: ComfyUIProvider
@@ -48,13 +48,13 @@ class Bench:
         self.service = FakeService(self.publisher)
 
     async def start(self, workflow: dict[str, Any]) -> RenderRequested:
-        """Hand a render to the gateway."""
+        """Send a render to the gateway."""
         command = a_command(1, "comfyui", workflow=workflow)
         await self.service.deliver(command)
         return command
 
     async def run(self, workflow: dict[str, Any]) -> RenderSucceeded | RenderFailed:
-        """Hand a render to the gateway, and wait for what it finally says."""
+        """Send a render to the gateway and wait for its final message."""
         return await self.end(await self.start(workflow))
 
     async def end(self, command: RenderRequested) -> RenderSucceeded | RenderFailed:
@@ -63,7 +63,7 @@ class Bench:
         return self._ends(command)[0]
 
     async def delivered(self, command_or_end: Message) -> httpx.Response:
-        """The file that a success names."""
+        """Return the file of a success."""
         assert isinstance(command_or_end, RenderSucceeded), command_or_end
         return await self.http.get(command_or_end.outputs[0].path or "")
 
@@ -75,13 +75,13 @@ class Bench:
                     await asyncio.sleep(0.05)
 
     async def cancel(self, command: RenderRequested) -> None:
-        """Cancel an attempt, and wait until the ledger has it so."""
+        """Cancel an attempt, and wait until the ledger has recorded it."""
         await self.service.deliver(a_cancel(command))
         entries = self.attempts.kept
         await until(lambda: entries[command.attempt_id]["state"] == "cancelled", seconds=SECONDS)
 
     def request(self, command: RenderRequested) -> AttemptRequest:
-        """The command as the adapter sees it."""
+        """Return the adapter's input for a command."""
         return Attempt(command, trace=None).request
 
     def _ends(self, command: RenderRequested) -> list[RenderSucceeded | RenderFailed]:
@@ -93,18 +93,18 @@ class Bench:
 
 
 @asynccontextmanager
-async def a_bench(url: str) -> AsyncIterator[Bench]:
-    """A running process; what it still has at the server when it ends is cancelled by the test."""
+async def a_harness(url: str) -> AsyncIterator[ComfyuiHarness]:
+    """Yield a running process; cancel its remaining prompts at the end."""
     async with quick_client(20.0) as http, httpx.AsyncClient(base_url=url, trust_env=False) as beside:
         provider = ComfyUIProvider(http, ComfyUISettings(base_url=url), FakeInputs())
-        bench = Bench(beside, provider)
+        harness = ComfyuiHarness(beside, provider)
         names = ("provider_health", "gateway_shares", "gateway_leases")
-        database = {name: FakeCollection() for name in names} | {"attempts": bench.attempts}
-        process = Process(provider, PACE, cast(Database, database), bench.service.service)
+        database = {name: FakeCollection() for name in names} | {"attempts": harness.attempts}
+        process = Process(provider, PACE, cast(Database, database), harness.service.service)
         task = asyncio.create_task(process.run())
         await until(lambda: database["gateway_leases"].kept)
         try:
-            yield bench
+            yield harness
         finally:
-            bench.service.stop()
+            harness.service.stop()
             await task
