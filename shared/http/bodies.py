@@ -18,7 +18,7 @@ from shared.http.problems import problem
 BODY_BYTES: Final = 2 * 1024 * 1024
 SMALL_BODY_BYTES: Final = 16 * 1024
 """Up to here a body is read on the event loop: it takes less time than a thread costs."""
-MAX_CONTAINERS: Final = 100_000
+MAX_CONTAINERS: Final = 50_000
 """Most lists and objects in a body, and most fields. Brackets and colons are counted, in texts too; a
 message may hold 100 000 values in all. More would keep the parser from releasing Python's global lock
 for a noticeable time."""
