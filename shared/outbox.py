@@ -8,7 +8,7 @@ id is the same.
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
@@ -87,21 +87,22 @@ def stored_with(entry: OutboxEntry) -> dict[str, Any]:
 class ImmediatePublisher:
     """Publishes if the broker answers soon; after a failure it skips the broker for a short time."""
 
-    def __init__(self, publisher: Sender) -> None:
+    def __init__(self, publisher: Sender, clock: Callable[[], float] = time.monotonic) -> None:
         self._publisher = publisher
-        self._skip_until = 0.0
+        self._clock = clock
+        self._skip_until: float | None = None
 
     async def try_publish(self, envelopes: Sequence[Envelope], about: str) -> bool:
         """Return whether the broker acknowledged all of them. Never raises.
 
         After False they must stay in an outbox: the broker may not have them all.
         """
-        if time.monotonic() < self._skip_until:
+        if self._skip_until is not None and self._clock() < self._skip_until:
             return False
         try:
             await asyncio.wait_for(self._publisher.send(envelopes), AT_ONCE_SECONDS)
         except Exception as error:
-            self._skip_until = time.monotonic() + TICK_SECONDS
+            self._skip_until = self._clock() + TICK_SECONDS
             log.warning("publish_deferred_to_sweeper", id=about, error=f"{type(error).__name__}: {error}")
             return False
         return True

@@ -49,12 +49,14 @@ class Lease:
         on_owner_expired: Callable[[str], Awaitable[None]],
         on_lost: Callable[[], Awaitable[None]],
         patience_seconds: float = LEASE_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._collection = collection
         self._role = role
         self._on_owner_expired = on_owner_expired
         self._on_lost = on_lost
         self._patience = patience_seconds
+        self._clock = clock
         self._valid_until = 0.0
         self._valid_since = 0.0
         self.owner = ""
@@ -64,7 +66,7 @@ class Lease:
     async def take(self) -> None:
         """Take a new lease under a new owner id."""
         self.owner = f"{self._role}:{uuid7()}"
-        started = time.monotonic()
+        started = self._clock()
         await self._collection.insert_one(
             {"_id": self.owner, "role": self._role, "until": self._until(), "expired": False}
         )
@@ -74,7 +76,7 @@ class Lease:
     @property
     def remaining(self) -> float:
         """Seconds until a successor may take over."""
-        return self._valid_until - time.monotonic()
+        return self._valid_until - self._clock()
 
     @property
     def valid(self) -> bool:
@@ -101,7 +103,7 @@ class Lease:
 
     async def renew(self) -> None:
         """Extend the lease; if it was lost meanwhile, take a new one and call `on_lost`."""
-        started = time.monotonic()
+        started = self._clock()
         result = await self._collection.update_one(
             {"_id": self.owner, "expired": False}, {"$set": {"until": self._until()}}
         )
@@ -139,7 +141,7 @@ class Lease:
     @property
     def _may_expire_others(self) -> bool:
         """True if the others could have renewed: not right after the database was away for everyone."""
-        return time.monotonic() - self._valid_since >= self._patience
+        return self._clock() - self._valid_since >= self._patience
 
     async def forget(self, owner: str) -> None:
         """Delete the lease of an expired owner whose documents and in-flight writes are all taken over."""

@@ -42,6 +42,7 @@ class Cursor:
         self._documents = list(documents)
 
     def sort(self, path: str, direction: int) -> "Cursor":
+        assert direction in (1, -1), direction
         self._documents.sort(key=lambda document: _at(document, path), reverse=direction < 0)
         return self
 
@@ -217,4 +218,8 @@ def _change_nested(document: Document, operator: str, path: str, value: Any) -> 
 
 
 def _projected(document: Document, fields: Mapping[str, Any] | None) -> Document:
-    return document if fields is None else {key: document[key] for key in ("_id", *fields) if key in document}
+    if fields is None:
+        return document
+    if any(fields.values()):
+        return {key: document[key] for key in ("_id", *fields) if key in document}
+    return {key: value for key, value in document.items() if key not in fields}

@@ -71,21 +71,37 @@ def _rules_of(source: str) -> str:
     """
     tree = ast.parse(source)
     compile(source, "mutant", "exec")
-    for node in ast.walk(tree):
-        if isinstance(node, ast.arg):
-            node.annotation = None
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.returns, node.decorator_list = None, []
-        elif isinstance(node, ast.ClassDef):
-            node.decorator_list = []
-        if isinstance(node, ast.Module | ast.ClassDef):
-            _drop_settings(node.body)
-    return ast.dump(tree)
+    return ast.dump(_Rules().visit(tree))
 
 
-def _drop_settings(body: list[ast.stmt]) -> None:
-    for statement in body:
-        if isinstance(statement, ast.Assign | ast.AnnAssign):
-            for node in ast.walk(statement):
-                if isinstance(node, ast.Constant) and type(node.value) in (int, float):
-                    node.value = 0
+class _Rules(ast.NodeTransformer):
+    """Drops from a syntax tree what is not a rule."""
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
+        """Drop decorators and annotations; numbers inside stay."""
+        node.returns, node.decorator_list = None, []
+        self.visit(node.args)
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]  # noqa: N815
+
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
+        """Drop decorators."""
+        node.decorator_list = []
+        return self.generic_visit(node)
+
+    def visit_arguments(self, node: ast.arguments) -> ast.AST:
+        """Drop annotations, and the way in which an argument is passed."""
+        node.args = [ast.arg(each.arg) for each in (*node.posonlyargs, *node.args, *node.kwonlyargs)]
+        node.defaults += [default for default in node.kw_defaults if default is not None]
+        node.posonlyargs, node.kwonlyargs, node.kw_defaults = [], [], []
+        return node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        """Drop the sign of a number outside of functions."""
+        operand = self.visit(node.operand)
+        return operand if isinstance(node.op, ast.USub) and isinstance(operand, ast.Constant) else node
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        """Drop the value of a number outside of functions."""
+        return ast.Constant(0) if type(node.value) in (int, float) else node

@@ -66,5 +66,13 @@ TARGETS = (
     ),
     Target("fold", ("shared/fold.py",), ("tests/unit/shared/test_fold.py",)),
     Target("leases", ("shared/mongo/leases.py",), ("tests/unit/gateways/test_lease.py",)),
-    Target("outbox", ("shared/outbox.py",), ("tests/unit/api/test_outbox.py",)),
+    Target(
+        "outbox",
+        ("shared/outbox.py",),
+        (
+            "tests/unit/shared/test_outbox.py",
+            "tests/unit/shared/test_outbox_publishing.py",
+            "tests/unit/shared/test_outbox_store.py",
+        ),
+    ),
 )

@@ -13,7 +13,7 @@ class C:
     attempts: int = 3
     paid: bool = False
 
-    def f(a: int | None, *, b: int = 1) -> bool:
+    def f(self, a: int | None, *, b: int = 1) -> bool:
         return a == b
 """
 
@@ -64,6 +64,8 @@ def test_other_comparisons_are_drawn(name: str) -> None:
         (SOURCE.replace("2.5", "3.5"), False),
         (SOURCE.replace("|", "&"), False),
         (SOURCE.replace("*", "+"), False),
+        (SOURCE.replace("*, b", "/, b"), False),
+        (SOURCE.replace("3", "-1"), False),
     ],
 )
 def test_a_mutant_is_valid_code_with_other_rules(mutated: str, different: bool) -> None:

@@ -8,7 +8,7 @@ from pymongo.errors import AutoReconnect
 
 from shared.clock import now
 from shared.mongo import Document
-from shared.mongo.leases import FORGET_SECONDS, LEASE_SECONDS, RELEASE_SECONDS, Lease
+from shared.mongo.leases import FORGET_SECONDS, LEASE_SECONDS, RELEASE_SECONDS, Lease, LeaseExpired
 from tests.fakes.mongo import FakeCollection
 from tests.fakes.waiting import background, until
 
@@ -19,6 +19,7 @@ class LeaseHarness:
     def __init__(
         self, leases: FakeCollection, role: str = "gateway-fal", patience_seconds: float = 0.0
     ) -> None:
+        self.time = 1000.0
         self.expired: list[str] = []
         self.leases_lost = 0
         self.leases = leases
@@ -29,6 +30,7 @@ class LeaseHarness:
             on_owner_expired=self._expire,
             on_lost=self._lost,
             patience_seconds=patience_seconds,
+            clock=lambda: self.time,
         )
 
     async def _expire(self, owner: str) -> None:
@@ -79,6 +81,30 @@ async def test_a_lease_is_valid_and_written_for_its_time(one: LeaseHarness, leas
     assert (document["role"], document["expired"], one.lease.valid) == ("gateway-fal", False, True)
 
 
+async def test_a_lease_is_valid_until_a_second_before_its_end(one: LeaseHarness) -> None:
+    for elapsed, valid in ((0.0, True), (LEASE_SECONDS - 1.125, True), (LEASE_SECONDS - 1, False)):
+        one.time = 1000.0 + elapsed
+        assert one.lease.remaining == LEASE_SECONDS - elapsed
+        assert one.lease.valid is valid
+
+
+async def test_an_action_needs_the_same_owner_and_a_valid_lease(one: LeaseHarness) -> None:
+    one.lease.check(one.lease.owner, "submitting")
+    with pytest.raises(LeaseExpired, match="the lease of another expired before submitting"):
+        one.lease.check("another", "submitting")
+    one.time += LEASE_SECONDS
+    with pytest.raises(LeaseExpired):
+        one.lease.check(one.lease.owner, "submitting")
+    await one.lease.renew()
+    one.lease.check(one.lease.owner, "submitting")
+
+
+async def test_a_released_lease_is_not_valid(one: LeaseHarness) -> None:
+    await one.lease.release()
+    assert one.lease.remaining < 0
+    assert not one.lease.valid
+
+
 async def test_renewing_moves_the_end(one: LeaseHarness, leases: FakeCollection) -> None:
     one.let_end()
     await one.lease.renew()
@@ -125,16 +151,12 @@ async def test_a_process_that_has_just_started_expires_no_other(
     assert two.lease.owner in young.lease.alive
 
 
-async def test_the_first_process_after_an_outage_for_all_expires_no_other(
-    leases: FakeCollection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1000.0]
-    monkeypatch.setattr("shared.mongo.leases.time.monotonic", lambda: clock[0])
+async def test_the_first_process_after_an_outage_for_all_expires_no_other(leases: FakeCollection) -> None:
     first, second = (LeaseHarness(leases, patience_seconds=10.0) for _ in range(2))
     for each in (first, second):
         await each.lease.take()
-    clock[0] += 60  # the database was away, and is back: everyone's lease is over
-    for each in (first, second):
+    for each in (first, second):  # the database was away, and is back: all leases have run out
+        each.time += 60
         each.let_end_before(50)
     await first.lease.renew()
     await first.lease.reap_expired()
@@ -143,23 +165,19 @@ async def test_the_first_process_after_an_outage_for_all_expires_no_other(
     assert (second.leases_lost, second.lease.valid) == (0, True)
     second.let_end()  # and now it is dead indeed
     for _ in range(4):
-        clock[0] += 2.5
+        first.time += 2.5
         await first.lease.renew()
         await first.lease.reap_expired()
     assert first.expired == [second.lease.owner]
 
 
-async def test_a_pause_of_our_own_starts_the_patience_again(
-    leases: FakeCollection, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1000.0]
-    monkeypatch.setattr("shared.mongo.leases.time.monotonic", lambda: clock[0])
+async def test_a_pause_of_our_own_starts_the_patience_again(leases: FakeCollection) -> None:
     one, two = (LeaseHarness(leases, patience_seconds=10.0) for _ in range(2))
     for each in (one, two):
         await each.lease.take()
     two.let_end()
     for seconds in (9.0, LEASE_SECONDS + 0.5, 9.0):
-        clock[0] += seconds
+        one.time += seconds
         await one.lease.renew()
         await one.lease.reap_expired()
     assert one.expired == []
