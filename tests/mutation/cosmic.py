@@ -47,7 +47,10 @@ def all_mutants(targets: Iterable[Target], scratch: Path) -> Iterator[Mutant]:
 def changes_code(mutant: Mutant) -> bool:
     """Return whether the mutant is valid code that does something else."""
     source = (ROOT / mutant.module).read_text()
-    mutated = mutate_code(source, get_operator(mutant.operator)(), mutant.occurrence)
+    try:
+        mutated = mutate_code(source, get_operator(mutant.operator)(), mutant.occurrence)
+    except AttributeError:  # Cosmic Ray cannot replace an exception with a dotted name
+        return False
     return differ(source, mutated)
 
 

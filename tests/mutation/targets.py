@@ -62,7 +62,7 @@ TARGETS = (
             *(f"services/result_store/{form}_parts.py" for form in ("png", "jpeg", "webp")),
             *(f"services/result_store/{name}.py" for name in ("images", "parts", "sizes", "weights")),
         ),
-        ("tests/unit/result_store",),
+        ("tests/unit/result_store", "tests/component/test_result_store_pixels.py"),
     ),
     Target("fold", ("shared/fold.py",), ("tests/unit/shared/test_fold.py",)),
     Target("leases", ("shared/mongo/leases.py",), ("tests/unit/gateways/test_lease.py",)),

@@ -1,11 +1,14 @@
 """Providers after a failure, and the cost of all attempts, by the shipped policies."""
 
+from typing import Any
+
 import pytest
 
 from contracts.base import Provider
 from contracts.jobs import Attempt, Job, JobError, Render
 from services.dispatcher.policies import load_policies
-from tests.fakes.builders import START, a_plan, a_spec, failed, stored
+from tests.fakes.builders import JOB, START, a_plan, a_spec, due, failed, stored
+from tests.fakes.builders import after as seconds_after
 from tests.unit.dispatcher.job_harness import JobHarness
 
 POLICIES = load_policies()
@@ -52,6 +55,16 @@ def test_a_failure_that_no_provider_would_avoid_fails_the_image(code: str) -> No
 def test_an_unknown_outcome_is_tried_elsewhere_only_where_paying_twice_may_be_risked(code: str) -> None:
     assert after(("fal", code, True)) is not None
     assert after(("fal", code, False)) is None
+
+
+@pytest.mark.parametrize("workflow", [None, {"3": {}}])
+def test_a_callers_workflow_that_failed_permanently_is_not_tried_elsewhere(
+    workflow: dict[str, Any] | None,
+) -> None:
+    harness = JobHarness(a_plan(workflow=workflow), failed(code="execution_failed", retryable=False))
+    harness.at(2).receive(due(seconds_after(2)))
+    assert harness.job.renders[0].state == ("failed" if workflow else "queued")
+    assert harness.commands() == ([] if workflow else [f"{JOB}/0/2"])
 
 
 def test_a_permanent_failure_at_the_only_provider_fails_the_image() -> None:

@@ -209,6 +209,12 @@ async def test_a_snapshot_is_not_published_again() -> None:
     assert bench.diary().handled[0].outputs == ()
 
 
+async def test_outputs_are_stored_and_published_again_by_default() -> None:
+    documents, message = FakeDocuments(Diary), word(SNAPSHOT, 0)
+    first, again = [await fold([message], documents, listen, source="test") for _ in range(2)]
+    assert bytes_of(first) == bytes_of(again) != []
+
+
 async def test_an_unchanged_document_is_not_written() -> None:
     bench = Bench()
     await bench.fold(word("one", 0))

@@ -38,7 +38,9 @@ def polled(status: Any) -> Polled:
 
 
 @pytest.mark.parametrize("observation", [AWAY, ABSENT, UNSUPPORTED, polled(RUNNING)])
-@pytest.mark.parametrize(("at", "ends"), [(LATE, False), (LATE + 0.001, True)])
+@pytest.mark.parametrize(
+    ("at", "ends"), [(0.0, False), (LATE, False), (LATE + 0.001, True), (LATE + 60, True)]
+)
 def test_an_overdue_attempt_is_given_up_and_checked_later(
     observation: Observation, at: float, ends: bool
 ) -> None:
@@ -74,7 +76,7 @@ def test_a_lookup_is_repeated_within_two_seconds(at: float, left: float) -> None
     assert (wait.earliest, wait.latest) == pytest.approx((left, left))
 
 
-@pytest.mark.parametrize(("at", "ends"), [(59.9, False), (60.0, True)])
+@pytest.mark.parametrize(("at", "ends"), [(59.9, False), (60.0, True), (90.0, True)])
 @pytest.mark.parametrize("resubmit", [True, False])
 def test_a_provider_without_a_lookup_may_report_during_the_grace_period(
     at: float, ends: bool, resubmit: bool
@@ -132,7 +134,15 @@ def test_poll_intervals_grow_to_their_maximum(observation: Observation, before: 
 
 @pytest.mark.parametrize(
     ("earlier", "at", "ends"),
-    [(0, 0.0, False), (2, 61.0, False), (3, 59.9, False), (3, 60.0, True), (30, 59.9, False)],
+    [
+        (0, 0.0, False),
+        (2, 61.0, False),
+        (3, 59.9, False),
+        (3, 60.0, True),
+        (3, 90.0, True),
+        (4, 60.0, True),
+        (30, 59.9, False),
+    ],
 )
 def test_not_found_is_confirmed_four_times_over_the_grace_period(earlier: int, at: float, ends: bool) -> None:
     since = START if earlier else None
@@ -163,7 +173,8 @@ def test_a_cancelled_submission_that_is_not_found_ends_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("remaining", "kind"), [(LEASE_MARGIN, Wait), (LEASE_MARGIN + 0.001, PublishSuccess)]
+    ("remaining", "kind"),
+    [(0.0, Wait), (LEASE_MARGIN, Wait), (LEASE_MARGIN + 0.001, PublishSuccess), (LEASE, PublishSuccess)],
 )
 def test_a_success_is_not_published_within_the_margin_of_the_lease(
     remaining: float, kind: type[Action]

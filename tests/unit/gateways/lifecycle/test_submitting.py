@@ -125,6 +125,7 @@ def test_an_unexpected_error_is_raised_twice_and_then_fails_the_attempt() -> Non
     [
         (2, 0.0, True, False),
         (3, 0.0, False, True),
+        (9, 0.0, True, True),
         (0, 5.0, True, False),
         (0, 5.001, True, True),
         (0, 3600.0, False, False),
