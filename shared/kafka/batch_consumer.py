@@ -71,7 +71,7 @@ class BatchConsumer(AIOKafkaConsumer):  # type: ignore[misc]
         self._turn = 0
         self._tries: dict[TopicPartition, tuple[int, int]] = {}
         self._skipped: dict[TopicPartition, int] = {}
-        self._checks = ConsumerChecks(self, self._group, self.problems)
+        self._checks = ConsumerChecks(self, self._group, self.problems, self.broken)
 
     async def start(self) -> None:
         """Join the group. Wait for a broker that is away, and report that in `problem` meanwhile."""

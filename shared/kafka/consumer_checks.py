@@ -1,16 +1,12 @@
 """Checks of a consumer for problems that raise nothing: dead tasks, a group not joined, silence."""
 
 import time
-from collections.abc import Hashable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.kafka import internals
 from shared.kafka.consumer_problems import ConsumerProblems
-
-if TYPE_CHECKING:
-    from shared.kafka.batch_consumer import BatchConsumer
 
 SILENCE_SECONDS = 15.0
 """How long a partition may go without a good answer from its broker, and a group without assignment."""
@@ -19,13 +15,20 @@ SILENCE_SECONDS = 15.0
 class ConsumerChecks:
     """The checks, and what they remember between two runs."""
 
-    def __init__(self, consumer: "BatchConsumer", group: str, problems: ConsumerProblems) -> None:
+    def __init__(
+        self,
+        consumer: AIOKafkaConsumer,
+        group: str,
+        problems: ConsumerProblems,
+        on_broken: Callable[[BaseException], None],
+    ) -> None:
         self.waits_since: float | None = None
         """When the consumer began to wait for records; None while a batch is handled."""
         self.has_joined = False
         self._consumer = consumer
         self._group = group
         self._problems = problems
+        self._on_broken = on_broken
         self._failed_at: dict[Hashable, float] = {}
         self._assigned: set[TopicPartition] = set()
         self._assigned_at = 0.0
@@ -45,7 +48,7 @@ class ConsumerChecks:
 
     def _examine_tasks(self) -> None:
         if error := internals.ended_task(self._consumer):
-            self._consumer.broken(error)
+            self._on_broken(error)
 
     def _examine_group(self, now: float) -> None:
         """Report a group that stays without its coordinator; a rebalance of some seconds is no problem."""

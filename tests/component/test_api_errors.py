@@ -94,7 +94,7 @@ async def test_a_workflow_that_is_too_deep_to_store_is_refused(harness: ApiHarne
     assert error["field"].startswith("workflow.n.n")
 
 
-@pytest.mark.parametrize("text", [b"{", b"\xff", b"", b"[" * 100_000, b'{"workflow": {"n": 1e999'])
+@pytest.mark.parametrize("text", [b"{", b"\xff", b"", b"[" * 50_000, b'{"workflow": {"n": 1e999'])
 async def test_a_body_that_is_not_json_is_a_problem(harness: ApiHarness, text: bytes) -> None:
     answer = await harness.http.post("/v1/studio", content=text, headers={"content-type": "application/json"})
     problem_of(answer, answer.status_code)

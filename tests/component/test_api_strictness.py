@@ -191,7 +191,7 @@ async def test_a_body_of_very_many_lists_is_refused_before_it_is_parsed(harness:
     started = time.process_time()
     answer = await harness.http.post("/v1/character-sheets", content=body, headers=JSON_TYPE)
     assert answer.status_code == 413
-    assert answer.json()["detail"] == "Body has more than 100000 lists and objects."
+    assert answer.json()["detail"] == "Body has more than 50000 lists and objects."
     assert time.process_time() - started < 0.1, "parsing it takes twice as long"
 
 
