@@ -87,7 +87,7 @@ class Loop:
         metrics.loop_turn.labels(self._loops.service, self.name).set_to_current_time()
 
     def problem(self) -> str | None:
-        """Why this loop does not get on, if it does not."""
+        """Return the reason why the loop hangs or keeps failing, else None."""
         if self._turn_since is not None and (since := _time() - self._turn_since) > self._limit:
             return f"hangs in one turn for {since:.0f} s (limit {self._limit:g} s)"
         if self._failing_since is not None and self._is_failing():
@@ -206,7 +206,7 @@ async def every(
                 if not survives and not is_transient(error):
                     raise
                 if loop.failed(error) and not is_transient(error):
-                    log.exception("background_loop_bug", loop=name)
+                    log.exception("background_loop_unexpected_error", loop=name)
                 await asyncio.sleep(next(pauses))
             else:
                 loop.succeeded()

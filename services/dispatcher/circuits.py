@@ -14,8 +14,11 @@ from shared.mongo import Collection
 
 REFRESH_SECONDS = 5.0
 LAPSE = timedelta(seconds=120)
-"""Age from which an open circuit is ignored; longer than a circuit stays open. Its probe is the next render,
-and an avoided provider gets none: after this time one is sent there."""
+"""Age from which an open circuit is ignored; longer than a circuit stays open.
+
+A circuit closes only after a probe, which is a render, and an avoided provider gets no render. After this
+time one is sent there anyway.
+"""
 
 
 class OpenCircuits:

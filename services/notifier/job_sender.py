@@ -74,7 +74,7 @@ class JobSender:
             raise
         attempted = after_attempt(claimed, outcome, self._now())
         await self._deliveries.save(attempted)
-        _report(attempted)
+        report(attempted)
         return attempted, await self._health.record(endpoint, outcome)
 
     async def _next(self, ended: Delivery, endpoint: Endpoint) -> Delivery | None:
@@ -95,7 +95,8 @@ class JobSender:
         return delivery.seq > 1 and before not in await self._deliveries.known([before])
 
 
-def _report(delivery: Delivery) -> None:
+def report(delivery: Delivery) -> None:
+    """Log and count the state of a delivery after an attempt, or after it was given up."""
     attempts.labels(delivery.state).inc()
     fields = {
         "id": delivery.id,

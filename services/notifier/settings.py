@@ -3,7 +3,7 @@
 import base64
 import binascii
 
-from pydantic import PositiveInt, SecretStr, field_validator
+from pydantic import Field, PositiveInt, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -18,7 +18,8 @@ class Settings(BaseSettings):
     """Deliver to private and loopback addresses too; only for a stack on one machine."""
     concurrency: PositiveInt = 32
     """Number of webhooks in flight."""
-    timeout_seconds: PositiveInt = 10
+    timeout_seconds: int = Field(default=10, ge=1, le=20)
+    """Shorter than the lease of a delivery (30 s), so that no other instance sends it meanwhile."""
     link_seconds: PositiveInt = 3600
     """Lifetime of the links in events, from when they are sent."""
 

@@ -8,7 +8,7 @@ import asyncio
 
 from services.notifier.endpoint_health import EndpointHealth
 from services.notifier.endpoints import Endpoint
-from services.notifier.job_sender import JobSender, Post
+from services.notifier.job_sender import JobSender, Post, report
 from services.notifier.planning import Busy, Ready, endpoint_of, plan
 from services.notifier.ports import Deliveries, Endpoints
 from shared.clock import Clock
@@ -60,6 +60,7 @@ class WebhookDispatcher:
         self._start_ready()
         for delivery in planned.give_up:
             await self._deliveries.save(delivery)
+            report(delivery)
         if planned.postpone:
             await self._deliveries.postpone(planned.postpone)
         if planned.give_up or (planned.postpone and len(due) == page):

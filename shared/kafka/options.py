@@ -9,13 +9,16 @@ from aiokafka.coordinator.assignors.abstract import AbstractPartitionAssignor
 
 @dataclass(frozen=True, slots=True)
 class Pauses:
-    """Seconds before the first retry, of a partition after failures and when the process is full, and for
-    a batch in hand to end when partitions are revoked."""
+    """Pauses of a subscription, in seconds."""
 
     retry: float = 0.1
+    """Before the first retry of a batch; later ones are longer."""
     paused: float = 5.0
+    """Pause of a partition whose batch failed."""
     full: float = 1.0
+    """Pause of a partition while the process is full."""
     revoke: float = 10.0
+    """Time for the current batch to end when its partitions are revoked."""
 
 
 DEFAULT_PAUSES = Pauses()

@@ -36,7 +36,7 @@ class Lease:
     """The lease of this process in `collection`, under a role such as `gateway-fal`.
 
     Args:
-        on_death: called with the id of each owner whose lease this process found expired.
+        on_owner_expired: called with the id of each owner whose lease this process found expired.
         on_lost: called when this process itself was marked as expired; it has a new `owner` by then.
         patience_seconds: how long our own lease must have been valid before we expire another.
     """

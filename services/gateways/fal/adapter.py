@@ -140,9 +140,11 @@ class FalProvider:
     def _links(self, endpoint: str, request_id: str, body: dict[str, Any]) -> dict[str, str]:
         """Return Fal's links if they lead to Fal; else links rebuilt below owner/alias."""
         rebuilt = links_of(self._url, endpoint, quote(request_id, safe=""))
-        return {name: str(body[name]) if self._is_ours(body.get(name)) else rebuilt[name] for name in URLS}
+        return {
+            name: str(body[name]) if self._may_receive_key(body.get(name)) else rebuilt[name] for name in URLS
+        }
 
-    def _is_ours(self, url: object) -> bool:
+    def _may_receive_key(self, url: object) -> bool:
         """Return whether our key may be sent to this URL: only to the queue's host."""
         sendable = isinstance(url, str) and url.isascii() and url.isprintable() and len(url) <= MAX_LENGTH
         return sendable and str(url).startswith(f"{self._url}/")

@@ -64,7 +64,7 @@ class Webhooks:
     ) -> None:
         self._urls = urls
         self._keys = keys
-        self._handle_of = ref_of
+        self._ref_of = ref_of
         self._intake = intake
         self._user_id = user_id
 
@@ -82,7 +82,7 @@ class Webhooks:
         target = await self._intake.find(attempt_id)
         if target is None:
             raise Refusal(404, f"no attempt {attempt_id}")
-        adoption = await self._intake.adopt(target, self._handle_of(target.request, request_id))
+        adoption = await self._intake.adopt(target, self._ref_of(target.request, request_id))
         if adoption == "other":
             log.error("webhook_for_another_request", attempt_id=attempt_id, request_id=request_id)
             raise Refusal(409, f"attempt {attempt_id} belongs to another request of Fal's")
@@ -91,7 +91,7 @@ class Webhooks:
                 503, f"attempt {attempt_id} was not submitted yet; retry later", headers=RETRY_AFTER
             )
         await self._intake.poll_now(attempt_id)
-        log.info("webhook_accepted", attempt_id=attempt_id, request_id=request_id, adoption=adoption)
+        log.info("fal_webhook_accepted", attempt_id=attempt_id, request_id=request_id, adoption=adoption)
         return adoption
 
     async def _verified(self, headers: Mapping[str, str], body: bytes) -> str:
@@ -122,7 +122,7 @@ def webhook_routes(urls: WebhookUrls, keys: Keys, ref_of: RefBuilder, user_id: s
                 result = await handler.process(attempt_id, mac, request.headers, body)
             except Refusal as refusal:
                 webhooks.labels(f"rejected_{refusal.status}").inc()
-                log.warning("webhook_rejected", status=refusal.status, detail=refusal.detail)
+                log.warning("fal_webhook_rejected", status=refusal.status, detail=refusal.detail)
                 raise
             webhooks.labels(result).inc()
             return Response(status_code=204)

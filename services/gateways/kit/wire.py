@@ -54,9 +54,10 @@ async def send_paid(
         reason_in: returns the reason of a rejection, for providers whose reason is not at the beginning.
 
     Raises:
-        NotAccepted: the connection was not made, or the provider's door says 429 or 503.
-        Rejected: another 4xx: the request is wrong for this provider, or we are not let in.
-        OutcomeUnknown: it was sent, and what came back does not tell: lost, late, elsewhere, or 5xx.
+        NotAccepted: no connection was made, or the provider's front end answered 429 or 503.
+        Rejected: another 4xx: the request is wrong for this provider, or our credentials are refused.
+        OutcomeUnknown: it was sent, and the response does not show whether it was accepted: lost, timed
+            out, redirected, or 5xx.
     """
     try:
         answer = await _read(http, "POST", url, request, paid=True, depth=depth)

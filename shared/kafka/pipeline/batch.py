@@ -60,7 +60,7 @@ class Batch:
         return {TopicPartition(*place): offset + 1 for place, offset in last.items()}
 
     def halves(self) -> tuple["Batch", "Batch"]:
-        """Split between two messages so that each half has half of them."""
+        """Split into two batches with equal numbers of messages; other records stay in place."""
         places = [place for place, entry in enumerate(self.entries) if entry.message]
         middle = places[len(places) // 2]
         return replace(self, entries=self.entries[:middle]), replace(self, entries=self.entries[middle:])

@@ -101,7 +101,7 @@ async def test_a_loop_that_may_not_end_survives_a_bug_and_says_so(lines: list[di
         await asyncio.sleep(30)
         assert "KeyError" in str(loops.problems())
     assert work.turns > 5
-    assert any(line["event"] == "background_loop_bug" for line in lines)
+    assert any(line["event"] == "background_loop_unexpected_error" for line in lines)
 
 
 async def test_a_turn_that_hangs_is_named_logged_once_and_counted(lines: list[dict[str, object]]) -> None:

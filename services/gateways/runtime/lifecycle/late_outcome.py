@@ -1,4 +1,4 @@
-"""Rules for an outcome that the provider reports only after the attempt has ended for us.
+"""Rules for an outcome that the provider reports after the gateway has ended the attempt.
 
 The state of the attempt stays as it is: a late result is billed and not delivered.
 """
@@ -20,7 +20,7 @@ from services.gateways.runtime.lifecycle.endings import FIRST_CHECK, Outcome
 from services.gateways.runtime.lifecycle.observations import LookupNotFound, LookupUnsupported
 
 MAX_CHECKS = 9
-"""Number of checks; their intervals double, for about an hour and a half in total."""
+"""Number of checks after the first. Their intervals double, for about an hour and a half in total."""
 NOT_FOUND_CHECKS = 4
 """Number of not-found lookups after which an attempt was certainly never accepted."""
 
@@ -29,7 +29,7 @@ LateObservation = AttemptStatus | LookupNotFound | LookupUnsupported | StatusUna
 
 @dataclass(frozen=True, slots=True)
 class CheckAgain:
-    """The outcome is still open; the next check is planned already."""
+    """The outcome is still open; unless this was the last check, the next one is scheduled."""
 
     not_found: bool = False
     """True if the provider answered a lookup that it has no such submission."""

@@ -57,7 +57,7 @@ def polled(
 def unavailable(attempt: Attempt, limits: ProviderLimits, now: datetime) -> Decision:
     """The provider did not answer a poll or a lookup: ask again later, and not forever."""
     if overdue(attempt, limits, now):
-        return give_up_overdue(attempt, now)
+        return give_up_overdue(attempt, limits, now)
     facts = _slower(attempt.facts, limits)
     return Decision(facts, (jittered(facts.poll_interval),))
 
@@ -73,7 +73,7 @@ def success_published(attempt: Attempt, observation: SuccessPublished) -> Decisi
 
 def _in_progress(attempt: Attempt, status: InProgress, limits: ProviderLimits, now: datetime) -> Decision:
     if overdue(attempt, limits, now):
-        end = give_up_overdue(attempt, now)
+        end = give_up_overdue(attempt, limits, now)
         return replace(end, actions=(RequestCancel(), *end.actions))
     facts = replace(_slower(attempt.facts, limits), not_found_since=None, not_found_count=0)
     interval = facts.poll_interval if attempt.cancel else max(facts.poll_interval, limits.min_poll_interval)

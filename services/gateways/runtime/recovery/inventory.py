@@ -8,7 +8,7 @@ from uuid import UUID
 from services.gateways.runtime.lifecycle.limits import ProviderLimits
 
 JUST_ENDED = timedelta(seconds=5)
-"""How long the provider may still list a submission that has ended for us."""
+"""How long the provider may still list a submission after the gateway has ended its attempt."""
 
 
 @dataclass(frozen=True, slots=True)

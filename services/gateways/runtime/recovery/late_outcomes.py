@@ -1,7 +1,7 @@
-"""Outcomes that the provider had not reported when the attempt ended: ask later, enter and publish once.
+"""Look up, record and publish once the outcomes that were unknown when an attempt ended.
 
-A document with `next_check_at` is an attempt that was given up, or one that has ended for us and was
-reported again.
+A document with `next_check_at` is an attempt that was given up, or one that the gateway has ended and that
+was reported again.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Webhooks of a provider: enter the submission ref, and have the owner poll the attempt now.
+"""Webhooks of a provider: record the submission ref, and have the owner poll the attempt now.
 
 The owner may be another process: it finds `next_check_at` in the ledger within a second.
 """
@@ -26,7 +26,7 @@ Adoption = Literal["known", "adopted", "late", "too_early", "other"]
 """
 known      the ledger has this id already
 adopted    it had none: now it has, and the attempt continues from there
-late       it had none and the attempt has ended: the id is entered, the end stays
+late       it had none and the attempt has ended: the ref is recorded, the end stays
 too_early  the attempt has not been sent, as far as the ledger shows
 other      the ledger has another id for this attempt
 """

@@ -101,7 +101,10 @@ class Engine:
             self._changed.set()
 
     def add(self, attempts: Iterable[Attempt], poll_within: float = 0.0) -> None:
-        """Work on these attempts. One that only has to be polled is due `poll_within` some seconds."""
+        """Work on these attempts.
+
+        Attempts that only need a poll are spread at random over the next `poll_within` seconds.
+        """
         for attempt in attempts:
             if attempt.id in self._held:
                 continue
