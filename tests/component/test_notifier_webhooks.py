@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from contracts.jobs import JobEvent
 from services.notifier.deliveries import PREDECESSOR_WAIT, Outcome
@@ -137,8 +138,10 @@ async def test_an_endpoint_is_disabled_after_a_day_of_failures_until_it_is_enabl
     harness.receiver.answers.clear()
     tried = len(harness.receiver.got)
     await harness.handle(story[1])
-    await harness.deliver()
+    with capture_logs() as lines:
+        await harness.deliver()
     assert harness.deliveries.kept[ids_of(story[1])[0]].state == "gave_up"
+    assert "webhook_given_up" in [line["event"] for line in lines]
     assert len(harness.receiver.got) == tried, "a disabled endpoint is not tried"
     answer = await harness.http.post("/v1/webhooks/endpoints/enable", json={"url": URL})
     assert answer.json() == {"replayed": 2}
