@@ -52,7 +52,7 @@ lint: $(READY)
 quick: fast
 	@$(BIN)/pytest -q -n 2 -m 'not stack and not hypothesis' tests/contract tests/modal_app tests/tools tests/docs
 
-fast: $(READY)  ## unit and component tests, side by side (no server, under 15 s on 2 cores)
+fast: $(READY)  ## unit and component tests, side by side (no server, about a minute on 2 cores)
 	@$(MAKE) --no-print-directory --jobs 2 --output-sync=target unit component
 
 unit component: $(READY)
