@@ -10,8 +10,10 @@ from contracts.base import Message, key_of
 from contracts.renders import Output, RenderFailed, RenderSucceeded
 from services.gateways.kit.provider import AttemptStatus, Completed, Failed
 from services.gateways.runtime.lifecycle.decisions import End
+from services.gateways.runtime.lifecycle.endings import given_up
 from services.gateways.runtime.lifecycle.submitting import LEASE_RETRY
-from tests.fakes.ledger import GatewayHarness
+from shared.clock import now
+from tests.fakes.ledger import GatewayHarness, set_state
 from tests.fakes.provider import DONE, a_command
 from tests.unit.workflow_graphs import draft_and_final, drawing
 
@@ -160,3 +162,18 @@ async def test_a_failure_says_what_it_cost(harness: GatewayHarness, status: Fail
     [said] = harness.publisher.said(RenderFailed)
     assert (said.billed, said.cost_usd) == ("yes", 0.03)
     assert harness.entry(attempt)["cost_usd"] == 0.03
+
+
+async def test_an_attempt_is_not_given_up_when_a_webhook_has_just_brought_its_ref(
+    harness: GatewayHarness,
+) -> None:
+    attempt = await harness.accept()
+    harness.without_lookup()
+    await harness.step(attempt)
+    set_state(attempt, "unknown", ref=None)
+    harness.entry(attempt)["submission_ref"] = {"id": "from the webhook"}
+    end = given_up(attempt, Failed("outcome_unknown", "no report", True, "unknown"), now())
+    assert not await harness.ledger.finish(attempt, end, None)
+    assert harness.entry(attempt)["owner"] == attempt.owner
+    harness.entry(attempt)["submission_ref"] = None
+    assert await harness.ledger.finish(attempt, end, None)

@@ -76,7 +76,10 @@ class Ledger:
         return await self._writes.write(UpdateOne(guard, update, upsert=True))
 
     async def finish(self, attempt: Attempt, end: End, outbox: dict[str, Any] | None) -> bool:
-        """Write the end of an attempt and the outbox entry with its message, in one write."""
+        """Write the end of an attempt and the outbox entry with its message, in one write.
+
+        It does not give up an attempt without a ref whose ref a webhook has brought since.
+        """
         fields: dict[str, Any] = {
             **(ref_fields(attempt.ref) if attempt.ref and not attempt.ref_saved else {}),
             "state": end.state,
@@ -93,7 +96,10 @@ class Ledger:
         else:
             removed["next_check_at"] = ""
         update = {"$set": fields, "$unset": removed} | withdrawn(intent=end.withdraw_intent)
-        return await self._writes.write(UpdateOne(owned(attempt), update, upsert=True))
+        guard = owned(attempt)
+        if attempt.ref is None and end.next_check_at is not None:
+            guard["submission_ref"] = None
+        return await self._writes.write(UpdateOne(guard, update, upsert=True))
 
     async def ref_of(self, attempt_id: str) -> SubmissionRef | None:
         """Return the submission ref in the ledger, whichever process wrote it."""
