@@ -107,8 +107,8 @@ def delivery_of(event: JobEvent, url: str, now: datetime) -> Delivery:
 def with_due_times(new: Sequence[Delivery], known: Container[str], now: datetime) -> list[Delivery]:
     """Return new deliveries; one whose predecessor is unknown is due a little later.
 
-    A dispatcher that died had numbered the predecessor. The dispatcher that takes over may publish what
-    followed before it publishes the predecessor again.
+    After a crash of the dispatcher service, its successor may publish later events of a job before it
+    publishes the missing one again.
     """
     there = {delivery.id for delivery in new}
 

@@ -38,7 +38,7 @@ class Busy:
     jobs: set[str] = field(default_factory=set)
     hosts: Counter[str] = field(default_factory=Counter)
     next_slots: dict[str, datetime] = field(default_factory=dict)
-    """Per host, the due time that the next delivery gets which finds its slots used up."""
+    """Per host, the due time of the next delivery that finds no free slot."""
 
     @property
     def full(self) -> bool:
@@ -64,7 +64,7 @@ class Busy:
         self.hosts -= Counter([host_of(delivery.url)])
 
     def copy(self) -> "Busy":
-        """Return slots of their own, in the same state."""
+        """Return an independent copy."""
         return Busy(self.concurrency, set(self.jobs), Counter(self.hosts), dict(self.next_slots))
 
 

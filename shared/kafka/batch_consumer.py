@@ -1,4 +1,4 @@
-"""A consumer of batches: it waits without polling, and fetches only between two batches.
+"""A consumer of batches: it fetches only between two batches, and its `poll` waits until records are there.
 
 aiokafka fetches ahead while a batch is handled. The next fetch then returns with the first record or
 two, and the next batch is small. This consumer fetches everything that was published meanwhile.

@@ -179,7 +179,7 @@ class Provider(Protocol):
         """Send it, once.
 
         Raises:
-            Rejected, NotAccepted, OutcomeUnknown: as far as the outcome is certain.
+            Rejected, NotAccepted, OutcomeUnknown: depending on how certain the outcome is.
         """
 
     async def poll(self, request: AttemptRequest, ref: SubmissionRef) -> AttemptStatus:

@@ -48,7 +48,7 @@ class Pauser:
 
 
 class Pausing(BatchMiddleware):
-    """The outermost middleware. It raises nothing: FastStream would go on behind records not yet handled.
+    """The outermost middleware. It raises nothing: after an error FastStream would skip the batch.
 
     After a failure each partition is handled alone, so that one does not hold up the others. A partition
     that fails again is paused.

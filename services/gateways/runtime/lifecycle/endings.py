@@ -56,7 +56,7 @@ def failed(attempt: Attempt, status: Failed, at: datetime) -> End:
 
 
 def given_up(attempt: Attempt, status: Failed, at: datetime) -> End:
-    """Return the end of an attempt whose outcome the provider has not reported; it is asked later."""
+    """Return the end of an attempt whose outcome the provider has not reported; it is looked up later."""
     return replace(failed(attempt, status, at), next_check_at=at + FIRST_CHECK)
 
 

@@ -28,7 +28,7 @@ from shared.mongo.leases import Lease
 log = structlog.get_logger()
 
 TURN_LIMIT = 300.0
-"""Seconds: with tens of thousands of attempts, one turn asks the ledger for many."""
+"""Seconds that one turn may take; with tens of thousands of attempts it reads many documents."""
 LIST_TIMEOUT = 5.0
 """Seconds for the inventory under load; without it attempts are polled one by one again."""
 
