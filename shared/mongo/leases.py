@@ -5,6 +5,7 @@ from then on its own renewals fail, and it must drop what it held.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -57,8 +58,8 @@ class Lease:
         self._on_lost = on_lost
         self._patience = patience_seconds
         self._clock = clock
-        self._valid_until = 0.0
-        self._valid_since = 0.0
+        self._valid_until = -math.inf
+        self._valid_since = math.inf
         self.owner = ""
         self.alive: set[str] = set()
         """All owners of this role with a valid lease, as of the last check; ours is among them."""
@@ -150,7 +151,7 @@ class Lease:
 
     async def release(self) -> None:
         """Give the lease up: a successor may take over at once; without a database, once it has run out."""
-        self._valid_until = 0.0
+        self._valid_until = -math.inf
         try:
             async with asyncio.timeout(RELEASE_SECONDS):
                 await self._collection.update_one({"_id": self.owner}, {"$set": {"expired": True}})

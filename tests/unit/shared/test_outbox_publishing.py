@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+from structlog.testing import capture_logs
 
 from contracts.generation import GenerationCancel
 from shared.clock import now
@@ -72,8 +73,10 @@ async def test_an_entry_stays_if_the_broker_does_not_answer() -> None:
 
 async def test_an_entry_that_cannot_be_removed_is_published_all_the_same() -> None:
     store, broker = FailingStore(), FakeBroker()
-    assert await Outbox(store, broker).try_publish(stored(store)) is True
-    await asyncio.sleep(1)
+    with capture_logs() as logs:
+        assert await Outbox(store, broker).try_publish(stored(store)) is True
+        await asyncio.sleep(1)
+    assert [line["event"] for line in logs] == ["outbox_entry_not_removed"]
     assert len(store.entries) == 1
 
 
