@@ -174,6 +174,11 @@ def test_a_training_that_failed_before_the_request_does_not_end_the_job() -> Non
         assert (harness.job.phase, harness.job.wake_at) == ("waiting_for_lora", after(130))
 
 
+def test_a_training_that_failed_at_the_moment_of_the_request_ends_the_job() -> None:
+    harness = looks(waiting(), 100, CharacterState(failure="too dark", failed_at=after(0)))
+    assert harness.events() == ["image_failed", "failed"]
+
+
 def test_an_older_lora_is_used_although_its_retraining_failed() -> None:
     harness = looks(waiting(), 100, CharacterState(LORA, "cancelled", after(50)))
     assert harness.commands() == [f"{JOB}/0/1"]
